@@ -1,0 +1,1 @@
+"""Sparklio: the reference application of the lab, small but real."""

@@ -1,0 +1,91 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lab consists of: nodes, addresses, sizes, packages, folders."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".lab"
+SSH = STATE / "ssh"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "phasegate-lab"
+
+PREFIX = "phasegate"
+LABEL = "io.phasegate.lab"  # on everything that the lab makes; its value is the checkout that made it
+NETWORK = "phasegate"
+SUBNET = "10.89.77.0/24"  # inventories/lab/hosts.yml carries the same addresses
+USER = "ops"
+
+SUITES = {"12": "bookworm", "13": "trixie"}
+
+# what a freshly installed server has, and no more: the roles bring the rest
+PACKAGES = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "sudo",
+    "python3",
+    "python3-apt",
+    "iproute2",
+    "iputils-ping",
+    "nftables",
+    "procps",
+    "ca-certificates",
+    "curl",
+    "less",
+]
+# MinIO and Ollama are built from Go's module proxy; the last three are headers that Ollama's module leaves out
+BUILDER_PACKAGES = [
+    "golang-go",
+    "g++",
+    "git",
+    "libc6-dev",
+    "libminiaudio-dev",
+    "nlohmann-json3-dev",
+    "libstb-dev",
+    "make",
+    "pkg-config",
+]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: a name, a Debian release, an address, a limit of memory in MiB, further packages in its image."""
+
+    name: str
+    debian: str
+    address: str
+    memory: int
+    packages: tuple[str, ...] = ()
+
+    @property
+    def container(self) -> str:
+        """The container's name."""
+        return f"{PREFIX}-{self.name}"
+
+    @property
+    def suite(self) -> str:
+        """Debian's code name."""
+        return SUITES[self.debian]
+
+
+# together below 4 GiB; a page cache that fills a limit is given back by the kernel
+NODES = (
+    Node("backend-1", "12", "10.89.77.11", 1792),
+    Node("gpu-1", "13", "10.89.77.12", 960),
+    Node("web-1", "13", "10.89.77.13", 1280),
+)
+BUILDER = Node("builder-1", "13", "10.89.77.14", 6144, tuple(BUILDER_PACKAGES))
+ALL = (*NODES, BUILDER)
+
+
+class LabError(Exception):
+    """Something that a person has to be told: what happened, expected, got, what to do; one line each."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n  ".join(lines))

@@ -1,0 +1,98 @@
+# Quality tools. Everything here works on this checkout; only `test` and `scenario` need the lab.
+# Copyright (c) 2026 phasegate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+PY := $(VENV)/bin/python
+
+##@ Quality
+.PHONY: lint
+lint: ruff types yamllint ansible-lint changelog ## Every static check (ruff, mypy, yamllint, ansible-lint, changelog)
+
+.PHONY: ruff
+ruff: venv
+	$(VENV)/bin/ruff check .
+
+.PHONY: types
+types: venv ## mypy --strict on the plugins
+	$(VENV)/bin/mypy
+
+.PHONY: yamllint
+yamllint: venv
+	$(VENV)/bin/yamllint --strict .
+
+.PHONY: ansible-lint
+ansible-lint: venv
+	$(VENV)/bin/ansible-lint --offline --nocolor -q
+
+.PHONY: changelog
+changelog: venv
+	$(VENV)/bin/antsibull-changelog lint
+
+.PHONY: unit
+unit: venv ## Unit tests, the fast way (ARGS="-k gate" narrows them down)
+	$(PY) -m pytest -q tests/unit $(ARGS)
+
+.PHONY: test-docs
+test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
+	$(PY) -m pytest -q tests/docs $(ARGS)
+
+.PHONY: integration
+integration: venv ## Migrations, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
+	tests/tools/host-packages.sh initdb=postgresql redis-server rclone age
+	$(PY) -m pytest -q $(addprefix tests/integration/,alembic backup celery inventories postgres) $(ARGS)
+
+.PHONY: artefact
+artefact: venv ## Build the archive and install it into build/inst, as a user would get it
+	tests/tools/artefact.sh
+
+.PHONY: sanity
+sanity: artefact ## ansible-test sanity on the built artefact (TEST=validate-modules runs one of them)
+	tests/tools/host-packages.sh shellcheck
+	tests/tools/ansible-test.sh sanity $(if $(TEST),--test $(TEST)) $(ARGS)
+
+.PHONY: ansible-units
+ansible-units: artefact ## ansible-test units on the built artefact
+	tests/tools/ansible-test.sh units $(ARGS)
+
+.PHONY: importer
+importer: artefact venv-importer ## galaxy-importer's check of the built artefact
+	tests/tools/importer.sh
+
+.PHONY: docs
+docs: venv ## The documentation site, in build/docs/html
+	$(PY) docs/site/build.py
+
+.PHONY: docs-lint
+docs-lint: venv ## Do the documentation texts of plugins and roles hold together?
+	ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.collections $(VENV)/bin/antsibull-docs lint-collection-docs \
+	  --plugin-docs --validate-collection-refs=dependent .
+
+.PHONY: lab-ready
+lab-ready: lab-up ## lab-up, and what site.yml needs besides: the repositories, and a builder where a server must be built
+	@lab/bin/make-repos
+	@if lab/bin/lab artefacts-missing; then lab/bin/lab builder-up; fi
+
+.PHONY: lab-away
+lab-away:
+	@lab/bin/lab builder-down
+	@lab/bin/lab down
+
+.PHONY: scenario
+scenario: venv ## One molecule scenario on the running lab: make scenario NAME=default (STEP=verify: one step of it)
+	$(VENV)/bin/molecule $(or $(STEP),test) --no-command-borders --scenario-name $(or $(NAME),default)
+
+.PHONY: test
+test: venv ## Everything, lab included: a table at the end, logs in build/logs (ONLY="unit sanity" narrows it down)
+	@$(PY) tests/tools/run_all.py $(ONLY)
+
+.PHONY: bench
+bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook: table and build/bench.json
+	$(PY) tests/bench/bench.py
+
+.PHONY: picture
+picture: venv ## Draw docs/pictures/health.svg anew, from a real run on the running lab
+	$(PY) docs/pictures/health.py
+
+.PHONY: hooks
+hooks: ## Install the local pre-commit hook of git (ruff, yamllint, unit tests: seconds)
+	install -m 0755 tests/tools/pre-commit.sh "$$(git rev-parse --git-path hooks)/pre-commit"

@@ -1,0 +1,205 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller side of C(phasegate.aistack.gate): which host asks what, how it goes, and a failure that can be read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import joint
+
+SLICES = (3.0, 5.0)
+"""Seconds of the first slice, and of each later one."""
+
+COMMAND = "/usr/local/bin/aistack"
+"""What M(phasegate.aistack.node_command) installs."""
+
+display = Display()
+
+
+class Places:
+    """Which hosts a probe runs on, out of the inventory's groups and the hosts of the play."""
+
+    def __init__(self, groups: Mapping[str, Sequence[str]], in_play: Sequence[str]) -> None:
+        self.groups = groups
+        self.in_play = list(in_play)
+
+    def members(self, name: str) -> list[str]:
+        """Hosts of a group, or the host of that name.
+
+        Raises:
+            LookupError: there is neither; the text names the nearest one.
+        """
+        if name in self.groups:
+            return list(self.groups[name])
+        known = list(self.groups.get("all", []))
+        if name in known:
+            return [name]
+        raise LookupError(f"no group or host '{name}' in the inventory{did_you_mean(name, [*self.groups, *known])}")
+
+    def of(self, probe: Mapping[str, Any]) -> list[str] | None:
+        """Hosts that run a probe; None for every host of the play. Hosts that are not in the play are left out."""
+        if probe.get("from"):
+            hosts = [host for host in self.members(str(probe["from"])) if host in self.in_play]
+            return hosts if probe.get("from_all") else hosts[:1]
+        if probe.get("hosts") is None:
+            return None
+        given = probe["hosts"]
+        names = [given] if isinstance(given, str) else list(given)
+        return [host for name in names for host in self.members(str(name)) if host in self.in_play]
+
+
+def label(probe: Mapping[str, Any]) -> str:
+    """A probe's name in lines for people."""
+    return f"{probe['component']}/{probe['name']}" if probe.get("component") else str(probe["name"])
+
+
+def progress(host: str, row: Mapping[str, Any], left: float) -> str:
+    """One line for a probe that is still waited for."""
+    said = f": {row['got']}" if row.get("got") else ""
+    return f"  … {host} {label(row)}: waiting, attempt {row['attempts']}, {left:.0f} s left{said}"
+
+
+class ActionModule(ActionBase):
+    """Pick, run in slices, report."""
+
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the probes that belong to this host; without any, answer at once and contact nobody."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = dict(self._task.args)
+        host = str(variables.get("inventory_hostname", ""))
+        given = args.get("probes")
+        if isinstance(given, (Mapping, str)) or not isinstance(given, Sequence):
+            return {**result, "failed": True, "msg": "gate: 'probes' must be a list of probes"}
+        places = Places(variables.get("groups", {}), variables.get("ansible_play_hosts_all") or [host])
+        try:
+            deadline = float(args.get("deadline", 10))
+            enforce = boolean(args.get("enforce", True))
+        except (TypeError, ValueError) as error:
+            return {**result, "failed": True, "msg": f"gate: deadline has to be a number of seconds, enforce true or false: {error}"}
+        mine, nowhere, problems = self._pick(given, host, places)
+        if problems:
+            listed = "\n".join(f"  - {problem}" for problem in problems)
+            msg = f"The gate cannot be used ({len(problems)} problems). Nothing was asked.\n{listed}"
+            return {**result, "failed": True, "verdict": "error", "problems": problems, "msg": msg}
+        if nowhere and host == (places.in_play or [host])[0]:
+            display.warning(f"not judged, because no host of theirs is in this run: {', '.join(nowhere)}")
+        if not mine:
+            return {
+                **result, "changed": False, "verdict": joint([]), "probes": [], "elapsed_s": 0.0, "contexts": {},
+                "summary": "no probe for this host", "msg": "no probe for this host", "enforced": False,
+            }
+        answer = self._slices({**self._described(variables), **args, "probes": mine, "enforce": False}, deadline, host, variables)
+        result.update(self._finished(answer, host, enforce))
+        return result
+
+    def _described(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """C(ports) and C(units) as the description of the stack has them. Only these few values of it are filled in: all of it
+        would take longer than asking the probes.
+        """
+        components = variables.get("aistack_components") or {}
+        if not isinstance(components, Mapping):
+            components = self._templar.template(components)
+        ports = variables.get("aistack_ports") or {}
+        if not isinstance(ports, Mapping):
+            ports = self._templar.template(ports)
+        asked = {name: {key: component[key] for key in ("port", "unit") if component.get(key)} for name, component in components.items()}
+        known = self._templar.template(asked)
+        return {
+            "ports": {name: self._templar.template(ports[own["port"]]) for name, own in known.items() if own.get("port") in ports},
+            "units": {name: own["unit"] for name, own in known.items() if own.get("unit")},
+        }
+
+    @staticmethod
+    def _pick(given: Sequence[Any], host: str, places: Places) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+        """The canonical probes of this host, those that no host of the play runs, and every problem of any of them."""
+        mine: list[dict[str, Any]] = []
+        nowhere: list[str] = []
+        problems: list[str] = []
+        for index, probe in enumerate(given):
+            where = f"probes[{index}] ({probe.get('name', 'no name') if isinstance(probe, Mapping) else probe!r})"
+            try:
+                canonical = normalise(probe, None)
+                hosts = places.of(canonical)
+            except ProbeError as error:
+                problems += [f"{where}: {problem}" for problem in error.problems]
+                continue
+            except LookupError as error:
+                problems.append(f"{where}: {error.args[0]}")
+                continue
+            if hosts is None or host in hosts:
+                mine.append(canonical)
+            elif not hosts:
+                nowhere.append(label(canonical))
+        return mine, nowhere, problems
+
+    def _slices(self, sent: dict[str, Any], deadline: float, host: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """Run the module until it has decided, with a line for each probe that is waited for in between."""
+        began = time.monotonic()
+        turn = 0
+        while True:
+            sent["slice"] = SLICES[min(turn, len(SLICES) - 1)]
+            answer = self._asked_there(sent) or self._execute_module(
+                module_name="phasegate.aistack.gate", module_args=dict(sent), task_vars=variables, wrap_async=False
+            )
+            answer.pop("invocation", None)
+            if answer.get("failed") or answer.get("unreachable") or answer.get("verdict") != "waiting":
+                break
+            left = max(0.0, deadline - float(answer.get("elapsed_s", 0.0)))
+            for row in answer.get("probes", []):
+                if row["verdict"] == "waiting":
+                    display.display(progress(host, row, left))
+            if time.monotonic() - began > deadline + 60:  # the node's clock stands still; do not wait with it
+                break
+            sent["resume"] = answer["state"]
+            turn += 1
+        return answer
+
+    def _asked_there(self, sent: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The answer of the node's own command, which is the same code, compiled and in place; None where the node has none, or
+        one that was made from other sources: then the module is sent.
+        """
+        mode = " --check" if self._task.check_mode else ""
+        source = zipapp.digest(zipapp.sources(Path(zipapp.__file__).parent))
+        done = self._low_level_execute_command(
+            f"{COMMAND} gate --source {source}{mode}", in_data=json.dumps(sent, default=str).encode(), executable=None
+        )
+        if done.get("rc") != 0:
+            return None
+        try:
+            answer = json.loads(str(done.get("stdout", "")).strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            return None
+        return answer if isinstance(answer, dict) else None
+
+    def _finished(self, answer: dict[str, Any], host: str, enforce: bool) -> dict[str, Any]:
+        """The module's answer with the inventory's name of the host, failed where it has to be."""
+        answer.pop("state", None)
+        if "verdict" not in answer or answer.get("failed"):
+            return answer
+        for row in answer.get("probes", []):
+            row["where"] = host
+        answer["enforced"] = enforce and not self._task.check_mode
+        if answer["verdict"] not in ("pass", "skipped"):
+            note = "\n\nCheck mode: nothing is enforced, since nothing was done." if self._task.check_mode else ""
+            answer["msg"] = failure_text(answer["verdict"], answer["probes"], float(answer["elapsed_s"])) + note
+            answer["failed"] = answer["enforced"]
+        return answer

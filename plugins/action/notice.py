@@ -1,0 +1,70 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller side of C(phasegate.aistack.notice): tells people what is being done; nobody who is not reached stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import notice_send
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.notice import EVENTS
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Read the receivers, send, warn."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send one event; what does not arrive is a warning."""
+        super().run(tmp, task_vars)
+        _validated, args = self.validate_argument_spec(
+            argument_spec={
+                "event": {"type": "str", "required": True, "choices": list(EVENTS)},
+                "facts": {"type": "dict", "default": {}},
+            }
+        )
+        variables = task_vars or {}
+        entries, failed = self._receivers(variables.get("aistack_notices") or [])
+        facts = {"stack": str(self._filled(variables.get("aistack_name")) or ""), **args["facts"]}
+        result = notice_send.send_all(entries, args["event"], facts, check=self._task.check_mode)
+        failed += result["failed"]
+        for entry in failed:
+            display.warning(f"notice {args['event']}: {entry['name']} was not told: {entry['why']}")
+        told = ", ".join(result["sent"]) or "nobody"
+        said = f"{'would tell' if self._task.check_mode else 'told'} {told}" + (f"; {len(failed)} not reached" if failed else "")
+        return {"changed": False, "sent": result["sent"], "not_reached": failed, "msg": f"{args['event']}: {said}"}
+
+    def _filled(self, value: Any) -> Any:
+        return self._templar.template(value)
+
+    def _receivers(self, raw: Any) -> tuple[list[Any], list[dict[str, str]]]:
+        """The receivers, filled in one by one, None for one whose secret cannot be had now: no reason to leave out the others."""
+        failed: list[dict[str, str]] = []
+        try:
+            given = self._filled(raw) if isinstance(raw, str) else raw
+        except AnsibleError as problem:
+            return [], [{"name": "aistack_notices", "why": f"it cannot be filled in: {type(problem).__name__}"}]
+        if isinstance(given, Mapping) or not isinstance(given, Sequence) or isinstance(given, str):
+            return [], [{"name": "aistack_notices", "why": f"it must be a list, is {type(given).__name__}"}]
+        entries: list[Any] = []
+        for index, entry in enumerate(given):
+            try:
+                entries.append(self._filled(entry))
+            except AnsibleError as problem:
+                name = entry.get("name") if isinstance(entry, Mapping) else None
+                why = f"aistack_notices[{index}] cannot be filled in ({type(problem).__name__}); is a variable or the vault missing?"
+                failed.append({"name": str(name or f"notice {index + 1}"), "why": why})
+                entries.append(None)
+        return entries, failed

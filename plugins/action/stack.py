@@ -1,0 +1,159 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller side of C(phasegate.aistack.stack): validates the inventory's description of the stack."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
+
+VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
+MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
+
+
+def new_run_id() -> str:
+    """Identifier of a run: sorts by time, and two of the same second differ."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def this_process() -> str:
+    """The C(ansible-playbook) process that this runs under, so that facts of an earlier run, kept in a cache, are told apart."""
+    pid = os.getppid()
+    return f"{pid}:{proc.start_time(pid)}"
+
+
+def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterable[str], changed: bool, now: float,
+               seconds: float) -> dict[str, Any]:
+    """Facts of the run: acceptance probes that passed, and component to the time at which its gate was last asked and passed.
+
+    A component whose proof is younger than ``seconds`` was not asked again and keeps its time. After a change only what is
+    named counts: the proofs of all others are from before it.
+    """
+    known = {} if changed else dict(facts.get("aistack_proven") or {})
+    known.update({name: now for name in proven if name not in known or now - float(known[name]) > seconds})
+    return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
+
+
+def probe_problems(stack: dict[str, Any]) -> list[str]:
+    """Faults of all probes: those of the gates, and those of the acceptance."""
+    lists = [
+        (f"aistack_components.{name}.gate", name, component.get("gate", []))
+        for name, component in stack["components"].items()
+        if isinstance(component, dict)
+    ]
+    lists += [(f"aistack_acceptance.{name}", None, [{**probe, "name": name} if isinstance(probe, dict) else probe])
+              for name, probe in stack["acceptance"].items()]
+    problems: list[str] = []
+    for where, component, probes in lists:
+        for index, probe in enumerate(probes):
+            place = where if component is None else f"{where}[{index}]"
+            try:
+                normalise(probe, component)
+            except ProbeError as error:
+                problems += [f"{place}: {problem}" for problem in error.problems]
+                continue
+            source = str(probe.get("from") or "")
+            if source and source not in stack["groups"] and source not in stack["hosts"]:
+                problems.append(f"{place}.from: no group or host '{source}'{nearest(source, [*stack['groups'], *stack['hosts']])}")
+            if component is None and not source:
+                problems.append(f"{place}: 'from' is missing; an acceptance probe names the group that asks")
+    return problems
+
+
+class ActionModule(ActionBase):
+    """Check the structure, name the run."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def _read(self, variable: str, task_vars: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+        """The variable with its templates filled in; those of its keys that cannot be filled in become problems."""
+        raw = task_vars.get(variable) or {}
+        if not isinstance(raw, dict):
+            raw = self._templar.template(raw)
+        if not isinstance(raw, dict):
+            problems.append(f"{variable}: must be a mapping, is {type(raw).__name__}")
+            return {}
+        values: dict[str, Any] = {}
+        for key, value in raw.items():
+            try:
+                values[key] = self._templar.template(value)
+            except AnsibleError as error:
+                problems.append(f"{variable}.{key}: cannot be filled in: {error}")
+        return values
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Validate and return the facts of the run, or every fault at once."""
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _validated, args = self.validate_argument_spec(
+            argument_spec={
+                "phase": {"type": "str", "default": ""},
+                "phase_optional": {"type": "bool", "default": False},
+                "application": {"type": "str", "default": ""},
+                "release": {"type": "str", "default": ""},
+                "accepted": {"type": "list", "elements": "str", "default": []},
+                "proven": {"type": "list", "elements": "str", "default": []},
+                "changed": {"type": "bool", "default": False},
+                "proof_seconds": {"type": "float", "default": 30},
+                "only": {"type": "list", "elements": "str", "default": []},
+            },
+        )
+        facts = task_vars.get("ansible_facts", {})
+        if args["accepted"] or args["proven"] or args["changed"]:
+            found = remembered(facts, args["accepted"], args["proven"], args["changed"], time.time(), args["proof_seconds"])
+            return {"changed": False, "ansible_facts": found}
+        same_run = facts.get("aistack_process") == this_process()
+        problems: list[str] = []
+        # what an earlier play of the same run has validated is only looked up
+        needed = {"phases", *(name for name, asked in (("applications", "application"), ("components", "only")) if args[asked])}
+        wanted = [name for name in VARIABLES if not same_run or name in needed]
+        stack: dict[str, Any] = {name: self._read(f"aistack_{name}", task_vars, problems) for name in wanted}
+        stack["groups"] = {name: list(hosts) for name, hosts in task_vars.get("groups", {}).items()}
+        stack["hosts"] = stack["groups"].get("all", [])
+        if not same_run:
+            problems += check_ports(stack["ports"]) if problems else check_stack(stack)
+            problems += probe_problems(stack)
+        if args["phase"] and args["phase"] not in stack["phases"] and not args["phase_optional"]:
+            problems.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
+        if args["application"] and args["application"] not in stack["applications"]:
+            problems.append(f"application: unknown application '{args['application']}'"
+                            f"{nearest(args['application'], stack['applications'])}")
+        if args["release"] in MOVING:
+            problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
+        for name in args["only"]:
+            if name not in stack["components"]:
+                problems.append(f"only: unknown component '{name}'{nearest(name, stack['components'])}")
+        if problems:
+            listed = "\n".join(f"  - {problem}" for problem in problems)
+            return {
+                "failed": True,
+                "problems": problems,
+                "msg": f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "
+                       f"({len(problems)} problems). Nothing was touched.\n{listed}",
+            }
+        page: dict[str, Any] = {"changed": False}
+        if not same_run:
+            page["ansible_facts"] = {"aistack_run": new_run_id(), "aistack_process": this_process(), "aistack_accepted": [],
+                                     "aistack_proven": {}}
+        phase = stack["phases"].get(args["phase"])
+        if phase:
+            needs = f"  (needs {', '.join(phase['requires'])})" if phase.get("requires") else ""
+            page["heading"] = f"{args['phase']}  {phase.get('title', '')}{needs}"
+            if phase.get("note"):
+                page["heading"] += f"\n  note: {phase['note']}"
+        return page

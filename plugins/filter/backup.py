@@ -1,0 +1,41 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters about backup sets: a node's part of the stack's description, and what a restore takes away, as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
+
+
+def backup_description(
+    backup: Mapping[str, Any],
+    stack: str,
+    host: str,
+    components: Mapping[str, Any],
+    groups: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """What one node has to save. Raises AnsibleFilterError with all that is wrong with the description."""
+    try:
+        return backup_plan.for_host(backup, stack, host, components, groups)
+    except ValueError as problem:
+        raise AnsibleFilterError(f"What is to be saved makes no sense:\n{problem}") from problem
+
+
+def restore_page(plans: Mapping[str, Any]) -> str:
+    """What a restore takes away. ``plans`` maps a node to what ``restore_set`` answered there."""
+    return backup_plan.restore_page(plans)
+
+
+class FilterModule:
+    """Names of the filters."""
+
+    def filters(self) -> dict[str, Any]:
+        """Map the name of each filter to its function."""
+        return {"backup_description": backup_description, "restore_page": restore_page}

@@ -1,0 +1,172 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters over the description of a stack: which probes, in which order, from which node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
+
+
+def gate_probes(components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """The probes of the gates of the named components, canonical, each with the group of hosts it runs on."""
+    wanted = list(components) if names is None else list(names)
+    return [
+        dict(normalise(probe, name), hosts=components[name]["hosts"])
+        for name in wanted
+        for probe in components[name].get("gate", [])
+    ]
+
+
+def slot_probes(components: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The probes that judge a slot before it takes traffic: those of the component that run on its own host."""
+    return [normalise(probe, name) for probe in components[name].get("gate", []) if not probe.get("from")]
+
+
+def acceptance_probes(acceptance: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
+    """The named acceptance probes, canonical."""
+    return [normalise(dict(acceptance[name], name=name), None) for name in names]
+
+
+def phase_probes(phases: Mapping[str, Any], components: Mapping[str, Any], acceptance: Mapping[str, Any],
+                 names: Iterable[str], accepted: Iterable[str] = (), proven: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Everything that the named phases have to prove: gates of their components and their acceptance probes.
+
+    Acceptance probes in ``accepted`` and components in ``proven`` are left out: they passed a moment ago, in this same run.
+    """
+    done, still = set(accepted), set(proven)
+    probes: list[dict[str, Any]] = []
+    for name in names:
+        probes += gate_probes(components, [component for component in phases[name].get("components", []) if component not in still])
+        probes += acceptance_probes(acceptance, [probe for probe in phases[name].get("acceptance", []) if probe not in done])
+    return probes
+
+
+def verify_probes(checks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The probes of ``aistack_verify``, canonical and without the level of the checklist that each stands on."""
+    return [normalise({key: value for key, value in check.items() if key != "level"}, None) for check in checks]
+
+
+def joined_results(pair: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several results of ``gate`` on one node as one; unreachable where one of them is."""
+    joined: dict[str, Any] = {"probes": [probe for result in pair for probe in result.get("probes", [])]}
+    for result in pair:
+        if result.get("unreachable"):
+            joined.update(unreachable=True, msg=result.get("msg", ""))
+    return joined
+
+
+def phase_components(phases: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The components of the named phases, in their order."""
+    return [component for name in names for component in phases[name].get("components", [])]
+
+
+def recently_proven(proven: Mapping[str, float], seconds: float = 30) -> list[str]:
+    """The components whose gates passed at most ``seconds`` ago; ``proven`` maps a component to that time (seconds since 1970)."""
+    now = time.time()
+    return [component for component, then in proven.items() if 0 <= now - float(then) <= float(seconds)]
+
+
+def unproven(probes: Iterable[Mapping[str, Any]], gates: Mapping[str, Any]) -> list[str]:
+    """Names of the critical probes that did not pass, or that nobody was asked about.
+
+    ``gates`` maps a host to the result of ``gate`` there.
+    """
+    wanted = {(str(probe.get("component") or ""), str(probe["name"])) for probe in probes if probe.get("severity") != "warning"}
+    rows = [
+        ((str(row.get("component") or ""), str(row["name"])), row.get("verdict") in ("pass", "skipped") or row.get("severity") == "warning")
+        for result in gates.values() for row in result.get("probes", [])
+    ]
+    failed = {key for key, passed in rows if not passed}
+    answered = {key for key, _passed in rows}
+    return sorted({name for component, name in wanted if (component, name) in failed or (component, name) not in answered})
+
+
+def stale_components(names: Iterable[str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
+                     receipts: Mapping[str, Any], gates: Mapping[str, Any]) -> list[str]:
+    """The components that have something to do.
+
+    ``receipts`` and ``gates`` map a host to the result of ``receipt`` and of ``gate``. A component is fresh only
+    where each of its hosts holds a fresh receipt and each of its probes passes, wherever the probe ran.
+    """
+    stale: list[str] = []
+    for name in names:
+        fresh = all(
+            receipts.get(host, {}).get("components", {}).get(name, {}).get("fresh", False)
+            for host in groups.get(components[name]["hosts"], [])
+        )
+        healthy = all(
+            probe.get("verdict") in ("pass", "skipped") or probe.get("severity") == "warning"
+            for result in gates.values()
+            for probe in result.get("probes", [])
+            if probe.get("component") == name
+        )
+        if not (fresh and healthy):
+            stale.append(name)
+    return stale
+
+
+def released(components: Mapping[str, Any], application: str | None = None) -> list[str]:
+    """Names of the components that run a release (of one application, or of any), in dependency order."""
+    names = []
+    for name in dependency_order(components):
+        component = components[name]
+        source = components.get(component.get("release_from") or name, {})
+        if source.get("application") and application in (None, source["application"]):
+            names.append(name)
+    return names
+
+
+def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
+                   host: str) -> list[dict[str, Any]]:
+    """What the edge of a host has to front: the slotted components with a port that run on the same host."""
+    return [
+        {"name": name, "port": ports[components[name]["port"]],
+         "servers": {slot: ports[f"{components[name]['port']}_{slot}"] for slot in ("blue", "green")},
+         **components[name].get("edge", {})}
+        for name in released(components)
+        if components[name].get("port") and host in groups.get(components[name]["hosts"], [])
+    ]
+
+
+def migrated(components: Mapping[str, Any]) -> list[str]:
+    """Names of the components that bring migrations along."""
+    return [name for name in dependency_order(components) if components[name].get("migrations")]
+
+
+def phases_of(phases: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The phases that contain one of the named components, and those that stand on such a phase."""
+    wanted = set(names)
+    holding = {phase for phase, value in phases.items() if wanted & set(value.get("components", []))}
+    return [phase for phase in phases if phase in holding or holding & set(required_phases(phases, phase))]
+
+
+class FilterModule:
+    """Names of the filters."""
+
+    def filters(self) -> dict[str, Any]:
+        """Map the name of each filter to its function."""
+        return {
+            "acceptance_probes": acceptance_probes,
+            "dependency_order": dependency_order,
+            "edge_frontends": edge_frontends,
+            "gate_probes": gate_probes,
+            "joined_results": joined_results,
+            "migrated": migrated,
+            "phase_components": phase_components,
+            "phase_probes": phase_probes,
+            "phases_of": phases_of,
+            "recently_proven": recently_proven,
+            "released": released,
+            "required_phases": required_phases,
+            "slot_probes": slot_probes,
+            "stale_components": stale_components,
+            "unproven": unproven,
+            "verify_probes": verify_probes,
+        }

@@ -1,0 +1,313 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The helper that the release's own Python runs: it speaks to the release's Alembic and to nobody else.
+
+C(BOOTSTRAP) is what stands on the command line; it reads the length of C(HELPER) and then its text from standard input.
+After that, standard input carries one request a line (JSON), and the file descriptor named in the first request carries the
+answers: any number of C({"event": ...}) lines and then C({"ok": true, ...}) or C({"ok": false, "error": {...}}).
+When standard input ends, whoever asked is dead: the helper ends at once and its connections with it, so that the server
+rolls back. Secrets reach it only through its environment.
+
+Requests: C(open) (ini, budgets), C(graph), C(current), C(order), C(sql) (steps), C(upgrade), C(downgrade), C(stamp) (target).
+"""
+
+from __future__ import annotations
+
+BOOTSTRAP = "import sys;n=int(sys.stdin.buffer.readline());exec(compile(sys.stdin.buffer.read(n),'<aistack>','exec'))"
+
+HELPER = r'''
+import ast, hashlib, io, json, os, queue, sys, threading, time, traceback
+
+BUSY = threading.Event()
+REQUESTS = queue.Queue()
+STATE = {"out": None, "config": None, "script": None, "settings": {}, "revision": "", "started": 0.0}
+
+
+def listen():
+    """Requests from standard input; its end means that nobody waits for an answer any more."""
+    for line in sys.stdin.buffer:
+        REQUESTS.put(line)
+    if BUSY.is_set():
+        os._exit(17)
+    REQUESTS.put(None)
+
+
+def say(document):
+    STATE["out"].write(json.dumps(document, default=str) + "\n")
+    STATE["out"].flush()
+
+
+def limits(connection, record):
+    """Applied to every connection that the release's code opens through SQLAlchemy, whatever its driver."""
+    kind = type(connection).__module__
+    if "pg" not in kind and "postgres" not in kind:
+        return
+    settings = STATE["settings"]
+    if not settings:
+        return
+    cursor = connection.cursor()
+    for name, value in settings.items():
+        cursor.execute("SELECT set_config('%s', '%s', false)" % (name, value))
+    connection.commit()
+    try:  # PostgreSQL 14 and later, where the platform can: a statement ends when its client is gone
+        cursor.execute(
+            "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+        )
+        connection.commit()
+    except Exception as problem:
+        print("client_connection_check_interval: %s" % problem, file=sys.stderr)
+        connection.rollback()
+    cursor.close()
+
+
+def body_does_something(function):
+    """False where the body is only pass, a docstring, ..., return or raise."""
+    for node in function.body:
+        if isinstance(node, (ast.Pass, ast.Return, ast.Raise)):
+            continue
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        return True
+    return False
+
+
+def look(path):
+    """What the script's text tells: reversible, autocommit."""
+    with open(path, "rb") as handle:
+        source = handle.read()
+    functions = {
+        node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)
+    }
+    down, up = functions.get("downgrade"), functions.get("upgrade")
+    autocommit = up is not None and any(
+        isinstance(node, ast.Attribute) and node.attr == "autocommit_block" for node in ast.walk(up)
+    )
+    return {
+        "reversible": down is not None and body_does_something(down),
+        "autocommit": autocommit,
+        "sha256": hashlib.sha256(source).hexdigest(),
+    }
+
+
+def op_open(request):
+    STATE["settings"] = request["settings"]
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+    import alembic, sqlalchemy
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    event.listen(Engine, "connect", limits)
+    if not os.path.isfile(request["ini"]):
+        raise Refuse("no_ini", "%s does not exist" % os.path.abspath(request["ini"]))
+    STATE["config"] = Config(request["ini"], stdout=sys.stderr, output_buffer=io.StringIO())
+    STATE["script"] = ScriptDirectory.from_config(STATE["config"])
+    return {"alembic": alembic.__version__, "sqlalchemy": sqlalchemy.__version__, "python": sys.version.split()[0]}
+
+
+class Refuse(Exception):
+    def __init__(self, kind, message):
+        super().__init__(message)
+        self.kind = kind
+
+
+def op_graph(request):
+    script = STATE["script"]
+    found = []
+    for entry in script.walk_revisions("base", "heads"):
+        path = entry.path
+        item = {
+            "revision": entry.revision,
+            "down_revisions": as_list(entry.down_revision),
+            "depends_on": as_list(getattr(entry, "_resolved_dependencies", entry.dependencies)),
+            "branch_labels": sorted(getattr(entry, "_orig_branch_labels", entry.branch_labels) or ()),
+            "doc": (entry.doc or "").strip(),
+            "path": os.path.relpath(path),
+        }
+        item.update(look(path))
+        found.append(item)
+    return {"revisions": found, "heads": sorted(script.get_heads()), "bases": sorted(script.get_bases())}
+
+
+def as_list(value):
+    return [] if value is None else [value] if isinstance(value, str) else list(value)
+
+
+def environment(fn, **options):
+    from alembic.runtime.environment import EnvironmentContext
+
+    with EnvironmentContext(STATE["config"], STATE["script"], fn=fn, **options):
+        STATE["script"].run_env()
+
+
+def op_current(request):
+    seen = {}
+
+    def note(heads, context):
+        seen["current"] = sorted(heads)
+        seen["transaction"] = (
+            "none" if not context.impl.transactional_ddl
+            else "step" if getattr(context, "_transaction_per_migration", False)
+            else "whole"
+        )
+        seen["version_table"] = context.version_table
+        seen["version_table_schema"] = context.version_table_schema
+        if context.connection is not None:
+            seen["dialect"] = context.connection.dialect.name
+        return []
+
+    environment(note, dont_mutate=True)
+    if "current" not in seen:
+        raise Refuse("env", "env.py did not call context.run_migrations(): no connection was made")
+    return seen
+
+
+def op_order(request):
+    """The identifiers of the steps in Alembic's own order."""
+    script, target = STATE["script"], request["target"]
+    revs = script._upgrade_revs if request["direction"] == "upgrade" else script._downgrade_revs
+    return {"steps": [step.revision.revision for step in revs(target, tuple(request["current"]))]}
+
+
+def op_sql(request):
+    """SQL of single steps: [{"revision", "before": [heads], "direction"}]; a step that cannot be rendered says why."""
+    result = {}
+    for wanted in request["steps"]:
+        buffer = io.StringIO()
+        STATE["config"].output_buffer = buffer
+
+        def one(heads, context, wanted=wanted):
+            return list(steps_for(wanted["revision"], wanted["direction"]))
+
+        try:
+            environment(
+                one, as_sql=True, starting_rev=list(wanted["before"]) or None,
+                destination_rev=wanted["revision"], dont_mutate=True,
+            )
+            result[wanted["revision"]] = {"sql": buffer.getvalue()}
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as problem:
+            result[wanted["revision"]] = {"sql": None, "error": "%s: %s" % (type(problem).__name__, first_line(problem))}
+    return {"steps": result}
+
+
+def steps_for(revision, direction):
+    from alembic.runtime.migration import MigrationStep
+
+    script = STATE["script"].get_revision(revision)
+    make = MigrationStep.upgrade_from_script if direction == "upgrade" else MigrationStep.downgrade_from_script
+    return [make(STATE["script"].revision_map, script)]
+
+
+def first_line(problem):
+    return (str(problem).strip().splitlines() or [""])[0][:300]
+
+
+def op_upgrade(request):
+    return move(request, "upgrade")
+
+
+def op_downgrade(request):
+    return move(request, "downgrade")
+
+
+def move(request, direction):
+    done = []
+    target = request["target"]
+
+    def walk(heads, context):
+        script = STATE["script"]
+        if direction == "upgrade":
+            steps = script._upgrade_revs(target, heads)
+        else:
+            steps = script._downgrade_revs(target, heads)
+        for step in steps:
+            name = getattr(getattr(step, "revision", None), "revision", "?")
+            STATE["revision"] = name
+            say({"event": "step", "revision": name, "at": time.time()})
+            yield step
+            done.append(name)
+            say({"event": "stepped", "revision": name, "at": time.time()})
+        STATE["revision"] = ""
+        say({"event": "commit", "at": time.time()})
+
+    environment(walk, starting_rev=None, destination_rev=target)
+    return {"steps": done}
+
+
+def op_stamp(request):
+    targets = request["target"]
+
+    def walk(heads, context):
+        return STATE["script"]._stamp_revs(tuple(targets) or "base", () if request["purge"] else heads)
+
+    environment(walk, destination_rev=targets, purge=request["purge"])
+    return {"steps": targets}
+
+
+def chain(problem):
+    seen = []
+    while problem is not None and problem not in seen:
+        seen.append(problem)
+        problem = getattr(problem, "orig", None) or problem.__cause__ or problem.__context__
+    return seen
+
+
+def failure(problem):
+    sqlstate, statement, native = "", "", None
+    for link in chain(problem):
+        code = getattr(link, "sqlstate", None) or getattr(link, "pgcode", None)
+        if not code and isinstance(getattr(link, "args", None), tuple) and link.args and isinstance(link.args[0], dict):
+            code = link.args[0].get("C")
+        if code and not sqlstate:
+            sqlstate, native = str(code), link
+        statement = statement or " ".join(str(getattr(link, "statement", "") or "").split())[:400]
+    root = native or getattr(problem, "orig", None) or problem
+    place = ""
+    for frame in traceback.extract_tb(problem.__traceback__):
+        if not frame.filename.startswith("<") and "site-packages" not in frame.filename and "/lib/python" not in frame.filename:
+            place = "%s:%s" % (os.path.relpath(frame.filename), frame.lineno)
+    return {
+        "kind": getattr(problem, "kind", "") or type(problem).__name__,
+        "type": type(root).__name__,
+        "message": " ".join(str(root).split())[:1000] or type(root).__name__,
+        "sqlstate": sqlstate,
+        "statement": statement,
+        "revision": STATE["revision"],
+        "place": place,
+    }
+
+
+OPERATIONS = {
+    "open": op_open, "graph": op_graph, "current": op_current, "order": op_order, "sql": op_sql,
+    "upgrade": op_upgrade, "downgrade": op_downgrade, "stamp": op_stamp,
+}
+
+
+def serve():
+    while True:
+        line = REQUESTS.get()
+        if line is None:
+            return
+        BUSY.set()
+        request = json.loads(line)
+        if STATE["out"] is None:
+            STATE["out"] = os.fdopen(request["fd"], "w", encoding="utf-8")
+        STATE["revision"] = ""
+        try:
+            answer = {"ok": True}
+            answer.update(OPERATIONS[request["op"]](request))
+        except BaseException as problem:
+            answer = {"ok": False, "error": failure(problem)}
+        say(answer)
+        BUSY.clear()
+
+
+os.dup2(2, 1)  # what the release's code prints is no answer
+sys.path.insert(0, os.getcwd())
+threading.Thread(target=listen, daemon=True).start()
+serve()
+'''

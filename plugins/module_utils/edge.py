@@ -1,0 +1,247 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HAProxy through its admin socket: who takes requests, switching it, and writing it down.
+
+What is set through the socket is lost at a reload or a crash unless it was written to the server state file; so every
+switch is followed by :meth:`Edge.persist`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ANSWER_LIMIT = 16 * 1024 * 1024
+"""Bytes of an answer that are read at most."""
+
+# Bits of srv_admin_state (HAProxy 2.6 and 3.0, include/haproxy/server-t.h). 0x04 (configured as `disabled`) stays set
+# after a server has been made ready, so it says nothing about now.
+_MAINT = 0x01 | 0x02 | 0x20 | 0x40
+_DRAIN = 0x08 | 0x10
+_STOPPED = 0
+
+
+class EdgeError(Exception):
+    """HAProxy did not do as asked; the message says what was asked, where, and what came."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server of a backend section.
+
+    Attributes:
+        state: ``ready``, ``drain`` or ``maint`` as the administrator set it; ``down`` where it is ready but its health
+            check fails.
+    """
+
+    backend: str
+    name: str
+    address: str
+    port: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server has to do.
+
+    Attributes:
+        sessions: sessions open now (``scur``).
+        status: HAProxy's word for it, such as ``UP``, ``DRAIN``, ``MAINT``, ``DOWN``.
+    """
+
+    sessions: int
+    status: str
+
+
+def parse_servers_state(text: str) -> list[Server]:
+    """Read ``show servers state`` (format version 1).
+
+    Raises:
+        EdgeError: it is in another form.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
+        raise EdgeError(f"`show servers state` answered in a form that is not known here: {text[:80]!r}")
+    names = lines[1][2:].split()
+    servers = []
+    for line in lines[2:]:
+        row = dict(zip(names, line.split()))
+        try:
+            servers.append(
+                Server(
+                    backend=row["be_name"],
+                    name=row["srv_name"],
+                    address=row["srv_addr"],
+                    port=int(row["srv_port"]),
+                    state=_word(int(row["srv_admin_state"]), int(row["srv_op_state"])),
+                )
+            )
+        except (KeyError, ValueError) as error:
+            raise EdgeError(f"`show servers state`: line {line!r} lacks {error}") from error
+    return servers
+
+
+def _word(admin: int, operational: int) -> str:
+    if admin & _MAINT:
+        return "maint"
+    if admin & _DRAIN:
+        return "drain"
+    return "down" if operational == _STOPPED else "ready"
+
+
+def parse_stat(text: str) -> dict[tuple[str, str], Load]:
+    """Read ``show stat``: ``(backend, server)`` to its load; frontends and sums are there as well.
+
+    Raises:
+        EdgeError: it is in another form.
+    """
+    if not text.startswith("# pxname,"):
+        raise EdgeError(f"`show stat` answered in a form that is not known here: {text[:80]!r}")
+    rows = csv.DictReader(text[2:].splitlines())
+    return {
+        (row["pxname"], row["svname"]): Load(int(row["scur"] or 0), row["status"] or "")
+        for row in rows
+        if row.get("pxname") and row.get("svname")
+    }
+
+
+class Edge:
+    """One backend section of the HAProxy of this node.
+
+    Args:
+        path: its admin socket.
+        backend: name of the section.
+        state_file: where the server state is written.
+        timeout: seconds for one command.
+    """
+
+    def __init__(self, path: str, backend: str, state_file: str, timeout: float = 5.0) -> None:
+        self.path = path
+        self.backend = backend
+        self.state_file = state_file
+        self.timeout = timeout
+
+    def command(self, line: str) -> str:
+        """Send one command and return the answer.
+
+        Raises:
+            EdgeError: nobody listens, or no complete answer came in time.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                client.settimeout(self.timeout)
+                client.connect(self.path)
+                client.sendall(line.encode() + b"\n")
+                while True:
+                    chunk = client.recv(65536)
+                    if not chunk:
+                        break
+                    size += len(chunk)
+                    if size > ANSWER_LIMIT:
+                        raise EdgeError(f"`{line}` at {self.path}: more than {ANSWER_LIMIT} bytes came")
+                    chunks.append(chunk)
+        except OSError as error:
+            raise EdgeError(
+                f"`{line}` at the admin socket {self.path}: {error or type(error).__name__}. "
+                "Is haproxy running, and does its configuration have this `stats socket`?"
+            ) from error
+        return b"".join(chunks).decode("utf-8", "replace")
+
+    def servers(self) -> dict[str, Server]:
+        """The servers of the section by name.
+
+        Raises:
+            EdgeError: HAProxy does not answer, or has no such section.
+        """
+        found = {s.name: s for s in parse_servers_state(self.command("show servers state")) if s.backend == self.backend}
+        if not found:
+            raise EdgeError(f"the HAProxy behind {self.path} has no backend section `{self.backend}`: converge the edge first")
+        return found
+
+    def set_state(self, server: str, state: str) -> None:
+        """Make *server* ``ready``, ``drain`` or ``maint``, see that it is, and write it down.
+
+        Raises:
+            EdgeError: HAProxy refused, or it is not so afterwards.
+        """
+        answer = self.command(f"set server {self.backend}/{server} state {state}").strip()
+        if answer:
+            raise EdgeError(f"`set server {self.backend}/{server} state {state}` at {self.path}: HAProxy says: {answer}")
+        now = self.servers()[server].state
+        if now != state and not (state == "ready" and now == "down"):
+            raise EdgeError(f"server {self.backend}/{server}: expected state {state}, got {now}")
+        self.persist()
+
+    def load(self, server: str) -> Load:
+        """What *server* has to do now."""
+        loads = parse_stat(self.command("show stat -1 4 -1"))
+        try:
+            return loads[(self.backend, server)]
+        except KeyError:
+            raise EdgeError(f"`show stat` at {self.path} has no server {self.backend}/{server}") from None
+
+    def drained(self, server: str, timeout: float, interval: float = 0.05) -> int:
+        """Wait until *server* has no session left.
+
+        Returns:
+            Sessions that are still open after *timeout* seconds; 0 where it was emptied.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            left = self.load(server).sessions
+            if left == 0 or time.monotonic() >= end:
+                return left
+            time.sleep(interval)
+
+    def persist(self) -> None:
+        """Write the state of all servers to the state file, whole or not at all.
+
+        Other components of the node switch at the same HAProxy: the lock keeps an older answer from replacing a newer.
+        """
+        folder = os.path.dirname(self.state_file) or "."
+        with _locked(f"{self.state_file}.lock"):
+            text = self.command("show servers state")
+            parse_servers_state(text)  # never replace a good file by something else
+            handle, temporary = tempfile.mkstemp(prefix=".server-state.", dir=folder)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as out:
+                    out.write(text)
+                    out.flush()
+                    os.fsync(out.fileno())
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, self.state_file)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+        _sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,209 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal on a node: one append at a time, on disk before the call returns."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.journal_chain import Reading, Record
+
+JOURNAL = "journal.jsonl"
+LOCK = "lock.json"
+_TAIL = 64 * 1024
+
+
+def utc_now() -> str:
+    """Return now as ISO 8601 in UTC with milliseconds: ``2026-01-31T12:00:00.123Z``."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+
+
+def fsync_dir(path: Path) -> None:
+    """Make a rename or creation in ``path`` durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+
+
+class Operation:
+    """An operation that is under way; what is put into ``detail`` goes into its last record."""
+
+    def __init__(self, started: Record) -> None:
+        self.started = started
+        self.detail: dict[str, Any] = {}
+
+
+class Journal:
+    """An append-only file of hash-chained records.
+
+    ``path`` is the file; it is created with mode 0640 by the first append, its directory with 0755.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, state_dir: str | os.PathLike[str]) -> Journal:
+        """Return the journal of a state directory."""
+        return cls(Path(state_dir) / JOURNAL)
+
+    def scan(self) -> Reading:
+        """Read everything, a torn end included. A journal that is not there reads as empty."""
+        try:
+            raw = self.path.read_bytes()
+        except FileNotFoundError:
+            return Reading()
+        return journal_chain.parse(raw)
+
+    def read(self) -> list[Record]:
+        """Return the records, oldest first; a torn last line is left out."""
+        return self.scan().records
+
+    def verify(self) -> list[str]:
+        """Return one sentence a problem; an empty list means that the chain holds."""
+        reading = self.scan()
+        problems = reading.problems + journal_chain.verify(reading.records)
+        if reading.torn is not None:
+            problems.append(
+                f"the last line of {self.path} is torn (an append was cut short): {reading.torn[:60]!r}; "
+                "the next append moves it aside"
+            )
+        return problems
+
+    def append(self, record: Record) -> Record:
+        """Chain a record to the last one, write it, and return it complete.
+
+        The keys ``op`` and ``outcome`` are needed; ``seq``, ``prev`` and ``hash`` are made here.
+        A torn last line is moved to ``<journal>.torn-<n>`` first and named in the record's detail.
+
+        Raises:
+            ValueError: the record is not one.
+            OSError: it could not be written; nothing of it is then in the journal.
+        """
+        self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        created = not self.path.exists()
+        handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if created:
+                os.fchmod(handle, 0o640)
+            last, aside = self._settle(handle)
+            fields = dict(record)
+            fields["actor"] = record.get("actor") or self._actor(str(record.get("run") or ""))
+            if aside is not None:
+                fields["detail"] = {**(record.get("detail") or {}), "journal_repaired": str(aside)}
+            complete = journal_chain.link(fields, last, utc_now())
+            size = os.fstat(handle).st_size
+            try:
+                _write_all(handle, journal_chain.encode(complete).encode())
+                os.fsync(handle)
+            except OSError:
+                os.ftruncate(handle, size)
+                raise
+        finally:
+            os.close(handle)
+        if created:
+            fsync_dir(self.path.parent)
+        return complete
+
+    def _actor(self, run: str) -> str:
+        """Return who holds the lock for this run: a module that was not told who runs need not be."""
+        try:
+            lease = json.loads(self.path.with_name(LOCK).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""
+        owner = lease.get("owner") if isinstance(lease, dict) and run and lease.get("run") == run else None
+        return str(owner.get("actor") or "") if isinstance(owner, dict) else ""
+
+    def _settle(self, handle: int) -> tuple[Record | None, Path | None]:
+        """Return the last record, after moving a torn end aside; the lock is held."""
+        size = os.fstat(handle).st_size
+        window = _TAIL
+        while True:
+            start = max(0, size - window)
+            raw = os.pread(handle, size - start, start)
+            if start:
+                cut = raw.find(b"\n") + 1
+                start, raw = start + cut, raw[cut:] if cut else b""
+            reading = journal_chain.parse(raw)
+            if reading.records or start == 0 or window >= size:
+                break
+            window *= 4
+        aside = None
+        if reading.torn is not None:
+            keep = start + reading.good_bytes
+            aside = self._move_aside(os.pread(handle, size - keep, keep))
+            os.ftruncate(handle, keep)
+        elif reading.unterminated:
+            _write_all(handle, b"\n")
+        return (reading.records[-1] if reading.records else None), aside
+
+    def _move_aside(self, torn: bytes) -> Path:
+        number = 1
+        while True:
+            aside = self.path.with_name(f"{self.path.name}.torn-{number}")
+            try:
+                handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+            except FileExistsError:
+                number += 1
+                continue
+            try:
+                _write_all(handle, torn)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            return aside
+
+    @contextmanager
+    def operation(
+        self,
+        op: str,
+        component: str | None = None,
+        release: str | None = None,
+        run: str = "",
+        actor: str = "",
+        detail: dict[str, Any] | None = None,
+    ) -> Iterator[Operation]:
+        """Write ``started``, run the body, write ``ok`` or ``failed``.
+
+        The last record's detail is the first one's, what the body put into ``operation.detail``,
+        ``started`` (the first record's ``seq``) and, after a failure, ``error``. The exception goes
+        on. A body that is killed leaves ``started`` alone: that is how the next run recognises it.
+        """
+        common: Record = {"op": op, "component": component, "release": release, "run": run, "actor": actor}
+        begun = self.append({**common, "outcome": "started", "detail": dict(detail or {})})
+        operation = Operation(begun)
+
+        def end(outcome: str, extra: dict[str, Any]) -> None:
+            full = {**(detail or {}), **operation.detail, "started": begun["seq"], **extra}
+            self.append({**common, "outcome": outcome, "detail": full})
+
+        try:
+            yield operation
+        except SystemExit as leaving:  # a module's exit_json and fail_json
+            if leaving.code in (None, 0):
+                end("ok", {})
+            else:
+                end("failed", {"error": f"exit {leaving.code}"})
+            raise
+        except BaseException as error:
+            end("failed", {"error": str(error)[:2000] or type(error).__name__})
+            raise
+        end("ok", {})

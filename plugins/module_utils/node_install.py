@@ -1,0 +1,125 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Installing the command C(aistack) on a node, and registering a stack for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
+from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import write_file
+
+_COMPILE = (
+    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp;"
+    "sys.stdout.buffer.write(zipapp.program(sys.argv[1], sys.argv[2], sys.argv[3]))"
+)
+_MAGIC = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_PATIENCE_S = 120.0
+
+
+class InstallError(Exception):
+    """Nothing was installed; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be on the node.
+
+    Attributes:
+        name, root, state_dir: the stack.
+        command, registry, python: where it is installed and registered, and what runs it.
+        source: SHA-256 of the sources.
+        archive: the packed sources; empty where they were not brought.
+    """
+
+    name: str
+    root: str
+    state_dir: str
+    command: Path
+    registry: Path
+    python: str
+    source: str
+    archive: str = ""
+
+
+def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
+    """Install and register what is missing.
+
+    Returns:
+        ``changed``; ``needed``: the sources have to be brought; ``command``, ``registered``, ``source``, ``diff``. Nothing is written
+        where the sources are needed and were not brought, and with *check*.
+
+    Raises:
+        InstallError, OSError: see there.
+    """
+    if not _NAME.match(wanted.name):
+        raise InstallError(f"a stack's name is made of letters, digits, '.', '_' and '-', got {wanted.name!r}")
+    place = wanted.registry / f"{wanted.name}.json"
+    entry = json.dumps({"name": wanted.name, "root": wanted.root, "state_dir": wanted.state_dir}, indent=1, sort_keys=True) + "\n"
+    try:
+        before = place.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        before = ""
+    stamp = {"source": wanted.source, "magic": _magic(wanted.python), "python": wanted.python}
+    needed = zipapp.stamp_of(wanted.command) != stamp or wanted.command.stat().st_mode & 0o777 != 0o755
+    if not check and (wanted.archive or not needed):
+        if needed:
+            _install(wanted)
+        if before != entry:
+            write_file(place, entry, 0o644)
+    return {
+        "changed": needed or before != entry,
+        "needed": needed,
+        "command": str(wanted.command),
+        "registered": str(place),
+        "source": wanted.source,
+        "diff": {"before": before, "after": entry, "before_header": str(place), "after_header": str(place)},
+    }
+
+
+def _ask(python: str, *arguments: str) -> bytes:
+    """What the node's Python writes."""
+    try:
+        done = subprocess.run([python, "-I", "-c", *arguments], capture_output=True, check=False, timeout=_PATIENCE_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InstallError(f"{python} could not be run: {error}. Name the system's Python, 3.9 or newer (python)") from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise InstallError(
+            f"{python} ended with exit status {done.returncode}: {said[-1] if said else 'no message'}. Nothing was installed"
+        )
+    return done.stdout
+
+
+def _magic(python: str) -> str:
+    """Which compiled code the node's Python reads."""
+    if os.path.realpath(python) == os.path.realpath(sys.executable):
+        return zipapp.magic()
+    return _ask(python, _MAGIC).decode().strip()
+
+
+def _install(wanted: Wanted) -> None:
+    """Write the command, whole or not at all."""
+    raw = _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python)
+    wanted.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    temporary = wanted.command.with_name(f".{wanted.command.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb", opener=lambda path, flags: os.open(path, flags, 0o700)) as out:
+            out.write(raw)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, wanted.command)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,210 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Celery's workers answer by name, with their queues; the schedule of beat holds what it should.
+
+The question is asked by the release's own Python, in the release's own environment, since only that knows the
+application, its broker and the language that its workers speak.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
+    Attempt,
+    CannotJudge,
+    Context,
+    NotAsExpected,
+    Probe,
+    excerpt,
+    judge,
+    last_line,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, describe, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+
+_MARK = "aistack-celery-answer:"
+SCRIPT = r"""
+import json, sys, time
+asked = json.load(sys.stdin)
+sys.path.insert(0, "")
+if asked["broker"]:
+    import os
+    from celery import Celery
+    app = Celery(broker=os.environ[asked["broker"]])
+else:
+    from celery.app.utils import find_app
+    app = find_app(asked["app"])
+answer = {"workers": {}, "schedule": {}}
+def cron(schedule):
+    names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+    return " ".join(str(getattr(schedule, "_orig_" + name, "?")) for name in names) if hasattr(schedule, "_orig_hour") else str(schedule)
+for name, entry in (app.conf.beat_schedule or {}).items():
+    answer["schedule"][name] = {"task": entry.get("task"), "schedule": cron(entry.get("schedule"))}
+if asked["ask"]:
+    names = asked["workers"] or None
+    # by name, asked again and again within the time: a worker that has just come up has not heard the question before
+    wait = asked["timeout"] if not names else min(0.4, asked["timeout"])
+    inspect = app.control.inspect(destination=names, timeout=wait, limit=len(names) if names else None)
+    end, found = time.monotonic() + asked["timeout"], {}
+    while True:
+        found.update(inspect.active_queues() or {})
+        if time.monotonic() >= end or not names or set(names) <= set(found):
+            break
+    for name, queues in found.items():
+        answer["workers"].setdefault(name, {})["queues"] = sorted(queue["name"] for queue in queues or [])
+    if asked["active"]:
+        for name, tasks in (inspect.active() or {}).items():
+            answer["workers"].setdefault(name, {})["active"] = len(tasks)
+print("aistack-celery-answer:" + json.dumps(answer))
+"""
+
+
+class Celery(Probe):
+    """Inspect by name, so that the answer comes at once and a worker that is missing is missed."""
+
+    type = "celery"
+    target = Option("str", "the application, as `celery -A` takes it", required=True)
+    options = {
+        "python": Option("str", "the release's Python; ${release_path}/.venv/bin/python by default"),
+        "cwd": Option("str", "folder to run in; ${release_path} by default"),
+        "env_file": Option("str", "environment file of the release; ${config_path}/env by default"),
+        "broker": Option("str", "variable of env_file with the broker's address; the application is then not imported, which is faster"),
+        "user": Option("str", "system user that asks; aistack by default, where this process may choose"),
+        "workers": Option("list", "names of the workers that have to answer, such as worker@backend-1"),
+        "count": Option("expect", "how many workers answer, where they are not named"),
+        "queues": Option("list", "queues that each worker has to take from, exactly"),
+        "active": Option("expect", "number of tasks that run at the moment, of all these workers"),
+        "schedule": Option("any", "entries of beat's schedule: names, or a mapping of name to task or to {task, schedule: '0 2 * * *'}"),
+    }
+    hint = "is the worker's unit running, and does it reach the broker? journalctl -u 'aistack-worker@*' -n 50"
+
+    @staticmethod
+    def check(spec: Mapping[str, Any]) -> list[str]:
+        problems = []
+        if spec.get("broker") and spec.get("schedule") is not None:
+            problems.append("'broker' does without the application, and only the application knows its schedule")
+        if not any(spec.get(key) is not None for key in ("workers", "count", "schedule")):
+            problems.append("'celery' needs workers, count or schedule")
+        if (spec.get("queues") or spec.get("active") is not None) and not (spec.get("workers") or spec.get("count") is not None):
+            problems.append("queues and active need workers or count")
+        if spec.get("schedule") is not None and not isinstance(spec["schedule"], (list, Mapping)):
+            problems.append("schedule: must be a list of names, or a mapping of name to task")
+        for name in spec.get("workers") or []:
+            if "@" not in str(name):
+                problems.append(f"workers: '{name}' is no name of a worker; they look like worker@host")
+        missing = [key for key in ("python", "cwd", "env_file") if not spec.get(key)]
+        if missing and not spec.get("component"):
+            problems += [f"'{key}' is missing: the probe belongs to no component whose release could give it" for key in missing]
+        return problems
+
+    @property
+    def default_timeout(self) -> float:
+        return 15.0
+
+    def _wanted(self) -> dict[str, Any]:
+        wanted: dict[str, Any] = {}
+        if self.spec.get("workers"):
+            wanted["workers"] = sorted(self.spec["workers"])
+        if self.spec.get("count") is not None:
+            wanted["count"] = self.spec["count"]
+        if self.spec.get("queues"):
+            wanted["queues"] = sorted(self.spec["queues"])
+        if self.spec.get("active") is not None:
+            wanted["active"] = self.spec["active"]
+        if self.spec.get("schedule") is not None:
+            wanted["schedule"] = self.spec["schedule"]
+        return wanted
+
+    def expectation(self) -> str:
+        return ", ".join(f"{key} {describe(rule)}" for key, rule in self._wanted().items())
+
+    def look(self, context: Context) -> Attempt:
+        names = context.names
+        python = self._path("python", names, "release_path", ".venv/bin/python")
+        cwd = self._path("cwd", names, "release_path", "")
+        env_file = self._path("env_file", names, "config_path", "env")
+        given = context.secrets.environment(env_file)
+        if self.spec.get("broker") and self.spec["broker"] not in given:
+            raise CannotJudge(f"broker: {env_file} has no variable {self.spec['broker']}")
+        environment = {**given, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
+        ask = bool(self.spec.get("workers") or self.spec.get("count") is not None)
+        question = {
+            "app": self.spec["target"],
+            "broker": self.spec.get("broker"),
+            "ask": ask,
+            "workers": self.spec.get("workers") or [],
+            "active": self.spec.get("active") is not None,
+            "timeout": 1.5,
+        }
+        done = context.execute([python, "-c", SCRIPT], environment, cwd, self._user(), json.dumps(question))
+        answers = [line[len(_MARK) :] for line in done.stdout.splitlines() if line.startswith(_MARK)]
+        if done.rc != 0 or not answers:
+            raise NotAsExpected(
+                f"no answer: {excerpt(last_line(done.stderr) or f'exit status {done.rc}')}", self.expectation(), _end(done.stderr)
+            )
+        answer = json.loads(answers[-1])
+        return judge(self._compare(answer), self.expectation(), self._shown(answer))
+
+    def _path(self, key: str, names: Mapping[str, Any], name: str, below: str) -> str:
+        given = self.spec.get(key)
+        if given:
+            return str(given)
+        if not names.get(name):
+            raise CannotJudge(f"'{key}' is not given, and {names.get('missing') or f'${{{name}}} is not known'}")
+        return os.path.join(str(names[name]), below) if below else str(names[name])
+
+    def _user(self) -> str | None:
+        if self.spec.get("user"):
+            return str(self.spec["user"])
+        try:
+            pwd.getpwnam("aistack")
+        except KeyError:
+            return None
+        return "aistack"
+
+    def _compare(self, answer: Mapping[str, Any]) -> list[Mismatch]:
+        workers: Mapping[str, Mapping[str, Any]] = answer["workers"]
+        found: list[Mismatch] = []
+        named = self.spec.get("workers")
+        if named and set(named) - set(workers):
+            found.append(Mismatch("workers", sorted(named), sorted(workers)))
+        if self.spec.get("count") is not None:
+            found += check(self.spec["count"], len(workers), "workers")
+        for name in sorted(workers):
+            if self.spec.get("queues") and workers[name].get("queues") != sorted(self.spec["queues"]):
+                found.append(Mismatch(f"queues of {name}", sorted(self.spec["queues"]), workers[name].get("queues")))
+        if self.spec.get("active") is not None:
+            found += check(self.spec["active"], sum(int(worker.get("active", 0)) for worker in workers.values()), "active")
+        return found + self._compare_schedule(answer["schedule"])
+
+    def _compare_schedule(self, came: Mapping[str, Any]) -> list[Mismatch]:
+        wanted = self.spec.get("schedule")
+        if wanted is None:
+            return []
+        if isinstance(wanted, Mapping):
+            found: list[Mismatch] = []
+            for name, expected in wanted.items():
+                entry = came.get(name, {"task": "not there", "schedule": "not there"})
+                fields = expected if isinstance(expected, Mapping) and set(expected) <= {"task", "schedule"} else {"task": expected}
+                for field, value in fields.items():
+                    found += check(value, entry[field], f"schedule {name}: {field}")
+            return found
+        missing = [name for name in wanted if name not in came]
+        return [Mismatch("schedule", sorted(wanted), sorted(came))] if missing else []
+
+    def _shown(self, answer: Mapping[str, Any]) -> str:
+        parts = [f"{name} on {show(worker.get('queues', []))}" for name, worker in sorted(answer["workers"].items())]
+        if self.spec.get("schedule") is not None:
+            parts.append(f"schedule {show(sorted(answer['schedule']))}")
+        return ", ".join(parts) or "no worker answers"
+
+
+def _end(text: str) -> str:
+    return "\n".join([line for line in text.splitlines() if line.strip()][-3:])

@@ -1,0 +1,86 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""ComfyUI answers, and takes a prompt through its queue to the end."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, NotAsExpected, Probe, excerpt, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import ask_json
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, check, check_all, describe_all, get_path
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+
+
+class Comfyui(Probe):
+    """Ask for /system_stats; with a prompt, send it and wait for its history."""
+
+    type = "comfyui"
+    target = Option("str", "address of the server", required=True)
+    options = {
+        "stats": Option("paths", "dotted paths in /system_stats, and what is expected there"),
+        "prompt": Option("dict", "workflow in the API's format; it is queued and waited for"),
+        "outputs": Option("expect", "number of outputs of that prompt; at least one by default"),
+        "within": Option("number", "seconds for the prompt; 60 by default"),
+    }
+    hint = "try: curl {target}/queue, and look at ComfyUI's log"
+
+    @staticmethod
+    def check(spec: Mapping[str, Any]) -> list[str]:
+        return [f"{key}: needs a prompt" for key in ("outputs", "within") if spec.get(key) is not None and not spec.get("prompt")]
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.spec.get("prompt"))
+
+    @property
+    def default_timeout(self) -> float:
+        return float(self.spec.get("within") or 60.0) + 5.0 if self.changes else 5.0
+
+    def expectation(self) -> str:
+        parts = [describe_all(self.spec["stats"])] if self.spec.get("stats") else ["system_stats"]
+        if self.changes:
+            parts.append(f"the prompt is done within {float(self.spec.get('within') or 60.0):g} s")
+        return ", ".join(parts)
+
+    def look(self, context: Context) -> Attempt:
+        base = str(self.spec["target"]).rstrip("/")
+        stats = ask_json(f"{base}/system_stats", context)
+        if get_path(stats, "system") is MISSING:
+            raise NotAsExpected(f"no system in /system_stats: {excerpt(json.dumps(stats))}", "an answer in ComfyUI's shape")
+        found = check_all(self.spec.get("stats") or {}, stats)
+        version = get_path(stats, "system.comfyui_version")
+        got = f"version {version}" if version is not MISSING else "system_stats"
+        if found or not self.changes:
+            return judge(found, self.expectation(), got)
+        return self._through_the_queue(base, context.within(float(self.spec.get("within") or 60.0)), got)
+
+    def _through_the_queue(self, base: str, context: Context, got: str) -> Attempt:
+        sent = ask_json(f"{base}/prompt", context, "POST", {"prompt": self.spec["prompt"], "client_id": uuid.uuid4().hex})
+        prompt_id = get_path(sent, "prompt_id")
+        if not isinstance(prompt_id, str):
+            raise NotAsExpected(f"no prompt_id: {excerpt(json.dumps(sent))}", "the prompt is queued")
+        began = time.monotonic()
+        while True:
+            try:
+                entry = get_path(ask_json(f"{base}/history/{prompt_id}", context), prompt_id)
+            except NotAsExpected as no:
+                if no.got.startswith("no answer within"):
+                    raise NotAsExpected(f"prompt {prompt_id} is not done after {time.monotonic() - began:.0f} s") from no
+                raise
+            status = get_path(entry, "status.status_str")
+            if status == "error":
+                raise NotAsExpected(f"prompt {prompt_id} failed: {excerpt(json.dumps(get_path(entry, 'status.messages'), default=str))}")
+            if entry is not MISSING and (get_path(entry, "status.completed") is True or get_path(entry, "outputs")):
+                break
+            time.sleep(min(0.3, context.remaining()))
+        outputs = get_path(entry, "outputs")
+        count = len(outputs) if isinstance(outputs, (dict, list)) else 0
+        found = check(self.spec.get("outputs", {"ge": 1}), count, "outputs")
+        return judge(found, self.expectation(), f"{got}, {count} outputs in {time.monotonic() - began:.1f} s", f"prompt {prompt_id}")

@@ -1,0 +1,161 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A metrics endpoint speaks Prometheus' text format, and holds what it should."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
+    Attempt,
+    Context,
+    NotAsExpected,
+    Probe,
+    excerpt,
+    judge,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import basic_auth, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, check, describe, describe_all, problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+
+_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*\s*=~?\s*"(?:[^"\\]|\\.)*"'
+_SELECTOR = re.compile(rf"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{((?:\s*{_LABEL}\s*,?)*)\s*\}})?")
+_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"')
+_MATCHER = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~?)\s*"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One line of the format."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def parse(text: str) -> list[Sample]:
+    """Read the text format.
+
+    Raises:
+        ValueError: a line is neither a comment nor a sample; names it.
+    """
+    samples: list[Sample] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        match = _SELECTOR.match(stripped)
+        rest = stripped[match.end() :].split() if match else []
+        if match is None or not rest:
+            raise ValueError(f"line {number} is no sample: {excerpt(stripped, 80)}")
+        samples.append(Sample(match.group(1), dict(_PAIR.findall(match.group(2) or "")), float(rest[0])))
+    return samples
+
+
+def value_of(samples: list[Sample], selector: str) -> Any:
+    """The value behind a name, or behind ``name{label="x"}``; the sum where several match, MISSING where none does.
+
+    As in Prometheus' own language, ``label=~"5.."`` is a regular expression for the whole of the label's value.
+    """
+    match = _SELECTOR.match(selector)
+    if match is None:
+        return MISSING
+    labels = _MATCHER.findall(match.group(2) or "")
+    found = [sample.value for sample in samples if sample.name == match.group(1) and _matches(sample.labels, labels)]
+    return math.fsum(found) if found else MISSING
+
+
+def _matches(came: Mapping[str, str], wanted: list[tuple[str, str, str]]) -> bool:
+    return all(
+        re.fullmatch(value, came.get(name, "")) is not None if operator == "=~" else came.get(name) == value
+        for name, operator, value in wanted
+    )
+
+
+class Metrics(Probe):
+    """Ask, read all of it, compare."""
+
+    type = "metrics"
+    target = Option("str", "address of the endpoint", required=True)
+    options = {
+        "metrics": Option("any", "a list of names that have to be there, or a mapping of selectors to expected values"),
+        "ratio": Option("any", "two selectors, the first one's value is divided by the second one's: [errors, requests] or [sum, count]"),
+        "value": Option("expect", "what the ratio has to be; a number means at most"),
+        "least": Option("number", "smallest second value that makes a ratio worth judging; 1 by default"),
+        "username": Option("str", "user of basic authentication"),
+        "password_file": Option("str", "file on the node with the password for it"),
+        "secret_file": Option("str", "file on the node with a bearer token"),
+        "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
+    }
+    hint = "try: curl {target}"
+
+    @staticmethod
+    def check(spec: Mapping[str, Any]) -> list[str]:
+        ratio, wanted = spec.get("ratio"), spec.get("metrics")
+        if ratio is not None and not (isinstance(ratio, list) and len(ratio) == 2 and all(_SELECTOR.fullmatch(str(one)) for one in ratio)):
+            return ["ratio: must be a list of two selectors, such as [errors_total, requests_total]"]
+        if (ratio is None) != (spec.get("value") is None):
+            return ["'ratio' and 'value' belong together"]
+        if wanted is None:
+            return []
+        if not isinstance(wanted, (list, Mapping)):
+            return ["metrics: must be a list of names, or a mapping of names to expected values"]
+        wrong = [f"metrics: '{name}' is no name of a metric" for name in wanted if not _SELECTOR.fullmatch(str(name))]
+        rules = wanted.items() if isinstance(wanted, Mapping) else []
+        return wrong + [f"metrics.{name}: {line}" for name, rule in rules for line in problems(rule)]
+
+    def _wanted(self) -> dict[str, Any]:
+        wanted = self.spec.get("metrics") or {}
+        return dict(wanted) if isinstance(wanted, Mapping) else {str(name): {"exists": True} for name in wanted}
+
+    def _limit(self) -> Any:
+        value = self.spec.get("value")
+        return {"le": value} if isinstance(value, (int, float)) else value
+
+    def expectation(self) -> str:
+        parts = [describe_all(self._wanted())] if self._wanted() else []
+        if self.spec.get("ratio"):
+            parts.append(f"{' / '.join(self.spec['ratio'])} {describe(self._limit())}")
+        return "Prometheus' text format" + (f" with {', '.join(parts)}" if parts else "")
+
+    def _ratio(self, samples: list[Sample]) -> float:
+        """Divide; a first value that nobody has counted yet is nought.
+
+        Raises:
+            NotAsExpected: too little was counted for a judgement.
+        """
+        above, below = (value_of(samples, selector) for selector in self.spec["ratio"])
+        seen, least = 0.0 if below is MISSING else float(below), float(self.spec.get("least", 1))
+        if seen < least:
+            raise NotAsExpected(f"{self.spec['ratio'][1]} = {seen:g}: too few to judge", f"at least {least:g} to judge by")
+        return (0.0 if above is MISSING else float(above)) / seen
+
+    def look(self, context: Context) -> Attempt:
+        headers: dict[str, str] = {"Accept": "text/plain;version=0.0.4"}
+        if self.spec.get("username"):
+            password = context.secrets.read(self.spec["password_file"]) if self.spec.get("password_file") else ""
+            headers["Authorization"] = basic_auth(self.spec["username"], password)
+        if self.spec.get("secret_file"):
+            headers["Authorization"] = "Bearer " + context.secrets.read(self.spec["secret_file"])
+        answer = request(self.spec["target"], context, headers=headers, ca_file=self.spec.get("ca_file"))
+        if answer.status != 200:
+            raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200")
+        try:
+            samples = parse(answer.text)
+        except ValueError as error:
+            raise NotAsExpected(str(error), "Prometheus' text format") from error
+        if not samples:
+            raise NotAsExpected("not a single sample", "Prometheus' text format")
+        found = [one for name, rule in self._wanted().items() for one in check(rule, value_of(samples, name), name)]
+        said = f"{len(samples)} samples"
+        if self.spec.get("ratio"):
+            ratio = self._ratio(samples)
+            found += check(self._limit(), ratio, "ratio")
+            said = f"{ratio:.4g}"
+        return judge(found, self.expectation(), said, self.spec["target"])

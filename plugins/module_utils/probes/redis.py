@@ -1,0 +1,215 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Redis answers a command; a client of a few lines, so that the password stays off every command line."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
+    OUTPUT_LIMIT,
+    Attempt,
+    CannotJudge,
+    Context,
+    NotAsExpected,
+    Probe,
+    judge,
+    os_error_text,
+    parted,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe, is_operator, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+
+_READING = {
+    "CONFIG GET", "DBSIZE", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "INFO", "LASTSAVE", "LINDEX",
+    "LLEN", "LRANGE", "MGET", "PING", "PTTL", "ROLE", "SCARD", "SISMEMBER", "SMEMBERS", "STRLEN", "TIME", "TTL", "TYPE", "XLEN",
+    "ZCARD", "ZRANGE",
+}
+"""Commands that only look; all others are not sent in check mode."""
+
+
+class RedisError(Exception):
+    """The server answered with an error."""
+
+
+class Connection:
+    """A connection that speaks RESP2."""
+
+    def __init__(self, host: str, port: int, context: Context) -> None:
+        self._context = context
+        if host.startswith("/"):
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(context.remaining())
+            self._socket.connect(host)
+        else:
+            self._socket = socket.create_connection((host, port), timeout=context.remaining())
+        self._buffer = b""
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def command(self, *words: str) -> Any:
+        """Send one command and return the reply: text, number, list or None.
+
+        Raises:
+            RedisError: the server says no.
+            NotAsExpected: what comes is not Redis' language, or nothing in time.
+        """
+        raw = [word.encode() for word in words]
+        self._socket.settimeout(self._context.remaining())
+        self._socket.sendall(b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw))
+        return self._reply()
+
+    def _fill(self) -> None:
+        self._socket.settimeout(self._context.remaining())
+        chunk = self._socket.recv(65536)
+        if not chunk:
+            raise NotAsExpected("the connection was closed")
+        self._buffer += chunk
+        if len(self._buffer) > OUTPUT_LIMIT:
+            raise NotAsExpected(f"an answer of more than {OUTPUT_LIMIT} bytes")
+
+    def _line(self) -> str:
+        while b"\r\n" not in self._buffer:
+            self._fill()
+        line, self._buffer = self._buffer.split(b"\r\n", 1)
+        return line.decode("utf-8", "replace")
+
+    def _reply(self) -> Any:
+        line = self._line()
+        kind, rest = line[:1], line[1:]
+        if kind == "+":
+            return rest
+        if kind == "-":
+            raise RedisError(rest)
+        if kind in (":", "$", "*") and rest.lstrip("-").isdigit():
+            size = int(rest)
+            if kind == ":":
+                return size
+            if size < 0:
+                return None
+            if kind == "*":
+                return [self._reply() for _item in range(size)]
+            while len(self._buffer) < size + 2:
+                self._fill()
+            body, self._buffer = self._buffer[:size], self._buffer[size + 2 :]
+            return body.decode("utf-8", "replace")
+        raise NotAsExpected(f"the answer is not Redis' language: {show(line, 60)}")
+
+
+class Redis(Probe):
+    """Log in, send one command, compare the reply."""
+
+    type = "redis"
+    target = Option("str", "host:port, or the path of a Unix socket")
+    options = {
+        "host": Option("str", "address, instead of the short form"),
+        "port": Option("int", "6379 by default"),
+        "username": Option("str", "user; Redis' default user without it"),
+        "password_file": Option("str", "file on the node with the password"),
+        "env_file": Option("str", "environment file on the node that holds a redis:// URL"),
+        "env_key": Option("str", "its name in there; REDIS_URL by default"),
+        "db": Option("int", "number of the database"),
+        "command": Option("list", "PING by default"),
+        "value": Option("tree", "the reply; a mapping of names is compared with fields, as INFO and CONFIG GET give them"),
+        "refused": Option("bool", "passes only where the server refuses the command for want of a login, or the connection"),
+    }
+    hint = "is the server running, does it listen there, and is the password the one it was configured with? journalctl -u redis-server"
+
+    @staticmethod
+    def check(spec: Mapping[str, Any]) -> list[str]:
+        if spec.get("target") or spec.get("host") or spec.get("env_file"):
+            return []
+        return ["'redis' needs host:port, or host, or env_file"]
+
+    @property
+    def changes(self) -> bool:
+        words = self.spec.get("command") or ["PING"]
+        if not isinstance(words, list) or not words:
+            return True
+        return words[0].upper() not in _READING and " ".join(words[:2]).upper() not in _READING
+
+    def expectation(self) -> str:
+        if self.spec.get("refused"):
+            return "the server refuses"
+        if self.spec.get("value") is not None:
+            return describe(self.spec["value"])
+        return "a reply" if self.spec.get("command") else "PONG"
+
+    def look(self, context: Context) -> Attempt:
+        host, port, user, password, number = self._address(context)
+        words = self.spec.get("command") or ["PING"]
+        where = f"{' '.join(words)} on {host}" + ("" if host.startswith("/") else f":{port}")
+        try:
+            reply = self._ask(host, port, user, password, number, words, context)
+        except RedisError as error:
+            closed = str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR invalid password"))
+            said = f"{error} ({where})"
+            return Attempt(closed and bool(self.spec.get("refused")), said, self.expectation())
+        except OSError as error:
+            said = f"{os_error_text(error, context.timeout)} ({where})"
+            closed = isinstance(error, (ConnectionRefusedError, socket.timeout))
+            return Attempt(closed and bool(self.spec.get("refused")), said, self.expectation())
+        if self.spec.get("refused"):
+            return Attempt(False, f"the server answered {show(reply, 60)} ({where})", self.expectation())
+        wanted = self.spec.get("value", "PONG" if not self.spec.get("command") else None)
+        if wanted is None:
+            return Attempt(True, show(reply), self.expectation(), where)
+        came = _fields(reply) if isinstance(wanted, dict) and not is_operator(wanted) else reply
+        return judge(check(wanted, came, text=True), self.expectation(), show(reply, 80), where)
+
+    @staticmethod
+    def _ask(host: str, port: int, user: str, password: str, number: int, words: list[str], context: Context) -> Any:
+        connection = Connection(host, port, context)
+        try:
+            if password:
+                connection.command("AUTH", *([user] if user else []), password)
+            if number:
+                connection.command("SELECT", str(number))
+            return connection.command(*words)
+        finally:
+            connection.close()
+
+    def _address(self, context: Context) -> tuple[str, int, str, str, int]:
+        host, port, user, password, number = "", 6379, "", "", 0
+        if self.spec.get("env_file"):
+            key = str(self.spec.get("env_key") or "REDIS_URL")
+            values = context.secrets.environment(self.spec["env_file"])
+            if key not in values:
+                raise CannotJudge(f"{self.spec['env_file']} has no {key}")
+            context.secrets.learn({key: values[key]})
+            parts = urlsplit(values[key])
+            if parts.scheme not in ("redis", "unix"):
+                raise CannotJudge(f"{key} of {self.spec['env_file']} is no redis:// address")
+            try:
+                port = parts.port or port
+            except ValueError as error:
+                raise CannotJudge(f"{key} of {self.spec['env_file']} has no readable port") from error
+            host = parts.path if parts.scheme == "unix" else parts.hostname or ""
+            user, password = unquote(parts.username or ""), unquote(parts.password or "")
+            context.secrets.add(password)
+            tail = parts.path.strip("/")
+            number = int(tail) if parts.scheme == "redis" and tail.isdigit() else 0
+        target = str(self.spec.get("target") or self.spec.get("host") or "")
+        if target:
+            host, port = (target, port) if target.startswith("/") else parted(target, port)
+        port = int(self.spec.get("port") or port)
+        user = str(self.spec.get("username") or user)
+        if self.spec.get("password_file"):
+            password = context.secrets.read(self.spec["password_file"])
+        return host, port, user, password, int(self.spec.get("db") or number)
+
+
+def _fields(reply: Any) -> Any:
+    """A reply that holds names and values as a mapping: pairs of a list, or lines of ``name:value``."""
+    if isinstance(reply, list) and len(reply) % 2 == 0:
+        return {str(reply[index]): reply[index + 1] for index in range(0, len(reply), 2)}
+    if isinstance(reply, str):
+        return dict(line.split(":", 1) for line in reply.splitlines() if ":" in line and not line.startswith("#"))
+    return reply

@@ -1,0 +1,74 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A unit of systemd is as it should be, for long enough, without having been restarted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, at_least, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, at, check, check_all, describe_all, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+
+
+class Unit(Probe):
+    """Ask systemd once and compare."""
+
+    type = "unit"
+    target = Option("str", "name of the unit", required=True)
+    options = {
+        "state": Option("expect", "ActiveState; active by default"),
+        "sub": Option("expect", "SubState, such as running"),
+        "enabled": Option("bool", "whether it is started at boot"),
+        "stable_for": Option("expect", "seconds since it became active; a number means at least"),
+        "restarts": Option("expect", "automatic restarts since it was started"),
+    }
+    hint = "try: systemctl status {target}; journalctl -u {target} -n 50"
+
+    def expectation(self) -> str:
+        return describe_all(self._wanted())
+
+    def _wanted(self) -> dict[str, object]:
+        wanted: dict[str, object] = {"state": self.spec.get("state", "active")}
+        for key in ("sub", "enabled", "restarts"):
+            if self.spec.get(key) is not None:
+                wanted[key] = self.spec[key]
+        if self.spec.get("stable_for") is not None:
+            wanted["stable_for"] = at_least(self.spec["stable_for"])
+        return wanted
+
+    def look(self, context: Context) -> Attempt:
+        shown = journald.show(str(self.spec["target"]), context)
+        unit = self.spec["target"]
+        if shown.get("LoadState") == "not-found" and check(self._wanted()["state"], "inactive"):
+            return Attempt(False, f"there is no unit {unit}", self.expectation())
+        came = state_of(shown)
+        found: list[Mismatch] = check_all(self._wanted(), came)
+        if found and found[0].path == "state":  # the rest follows from it
+            found = found[:1]
+        detail = f"{unit}: {came['state']} ({came['sub']}), restarts {came['restarts']}"
+        if shown.get("Result") not in ("success", "", None) or shown.get("ExecMainStatus", "0") != "0":
+            detail += f", result {shown.get('Result')}, exit status {shown.get('ExecMainStatus')}"
+        got = ", ".join(at(key, show(came[key])) for key in self._wanted())
+        return judge(found, self.expectation(), got, detail)
+
+
+def state_of(shown: Mapping[str, str]) -> dict[str, object]:
+    """What ``systemctl show`` printed, as a probe compares it; ``stable_for`` is in seconds."""
+    state = shown.get("ActiveState", "unknown")
+    entered = shown.get("ActiveEnterTimestampMonotonic", "0")
+    stable = 0.0
+    if state == "active" and entered.isdigit() and entered != "0":
+        stable = round(time.clock_gettime(time.CLOCK_MONOTONIC) - int(entered) / 1e6, 1)
+    restarts = shown.get("NRestarts", "0")
+    return {
+        "state": state,
+        "sub": shown.get("SubState", "unknown"),
+        "enabled": shown.get("UnitFileState", "") in ("enabled", "enabled-runtime"),
+        "restarts": int(restarts) if restarts.isdigit() else 0,
+        "stable_for": stable,
+    }

@@ -1,0 +1,53 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names an operator may have mistyped: the nearest known ones, and the newest of a list of tags."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")
+"""What may be a release's name: it becomes a directory's name on the nodes."""
+
+COMPONENT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.4) -> list[str]:
+    """Return up to ``count`` of the ``known`` names that resemble ``name``, best first.
+
+    Case is ignored for the comparison; the known spelling is returned.
+    """
+    folded: dict[str, str] = {}
+    for candidate in known:
+        folded.setdefault(candidate.casefold(), candidate)
+    hits = difflib.get_close_matches(name.casefold(), sorted(folded), n=count, cutoff=cutoff)
+    return [folded[hit] for hit in hits]
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return ``" (did you mean X?)"`` for the nearest known name, or an empty string."""
+    hits = nearest(name, known, count=1, cutoff=cutoff)
+    return f" (did you mean {hits[0]}?)" if hits else ""
+
+
+def version_key(tag: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key in which ``v4.10.0`` comes after ``v4.9.0`` and ``v4.0.0-rc1`` before ``v4.0.0``."""
+    parts: list[tuple[int, int, str]] = []
+    for number, word in re.findall(r"(\d+)|([A-Za-z]+)", tag):
+        if number:
+            parts.append((2, int(number), ""))
+        elif not parts and word.casefold() in ("v", "release", "version", "r"):
+            continue
+        else:
+            parts.append((0, 0, word.casefold()))
+    parts.append((1, 0, ""))
+    return tuple(parts)
+
+
+def newest(tags: Iterable[str]) -> str | None:
+    """Return the tag with the highest version, or None when there are none."""
+    ordered = sorted(tags, key=version_key)
+    return ordered[-1] if ordered else None

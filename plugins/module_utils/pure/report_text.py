@@ -1,0 +1,105 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pages of text for people: the table of a health check, the report of a failure, the plan of a deployment.
+
+Pure: results of modules in, text out. Widths are counted in characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+ORDER = ("error", "fail", "inconclusive", "warning", "skipped", "pass")
+"""Verdicts, the worst first."""
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows out in columns; the first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return [lines[0], "  ".join("─" * width for width in widths), *lines[1:]]
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """The verdict that counts for many probes together; ``skipped`` where there is none."""
+    found = set(verdicts)
+    return next((verdict for verdict in ORDER if verdict in found), "skipped")
+
+
+def judged(probe: Mapping[str, Any]) -> str:
+    """The verdict of a probe as it counts: what is only a warning does not fail anything."""
+    verdict = str(probe.get("verdict", "error"))
+    return "warning" if probe.get("severity") == "warning" and verdict not in ("pass", "skipped") else verdict
+
+
+def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:
+    """One row for each component and each node that looked at it.
+
+    ``results`` maps a node to what ``gate`` returned there; a node that was not reached has ``unreachable``.
+    """
+    rows: list[dict[str, Any]] = []
+    for host, result in results.items():
+        if result.get("unreachable"):
+            rows.append({"component": "(node)", "node": host, "verdict": "error", "probes": 0, "passed": 0,
+                         "slowest_ms": 0.0, "release": "", "said": str(result.get("msg", "unreachable")).splitlines()[0]})
+            continue
+        by_component: dict[str, list[Mapping[str, Any]]] = {}
+        for probe in result.get("probes", []):
+            by_component.setdefault(str(probe.get("component") or "acceptance"), []).append(probe)
+        for component, probes in by_component.items():
+            bad = [probe for probe in probes if judged(probe) not in ("pass", "skipped")]
+            rows.append({
+                "component": component, "node": host, "verdict": worst(judged(probe) for probe in probes),
+                "probes": len(probes), "passed": sum(judged(probe) == "pass" for probe in probes),
+                "slowest_ms": max(float(probe.get("latency_ms") or 0) for probe in probes),
+                "release": str((result.get("contexts") or {}).get(component, {}).get("release", "")),
+                "said": f"{bad[0]['name']}: expected {bad[0].get('expected')}, got {bad[0].get('got')}" if bad else "",
+                "failed": [{key: str(probe.get(key) or "") for key in ("name", "expected", "got", "hint")} for probe in bad],
+            })
+    position = {name: index for index, name in enumerate(order)}
+    return sorted(rows, key=lambda row: (position.get(row["component"], len(position)), row["node"]))
+
+
+def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60) -> str:
+    """The table of a health check, what came instead where something fails, and a last line that sums it up."""
+    cells = [["component", "node", "release", "gate", "probes", "slowest", ""]]
+    for row in rows:
+        cells.append([
+            row["component"], row["node"], row["release"], str(row["verdict"]).upper(), f"{row['passed']}/{row['probes']}",
+            f"{row['slowest_ms']:.0f} ms", str(row["said"])[:said_width],
+        ])
+    told: list[str] = []
+    for row in rows:
+        for probe in row.get("failed", []):
+            told += ["", f"{row['component']} on {row['node']}: {probe['name']}"]
+            told += [f"  expected  {probe['expected']}", f"  got       {probe['got']}"]
+            told += [f"  try       {probe['hint']}"] if probe["hint"] else []
+    failed = sorted({row["component"] for row in rows if row["verdict"] in ("fail", "error", "inconclusive")})
+    last = f"{len(failed)} of {len({row['component'] for row in rows})} components fail: {', '.join(failed)}" if failed else (
+        f"all {len({row['component'] for row in rows})} components pass")
+    return "\n".join([*table(cells), *told, "", last])
+
+
+def failure_text(task: str, result: Mapping[str, Any]) -> str:
+    """What happened, what was expected, what came, what still serves, and what to do next."""
+    items = [item for item in result.get("results", []) if isinstance(item, Mapping) and item.get("failed")]
+    if items:
+        result = items[0]
+    lines = [f"failed     {task}"]
+    report = result.get("report")
+    if isinstance(report, Mapping):
+        for key in ("probe", "where", "expected", "got", "attempts"):
+            if report.get(key) not in (None, ""):
+                lines.append(f"{key:<10} {report[key]}")
+        tail = report.get("log_tail") or []
+        lines += ["log"] + [f"    {line}" for line in (tail if isinstance(tail, list) else str(tail).splitlines())] if tail else []
+        serving = report.get("still_serving")
+        if serving:
+            lines.append(f"serving    {serving.get('release')} in slot {serving.get('slot')}, as before")
+    else:
+        message = str(result.get("msg") or result.get("censored") or "no message").splitlines()
+        lines += [f"{'because' if not index else '':<10} {line}" for index, line in enumerate(message)]
+    return "\n".join(lines)

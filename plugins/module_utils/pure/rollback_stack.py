@@ -1,0 +1,196 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One decision for all nodes, out of the plan that each of them made for itself. No I/O."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import common_target
+
+NOT_INSTALLED = 127
+"""Exit status of a shell that did not find the command."""
+JUST_S = 900.0
+"""Seconds in which a second rollback that names no release is taken for a repetition of the first."""
+MERELY_LOCAL = ("no_component", "no_previous_good", "already_there", "nothing_live")
+"""Refusals of one node that do not bind the others: it has no part in this rollback, or the others decide for it."""
+
+
+def answer_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node said: its JSON, or C(silent) with the reason why there is none.
+
+    ``result`` is what Ansible returned for the command: ``unreachable``, ``rc``, ``stdout``, ``stderr``, ``msg``.
+    """
+    if result.get("unreachable"):
+        first = (str(result.get("msg") or "").splitlines() or [""])[0]
+        return {"silent": f"not reached: {first or 'no answer'}"}
+    text = str(result.get("stdout") or "")
+    for line in reversed(text.splitlines()):
+        if line.startswith("{"):
+            try:
+                document = json.loads(line)
+            except ValueError:
+                break
+            if isinstance(document, dict):
+                return document
+    if result.get("rc") == NOT_INSTALLED:
+        return {"absent": "the command aistack is not on this node: nothing was ever released here"}
+    said = " ".join((str(result.get("stderr") or "") + text).split())[-300:]
+    return {"silent": f"no answer that can be read (exit status {result.get('rc')}): {said or 'nothing was said'}"}
+
+
+def decide(
+    answers: Mapping[str, Mapping[str, Any]], to: str | None = None, best_effort: bool = False, now: float | None = None
+) -> dict[str, Any]:
+    """Where all nodes go, or why none of them does.
+
+    Args:
+        answers: node to what :func:`answer_of` made of its plan.
+        to: the release that was asked for; None: the newest that every component on every node can be at.
+        best_effort: go on although nodes are silent or components cannot go there.
+        now: seconds since 1970; given, a rollback that ended well a moment ago is not repeated without a release being named: two
+            people who call for the same emergency must not go back twice.
+
+    Returns:
+        ``to``, ``from``, ``allowed``, ``refusals`` (each with ``node``), ``nodes`` (those that take part), ``silent`` (node to why),
+        ``warnings``.
+    """
+    plans = {node: answer for node, answer in answers.items() if "candidates" in answer}
+    silent = {node: str(answer["silent"]) for node, answer in answers.items() if "silent" in answer}
+    candidates = [entry for plan in plans.values() for entry in plan["candidates"]]
+    target = to or common_target(candidates)
+    if target is None and best_effort:
+        target = common_target([entry for entry in candidates if set(entry["tags"]) - {entry["present"]}])
+    refusals = [
+        {**refusal, "node": node}
+        for node, plan in plans.items()
+        for refusal in plan.get("refusals") or []
+        if refusal.get("code") not in MERELY_LOCAL
+    ]
+    if silent and not best_effort:
+        refusals += [
+            _refusal(node, "silent", why, "repair the node, or use emergency_rollback.yml, which goes on without it")
+            for node, why in silent.items()
+        ]
+    if not candidates:
+        refusals.append(_refusal("", "nothing_live", "no node that answered has a live release", "deploy a release: deploy.yml"))
+    elif target is None:
+        refusals.append(_no_target(candidates))
+    if now is not None and not to:
+        refusals += [refusal for node, plan in plans.items() for refusal in _repeated(node, plan, now)]
+    nodes = [node for node, plan in plans.items() if plan["candidates"]]
+    present = sorted({str(entry["present"]) for entry in candidates})
+    if candidates and target is not None and present == [target]:
+        refusals.append(_refusal("", "already_there", f"every component is at {target} already", "nothing is to be done"))
+    warnings = [f"{node}: {warning}" for node, plan in plans.items() for warning in plan.get("warnings") or []]
+    warnings += [f"{node}: not verified: {text}" for node, plan in plans.items() for text in plan.get("unverified") or []]
+    return {
+        "to": target,
+        "from": ", ".join(present) or None,
+        "allowed": not refusals or (best_effort and _only_parts(refusals)),
+        "refusals": refusals,
+        "nodes": nodes,
+        "silent": silent,
+        "warnings": warnings,
+    }
+
+
+def _repeated(node: str, plan: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
+    last = plan.get("last_rollback") or {}
+    if last.get("outcome") != "ok" or {entry["present"] for entry in plan["candidates"]} != {last.get("to")}:
+        return []
+    then = datetime.datetime.fromisoformat(str(last["time"]).replace("Z", "+00:00")).timestamp()
+    if not 0 <= now - then <= JUST_S:
+        return []
+    reason = f"it went back from {last.get('from')} to {last.get('to')} {now - then:.0f} s ago (run {last.get('run')})"
+    return [_refusal(node, "just_went_back", reason, "nothing, if that was meant; to go back further name the release: -e to=TAG")]
+
+
+def _only_parts(refusals: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every refusal concerns one component, so that the others can go."""
+    return all(refusal.get("component") for refusal in refusals)
+
+
+def _refusal(node: str, code: str, reason: str, way_out: str) -> dict[str, Any]:
+    return {"node": node, "code": code, "component": None, "reason": reason, "way_out": way_out}
+
+
+def _no_target(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Say which component can be at which release, since there is none that all of them share."""
+    can = "; ".join(
+        f"{entry['component']} on {entry['node']} (at {entry['present']}): {', '.join(entry['tags']) or 'nothing'}"
+        for entry in candidates
+    )
+    return _refusal(
+        "",
+        "no_previous_good",
+        f"there is no release that every component can go back to. {can}",
+        "deploy a release that was good before: deploy.yml -e release=TAG, or repair the component that lacks it",
+    )
+
+
+def decision_text(decision: Mapping[str, Any]) -> str:
+    """The decision for people: where it goes, or every reason against it with the way out."""
+    lines = []
+    if decision["allowed"]:
+        lines.append(f"from {decision['from']} to {decision['to']} on {', '.join(decision['nodes'])}")
+    else:
+        lines.append("The rollback is refused; nothing was touched.")
+    for refusal in decision["refusals"]:
+        told = str(refusal["reason"]).startswith(f"{refusal.get('component')}: ")
+        where = ": ".join(str(part) for part in (refusal.get("node"), None if told else refusal.get("component")) if part)
+        lines += [f"  - {where + ': ' if where else ''}{refusal['reason']}", f"    instead: {refusal['way_out']}"]
+    named = {refusal["node"] for refusal in decision["refusals"]}
+    lines += [f"  without {node}: {why}" for node, why in decision["silent"].items() if node not in named]
+    lines += [f"  note: {warning}" for warning in decision["warnings"]]
+    return "\n".join(lines)
+
+
+def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each component of each node that took part, and one for each node that could not.
+
+    ``results`` maps a node to what Ansible returned for C(aistack rollback --json) there.
+    """
+    rows: list[dict[str, Any]] = []
+    for node in decision.get("nodes") or []:
+        result = results.get(node) or {}
+        if result.get("skipped"):
+            continue
+        answer = answer_of(result)
+        if not answer.get("components"):
+            refusals = (answer.get("plan") or {}).get("refusals") or []
+            there = bool(refusals) and all(refusal.get("code") == "already_there" for refusal in refusals)
+            why = "; ".join(f"{refusal['reason']} (instead: {refusal['way_out']})" for refusal in refusals)
+            said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
+            rows.append(_row(node, "", "ok" if there else "failed", 0.0, str(said)))
+        for component in answer.get("components") or []:
+            rows.append(_row(node, str(component["component"]), str(component["outcome"]), float(component.get("seconds") or 0.0),
+                             str(component.get("message") or "")))
+    rows += [_row(node, "", "failed", 0.0, why) for node, why in (decision.get("silent") or {}).items()]
+    return rows
+
+
+def _row(node: str, component: str, outcome: str, seconds: float, said: str) -> dict[str, Any]:
+    return {"node": node, "component": component, "outcome": outcome, "seconds": round(seconds, 3), "said": said}
+
+
+def outcome_text(decision: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """The outcome for people: a table, and a last line that says whether all is back."""
+    cells = [["node", "component", "", "took", ""]]
+    for row in rows:
+        took = f"{row['seconds']:.1f} s" if row["seconds"] else ""
+        cells.append([row["node"], row["component"] or "(node)", "back" if row["outcome"] == "ok" else str(row["outcome"]).upper(), took,
+                      " ".join(str(row["said"]).split())[:110]])
+    bad = [row for row in rows if row["outcome"] != "ok"]
+    named = ", ".join(f"{row['component'] or 'everything'} on {row['node']}" for row in bad)
+    last = f"everything is back at {decision['to']} (from {decision['from']})"
+    if bad:
+        last = f"NOT everything is back at {decision['to']}: {named}"
+    notes = [f"note: {warning}" for warning in decision.get("warnings") or []]
+    return "\n".join([*table(cells), "", *notes, last])

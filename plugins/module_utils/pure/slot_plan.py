@@ -1,0 +1,314 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be done so that a release runs in a slot and takes the traffic.
+
+Pure: the real state of a node goes in, a list of steps comes out. Every step may be repeated, and a plan that was cut
+off anywhere is taken up by planning again from what is then real. Three rules hold at every point of a plan for
+``bluegreen``, however it came to that point:
+
+* where a server took requests before, one does now (``ready`` first, then ``drain``);
+* what is in a slot is never exchanged while it runs;
+* the ``live`` link moves after the new slot has proven itself and before the old one stops.
+
+With ``recreate`` never more than one slot runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+SLOTS = ("blue", "green")
+
+READY, DOWN, DRAIN, MAINT = "ready", "down", "drain", "maint"
+"""States of a slot at the edge. ``down``: made ready, but its health check fails."""
+
+# The steps, in the words that reports use.
+CANCEL = "cancel"
+"""Take back the timer that would stop this slot."""
+WRITE = "write"
+"""Point the slot at the release and the config."""
+START, STOP, ENABLE, DISABLE = "start", "stop", "enable", "disable"
+GATE = "gate"
+"""Gate the slot on its own port."""
+TO_READY, TO_DRAIN, TO_MAINT = "ready", "drain", "maint"
+"""Tell the edge, and write that down."""
+PUBLIC = "gate public"
+"""Gate once more through the edge's port."""
+LIVE, UNLIVE = "live", "no live"
+"""Move, or remove, the link that says which slot is live."""
+DRAINED = "wait drained"
+RETIRE = "keep warm"
+"""Let the slot run for a while, out of traffic, and have a timer stop it."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a slot runs: a release's tag and the hash of its config."""
+
+    release: str
+    config: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What is real about one slot.
+
+    Attributes:
+        content: what its links say; None where they are missing or not to be trusted.
+        running: whether its unit runs, or is on its way.
+        enabled: whether its unit starts at boot.
+        edge: its state at the edge; None without an edge.
+        retiring: whether a timer is going to stop it.
+        stale: whether its ``slot.env`` is not what it should be.
+        looping: whether its process dies and is started again and again.
+    """
+
+    content: Content | None = None
+    running: bool = False
+    enabled: bool = False
+    edge: str | None = None
+    retiring: bool = False
+    stale: bool = False
+    looping: bool = False
+
+    @property
+    def ails(self) -> bool:
+        """Whether it runs, but not so that it could serve."""
+        return self.running and (self.looping or self.edge == DOWN)
+
+
+@dataclass(frozen=True)
+class World:
+    """What is real about a component on a node.
+
+    Attributes:
+        live: the slot that the ``live`` link names.
+        slots: ``blue`` and ``green``.
+        edge: whether an edge stands in front of them.
+        interrupted: whether the journal knows a switch without an end.
+    """
+
+    live: str | None
+    blue: Slot
+    green: Slot
+    edge: bool = False
+    interrupted: bool = False
+
+    def slot(self, name: str) -> Slot:
+        """The slot called *name*."""
+        return self.blue if name == "blue" else self.green
+
+    def put(self, name: str, slot: Slot) -> World:
+        """This world with another *slot* at *name*."""
+        return replace(self, blue=slot) if name == "blue" else replace(self, green=slot)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do to one slot."""
+
+    do: str
+    slot: str
+
+    def __str__(self) -> str:
+        return f"{self.do} {self.slot}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps that end with *slot* live; no step where it is so already."""
+
+    slot: str | None
+    steps: tuple[Step, ...]
+
+    def does(self, what: str, slot: str) -> bool:
+        """Whether *what* is done to *slot*."""
+        return Step(what, slot) in self.steps
+
+
+def other(slot: str) -> str:
+    """The other of the two slots."""
+    return "green" if slot == "blue" else "blue"
+
+
+def serving(world: World) -> str | None:
+    """The slot that does the work now, or should.
+
+    The edge knows best: a switch that was cut off has moved the traffic before the ``live`` link. Without an edge, or
+    where it has nothing ready, the link counts.
+    """
+    if world.edge:
+        for state in (READY, DOWN):
+            taking = [name for name in SLOTS if world.slot(name).running and world.slot(name).edge == state]
+            if world.live in taking:
+                return world.live
+            if taking:
+                return taking[0]
+    return world.live
+
+
+def plan_active(
+    world: World,
+    target: Content,
+    strategy: str = "bluegreen",
+    warm: bool = False,
+    fresh: bool = False,
+    into: str | None = None,
+    trusted: bool = False,
+) -> Plan:
+    """Steps after which *target* is live.
+
+    Args:
+        world: what is real.
+        target: what is to be live.
+        strategy: ``bluegreen`` or ``recreate``.
+        warm: keep the old slot running for a while; only where an edge keeps requests away from it.
+        fresh: have it started anew even if it is live already.
+        into: the slot to use; chosen if None.
+        trusted: for going back to a slot that served a moment ago: it is gated only if it has to be started.
+    """
+    serves = serving(world)
+    # A live slot that hangs or dies again and again is replaced by a fresh start of the same, not argued with.
+    anew = fresh or (serves is not None and world.slot(serves).ails and not trusted)
+    slot = into or _choose(world, target, strategy, serves, anew)
+    if strategy == "recreate":
+        return Plan(slot, tuple(_recreate(world, target, slot, anew and (fresh or slot == serves))))
+    again = anew and (slot != serves or fresh)
+    return Plan(slot, tuple(_bluegreen(world, target, slot, warm, again, trusted)))
+
+
+def _choose(world: World, target: Content, strategy: str, serves: str | None, anew: bool) -> str:
+    if serves is None:
+        return next((name for name in SLOTS if world.slot(name).content == target and not world.slot(name).stale), "blue")
+    here = world.slot(serves)
+    if here.content == target and not here.stale and (strategy == "recreate" or not anew):
+        return serves
+    return other(serves)
+
+
+def _bluegreen(world: World, target: Content, slot: str, warm: bool, fresh: bool, trusted: bool) -> list[Step]:
+    old = other(slot)
+    new_is, old_is = world.slot(slot), world.slot(old)
+    steps: list[Step] = []
+
+    def add(do: str, where: str) -> None:
+        steps.append(Step(do, where))
+
+    if new_is.retiring:
+        add(CANCEL, slot)
+    write = new_is.content != target or new_is.stale
+    running, edge = new_is.running, new_is.edge
+    if write or (fresh and running):
+        if world.edge and edge != MAINT:
+            if running and edge != DRAIN:
+                add(TO_DRAIN, slot)
+            if running:
+                add(DRAINED, slot)
+            add(TO_MAINT, slot)
+            edge = MAINT
+        if running:
+            add(STOP, slot)
+            running = False
+        if write:
+            add(WRITE, slot)
+    if edge == DOWN:  # made ready anew after its gate it is up at once; left alone, only after some health checks
+        add(TO_MAINT, slot)
+        edge = MAINT
+    if not running or new_is.retiring:  # the timer may have fired before it was taken back: starting twice does no harm
+        add(START, slot)
+    unproven = bool(steps) or world.live != slot or world.interrupted or (world.edge and edge != READY)
+    if unproven and not (trusted and running):
+        add(GATE, slot)
+    if world.edge:
+        shifts = world.live != slot or world.interrupted
+        if edge != READY:
+            add(TO_READY, slot)
+            shifts = True
+        if old_is.edge in (READY, DOWN):
+            add(TO_DRAIN, old)
+            shifts = True
+        if shifts and not trusted:
+            add(PUBLIC, slot)
+    if world.live != slot:
+        add(LIVE, slot)
+    if not new_is.enabled:
+        add(ENABLE, slot)
+    if old_is.enabled:
+        add(DISABLE, old)
+    if world.edge and old_is.edge != MAINT:
+        if old_is.running:
+            add(DRAINED, old)
+        add(TO_MAINT, old)
+    if old_is.running and not (world.edge and old_is.retiring):
+        add(RETIRE if warm and world.edge else STOP, old)
+    return steps
+
+
+def _recreate(world: World, target: Content, slot: str, fresh: bool) -> list[Step]:
+    old = other(slot)
+    new_is, old_is = world.slot(slot), world.slot(old)
+    steps: list[Step] = []
+
+    def add(do: str, where: str) -> None:
+        steps.append(Step(do, where))
+
+    write = new_is.content != target or new_is.stale
+    stop_new = new_is.running and (write or fresh)
+    for name, state, stops in ((old, old_is, old_is.running), (slot, new_is, stop_new)):
+        if state.retiring:
+            add(CANCEL, name)
+        if stops:
+            if world.edge and state.edge != MAINT:
+                if state.edge != DRAIN:
+                    add(TO_DRAIN, name)
+                add(DRAINED, name)
+                add(TO_MAINT, name)
+            add(STOP, name)
+    edge = MAINT if stop_new and world.edge else new_is.edge
+    if edge == DOWN:
+        add(TO_MAINT, slot)
+        edge = MAINT
+    if write:
+        add(WRITE, slot)
+    if not new_is.running or stop_new or new_is.retiring:
+        add(START, slot)
+    if steps or world.live != slot or world.interrupted or (world.edge and edge != READY):
+        add(GATE, slot)
+    if world.edge:
+        if edge != READY:
+            add(TO_READY, slot)
+        if old_is.edge != MAINT and not old_is.running:
+            add(TO_MAINT, old)
+        if edge != READY or world.live != slot or world.interrupted:
+            add(PUBLIC, slot)
+    if world.live != slot:
+        add(LIVE, slot)
+    if old_is.enabled:  # off before on: a boot in between starts none rather than two
+        add(DISABLE, old)
+    if not new_is.enabled:
+        add(ENABLE, slot)
+    return steps
+
+
+def plan_stopped(world: World, forget: bool = False) -> Plan:
+    """Steps after which nothing of the component runs; with *forget* there is no live slot either."""
+    steps: list[Step] = []
+    for name in sorted(SLOTS, key=lambda item: item == serving(world)):
+        state = world.slot(name)
+        if state.retiring:
+            steps.append(Step(CANCEL, name))
+        if world.edge and state.edge != MAINT:
+            if state.running:
+                if state.edge != DRAIN:
+                    steps.append(Step(TO_DRAIN, name))
+                steps.append(Step(DRAINED, name))
+            steps.append(Step(TO_MAINT, name))
+        if state.enabled:
+            steps.append(Step(DISABLE, name))
+        if state.running or state.retiring:
+            steps.append(Step(STOP, name))
+    if forget and world.live is not None:
+        steps.append(Step(UNLIVE, world.live))
+    return Plan(None if forget else world.live, tuple(steps))

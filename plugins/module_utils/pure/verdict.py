@@ -1,0 +1,170 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""When is a gate passed? Counting attempts, with nothing but numbers: no clock, no threads, no I/O.
+
+Times are seconds since the gate began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+PASS, FAIL, INCONCLUSIVE, ERROR = "pass", "fail", "inconclusive", "error"
+SKIPPED, WAITING = "skipped", "waiting"
+RECENT = 5
+"""How many of the latest attempts are remembered, besides the first."""
+_GRACE = 5.0
+"""Seconds between two attempts, beyond what their interval and length explain, that break a healthy time."""
+
+
+class SettingsError(ValueError):
+    """Settings of a gate that make no sense."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a gate judges.
+
+    Attributes:
+        interval: seconds from the start of one attempt to the start of the next.
+        successes: consecutive passes that are needed.
+        failures: consecutive failures that end the gate early; 0 waits for the deadline.
+        min_healthy_time: seconds of passing without a break that are needed.
+        start_period: seconds during which failures do not count against ``failures``.
+        deadline: seconds for all of it; with 0 every probe gets one attempt.
+    """
+
+    interval: float = 1.0
+    successes: int = 1
+    failures: int = 0
+    min_healthy_time: float = 0.0
+    start_period: float = 0.0
+    deadline: float = 10.0
+
+    @classmethod
+    def of(cls, given: Settings | Mapping[str, Any] | None) -> Settings:
+        """Settings from a mapping; keys that are no settings are an error.
+
+        Raises:
+            SettingsError: an unknown key, or a value that is no number or too small.
+        """
+        if isinstance(given, Settings):
+            return given
+        known = {item.name for item in fields(cls)}
+        values: dict[str, Any] = {}
+        for key, value in (given or {}).items():
+            if key not in known:
+                raise SettingsError(f"unknown setting '{key}' of a gate; known: {', '.join(sorted(known))}")
+            kind = int if key in ("successes", "failures") else float
+            try:
+                values[key] = kind(value)
+            except (TypeError, ValueError):
+                raise SettingsError(f"{key}: {value!r} is not a number") from None
+            if values[key] < (1 if key == "successes" else 0):
+                raise SettingsError(f"{key}: {value} is too small")
+        if values.get("interval", 1.0) < 0.05:
+            raise SettingsError("interval: at least 0.05 seconds")
+        return cls(**values)
+
+
+@dataclass
+class Tally:
+    """What has been seen of one probe.
+
+    Attributes:
+        once: the probe changes something, so one pass is enough and it is not asked again after it.
+        passes, fails: consecutive ones, up to now; at most one of them is not 0.
+        healthy_since: when the first of the consecutive passes ended.
+        settled: ``error`` or ``fail`` when there is no point in asking again, ``skipped``, or empty.
+        flaps: how often it failed after it had passed.
+        first, recent: attempts, as ``{attempt, at, ok, got, latency_ms}``.
+    """
+
+    once: bool = False
+    attempts: int = 0
+    passes: int = 0
+    fails: int = 0
+    healthy_since: float | None = None
+    last_at: float | None = None
+    settled: str = ""
+    flaps: int = 0
+    first: dict[str, Any] | None = None
+    recent: list[dict[str, Any]] = field(default_factory=list)
+    last: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, settings: Settings, began: float, ended: float, attempt: Mapping[str, Any]) -> None:
+        """Count one attempt. ``attempt`` has ``ok``, ``error``, ``expected``, ``got``, ``detail`` and ``latency_ms``."""
+        if self.settled:
+            return
+        self.attempts += 1
+        self.last = dict(attempt)
+        entry = {
+            "attempt": self.attempts,
+            "at": round(began, 2),
+            "ok": bool(attempt["ok"]),
+            "got": str(attempt["got"])[:200],
+            "latency_ms": attempt["latency_ms"],
+        }
+        self.first = self.first or entry
+        self.recent = [*self.recent, entry][-RECENT:]
+        gap = began - self.last_at if self.last_at is not None else 0.0
+        self.last_at = ended
+        if attempt["ok"]:
+            if self.healthy_since is None or gap > settings.interval * 3 + _GRACE:
+                self.healthy_since, self.passes = ended, 0
+            self.passes += 1
+            self.fails = 0
+            return
+        self.flaps += 1 if self.passes else 0
+        self.passes, self.healthy_since = 0, None
+        self.fails = self.fails + 1 if began >= settings.start_period else 0
+        if attempt.get("error"):
+            self.settled = ERROR
+        elif settings.failures and self.fails >= settings.failures:
+            self.settled = FAIL
+
+    def satisfied(self, settings: Settings, now: float) -> bool:
+        """Whether as much has been seen as the settings ask for."""
+        if self.settled or not self.passes or self.healthy_since is None or self.last_at is None:
+            return False
+        if self.once:
+            return True
+        return self.passes >= settings.successes and self.last_at - self.healthy_since >= settings.min_healthy_time
+
+    def verdict(self, settings: Settings, now: float) -> str:
+        """What to say when the gate ends now."""
+        if self.settled:
+            return self.settled
+        if self.satisfied(settings, now):
+            return PASS
+        return FAIL if self.attempts and not self.passes else INCONCLUSIVE
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for the next slice of the same gate."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Tally:
+        """What an earlier slice saw."""
+        known = {item.name for item in fields(cls)}
+        return cls(**{key: value for key, value in saved.items() if key in known})
+
+
+def joint(verdicts: Iterable[tuple[str, str]]) -> str:
+    """The verdict of a gate from ``(verdict, severity)`` of its probes.
+
+    A probe of severity ``warning`` never fails the gate. ``skipped`` where nothing at all was judged, ``pass`` where
+    there was nothing to judge.
+    """
+    pairs = list(verdicts)
+    counted = [verdict for verdict, severity in pairs if severity != "warning"]
+    for verdict in (FAIL, ERROR, INCONCLUSIVE):
+        if verdict in counted:
+            return verdict
+    if pairs and all(verdict == SKIPPED for verdict, _severity in pairs):
+        return SKIPPED
+    return PASS

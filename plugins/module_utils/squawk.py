@@ -1,0 +1,74 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lint of a step's SQL with squawk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from typing import Any
+
+TIMEOUT = 30.0
+"""Seconds for one step; a run takes some 14 ms."""
+
+# Noise for single steps of Alembic: the collection sets both timeouts on the connection, and lint of the version table is no use.
+EXCLUDED = ("require-timeout-settings", "prefer-robust-stmts", "prefer-text-field", "prefer-bigint-over-int", "prefer-identity")
+
+
+class LintError(Exception):
+    """squawk could not be run, or said something that is not its JSON."""
+
+
+def available(path: str) -> bool:
+    return os.access(path, os.X_OK)
+
+
+def parse(output: str) -> list[dict[str, Any]]:
+    """squawk's JSON to findings with ``rule``, ``message``, ``help``, ``level`` and ``line`` (from 1).
+
+    Its exit status tells nothing: 1 stands for a finding, a syntax error and a missing file alike. Raises LintError.
+    """
+    try:
+        document = json.loads(output or "[]")
+    except ValueError:
+        raise LintError(f"squawk did not answer with JSON: {output[:200]!r}") from None
+    findings = []
+    for entry in document:
+        findings.append(
+            {
+                "rule": str(entry.get("rule_name") or entry.get("rule") or ""),
+                "message": str(entry.get("message") or ""),
+                "help": str(entry.get("help") or ""),
+                "level": str(entry.get("level") or "").lower(),
+                "line": int(entry.get("line") or 0) + 1,
+            }
+        )
+    return findings
+
+
+def lint(path: str, sql: str) -> list[dict[str, Any]]:
+    """Findings for the SQL of one step, its BEGIN and COMMIT included. Raises LintError."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as handle:
+        handle.write(sql)
+        handle.flush()
+        try:
+            child = subprocess.run(
+                [path, "--reporter", "json", "--exclude", ",".join(EXCLUDED), handle.name],
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+                cwd="/",
+                env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "HOME": "/"},
+            )
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            raise LintError(f"{path} could not be run: {problem}") from problem
+    if child.returncode not in (0, 1):
+        raise LintError(f"{path} ended with {child.returncode}: {child.stderr.strip()[:300]}")
+    if child.returncode == 1 and not child.stdout.strip():
+        raise LintError(f"{path} failed: {child.stderr.strip()[:300]}")
+    return parse(child.stdout)

@@ -1,0 +1,207 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trees of files: hashing, sealing, sharing what is the same, measuring, removing."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+INSTALLED = (".venv", "node_modules", "__pycache__")
+"""Folders that are made from the lock file; their content is vouched for by its hashes, not by the tree's."""
+
+OWN_FILES = ("release.json", "release.files.json")
+
+
+def walk(root: Path, installed: bool = True) -> Iterator[Path]:
+    """Yield every file and link below ``root``; ``installed`` says whether INSTALLED folders are entered."""
+    for folder, names, files in os.walk(root):
+        if not installed:
+            names[:] = [name for name in names if name not in INSTALLED]
+        names.sort()
+        for name in sorted(files):
+            yield Path(folder) / name
+        for name in names:
+            if (Path(folder) / name).is_symlink():
+                yield Path(folder) / name
+
+
+def file_hashes(root: Path) -> dict[str, str]:
+    """Return relative path to ``x|- sha256`` or ``-> target`` for what the tree hash covers.
+
+    Folders of INSTALLED, compiled Python and the release's own manifest are left out. Of a mode, only
+    whether the owner may execute is kept: sealing changes the rest.
+    """
+    hashes: dict[str, str] = {}
+    for path in walk(root, installed=False):
+        relative = path.relative_to(root).as_posix()
+        if relative in OWN_FILES or path.suffix == ".pyc":
+            continue
+        if path.is_symlink():
+            hashes[relative] = f"-> {os.readlink(path)}"
+            continue
+        flag = "x" if path.stat().st_mode & stat.S_IXUSR else "-"
+        hashes[relative] = f"{flag} {sha256(path)}"
+    return hashes
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def tree_hash(hashes: dict[str, str]) -> str:
+    """Return one SHA-256 over the sorted lines ``path NUL hash`` of :func:`file_hashes`."""
+    digest = hashlib.sha256()
+    for relative in sorted(hashes):
+        digest.update(f"{relative}\0{hashes[relative]}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Return ``changed X``, ``added X``, ``missing X``, sorted by path."""
+    found = []
+    for relative in sorted(set(before) | set(now)):
+        if relative not in now:
+            found.append(f"missing {relative}")
+        elif relative not in before:
+            found.append(f"added {relative}")
+        elif before[relative] != now[relative]:
+            found.append(f"changed {relative}")
+    return found
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack a tar archive into an existing folder.
+
+    Raises:
+        ValueError: a member would land, or point, outside of it.
+    """
+    extra: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    root = target.resolve()
+    with tarfile.open(archive) as bundle:
+        for member in bundle:
+            place = os.path.normpath(root / member.name)
+            inside = place == str(root) or place.startswith(f"{root}{os.sep}")
+            if member.issym():
+                goal = os.path.normpath(os.path.join(os.path.dirname(place), member.linkname))
+                inside = inside and not os.path.isabs(member.linkname) and (goal == str(root) or goal.startswith(f"{root}{os.sep}"))
+            elif not (member.isfile() or member.isdir()):
+                inside = False
+            if not inside:
+                goal_text = f" -> {member.linkname}" if member.linkname else ""
+                raise ValueError(f"{member.name}{goal_text} is not a file, folder or link inside the release")
+            bundle.extract(member, root, **extra)
+
+
+def seal(root: Path, gid: int | None = None) -> None:
+    """Make every file read-only and readable for the service, owned by root where we are root.
+
+    With ``gid``, others cannot enter the tree at all: a build may have put secrets into it.
+    """
+    privileged = os.geteuid() == 0
+    for folder, names, files in os.walk(root):
+        for name in [*files, *names]:
+            path = Path(folder) / name
+            status = path.lstat()
+            if privileged and (status.st_uid, status.st_gid) != (0, 0):
+                os.chown(path, 0, 0, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                continue
+            runnable = 0o555 if status.st_mode & 0o111 else 0o444
+            mode = 0o755 if stat.S_ISDIR(status.st_mode) else runnable
+            if stat.S_IMODE(status.st_mode) != mode:
+                os.chmod(path, mode)
+    if gid is not None and privileged:
+        os.chown(root, 0, gid)
+        os.chmod(root, 0o750)
+    else:
+        os.chmod(root, 0o755)
+
+
+def link_identical(root: Path, previous: Path) -> int:
+    """Replace files that are the same in ``previous`` by hard links to them; returns the bytes shared.
+
+    The same means: same relative path, size, mode and content. Both trees have to be sealed.
+    """
+    shared = 0
+    for path in walk(root):
+        other = previous / path.relative_to(root)
+        try:
+            mine, theirs = path.lstat(), other.lstat()
+        except OSError:
+            continue
+        alike = stat.S_ISREG(mine.st_mode) and (mine.st_size, mine.st_mode) == (theirs.st_size, theirs.st_mode)
+        if not alike or (mine.st_uid, mine.st_dev) != (theirs.st_uid, theirs.st_dev):
+            continue
+        if mine.st_ino == theirs.st_ino:
+            shared += mine.st_blocks * 512
+            continue
+        if not mine.st_size or not filecmp.cmp(path, other, shallow=False):
+            continue
+        temporary = path.with_name(f".{path.name}.link")
+        try:
+            os.link(other, temporary)
+        except OSError:  # too many links to it already: keep the copy
+            continue
+        os.rename(temporary, path)
+        shared += mine.st_blocks * 512
+    filecmp.clear_cache()
+    return shared
+
+
+def usage(root: Path, previous: Path | None = None) -> tuple[int, int]:
+    """Return the bytes on disk of a tree, and how many of them are not shared with ``previous``."""
+
+    def inodes(tree: Path) -> dict[tuple[int, int], int]:
+        found: dict[tuple[int, int], int] = {}
+        for folder, _names, files in os.walk(tree):
+            for path in [Path(folder), *(Path(folder) / name for name in files)]:
+                status = path.lstat()
+                found[(status.st_dev, status.st_ino)] = status.st_blocks * 512
+        return found
+
+    mine = inodes(root)
+    theirs = inodes(previous) if previous is not None and previous.is_dir() else {}
+    return sum(mine.values()), sum(size for key, size in mine.items() if key not in theirs)
+
+
+def sync(root: Path) -> None:
+    """Bring a tree to disk: the whole filesystem at once, which is cheaper than thousands of files."""
+    done = None
+    with contextlib.suppress(OSError):
+        done = subprocess.run(["sync", "-f", str(root)], check=False, capture_output=True)
+    if done is None or done.returncode != 0:
+        os.sync()
+
+
+def remove(path: Path) -> None:
+    """Remove a tree so that a half-removed one is never taken for a release. Missing is fine."""
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    hidden = path if path.name.startswith(".") else path.with_name(f".removing-{path.name}-{os.getpid()}")
+    if hidden is not path:
+        os.rename(path, hidden)
+    for folder, names, _files in os.walk(hidden):
+        for name in names:
+            inner = Path(folder) / name
+            if not inner.is_symlink():
+                os.chmod(inner, 0o700)
+    shutil.rmtree(hidden)

@@ -1,0 +1,333 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Units of systemd: what they are doing, and making them do something else.
+
+Everything goes through ``systemctl``, ``systemd-run`` and ``journalctl`` with a time limit. Nothing here knows slots.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "MainPID",
+    "NRestarts",
+    "Result",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "ActiveEnterTimestamp",
+)
+QUICK = 15.0
+"""Seconds for a command that only asks."""
+
+# siginfo_t.si_code of a child, as ExecMainCode reports it
+_EXITED, _KILLED, _DUMPED = 1, 2, 3
+
+
+class UnitError(Exception):
+    """A command about a unit failed.
+
+    Attributes:
+        cmd: the command line.
+        rc: its exit status; 124 where it ran past its time.
+        stderr: what it said.
+    """
+
+    def __init__(self, message: str, cmd: Sequence[str], rc: int, stderr: str) -> None:
+        super().__init__(message)
+        self.cmd = list(cmd)
+        self.rc = rc
+        self.stderr = stderr
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended: exit status and what it printed."""
+
+    rc: int
+    stdout: str
+    stderr: str
+
+
+class Run(Protocol):
+    """Runs a command line and waits for it; exit status 124 means that it ran past ``timeout`` seconds."""
+
+    def __call__(self, cmd: Sequence[str], timeout: float) -> Finished: ...
+
+
+def run_command(cmd: Sequence[str], timeout: float) -> Finished:
+    """Run *cmd* without a shell. A missing program is exit status 127, as in a shell."""
+    try:
+        done = subprocess.run(  # the command lines are built here, never by a shell
+            list(cmd),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        return Finished(127, "", str(error))
+    except subprocess.TimeoutExpired as error:
+        return Finished(124, _text(error.stdout), f"{_text(error.stderr)}no answer within {timeout:g} s")
+    return Finished(done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+def _text(raw: bytes | str | None) -> str:
+    if raw is None:
+        return ""
+    return raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd says about one unit."""
+
+    name: str
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    enabled: bool = False
+    needs_reload: bool = False
+    main_pid: int = 0
+    restarts: int = 0
+    result: str = "success"
+    exec_code: int = 0
+    exec_status: int = 0
+    active_since: str = ""
+
+    @property
+    def exists(self) -> bool:
+        """Whether systemd found a file for it."""
+        return self.load == "loaded"
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs or is on its way to running; a unit that waits for its next automatic start counts."""
+        return self.active in ("active", "activating", "reloading", "refreshing")
+
+    @property
+    def looping(self) -> bool:
+        """Whether it died and systemd is about to start it again."""
+        return self.sub.startswith("auto-restart")
+
+    @property
+    def failed(self) -> bool:
+        """Whether systemd has given up on it."""
+        return self.active == "failed"
+
+    @property
+    def reason(self) -> str:
+        """How its main process ended, in words; empty while nothing went wrong."""
+        if self.exec_code == _EXITED and self.exec_status != 0:
+            return f"exit status {self.exec_status}"
+        if self.exec_code in (_KILLED, _DUMPED):
+            dumped = ", core dumped" if self.exec_code == _DUMPED else ""
+            return f"killed by signal {self.exec_status}{dumped}"
+        if self.result not in ("success", ""):
+            return f"result {self.result}"
+        if self.exec_code == _EXITED and self.looping:
+            return "exit status 0: it ended although it should go on"
+        return ""
+
+
+def parse_show(text: str) -> list[UnitState]:
+    """Read what ``systemctl show`` printed: blocks of ``Key=value`` parted by empty lines, in the order asked for."""
+    states = []
+    for block in text.split("\n\n"):
+        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if pairs:
+            states.append(
+                UnitState(
+                    name=pairs.get("Id", ""),
+                    load=pairs.get("LoadState", "not-found"),
+                    active=pairs.get("ActiveState", "inactive"),
+                    sub=pairs.get("SubState", "dead"),
+                    enabled=pairs.get("UnitFileState", "") in ("enabled", "enabled-runtime"),
+                    needs_reload=pairs.get("NeedDaemonReload", "no") == "yes",
+                    main_pid=_number(pairs.get("MainPID")),
+                    restarts=_number(pairs.get("NRestarts")),
+                    result=pairs.get("Result", ""),
+                    exec_code=_number(pairs.get("ExecMainCode")),
+                    exec_status=_number(pairs.get("ExecMainStatus")),
+                    active_since=pairs.get("ActiveEnterTimestamp", ""),
+                )
+            )
+    return states
+
+
+def _number(value: str | None) -> int:
+    return int(value) if value and value.isdigit() else 0
+
+
+class Systemd:
+    """systemd on this node.
+
+    Args:
+        run: how a command is run; replaced in tests.
+        stop_timeout: seconds a unit may take to stop before it is killed.
+    """
+
+    def __init__(self, run: Run = run_command, stop_timeout: float = 30.0) -> None:
+        self._run = run
+        self.stop_timeout = stop_timeout
+
+    def show(self, *units: str) -> list[UnitState]:
+        """States of *units*, in that order, with one command.
+
+        Raises:
+            UnitError: systemd does not answer.
+        """
+        done = self._must(["systemctl", "show", "-p", ",".join(PROPERTIES), "--", *units], QUICK, "does not answer")
+        states = parse_show(done.stdout)
+        if len(states) != len(units):
+            raise UnitError(f"systemctl show answered for {len(states)} of {len(units)} units", ["systemctl", "show", *units], 0, "")
+        return states
+
+    def start(self, unit: str) -> None:
+        """Have *unit* started, without waiting for it: whether it comes up is for its gate to say.
+
+        A unit that failed before is reset first, so that an old start limit does not count. Units whose files changed
+        are read again.
+        """
+        state = self.show(unit)[0]
+        if state.needs_reload or not state.exists:
+            self._must(["systemctl", "daemon-reload"], 60.0, "could not read its units again")
+        if not state.running:
+            self._run(["systemctl", "reset-failed", "--", unit], QUICK)  # fails where there is nothing to reset
+        self._must(["systemctl", "start", "--no-block", "--", unit], QUICK, f"could not start {unit}")
+
+    def stop(self, unit: str) -> bool:
+        """Stop *unit* and wait until it is down.
+
+        Returns:
+            Whether systemd stopped it in time; False where it had to be killed here, after ``stop_timeout`` seconds.
+
+        Raises:
+            UnitError: it is still there afterwards.
+        """
+        # the unit's own TimeoutStopSec, often the same number, comes first
+        asked = self._run(["systemctl", "stop", "--", unit], self.stop_timeout + 5.0)
+        if asked.rc == 0:
+            return True
+        self._run(["systemctl", "kill", "--signal=SIGKILL", "--", unit], QUICK)
+        self._must(["systemctl", "stop", "--", unit], QUICK, f"could not stop {unit}, not even by SIGKILL")
+        return False
+
+    def enable(self, unit: str) -> None:
+        """Have *unit* started at boot."""
+        self._must(["systemctl", "enable", "--quiet", "--", unit], 60.0, f"could not enable {unit}")
+
+    def disable(self, unit: str) -> None:
+        """Have *unit* not started at boot."""
+        self._must(["systemctl", "disable", "--quiet", "--", unit], 60.0, f"could not disable {unit}")
+
+    def later(self, name: str, seconds: int, script: str) -> None:
+        """Run the shell *script* in *seconds*, by a transient timer called *name*; an older one of that name goes."""
+        self.cancel(name)
+        self._must(
+            [
+                *("systemd-run", "--quiet", "--collect", f"--unit={name}", f"--on-active={seconds}s"),
+                *("--timer-property=AccuracySec=1s", "/bin/sh", "-c", script),
+            ],
+            QUICK,
+            f"could not set the timer {name}",
+        )
+
+    def cancel(self, name: str) -> None:
+        """Take the transient timer *name* back and wait for what it may be doing; no error where there is none."""
+        units = [f"{name}.timer", f"{name}.service"]
+        if any(state.exists or state.running for state in self.show(*units)):
+            self._run(["systemctl", "stop", "--", *units], self.stop_timeout + QUICK)
+            self._run(["systemctl", "reset-failed", "--", *units], QUICK)
+        if any(state.running for state in self.show(*units)):
+            raise UnitError(f"the timer {name} could not be taken back", ["systemctl", "stop", *units], 1, "")
+
+    def log_tail(self, unit: str, since: float, lines: int = 30) -> list[str]:
+        """The last *lines* lines that *unit* wrote since *since* (seconds since 1970); empty where there is no journal."""
+        done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{lines}", f"--since=@{int(since)}", f"--unit={unit}"], QUICK)
+        return done.stdout.splitlines() if done.rc == 0 else []
+
+    def _must(self, cmd: list[str], timeout: float, what: str) -> Finished:
+        done = self._run(cmd, timeout)
+        if done.rc != 0:
+            said = done.stderr.strip() or done.stdout.strip() or "no message"
+            raise UnitError(f"systemd {what}: {said} (exit status {done.rc} of `{' '.join(cmd[:3])} …`)", cmd, done.rc, said)
+        return done
+
+
+@dataclass
+class Watch:
+    """Tells early that a unit that was just started will not come up.
+
+    Args:
+        systemd: where to ask.
+        unit: which.
+        restarts_allowed: automatic restarts since ``baseline`` that are forgiven.
+        baseline: NRestarts when the watch began.
+        grace: seconds in which a unit may still be about to start.
+    """
+
+    systemd: Systemd
+    unit: str
+    restarts_allowed: int = 1
+    baseline: int = 0
+    grace: float = 2.0
+    last_reason: str = ""
+    began: float = field(default_factory=time.monotonic)
+
+    def trouble(self) -> str:
+        """Why it will not come up, in words; empty while there is hope."""
+        state = self.systemd.show(self.unit)[0]
+        if not state.exists:
+            return f"{self.unit} has no unit file"
+        self.last_reason = state.reason or self.last_reason
+        if state.failed:
+            return f"{self.unit} failed: {self.last_reason or 'no reason given'}"
+        if state.restarts - self.baseline > self.restarts_allowed:
+            return f"{self.unit} restarts again and again ({state.restarts - self.baseline} times): {self.last_reason or 'no reason given'}"
+        if state.looping and state.restarts - self.baseline >= self.restarts_allowed:
+            return f"{self.unit} restarts again and again: {self.last_reason or 'no reason given'}"
+        if state.active == "inactive" and time.monotonic() - self.began > self.grace:
+            return f"{self.unit} ended: {self.last_reason or 'exit status 0'}"
+        return ""
+
+
+def listener(port: int, proc: Path = Path("/proc")) -> str:
+    """Who listens on TCP *port* of this node: ``name (pid 1)``, or words for somebody unknown; empty if nobody does."""
+    sockets = set()
+    for table in (proc / "net/tcp", proc / "net/tcp6"):
+        try:
+            rows = table.read_text(encoding="ascii").splitlines()[1:]
+        except FileNotFoundError:
+            continue
+        for row in (line.split() for line in rows):
+            if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port:
+                sockets.add(f"socket:[{row[9]}]")
+    if not sockets:
+        return ""
+    for process in proc.glob("[0-9]*"):
+        try:
+            if any(os.readlink(handle) in sockets for handle in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text(encoding='utf-8').strip()} (pid {process.name})"
+        except OSError:  # it ended in between, or may not be looked into
+            continue
+    return "a process that may not be looked into"
+
+
+def now() -> float:
+    """Seconds since 1970; here so that tests can replace it."""
+    return time.time()

@@ -1,0 +1,306 @@
+#!/usr/bin/python
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: alembic_info
+short_description: Show what a release would do to its database
+version_added: 0.1.0
+description:
+  - Reads the revision graph of a staged release with the release's own Alembic, compares it with the database, and returns the
+    steps that would run with their SQL, their locks in plain words, lint findings, whether they can be reversed, and the verdict
+    of the policy.
+  - Reads only. Where nothing can be known yet it says why instead of failing.
+author: phasegate contributors (@phasegate)
+options:
+  component:
+    description: Name of the component whose release is looked at.
+    type: str
+    required: true
+  release:
+    description: Tag of the staged release.
+    type: str
+    default: ""
+  root:
+    description: Where components live.
+    type: path
+    default: /opt/aistack
+  state_dir:
+    description: Directory of the journal and of the backups.
+    type: path
+    default: /var/lib/aistack
+  release_path:
+    description:
+      - The release's tree.
+      - C(<root>/<component>/releases/<release>) if left out.
+    type: path
+  python:
+    description:
+      - The release's interpreter.
+      - C(.venv/bin/python) in the tree if left out.
+    type: path
+  env_file:
+    description: The rendered environment of the component. Only its variables reach the release's code, and only through its environment.
+    type: path
+    required: true
+  user:
+    description: System user that the release's code, C(psql), C(pg_dump) and C(pg_restore) run as, where the module runs as root.
+    type: str
+    default: aistack
+  ini:
+    description: Alembic's configuration file, from the tree.
+    type: str
+    default: alembic.ini
+  url_variable:
+    description: Variable in O(env_file) that holds the database's URL, in one of SQLAlchemy's forms for PostgreSQL.
+    type: str
+    default: DATABASE_URL
+  tables:
+    description: Tables that the database must have once it is migrated.
+    type: list
+    elements: str
+    default: []
+  policy:
+    description:
+      - What is allowed. An unknown key is an error.
+      - An empty database allows everything, because nothing runs on it yet.
+    type: dict
+    default: {}
+    suboptions:
+      contract:
+        description: Steps that take away or tighten what the running code may use (drop, rename, type change, V(SET NOT NULL)).
+        type: str
+        choices: [allow, refuse]
+        default: refuse
+      irreversible:
+        description: Steps whose C(downgrade) does nothing.
+        type: str
+        choices: [allow, refuse]
+        default: refuse
+      autocommit:
+        description: Steps that commit part of their work before their end (C(autocommit_block)).
+        type: str
+        choices: [allow, refuse]
+        default: allow
+      unknown_sql:
+        description: Steps whose SQL cannot be shown before they run.
+        type: str
+        choices: [allow, refuse]
+        default: refuse
+      lint:
+        description: Names of squawk's rules whose findings refuse. Findings of all others are shown.
+        type: list
+        elements: str
+        default: [adding-required-field, ban-drop-database, ban-truncate-cascade, syntax-error]
+      lint_missing:
+        description: Steps that could not be linted because squawk is not there.
+        type: str
+        choices: [allow, refuse]
+        default: allow
+      max_steps:
+        description: Refuse more steps than this at once; V(0) is no limit.
+        type: int
+        default: 0
+      accept:
+        description: Revisions that someone has looked at and takes as they are. It counts for upgrades only.
+        type: list
+        elements: str
+        default: []
+  accept_loss:
+    description:
+      - What a downgrade may take away in this run, by name; a table, or a column as C(table.column). Everything else that holds
+        something is refused, with the number of rows that do.
+      - Also a revision whose C(downgrade) does nothing, or whose SQL cannot be shown; it is passed over then.
+    type: list
+    elements: str
+    default: []
+  allow_base:
+    description: Whether a downgrade may undo every revision. V(base) is refused without it.
+    type: bool
+    default: false
+  squawk:
+    description:
+      - The linter. Where it is absent, a finding says so.
+      - C(<root>/tools/bin/squawk) if left out.
+    type: path
+  run:
+    description: Identifies the run in the journal.
+    type: str
+    default: ""
+  actor:
+    description: Who runs, for the journal.
+    type: str
+    default: ""
+  repo:
+    description:
+      - Where the tags are. Used on the controller only.
+      - Given, a plan of a release that is not on the node yet is made on the controller, from the tag and from where the node says
+        that the database stands. Nothing is installed on the node.
+    type: str
+  path:
+    description: Folder of the component in O(repo). Used on the controller only.
+    type: str
+    default: ""
+  lock:
+    description: The release's hash-locked requirements, in O(path). Used on the controller only.
+    type: str
+  schema:
+    description:
+      - Schema of the component's environment, so that the release's code finds every variable while it is looked at on the controller.
+        The values there are made up; none of the node's secrets is needed. Used on the controller only.
+    type: list
+    elements: dict
+    default: []
+  mirror_dir:
+    description: Folder with mirrors of repositories. Used on the controller only.
+    type: str
+    default: ~/.cache/phasegate/mirrors
+  plan_dir:
+    description: Folder with the environments and trees that plans are made with. Used on the controller only.
+    type: str
+    default: ~/.cache/phasegate/plan
+  direction:
+    description: Which way the plan leads.
+    type: str
+    choices: [upgrade, downgrade]
+    default: upgrade
+  target:
+    description: Where to; V(head) is the newest revision, V(base) an empty database, V(-1) one step back.
+    type: str
+    default: head
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+    description: There is nothing to compare; the plan is in the result.
+  platform:
+    support: full
+    platforms: posix
+    description: Works on Linux and macOS.
+requirements:
+  - psql on the node
+seealso:
+  - module: phasegate.aistack.alembic
+"""
+
+EXAMPLES = r"""
+- name: What would the next release do to the database
+  phasegate.aistack.alembic_info:
+    component: backend
+    release: v4.1.0
+    env_file: /opt/aistack/backend/config/0f3a5c7e9b1d2f40/env
+  register: migration
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ migration.text.splitlines() }}"
+"""
+
+RETURN = r"""
+known:
+  description: Whether anything could be known. False on a node without the release, its environment or a database; C(why) says which.
+  returned: success
+  type: bool
+why:
+  description: Why nothing is known.
+  returned: success
+  type: str
+basis:
+  description: How it was planned, where that was not on the node.
+  returned: when it was planned on the controller
+  type: str
+current:
+  description: Revisions that the database is at.
+  returned: success
+  type: list
+  elements: str
+heads:
+  description: Heads of the release.
+  returned: success
+  type: list
+  elements: str
+target:
+  description: Revisions that it goes to.
+  returned: success
+  type: list
+  elements: str
+up_to_date:
+  description: Whether there is nothing to do.
+  returned: success
+  type: bool
+note:
+  description: Says so where the database is ahead of the release by steps that only expand the schema, so that the release runs on it.
+  returned: success
+  type: str
+fresh:
+  description: Whether the database is empty.
+  returned: success
+  type: bool
+pending:
+  description:
+    - Steps in the order in which they run, each with C(revision), C(down_revisions), C(doc), C(path), C(sha256), C(reversible),
+      C(autocommit), C(phase), C(risk), C(sql), C(sql_error), C(statements), C(findings) and C(lint_run).
+  returned: success
+  type: list
+  elements: dict
+losses:
+  description:
+    - What a downgrade takes away, each with C(name), C(kind) (C(table), C(column), C(rows), C(schema)), C(rows) (how many hold
+      something there, none where that is not known), C(why) (why it is not known), C(revision) and C(text).
+  returned: success
+  type: list
+  elements: dict
+verdict:
+  description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(way_out)) and C(warnings).
+  returned: success
+  type: dict
+tables:
+  description: Tables that are C(expected), C(present) and C(missing).
+  returned: success
+  type: dict
+database:
+  description: Host, port, user and name; never the password.
+  returned: success
+  type: dict
+text:
+  description: All of it as a page of text.
+  returned: success
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import alembic_plan, alembic_request, alembic_seen
+
+
+def main() -> None:
+    """Read arguments, call the core, report."""
+    module = AnsibleModule(
+        argument_spec={
+            **alembic_request.SPEC,
+            "direction": {"type": "str", "choices": ["upgrade", "downgrade"], "default": "upgrade"},
+            "target": {"type": "str", "default": "head"},
+        },
+        supports_check_mode=True,
+    )
+    params: dict[str, Any] = dict(module.params)
+    direction = params.pop("direction")
+    request = alembic_request.of({**params, "state": "downgraded" if direction == "downgrade" else "upgraded"})
+    try:
+        plan = alembic_plan.inspect(request)
+    except alembic_plan.MigrationError as problem:
+        module.fail_json(msg=str(problem), code=problem.code, **alembic_request.brief(problem.facts))
+    if not plan["known"]:
+        plan["seen"] = alembic_seen.look(request)  # for the controller, which can plan without the release being here
+    module.exit_json(changed=False, **plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gate
+short_description: Judge probes together, and let nothing pass that is not proven
+version_added: 0.1.0
+author: phasegate contributors (@phasegate)
+description:
+  - Runs a list of probes at the same time, again and again, until all of them have passed as often and for as long as
+    asked for, or until the deadline.
+  - All probes have to hold at the same moment. One that fails after it had passed starts anew.
+  - The verdict is C(pass), C(fail) (judged, and not as expected), C(inconclusive) (not enough seen by the deadline) or
+    C(error) (could not be judged, for example because a tool is missing or a name cannot be filled in).
+    A probe of severity C(warning) never fails the gate.
+  - In a playbook the controller picks the probes that belong to the host at hand, prints what is still waited for, and
+    contacts no host that has nothing to do.
+options:
+  probes:
+    description:
+      - The probes, in the short form with the type as a key, or in the canonical form with C(type) and C(target).
+      - "Common keys are C(name), C(severity) (C(critical) or C(warning)), C(timeout) (seconds for one attempt),
+        C(component), C(from) (inventory group or host that asks; of a group the first host), C(from_all) (all of them),
+        C(hosts) (group, host or list of hosts that the probe runs on), C(log_unit)."
+      - "Types are C(http), C(tcp), C(dns), C(postgres), C(redis), C(s3), C(celery), C(process), C(unit), C(log), C(file),
+        C(command), C(tls), C(disk), C(port), C(haproxy), C(ollama), C(comfyui), C(metrics), C(usage) and C(sequence)."
+      - "C(${name}) in any value is filled in on the node; names are C(component), C(release), C(release_path),
+        C(config_path), C(slot), C(port) and C(unit)."
+      - Secrets never stand in a probe. It names a file on the node.
+    type: list
+    elements: dict
+    required: true
+  contexts:
+    description:
+      - What C(${name}) stands for, by component.
+      - For a component that is not named here it is read from its live slot on the node.
+    type: dict
+    default: {}
+  ports:
+    description:
+      - Ports that the users of a component reach, by component. They go before the port of the live slot.
+      - In a playbook they are taken from C(aistack_components) and C(aistack_ports) where they are not given.
+    type: dict
+    default: {}
+  units:
+    description:
+      - Units whose log is shown when a probe of a component without slots fails, by component.
+      - In a playbook they are taken from C(aistack_components) where they are not given.
+    type: dict
+    default: {}
+  root:
+    description: Folder that holds the components on the node.
+    type: path
+    default: /opt/aistack
+  state_dir:
+    description: Folder that holds the state on the node.
+    type: path
+    default: /var/lib/aistack
+  interval:
+    description: Seconds from the start of one attempt to the start of the next.
+    type: float
+    default: 1
+  successes:
+    description:
+      - Consecutive passes that are needed.
+      - Probes that change something (C(s3), C(sequence), a C(http) request that is not a C(GET), …) pass once.
+    type: int
+    default: 1
+  failures:
+    description: Consecutive failures that end the gate early. With V(0) it waits for the deadline.
+    type: int
+    default: 0
+  min_healthy_time:
+    description: Seconds of passing without a break that are needed.
+    type: float
+    default: 0
+  start_period:
+    description: Seconds during which failures do not count against O(failures).
+    type: float
+    default: 0
+  deadline:
+    description: Seconds for all of it. With V(0) every probe gets one attempt. In check mode it is always V(0).
+    type: float
+    default: 10
+  enforce:
+    description:
+      - Fail the task unless the verdict is C(pass). Without it the verdict is only returned.
+      - In check mode nothing is enforced, since nothing that the play would do has been done.
+    type: bool
+    default: true
+  save:
+    description:
+      - Name of a component. Its probes and the settings are kept in C(<state_dir>/gates/<component>.json) when the gate
+        has passed, so that the node can judge itself later without its controller.
+    type: str
+  slice:
+    description: Internal. Seconds after which the module returns undecided, so that the controller can tell how it goes.
+    type: float
+    default: 0
+  resume:
+    description: Internal. What the slice before has seen.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and tell what it would do.
+    support: partial
+    details:
+      - Probes that only look are run once and reported as they come out. Probes that would change something are C(skipped),
+        never C(pass). Nothing is enforced.
+  diff_mode:
+    description: Returns details on what has changed.
+    support: none
+    details: It changes nothing but the gate that is kept with O(save).
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+requirements:
+  - C(psql) for probes of type C(postgres)
+  - systemd for probes of type C(unit) and C(log)
+notes:
+  - It has an action plugin of the same name, which does the choosing of hosts and the reporting of progress.
+seealso:
+  - module: phasegate.aistack.slot
+"""
+
+EXAMPLES = r"""
+- name: The backend answers with its release, and reaches what it needs
+  phasegate.aistack.gate:
+    probes:
+      - name: health
+        component: backend
+        http: "http://127.0.0.1:${port}/health"
+        json: {status: ok, version: "${release}"}
+      - name: database
+        component: backend
+        postgres: {host: 127.0.0.1, user: app, database: app, password_file: /var/lib/aistack/credentials/postgres}
+        query: SELECT 1
+        value: 1
+      - {name: reaches ollama, http: "http://10.0.0.12:11434/api/version", from: backend}
+      - {name: room to grow, disk: /, free_percent: 10, severity: warning}
+    successes: 2
+    min_healthy_time: 5
+    deadline: 60
+
+- name: How is it now, without failing
+  phasegate.aistack.gate:
+    probes: "{{ probes }}"
+    deadline: 0
+    enforce: false
+  register: health
+"""
+
+RETURN = r"""
+verdict:
+  description: C(pass), C(fail), C(inconclusive), C(error), or C(skipped) where check mode left nothing to judge.
+  returned: always
+  type: str
+  sample: pass
+probes:
+  description: One entry for each probe that ran on this host.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name: {description: What the probe is called., type: str, returned: always}
+    component: {description: Whose gate it belongs to., type: str, returned: always}
+    type: {description: Type of the probe., type: str, returned: always}
+    severity: {description: C(critical) or C(warning)., type: str, returned: always}
+    verdict: {description: As for the whole gate., type: str, returned: always}
+    expected: {description: What was expected., type: str, returned: always}
+    got: {description: What came., type: str, returned: always}
+    where: {description: The host that asked., type: str, returned: always}
+    attempts: {description: How often it was asked., type: int, returned: always}
+    latency_ms: {description: How long the last attempt took., type: float, returned: always}
+    elapsed_s: {description: Seconds since the gate began., type: float, returned: always}
+    detail: {description: Anything more that helps., type: str, returned: always}
+    flaps: {description: How often it failed after it had passed., type: int, returned: always}
+    history: {description: "C(count), the C(first) and the C(last) five attempts.", type: dict, returned: always}
+    log_tail: {description: Last lines of the log of the unit behind it., type: list, returned: when it failed and has a unit}
+    hint: {description: What to do., type: str, returned: when it failed}
+peak_mib:
+  description: Memory that the call took on the node at its most, in MiB.
+  returned: always
+  type: float
+elapsed_s:
+  description: Seconds that the gate took.
+  returned: always
+  type: float
+  sample: 4.2
+summary:
+  description: One line.
+  returned: always
+  type: str
+  sample: "6 probes: 6 passed in 4.2 s"
+contexts:
+  description: What was known about each component that has a slot, such as its C(release).
+  returned: always
+  type: dict
+  sample: {backend: {release: v4.0.0, slot: blue, port: 18000}}
+enforced:
+  description: Whether a verdict other than C(pass) fails the task.
+  returned: always
+  type: bool
+msg:
+  description: What did not pass, where, what was expected, what came, and what to do.
+  returned: always
+  type: str
+state:
+  description: Internal. For the next slice.
+  returned: when it is not decided yet
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate_call import judge
+
+
+def argument_spec() -> dict[str, dict[str, Any]]:
+    """What the module takes."""
+    return {
+        "probes": {"type": "list", "elements": "dict", "required": True},
+        "contexts": {"type": "dict", "default": {}},
+        "ports": {"type": "dict", "default": {}},
+        "units": {"type": "dict", "default": {}},
+        "root": {"type": "path", "default": "/opt/aistack"},
+        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        "interval": {"type": "float", "default": 1},
+        "successes": {"type": "int", "default": 1},
+        "failures": {"type": "int", "default": 0},
+        "min_healthy_time": {"type": "float", "default": 0},
+        "start_period": {"type": "float", "default": 0},
+        "deadline": {"type": "float", "default": 10},
+        "enforce": {"type": "bool", "default": True},
+        "save": {"type": "str"},
+        "slice": {"type": "float", "default": 0},
+        "resume": {"type": "dict", "default": {}},
+    }
+
+
+def main() -> None:
+    """Read arguments, call the core, report."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    result = judge(module.params, module.check_mode)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

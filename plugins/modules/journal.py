@@ -1,0 +1,237 @@
+#!/usr/bin/python
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: journal
+short_description: Lock a node for one run, append to its journal, read it
+version_added: 0.1.0
+description:
+  - Takes and gives back the lease under which one run changes a node, appends records to the node's journal, and reads it.
+  - The journal is append-only and each record carries the hash of the one before.
+  - A lease that expired, or whose C(ansible-playbook) process on this controller is dead, is taken over, and the takeover is journaled.
+    A lease of a living run is refused with a message that says who holds it, since when, until when, and the way out.
+author: phasegate contributors (@phasegate)
+options:
+  state:
+    description:
+      - V(locked) takes the lease for O(run), or renews it.
+      - V(unlocked) appends O(record) if there is one, then gives the lease back.
+      - V(appended) appends O(record).
+      - V(read) returns records and what is wrong with the chain.
+    type: str
+    choices: [locked, unlocked, appended, read]
+    default: read
+  state_dir:
+    description: Directory of the journal and of the lock.
+    type: path
+    default: /var/lib/aistack
+  root:
+    description: Where components live. Accepted for the module defaults of the group; not used.
+    type: path
+    default: /opt/aistack
+  run:
+    description: Identifies the run. Required to lock and unlock; the same run may lock again.
+    type: str
+    default: ""
+  owner:
+    description:
+      - Who runs. C(actor), C(controller), C(controller_id), C(pid) and C(pid_started) are filled in on the controller.
+    type: dict
+    default: {}
+  lease:
+    description: Seconds after which the lease ends by itself. Long module runs renew it.
+    type: int
+    default: 900
+  dead_run:
+    description:
+      - The run whose process is known to be dead; its lease is taken over at once.
+      - Filled in on the controller, when the holder's process ran there.
+    type: str
+  break_lock:
+    description: Take the lease from whoever has it. Only for a run that is known not to work any more.
+    type: bool
+    default: false
+  record:
+    description:
+      - What to append. Keys are C(op), C(component), C(release), C(outcome) (V(ok) if left out), C(detail).
+      - C(run) and C(actor) are taken from O(run) and O(owner) if left out.
+    type: dict
+  component:
+    description: Return only records of this component, and derive its state.
+    type: str
+  count:
+    description: Return at most this many records, the newest. V(0) returns all.
+    type: int
+    default: 50
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written. A lease of another living run is refused as it would be.
+  diff_mode:
+    support: none
+    description: There is nothing to compare.
+  platform:
+    support: full
+    platforms: posix
+    description: Works on Linux and macOS.
+notes:
+  - Taking, renewing and giving back the lease is not counted as a change, because the node is afterwards as it was.
+    Taking it over from another run, and appending a record, are.
+"""
+
+EXAMPLES = r"""
+- name: Take the lock
+  phasegate.aistack.journal:
+    state: locked
+    run: "{{ aistack_run }}"
+
+- name: Record that the phase passed and give the lock back
+  phasegate.aistack.journal:
+    state: unlocked
+    run: "{{ aistack_run }}"
+    record: {op: phase, component: phase1, outcome: ok}
+
+- name: What happened to the backend
+  phasegate.aistack.journal:
+    state: read
+    component: backend
+"""
+
+RETURN = r"""
+lease:
+  description: The lease that stands after the call, or that stood in the way of it.
+  returned: when there is one
+  type: dict
+lock_action:
+  description: One of V(acquired), V(renewed), V(taken_over), V(broken), V(released), V(none).
+  returned: state is locked or unlocked
+  type: str
+record:
+  description: The record as it was written.
+  returned: when one was appended
+  type: dict
+records:
+  description: Records, oldest first.
+  returned: state is read
+  type: list
+  elements: dict
+component_state:
+  description: State derived from the records; C(states), C(marks), C(live), C(previous_good), C(interrupted).
+  returned: state is read and O(component) is set
+  type: dict
+interrupted:
+  description: Operations that were begun and never ended.
+  returned: state is read
+  type: list
+  elements: dict
+problems:
+  description: What is wrong with the chain, one sentence each.
+  returned: state is read
+  type: list
+  elements: str
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock, LockHeld
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
+
+
+def _append(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    fields = dict(params["record"])
+    fields.setdefault("run", params["run"])
+    fields.setdefault("actor", params["owner"].get("actor", ""))
+    fields.setdefault("outcome", "ok")
+    if check:
+        return journal_chain.link(fields, None, "")
+    return Journal.of(params["state_dir"]).append(fields)
+
+
+def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    lock = Lock(params["state_dir"])
+    if check:
+        standing = lock.holder()
+        if standing and standing.get("run") not in (params["run"], params["dead_run"]) and not params["break_lock"]:
+            raise LockHeld(lock.refusal(standing), standing)
+        return {"changed": False, "lock_action": "none"}
+    taken = lock.acquire(params["run"], params["owner"], params["lease"], params["dead_run"], params["break_lock"])
+    return {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
+
+
+def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {"changed": False}
+    if params["record"]:
+        result.update(changed=True, record=_append(params, check))
+    if check:
+        return {**result, "lock_action": "none"}
+    released = Lock(params["state_dir"]).release(params["run"], params["break_lock"])
+    return {**result, "lock_action": "released" if released else "none"}
+
+
+def _read(params: dict[str, Any]) -> dict[str, Any]:
+    journal = Journal.of(params["state_dir"])
+    records = journal.read()
+    component = params["component"]
+    shown = [record for record in records if component is None or record.get("component") == component]
+    result: dict[str, Any] = {
+        "changed": False,
+        "records": shown[-params["count"] :] if params["count"] else shown,
+        "interrupted": [asdict(item) for item in interrupted(records, component, params["run"] or None)],
+        "problems": journal.verify(),
+        "lease": Lock(params["state_dir"]).holder(),
+    }
+    if component is not None:
+        result["component_state"] = derive(records, component, current_run=params["run"] or None).as_dict()
+    return result
+
+
+def main() -> None:
+    """Read arguments, call the core, report."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["locked", "unlocked", "appended", "read"], "default": "read"},
+            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            "root": {"type": "path", "default": "/opt/aistack"},
+            "run": {"type": "str", "default": ""},
+            "owner": {"type": "dict", "default": {}},
+            "lease": {"type": "int", "default": 900},
+            "dead_run": {"type": "str"},
+            "break_lock": {"type": "bool", "default": False},
+            "record": {"type": "dict"},
+            "component": {"type": "str"},
+            "count": {"type": "int", "default": 50},
+        },
+        required_if=[("state", "appended", ["record"])],
+        supports_check_mode=True,
+    )
+    params: dict[str, Any] = module.params
+    check: bool = module.check_mode
+    if params["state"] in ("locked", "unlocked") and not params["run"]:
+        module.fail_json(msg=f"state={params['state']} needs run: the id of the run that owns the lock, got an empty text.")
+    try:
+        if params["state"] == "locked":
+            result = _locked(params, check)
+        elif params["state"] == "unlocked":
+            result = _unlocked(params, check)
+        elif params["state"] == "appended":
+            result = {"changed": True, "record": _append(params, check)}
+        else:
+            result = _read(params)
+    except LockHeld as held:
+        module.fail_json(msg=str(held), lease=held.lease)
+    except (ValueError, OSError) as error:
+        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

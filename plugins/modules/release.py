@@ -1,0 +1,395 @@
+#!/usr/bin/python
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Stage, mark and prune the releases of a component
+version_added: 0.1.0
+description:
+  - A release is a tag of a git repository, staged once as a tree that never changes afterwards; dependencies come from a hash-locked
+    file, the release's own tests have passed, and a manifest says what it is. A half-staged release is never visible.
+  - The controller resolves the tag and makes an archive of the component's folder. The node needs no git and no access to the
+    repository; the archive travels only where the release is not there yet.
+  - Staging starts nothing. M(phasegate.aistack.slot) activates a staged release.
+author: phasegate contributors (@phasegate)
+options:
+  state:
+    description:
+      - V(staged) sees to it that the release is there, as it was staged.
+      - V(marked) notes in the journal that the release is good or bad.
+      - V(pruned) removes old releases; never the live one, the previous good one, one that a slot points at, or one of O(keep_releases).
+    type: str
+    choices: [staged, marked, pruned]
+    default: staged
+  component:
+    description: Name of the component.
+    type: str
+    required: true
+  release:
+    description: Tag of the release. Required unless O(state=pruned).
+    type: str
+  root:
+    description: Where components live.
+    type: path
+    default: /opt/aistack
+  state_dir:
+    description: Directory of the journal.
+    type: path
+    default: /var/lib/aistack
+  repo:
+    description: Repository, an address or a path on the controller. Required for O(state=staged).
+    type: str
+  ref:
+    description: Tag in the repository, where it is named differently from O(release). Branches and commits are refused.
+    type: str
+  path:
+    description: Folder in the repository that the component is made of; all of it if left out.
+    type: str
+    default: ""
+  mirror_dir:
+    description: Folder on the controller for bare mirrors and archives.
+    type: str
+    default: ~/.cache/phasegate/mirrors
+  commit:
+    description: Commit of the tag. Filled in on the controller.
+    type: str
+  archive:
+    description: Archive of the folder on the node. Filled in on the controller.
+    type: path
+  archive_sha256:
+    description: SHA-256 of the archive. Filled in on the controller.
+    type: str
+  kind:
+    description:
+      - V(python) makes a relocatable virtual environment with uv from O(lock).
+      - V(node) runs C(npm ci), then O(build) (C(npm run build) if left out).
+      - V(static) takes the files as they are.
+    type: str
+    choices: [python, node, static]
+    default: python
+  lock:
+    description:
+      - Lock file with hashes, relative to O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
+    type: str
+  python:
+    description: Interpreter that the virtual environment is made with.
+    type: str
+    default: python3
+  tools:
+    description: Folder with uv, node and npm; C(<root>/tools/bin) if left out.
+    type: path
+  output:
+    description: What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with its static files.
+    type: str
+    choices: [none, next-standalone]
+    default: none
+  environment:
+    description: Environment of installing and building, such as proxy, CA bundle and index.
+    type: dict
+    default: {}
+  build:
+    description: Commands, each a list; C({python}), C({release_path}) and C({tools}) are filled in.
+    type: list
+    elements: list
+    default: []
+  tests:
+    description: The release's own tests, each a list as in O(build). A release whose tests fail is marked bad and not staged.
+    type: list
+    elements: list
+    default: []
+  test_user:
+    description: User that the tests run as.
+    type: str
+    default: aistack
+  group:
+    description: Group that may read the tree; everybody may where there is no such group.
+    type: str
+    default: aistack
+  env_file:
+    description: Environment file that tests and build get. Secrets in it are blotted out of their output.
+    type: path
+  test_timeout:
+    description: Seconds that one test command may take.
+    type: int
+    default: 300
+  build_timeout:
+    description: Seconds that one installing or building command may take.
+    type: int
+    default: 900
+  min_free_bytes:
+    description: Bytes that have to be free before staging, besides four times the archive.
+    type: int
+    default: 536870912
+  previous:
+    description: Release to share equal files with; the live one, or else the newest, if left out.
+    type: str
+  env_schema_version:
+    description: Version of the environment's schema, for the manifest.
+    type: str
+  allow_bad:
+    description: Stage a release although it is marked bad.
+    type: bool
+    default: false
+  mark:
+    description: What O(state=marked) notes.
+    type: str
+    choices: [good, bad]
+  reason:
+    description: Why it is marked.
+    type: str
+    default: ""
+  keep:
+    description: How many of the newest releases O(state=pruned) leaves besides those that are needed.
+    type: int
+    default: 3
+  keep_releases:
+    description: Releases that are never pruned.
+    type: list
+    elements: str
+    default: []
+  run:
+    description: Identifies the run in the journal.
+    type: str
+    default: ""
+  actor:
+    description: Who runs, for the journal. Filled in on the controller.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be staged, marked or pruned; refuses what would be refused before anything is built. Works on a bare node.
+  diff_mode:
+    support: none
+    description: What a release changes is not a text.
+  platform:
+    support: full
+    platforms: posix
+    description: Linux, and macOS with uv and npm in O(tools).
+notes:
+  - The hash of a tree covers its files (path, content, executable or not) without C(.venv), C(node_modules), compiled Python and
+    the manifest. Those folders are vouched for by the lock file, whose hash stands beside it.
+"""
+
+EXAMPLES = r"""
+- name: Stage the backend
+  phasegate.aistack.release:
+    component: backend
+    release: v4.1.0
+    repo: https://git.example.com/app.git
+    path: backend
+    kind: python
+    lock: requirements.lock
+    tests: [["{python}", -m, pytest, -q, tests]]
+    run: "{{ aistack_run }}"
+
+- name: Keep three releases
+  phasegate.aistack.release:
+    state: pruned
+    component: backend
+    keep: 3
+"""
+
+RETURN = r"""
+path:
+  description: Folder of the release.
+  returned: state is staged or marked
+  type: str
+manifest:
+  description: What the release is (C(tag), C(commit), C(tree_hash), C(lock_hash), C(alembic_heads), C(tests), C(disk) in bytes, …).
+  returned: state is staged, when it is staged
+  type: dict
+present:
+  description: Whether the release is staged.
+  returned: state is staged
+  type: bool
+commit:
+  description: Commit of the tag.
+  returned: state is staged
+  type: str
+timings:
+  description: Wall time of each step in seconds.
+  returned: when it was staged by this call
+  type: dict
+removed:
+  description: Releases that were removed, or would be in check mode.
+  returned: state is pruned
+  type: list
+  elements: str
+kept:
+  description: Releases that stay, and why.
+  returned: state is pruned
+  type: dict
+changed_files:
+  description: How the tree differs from what was staged.
+  returned: failure, when it was changed
+  type: list
+  elements: str
+failing:
+  description: The lines of the tests' output that say what failed.
+  returned: failure, when tests failed
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import release as releases
+from ansible_collections.phasegate.aistack.plugins.module_utils import staging
+from ansible_collections.phasegate.aistack.plugins.module_utils.build import Recipe
+from ansible_collections.phasegate.aistack.plugins.module_utils.env_file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import Layout, ReleaseError
+
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["staged", "marked", "pruned"], "default": "staged"},
+    "component": {"type": "str", "required": True},
+    "release": {"type": "str"},
+    "root": {"type": "path", "default": "/opt/aistack"},
+    "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+    "repo": {"type": "str"},
+    "ref": {"type": "str"},
+    "path": {"type": "str", "default": ""},
+    "mirror_dir": {"type": "str", "default": "~/.cache/phasegate/mirrors"},
+    "commit": {"type": "str"},
+    "archive": {"type": "path"},
+    "archive_sha256": {"type": "str"},
+    "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
+    "lock": {"type": "str"},
+    "python": {"type": "str", "default": "python3"},
+    "tools": {"type": "path"},
+    "output": {"type": "str", "choices": ["none", "next-standalone"], "default": "none"},
+    "environment": {"type": "dict", "default": {}},
+    "build": {"type": "list", "elements": "list", "default": []},
+    "tests": {"type": "list", "elements": "list", "default": []},
+    "test_user": {"type": "str", "default": "aistack"},
+    "group": {"type": "str", "default": "aistack"},
+    "env_file": {"type": "path"},
+    "test_timeout": {"type": "int", "default": 300},
+    "build_timeout": {"type": "int", "default": 900},
+    "min_free_bytes": {"type": "int", "default": 536870912},
+    "previous": {"type": "str"},
+    "env_schema_version": {"type": "str"},
+    "allow_bad": {"type": "bool", "default": False},
+    "mark": {"type": "str", "choices": ["good", "bad"]},
+    "reason": {"type": "str", "default": ""},
+    "keep": {"type": "int", "default": 3},
+    "keep_releases": {"type": "list", "elements": "str", "default": []},
+    "run": {"type": "str", "default": ""},
+    "actor": {"type": "str", "default": ""},
+}
+
+
+def _recipe(params: dict[str, Any], check: bool) -> Recipe:
+    root = Path(params["root"])
+    build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
+    test_env: dict[str, str] = {}
+    if params["env_file"]:
+        try:
+            test_env = read_env(params["env_file"])
+        except OSError as error:
+            if not check:  # in check mode the configuration may not be written yet
+                raise ReleaseError(f"The environment file {params['env_file']} cannot be read: {error.strerror}.") from error
+    return Recipe(
+        component=params["component"],
+        tag=params["release"],
+        kind=params["kind"],
+        tools=Path(params["tools"]) if params["tools"] else root / "tools" / "bin",
+        cache=root / "cache",
+        python=params["python"],
+        lock=params["lock"],
+        output=params["output"],
+        environment={str(key): str(value) for key, value in params["environment"].items()},
+        build=[[str(word) for word in argv] for argv in build],
+        tests=[[str(word) for word in argv] for argv in params["tests"]],
+        test_user=params["test_user"],
+        test_env=test_env,
+        build_timeout=params["build_timeout"],
+        test_timeout=params["test_timeout"],
+    )
+
+
+def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
+    request = staging.Request(
+        layout=layout,
+        state_dir=Path(params["state_dir"]),
+        recipe=_recipe(params, check),
+        commit=params["commit"],
+        archive=Path(params["archive"]) if params["archive"] else None,
+        archive_sha256=params["archive_sha256"],
+        min_free_bytes=params["min_free_bytes"],
+        previous=params["previous"],
+        allow_bad=params["allow_bad"],
+        env_schema_version=params["env_schema_version"],
+        group=params["group"],
+        run=params["run"],
+        actor=params["actor"],
+    )
+    result: dict[str, Any] = {"path": str(layout.release(params["release"])), "commit": params["commit"]}
+    manifest = staging.present(request)
+    if manifest is not None:
+        return {**result, "changed": False, "present": True, "manifest": manifest, "commit": manifest.get("commit")}
+    if check or request.archive is None:  # without an archive the controller asks whether it has to make one
+        staging.preflight(request)
+        return {**result, "changed": True, "present": False}
+    manifest = staging.stage(request)
+    return {**result, "changed": True, "present": True, "manifest": manifest, "timings": request.timings}
+
+
+def _pruned(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
+    journal = Journal.of(params["state_dir"])
+    state = releases.state_of(layout, journal, params["run"])
+    exempt = [*params["keep_releases"], *releases.shared_exemptions(layout, journal)]
+    removed, kept = releases.prunable(layout, state, params["keep"], exempt)
+    if not check:
+        releases.prune(layout, journal, removed, params["run"], params["actor"])
+    return {"changed": bool(removed), "removed": removed, "kept": kept}
+
+
+def main() -> None:
+    """Read arguments, call the core, report."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        required_if=[("state", "staged", ["release"]), ("state", "marked", ["release", "mark"])],
+        required_together=[("archive", "archive_sha256")],
+        supports_check_mode=True,
+    )
+    params: dict[str, Any] = module.params
+    if not COMPONENT_NAME.match(params["component"]):
+        module.fail_json(msg=f"Not a component's name: {params['component']}; expected {COMPONENT_NAME.pattern}.")
+    if params["release"] is not None and not RELEASE_NAME.match(params["release"]):
+        module.fail_json(msg=f"Not a release's name: {params['release']}; it becomes a folder and has to match {RELEASE_NAME.pattern}.")
+    layout = Layout(params["root"], params["component"])
+    check: bool = module.check_mode
+    try:
+        if params["state"] == "staged":
+            result = _staged(params, layout, check)
+        elif params["state"] == "marked":
+            changed = releases.mark(
+                layout,
+                Journal.of(params["state_dir"]),
+                params["release"],
+                params["mark"],
+                params["reason"],
+                params["run"],
+                params["actor"],
+                check,
+            )
+            result = {"changed": changed, "path": str(layout.release(params["release"]))}
+        else:
+            result = _pruned(params, layout, check)
+    except ReleaseError as error:
+        module.fail_json(msg=str(error), **error.extra)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+#!/usr/bin/python
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_info
+short_description: What releases a node holds, what is live, where it can go back to
+version_added: 0.1.0
+description:
+  - Reads releases, slots and the journal, and derives from them the state of each release. Changes nothing.
+  - On a bare node every component is there, and empty.
+author: phasegate contributors (@phasegate)
+options:
+  components:
+    description: Names of the components; all that are under O(root) if left out.
+    type: list
+    elements: str
+  root:
+    description: Where components live.
+    type: path
+    default: /opt/aistack
+  state_dir:
+    description: Directory of the journal.
+    type: path
+    default: /var/lib/aistack
+  run:
+    description: This run; what it has begun is not shown as interrupted.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    support: full
+    description: It only reads.
+  diff_mode:
+    support: none
+    description: It only reads.
+  platform:
+    support: full
+    platforms: posix
+    description: Works on Linux and macOS.
+"""
+
+EXAMPLES = r"""
+- name: What is here
+  phasegate.aistack.release_info:
+    components: [backend]
+  register: here
+
+- name: Where it would go back to
+  ansible.builtin.debug:
+    var: here.components.backend.previous_good
+"""
+
+RETURN = r"""
+components:
+  description:
+    - By component.
+    - C(releases) is tag to manifest of what is staged, C(states) tag to V(staged), V(active), V(good) or V(bad),
+      C(marks) tag to the last mark, C(reasons) tag to its reason.
+    - C(live) is C(release), C(slot), C(config) as the links have it, or null; C(journal_live) the same as the journal has it;
+      C(agree) tells whether they name the same.
+    - C(slots) is what blue and green point at, C(previous_good) the release to go back to or null,
+      C(interrupted) what was begun and never ended.
+    - C(disk) is C(bytes) of all releases, shared files counted where they were first staged.
+  returned: always
+  type: dict
+journal:
+  description: C(records), the count; C(torn), whether the last line is; C(problems) of the chain.
+  returned: always
+  type: dict
+disk:
+  description: C(free) and C(total) bytes of the file system of O(root).
+  returned: always
+  type: dict
+"""
+
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import Layout
+
+
+def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, Any]:
+    releases = {tag: layout.manifest(tag) or {} for tag in layout.staged()}
+    state = derive(records, layout.component, staged=releases, current_run=run or None)
+    live = layout.live()
+    journal_live = asdict(state.live) if state.live else None
+    sizes = [(manifest.get("disk") or {}).get("new_bytes", 0) for manifest in releases.values()]
+    return {
+        "releases": releases,
+        "states": state.states,
+        "marks": state.marks,
+        "reasons": state.reasons,
+        "live": live,
+        "journal_live": journal_live,
+        "agree": (live or {}).get("release") == (journal_live or {}).get("release"),
+        "slots": layout.slots(),
+        "previous_good": state.previous_good,
+        "interrupted": [asdict(item) for item in state.interrupted],
+        "disk": {"bytes": sum(sizes)},
+    }
+
+
+def _known(root: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(root) if (Path(entry.path) / "releases").is_dir())
+    except OSError:
+        return []
+
+
+def main() -> None:
+    """Read arguments, call the core, report."""
+    module = AnsibleModule(
+        argument_spec={
+            "components": {"type": "list", "elements": "str"},
+            "root": {"type": "path", "default": "/opt/aistack"},
+            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            "run": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    root = Path(module.params["root"])
+    reading = Journal.of(module.params["state_dir"]).scan()
+    names = module.params["components"] if module.params["components"] is not None else _known(root)
+    where = root
+    while not where.exists():
+        where = where.parent
+    space = shutil.disk_usage(where)
+    module.exit_json(
+        changed=False,
+        components={name: _component(Layout(root, name), reading.records, module.params["run"]) for name in names},
+        journal={
+            "records": len(reading.records),
+            "torn": reading.torn is not None,
+            "problems": reading.problems + journal_chain.verify(reading.records),
+        },
+        disk={"free": space.free, "total": space.total},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Print what was found, what failed, or what would be done, for people
+version_added: 0.1.0
+author: phasegate contributors (@phasegate)
+description:
+  - C(kind=health) prints a table of every component and its gate, and fails if one of them fails.
+  - C(kind=failure) prints what failed, what was expected, what came instead, what serves now, and always fails.
+  - C(kind=verify) prints a checklist on four levels (system, function, performance, data) with the evidence of every item,
+    and fails if one of them fails.
+  - C(kind=rollback) prints what became of every component of every node, and fails if something is not back.
+  - C(kind=page) prints a text, and writes it into a file where one is named.
+  - Runs on the controller alone.
+options:
+  kind:
+    description: What to print.
+    type: str
+    required: true
+    choices: [health, failure, page, rollback, verify]
+  results:
+    description:
+      - For C(kind=health) and C(kind=verify), node name to the result of M(phasegate.aistack.gate) there.
+      - For C(kind=rollback), node name to what Ansible returned for C(aistack rollback --json) there.
+    type: dict
+    default: {}
+  levels:
+    description: For C(kind=verify), name of a probe to the level of the checklist that it stands on.
+    type: dict
+    default: {}
+  data:
+    description: For C(kind=verify), node name to the list of results of M(phasegate.aistack.db_fingerprint) there.
+    type: dict
+    default: {}
+  decision:
+    description: For C(kind=rollback), the result of M(phasegate.aistack.rollback_plan).
+    type: dict
+    default: {}
+  failed_task:
+    description: For C(kind=failure), the name of the task that failed on this node; empty where another node failed.
+    type: str
+    default: ''
+  failed_result:
+    description: For C(kind=failure), the result of that task.
+    type: dict
+    default: {}
+  text:
+    description: For C(kind=page), the page.
+    type: str
+    default: ''
+  output:
+    description:
+      - A file on the controller that the result is written into as well. JSON for C(kind=health) and C(kind=rollback),
+        the text for C(kind=page),
+        for C(kind=verify) Markdown, or JSON where the name ends with C(.json).
+    type: path
+    default: ''
+  quiet:
+    description: Write into O(output) and print nothing, unless it is a failure.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Can run in check mode and return the same result.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed.
+    support: none
+    details: It changes nothing.
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+notes:
+  - This is an action plugin.
+"""
+
+EXAMPLES = r"""
+- name: Print the table
+  phasegate.aistack.report:
+    kind: health
+    results: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, '__health'))) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+text:
+  description: What was printed.
+  returned: always
+  type: str
+rows:
+  description: One row for each component and each node that looked at it.
+  returned: for C(kind=health)
+  type: list
+  elements: dict
+  sample: [{component: postgres, node: backend-1, verdict: pass, probes: 3, passed: 3, slowest_ms: 21.4, release: '', said: ''}]
+"""

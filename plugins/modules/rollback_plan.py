@@ -1,0 +1,109 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollback_plan
+short_description: One release that the whole stack can go back to, or why there is none
+version_added: 0.1.0
+author: phasegate contributors (@phasegate)
+description:
+  - Every node plans for itself with C(aistack plan --json). This takes the plans of all nodes and chooses the newest release
+    that every component on every node can be at.
+  - Refuses before anything is touched, with the reason and with what to do instead.
+  - Runs on the controller alone and changes nothing.
+options:
+  answers:
+    description: Node name to what Ansible returned for C(aistack plan --json) there, unreachable nodes included.
+    type: dict
+    required: true
+  to:
+    description: The release to go to. Without it one is chosen.
+    type: str
+    default: ''
+  best_effort:
+    description: Go on without nodes that do not answer, and without components that cannot go there.
+    type: bool
+    default: false
+  again:
+    description:
+      - Go back although a rollback ended a quarter of an hour ago or less, and no release is named.
+      - Without it that is refused, since two people who call for the same emergency must not go back twice.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Can run in check mode and return the same result.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed.
+    support: none
+    details: It changes nothing.
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+notes:
+  - This is an action plugin.
+seealso:
+  - module: phasegate.aistack.slot
+"""
+
+EXAMPLES = r"""
+- name: What each node can go back to
+  ansible.builtin.raw: aistack plan --json
+  register: __plan
+  changed_when: false
+  failed_when: false
+  ignore_unreachable: true
+
+- name: Decide
+  phasegate.aistack.rollback_plan:
+    answers: "{{ dict(ansible_play_hosts_all | zip(ansible_play_hosts_all | map('extract', hostvars, '__plan'))) }}"
+  register: __decision
+  run_once: true
+"""
+
+RETURN = r"""
+to:
+  description: The release that everything goes to.
+  returned: always
+  type: str
+from:
+  description: The releases that serve now, with commas between them.
+  returned: always
+  type: str
+allowed:
+  description: Whether it may be carried out.
+  returned: always
+  type: bool
+refusals:
+  description: Reasons against it, each with C(node), C(component), C(reason) and C(way_out).
+  returned: always
+  type: list
+  elements: dict
+nodes:
+  description: The nodes that take part.
+  returned: always
+  type: list
+  elements: str
+silent:
+  description: Nodes that gave no plan, and why.
+  returned: always
+  type: dict
+warnings:
+  description: What is to be known besides, and what could not be verified.
+  returned: always
+  type: list
+  elements: str
+plans:
+  description: The plan of each node.
+  returned: always
+  type: dict
+text:
+  description: All of it for people.
+  returned: always
+  type: str
+"""

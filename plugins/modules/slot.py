@@ -1,0 +1,483 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: slot
+short_description: Start, gate, shift, drain and stop a slot of a component in one call
+version_added: 0.1.0
+author: phasegate contributors (@phasegate)
+description:
+  - A component has two slots, V(blue) and V(green). One is live. A release is started in the idle one, proves itself on the
+    slot's own port, and only then takes the traffic at the edge; the old slot is drained and stopped, or kept warm for a while.
+  - Where the gate fails, the new slot is stopped, the edge stays as it was, and the release is marked bad in the journal.
+  - Reads what is real before it acts. A call that was cut off anywhere is finished, or taken back, by the next one.
+options:
+  state:
+    description:
+      - V(active) makes O(release) with O(config) live; nothing is done where it is and serves.
+      - V(reverted) takes back what the run O(run) activated for this component.
+      - V(restarted) starts what is live, or O(release), anew; in the other slot with O(strategy=bluegreen), in place with
+        O(strategy=recreate).
+      - V(stopped) takes the component out of traffic, stops it and has it not started at boot. The live slot is remembered.
+      - V(status) changes nothing and returns what is real.
+    type: str
+    choices: [active, reverted, restarted, stopped, status]
+    default: active
+  component:
+    description: Name of the component.
+    type: str
+    required: true
+  root:
+    description: Folder that holds a folder for each component.
+    type: path
+    default: /opt/aistack
+  state_dir:
+    description: Folder that holds the journal and the gates.
+    type: path
+    default: /var/lib/aistack
+  release:
+    description: Tag of the release; needed with O(state=active). It has to be staged.
+    type: str
+  config:
+    description: Hash of the config that it runs with; needed where O(release) is given.
+    type: str
+  unit:
+    description:
+      - Name of the systemd unit, with V(%s) or V({slot}) where the name of the slot goes.
+      - The default is C(aistack-COMPONENT@{slot}.service).
+    type: str
+    default: ''
+  ports:
+    description: The port of each slot, and the one that the edge listens on. Empty for a component that listens nowhere.
+    type: dict
+    default: {}
+    suboptions:
+      blue:
+        description: Port of the slot V(blue).
+        type: int
+      green:
+        description: Port of the slot V(green).
+        type: int
+      public:
+        description: Port that the edge listens on.
+        type: int
+  edge:
+    description: The HAProxy in front of the slots. Left out for a component without one.
+    type: dict
+    suboptions:
+      socket:
+        description: Its admin socket.
+        type: path
+        default: /run/haproxy/admin.sock
+      backend:
+        description: Its backend section, which has the servers V(blue) and V(green). The default is O(component).
+        type: str
+      state_file:
+        description: File to which the state of its servers is written after every switch.
+        type: path
+        default: /var/lib/haproxy/server-state
+      address:
+        description: Address on which it listens, for the gate that is asked once more through it.
+        type: str
+        default: 127.0.0.1
+  strategy:
+    description:
+      - V(bluegreen) starts the new slot while the old one runs.
+      - V(recreate) stops the old one first, so that never two run at the same time.
+    type: str
+    choices: [bluegreen, recreate]
+    default: bluegreen
+  gate:
+    description:
+      - The probes that a slot has to pass and the settings of the gate.
+      - It is kept on the node with the release, so that going back judges the old release by its own gate.
+      - The default is the gate that the release was activated with.
+    type: dict
+    suboptions:
+      probes:
+        description: Probes in their canonical form. They are run on this node.
+        type: list
+        elements: dict
+        default: []
+      interval:
+        description: Seconds between two attempts.
+        type: float
+      successes:
+        description: Passes in a row that are needed.
+        type: int
+      min_healthy_time:
+        description: Seconds of passing without a break that are needed.
+        type: float
+      deadline:
+        description: Seconds for all of it.
+        type: float
+      start_period:
+        description: Seconds during which failures do not count against O(gate.failures).
+        type: float
+      failures:
+        description: Failures in a row that end it early; V(0) waits for the deadline.
+        type: int
+  drain_timeout:
+    description: Seconds to wait until the old slot has no session left.
+    type: float
+    default: 60
+  stop_timeout:
+    description: Seconds that a unit may take to stop before it is killed.
+    type: float
+    default: 30
+  warm:
+    description:
+      - Seconds for which the old slot goes on running, out of traffic, so that going back needs no start. V(0) stops it now.
+      - Without an edge the old slot is always stopped at once, because it would go on working.
+    type: int
+    default: 0
+  description:
+    description:
+      - What a node has to know of the component besides the other options, so that it can plan and go back by itself.
+      - With V(state=active) and V(state=restarted) it is kept in C(components/<component>.json) below O(state_dir).
+      - Left out, nothing is kept.
+    type: dict
+    suboptions:
+      source:
+        description: The component whose releases it runs. The default is O(component).
+        type: str
+      application:
+        description: The application that it belongs to.
+        type: str
+      order:
+        description: Its position in the order of dependencies; those that need it have a higher one.
+        type: int
+        default: 0
+      database:
+        description: How its database is reached, for a component that brings migrations along.
+        type: dict
+        suboptions:
+          url_variable:
+            description: Variable of its environment that holds the address.
+            type: str
+            default: DATABASE_URL
+  run:
+    description: Identifier of this run; every record in the journal carries it.
+    type: str
+    default: ''
+  actor:
+    description: Who asks; for the journal.
+    type: str
+    default: ''
+  reason:
+    description: Why something is taken back or stopped; for the journal.
+    type: str
+    default: ''
+  allow_bad:
+    description: Activate a release although it is marked bad.
+    type: bool
+    default: false
+  mark_good:
+    description: Mark the release good when its gate held.
+    type: bool
+    default: true
+  mark_bad:
+    description: Mark a release bad that fails its gate, or that is taken back.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Can run in check mode and return what it would do without changing anything.
+    support: full
+  diff_mode:
+    description: Returns slot, release and config before and after.
+    support: full
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: linux
+    details: Needs systemd.
+seealso:
+  - module: phasegate.aistack.gate
+  - module: phasegate.aistack.journal
+"""
+
+EXAMPLES = r"""
+- name: Make the release live behind the edge
+  phasegate.aistack.slot:
+    component: backend
+    release: v4.1.0
+    config: 3f9c0a12
+    ports: {blue: 18000, green: 18001, public: 8000}
+    edge: {address: 10.89.0.11}
+    gate:
+      probes:
+        - {name: health, type: http, target: "http://127.0.0.1:${port}/health", json: {version: "${release}"}}
+      deadline: 60
+      min_healthy_time: 3
+    warm: 300
+    description: {application: sparklio, order: 7, database: {url_variable: DATABASE_URL}}
+    run: "{{ aistack_run }}"
+
+- name: Take back what this run activated
+  phasegate.aistack.slot:
+    component: backend
+    state: reverted
+    ports: {blue: 18000, green: 18001, public: 8000}
+    edge: {}
+    run: "{{ aistack_run }}"
+    reason: the frontend did not pass its gate
+
+- name: Restart the one instance of the scheduler
+  phasegate.aistack.slot:
+    component: beat
+    state: restarted
+    strategy: recreate
+"""
+
+RETURN = r"""
+slot:
+  description: The slot that is live, or would be.
+  returned: always
+  type: str
+  sample: green
+release:
+  description: Its release.
+  returned: always
+  type: str
+  sample: v4.1.0
+config:
+  description: Hash of its config.
+  returned: always
+  type: str
+previous:
+  description: What served before, as C(slot), C(release) and C(config); null if nothing did.
+  returned: success, unless O(state=status)
+  type: dict
+  sample: {slot: blue, release: v4.0.0, config: 77aa01bc}
+steps:
+  description: What was done, or would be, in this order.
+  returned: success, unless O(state=status)
+  type: list
+  elements: str
+  sample: [write green, start green, gate green, ready green, drain blue, gate public green, live green]
+timings:
+  description: Seconds spent, as C(start_s), C(gate_s), C(shift_s), C(drain_s), C(stop_s).
+  returned: success, unless O(state=status)
+  type: dict
+gate:
+  description:
+    - Evidence of the gate, as C(verdict), C(summary) and C(probes); empty where none was needed.
+    - What was asked after it, such as the gate through the edge, is C(then), one line each.
+  returned: success, unless O(state=status)
+  type: dict
+warm_until:
+  description: When the old slot will be stopped, in UTC; null where it was stopped, or there was none.
+  returned: success, unless O(state=status)
+  type: str
+described:
+  description: Whether the node's description of the component changed.
+  returned: success, unless O(state=status)
+  type: bool
+status:
+  description: The live slot, and for each slot its content, unit and state at the edge.
+  returned: O(state=status)
+  type: dict
+report:
+  description:
+    - Why it failed, as C(probe), C(expected), C(got), C(attempts), C(verdict), C(log_tail),
+      C(still_serving) (C(release) and C(slot), or null) and C(went_back) (the steps of going back).
+  returned: failure of a gate or a step
+  type: dict
+"""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.slot import Failed, Leaving, Refused, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slot_gate import SlotGate
+from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import EdgeSpec, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.unit import UnitError
+
+
+def options() -> dict[str, Any]:
+    """The options, in Ansible's form."""
+    return {
+        "state": {"type": "str", "choices": ["active", "reverted", "restarted", "stopped", "status"], "default": "active"},
+        "component": {"type": "str", "required": True},
+        "root": {"type": "path", "default": "/opt/aistack"},
+        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        "release": {"type": "str"},
+        "config": {"type": "str"},
+        "unit": {"type": "str", "default": ""},
+        "ports": {
+            "type": "dict",
+            "default": {},
+            "options": {"blue": {"type": "int"}, "green": {"type": "int"}, "public": {"type": "int"}},
+        },
+        "edge": {
+            "type": "dict",
+            "options": {
+                "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+                "backend": {"type": "str"},
+                "state_file": {"type": "path", "default": "/var/lib/haproxy/server-state"},
+                "address": {"type": "str", "default": "127.0.0.1"},
+            },
+        },
+        "strategy": {"type": "str", "choices": ["bluegreen", "recreate"], "default": "bluegreen"},
+        "gate": {
+            "type": "dict",
+            "options": {
+                "probes": {"type": "list", "elements": "dict", "default": []},
+                "interval": {"type": "float"},
+                "successes": {"type": "int"},
+                "min_healthy_time": {"type": "float"},
+                "deadline": {"type": "float"},
+                "start_period": {"type": "float"},
+                "failures": {"type": "int"},
+            },
+        },
+        "drain_timeout": {"type": "float", "default": 60},
+        "stop_timeout": {"type": "float", "default": 30},
+        "warm": {"type": "int", "default": 0},
+        "description": {
+            "type": "dict",
+            "options": {
+                "source": {"type": "str"},
+                "application": {"type": "str"},
+                "order": {"type": "int", "default": 0},
+                "database": {"type": "dict", "options": {"url_variable": {"type": "str", "default": "DATABASE_URL"}}},
+            },
+        },
+        "run": {"type": "str", "default": ""},
+        "actor": {"type": "str", "default": ""},
+        "reason": {"type": "str", "default": ""},
+        "allow_bad": {"type": "bool", "default": False},
+        "mark_good": {"type": "bool", "default": True},
+        "mark_bad": {"type": "bool", "default": True},
+    }
+
+
+def given(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """*values* without those that were left out."""
+    return {key: value for key, value in (values or {}).items() if value is not None}
+
+
+def spec_of(params: Mapping[str, Any]) -> Spec:
+    """What the options say about the slots."""
+    edge = params["edge"]
+    front = edge and EdgeSpec(edge["socket"], edge["backend"] or params["component"], edge["state_file"], edge["address"])
+    return Spec(
+        component=params["component"],
+        root=Path(params["root"]),
+        state_dir=Path(params["state_dir"]),
+        unit=params["unit"],
+        ports=given(params["ports"]),
+        edge=front or None,
+        strategy=params["strategy"],
+        gate=given(params["gate"]) or None,
+        drain_timeout=params["drain_timeout"],
+        stop_timeout=params["stop_timeout"],
+        warm=params["warm"],
+    )
+
+
+def describe(params: Mapping[str, Any], spec: Spec, check: bool) -> bool:
+    """Keep on the node what it needs to go back by itself; returns whether that changed. Before the switch: it may be cut off."""
+    if params["description"] is None or params["state"] not in ("active", "restarted"):
+        return False
+    return component_file.save(component_file.describe(spec, params["description"]), spec.state_dir, check)
+
+
+def leave(number: int, _frame: FrameType | None) -> None:
+    """Turn a signal into an exception, so that what was begun is ended and the journal says so."""
+    raise Leaving(f"ended by signal {number}")
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Do what was asked and return the result."""
+    params = module.params
+    gate = SlotGate()
+    spec = spec_of(params)
+    slots = Slots(spec, gate, Journal.of(params["state_dir"]))
+    if params["state"] == "status":
+        status = slots.status()
+        live = status["slots"].get(status["live"], {})
+        return {
+            "changed": False,
+            "status": status,
+            "slot": status["live"],
+            "release": live.get("release"),
+            "config": live.get("config"),
+        }
+    request = Request(
+        run=params["run"],
+        actor=params["actor"],
+        allow_bad=params["allow_bad"],
+        mark_good=params["mark_good"],
+        mark_bad=params["mark_bad"],
+        reason=params["reason"],
+        check=module.check_mode,
+    )
+    target = Content(params["release"], params["config"]) if params["release"] else None
+    described = describe(params, spec, module.check_mode)
+    if params["state"] == "stopped":
+        outcome = slots.stop(request)
+    elif params["state"] == "reverted":
+        outcome = slots.revert(request)
+    elif params["state"] == "restarted" or target is None:
+        outcome = slots.restart(target, request)
+    else:
+        outcome = slots.activate(target, request)
+    result = outcome.as_dict()
+    result["described"] = described
+    result["changed"] = result["changed"] or described
+    result["gate"] = gate.evidence
+    result["diff"] = {"before": outcome.previous or {}, "after": {key: result[key] for key in ("slot", "release", "config")}}
+    if params["state"] == "stopped":
+        result["diff"]["after"] = {} if outcome.changed else result["diff"]["before"]
+    for warning in outcome.warnings:
+        module.warn(warning)
+    return result
+
+
+def main() -> None:
+    """The module."""
+    module = AnsibleModule(
+        argument_spec=options(),
+        supports_check_mode=True,
+        required_if=[("state", "active", ("release", "config")), ("state", "reverted", ("run",))],
+        required_by={"release": ("config",)},
+    )
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, leave)
+    try:
+        if module.check_mode or module.params["state"] == "status":
+            result = run(module)
+        else:
+            what = f"slot {module.params['component']}: {module.params['state']}"
+            with keep_lease(module.params["state_dir"], module.params["run"], what):
+                result = run(module)
+    except Failed as error:
+        module.fail_json(msg=str(error), report=error.report)
+    except Refused as error:
+        module.fail_json(msg=str(error))
+    except UnitError as error:
+        module.fail_json(msg=f"{module.params['component']}: {error}", cmd=error.cmd, rc=error.rc, stderr=error.stderr)
+    except EdgeError as error:
+        module.fail_json(msg=f"{module.params['component']}: {error}")
+    except Leaving as error:
+        module.fail_json(msg=f"{module.params['component']}: {error}; what was begun has been taken back. Run the same again")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack
+short_description: Validate the description of a stack before anything is touched
+version_added: 0.1.0
+author: phasegate contributors (@phasegate)
+description:
+  - Reads the C(aistack_*) variables of the inventory and checks them against the structure that the collection knows.
+  - Unknown keys are reported with the nearest known one. Cycles, phases that require a later one, unknown groups,
+    ports that are given twice, and probes that make no sense are reported too, all at once.
+  - Runs on the controller alone; no node is contacted.
+  - Gives the run its identifier, which every record in the journals of the nodes carries.
+options:
+  phase:
+    description: The phase that is about to be opened. It has to exist, unless O(phase_optional=true).
+    type: str
+    default: ''
+  phase_optional:
+    description: Do not fail where the stack has no such phase.
+    type: bool
+    default: false
+  application:
+    description: The application that is about to be deployed. It has to exist.
+    type: str
+    default: ''
+  release:
+    description: The tag that the operator asked for. A name that can come to mean something else is refused.
+    type: str
+    default: ''
+  accepted:
+    description: Acceptance probes that passed in this run. They are remembered for its later phases, and nothing is validated.
+    type: list
+    elements: str
+    default: []
+  proven:
+    description:
+      - Components whose gates passed a moment ago. They are remembered with the time, so that later phases of the same run need
+        not ask again within O(proof_seconds).
+    type: list
+    elements: str
+    default: []
+  changed:
+    description: Something was changed since the gates of other components passed. Their proofs are forgotten.
+    type: bool
+    default: false
+  proof_seconds:
+    description: Seconds for which a gate that passed counts as passing now, as long as this run changes nothing.
+    type: float
+    default: 30
+  only:
+    description: Components that the operator named. Each has to exist.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Can run in check mode and return the same result.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed.
+    support: none
+    details: It changes nothing.
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+notes:
+  - This is an action plugin.
+"""
+
+EXAMPLES = r"""
+- name: Check the description of the stack
+  phasegate.aistack.stack:
+    phase: phase1
+  run_once: true
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: Facts for the rest of the run.
+  returned: success
+  type: dict
+  contains:
+    aistack_accepted:
+      description: Acceptance probes that passed in this run.
+      type: list
+      elements: str
+    aistack_run:
+      description: Identifier of this run, C(<UTC time>-<random>).
+      type: str
+      sample: 20261121T031500Z-9f3a1c
+problems:
+  description: One line for each fault in the description.
+  returned: failure
+  type: list
+  elements: str
+  sample: ["aistack_components.backend: unknown key 'gates'; did you mean 'gate'?"]
+"""

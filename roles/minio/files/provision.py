@@ -1,0 +1,170 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bring buckets, applications' keys and their policies to what is declared.
+
+Reads one JSON object on standard input; prints one line for each change that was made, or would be made in check
+mode; nothing printed means nothing to do. Secrets reach the client by its environment or its standard input only,
+and are not part of any message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+from urllib.parse import quote
+
+
+class Failure(Exception):
+    """What happened, expected, got, and what to do."""
+
+
+class Client:
+    """The command-line client of the server, speaking as one key."""
+
+    def __init__(self, program: str, endpoint: str, key: str, secret: str, home: str) -> None:
+        host = f"http://{quote(key, safe='')}:{quote(secret, safe='')}@{endpoint}"
+        self._command = [program, "--config-dir", home, "--quiet", "--json", "--no-color"]
+        self._environment = {"PATH": os.environ.get("PATH", ""), "HOME": home, "MC_HOST_s3": host}
+
+    def run(self, *arguments: str, stdin: str = "") -> tuple[int, list[dict[str, Any]], str]:
+        """Exit status, the JSON objects printed, and the text of the first error."""
+        done = subprocess.run(
+            [*self._command, *arguments], input=stdin, env=self._environment, capture_output=True, text=True, timeout=60, check=False,
+        )
+        objects = []
+        for line in done.stdout.splitlines():
+            if line.startswith("{"):
+                objects.append(json.loads(line))
+        errors = [item["error"]["cause"]["message"] for item in objects if item.get("status") == "error"]
+        return done.returncode, objects, errors[0] if errors else done.stderr.strip()[-500:]
+
+    def must(self, what: str, *arguments: str, stdin: str = "") -> list[dict[str, Any]]:
+        """Run; a failure names what was attempted and what the server said."""
+        status, objects, error = self.run(*arguments, stdin=stdin)
+        if status != 0:
+            raise Failure(f"{what}: the server said: {error or f'exit status {status}'}")
+        return objects
+
+
+def policy_for(buckets: list[str]) -> dict[str, Any]:
+    """Reading, writing and listing in the named buckets, and nothing else."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                "Resource": [f"arn:aws:s3:::{name}" for name in sorted(buckets)],
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
+                "Resource": [f"arn:aws:s3:::{name}/*" for name in sorted(buckets)],
+            },
+        ],
+    }
+
+
+def canonical(policy: Any) -> str:
+    """A policy as text in which only its meaning makes a difference."""
+    statements = [{key: sorted(value) if isinstance(value, list) else value for key, value in item.items()}
+                  for item in policy.get("Statement", [])]
+    return json.dumps(sorted(statements, key=lambda item: json.dumps(item, sort_keys=True)), sort_keys=True)
+
+
+def wait(root: Client, wanted: dict[str, Any], seconds: float = 30.0) -> bool:
+    """Whether the server answers the administrator within so many seconds."""
+    deadline = time.monotonic() + (0 if wanted["check"] else seconds)
+    while True:
+        status, _objects, error = root.run("ls", "s3")
+        if status == 0:
+            return True
+        if time.monotonic() >= deadline or "Access Key" in error or "signature" in error:
+            if wanted["check"]:
+                return False
+            raise Failure(
+                f"The S3 server at {wanted['endpoint']} does not serve its administrator: expected a list of buckets, got: {error}. "
+                "Read the unit's log; if the password was changed in the inventory, run the role again in full."
+            )
+        time.sleep(0.3)
+
+
+def make_buckets(root: Client, wanted: dict[str, Any]) -> None:
+    """Create missing buckets; bring versioning to what is declared."""
+    existing = {item["key"].rstrip("/") for item in root.must("listing buckets", "ls", "s3") if "key" in item}
+    for bucket in wanted["buckets"]:
+        name = bucket["name"]
+        if name not in existing:
+            print(f"bucket {name}: created")
+            if wanted["check"]:
+                continue
+            root.must(f"bucket {name}: creating", "mb", f"s3/{name}")
+        if "versioning" in bucket:
+            answer = root.must(f"bucket {name}: reading versioning", "version", "info", f"s3/{name}")
+            is_on = any((item.get("versioning") or {}).get("status") == "Enabled" for item in answer)
+            if is_on != bucket["versioning"]:
+                print(f"bucket {name}: versioning {'on' if bucket['versioning'] else 'off'}")
+                if not wanted["check"]:
+                    root.must(f"bucket {name}: versioning", "version", "enable" if bucket["versioning"] else "suspend", f"s3/{name}")
+
+
+def make_user(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: str) -> None:
+    """Create a key or change its secret; give it the policy of its buckets."""
+    key, check = user["key"], wanted["check"]
+    name, policy = f"aistack-{key}", policy_for(user["buckets"])
+    status, answer, _error = root.run("admin", "policy", "info", "s3", name)
+    current = (answer[0].get("policyInfo") or {}).get("Policy") if status == 0 and answer else None
+    if current is None or canonical(current) != canonical(policy):
+        print(f"key {key}: policy for {', '.join(user['buckets'])}")
+        if not check:
+            path = os.path.join(home, "policy.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(policy, file)
+            root.must(f"policy {name}: creating", "admin", "policy", "create", "s3", name, path)
+    status, answer, _error = root.run("admin", "user", "info", "s3", key)
+    known = answer[0] if status == 0 and answer else {}
+    as_user = Client(wanted["mc"], wanted["endpoint"], key, user["secret"], home)
+    logs_in = bool(known) and known.get("userStatus") == "enabled" and "signature" not in as_user.run("ls", "s3")[2]
+    if not logs_in:
+        print(f"key {key}: {'secret changed' if known else 'created'}")
+        if not check:
+            root.must(f"key {key}: creating", "admin", "user", "add", "s3", stdin=f"{key}\n{user['secret']}\n")
+    if name not in (known.get("policyName") or "").split(","):
+        print(f"key {key}: policy attached")
+        if not check:
+            root.must(f"key {key}: attaching its policy", "admin", "policy", "attach", "s3", name, "--user", key)
+
+
+def main() -> int:
+    """Exit status: 0, or 1 with the failure on standard error."""
+    wanted = json.load(sys.stdin)
+    if wanted["check"] and not os.path.exists(wanted["mc"]):
+        for bucket in wanted["buckets"]:
+            print(f"bucket {bucket['name']}: created")
+        for user in wanted["users"]:
+            print(f"key {user['key']}: created")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="aistack-s3-") as home:
+        root = Client(wanted["mc"], wanted["endpoint"], wanted["root"]["key"], wanted["root"]["secret"], home)
+        try:
+            if not wait(root, wanted):
+                print("buckets and keys: compared once the server runs with these settings")
+                return 0
+            make_buckets(root, wanted)
+            for user in wanted["users"]:
+                make_user(root, wanted, user, home)
+        except Failure as failure:
+            print(failure, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

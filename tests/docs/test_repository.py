@@ -1,0 +1,204 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repository is in order: what no linter looks at."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SPDX = "SPDX-License-Identifier: GPL-3.0-or-later"
+PLUGIN_HEADER = [
+    "# Copyright (c) 2026 phasegate contributors",
+    "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
+    f"# {SPDX}",
+    "",
+]
+# Package sources come from the machine's configuration. Written in two pieces, so that this file is not a finding.
+REGISTRIES = [
+    host + domain
+    for host, domain in [
+        ("pypi", ".org"), ("files.pythonhosted", ".org"), ("registry.npmjs", ".org"), ("registry.yarnpkg", ".com"),
+        ("proxy.golang", ".org"), ("sum.golang", ".org"), ("deb.debian", ".org"), ("ftp.debian", ".org"),
+        ("security.debian", ".org"), ("archive.ubuntu", ".com"), ("docker", ".io"), ("quay", ".io"), ("ghcr", ".io"),
+        ("galaxy.ansible", ".com"), ("mcr.microsoft", ".com"),
+    ]
+]  # fmt: skip
+# A folder of one machine: the checkout itself, wherever it is, and a wheel folder that build machines like to have.
+MACHINE = [f"{ROOT}/", "/opt/" + "wheels", "/home/" + "runner/"]
+# The sample applications that the lab deploys are repositories of their own.
+SAMPLES = ("lab/app/", "lab/tiny/", "lab/comfyui-standin/")
+ROLES = sorted(path.parent.name for path in (ROOT / "roles").glob("*/meta"))
+PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem != "__init__")
+
+
+def text_of(path: Path) -> str:
+    """Return a file's text; binary files count as empty."""
+    try:
+        return (ROOT / path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def yaml_of(path: Path) -> Any:
+    """Return what a YAML file holds."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def occurrences(files: list[Path], words: list[str]) -> list[str]:
+    """Return `file:line: word` for every word found as a whole name."""
+    pattern = re.compile(r"(?<![\w.-])(" + "|".join(re.escape(word) for word in words) + ")")
+    found = []
+    for path in files:
+        for number, line in enumerate(text_of(path).splitlines(), start=1):
+            found += [f"{path}:{number}: {word}" for word in pattern.findall(line)]
+    return found
+
+
+def test_there_is_something_to_look_at(files: list[Path]) -> None:
+    """The other tests are not true for want of files."""
+    assert len(files) > 50
+    assert ROLES
+    assert PLAYBOOKS
+    assert MODULES
+
+
+def test_no_registry_is_named(files: list[Path]) -> None:
+    """Package sources are taken from the machine's own configuration."""
+    assert occurrences(files, REGISTRIES) == []
+
+
+def test_no_path_of_one_machine(files: list[Path]) -> None:
+    """The repository works wherever it lies."""
+    assert occurrences(files, MACHINE) == []
+
+
+def test_words_are_found(tmp_path: Path) -> None:
+    """The two tests above can fail, and do not mistake a longer name for a shorter one."""
+    sample = tmp_path / "sample"
+    sample.write_text(f"index: https://{REGISTRIES[0]}/simple\nhttps://my-{REGISTRIES[0]}\n", encoding="utf-8")
+    assert [line.rpartition("sample")[2] for line in occurrences([sample], REGISTRIES)] == [f":1: {REGISTRIES[0]}"]
+
+
+def test_every_source_file_names_its_licence(files: list[Path]) -> None:
+    """Python and shell; empty files need none."""
+    sources = [path for path in files if path.suffix in (".py", ".sh") and not str(path).startswith(SAMPLES)]
+    assert [str(path) for path in sources if text_of(path).strip() and SPDX not in "\n".join(text_of(path).splitlines()[:8])] == []
+
+
+def test_every_plugin_begins_with_the_same_header(files: list[Path]) -> None:
+    """Copyright, licence, SPDX, then `from __future__ import annotations` as the first statement."""
+    for path in (path for path in files if path.parts[0] == "plugins" and path.suffix == ".py" and text_of(path).strip()):
+        lines = text_of(path).removeprefix("#!/usr/bin/python\n").splitlines()
+        assert lines[:3] == PLUGIN_HEADER[:3], path
+        first = next((line for line in re.sub(r'""".*?"""', "", "\n".join(lines[3:]), count=1, flags=re.DOTALL).splitlines() if line), "")
+        assert first.startswith(("from __future__ import annotations", "#")), path
+
+
+def test_files_are_about_one_thing(files: list[Path]) -> None:
+    """Python below 500 lines, task files below 200: beyond that a file usually holds two ideas."""
+    too_long = []
+    for path in files:
+        tasks = path.parts[0] in ("roles", "playbooks") and path.suffix == ".yml" and "tasks" in path.parts
+        limit = 200 if tasks else 500 if path.parts[0] == "plugins" and path.suffix == ".py" else 0
+        lines = text_of(path).count("\n")
+        if limit and lines >= limit:
+            too_long.append(f"{path}: {lines} lines, limit {limit}")
+    assert too_long == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_is_documented(role: str) -> None:
+    """A README, an argument specification, and both know what the defaults know."""
+    folder = ROOT / "roles" / role
+    assert (folder / "README.md").is_file()
+    assert (folder / "meta" / "argument_specs.yml").is_file()
+    specification = yaml_of(folder / "meta" / "argument_specs.yml")["argument_specs"]
+    described = {name for entry in specification.values() for name in entry.get("options", {})}
+    defaults = folder / "defaults" / "main.yml"
+    given = set(yaml_of(defaults) or {}) if defaults.exists() else set()
+    assert sorted(name for name in given - described if not name.startswith("__")) == []
+    assert all(entry.get("short_description") for entry in specification.values())
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_playbook_says_what_it_is_for(playbook: str) -> None:
+    """It begins with a comment, which the documentation site shows."""
+    lines = (ROOT / "playbooks" / playbook).read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "---"
+    assert re.match(r"# \w.{20,}", lines[1]), f"playbooks/{playbook}:2 is no comment that says what it is for"
+
+
+def test_python_locks_have_hashes_and_no_addresses(files: list[Path]) -> None:
+    """Every pin of a requirements lock has a hash; nothing says where it is fetched."""
+    locks = [path for path in files if path.suffix in (".txt", ".lock") and "--hash=sha256:" in text_of(path)]
+    locks += [path for path in files if path.name.endswith(".lock") and path not in locks]
+    assert locks
+    for path in locks:
+        text = text_of(path)
+        assert "://" not in text, path
+        assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links)\b", text, re.MULTILINE), path
+        pins = re.split(r"^(?=[A-Za-z0-9])", text.replace("\\\n", " "), flags=re.MULTILINE)
+        assert [pin.split()[0] for pin in pins if "==" in pin and "--hash=sha256:" not in pin] == [], path
+
+
+def test_npm_locks_have_integrity_and_no_addresses(files: list[Path]) -> None:
+    """`resolved` would name a registry."""
+    for path in (path for path in files if path.name == "package-lock.json"):
+        packages = json.loads(text_of(path))["packages"]
+        assert [name for name, entry in packages.items() if "resolved" in entry and "://" in entry["resolved"]] == [], path
+        bundled = ("link", "inBundle")
+        fetched = {name: entry for name, entry in packages.items() if name and not any(key in entry for key in bundled)}
+        lacking = [name for name, entry in fetched.items() if "integrity" not in entry]
+        assert lacking == [], path
+
+
+def test_the_action_group_is_complete() -> None:
+    """Every member is a module, and every module that takes a state directory is a member."""
+    members = set(yaml_of(ROOT / "meta" / "runtime.yml")["action_groups"]["aistack"])
+    assert sorted(members - set(MODULES)) == []
+    takes_state = {name for name in MODULES if re.search(r"^  state_dir:", text_of(Path(f"plugins/modules/{name}.py")), re.MULTILINE)}
+    assert sorted(takes_state - members) == []
+
+
+def test_links_in_the_guides_lead_somewhere(files: list[Path]) -> None:
+    """Relative links of the Markdown files."""
+    broken = []
+    for path in (path for path in files if path.suffix == ".md"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(path)):
+            if "://" not in target and not target.startswith("mailto:") and not (ROOT / path.parent / target).exists():
+                broken.append(f"{path}: {target}")
+    assert broken == []
+
+
+def test_the_packages_that_the_owner_named() -> None:
+    """They are asked for by name and pinned with their hashes."""
+    asked = (ROOT / "requirements" / "controller.in").read_text(encoding="utf-8").lower()
+    pinned = (ROOT / "requirements" / "controller.txt").read_text(encoding="utf-8").lower()
+    for name in ("ansible-core", "ansible-runner", "jinja2", "pyyaml", "psycopg2-binary", "requests", "molecule", "pytest-testinfra"):
+        assert re.search(rf"^{name}\b", asked, re.MULTILINE), name
+        assert re.search(rf"^{name}==\S+ \\\n\s+--hash=", pinned, re.MULTILINE), name
+
+
+def test_the_top_level() -> None:
+    """Where the owner looks first."""
+    assert (ROOT / "galaxy.yml").is_file()
+    assert [name for name in ("playbooks", "roles", "plugins", "inventories", "molecule", "tests") if not (ROOT / name).is_dir()] == []
+
+
+def test_every_scenario_has_tests() -> None:
+    """molecule passes over a scenario without tests with a warning."""
+    scenarios = {path.parent.name: yaml_of(path) for path in (ROOT / "molecule").glob("*/molecule.yml")}
+    assert scenarios
+    for name, scenario in scenarios.items():
+        given = scenario.get("verifier", {}).get("directory", f"molecule/{name}/tests")
+        folder = ROOT / given.replace("${MOLECULE_PROJECT_DIRECTORY}/", "")
+        assert list(folder.glob("test_*.py")), f"{name}: no tests in {folder}"

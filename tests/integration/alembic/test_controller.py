@@ -1,0 +1,142 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan that the controller makes of a release that no node has: the same as the node makes once it has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import alembic_plan, alembic_seen, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.controller_plan import Origin, Unavailable
+
+from .conftest import HERE, PASSWORD, QUOTED, Stage
+from .test_migrate import ADD, DROP, first
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "phasegate-aistack" / "test-plan"
+
+
+def git(folder: Path, *words: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+def tagged(stage: Stage, tag: str = "v1") -> Origin:
+    """The release's tree as a tag of a repository, its requirements with it."""
+    repo = stage.root / "repo"
+    shutil.copytree(stage.release.tree, repo / "backend", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE / "requirements.txt", repo / "backend" / "requirements.lock")
+    if not (repo / ".git").exists():
+        git(repo, "init", "--quiet")
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--message", tag)
+    git(repo, "tag", tag)
+    schema = [{"name": "API_TOKEN", "secret": True, "default": "s3cret-default"}, {"name": "DATABASE_URL", "type": "dsn"}]
+    return Origin(str(repo), "backend", "requirements.lock", schema, str(stage.root / "mirrors"), str(CACHE))
+
+
+def elsewhere(stage: Stage) -> alembic_plan.Request:
+    """What is asked of a node that has no tree of the release."""
+    return stage.request(release_path=str(stage.root / "absent"), python="")
+
+
+def live(stage: Stage) -> None:
+    """Something of the component runs on this node."""
+    (stage.root / "backend" / "slots" / "live").mkdir(parents=True)
+
+
+def test_the_same_plan_as_on_the_node(stage: Stage) -> None:
+    first(stage)
+    live(stage)
+    stage.release.add("bbb2", "aaa1", ADD, DROP, "owner")
+    origin = tagged(stage)
+    here = alembic_plan.inspect(stage.request(squawk="/absent"))
+    seen = alembic_seen.look(elsewhere(stage))
+    assert seen["known"], seen["why"]
+    assert seen["current"] == ["aaa1"]
+    there = controller_plan.document(elsewhere(stage), seen, origin, "it is not staged")
+    for key in ("current", "target", "heads", "verdict", "fresh", "tables", "database"):
+        assert there[key] == here[key], key
+    assert [step["sql"] for step in there["pending"]] == [step["sql"] for step in here["pending"]]
+    assert "ADD COLUMN owner" in there["pending"][0]["sql"]
+    text = json.dumps(there)
+    assert PASSWORD not in text
+    assert QUOTED not in text
+    began = time.monotonic()
+    controller_plan.document(elsewhere(stage), seen, origin, "it is not staged")
+    assert time.monotonic() - began < 30  # nothing is installed again; the bound is no benchmark
+
+
+def test_a_bare_node_starts_from_nothing(stage: Stage) -> None:
+    (stage.root / "env").unlink()
+    request = elsewhere(stage)
+    request.root = str(stage.root)
+    seen = alembic_seen.look(request)
+    assert seen["bare"]
+    assert not seen["known"]
+    plan = controller_plan.document(request, seen, tagged(stage), "it is not staged")
+    assert plan["current"] == []
+    assert plan["fresh"]
+    assert [step["revision"] for step in plan["pending"]] == ["aaa1"]
+    assert "empty one" in plan["text"]
+
+
+def test_the_policy_refuses_as_on_the_node(stage: Stage) -> None:
+    first(stage)
+    stage.release.add("bbb2", "aaa1", "op.drop_column('workflows', 'name')", "op.add_column('workflows', sa.Column('name', sa.Text))")
+    request = elsewhere(stage)
+    plan = controller_plan.document(request, alembic_seen.look(request), tagged(stage), "it is not staged")
+    with pytest.raises(MigrationError, match="contracts the schema") as caught:
+        controller_plan.outcome(request, plan)
+    assert caught.value.code == "contract"
+
+
+def test_two_heads_are_named(stage: Stage) -> None:
+    first(stage)
+    stage.release.add("bbb2", "aaa1", ADD, DROP).add("ccc3", "aaa1", ADD, DROP)
+    request = elsewhere(stage)
+    plan = controller_plan.document(request, alembic_seen.look(request), tagged(stage), "it is not staged")
+    assert plan["verdict"]["refusals"][0]["code"] == "several_heads"
+
+
+def test_without_an_answer_of_the_database_nothing_is_guessed(stage: Stage) -> None:
+    request = elsewhere(stage)
+    request.root = str(stage.root)
+    live(stage)
+    stage.env(DATABASE_URL=stage.url(port=1))
+    seen = alembic_seen.look(request)
+    assert not seen["bare"]
+    assert not seen["known"]
+    with pytest.raises(Unavailable, match="where the database stands is not known"):
+        controller_plan.document(request, seen, tagged(stage), "it is not staged")
+
+
+def test_without_uv_it_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = tagged(stage)
+    origin.plan_dir = str(stage.root / "plans")
+    monkeypatch.setattr(controller_plan, "tool", lambda name: None)
+    with pytest.raises(Unavailable, match="uv is not on the controller"):
+        controller_plan.document(elsewhere(stage), {"known": True, "current": [], "fresh": True}, origin, "it is not staged")
+    assert not list((stage.root / "plans" / "environments").glob("*.done"))
+
+
+def test_a_lock_file_that_cannot_be_installed(stage: Stage) -> None:
+    origin = tagged(stage)
+    lock = stage.root / "repo" / "backend" / "requirements.lock"
+    lock.write_text("alembic==1.20.1 --hash=sha256:" + "0" * 64 + "\n")
+    git(stage.root / "repo", "commit", "--quiet", "--all", "--message", "wrong hash")
+    git(stage.root / "repo", "tag", "v2")
+    origin.plan_dir = str(stage.root / "plans")
+    request = elsewhere(stage)
+    request.release = "v2"
+    with pytest.raises(Unavailable, match=r"requirements in requirements\.lock could not be installed"):
+        controller_plan.document(request, {"known": True, "current": [], "fresh": True}, origin, "it is not staged")
+    assert [entry.suffix for entry in (stage.root / "plans" / "environments").iterdir()] == [".lock"]

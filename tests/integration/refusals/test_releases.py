@@ -1,0 +1,107 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Releases that cannot work: each is refused with its reason, the old one serves, the database is as before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, Lab
+
+pytestmark = pytest.mark.usefixtures("untouched")
+REPOSITORY = ROOT / ".lab" / "repos" / "sparklio.git"
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("v4.2.0", ["health", "connection refused", "attempts", "serving", "as before"]),
+        ("v4.3.0", ["health", "expected", "version", "v4.3.0", "serving", "as before"]),
+        ("v4.4.0", ["own tests", "v4.4.0"]),
+        ("v4.5.0", ["two heads", "alembic merge"]),
+        ("v4.6.0", ["v4.6.0", "database is as before"]),
+        ("v4.8.0", ["hash", "requirements.lock"]),
+        ("v4.9.0", ["npm", "build"]),
+        ("v4.0.9", ["no tag 'v4.0.9'", "v4.0.0"]),
+    ],
+    ids=["fails to boot", "wrong version", "own tests fail", "two heads", "migration fails half-way", "wrong hash",
+         "build fails", "no such tag"],
+)
+def test_a_release_that_cannot_work(lab: Lab, release: str, said: list[str]) -> None:
+    outcome = lab.play("deploy", "-e", f"release={release}", "-e", "allow_bad=true")
+    assert outcome.rc != 0, outcome.text
+    outcome.says(*said)
+
+
+def test_a_release_that_was_marked_bad_is_not_chosen_again(lab: Lab) -> None:
+    first = lab.play("deploy", "-e", "release=v4.2.0", "-e", "allow_bad=true")
+    assert first.rc != 0
+    outcome = lab.play("deploy", "-e", "release=v4.2.0")
+    assert outcome.rc != 0
+    outcome.says("v4.2.0", "marked bad", "allow_bad=true")
+
+
+def test_a_migration_that_would_wait_for_a_lock(lab: Lab) -> None:
+    lab.on("backend-1", "systemd-run --quiet --unit=test-lock --uid=postgres psql -X sparklio "
+                        "-c 'begin; lock table workflows in access share mode; select pg_sleep(120)'")
+    try:
+        outcome = lab.play("deploy", "-e", "release=v4.7.0", "-e", "allow_bad=true")
+    finally:
+        lab.on("backend-1", "systemctl stop test-lock", check=False)
+    assert outcome.rc != 0
+    outcome.says("lock", "pid", "workflows")
+
+
+def test_a_checkout_with_changes_that_are_not_committed(lab: Lab, tmp_path: Path) -> None:
+    checkout = tmp_path / "sparklio"
+    subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(checkout)], check=True)
+    (checkout / "backend" / "VERSION").write_text("edited\n", encoding="utf-8")
+    applications = {"sparklio": {"repo": str(checkout), "release": "v4.1.0"}}
+    outcome = lab.play("deploy", "-e", "release=v4.10.0", "-e", "allow_bad=true", "-e", json.dumps({"aistack_applications": applications}))
+    assert outcome.rc != 0
+    outcome.says("not committed", "backend/VERSION")
+
+
+def test_a_tag_that_moved(lab: Lab, tmp_path: Path) -> None:
+    live = lab.serving()["backend"]
+    moved = tmp_path / "sparklio.git"
+    shutil.copytree(REPOSITORY, moved)
+    other = "v4.0.0" if live != "v4.0.0" else "v4.1.0"
+    subprocess.run(["git", "-C", str(moved), "tag", "--force", live, other], check=True, capture_output=True)
+    applications = {"sparklio": {"repo": str(moved), "release": live}}
+    outcome = lab.play("deploy", "-e", f"release={live}", "-e", json.dumps({"aistack_applications": applications}))
+    assert outcome.rc != 0
+    outcome.says("moved", live)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"OLLAMA_MODEL": ""}, ["OLLAMA_MODEL"]),
+        ({"OLLAMA_BASE_URL": "not a url"}, ["OLLAMA_BASE_URL", "url"]),
+        ({"MINIO_ACCESS_KEY": "minioadmin"}, ["MINIO_ACCESS_KEY", "minioadmin"]),
+        ({"OLAMA_MODEL": "x"}, ["OLAMA_MODEL", "OLLAMA_MODEL"]),
+    ],
+    ids=["missing", "wrong type", "forbidden default", "unknown"],
+)
+def test_an_environment_that_does_not_fit_its_schema(lab: Lab, tmp_path: Path, change: dict[str, str], said: list[str]) -> None:
+    override = tmp_path / "override.yml"
+    name, value = next(iter(change.items()))
+    override.write_text(
+        "aistack_env:\n"
+        "  backend:\n"
+        "    schema: '{{ __original.backend.schema }}'\n"
+        f"    values: \"{{{{ __original.backend['values'] | combine({{'{name}': '{value}'}}) }}}}\"\n"
+        "  frontend: '{{ __original.frontend }}'\n"
+        "__original: \"{{ (lookup('ansible.builtin.file', inventory_dir ~ '/group_vars/all/env.yml')"
+        " | from_yaml).aistack_env }}\"\n", encoding="utf-8")
+    outcome = lab.play("deploy", "-e", "release=v4.10.0", "-e", f"@{override}")
+    assert outcome.rc != 0
+    outcome.says(*said)

@@ -1,0 +1,69 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab at a release from which it can go back, and rows that have to be there afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ..refusals.conftest import Lab
+
+
+class OperatorLab(Lab):
+    """The lab as an operator sees it, whatever runs these tests: with the output that the checkout's own configuration chooses."""
+
+    environment = {name: value for name, value in Lab.environment.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))} | {
+        "ANSIBLE_NOCOLOR": "1"
+    }
+
+
+BEFORE, AFTER = "v4.1.0", "v4.10.0"
+"""Two good releases with the same schema; the rollback goes from the second to the first."""
+
+
+def bring(lab: Lab, release: str) -> None:
+    """Have a release live everywhere."""
+    if set(lab.serving().values()) != {release}:
+        done = lab.play("deploy", "-e", f"release={release}", "-e", "allow_bad=true", "-e", "backup=false")
+        assert done.rc == 0, done.text
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab; it is healthy before and after all tests, and at the release that it came from."""
+    lab = OperatorLab()
+    bring(lab, BEFORE)
+    yield lab
+    bring(lab, BEFORE)
+    health = lab.play("healthcheck")
+    assert health.rc == 0, f"the lab is not healthy after the tests\n{health.text}"
+
+
+@pytest.fixture
+def deployed(lab: Lab) -> Iterator[Lab]:
+    """The newer release is live and the older one behind it, unmarked; no lock is left afterwards, and no chain is broken."""
+    if set(lab.serving().values()) != {AFTER} or json.loads(lab.on("backend-1", "aistack plan --json", check=False))["to"] != BEFORE:
+        bring(lab, BEFORE)
+        bring(lab, AFTER)
+    yield lab
+    for node in ("backend-1", "web-1"):
+        assert "lock.json" not in lab.on(node, "ls /var/lib/aistack"), f"the lock was left behind on {node}"
+        lab.on(node, "aistack journal --verify --lines 1")
+
+
+@pytest.fixture
+def without(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Arguments with which a node cannot be reached: nobody listens at its port."""
+
+    def arguments(node: str) -> list[str]:
+        overlay = tmp_path / "overlay.json"
+        overlay.write_text(json.dumps({"all": {"hosts": {node: {"ansible_port": 9}}}}))
+        return ["-i", "inventories/lab", "-i", str(overlay)]
+
+    return arguments

@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make test`: every check as a job, two at a time, with a table at the end.
+
+Static checks run beside the building of the node images; the scenarios share the lab and run one after another. Each
+job is a make target, so that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. Usage:
+run_all.py [NAME ...]: the named jobs and what they need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGS = ROOT / "build" / "logs"
+TAIL = 60  # lines of a failed job that are shown
+# pytest's closing line, with or without its rule of equal signs
+CLOSING = re.compile(r"^(=+ )?(\d+ (passed|failed|error|errors|skipped|deselected)\b.*|no tests ran) in [\d.]+s.*$")
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\")
+
+
+@dataclass
+class Job:
+    """One make target: what it needs first, which lane it stands in, how long it may take (seconds)."""
+
+    name: str
+    target: list[str]
+    lane: str = "static"
+    after: list[str] = field(default_factory=list)
+    limit: float = 1200.0
+    result: str = "waiting"  # then: running, passed, failed, not run
+    started: float = 0.0
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return LOGS / f"{self.name}.log"
+
+
+def jobs() -> list[Job]:
+    """Return all jobs in the order in which they are considered."""
+    scenarios = ["default", "tiny", "rollback", "refusals", "artefact"]
+    static = [
+        Job("ruff", ["ruff"]),
+        Job("types", ["types"]),
+        Job("yamllint", ["yamllint"]),
+        Job("changelog", ["changelog"]),
+        Job("unit", ["unit"]),
+        Job("test-docs", ["test-docs"]),
+        Job("integration", ["integration"]),
+        Job("ansible-lint", ["ansible-lint"]),
+        Job("sanity", ["sanity"]),
+        Job("ansible-units", ["ansible-units"]),
+        Job("importer", ["importer"]),
+        Job("docs-lint", ["docs-lint"]),
+        Job("docs", ["docs"]),
+    ]
+    lab = [Job("lab-ready", ["lab-ready"], lane="lab", limit=2400.0)]
+    for name in scenarios:
+        if (ROOT / "molecule" / name / "molecule.yml").exists():
+            lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=1800.0))
+    return static + lab
+
+
+class Runner:
+    """Runs one job per lane at a time; a lane is a queue."""
+
+    def __init__(self, chosen: Sequence[Job]) -> None:
+        """Take the jobs that are to run."""
+        self.jobs = {job.name: job for job in chosen}
+        self.running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
+        lanes: dict[str, deque[Job]] = {}
+        for job in chosen:
+            lanes.setdefault(job.lane, deque()).append(job)
+        self.lanes = lanes
+        # left over from an outer make: its options and its job server are not for these
+        self.environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        self.environment.update(ANSIBLE_NOCOLOR="1", PY_COLORS="0", NO_COLOR="1", PYTHONUNBUFFERED="1")
+
+    def run(self) -> None:
+        """Run every job; returns when none is left."""
+        while any(self.lanes.values()) or self.running:
+            for lane, queue in self.lanes.items():
+                while queue and lane not in self.running:
+                    self.begin(lane, queue.popleft())
+            for lane, (job, process) in list(self.running.items()):
+                self.look(lane, job, process)
+            time.sleep(0.1)
+
+    def begin(self, lane: str, job: Job) -> None:
+        """Start a job, unless what it needs has failed."""
+        broken = [name for name in job.after if self.jobs[name].result != "passed"]
+        if broken:
+            job.result, job.note = "not run", f"needs {', '.join(broken)}"
+            print(f"[{clock()}] {job.name}: not run ({job.note})", flush=True)
+            return
+        job.started, job.result = time.monotonic(), "running"
+        with job.log.open("wb") as log:
+            process = subprocess.Popen(
+                ["make", "--no-print-directory", *job.target],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that nothing of it outlives the runner
+            )
+        self.running[lane] = (job, process)
+        print(f"[{clock()}] {job.name}: started", flush=True)
+
+    def look(self, lane: str, job: Job, process: subprocess.Popen[bytes]) -> None:
+        """See whether a running job has ended or taken too long."""
+        status = process.poll()
+        job.seconds = time.monotonic() - job.started
+        if status is None and job.seconds > job.limit:
+            job.note = f"stopped after its limit of {job.limit:.0f} s"
+            stop(process)
+            status = process.wait()
+        if status is None:
+            return
+        del self.running[lane]
+        job.result = "passed" if status == 0 and not job.note else "failed"
+        if status and not job.note:
+            job.note = f"exit status {status}"
+        report(job)
+
+    def stop_all(self) -> None:
+        """End what still runs; the jobs that have not begun are not run."""
+        for job, process in self.running.values():
+            stop(process)
+            job.result, job.note, job.seconds = "failed", "interrupted", time.monotonic() - job.started
+        self.running.clear()
+        for queue in self.lanes.values():
+            for job in queue:
+                job.result, job.note = "not run", "interrupted"
+            queue.clear()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a job and all that it started: SIGTERM to its session's group, SIGKILL after ten seconds."""
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=patience)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def clock() -> str:
+    """Return the time of day for a line of the log."""
+    return time.strftime("%H:%M:%S")
+
+
+def report(job: Job) -> None:
+    """Print how a job ended: the closing lines of its own test runners, and its last lines where it failed."""
+    lines = [COLOURS.sub("", line) for line in job.log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    print(f"[{clock()}] {job.name}: {job.result} after {job.seconds:.0f} s{f' ({job.note})' if job.note else ''}", flush=True)
+    for line in lines:
+        if CLOSING.match(line.strip()):
+            print(f"    {line.strip()}")
+    if job.result != "passed":
+        print(f"---- last {min(TAIL, len(lines))} of {len(lines)} lines of {job.log.relative_to(ROOT)}")
+        print("\n".join(lines[-TAIL:]))
+        print(f"---- end of {job.name}; alone: make {' '.join(job.target)}", flush=True)
+
+
+def choose(names: Sequence[str]) -> list[Job]:
+    """Return the named jobs and what they need, or all of them where none is named."""
+    known = {job.name: job for job in jobs()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        sys.exit(f"make test: no job called {', '.join(unknown)}; there are: {', '.join(known)}")
+    wanted = set(names or known)
+    for name in list(wanted):
+        wanted.update(known[name].after)
+    return [job for name, job in known.items() if name in wanted]
+
+
+def table(done: Sequence[Job]) -> str:
+    """Return the summary, one line a job."""
+    width = max(len(job.name) for job in done)
+    rows = [f"{'job'.ljust(width)}  {'result':8} {'seconds':>7}  note"]
+    rows += [f"{job.name.ljust(width)}  {job.result:8} {job.seconds:7.0f}  {job.note}".rstrip() for job in done]
+    return "\n".join(rows)
+
+
+def interrupt(number: int, _frame: object) -> None:
+    """Turn SIGTERM into the exception that Ctrl-C raises."""
+    raise KeyboardInterrupt(number)
+
+
+def main() -> int:
+    """Run the jobs; return 0 only if there were some and all of them passed."""
+    parser = argparse.ArgumentParser(description="Run the checks of `make test`.")
+    parser.add_argument("names", nargs="*", help="jobs to run (default: all)")
+    parser.add_argument("--list", action="store_true", help="print the jobs' names")
+    arguments = parser.parse_args()
+    if arguments.list:
+        print("\n".join(job.name for job in jobs()))
+        return 0
+    chosen = choose(arguments.names)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    runner = Runner(chosen)
+    begun = time.monotonic()
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        runner.run()
+    except KeyboardInterrupt:
+        runner.stop_all()
+    if any(job.lane == "lab" for job in chosen) and not os.environ.get("KEEP_LAB"):
+        down = Job("lab-down", ["lab-away"], lane="lab", limit=300.0)
+        last = Runner([down])
+        last.run()
+        chosen.append(down)
+    print("\n" + table(chosen))
+    passed = sum(job.result == "passed" for job in chosen)
+    print(f"{passed} passed, {len(chosen) - passed} failed of {len(chosen)} jobs in {time.monotonic() - begun:.0f} s", flush=True)
+    return 0 if chosen and passed == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's part of a migration: when it plans itself, and what it never sends to the node."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.action import alembic, alembic_info
+from ansible_collections.phasegate.aistack.plugins.module_utils import controller_plan
+
+ARGS = {
+    "component": "backend", "release": "v2", "env_file": "/e", "repo": "/repo", "path": "backend", "lock": "requirements.lock",
+    "schema": [{"name": "A"}],
+}  # fmt: skip
+UNKNOWN = {"known": False, "why": "not staged", "component": "backend", "release": "v2", "text": ""}
+PLAN: dict[str, Any] = {
+    "known": True, "current": ["a"], "target": ["b"], "note": "", "verdict": {"refusals": [], "warnings": [], "allowed": True},
+    "pending": [{"revision": "b", "sql": "ALTER TABLE t ADD c int;\n", "sql_error": ""}],
+}  # fmt: skip
+
+
+def run(
+    plugin: Any, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch, check: bool = True, **args: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The result, and the arguments that reached the node."""
+    sent: dict[str, Any] = {}
+    action = plugin.ActionModule.__new__(plugin.ActionModule)
+    action._task = SimpleNamespace(args={**ARGS, **args}, check_mode=check)
+    monkeypatch.setattr(plugin.ActionBase, "run", lambda self, tmp, task_vars: {})
+
+    def module(module_name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        sent.update(module_args)
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in answer.items()}
+
+    monkeypatch.setattr(action, "_execute_module", module)
+    return action.run(None, {}), sent
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    made: list[tuple[Any, ...]] = []
+
+    def document(*values: Any) -> dict[str, Any]:
+        made.append(values)
+        return dict(PLAN)
+
+    monkeypatch.setattr(controller_plan, "document", document)
+    return made
+
+
+@pytest.mark.parametrize("plugin", [alembic, alembic_info])
+def test_the_node_gets_nothing_that_it_has_no_use_for(plugin: Any, monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
+    result, sent = run(plugin, {"known": True, "changed": False}, monkeypatch)
+    assert set(sent) == {"component", "release", "env_file"}
+    assert result == {"known": True, "changed": False}
+    assert calls == []
+
+
+def test_info_plans_here_what_the_node_does_not_know(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
+    result, _sent = run(alembic_info, {**UNKNOWN, "seen": {"bare": True}}, monkeypatch)
+    assert result["known"]
+    assert result["pending"] == PLAN["pending"]
+    assert "seen" not in result
+    request, seen, origin, why = calls[0]
+    assert (request.release, request.state, seen, origin.lock, why) == ("v2", "upgraded", {"bare": True}, "requirements.lock", "not staged")
+
+
+def test_info_says_why_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    def document(*_values: Any) -> dict[str, Any]:
+        raise controller_plan.Unavailable("uv is not here")
+
+    monkeypatch.setattr(controller_plan, "document", document)
+    result, _sent = run(alembic_info, {**UNKNOWN, "seen": {"bare": True}}, monkeypatch)
+    assert not result["known"]
+    assert not result.get("failed")
+    assert "uv is not here" in result["text"]
+
+
+def test_without_a_repository_the_answer_stays(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
+    result, _sent = run(alembic_info, {**UNKNOWN, "seen": {"bare": True}}, monkeypatch, repo=None)
+    assert not result["known"]
+    assert calls == []
+
+
+def test_alembic_in_check_mode_shows_the_sql(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
+    answer = {"changed": False, "plan": dict(UNKNOWN), "msg": "Nothing known yet", "seen": {"bare": True}}
+    result, _sent = run(alembic, answer, monkeypatch)
+    assert result["changed"]
+    assert "ADD c int" in result["diff"]["after"]
+    assert result["msg"] == "backend: 1 step would run."
+
+
+def test_alembic_refuses_as_the_node_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = {"code": "contract", "revision": "b", "reason": "It drops t.", "way_out": "Do not."}
+    keys = dict.fromkeys(("component", "release", "heads", "tables"), "")
+    step = {**PLAN["pending"][0], "doc": "", "phase": "contract", "risk": "high", "reversible": True, "autocommit": False}
+    plan = {**keys, **PLAN, "pending": [step], "verdict": {"allowed": False, "warnings": [], "refusals": [refusal]}}
+    monkeypatch.setattr(controller_plan, "document", lambda *_values: plan)
+    result, _sent = run(alembic, {"changed": False, "plan": dict(UNKNOWN), "msg": "", "seen": {"bare": False}}, monkeypatch)
+    assert result["failed"]
+    assert result["code"] == "contract"
+    assert "It drops t." in result["msg"]
+
+
+def test_alembic_outside_check_mode_is_the_module_alone(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
+    result, sent = run(alembic, {"changed": True, "msg": "done"}, monkeypatch, check=False)
+    assert result == {"changed": True, "msg": "done"}
+    assert "repo" not in sent
+    assert calls == []

@@ -1,0 +1,147 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The page of plan.yml: what it says, what it calls refused, and that it fits a terminal."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.plan_page import WIDTH, page
+
+STEP = {
+    "revision": "0002", "doc": "Feedback", "phase": "expand", "risk": "low", "reversible": True,
+    "findings": [], "sql": "ALTER TABLE t ADD COLUMN c TEXT;", "sql_error": "",
+    "statements": [
+        {"action": "adds a column", "table": "t", "lock": "ACCESS EXCLUSIVE", "blocks": "reads and writes", "loses_data": False}
+    ],
+}  # fmt: skip
+MIGRATION = {
+    "known": True, "component": "backend", "release": "v2", "current": ["0001"], "target": ["0002"], "pending": [STEP],
+    "database": {"name": "app", "host": "db", "port": 5432, "user": "app"}, "verdict": {"allowed": True, "refusals": [], "warnings": []},
+}  # fmt: skip
+SWITCH = ["write green", "start green", "gate green", "ready green", "drain blue", "live green"]
+
+
+def said(release: str = "v1", **changes: Any) -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        "info": {"live": {"release": release, "slot": "blue", "config": "c1"}, "states": {}, "marks": {}, "reasons": {}},
+        "unit": {"changed": False},
+        "config": {"changed": False, "config": "c1", "path": "/c1/env"},
+        "staged": {"changed": True, "present": False, "commit": "0123456789abcdef"},
+        "migration": {},
+        "slot": {"changed": True, "slot": "green", "steps": SWITCH},
+    }
+    return {**answers, **changes}
+
+
+@pytest.fixture
+def facts() -> dict[str, Any]:
+    components = {
+        "postgres": {"hosts": "b"},
+        "backend": {
+            "hosts": "b", "lock": "requirements.lock", "port": "backend", "tests": [["{python}", "-m", "pytest"]], "migrations": {},
+            "gate": [{"name": "health", "http": "http://127.0.0.1/"}, {"name": "far", "http": "http://b/", "from": "web"}],
+        },
+        "beat": {"hosts": "b", "release_from": "backend", "strategy": "recreate"},
+    }  # fmt: skip
+    probe = {"component": "postgres", "name": "select", "verdict": "pass", "expected": "1", "got": "1"}
+    made = {
+        "stack": "lab", "application": "app", "release": "v2", "order": ["backend", "beat"], "components": components,
+        "phases": {"phase1": {"components": ["backend"], "acceptance": ["route"]}}, "acceptance_phases": ["phase1"],
+        "nodes": {"b1": {"backend": said(migration=MIGRATION), "beat": said(staged={"skipped": True, "changed": False})}, "web1": {}},
+        "opening": {"b1": {"probes": [probe]}}, "leases": {"b1": {"lease": None}},
+    }  # fmt: skip
+    return copy.deepcopy(made)
+
+
+def test_it_tells_all_of_it_and_fits(facts: dict[str, Any]) -> None:
+    text = page(facts)
+    for expected in (
+        "Plan: app v1 → v2 on the stack lab", "would change 2 of 2 places", "blue → green", "commit 0123456789, install exactly",
+        "$ {python} -m pytest", "ADD COLUMN c TEXT", "blocks reads and writes", "Allowed.", "tree of backend", "backend: health",
+        "phase1: gate of backend, route", "postgres passes", "data: nothing", "beat stops before the new one starts",
+        "start green, gate green, give green traffic, drain blue",
+    ):  # fmt: skip
+        assert expected in " ".join(text.split())
+    assert "far" not in text  # asked from elsewhere: it does not judge the slot
+    assert "refused" not in text.lower()
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_what_is_live_already_is_one_line(facts: dict[str, Any]) -> None:
+    still = said("v2", staged={"changed": False, "present": True}, slot={"changed": False, "slot": "blue", "steps": []})
+    facts["nodes"]["b1"] = {"backend": still, "beat": still}
+    text = page(facts)
+    assert text.count("\n") == 0
+    assert "would change nothing" in text
+    facts["nodes"]["b1"]["backend"] = {**still, "migration": {"known": False, "why": "no database"}}
+    assert "NOT known" in page(facts)
+
+
+REFUSALS: list[tuple[str, dict[str, Any], str]] = [
+    ("staged", {"failed": True, "msg": "There is no tag 'v2'"}, "backend on b1, staging: There is no tag"),
+    ("config", {"failed": True, "msg": "DATABASE_URL: is missing"}, "its environment: DATABASE_URL: is missing"),
+    ("migration", {"failed": True, "msg": "Wrong password"}, "migration: Wrong password"),
+    ("info", {"live": None, "marks": {"v2": "bad"}, "reasons": {"v2": "gate failed"}}, "v2 was marked bad (gate failed)"),
+    (
+        "migration",
+        {**MIGRATION, "verdict": {"allowed": False, "warnings": [], "refusals": [{"reason": "It drops t.", "way_out": "Keep it."}]}},
+        "It drops t.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "answer", "expected"), REFUSALS)
+def test_refusals(facts: dict[str, Any], key: str, answer: dict[str, Any], expected: str) -> None:
+    facts["nodes"]["b1"]["backend"][key] = answer
+    text = page(facts)
+    assert "would be REFUSED" in text
+    assert expected in text.split("Would be refused")[1].split("\n\n")[0]
+
+
+def test_a_bad_release_may_be_allowed(facts: dict[str, Any]) -> None:
+    facts["nodes"]["b1"]["backend"]["info"]["marks"] = {"v2": "bad"}
+    facts["allow_bad"] = True
+    assert "REFUSED" not in page(facts)
+
+
+def test_what_it_stands_on_and_who_is_at_work(facts: dict[str, Any]) -> None:
+    facts["opening"]["b1"]["probes"][0].update(verdict="fail", got="connection refused")
+    facts["opening"]["web1"] = {"unreachable": True, "msg": "no route\nmore"}
+    facts["leases"]["b1"]["lease"] = {"run": "r1", "expires": "10:00", "owner": {"actor": "ann"}}
+    text = page(facts)
+    assert "postgres on b1: select: expected 1, got connection refused" in text
+    assert "web1 cannot be reached: no route" in text
+    assert "b1 is locked by run r1 of ann until 10:00" in text
+    assert "postgres FAIL" in text
+
+
+def test_environment_differences(facts: dict[str, Any]) -> None:
+    diff = {"before": "A=1\nB=2\nS=****\n", "after": "A=3 (changed)\nC=4\nS=**** (changed)\n"}
+    facts["nodes"]["b1"]["backend"]["config"] = {"changed": True, "config": "c2", "path": "/c2/env", "diff": diff}
+    text = page(facts)
+    for line in ("- B=2", "+ C=4", "~ A: 1 → 3 (changed)", "~ S: **** → **** (changed)"):
+        assert line in text
+    assert "differs" in text
+
+
+def test_lost_data_and_a_missing_way_back_are_named(facts: dict[str, Any]) -> None:
+    step = facts["nodes"]["b1"]["backend"]["migration"]["pending"][0]
+    step["reversible"] = False
+    step["statements"][0].update(action="drops a column and its data", loses_data=True)
+    lost = page(facts).split("Lost\n")[1]
+    assert "data: 0002 drops a column and its data of t" in lost
+    assert "0002 has no downgrade" in lost
+    assert "data: nothing" not in lost
+
+
+def test_the_filter_names_what_is_missing() -> None:
+    with pytest.raises(AnsibleFilterError, match="missing: application"):
+        plan_page({"stack": "lab", **dict.fromkeys(("release", "order", "components", "phases", "acceptance_phases", "nodes", "opening"))})

@@ -1,0 +1,175 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filters over a stack: a small one with a slotted application, what it follows, and a phase on top of a phase."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.phasegate.aistack.plugins.filter import stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
+
+COMPONENTS: dict[str, Any] = {
+    "worker": {"hosts": "backend", "release_from": "api", "after": ["redis"]},
+    "api": {
+        "hosts": "backend", "application": "shop", "port": "api", "migrations": {"path": "."}, "edge": {"check": "/health"},
+        "gate": [{"name": "own", "http": "http://127.0.0.1:${port}/"}, {"name": "seen", "http": "http://b:80/", "from": "web"}],
+    },
+    "redis": {"hosts": "backend", "unit": "redis.service", "gate": [{"name": "port", "tcp": "b:6379"}]},
+    "web": {"hosts": "web", "application": "site", "port": "web"},
+}
+PORTS = {"api": 80, "api_blue": 81, "api_green": 82, "web": 90, "web_blue": 91, "web_green": 92, "redis": 6379}
+GROUPS = {"backend": ["b1", "b2"], "web": ["w1"]}
+PHASES: dict[str, Any] = {
+    "base": {"components": ["redis"]},
+    "app": {"requires": ["base"], "components": ["api", "worker"], "acceptance": ["order"]},
+    "ui": {"requires": ["app"], "components": ["web"], "acceptance": ["page"]},
+    "extra": {"components": []},
+}
+ACCEPTANCE = {"order": {"http": "http://b:80/order", "from": "web"}, "page": {"http": "http://w:90/", "from": "backend"}}
+
+
+def named(probes: list[dict[str, Any]]) -> list[tuple[Any, Any]]:
+    return [(probe.get("component"), probe["name"]) for probe in probes]
+
+
+def test_gate_probes() -> None:
+    probes = stack.gate_probes(COMPONENTS)
+    assert named(probes) == [("api", "own"), ("api", "seen"), ("redis", "port")]
+    assert {probe["hosts"] for probe in probes} == {"backend"}
+    assert probes[0]["type"] == "http"
+    assert probes[0]["target"] == "http://127.0.0.1:${port}/"
+    assert named(stack.gate_probes(COMPONENTS, ["redis"])) == [("redis", "port")]
+    assert stack.gate_probes(COMPONENTS, []) == []
+
+
+def test_a_canonical_probe_stays_as_it_is() -> None:
+    probes = stack.gate_probes(COMPONENTS)
+    again = {"redis": {"hosts": "backend", "gate": [probes[2]]}}
+    assert stack.gate_probes(again) == [probes[2]]
+
+
+def test_a_probe_that_cannot_be_used() -> None:
+    with pytest.raises(ProbeError, match="htpp"):
+        stack.gate_probes({"redis": {"hosts": "backend", "gate": [{"name": "x", "htpp": "http://b/"}]}})
+
+
+def test_slot_probes_are_those_of_its_own_host() -> None:
+    assert named(stack.slot_probes(COMPONENTS, "api")) == [("api", "own")]
+    assert stack.slot_probes(COMPONENTS, "worker") == []
+
+
+def test_acceptance_probes() -> None:
+    assert named(stack.acceptance_probes(ACCEPTANCE, ["page", "order"])) == [(None, "page"), (None, "order")]
+
+
+def test_phase_probes() -> None:
+    probes = stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["base", "app"])
+    assert named(probes) == [("redis", "port"), ("api", "own"), ("api", "seen"), (None, "order")]
+    assert stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["extra"]) == []
+    assert named(stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["app"], ["order"])) == [("api", "own"), ("api", "seen")]
+
+
+@pytest.mark.parametrize(
+    ("row", "names"),
+    [
+        ({"verdict": "pass"}, []),
+        ({"verdict": "skipped"}, []),
+        ({"verdict": "fail", "severity": "warning"}, []),
+        ({"verdict": "pass", "component": "api"}, ["port"]),  # of the same name, but another's: nobody answered for this one
+        ({"verdict": "fail"}, ["port"]),
+        ({"verdict": "error"}, ["port"]),
+    ],
+)
+def test_unproven(row: dict[str, Any], names: list[str]) -> None:
+    gates = {"b1": {"probes": [{"component": "redis", "name": "port", **row}]}, "b2": {}}
+    assert stack.unproven(stack.gate_probes(COMPONENTS, ["redis"]), gates) == names
+
+
+def test_what_was_proven_a_moment_ago_is_not_asked_again() -> None:
+    now = time.time()
+    assert stack.recently_proven({"redis": now - 5, "api": now - 40, "web": now + 100}, 30) == ["redis"]
+    assert stack.phase_components(PHASES, ["base", "app", "extra"]) == ["redis", "api", "worker"]
+    probes = stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["base", "app"], ["order"], ["redis"])
+    assert named(probes) == [("api", "own"), ("api", "seen")]
+
+
+FRESH = {"components": {"redis": {"fresh": True}}}
+STALE = {"components": {"redis": {"fresh": False}}}
+PASS = {"component": "redis", "name": "port", "verdict": "pass"}
+FAIL = dict(PASS, verdict="fail")
+
+
+@pytest.mark.parametrize(
+    ("receipts", "probes", "stale"),
+    [
+        ({"b1": FRESH, "b2": FRESH}, [PASS], []),
+        ({"b1": FRESH, "b2": FRESH}, [dict(PASS, verdict="skipped")], []),
+        ({"b1": FRESH, "b2": FRESH}, [dict(FAIL, severity="warning")], []),
+        ({"b1": FRESH, "b2": FRESH}, [dict(FAIL, component="api")], []),
+        ({"b1": FRESH, "b2": FRESH}, [PASS, FAIL], ["redis"]),
+        ({"b1": FRESH, "b2": STALE}, [PASS], ["redis"]),
+        ({"b1": FRESH}, [PASS], ["redis"]),
+        ({"b1": FRESH, "b2": {"failed": True}}, [PASS], ["redis"]),
+    ],
+)
+def test_stale_components(receipts: dict[str, Any], probes: list[dict[str, Any]], stale: list[str]) -> None:
+    gates = {"b1": {"probes": []}, "b2": {}, "w1": {"probes": probes}}  # wherever the probe ran
+    assert stack_stale(receipts, gates) == stale
+
+
+def stack_stale(receipts: dict[str, Any], gates: dict[str, Any]) -> list[str]:
+    return stack.stale_components(["redis"], COMPONENTS, GROUPS, receipts, gates)
+
+
+def test_released_in_the_order_in_which_they_depend_on_each_other() -> None:
+    assert stack.released(COMPONENTS) == ["api", "worker", "web"]
+    assert stack.released(COMPONENTS, "shop") == ["api", "worker"]
+    assert stack.released(COMPONENTS, "none") == []
+
+
+def test_edge_frontends_are_those_of_the_host() -> None:
+    assert stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "b2") == [
+        {"name": "api", "port": 80, "servers": {"blue": 81, "green": 82}, "check": "/health"},
+    ]
+    assert [front["name"] for front in stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "w1")] == ["web"]
+    assert stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "elsewhere") == []
+
+
+def test_migrated_and_order() -> None:
+    assert stack.migrated(COMPONENTS) == ["api"]
+    assert stack.dependency_order(COMPONENTS) == ["redis", "api", "worker", "web"]
+
+
+def test_phases_of_a_component_are_its_own_and_those_above() -> None:
+    assert stack.phases_of(PHASES, ["redis"]) == ["base", "app", "ui"]
+    assert stack.phases_of(PHASES, ["worker"]) == ["app", "ui"]
+    assert stack.phases_of(PHASES, ["web"]) == ["ui"]
+    assert stack.phases_of(PHASES, []) == []
+    assert stack.required_phases(PHASES, "ui") == ["base", "app"]
+
+
+def test_every_filter_is_documented_and_has_an_example() -> None:
+    folder = Path(stack.__file__).parent
+    for name in stack.FilterModule().filters():
+        page = yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))
+        assert page["DOCUMENTATION"]["name"] == name
+        assert name in page["EXAMPLES"]
+
+
+def test_a_verification_asks_without_the_level() -> None:
+    probes = stack.verify_probes([{"name": "full", "level": "performance", "usage": "memory", "percent": 80}])
+    assert probes == [{"name": "full", "type": "usage", "target": "memory", "percent": 80, "severity": "critical"}]
+
+
+def test_results_of_one_node_are_joined() -> None:
+    both = [{"probes": [{"name": "a"}]}, {"unreachable": True, "msg": "gone"}]
+    assert stack.joined_results(both) == {"probes": [{"name": "a"}], "unreachable": True, "msg": "gone"}
+    assert stack.joined_results([both[0], both[0]]) == {"probes": [{"name": "a"}, {"name": "a"}]}

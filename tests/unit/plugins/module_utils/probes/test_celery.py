@@ -1,0 +1,114 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""celery: the question that the release's Python is asked, and what is made of its answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+ANSWER = {
+    "workers": {"worker@backend-1": {"queues": ["celery", "video"], "active": 1}},
+    "schedule": {"trend-collector": {"task": "app.tasks.collect_trends", "schedule": "<crontab: 0 2 * * *>"}},
+}
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch):
+    """A release whose Python answers as the script would."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    (tmp_path / "env").write_text('REDIS_URL="redis://:hush-hush@10.0.0.1/0"\n')
+
+    def answers(text, rc=0, err=""):
+        python = folder / "python"
+        python.write_text(
+            f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/args\ncat > {tmp_path}/stdin\n"
+            f"env > {tmp_path}/environment\npwd > {tmp_path}/pwd\n"
+            f"cat <<'X'\n{text}\nX\necho '{err}' >&2\nexit {rc}\n"
+        )
+        python.chmod(0o755)
+        return {"python": str(python), "cwd": str(folder), "env_file": str(tmp_path / "env"), "user": ME}
+
+    return answers
+
+
+def test_a_broker_instead_of_the_application(look, release, tmp_path):
+    base = release("aistack-celery-answer:" + json.dumps(ANSWER))
+    assert look(celery="app.celery_app", **base, workers=["worker@backend-1"], broker="REDIS_URL").ok
+    assert json.loads((tmp_path / "stdin").read_text())["broker"] == "REDIS_URL"
+    seen = look(celery="app.celery_app", **base, workers=["worker@backend-1"], broker="AMQP_URL")
+    assert seen.error
+    assert "has no variable AMQP_URL" in seen.got
+    with pytest.raises(ProbeError, match="only the application knows its schedule"):
+        look(celery="app.celery_app", **base, schedule=["x"], broker="REDIS_URL")
+
+
+def test_workers_queues_active_and_schedule(look, release, tmp_path):
+    base = release("noise\naistack-celery-answer:" + json.dumps(ANSWER))
+    seen = look(
+        celery="app.celery_app", **base, workers=["worker@backend-1"], queues=["video", "celery"], active={"le": 1},
+        schedule={"trend-collector": "app.tasks.collect_trends"},
+    )  # fmt: skip
+    assert seen.ok, seen
+    asked = json.loads((tmp_path / "stdin").read_text())
+    assert (asked["workers"], asked["app"], asked["active"]) == (["worker@backend-1"], "app.celery_app", True)
+    assert "hush-hush" not in (tmp_path / "args").read_text()
+    assert "REDIS_URL=redis://:hush-hush@" in (tmp_path / "environment").read_text()
+    assert (tmp_path / "pwd").read_text().strip() == base["cwd"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "got"),
+    [
+        ({"workers": ["worker@backend-1", "worker@backend-2"]}, "workers = [worker@backend-1]"),
+        ({"count": 2}, "workers = 1"),
+        ({"workers": ["worker@backend-1"], "queues": ["celery"]}, "queues of worker@backend-1 = [celery, video]"),
+        ({"workers": ["worker@backend-1"], "active": 0}, "active = 1"),
+        ({"schedule": ["nightly"]}, "schedule = [trend-collector]"),
+        ({"schedule": {"trend-collector": "other"}}, "schedule trend-collector: task = app.tasks.collect_trends"),
+    ],
+)
+def test_not_as_expected(look, release, probe, got):
+    base = release("aistack-celery-answer:" + json.dumps(ANSWER))
+    seen = look(celery="app", **base, **probe)
+    assert not seen.ok
+    assert seen.got == got
+
+
+def test_application_that_cannot_be_imported(look, release):
+    base = release("", rc=1, err="RuntimeError: no hush-hush")
+    seen = look(celery="app", **base, count=1)
+    assert not seen.ok
+    assert seen.got == "no answer: RuntimeError: no ****"
+
+
+def test_paths_come_from_the_slot(look, release, tmp_path):
+    base = release("aistack-celery-answer:" + json.dumps(ANSWER))
+    names = {"release_path": base["cwd"], "config_path": str(tmp_path)}
+    assert look(celery="app", component="worker", python=base["python"], user=ME, count=1, names=names).ok
+    seen = look(celery="app", component="worker", count=1, names={"missing": "nothing is live on here"})
+    assert seen.error
+    assert "nothing is live" in seen.got
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        ({}, "needs workers, count or schedule"),
+        ({"workers": ["worker"]}, "no name of a worker"),
+        ({"count": 1}, "'python' is missing"),
+    ],
+)
+def test_definitions_that_make_no_sense(look, probe, said):
+    with pytest.raises(ProbeError) as caught:
+        look(celery="app", **probe)
+    assert said in str(caught.value)

@@ -1,0 +1,196 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The http probe against a real server."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+
+def test_fields_of_an_answer(web, look):
+    web.routes["/health"] = (200, {"status": "ok", "version": "v4.1.0", "nodes": [{"name": "a"}]})
+    seen = look(http=f"{web.url}/health", json={"status": "ok", "version": "v4.1.0", "nodes.0.name": "a"})
+    assert seen.ok
+    assert seen.got == "status 200, status = ok, version = v4.1.0, nodes.0.name = a"
+    assert seen.latency_ms > 0
+
+
+def test_wrong_version_says_both(web, look):
+    web.routes["/health"] = (200, {"status": "ok", "version": "v4.0.0"})
+    seen = look(http=f"{web.url}/health", json={"status": "ok", "version": "v4.3.0"})
+    assert not seen.ok
+    assert not seen.error
+    assert (seen.expected, seen.got) == ("version = v4.3.0", "version = v4.0.0")
+
+
+@pytest.mark.parametrize(
+    ("answer", "probe", "got"),
+    [
+        ((503, "starting"), {}, "status = 503"),
+        ((200, "<html>"), {"json": {"a": 1}}, "status 200, no JSON: <html>"),
+        ((200, ""), {"json": {"a": 1}}, "status 200, no JSON: an empty body"),
+        ((200, {"a": 1}), {"json": {"b": 1}}, "b = nothing"),
+        ((200, {"ok": 1}), {"json": {"ok": True}}, "ok = 1"),
+        ((200, "hello"), {"body": "good ?bye"}, "body = hello"),
+        ((302, "", {"Location": "/login"}), {}, "status = 302"),
+        ((200, "x", {"X-Release": "v1"}), {"response_headers": {"X-Release": "v2"}}, "headers.x-release = v1"),
+    ],
+)
+def test_what_is_not_as_expected(web, look, answer, probe, got):
+    web.routes["/"] = answer
+    seen = look(http=web.url, **probe)
+    assert not seen.ok
+    assert seen.got == got
+
+
+def test_redirect_is_not_followed_and_named(web, look):
+    web.routes["/"] = (302, "", {"Location": "/elsewhere"})
+    web.routes["/elsewhere"] = (200, "here")
+    assert "redirects to /elsewhere" in look(http=web.url).detail
+    assert [path for _method, path, _headers, _body in web.seen] == ["/"]
+
+
+def test_body_goes_as_json_and_method_follows(web, look):
+    web.routes["/api"] = (201, {"job_id": "w1"})
+    seen = look(http=f"{web.url}/api", data={"brand": "b"}, status=201, capture={"job": "job_id"})
+    assert seen.ok
+    assert seen.captured == {"job": "w1"}
+    method, _path, headers, body = web.seen[0]
+    assert (method, headers["Content-Type"], body) == ("POST", "application/json", b'{"brand": "b"}')
+
+
+def test_capture_of_nothing_is_a_failure(web, look):
+    web.routes["/api"] = (200, {"other": 1})
+    seen = look(http=f"{web.url}/api", capture={"job": "job_id"})
+    assert not seen.ok
+    assert "${job}" in seen.expected
+
+
+def test_password_comes_from_a_file_and_is_never_shown(web, look, tmp_path):
+    secret = tmp_path / "pw"
+    secret.write_text("pa55word\n")
+
+    def echo(handler, _body):
+        return 401, f"bad {handler.headers['Authorization']} for pa55word"
+
+    web.routes["/"] = echo
+    seen = look(http=web.url, username="prom", password_file=str(secret))
+    assert web.seen[0][2]["Authorization"] == "Basic " + base64.b64encode(b"prom:pa55word").decode()
+    assert "pa55word" not in seen.detail
+    assert "****" in seen.detail
+
+
+def test_missing_password_file_is_named(web, look):
+    seen = look(http=web.url, username="u", password_file="/nonexistent/pw")
+    assert not seen.ok
+    assert "/nonexistent/pw" in seen.got
+
+
+def test_nobody_there(look, free_port):
+    seen = look(http=f"http://127.0.0.1:{free_port}/x")
+    assert seen.got == f"connection refused (http://127.0.0.1:{free_port}/x)"
+    assert not seen.error
+
+
+@pytest.mark.parametrize("header", [b"Content-Length: 1000", b"Content-Length: 1000\r\nConnection: close", b"Server: old"])
+def test_time_limit_holds_against_a_server_that_drips(talk, look, header):
+    def drip(client):
+        client.recv(1000)
+        client.sendall(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n")
+        for _second in range(50):
+            client.sendall(b"x")
+            time.sleep(0.1)
+
+    port = talk(drip)
+    began = time.monotonic()
+    seen = look(http=f"http://127.0.0.1:{port}/", timeout=0.5)
+    assert time.monotonic() - began < 0.9
+    assert seen.got.startswith("no answer within 0.5 s")
+
+
+def test_time_limit_holds_against_a_server_that_stalls(talk, look):
+    def stall(client):
+        client.recv(1000)
+        time.sleep(0.3)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nx")
+        time.sleep(3)
+
+    port = talk(stall)
+    began = time.monotonic()
+    assert not look(http=f"http://127.0.0.1:{port}/", timeout=0.5).ok
+    assert time.monotonic() - began < 0.7
+
+
+def test_another_protocol(talk, look):
+    port = talk(lambda client: client.sendall(b"SSH-2.0-OpenSSH\r\n"))
+    assert "no HTTP" in look(http=f"http://127.0.0.1:{port}/").got or "reset" in look(http=f"http://127.0.0.1:{port}/").got
+
+
+def test_too_slow(web, look):
+    def slow(_handler, _body):
+        time.sleep(0.15)
+        return 200, "ok"
+
+    web.routes["/"] = slow
+    seen = look(http=web.url, max_latency_ms=50)
+    assert not seen.ok
+    assert seen.expected == "latency_ms <= 50.0"
+    assert look(http=web.url, max_latency_ms=5000).ok
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    files = ["-keyout", "key.pem", "-out", "cert.pem", "-days", "30"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *subject]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def tls_port(certificate, talk):
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+
+    def serve(client):
+        try:
+            with server.wrap_socket(client, server_side=True) as wrapped:
+                wrapped.recv(1000)
+                wrapped.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        except ssl.SSLError:
+            return  # the client does not trust the certificate
+
+    return talk(serve)
+
+
+def test_certificates_are_verified(look, certificate, tls_port):
+    assert look(http=f"https://127.0.0.1:{tls_port}/", ca_file=str(certificate / "cert.pem")).ok
+    seen = look(http=f"https://127.0.0.1:{tls_port}/")
+    assert not seen.ok
+    assert "not trusted" in seen.got
+
+
+def test_days_left_of_a_certificate(look, certificate, tls_port):
+    trusted = {"ca_file": str(certificate / "cert.pem")}
+    assert look(tls=f"localhost:{tls_port}", days_left=20, **trusted).ok
+    seen = look(tls=f"localhost:{tls_port}", days_left=60, **trusted)
+    assert not seen.ok
+    assert seen.expected == "days_left >= 60"
+    assert "not trusted" in look(tls=f"localhost:{tls_port}").got
+
+
+def test_threads_do_not_pile_up(web, look):
+    web.routes["/"] = (200, "ok")
+    before = threading.active_count()
+    for _time in range(10):
+        assert look(http=web.url).ok
+    assert threading.active_count() <= before + 2

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""unit and log, by what systemctl and journalctl of Debian 12 (systemd 252) and 13 (257) printed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+# systemctl show --no-pager -p … -- UNIT; the two versions print the same for these, but for the numbers
+GOOD = """MainPID=81
+Result=success
+NRestarts=0
+ExecMainStatus=0
+LoadState=loaded
+ActiveState=active
+SubState=running
+UnitFileState=enabled
+InactiveExitTimestampMonotonic={entered}
+ActiveEnterTimestampMonotonic={entered}"""
+LOOPING = """MainPID=0
+Result=exit-code
+NRestarts=2
+ExecMainStatus=3
+LoadState=loaded
+ActiveState=activating
+SubState=auto-restart
+UnitFileState=static
+InactiveExitTimestampMonotonic=3805248379
+ActiveEnterTimestampMonotonic=3805241408"""
+DEAD = """MainPID=0
+Result=exit-code
+NRestarts=0
+ExecMainStatus=1
+LoadState=loaded
+ActiveState=failed
+SubState=failed
+UnitFileState=static
+InactiveExitTimestampMonotonic=3802849392
+ActiveEnterTimestampMonotonic=3802849392"""
+ABSENT = """MainPID=0
+Result=success
+NRestarts=0
+ExecMainStatus=0
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+UnitFileState=
+InactiveExitTimestampMonotonic=0
+ActiveEnterTimestampMonotonic=0"""
+LOG_12 = """Stopped loop.service.
+ERROR cannot import name x
+Started loop.service.
+loop.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED
+loop.service: Failed with result 'exit-code'."""
+LOG_13 = """loop.service: Scheduled restart job, restart counter is at 2.
+Started loop.service.
+ERROR cannot import name x
+loop.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED
+loop.service: Failed with result 'exit-code'."""
+
+
+@pytest.fixture
+def shows(program):
+    def say(text, rc=0):
+        return program("systemctl", f"cat <<'X'\n{text}\nX\nexit {rc}")
+
+    return say
+
+
+def good(seconds):
+    return GOOD.format(entered=int((time.clock_gettime(time.CLOCK_MONOTONIC) - seconds) * 1e6))
+
+
+def test_active_and_stable(look, shows):
+    shows(good(30))
+    assert look(unit="aistack-backend@blue.service", enabled=True, restarts=0, stable_for=29, sub="running").ok
+    seen = look(unit="aistack-backend@blue.service", stable_for=60)
+    assert not seen.ok
+    assert seen.expected == "stable_for >= 60"
+
+
+@pytest.mark.parametrize(
+    ("text", "got"), [(LOOPING, "state = activating"), (DEAD, "state = failed"), (ABSENT, "there is no unit x.service")]
+)
+def test_not_active(look, shows, text, got):
+    shows(text)
+    seen = look(unit="x.service")
+    assert not seen.ok
+    assert seen.got == got
+    assert not seen.error
+
+
+def test_detail_says_how_it_ended(look, shows):
+    shows(LOOPING)
+    assert look(unit="x").detail == "x: activating (auto-restart), restarts 2, result exit-code, exit status 3"
+    assert not look(unit="x", state="activating", restarts={"le": 1}).ok
+
+
+def test_unit_that_must_not_run(look, shows):
+    shows(ABSENT)
+    assert look(unit="x", state="inactive").ok
+
+
+def test_without_systemd(look, program):
+    program("systemctl", "echo 'System has not been booted with systemd as init system (PID 1). Can not operate.' >&2; exit 1")
+    seen = look(unit="x")
+    assert seen.error
+    assert "not been booted with systemd" in seen.got
+
+
+@pytest.mark.parametrize("log", [LOG_12, LOG_13])
+def test_log(look, shows, program, log):
+    shows(LOOPING)
+    arguments = program("journalctl", f"cat <<'X'\n{log}\nX")
+    assert look(log="loop.service", present="ERROR .* name", absent="Traceback").ok
+    seen = look(log="loop.service", absent="ERROR|Traceback")
+    assert not seen.ok
+    assert seen.got == "1 of 5 lines of loop.service match ERROR|Traceback"
+    assert seen.detail == "ERROR cannot import name x"
+    assert not look(log="loop.service", present="ready").ok
+    assert "--unit=loop.service" in arguments.read_text()
+
+
+def test_log_looks_back_as_far_as_asked(look, program):
+    arguments = program("journalctl", "true")
+    look(log="x", absent="E", since=60)
+    since = next(line for line in arguments.read_text().splitlines() if line.startswith("--since=@"))
+    assert abs(time.time() - 60 - float(since.split("@")[1])) < 5
+
+
+def test_journal_that_cannot_be_read(look, program):
+    program("journalctl", "echo 'Failed to open system journal: Permission denied' >&2; exit 1")
+    seen = look(log="x", absent="E", since=60)
+    assert seen.error
+    assert "Permission denied" in seen.got

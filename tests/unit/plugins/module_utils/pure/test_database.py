@@ -1,0 +1,71 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import (
+    Fingerprint,
+    row_differences,
+    rows_query,
+    schema_differences,
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:zq7@h:6000/d", {"PGHOST": "h", "PGPORT": "6000", "PGUSER": "u", "PGPASSWORD": "zq7", "PGDATABASE": "d"}),
+        ("postgresql+psycopg2://u:p%40%2F@h/d", {"PGHOST": "h", "PGPORT": "5432", "PGUSER": "u", "PGPASSWORD": "p@/", "PGDATABASE": "d"}),
+        ("postgresql+asyncpg://u:a/b?c#d@h/d?ssl=require", {"PGPASSWORD": "a/b?c#d", "PGSSLMODE": "require", "PGHOST": "h"}),
+        ("postgres://u@h/d", {"PGUSER": "u", "PGHOST": "h", "PGDATABASE": "d"}),
+        ("postgresql://u:zq7@/d?host=/var/run/postgresql&port=6001", {"PGHOST": "/var/run/postgresql", "PGPORT": "6001"}),
+        ("postgresql://u:zq7@[::1]:5433/d?sslmode=verify-full&sslrootcert=/c", {"PGHOST": "::1", "PGPORT": "5433", "PGSSLROOTCERT": "/c"}),
+        ("postgresql:///d", {"PGDATABASE": "d", "PGPORT": "5432"}),
+    ],
+)
+def test_addresses(url: str, expected: dict[str, str]) -> None:
+    address = parse_url(url)
+    found = address.environment()
+    assert {name: found.get(name) for name in expected} == expected
+    if address.password:
+        assert address.password not in repr(address)
+        assert f":{address.password}@" not in address.describe()
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "mysql://u:hidden@h/d", "hidden", "postgresql://u:hidden@h:port/d", "postgresql://u:hidden@/d?port=x"])
+def test_no_address(url: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        parse_url(url)
+    assert "hidden" not in str(caught.value)
+
+
+def test_fingerprints() -> None:
+    objects = [["table", "public.t", "r p"], ["column", "public.t.a", "int"], ["column", "public.t.b", "text"]]
+    tables = [["public", "t", 0, True], ["public", "huge", 10**9, True], ["public", "secret", 0, False]]
+    before = Fingerprint.of(objects, tables, {"public.t": 3})
+    after = Fingerprint.of([*objects[:1], ["column", "public.t.a", "bigint"], ["index", "public.ix", "x"]], tables, {"public.t": 2})
+    assert before.rows == {"public.t": 3, "public.huge": None, "public.secret": None}
+    assert before.tables() == {"public.t", "t"}
+    assert not before.empty
+    assert before.hash != after.hash
+    assert Fingerprint.load(before.as_dict()).hash == before.hash
+    assert schema_differences(before, after) == [
+        "new: index public.ix",
+        "gone: column public.t.b",
+        "changed: column public.t.a: was 'int', is 'bigint'",
+    ]
+    assert row_differences(before, after) == ["rows of public.t: were 3, are 2"]
+    assert schema_differences(before, before) == []
+
+
+def test_rows_are_counted_where_that_is_quick_and_allowed() -> None:
+    query = rows_query([["public", "t'x", 5, True], ["public", "huge", 10**9, True], ["public", "secret", 1, False]])
+    assert query is not None
+    assert "'public.t''x'" in query
+    assert "huge" not in query
+    assert "secret" not in query
+    assert rows_query([]) is None

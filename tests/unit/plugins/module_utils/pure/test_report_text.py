@@ -1,0 +1,50 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pages for people: tables and failures say what, where, expected, got, and what serves now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failure_text, health_rows, health_text
+
+
+def probe(name: str, component: str, verdict: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "component": component, "verdict": verdict, "latency_ms": 12.0, "severity": "critical", **more}
+
+
+def test_health_has_a_row_for_each_component_and_node_and_names_what_came() -> None:
+    results = {
+        "n1": {"probes": [probe("select 1", "db", "pass"), probe("ready", "web", "fail", expected="200", got="503", latency_ms=80.0)],
+               "contexts": {"web": {"release": "v1"}}},
+        "n2": {"probes": [probe("reaches web", "web", "fail", severity="warning")]},
+        "n3": {"unreachable": True, "msg": "no route to host\nmore"},
+    }
+    rows = health_rows(results, ["db", "web"])
+    assert [(row["component"], row["node"], row["verdict"]) for row in rows] == [
+        ("db", "n1", "pass"), ("web", "n1", "fail"), ("web", "n2", "warning"), ("(node)", "n3", "error"),
+    ]
+    text = health_text(rows)
+    assert "ready: expected 200, got 503" in text
+    assert "2 of 3 components fail: (node), web" in text
+    assert "v1" in text
+
+
+def test_health_of_a_healthy_stack_says_so() -> None:
+    rows = health_rows({"n1": {"probes": [probe("select 1", "db", "pass")]}}, ["db"])
+    assert health_text(rows).endswith("all 1 components pass")
+
+
+def test_failure_of_a_slot_says_what_serves_now() -> None:
+    text = failure_text("backend: activate v4.2.0", {"report": {
+        "probe": "health", "where": "n1", "expected": "200", "got": "connection refused", "attempts": 7,
+        "log_tail": ["Traceback", "boom"], "still_serving": {"release": "v4.1.0", "slot": "blue"},
+    }})
+    for part in ("backend: activate v4.2.0", "connection refused", "7", "boom", "v4.1.0 in slot blue, as before"):
+        assert part in text
+
+
+def test_failure_of_anything_else_keeps_its_message() -> None:
+    assert "disk is full" in failure_text("stage", {"results": [{"failed": False}, {"failed": True, "msg": "disk is full"}]})

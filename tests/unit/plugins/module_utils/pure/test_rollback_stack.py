@@ -1,0 +1,134 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One decision for all nodes: the release that all share, nodes that are silent, reasons against it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import (
+    answer_of,
+    decide,
+    decision_text,
+    outcome_rows,
+    outcome_text,
+)
+
+
+def plan(node: str, component: str, present: str, *tags: str, **more: Any) -> dict[str, Any]:
+    entry = {"node": node, "component": component, "present": present, "tags": list(tags)}
+    return {"candidates": [entry], "refusals": [], "warnings": [], "unverified": [], **more}
+
+
+BOTH = {"b1": plan("b1", "api", "v3", "v3", "v2", "v1"), "w1": plan("w1", "web", "v3", "v3", "v1")}
+
+
+def test_the_newest_that_every_node_has() -> None:
+    decision = decide(BOTH)
+    assert (decision["to"], decision["from"], decision["allowed"], decision["nodes"]) == ("v1", "v3", True, ["b1", "w1"])
+    assert decision_text(decision) == "from v3 to v1 on b1, w1"
+
+
+def test_what_was_asked_for() -> None:
+    assert decide(BOTH, to="v2")["to"] == "v2"
+
+
+def test_a_node_that_has_no_part_in_it() -> None:
+    decision = decide({**BOTH, "g1": {"absent": "the command aistack is not on this node"}})
+    assert (decision["allowed"], decision["nodes"], decision["silent"]) == (True, ["b1", "w1"], {})
+
+
+def test_a_silent_node_refuses_unless_it_is_an_emergency() -> None:
+    answers = {**BOTH, "b2": {"silent": "not reached: no route to host"}}
+    refused = decide(answers)
+    assert not refused["allowed"]
+    assert "b2: not reached: no route to host" in decision_text(refused)
+    assert "emergency_rollback.yml" in decision_text(refused)
+    going = decide(answers, best_effort=True)
+    assert (going["allowed"], going["to"]) == (True, "v1")
+    assert "without b2: not reached: no route to host" in decision_text(going)
+
+
+def test_the_same_emergency_twice_goes_back_once() -> None:
+    last = {"from": "v3", "to": "v2", "outcome": "ok", "time": "1970-01-01T00:01:40.000Z", "run": "r1"}
+    answers = {"b1": plan("b1", "api", "v2", "v2", "v1", last_rollback=last)}
+    refused = decide(answers, best_effort=True, now=160.0)
+    assert not refused["allowed"]
+    assert "b1: it went back from v3 to v2 60 s ago (run r1)" in decision_text(refused)
+    assert decide(answers, to="v1", now=160.0)["allowed"], "a release that is named is meant"
+    assert decide(answers, now=2000.0)["allowed"], "that was long ago"
+    assert decide(answers)["allowed"]
+    moved_on = {"b1": plan("b1", "api", "v4", "v4", "v2", last_rollback=last)}
+    assert decide(moved_on, now=160.0)["allowed"], "it was deployed since"
+
+
+def test_nobody_answers() -> None:
+    decision = decide({"b1": {"silent": "not reached: no route to host"}}, best_effort=True)
+    assert not decision["allowed"]
+    assert "without b1: not reached: no route to host" in decision_text(decision)
+
+
+def test_nothing_in_common() -> None:
+    answers = {"b1": plan("b1", "api", "v3", "v3", "v2"), "w1": plan("w1", "web", "v3", "v1")}
+    decision = decide(answers)
+    assert not decision["allowed"]
+    assert "api on b1 (at v3): v3, v2; web on w1 (at v3): v1" in decision_text(decision)
+
+
+def test_already_there() -> None:
+    assert decide(BOTH, to="v3")["refusals"][0]["code"] == "already_there"
+
+
+def test_a_refusal_of_a_node_names_the_way_out() -> None:
+    refusal = {"code": "schema", "component": "api", "reason": "not proven", "way_out": "level=schema"}
+    answers = {"b1": plan("b1", "api", "v3", "v3", "v2", refusals=[refusal])}
+    assert not decide(answers)["allowed"]
+    assert "b1: api: not proven\n    instead: level=schema" in decision_text(decide(answers))
+    assert decide(answers, best_effort=True)["allowed"]
+
+
+def test_a_node_that_only_lacks_a_target_of_its_own_follows_the_others() -> None:
+    refusal = {"code": "already_there", "component": None, "reason": "x", "way_out": "y"}
+    answers = {"b1": BOTH["b1"], "w1": plan("w1", "web", "v2", "v2", "v1", refusals=[refusal])}
+    assert decide(answers)["to"] == "v2"
+    assert decide(answers)["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("result", "key", "said"),
+    [
+        ({"unreachable": True, "msg": "Failed to connect\nmore"}, "silent", "not reached: Failed to connect"),
+        ({"rc": 127, "stdout": "", "stderr": "sh: 1: aistack: not found"}, "absent", "nothing was ever released"),
+        ({"rc": 1, "stdout": "Traceback", "stderr": ""}, "silent", "exit status 1): Traceback"),
+        ({"rc": 0, "stdout": "{broken", "stderr": ""}, "silent", "exit status 0"),
+    ],
+)
+def test_answers_that_are_none(result: dict[str, Any], key: str, said: str) -> None:
+    assert said in answer_of(result)[key]
+
+
+def test_an_answer_may_follow_other_lines() -> None:
+    assert answer_of({"rc": 0, "stdout": "a banner\n" + json.dumps(BOTH["b1"]) + "\n"}) == BOTH["b1"]
+
+
+def test_what_became_of_it() -> None:
+    decision = {**decide(BOTH), "silent": {"b2": "not reached: no route"}, "nodes": ["b1", "w1", "w2"]}
+    went = {"outcome": "partial", "components": [
+        {"component": "api", "outcome": "ok", "seconds": 1.26, "message": "api: v1 is live in blue"},
+        {"component": "beat", "outcome": "failed", "seconds": 3.0, "message": "its gate says fail"},
+    ]}
+    there = {"outcome": "refused", "plan": {"refusals": [{"code": "already_there", "reason": "there", "way_out": "nothing"}]}}
+    results = {"b1": {"rc": 1, "stdout": json.dumps(went)}, "w1": {"rc": 2, "stdout": json.dumps(there)}, "w2": {"skipped": True}}
+    rows = outcome_rows(decision, results)
+    assert [(row["node"], row["component"], row["outcome"]) for row in rows] == [
+        ("b1", "api", "ok"), ("b1", "beat", "failed"), ("w1", "", "ok"), ("b2", "", "failed"),
+    ]
+    text = outcome_text(decision, rows)
+    assert "b1    api        back    1.3 s  api: v1 is live in blue" in text
+    assert text.endswith("NOT everything is back at v1: beat on b1, everything on b2")
+    assert outcome_text(decision, rows[:1]).endswith("everything is back at v1 (from v3)")

@@ -1,0 +1,107 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Structure of a stack: every fault is named with its key, and orders follow from `after` alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import (
+    check_stack,
+    dependency_order,
+    find_cycle,
+    required_phases,
+)
+
+GOOD: dict[str, Any] = {
+    "applications": {"shop": {"repo": "/repo.git", "release": "v1"}},
+    "ports": {"db": 5432, "web": 8000, "web_blue": 18000, "web_green": 18001},
+    "env": {"web": {"schema": [], "values": {}}},
+    "groups": {"all": ["a", "b"], "one": ["a"], "two": ["a", "b"]},
+    "acceptance": {"smoke": {"http": "http://x", "from": "one"}},
+    "phases": {
+        "phase0": {"title": "Ground", "components": ["db"]},
+        "phase1": {"title": "House", "requires": ["phase0"], "components": ["web", "worker", "beat"], "acceptance": ["smoke"]},
+    },
+    "components": {
+        "worker": {"role": "worker", "hosts": "one", "release_from": "web", "after": ["web"], "env": "web"},
+        "beat": {"role": "beat", "hosts": "one", "release_from": "web", "strategy": "recreate"},
+        "web": {"role": "backend", "hosts": "one", "application": "shop", "port": "web", "after": ["db"]},
+        "db": {"role": "postgres", "hosts": "one"},
+    },
+}
+
+
+def broken(path: str, value: Any) -> dict[str, Any]:
+    """GOOD with one key replaced; the path's parts are separated by slashes."""
+    stack = copy.deepcopy(GOOD)
+    *parents, last = path.split("/")
+    place = stack
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    return stack
+
+
+def test_a_good_stack_has_no_problems() -> None:
+    assert check_stack(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("components/web/gates", [], "aistack_components.web: unknown key 'gates'; did you mean 'gate'?"),
+        ("components/web/migrations", {"evidence": ["smoky"]},
+         "aistack_components.web.migrations.evidence: unknown acceptance probe 'smoky'; did you mean 'smoke'?"),
+        ("phases/phase1/require", [], "aistack_phases.phase1: unknown key 'require'; did you mean 'requires'?"),
+        ("phases/phase1/requires", ["phase9"], "aistack_phases.phase1.requires: unknown phase 'phase9'; did you mean 'phase1'?"),
+        ("phases/phase0/requires", ["phase1"], "aistack_phases.phase0.requires: 'phase1' does not come before 'phase0'"),
+        ("phases/phase1/components", ["web", "worker"], "aistack_components.beat: belongs to no phase"),
+        ("phases/phase0/components", ["db", "web"], "aistack_phases.phase1.components: 'web' already belongs to phase0"),
+        ("phases/phase1/acceptance", ["smok"], "unknown acceptance probe 'smok'; did you mean 'smoke'?"),
+        ("components/db/after", ["worker"], "a cycle: "),
+        ("components/db/after", ["dbs"], "aistack_components.db.after: unknown component 'dbs'; did you mean 'db'?"),
+        ("components/db/hosts", "ones", "aistack_components.db.hosts: no inventory group 'ones'; did you mean 'one'?"),
+        ("components/db/role", "", "aistack_components.db: 'role' is missing"),
+        ("components/beat/hosts", "two", "aistack_components.beat.hosts: exactly one host may run 'beat'"),
+        ("components/worker/release_from", "db", "'db' has no application of its own"),
+        ("components/web/application", "shops", "unknown application 'shops'; did you mean 'shop'?"),
+        ("components/web/port", "webs", "aistack_ports has no 'webs_blue'"),
+        ("components/web/strategy", "yolo", "'yolo' is not one of bluegreen, recreate"),
+        ("components/db/runtime", "docker", "'docker' is not one of systemd"),
+        ("components/web/env", "webb", "aistack_env has no 'webb'; did you mean 'web'?"),
+        ("ports/web", 5432, "aistack_ports.web: 5432 is already the port of 'db'"),
+        ("ports/web", "8000", "aistack_ports.web: '8000' is not a port"),
+        ("applications/shop/tag", "v1", "aistack_applications.shop: unknown key 'tag'"),
+    ],
+)
+def test_each_fault_is_named_with_its_key(path: str, value: Any, expected: str) -> None:
+    problems = check_stack(broken(path, value))
+    assert any(expected in problem for problem in problems), problems
+
+
+def test_all_faults_are_reported_at_once() -> None:
+    stack = broken("components/web/gates", [])
+    stack["ports"]["db"] = 0
+    assert len(check_stack(stack)) == 2
+
+
+def test_order_follows_after_and_the_source_of_a_release() -> None:
+    assert dependency_order(GOOD["components"]) == ["db", "web", "worker", "beat"]
+    assert dependency_order(GOOD["components"], ["worker", "db"]) == ["db", "worker"]
+
+
+def test_required_phases_are_followed_to_the_ground() -> None:
+    phases = {"phase0": {}, "phase1": {"requires": ["phase0"]}, "phase2": {"requires": ["phase1"]}}
+    assert required_phases(phases, "phase2") == ["phase0", "phase1"]
+    assert required_phases(phases, "phase0") == []
+
+
+def test_a_cycle_is_spelled_out() -> None:
+    assert find_cycle({"a": ["b"], "b": ["c"], "c": ["a"]}) == ["a", "b", "c", "a"]
+    assert find_cycle({"a": ["b"], "b": []}) == []

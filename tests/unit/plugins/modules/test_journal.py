@@ -1,0 +1,98 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock
+
+Call = Callable[..., dict[str, Any]]
+ANN = {"actor": "ann", "controller": "laptop", "pid": 4711}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def test_lock_record_unlock(call: Call, state: Path) -> None:
+    taken = call("journal", state="locked", state_dir=str(state), run="r1", owner=ANN)
+    assert (taken["changed"], taken["lock_action"]) == (False, "acquired")
+    assert call("journal", state="locked", state_dir=str(state), run="r1", owner=ANN)["lock_action"] == "renewed"
+    done = call("journal", state="unlocked", state_dir=str(state), run="r1", owner=ANN, record={"op": "phase", "component": "phase1"})
+    assert (done["changed"], done["lock_action"]) == (True, "released")
+    assert (done["record"]["run"], done["record"]["actor"], done["record"]["outcome"]) == ("r1", "ann", "ok")
+    assert Lock(state).holder() is None
+    again = call("journal", state="unlocked", state_dir=str(state), run="r1", owner=ANN)
+    assert (again["changed"], again["lock_action"]) == (False, "none")
+
+
+def test_another_run_is_refused_with_the_lease(call: Call, state: Path) -> None:
+    call("journal", state="locked", state_dir=str(state), run="r1", owner=ANN)
+    for check in (False, True):
+        refused = call("journal", state="locked", state_dir=str(state), run="r2", owner={"actor": "bob"}, check=check)
+        assert refused["failed"]
+        assert refused["lease"]["run"] == "r1"
+        for part in ("held by ann", "laptop", "since", "until", "break_lock=true"):
+            assert part in refused["msg"]
+
+
+def test_takeover_and_break_are_changes(call: Call, state: Path) -> None:
+    call("journal", state="locked", state_dir=str(state), run="r1", owner=ANN)
+    dead = call("journal", state="locked", state_dir=str(state), run="r2", owner=ANN, dead_run="r1")
+    assert (dead["changed"], dead["lock_action"]) == (True, "taken_over")
+    broken = call("journal", state="locked", state_dir=str(state), run="r3", owner=ANN, break_lock=True)
+    assert (broken["changed"], broken["lock_action"]) == (True, "broken")
+
+
+def test_check_mode_writes_nothing(call: Call, state: Path) -> None:
+    record = {"op": "phase", "component": "phase1", "outcome": "ok"}
+    assert call("journal", check=True, state="locked", state_dir=str(state), run="r1")["changed"] is False
+    assert call("journal", check=True, state="unlocked", state_dir=str(state), run="r1", record=record)["changed"] is True
+    assert call("journal", check=True, state="appended", state_dir=str(state), record=record)["changed"] is True
+    assert call("journal", state="read", state_dir=str(state))["records"] == []
+    assert not state.exists()
+
+
+def test_reading(call: Call, state: Path) -> None:
+    journal = Journal.of(state)
+    for number in range(5):
+        journal.append({"op": "stage", "component": "backend", "release": f"v{number}", "outcome": "ok"})
+    journal.append({"op": "activate", "component": "worker", "release": "v1", "outcome": "started", "run": "dead"})
+    some = call("journal", state_dir=str(state), component="backend", count=2)
+    assert [record["release"] for record in some["records"]] == ["v3", "v4"]
+    assert some["component_state"]["states"]["v0"] == "staged"
+    everything = call("journal", state_dir=str(state), count=0)
+    assert len(everything["records"]) == 6
+    assert [item["component"] for item in everything["interrupted"]] == ["worker"]
+    assert everything["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"state": "locked"}, "needs run"),
+        ({"state": "appended"}, "record"),
+        ({"state": "appended", "record": {"op": "stgae"}}, "stgae"),
+    ],
+)
+def test_bad_arguments(call: Call, state: Path, arguments: dict[str, Any], said: str) -> None:
+    answer = call("journal", state_dir=str(state), **arguments)
+    assert answer["failed"]
+    assert said in answer["msg"]
+
+
+def test_a_state_directory_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer = call("journal", state="locked", run="r", state_dir=str(tmp_path / "file" / "state"))
+    assert answer["failed"]
+    assert "could not be used" in answer["msg"]
+    assert os.listdir(tmp_path) == ["file"]

@@ -1,0 +1,349 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import staging
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
+
+Call = Callable[..., dict[str, Any]]
+FILES = {"app/main.py": "version = 1\n", "VERSION": "1\n", "same.txt": "x" * 50_000}
+
+
+class Node:
+    """A node's folders, and archives as the controller would send them."""
+
+    def __init__(self, tmp_path: Path, call: Call) -> None:
+        self.tmp, self.root, self.state = tmp_path, tmp_path / "root", tmp_path / "state"
+        self.call = call
+
+    def archive(self, files: dict[str, str]) -> dict[str, str]:
+        path = self.tmp / "release.tar.gz"
+        with tarfile.open(path, "w:gz") as bundle:
+            for name, text in files.items():
+                info = tarfile.TarInfo(name)
+                info.size, info.mode = len(text), 0o644
+                bundle.addfile(info, io.BytesIO(text.encode()))
+        return {"archive": str(path), "archive_sha256": sha256(path.read_bytes()).hexdigest()}
+
+    def arguments(self, tag: str, **given: Any) -> dict[str, Any]:
+        base = {"component": "backend", "release": tag, "root": str(self.root), "state_dir": str(self.state), "kind": "static",
+                "commit": f"commit-of-{tag}", "run": "r1", "min_free_bytes": 0, "python": sys.executable, "test_user": "root"}
+        return {**base, **given}
+
+    def stage(self, tag: str, files: dict[str, str] | None = None, check: bool = False, **given: Any) -> dict[str, Any]:
+        return self.call("release", check=check, **self.arguments(tag, **self.archive(files or {**FILES, "VERSION": tag}), **given))
+
+    def ask(self, tag: str, check: bool = False, **given: Any) -> dict[str, Any]:
+        return self.call("release", check=check, **self.arguments(tag, **given))
+
+    def path(self, tag: str) -> Path:
+        return self.root / "backend" / "releases" / tag
+
+    def records(self) -> list[dict[str, Any]]:
+        return Journal.of(self.state).read()
+
+    def info(self, *components: str) -> dict[str, Any]:
+        arguments = {"root": str(self.root), "state_dir": str(self.state), **({"components": list(components)} if components else {})}
+        return self.call("release_info", **arguments)
+
+    def activate(self, tag: str, slot: str = "blue") -> None:
+        slots = self.root / "backend" / "slots"
+        (slots / slot).mkdir(parents=True, exist_ok=True)
+        for link, goal in ((slots / slot / "release", f"../../releases/{tag}"), (slots / slot / "config", "../../config/c1"),
+                           (slots / "live", slot)):
+            link.unlink(missing_ok=True)
+            link.symlink_to(goal)
+        detail = {"slot": slot, "config": "c1", "previous": None}
+        Journal.of(self.state).append({"op": "activate", "component": "backend", "release": tag, "outcome": "ok", "detail": detail})
+
+    def mark(self, tag: str, mark: str, check: bool = False, **given: Any) -> dict[str, Any]:
+        return self.call("release", check=check, **self.arguments(tag, state="marked", mark=mark, **given))
+
+    def serve(self, tag: str, slot: str) -> None:
+        self.stage(tag)
+        self.activate(tag, slot)
+        self.mark(tag, "good")
+
+    def prune(self, keep: int, check: bool = False, **given: Any) -> dict[str, Any]:
+        arguments = self.arguments("x", state="pruned", keep=keep, **given)
+        del arguments["release"]
+        return self.call("release", check=check, **arguments)
+
+
+@pytest.fixture
+def node(tmp_path: Path, call: Call) -> Node:
+    return Node(tmp_path, call)
+
+
+def test_check_run_check_run(node: Node) -> None:
+    predicted = node.ask("v1", check=True)
+    assert (predicted["changed"], predicted["present"]) == (True, False)
+    assert not node.root.exists()
+    assert not node.state.exists()
+    asked = node.ask("v1")
+    assert (asked["changed"], asked["present"]) == (True, False)
+    assert not node.root.exists(), "without an archive it only answers"
+    done = node.stage("v1")
+    assert (done["changed"], done["present"], done["path"]) == (True, True, str(node.path("v1")))
+    assert set(done["timings"]) >= {"unpack", "dependencies", "build", "tests", "seal", "sync"}
+    for again in (node.ask("v1", check=True), node.ask("v1"), node.stage("v1")):
+        assert (again["changed"], again["present"]) == (False, True)
+        assert again["manifest"] == done["manifest"]
+
+
+def test_the_manifest_and_the_tree(node: Node) -> None:
+    manifest = node.stage("v1", env_schema_version="s7")["manifest"]
+    assert manifest == json.loads((node.path("v1") / "release.json").read_text())
+    assert (manifest["tag"], manifest["commit"], manifest["component"]) == ("v1", "commit-of-v1", "backend")
+    assert manifest["env_schema_version"] == "s7"
+    assert manifest["alembic_heads"] == []
+    assert manifest["disk"]["bytes"] >= 50_000
+    modes = {path.stat().st_mode & 0o222 for path in node.path("v1").rglob("*") if path.is_file()}
+    assert modes == {0}, "somebody may write into a release"
+    assert [(record["op"], record["outcome"]) for record in node.records()] == [("stage", "started"), ("stage", "ok")]
+    assert os.listdir(node.root / "backend" / "staging") == []
+
+
+def test_a_second_release_costs_what_differs(node: Node) -> None:
+    files = {f"lib/{number}.py": f"{number}" * 20_000 for number in range(10)}
+    node.stage("v1", files)
+    disk = node.stage("v2", {**files, "lib/3.py": "changed"})["manifest"]["disk"]
+    assert disk["new_bytes"] < 0.3 * disk["bytes"]
+    assert (node.path("v1") / "lib/3.py").read_text() != "changed"
+
+
+def test_failing_tests_mark_it_bad_and_stage_nothing(node: Node) -> None:
+    failing = {"tests": [["{python}", "-c", "print('FAILED tests/test_x.py::test_y'); raise SystemExit(1)"]]}
+    answer = node.stage("v1", **failing)
+    assert answer["failed"]
+    assert answer["failing"] == ["FAILED tests/test_x.py::test_y"]
+    assert not node.path("v1").exists()
+    assert os.listdir(node.root / "backend" / "staging") == []
+    state = derive(node.records(), "backend")
+    assert state.states == {"v1": "bad"}
+    assert "test_y" in state.reasons["v1"]
+    refused = node.ask("v1")
+    assert refused["failed"]
+    assert "marked bad" in refused["msg"]
+    assert "allow_bad=true" in refused["msg"]
+    assert node.stage("v1", allow_bad=True)["present"] is True
+
+
+def test_another_failure_does_not_mark_it(node: Node) -> None:
+    answer = node.stage("v1", build=[["sh", "-c", "exit 3"]])
+    assert answer["failed"]
+    assert [(record["op"], record["outcome"]) for record in node.records()] == [("stage", "started"), ("stage", "failed")]
+    assert derive(node.records(), "backend").states == {}
+    assert not node.path("v1").exists()
+
+
+def test_a_moved_tag(node: Node) -> None:
+    node.stage("v1")
+    answer = node.ask("v1", commit="another")
+    assert answer["failed"]
+    for part in ("v1 was moved", "commit-of-v1", "another", "Tags are immutable"):
+        assert part in answer["msg"]
+
+
+def test_a_release_that_was_changed_on_the_node(node: Node) -> None:
+    node.stage("v1")
+    (node.path("v1") / "app/main.py").chmod(0o644)
+    (node.path("v1") / "app/main.py").write_text("version = 2\n")
+    (node.path("v1") / "added").write_text("")
+    (node.path("v1") / "VERSION").unlink()
+    for check in (False, True):
+        answer = node.ask("v1", check=check)
+        assert answer["failed"]
+        assert answer["changed_files"] == ["missing VERSION", "added added", "changed app/main.py"]
+        assert "changed after it was staged" in answer["msg"]
+
+
+def test_a_damaged_archive(node: Node) -> None:
+    answer = node.call("release", **node.arguments("v1", **{**node.archive(FILES), "archive_sha256": "0" * 64}))
+    assert answer["failed"]
+    assert "arrived damaged" in answer["msg"]
+    assert not node.path("v1").exists()
+
+
+def test_an_archive_that_reaches_outside(node: Node) -> None:
+    answer = node.stage("v1", {"../../evil": "x"})
+    assert answer["failed"]
+    assert "is refused: ../../evil" in answer["msg"]
+    assert not (node.root / "evil").exists()
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_full_disk_is_refused_with_figures_before_anything(node: Node, check: bool) -> None:
+    answer = node.ask("v1", check=check, min_free_bytes=10**15)
+    assert answer["failed"]
+    assert answer["needed"] == 10**15
+    assert answer["free"] == pytest.approx(shutil.disk_usage(node.tmp).free, rel=0.1)
+    assert "was not staged" in answer["msg"]
+    assert not node.root.exists()
+
+
+def test_a_disk_that_becomes_full(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any) -> None:
+        raise OSError(28, "No space left on device", str(node.root))
+
+    monkeypatch.setattr(staging.tree, "seal", full)
+    answer = node.stage("v1")
+    assert answer["failed"]
+    assert "became full" in answer["msg"]
+    assert os.listdir(node.root / "backend" / "staging") == []
+    assert node.records()[-1]["outcome"] == "failed"
+
+
+def _stage_for_ever(node: Node, archive: dict[str, str]) -> None:
+    from ansible.module_utils.testing import patch_module_args
+
+    from ansible_collections.phasegate.aistack.plugins.modules import release
+
+    with patch_module_args(node.arguments("v1", **archive, build=[["sleep", "3"]])):
+        release.main()
+
+
+def test_killed_in_the_middle_the_next_goes_on(node: Node) -> None:
+    archive = node.archive(FILES)
+    worker = multiprocessing.get_context("fork").Process(target=_stage_for_ever, args=(node, archive))
+    worker.start()
+    folder = node.root / "backend" / "staging"
+    while not (folder.is_dir() and any(folder.glob("*/VERSION"))):
+        time.sleep(0.02)
+    left = os.listdir(folder)
+    assert worker.pid is not None
+    layout = staging.Layout(node.root, "backend")
+    assert staging.sweep(layout) == [], "what a living process makes is left alone"
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    assert not node.path("v1").exists()
+    assert node.info("backend")["components"]["backend"]["releases"] == {}
+    seen = node.info("backend")["components"]["backend"]["interrupted"]
+    assert [(item["op"], item["release"], item["run"]) for item in seen] == [("stage", "v1", "r1")]
+    assert node.stage("v1")["present"] is True
+    assert os.listdir(folder) == []
+    assert derive(node.records(), "backend").interrupted == []
+    assert node.records()[-1]["detail"]["swept"] == left
+
+
+def test_something_else_is_in_the_way(node: Node) -> None:
+    (node.path("v1")).mkdir(parents=True)
+    answer = node.stage("v1")
+    assert answer["failed"]
+    assert "in the way" in answer["msg"]
+
+
+def test_marking(node: Node) -> None:
+    refused = node.mark("v1", "good")
+    assert refused["failed"]
+    assert "not staged" in refused["msg"]
+    node.stage("v1")
+    assert node.mark("v1", "good", check=True)["changed"] is True
+    assert node.mark("v1", "good", reason="held 10 s")["changed"] is True
+    assert node.mark("v1", "good")["changed"] is False
+    node.activate("v1")
+    assert node.mark("v1", "good")["changed"] is True, "it served again"
+    assert node.mark("v1", "bad", reason="leaks")["changed"] is True
+    assert derive(node.records(), "backend").reasons["v1"] == "leaks"
+    assert node.mark("v1", "bad", check=True)["changed"] is False
+
+
+def test_pruning_spares_what_is_needed(node: Node) -> None:
+    for number, slot in ((1, "blue"), (2, "green"), (3, "blue")):
+        node.serve(f"v{number}", slot)
+    for number in (4, 5, 6):
+        node.stage(f"v{number}")
+    node.activate("v2", "green")  # v2 serves, v3 was before it, v6 is the newest
+    predicted = node.prune(1, check=True, keep_releases=["v4"])
+    assert node.path("v1").exists()
+    done = node.prune(1, keep_releases=["v4"])
+    assert done["removed"] == predicted["removed"] == ["v5", "v1"]
+    assert done["kept"] == {"v6": "one of the newest 1", "v4": "named in keep_releases", "v3": "previous good", "v2": "live"}
+    assert sorted(os.listdir(node.root / "backend" / "releases")) == ["v2", "v3", "v4", "v6"]
+    assert (node.path("v2") / "same.txt").read_text() == FILES["same.txt"]
+    assert node.prune(1, keep_releases=["v4"])["changed"] is False
+    assert derive(node.records(), "backend").states.keys() == {"v2", "v3", "v4", "v6"}
+
+
+def test_pruning_spares_what_another_component_runs(node: Node) -> None:
+    for tag in ("v1", "v2"):
+        node.stage(tag)
+    worker = node.root / "worker"
+    (worker / "slots" / "blue").mkdir(parents=True)
+    (worker / "releases").symlink_to("../backend/releases")
+    (worker / "slots" / "blue" / "release").symlink_to("../../releases/v1")
+    done = node.prune(0)
+    assert done["removed"] == ["v2"]
+    assert done["kept"] == {"v1": "in the slot blue of worker"}
+
+
+def test_info_on_a_bare_node(node: Node) -> None:
+    answer = node.info("backend", "frontend")
+    assert answer["changed"] is False
+    backend = answer["components"]["backend"]
+    assert (backend["releases"], backend["states"], backend["live"], backend["previous_good"]) == ({}, {}, None, None)
+    assert backend["agree"] is True
+    assert answer["journal"] == {"records": 0, "torn": False, "problems": []}
+    assert not node.state.exists()
+    assert node.info()["components"] == {}
+
+
+def test_info(node: Node) -> None:
+    node.serve("v1", "blue")
+    node.serve("v2", "green")
+    node.stage("v3")
+    answer = node.info()
+    backend = answer["components"]["backend"]
+    assert list(answer["components"]) == ["backend"]
+    assert backend["states"] == {"v1": "good", "v2": "active", "v3": "staged"}
+    assert backend["live"] == {"slot": "green", "release": "v2", "config": "c1"}
+    assert backend["slots"]["blue"] == {"release": "v1", "config": "c1"}
+    assert backend["previous_good"] == "v1"
+    assert backend["agree"] is True
+    assert list(backend["releases"]) == ["v3", "v2", "v1"]
+    assert backend["disk"]["bytes"] < sum(item["disk"]["bytes"] for item in backend["releases"].values())
+    (node.root / "backend/slots/live").unlink()
+    (node.root / "backend/slots/live").symlink_to("blue")
+    assert node.info()["components"]["backend"]["agree"] is False
+
+
+def test_info_of_a_damaged_journal(node: Node) -> None:
+    node.stage("v1")
+    path = node.state / "journal.jsonl"
+    path.write_text(path.read_text().replace("commit-of-v1", "commit-of-v9") + '{"seq":')
+    answer = node.info("backend")["journal"]
+    assert answer["torn"] is True
+    assert "changed after it was written" in answer["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"component": "../x"}, "Not a component's name"),
+        ({"release": "a/b"}, "Not a release's name"),
+        ({"env_file": "/no/such"}, "cannot be read"),
+    ],
+)
+def test_bad_arguments(node: Node, given: dict[str, Any], said: str) -> None:
+    answer = node.call("release", **{**node.arguments("v1"), **given})
+    assert answer["failed"]
+    assert said in answer["msg"]
