@@ -5,8 +5,8 @@
 """`make test`: every check as a job, two at a time, with a table at the end.
 
 Static checks run beside the building of the node images; the scenarios share the lab and run one after another. Each
-job is a make target, so that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. Usage:
-run_all.py [NAME ...]: the named jobs and what they need.
+job is a make target, so that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. What failed stands
+at the very end, and in build/logs/failed.txt. Usage: run_all.py [NAME ...]: the named jobs and what they need.
 """
 
 from __future__ import annotations
@@ -25,9 +25,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "build" / "logs"
+FAILED = LOGS / "failed.txt"  # what failed, for those who print more behind it
 TAIL = 60  # lines of a failed job that are shown
+NAMED = 20  # failures of one job that are named at the end
+WIDTH = 240  # of a line there
 # pytest's closing line, with or without its rule of equal signs
 CLOSING = re.compile(r"^(=+ )?(\d+ (passed|failed|error|errors|skipped|deselected)\b.*|no tests ran) in [\d.]+s.*$")
+# what names a failure, the best first: pytest's short summary (-ra in pyproject.toml), then what other tools and playbooks print
+NAMES = (re.compile(r"^(FAILED|ERROR) \S+\.py\b"), re.compile(r"^(ERROR\b|fatal: \[)|: error: "))
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\")
 
 
@@ -168,9 +173,16 @@ def clock() -> str:
     return time.strftime("%H:%M:%S")
 
 
+def lines_of(job: Job) -> list[str]:
+    """Return what a job printed, without colours; nothing where it did not run."""
+    if not job.log.exists():
+        return []
+    return [COLOURS.sub("", line).rstrip() for line in job.log.read_text(encoding="utf-8", errors="replace").splitlines()]
+
+
 def report(job: Job) -> None:
     """Print how a job ended: the closing lines of its own test runners, and its last lines where it failed."""
-    lines = [COLOURS.sub("", line) for line in job.log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    lines = lines_of(job)
     print(f"[{clock()}] {job.name}: {job.result} after {job.seconds:.0f} s{f' ({job.note})' if job.note else ''}", flush=True)
     for line in lines:
         if CLOSING.match(line.strip()):
@@ -201,6 +213,29 @@ def table(done: Sequence[Job]) -> str:
     return "\n".join(rows)
 
 
+def failures(job: Job) -> list[str]:
+    """Return the lines that name what failed in a job, each once; its last lines where none does."""
+    if job.result == "not run":
+        return []
+    lines = [line for line in lines_of(job) if line]
+    for pattern in NAMES:
+        found = list(dict.fromkeys(line for line in lines if pattern.search(line)))
+        if found:
+            more = [f"... and {len(found) - NAMED} more"] if len(found) > NAMED else []
+            return found[:NAMED] + more
+    return lines[-5:]
+
+
+def what_failed(done: Sequence[Job]) -> str:
+    """Return the last block: for each job that did not pass, the names of what failed; empty where all passed."""
+    rows = []
+    for job in done:
+        if job.result != "passed":
+            rows.append(f"{job.name}: {job.result}{f' ({job.note})' if job.note else ''}; {job.log.relative_to(ROOT)}")
+            rows += [f"    {line[:WIDTH]}" for line in failures(job)]
+    return "\n".join(["==== what failed", *rows]) if rows else ""
+
+
 def interrupt(number: int, _frame: object) -> None:
     """Turn SIGTERM into the exception that Ctrl-C raises."""
     raise KeyboardInterrupt(number)
@@ -217,6 +252,9 @@ def main() -> int:
         return 0
     chosen = choose(arguments.names)
     LOGS.mkdir(parents=True, exist_ok=True)
+    FAILED.unlink(missing_ok=True)
+    for job in chosen:  # what an earlier run left would be taken for this one's
+        job.log.unlink(missing_ok=True)
     runner = Runner(chosen)
     begun = time.monotonic()
     signal.signal(signal.SIGTERM, interrupt)
@@ -232,6 +270,10 @@ def main() -> int:
     print("\n" + table(chosen))
     passed = sum(job.result == "passed" for job in chosen)
     print(f"{passed} passed, {len(chosen) - passed} failed of {len(chosen)} jobs in {time.monotonic() - begun:.0f} s", flush=True)
+    failed = what_failed(chosen)
+    if failed:
+        FAILED.write_text(f"{failed}\n", encoding="utf-8")
+        print(f"\n{failed}", flush=True)
     return 0 if chosen and passed == len(chosen) else 1
 
 
