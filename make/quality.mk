@@ -39,7 +39,7 @@ test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
 .PHONY: integration
 integration: venv ## Migrations, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
 	tests/tools/host-packages.sh initdb=postgresql redis-server rclone age
-	$(PY) -m pytest -q $(addprefix tests/integration/,alembic backup celery inventories postgres) $(ARGS)
+	$(PY) -m pytest -q $(addprefix tests/integration/,alembic backup celery inventories notices postgres) $(ARGS)
 
 .PHONY: artefact
 artefact: venv ## Build the archive and install it into build/inst, as a user would get it
@@ -80,6 +80,15 @@ lab-away:
 .PHONY: scenario
 scenario: venv ## One molecule scenario on the running lab: make scenario NAME=default (STEP=verify: one step of it)
 	$(VENV)/bin/molecule $(or $(STEP),test) --no-command-borders --scenario-name $(or $(NAME),default)
+
+.PHONY: faults
+faults: venv ## What breaks, at which step, and what comes of it, on the running lab: the whole table (an hour), docs/faults.md
+	$(PY) -m pytest -q tests/integration/faults --whole $(ARGS)
+	$(PY) tests/integration/faults/page.py
+
+.PHONY: faults-quick
+faults-quick: venv ## The cases of it that are part of make test
+	$(PY) -m pytest -q tests/integration/faults $(ARGS)
 
 .PHONY: test
 test: venv ## Everything, lab included: a table at the end, logs in build/logs (ONLY="unit sanity" narrows it down)

@@ -256,6 +256,38 @@ class Slots:
         outcome.timings = self.node.timings
         return outcome
 
+    def drain(self, request: Request) -> Outcome:
+        """Let the live slot take no new request, and wait until it has answered those that it has.
+
+        What it could not answer within ``drain_timeout`` is a warning. :meth:`resume`, or a switch, ends it; so does a restart of the edge.
+        """
+        return self._at_edge("drain", request)
+
+    def resume(self, request: Request) -> Outcome:
+        """Let the live slot take requests again, where :meth:`drain` had it refuse them."""
+        return self._at_edge("ready", request)
+
+    def _at_edge(self, wanted: str, request: Request) -> Outcome:
+        world, _records = self._look(request)
+        _serves, previous = self._previous(world)
+        content = world.slot(world.live).content if world.live else None
+        outcome = Outcome(False, world.live, content, previous, Plan(world.live, ()), f"{self.spec.component}: nothing to {wanted}")
+        edge = self.node.edge
+        if edge is None or world.live is None or world.slot(world.live).edge != {"drain": "ready", "ready": "drain"}[wanted]:
+            return outcome
+        outcome.changed = True
+        outcome.message = f"{self.spec.component}: {world.live} takes {'no new requests' if wanted == 'drain' else 'requests again'}"
+        if request.check:
+            return outcome
+        try:
+            edge.set_state(world.live, wanted)
+            left = edge.drained(world.live, self.spec.drain_timeout) if wanted == "drain" else 0
+        except EdgeError as error:
+            raise Failed(f"{self.spec.component}: could not be set to {wanted} at the edge: {error}", {"got": str(error)}) from error
+        if left:
+            outcome.warnings.append(f"{self.spec.component}: {left} requests had not been answered after {self.spec.drain_timeout:g} s")
+        return outcome
+
     def status(self) -> dict[str, Any]:
         """What is real: live slot, and per slot its content, unit and edge state."""
         world, records = self._look(Request(check=True))

@@ -22,9 +22,11 @@ options:
       - V(restarted) starts what is live, or O(release), anew; in the other slot with O(strategy=bluegreen), in place with
         O(strategy=recreate).
       - V(stopped) takes the component out of traffic, stops it and has it not started at boot. The live slot is remembered.
+      - V(drained) has the edge refuse new requests, and waits for those that the live slot has; V(resumed) ends that, and so does a
+        switch. Without an edge both do nothing.
       - V(status) changes nothing and returns what is real.
     type: str
-    choices: [active, reverted, restarted, stopped, status]
+    choices: [active, reverted, restarted, stopped, drained, resumed, status]
     default: active
   component:
     description: Name of the component.
@@ -307,11 +309,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slot_gate import
 from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import EdgeSpec, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.unit import UnitError
 
+STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
+
 
 def options() -> dict[str, Any]:
     """The options, in Ansible's form."""
     return {
-        "state": {"type": "str", "choices": ["active", "reverted", "restarted", "stopped", "status"], "default": "active"},
+        "state": {"type": "str", "choices": list(STATES), "default": "active"},
         "component": {"type": "str", "required": True},
         "root": {"type": "path", "default": "/opt/aistack"},
         "state_dir": {"type": "path", "default": "/var/lib/aistack"},
@@ -431,6 +435,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     described = describe(params, spec, module.check_mode)
     if params["state"] == "stopped":
         outcome = slots.stop(request)
+    elif params["state"] in ("drained", "resumed"):
+        outcome = slots.drain(request) if params["state"] == "drained" else slots.resume(request)
     elif params["state"] == "reverted":
         outcome = slots.revert(request)
     elif params["state"] == "restarted" or target is None:
@@ -442,7 +448,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     result["changed"] = result["changed"] or described
     result["gate"] = gate.evidence
     result["diff"] = {"before": outcome.previous or {}, "after": {key: result[key] for key in ("slot", "release", "config")}}
-    if params["state"] == "stopped":
+    if params["state"] in ("stopped", "drained"):
         result["diff"]["after"] = {} if outcome.changed else result["diff"]["before"]
     for warning in outcome.warnings:
         module.warn(warning)

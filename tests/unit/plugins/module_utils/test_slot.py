@@ -417,6 +417,40 @@ def test_stopped_and_started_again(bench: Bench) -> None:
     bench.tidy("v1")
 
 
+def test_drained_and_resumed(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request())
+    seq = len(fronted.machine.did)
+    assert fronted.slots().drain(Request(check=True)).changed
+    assert fronted.machine.load()["edge"]["blue"] == "ready", "check mode changes nothing"
+    assert fronted.slots().drain(Request()).changed
+    assert not fronted.slots().drain(Request()).changed
+    assert fronted.slots().resume(Request()).changed
+    assert not fronted.slots().resume(Request()).changed
+    assert fronted.machine.did[seq:] == ["drain blue", "ready blue"]
+    fronted.tidy("v1")
+
+
+def test_a_switch_ends_draining_and_nothing_is_left_to_resume(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request())
+    fronted.slots().drain(Request())
+    fronted.slots().activate(V2, Request())
+    assert fronted.serving() == ("green", "v2")
+    assert not fronted.slots().resume(Request()).changed
+    fronted.tidy("v2")
+
+
+def test_requests_that_are_not_answered_in_time_are_told(fronted: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fronted.slots().activate(V1, Request())
+    monkeypatch.setattr(FakeEdge, "drained", lambda self, server, timeout: 3)
+    assert "3 requests" in fronted.slots().drain(Request()).warnings[0]
+
+
+def test_without_an_edge_there_is_nothing_to_drain(bench: Bench) -> None:
+    bench.slots().activate(V1, Request())
+    fronted = bench.slots().spec.edge is not None
+    assert bench.slots().drain(Request()).changed == fronted
+
+
 def test_trouble_with_the_old_slot_after_the_switch_is_told_not_undone(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request())
     fronted.machine.raise_at = {"stop blue": UnitError("will not go", ["systemctl"], 1, "")}
