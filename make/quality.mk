@@ -95,8 +95,9 @@ test: venv ## Everything, lab included: a table at the end, logs in build/logs (
 	@$(PY) tests/tools/run_all.py $(ONLY)
 
 .PHONY: bench
-bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook: table and build/bench.json
-	$(PY) tests/bench/bench.py
+bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook: build/bench.json and .md (ONLY="rollback postgres": parts of it)
+	tests/tools/host-packages.sh pgbench=postgresql
+	$(PY) tests/bench/bench.py $(ONLY)
 
 .PHONY: picture
 picture: venv ## Draw docs/pictures/health.svg anew, from a real run on the running lab

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,6 +17,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
 
@@ -96,6 +97,25 @@ class ActionModule(ActionBase):
                 problems.append(f"{variable}.{key}: cannot be filled in: {error}")
         return values
 
+    def _notice_problems(self, raw: Any) -> list[str]:
+        """Faults of ``aistack_notices``. What cannot be filled in now, for want of the vault perhaps, is a warning when it is sent."""
+        try:
+            given = self._templar.template(raw) if isinstance(raw, str) else raw
+        except AnsibleError:
+            return []  # as the notice itself has it: who cannot be told stops nothing
+        if given is None:
+            return []
+        if isinstance(given, (str, Mapping)) or not isinstance(given, Sequence):
+            return notice.problems(given)
+        problems: list[str] = []
+        for index, entry in enumerate(given):
+            try:
+                found = notice.entry_problems(self._templar.template(entry))
+            except AnsibleError:
+                continue  # likewise
+            problems += [f"aistack_notices[{index}]{problem}" for problem in found]
+        return problems
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate and return the facts of the run, or every fault at once."""
         super().run(tmp, task_vars)
@@ -128,6 +148,7 @@ class ActionModule(ActionBase):
         if not same_run:
             problems += check_ports(stack["ports"]) if problems else check_stack(stack)
             problems += probe_problems(stack)
+            problems += self._notice_problems(task_vars.get("aistack_notices"))
         if args["phase"] and args["phase"] not in stack["phases"] and not args["phase_optional"]:
             problems.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
         if args["application"] and args["application"] not in stack["applications"]:

@@ -2,13 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a run remembers of what it has proven."""
+"""What a run remembers of what it has proven, and who may be told of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.action.stack import remembered, this_process
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from ansible_collections.phasegate.aistack.plugins.action.stack import ActionModule, remembered, this_process
 
 FACTS: dict[str, Any] = {"aistack_accepted": ["order"], "aistack_proven": {"redis": 90.0, "api": 60.0}}
 
@@ -30,3 +34,41 @@ def test_a_process_is_named_by_its_start_as_well() -> None:
     pid, started = this_process().split(":", 1)
     assert int(pid) > 0
     assert started not in ("", "None")
+
+
+@pytest.fixture
+def stack() -> ActionModule:
+    """The action, with what it fills templates in with."""
+    action = ActionModule.__new__(ActionModule)
+    action._templar = Templar(loader=DataLoader(), variables={"place": "https://chat.example.com/s3cret"})
+    return action
+
+
+def test_receivers_that_can_be_told(stack: ActionModule) -> None:
+    page = {"kind": "command", "command": ["page", "ops"]}
+    hook = {"kind": "webhook", "url": trust_as_template("{{ place }}"), "events": ["deploy_failed"]}
+    assert stack._notice_problems(None) == []
+    assert stack._notice_problems([hook, page]) == []
+
+
+@pytest.mark.parametrize(
+    ("notices", "problem"),
+    [
+        ({"kind": "webhook"}, "aistack_notices: must be a list, is dict"),
+        ([{"kind": "mial"}], "aistack_notices[0].kind: 'mial' is unknown; there are command, mail, webhook"),
+        (
+            [{"kind": "webhook", "url": trust_as_template("{{ place }} twice")}],
+            "aistack_notices[0].url: is no http or https address",
+        ),
+        (
+            [{"kind": "webhook", "url": trust_as_template("{{ vault_is_closed }}")}, {"kind": "command", "comand": ["page"]}],
+            "aistack_notices[1]: unknown key 'comand' for a command; did you mean 'command'?",
+        ),
+    ],
+    ids=["no list", "no such kind", "an address once filled in", "behind one that cannot be filled in now"],
+)
+def test_a_receiver_that_makes_no_sense_is_named_before_the_first_task(stack: ActionModule, notices: Any, problem: str) -> None:
+    found = stack._notice_problems(notices)
+    assert found[0] == problem
+    assert "s3cret" not in str(found)
+    assert "vault_is_closed" not in str(found)
