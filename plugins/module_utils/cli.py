@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         found.add_argument("--application", metavar="NAME", help="which application, where there are several")
         found.add_argument("--best-effort", action="store_true", help="a component that cannot go back does not hold the others")
         found.add_argument("--allow-bad", action="store_true", help="go to a release although it is marked bad")
+    plan.add_argument("--set", metavar="NAME", help="for the level system: the backup set (the newest of the target's time)")
     rollback.add_argument("--dry-run", action="store_true", help="only show the plan")
     revert = verb("revert", "take back what one run activated")
     revert.add_argument("--run", metavar="RUN", required=True, help="the run")
@@ -213,7 +214,7 @@ def journal(stack: Stack, given: argparse.Namespace) -> int:
 def _wish(given: argparse.Namespace) -> Any:
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Wish
 
-    return Wish(given.level, given.to, given.application, given.allow_bad, given.best_effort)
+    return Wish(given.level, given.to, given.application, given.allow_bad, given.best_effort, getattr(given, "set", None))
 
 
 def plan(stack: Stack, given: argparse.Namespace) -> int:

@@ -145,6 +145,7 @@ def look(
         "seq": int(reading.records[-1]["seq"]) if reading.records else 0,
         "cut_rollback": rollback_facts.cut_rollback(reading.records),
         "last_rollback": rollback_facts.last_rollback(reading.records),
+        "restores": rollback_facts.restores(reading.records) if sets else [],
     }
 
 
@@ -216,7 +217,8 @@ def backup_sets(folder: Path) -> list[dict[str, Any]]:
     """The backup sets of a node, those of a migration included, in one form.
 
     Each has ``name``, ``path``, ``made``, ``verdict``, ``heads`` (component to heads of its database), ``live``, ``parts``,
-    ``seconds``, and ``problem`` where files that its manifest names are not there as they were.
+    ``seconds``, ``format`` (1: a dump from before a migration), ``stack``, ``left_out``, and ``problem``
+    where files that its manifest names are not there as they were.
     """
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
@@ -259,6 +261,7 @@ def _first_format(manifest: Mapping[str, Any], known: dict[str, Any]) -> dict[st
     """A dump from before a migration; it was read back when it was made, or it would not have its name."""
     before = str(manifest.get("from") or "")
     known.update(
+        format=1,
         made=str(manifest["made"]),
         verdict="verified",
         heads={str(manifest["component"]): [] if before in ("", "base") else before.split("_")},
@@ -267,13 +270,22 @@ def _first_format(manifest: Mapping[str, Any], known: dict[str, Any]) -> dict[st
     return {str(manifest["file"]): int(manifest["bytes"])}
 
 
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Kind and name; of a database, the component whose it is as well."""
+    owner = (part.get("facts") or {}).get("component")
+    return {"kind": part.get("kind"), "name": part.get("name"), **({"component": owner} if owner else {})}
+
+
 def _second_format(manifest: Mapping[str, Any], known: dict[str, Any]) -> dict[str, int]:
     known.update(
         made=str(manifest["made"]),
         verdict=str(manifest.get("verdict") or ""),
         heads={str(name): list(heads) for name, heads in (manifest.get("heads") or {}).items()},
         live=dict(manifest.get("live") or {}),
-        parts=[{"kind": part.get("kind"), "name": part.get("name")} for part in manifest.get("parts") or []],
+        format=manifest.get("format"),
+        stack=str(manifest.get("stack") or ""),
+        left_out=[str(reason) for reason in manifest.get("left_out") or []],
+        parts=[_part(part) for part in manifest.get("parts") or []],
         seconds=manifest.get("seconds"),
     )
     return {str(name): int(found["bytes"]) for name, found in (manifest.get("files") or {}).items()}

@@ -174,6 +174,22 @@ def last_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
     return None
 
 
+def restores(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The restores of backup sets that ended well, the oldest first: C(set), C(parts), C(tables), C(run), C(seq)."""
+    return [
+        {
+            "set": detail.get("set"),
+            "parts": list(detail.get("parts") or []),
+            "tables": list(detail.get("tables") or []),
+            "run": record.get("run"),
+            "seq": int(record.get("seq") or 0),
+        }
+        for record in records
+        if record.get("op") == "restore" and record.get("outcome") == "ok"
+        for detail in (record.get("detail") or {},)
+    ]
+
+
 def cut_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
     """All rollbacks that were begun and never ended, the oldest first."""
     return [item for item in interrupted(records) if item.op == "rollback"]

@@ -40,6 +40,7 @@ class Wish:
         to: release to go to, or for the level C(config) a config's hash or the release whose config is wanted; None: chosen.
         allow_bad: go to a release although it is marked bad.
         best_effort: go on with the components that can, where others cannot.
+        backup: for the level C(system), the backup set that is wanted; None: the newest of the target's time.
     """
 
     level: str = "app"
@@ -47,6 +48,7 @@ class Wish:
     application: str | None = None
     allow_bad: bool = False
     best_effort: bool = False
+    backup: str | None = None
 
 
 def candidates(view: View, application: str | None = None) -> list[dict[str, Any]]:
@@ -111,9 +113,13 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     """Complete *made*; returns why it must not be carried out."""
     if wish.level not in LEVELS:
         return [Problem("unknown_level", f"there is no level {wish.level}", f"choose one of {', '.join(LEVELS)}")]
+    if wish.backup is not None and wish.level != "system":
+        reason = f"level {wish.level} takes no backup set by name; {wish.backup} was named"
+        return [Problem("set_and_level", reason, "choose level=system, or leave the set out")]
     application, problems = rollback_state.application_of(view, wish.application)
     if problems:
-        return problems
+        alone = None if view.get("components") else _data_alone(made, view, wish)
+        return problems if alone is None else alone
     made["application"] = application
     members = [
         (name, entry) for name, entry in rollback_state.members(view, application) if rollback_state.present(entry) is not None
@@ -122,7 +128,9 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     made["warnings"] += [f"{name}: nothing is live here; it is left as it is" for name in idle]
     if not members:
         reason = f"nothing of {application or 'any application'} is live on {view.get('node') or 'this node'}"
-        return [Problem("nothing_live", reason, "deploy a release: deploy.yml -e release=TAG")]
+        nothing = [Problem("nothing_live", reason, "deploy a release: deploy.yml -e release=TAG")]
+        alone = _data_alone(made, view, wish)
+        return nothing if alone is None else alone
     made["candidates"] = candidates(view, application)
     made["from"] = _joined(rollback_state.must(entry).release for _name, entry in members)
     if wish.level == "config":
@@ -157,8 +165,21 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     if wish.level == "config":
         made["steps"] = switches
         return []
+    if wish.level == "system":
+        from ansible_collections.phasegate.aistack.plugins.module_utils.pure import system_steps
+
+        return system_steps.complete(made, view, members, targets, switches, wish.backup)
     refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, wish.level)
     return refused
+
+
+def _data_alone(made: Plan, view: View, wish: Wish) -> list[Problem] | None:
+    """What a node without a release has to do for the level system; None where it has no part in this."""
+    if wish.level != "system":
+        return None
+    from ansible_collections.phasegate.aistack.plugins.module_utils.pure import system_steps  # no emergency waits for it
+
+    return system_steps.data_alone(made, view, wish.backup)
 
 
 def _joined(values: Any) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill, schema_way
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_state import Component, Problem, Target, View, must
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema_way import words
 
@@ -22,16 +22,14 @@ Members = Sequence[tuple[str, Component]]
 def complete(
     made: dict[str, Any], view: View, members: Members, targets: Mapping[str, Target], switches: list[dict[str, Any]], level: str
 ) -> list[Problem]:
-    """Put the steps of the levels app, schema and system into *made*; returns why it must not be carried out."""
-    if level == "system":
-        return _system(made, view, members, targets, switches)
+    """Put the steps of the levels app and schema into *made*; returns why it must not be carried out."""
     problems: list[Problem] = []
-    around: list[dict[str, Any]] = []
+    middle: list[dict[str, Any]] = []
     for name, component in members:
         database = component.get("database")
         if database is None or name not in targets or (level == "app" and targets[name].here):
             continue
-        present = _present(made, name, component)
+        present = present_heads(made, name, component)
         if level == "schema" and database.get("from") != "database":
             reason = f"{name}: the database does not answer: {database.get('why')}"
             problems.append(Problem("database_away", reason, "bring the database up first; level=app needs it less", name))
@@ -56,24 +54,24 @@ def complete(
         if level == "app":
             problems += _app(made, name, component, tag, wanted, present)
         else:
-            problems += _schema(made, view, name, component, tag, wanted, present, around)
+            problems += _schema(made, view, name, component, tag, wanted, present, middle)
     if level == "app":
         made["steps"] = switches
         return problems
-    if not switches and not around:
+    if not switches and not middle:
         return problems or [Problem("already_there", f"code and schema are at {made['to']} already", "nothing is to be done")]
-    if not around:
+    if not middle:
         if not problems and any(entry.get("database") is not None for _name, entry in members):
             made["warnings"].append("the schema is where the target wants it: level app would do")
-        made["steps"] = switches
+        made["steps"] = [*switches, *starts(members, switches, only_down=True)]
         return problems
-    made["steps"] = _around(view, members, switches, around)
-    around_s = sum(float(step["detail"].get("expected_s") or 0.0) for step in around)
-    made["expected_s"] = round(float(made["expected_s"] or 0.0) + around_s, 1)
+    made["steps"] = around(view, members, switches, middle)
+    middle_s = sum(float(step["detail"].get("expected_s") or 0.0) for step in middle)
+    made["expected_s"] = round(float(made["expected_s"] or 0.0) + middle_s, 1)
     return problems
 
 
-def _present(made: dict[str, Any], name: str, component: Component) -> list[str] | None:
+def present_heads(made: dict[str, Any], name: str, component: Component) -> list[str] | None:
     """The heads of the database, as far as they are known; what they are known from goes into the plan."""
     database = component["database"]
     heads = database.get("heads")
@@ -110,9 +108,10 @@ def _app(
 
 def _schema(
     made: dict[str, Any], view: View, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str],
-    around: list[dict[str, Any]],
+    middle: list[dict[str, Any]],
 ) -> list[Problem]:  # fmt: skip
-    way = schema_way.way_back(name, wanted, present, component.get("migrations") or [], view.get("backups") or [])
+    sets = [entry for entry in view.get("backups") or [] if not schema_way.foreign(entry, view.get("stack"))]
+    way = schema_way.way_back(name, wanted, present, component.get("migrations") or [], sets)
     if way.problem:
         return [
             Problem(
@@ -123,10 +122,17 @@ def _schema(
                 name,
             )
         ]
+    made["warnings"].append(drill.for_plan(component.get("drills") or {}, name, must(component).release, tag))
     if way.restore is not None:
-        around.append(_restore(made, name, way.restore))
+        middle.append(restore(made, name, way.restore, _databases(name, way.restore)))
+        if way.downgrades:
+            undone = ", ".join(revision for entry in way.downgrades for revision in reversed(entry.get("undo") or []))
+            made["warnings"].append(
+                f"{name}: what undoing {undone} takes away can be asked only when the set is back: name it in accept_loss, or run again"
+                " then"
+            )
     for entry in way.downgrades:
-        around.append(
+        middle.append(
             {
                 "do": "downgrade",
                 "component": name,
@@ -146,9 +152,15 @@ def _schema(
     return []
 
 
-def _restore(
-    made: dict[str, Any], name: str | None, found: Mapping[str, Any], parts: Sequence[str] = ("postgres",)
-) -> dict[str, Any]:
+def _databases(name: str, found: Mapping[str, Any]) -> list[str]:
+    """The parts of a set that hold the database of a component; all of its databases where it does not say whose they are."""
+    parts = [part for part in found.get("parts") or [] if part.get("kind") == "postgres"]
+    own = [part for part in parts if part.get("component") == name] or parts
+    return [f"postgres:{part.get('name')}" for part in own] or ["postgres"]
+
+
+def restore(made: dict[str, Any], name: str | None, found: Mapping[str, Any], what: Sequence[str]) -> dict[str, Any]:
+    """The step that puts parts of a set back, C(kind:name) each; what that takes away goes into *made*."""
     made["losses"].append(
         f"{name or 'everything'}: all that was written since the backup set {found.get('name')} of {found.get('made')};"
         " the restore counts the rows of each table before it asks for consent, and keeps what it replaces"
@@ -160,53 +172,38 @@ def _restore(
             "set": found.get("name"),
             "path": found.get("path"),
             "made": found.get("made"),
-            "parts": list(parts),
+            "what": list(what),
+            "parts": [title.replace(":", " ", 1) for title in what],
             "expected_s": found.get("seconds") or RESTORE_S,
         },
     }
 
 
-def _around(view: View, members: Members, switches: list[dict[str, Any]], middle: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def around(view: View, members: Members, switches: list[dict[str, Any]], middle: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The steps in their order: keep what is, stop, take the data back, start the target from the bottom up, look whether it is so."""
     names = [name for name, _entry in members]
-    databases = [name for name, entry in members if entry.get("database") is not None]
-    steps: list[dict[str, Any]] = [
-        {"do": "backup", "component": name, "detail": {"reason": "rollback", "expected_s": 0.0}} for name in databases[:1]
+    databases: list[str | None] = [name for name, entry in members if entry.get("database") is not None]
+    restores = any(step["do"] == "restore" for step in middle)
+    named = databases[:1] or ([None] if restores else [])
+    save: list[dict[str, Any]] = [
+        {"do": "backup", "component": name, "detail": {"reason": "rollback", "expected_s": 0.0}} for name in named
     ]
-    steps += [{"do": "stop", "component": name, "detail": {}} for name in reversed(names)]
+    stop: list[dict[str, Any]] = [{"do": "stop", "component": name, "detail": {}} for name in reversed(names)]
+    steps = [*stop, *save] if restores else [*save, *stop]  # what is replaced is saved when nobody writes any more
     steps += middle
     steps += sorted(switches, key=lambda step: names.index(step["component"]))
+    steps += starts(members, switches)
     steps.append({"do": "verify", "component": None, "detail": {"components": names, "node": view.get("node")}})
     return steps
 
 
-def _system(
-    made: dict[str, Any], view: View, members: Members, targets: Mapping[str, Target], switches: list[dict[str, Any]]
-) -> list[Problem]:
-    """Everything from one backup set: the newest that was made while the target was live."""
-    wanted = {name: target.release for name, target in targets.items()}
-    fitting = [
-        entry
-        for entry in view.get("backups") or []
-        if entry.get("parts")
-        and all(((entry.get("live") or {}).get(name) or {}).get("release") == tag for name, tag in wanted.items())
-    ]
-    usable = [entry for entry in fitting if schema_way.usable_set(entry)]
-    if not usable:
-        worst = max(fitting, key=lambda entry: str(entry.get("made") or ""), default=None)
-        code = "backup_unverified" if worst else "backup_missing"
-        reason = (
-            f"the backup set {worst.get('name')} cannot be relied on: {worst.get('problem') or worst.get('verdict') or 'no verdict'}"
-            if worst
-            else f"no backup set on this node was made while {made['to']} was live"
-        )
-        way_out = "bring a verified set of that time to this node, or take the code and the schema back: level=schema"
-        return [Problem(code, reason, way_out)]
-    found = max(usable, key=lambda entry: str(entry.get("made") or ""))
-    parts = [f"{part.get('kind')} {part.get('name')}".strip() for part in found.get("parts") or []]
-    for name, component in members:
-        if component.get("database") is not None:
-            _present(made, name, component)
-    made["steps"] = _around(view, members, switches, [_restore(made, None, found, parts)])
-    made["expected_s"] = round(float(made["expected_s"] or 0.0) + float(found.get("seconds") or RESTORE_S), 1)
-    return []
+def starts(members: Members, switches: Sequence[Mapping[str, Any]], only_down: bool = False) -> list[dict[str, Any]]:
+    """The steps for components that stay where they are and stand still: all that were stopped, or those whose slot is down now."""
+    moving = {step["component"] for step in switches}
+    staying = [(name, component) for name, component in members if name not in moving]
+    return [{"do": "start", "component": name, "detail": {}} for name, component in staying if not only_down or _down(component)]
+
+
+def _down(component: Component) -> bool:
+    slot = (component.get("slots") or {}).get((component.get("live") or {}).get("slot")) or {}
+    return slot.get("running") is False

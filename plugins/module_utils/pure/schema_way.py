@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Facts = Mapping[str, Any]
+DUMP = 1
+"""Format of a dump that was made before a migration; no restore of a set takes it."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,17 @@ def usable_set(backup: Facts) -> bool:
     return str(backup.get("verdict") or "").startswith("verified") and not backup.get("problem")
 
 
+def foreign(backup: Facts, stack: str | None) -> bool:
+    """Whether a set says that it is of another stack."""
+    return bool(stack and backup.get("stack") and backup["stack"] != stack)
+
+
 def _set_with(heads: Sequence[str], component: str, backups: Sequence[Facts]) -> tuple[Facts | None, str]:
     """The newest usable set that holds the database of *component* at *heads*; else why there is none."""
-    fitting = [
+    holding = [
         entry for entry in backups if component in (entry.get("heads") or {}) and same(entry["heads"][component] or [], heads)
     ]
+    fitting = [entry for entry in holding if entry.get("format") != DUMP]
     usable = [entry for entry in fitting if usable_set(entry)]
     if usable:
         return max(usable, key=lambda entry: str(entry.get("made") or "")), ""
@@ -138,7 +146,8 @@ def _set_with(heads: Sequence[str], component: str, backups: Sequence[Facts]) ->
             None,
             f"the backup set {newest.get('name')} cannot be relied on: {newest.get('problem') or newest.get('verdict') or 'no verdict'}",
         )
-    return None, f"no backup set holds the database of {component} at {words(heads)}"
+    dump = f", only {holding[-1].get('name')}, a dump from before a migration, which is put back by hand" if holding else ""
+    return None, f"no backup set holds the database of {component} at {words(heads)}{dump}"
 
 
 def way_back(

@@ -155,7 +155,8 @@ def test_backup_sets_of_both_forms(tmp_path: Path) -> None:
         "parts": [{"kind": "postgres", "name": "app", "path": "db"}], "files": {"db": {"sha256": "x", "bytes": 3}}, "seconds": 9,
     }  # fmt: skip
     write("20260103T000000Z-deploy", new, db="123")
-    write("20260104T000000Z-deploy", new)
+    owned = {"kind": "postgres", "name": "app", "path": "db", "facts": {"component": "web"}}
+    write("20260104T000000Z-deploy", {**new, "stack": "shop", "left_out": ["a bucket"], "parts": [owned]})
     write("20260105T000000Z-deploy", "{torn")
     write(".partial-20260106T000000Z-deploy", new, db="123")
     sets = backup_sets(tmp_path)
@@ -163,6 +164,10 @@ def test_backup_sets_of_both_forms(tmp_path: Path) -> None:
     assert (sets[0]["heads"], sets[0]["verdict"], "problem" in sets[0]) == ({"web": ["aa", "bb"]}, "verified", False)
     assert (sets[1]["heads"], sets[1]["problem"]) == ({"web": []}, "dump has 2 bytes, expected 4")
     assert (sets[2]["parts"], sets[2]["live"], "problem" in sets[2]) == ([{"kind": "postgres", "name": "app"}], new["live"], False)
+    assert [entry.get("format") for entry in sets] == [1, 1, 2, 2, None]
+    assert (sets[2]["stack"], sets[2]["left_out"]) == ("", [])
+    assert (sets[3]["stack"], sets[3]["left_out"]) == ("shop", ["a bucket"])
+    assert sets[3]["parts"] == [{"kind": "postgres", "name": "app", "component": "web"}]
     assert "db: No such file" in sets[3]["problem"]
     assert "manifest cannot be read" in sets[4]["problem"]
     assert backup_sets(tmp_path / "none") == []
