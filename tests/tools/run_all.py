@@ -78,6 +78,7 @@ def jobs() -> list[Job]:
     for name in scenarios:
         if (ROOT / "molecule" / name / "molecule.yml").exists():
             lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=1800.0))
+    lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=1800.0))
     return static + lab
 
 
