@@ -198,6 +198,26 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
     return "\n".join(lines)
 
 
+def notice_facts(merged: Facts, facts: Facts, outcome: Facts | None = None) -> dict[str, Any]:
+    """What people are told: ``facts``, without the journals in it, and before a rollback what is foreseen, after it what was done and lost.
+
+    Args: as of :func:`postmortem_markdown`; ``outcome`` is left out before it.
+    """
+    told = {key: value for key, value in facts.items() if key != "journals"}
+    told["objective_s"] = rollback_text.objective(merged)
+    if outcome is None:
+        foreseen = {"expected_s": rollback_text.expected(merged), "losses": rollback_text.told(merged, "losses")}
+        return {**told, **foreseen, "warnings": rollback_text.told(merged, "warnings")}
+    story = gathered(facts.get("journals") or {}, str(facts.get("run") or ""))
+    failed = _result(outcome, story) != COMPLETE
+    return {
+        **told,
+        "seconds": _seconds(outcome, story),
+        "done": [] if failed else _done(merged),
+        "losses": _lost(merged, outcome, story),
+    }
+
+
 def _seconds(outcome: Facts, story: Story) -> float | None:
     given = outcome.get("seconds")
     return float(given) if given is not None else story.seconds

@@ -6,12 +6,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ..refusals.conftest import FINGERPRINT, Lab
 from .conftest import AFTER, BEFORE, bring
+
+
+def telling(folder: Path) -> list[str]:
+    """Arguments with which a rollback tells a file in this folder."""
+    receiver = {"kind": "command", "command": ["sh", "-c", f"cat >> {folder}/told; echo >> {folder}/told"]}
+    return ["-e", json.dumps({"aistack_notices": [receiver]})]
+
+
+def told(folder: Path) -> list[dict[str, Any]]:
+    """What it was told, in this order."""
+    return [json.loads(line) for line in (folder / "told").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +56,8 @@ def test_the_plan_alone(deployed: Lab) -> None:
 
 
 def test_with_consent_and_documents(deployed: Lab, tmp_path: Path) -> None:
-    outcome = deployed.play("rollback", "-e", f"confirm={BEFORE}", "-e", "reason='too many errors'", "-e", f"documents={tmp_path}")
+    asked = ["-e", f"confirm={BEFORE}", "-e", "reason='too many errors'", "-e", f"documents={tmp_path}"]
+    outcome = deployed.play("rollback", *asked, *telling(tmp_path))
     assert outcome.rc == 0, outcome.text
     outcome.says(f"everything is back at {BEFORE} (from {AFTER})")
     assert deployed.serving() == {"backend": BEFORE, "frontend": BEFORE}
@@ -53,9 +67,14 @@ def test_with_consent_and_documents(deployed: Lab, tmp_path: Path) -> None:
     written = post[0].read_text()
     for part in (f"rollback {AFTER} → {BEFORE}", "too many errors", "## Timeline", "backend-1", "web-1"):
         assert part in written, written
+    began, ended = told(tmp_path)
+    assert (began["event"], ended["event"]) == ("rollback_started", "rollback_finished")
+    assert "Will be lost: nothing" in began["text"]
+    assert "Lost: nothing" in ended["text"]
+    assert ended["facts"]["done"]
 
 
-def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab) -> None:
+def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab, tmp_path: Path) -> None:
     bring(lab, BEFORE)
     if lab.on("backend-1", "runuser -u postgres -- psql -XAtq sparklio -c 'select count(model) from agent_logs'").strip() == "0":
         assert lab.play("verify").rc == 0  # its acceptance has agents write into their log
@@ -66,8 +85,10 @@ def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab) -> No
     refused.says("The downgrade loses data: column agent_logs.model", "accept_loss")
     assert lab.serving()["backend"] == BEFORE
     assert lab.on("backend-1", FINGERPRINT) == before
-    went = lab.play("rollback", "-e", "level=schema", "-e", "to=v4.0.0", "-e", "confirm=v4.0.0", "-e", "accept_loss=agent_logs.model")
+    asked = ["-e", "level=schema", "-e", "to=v4.0.0", "-e", "confirm=v4.0.0", "-e", "accept_loss=agent_logs.model"]
+    went = lab.play("rollback", *asked, *telling(tmp_path))
     assert went.rc == 0, went.text
+    assert any(line.startswith("agent_logs.model: ") for line in told(tmp_path)[-1]["facts"]["losses"]), told(tmp_path)
     assert lab.serving() == {"backend": "v4.0.0", "frontend": "v4.0.0"}
     after = lab.on("backend-1", FINGERPRINT)
     assert after.splitlines()[1] == "0001"

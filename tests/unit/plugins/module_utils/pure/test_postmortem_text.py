@@ -222,3 +222,25 @@ def test_verification() -> None:
 )
 def test_the_time_beside_the_objective(seconds: float | None, limit: float | None, words: str) -> None:
     assert postmortem_text.measured(seconds, limit) == words
+
+
+def test_people_are_told_before_what_is_foreseen() -> None:
+    told = postmortem_text.notice_facts(MERGED, FACTS)
+    assert told["losses"] == ["backend-1, web-1: backend: what 0012 brought goes"]
+    assert (told["expected_s"], told["objective_s"], told["stack"]) == (38.0, 3600, "sparklio")
+    assert "journals" not in told
+    assert "done" not in told
+
+
+def test_people_are_told_afterwards_what_was_done_and_what_was_lost() -> None:
+    told = postmortem_text.notice_facts(MERGED, FACTS, {"result": "finished", "rows": ROWS})
+    assert told["losses"] == ["router_visits: 7 rows", "router_logs.x: a number of rows that is not known"]
+    assert told["seconds"] == 72.4
+    assert len(told["done"]) == 2
+    assert any("downgrade" in line or "0012" in line for line in told["done"]), told["done"]
+
+
+def test_after_a_failure_nothing_counts_as_done_and_the_loss_as_foreseen() -> None:
+    told = postmortem_text.notice_facts(MERGED, {"stack": "sparklio"}, {"result": "failed"})
+    assert told["done"] == []
+    assert told["losses"] == ["backend-1, web-1: backend: what 0012 brought goes (as planned; not counted)"]
