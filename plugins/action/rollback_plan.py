@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.mirror import Source, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, decide, decision_text
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -18,7 +20,24 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "to": {"type": "str", "default": ""},
     "best_effort": {"type": "bool", "default": False},
     "again": {"type": "bool", "default": False},
+    "repositories": {"type": "list", "elements": "str", "default": []},
 }
+
+
+def code(plans: Mapping[str, Mapping[str, Any]], repositories: Iterable[str]) -> list[str]:
+    """What the code loses by the steps of the plans, as far as the mirrors of the repositories on this machine tell."""
+    pairs: dict[tuple[str, str], None] = {}
+    for plan in plans.values():
+        for step in plan.get("steps") or []:
+            commits, before = step["detail"].get("commit") or {}, (step["detail"].get("from") or {}).get("release")
+            if commits.get(before) and commits.get(step["detail"].get("release")):
+                pairs[commits[before], commits[step["detail"]["release"]]] = None
+    lines: dict[str, None] = {}
+    for repo in repositories:
+        for newer, older in pairs:
+            if newer != older:
+                lines.update(dict.fromkeys(Source(repo).changes(newer, older)))
+    return list(lines)
 
 
 class ActionModule(ActionBase):
@@ -35,4 +54,8 @@ class ActionModule(ActionBase):
         plans = {str(node): answer_of(result or {}) for node, result in args["answers"].items()}
         decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time())
         text = decision_text(decision)
-        return {**decision, "plans": plans, "text": text, "msg": text, "changed": False, "failed": not decision["allowed"]}
+        try:
+            lost = code(plans, args["repositories"])
+        except SourceError as error:  # the plan is whole without it: it says why it lacks the list
+            lost = [f"not known here: {error}"]
+        return {**decision, "plans": plans, "code": lost, "text": text, "msg": text, "changed": False, "failed": not decision["allowed"]}

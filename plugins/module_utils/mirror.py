@@ -192,6 +192,21 @@ class Source:
             os.utime(target)
             return Archive(target, sha256(target))
 
+    def changes(self, commit: str, without: str, limit: int = 20) -> list[str]:
+        """What *commit* has and *without* has not: a line for each commit, then what that comes to; nothing is fetched.
+
+        Empty where the mirror lacks one of the two.
+        """
+        if not (self.mirror / "HEAD").is_file():
+            return []
+        told = self._git("log", "--no-merges", f"--max-count={limit + 1}", "--format=%h %s", commit, f"^{without}", cwd=self.mirror)
+        summed = self._git("diff", "--shortstat", without, commit, cwd=self.mirror)
+        if told.returncode != 0 or summed.returncode != 0:
+            return []
+        lines = told.stdout.splitlines()
+        more = ["and more"] if len(lines) > limit else []
+        return [*lines[:limit], *more, *([summed.stdout.strip()] if summed.stdout.strip() else [])]
+
     def _check_folder(self, ref: str, commit: str) -> None:
         where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
         if self._git("cat-file", "-t", where, cwd=self.mirror).stdout.strip() != "tree":

@@ -33,6 +33,13 @@ options:
       - Without it that is refused, since two people who call for the same emergency must not go back twice.
     type: bool
     default: false
+  repositories:
+    description:
+      - Addresses of the repositories that releases come from. What their mirrors on the controller have is told as C(code).
+      - Nothing is fetched; without them C(code) is empty.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Can run in check mode and return the same result.
@@ -67,6 +74,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+code:
+  description: The commits that the code loses, newest first, a line each, and a line with their sum.
+  returned: always
+  type: list
+  elements: str
 to:
   description: The release that everything goes to.
   returned: always

@@ -183,3 +183,26 @@ def test_submodules_are_refused(repository: Repository, tmp_path: Path) -> None:
     origin = source(repository)
     with pytest.raises(SourceError, match="backend/vendored"):
         origin.archive("v2.0.0", origin.resolve("v2.0.0"))
+
+
+def test_what_one_commit_has_and_another_lacks(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    second = repository.commit({"backend/app.py": "2\n"}, "v1.1.0")
+    from_here = source(repository)
+    assert from_here.changes(second, first) == [], "nothing is fetched for it"
+    from_here.archive("v1.0.0", first)
+    from_here.archive("v1.1.0", second)
+    assert from_here.changes(second, first) == [f"{second[:7]} change", "1 file changed, 1 insertion(+), 1 deletion(-)"]
+    assert from_here.changes(first, first) == []
+    assert from_here.changes(second, "0" * 40) == [], "a commit that is not in the mirror"
+
+
+def test_many_commits_are_cut(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    for number in range(4):
+        last = repository.commit({"backend/app.py": f"{number}\n\n"}, f"v2.{number}.0")
+    from_here = source(repository)
+    from_here.archive("v2.3.0", last)
+    lines = from_here.changes(last, first, limit=2)
+    assert len(lines) == 4
+    assert lines[2] == "and more"
