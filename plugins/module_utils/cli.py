@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         )
         found.add_argument("--level", choices=levels, default="app", help="app: the slots; config: the environment alone")
         found.add_argument("--application", metavar="NAME", help="which application, where there are several")
-        found.add_argument("--best-effort", action="store_true", help="a component that cannot go back does not hold the others")
+        found.add_argument("--best-effort", action="store_true", help="what cannot go back, or fails on what serves as well, holds nothing")
         found.add_argument("--allow-bad", action="store_true", help="go to a release although it is marked bad")
     plan.add_argument("--set", metavar="NAME", help="for the level system: the backup set (the newest of the target's time)")
     rollback.add_argument("--dry-run", action="store_true", help="only show the plan")

@@ -29,6 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Acqu
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Plan, Wish, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback_excuse import NoWorse
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback_gate import BackGate, Turns
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback_view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.slot import Failed, Refused, Request, Slots
@@ -57,7 +58,7 @@ class Who:
 
     Attributes:
         force_lock: take the lock from whoever has it.
-        best_effort: components that do not come up do not hold the others.
+        best_effort: components that do not come up do not hold the others, and none has to be better than what serves.
         stop: set where this process is asked to end.
     """
 
@@ -263,6 +264,7 @@ class _Course:
                 for step in self.steps
             }
         )
+        self.made["unverified"] += [f"{name}: {text}" for name, row in self.rows.items() for text in row.get("unverified") or []]
         failed = [row for row in self.rows.values() if row["outcome"] != "ok"]
         if not failed:
             return "ok"
@@ -278,13 +280,18 @@ class _Course:
         for thread in threads:
             thread.join()
 
-    def _slots(self, name: str, target: Content, turns: Turns | None) -> Slots:
+    def _slots(self, name: str, target: Content, turns: Turns | None, request: Request) -> tuple[Slots, NoWorse | None]:
         spec = component_file.spec_of(self.view["components"][name]["description"], self.state_dir)
         gate = BackGate(name, target, self.tools.new_gate(), self.who.stop, turns, bool(spec.edge))
         slots = self.tools.make(spec, gate, self.journal)
         found = (self.view["components"][name].get("slots") or {}).items()
         gate.watch(slots.node, {slot: described["pid"] for slot, described in found if described.get("pid")})
-        return slots
+        if self.who.best_effort and turns is not None:
+            # what is not verified is no reason to call a release good
+            gate.no_worse = NoWorse(slots.node, self.tools.new_gate, lambda: setattr(request, "mark_good", False))
+            if spec.strategy == "recreate":
+                gate.no_worse.ask_now(slots.gate_for(target.release, saved_first=True))
+        return slots, gate.no_worse
 
     def _move(self, name: str, target: Content, row: dict[str, Any], turns: Turns | None) -> None:
         """Bring one component to *target*; what came of it goes into *row*."""
@@ -298,7 +305,8 @@ class _Course:
             mark_good=turns is not None,
         )
         try:
-            outcome = self._slots(name, target, turns).activate(target, request, back=True)
+            slots, no_worse = self._slots(name, target, turns, request)
+            outcome = slots.activate(target, request, back=True)
         except TROUBLE as error:
             row.update(outcome="failed", message=str(error))
             if isinstance(error, Failed):
@@ -308,6 +316,7 @@ class _Course:
                 outcome="ok", changed=outcome.changed, slot=outcome.slot, message=outcome.message, warnings=outcome.warnings
             )
             row["previous"], row["timings"] = outcome.previous, outcome.timings
+            row["unverified"] = list(no_worse.unverified) if no_worse is not None else []
         finally:
             row["seconds"] = round(time.monotonic() - began, 3)
             if turns is not None:

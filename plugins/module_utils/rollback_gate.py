@@ -10,9 +10,11 @@ import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback_excuse import NoWorse
 from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import GateCall, Judged, Node
 
 ASKED_TO_END = "this command was asked to end"
@@ -92,6 +94,9 @@ class BackGate:
         stop: set where this process is asked to end.
         turns: whose turn it is; None where nobody else moves.
         fronted: whether the gate is asked once more through the edge, after the traffic has moved.
+
+    Attributes:
+        no_worse: set where what serves now may excuse what fails; without it, the gate alone decides.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class BackGate:
     ) -> None:
         self.name, self._target, self._gate, self._stop, self._turns = name, target, gate, stop, turns
         self._fronted = fronted
+        self.no_worse: NoWorse | None = None
         self._node: Node | None = None
         self._pids: dict[str, int] = {}
         self._first = True
@@ -117,9 +123,7 @@ class BackGate:
             self._end("it did not come up")
             return self._gate(definition, context, trouble)
         first, self._first = self._first, False
-        if first:
-            definition = once(definition) if self._warm(str(context["slot"])) else quick(definition)
-        judged = self._gate(definition, context, lambda: ASKED_TO_END if first and self._stop.is_set() else trouble())
+        judged = self._judged(definition, context, trouble, first)
         if judged.verdict != "pass":
             self._end(f"its gate says {judged.verdict}")
         elif self._turns is not None:
@@ -132,6 +136,21 @@ class BackGate:
             if not first or not self._fronted:
                 self._turns.moved(self.name)
         return judged
+
+    def _judged(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str], first: bool) -> Judged:
+        """What the gate says: *first* of the slot's own port, then through the edge."""
+        if not first:
+            ask = self._gate if self.no_worse is None else partial(self.no_worse.public, self._gate)
+            return ask(definition, context, trouble)
+
+        def asked_to_end() -> str:
+            return ASKED_TO_END if self._stop.is_set() else trouble()
+
+        warm = self._warm(str(context["slot"]))
+        definition = once(definition) if warm else quick(definition)
+        if self.no_worse is None:
+            return self._gate(definition, context, asked_to_end)
+        return self.no_worse.judge(self._gate, definition, context, asked_to_end, warm)
 
     def _end(self, why: str) -> None:
         """This one does not move: the others must not wait for it."""

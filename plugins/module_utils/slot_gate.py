@@ -67,6 +67,7 @@ class SlotGate:
             if problem
             else {},
             result.summary,
+            result.probes,
         )
         return self._keep(judged, result.probes)
 

@@ -14,7 +14,7 @@ import re
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,13 @@ class Judged:
         verdict: ``pass``, ``fail``, ``inconclusive`` or ``error``.
         problem: of the first critical probe that did not pass: ``probe``, ``expected``, ``got``, ``attempts``.
         summary: one line.
+        probes: one row for each probe, as the gate has it: ``name``, ``severity``, ``verdict``, ``expected``, ``got``.
     """
 
     verdict: str
     problem: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    probes: Sequence[Mapping[str, Any]] = ()
 
 
 GateCall = Callable[[Mapping[str, Any], Mapping[str, Any], Callable[[], str]], Judged]

@@ -170,8 +170,9 @@ def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str,
             said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
             rows.append(_row(node, "", "ok" if there else "failed", 0.0, str(said)))
         for component in answer.get("components") or []:
-            rows.append(_row(node, str(component["component"]), str(component["outcome"]), float(component.get("seconds") or 0.0),
-                             str(component.get("message") or "")))
+            row = _row(node, str(component["component"]), str(component["outcome"]), float(component.get("seconds") or 0.0),
+                       str(component.get("message") or ""))
+            rows.append({**row, **{key: list(component[key]) for key in ("unverified", "warnings") if component.get(key)}})
     rows += [_row(node, "", "failed", 0.0, why) for node, why in (decision.get("silent") or {}).items()]
     return rows
 
@@ -193,4 +194,6 @@ def outcome_text(decision: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
     if bad:
         last = f"NOT everything is back at {decision['to']}: {named}"
     notes = [f"note: {warning}" for warning in decision.get("warnings") or []]
+    for key, word in (("warnings", "beware"), ("unverified", "not verified")):
+        notes += [f"{word}: {row['node']}: {row['component']}: {text}" for row in rows for text in row.get(key) or []]
     return "\n".join([*table(cells), "", *notes, last])

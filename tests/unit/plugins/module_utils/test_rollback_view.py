@@ -171,3 +171,23 @@ def test_backup_sets_of_both_forms(tmp_path: Path) -> None:
     assert "db: No such file" in sets[3]["problem"]
     assert "manifest cannot be read" in sets[4]["problem"]
     assert backup_sets(tmp_path / "none") == []
+
+
+def test_in_an_emergency_a_database_that_is_down_is_said_and_nothing_is_refused(fleet: Fleet) -> None:
+    """The port is real, and nobody listens there."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    for config in ("c1", "c2"):
+        with (fleet.root / "opt" / "web" / "config" / config / "env").open("a") as env:
+            env.write(f'DATABASE_URL="postgresql://app:hunter2@127.0.0.1:{port}/shop"\n')
+    described = component_file.describe(fleet.spec("web"), {"application": "shop", "order": 0, "database": {}})
+    component_file.save({**described, "database": {"url_variable": "DATABASE_URL"}}, fleet.state)
+    view = view_of(fleet)
+    assert (view["components"]["web"]["database"]["heads"], view["components"]["web"]["database"]["from"]) == (None, "nobody")
+    made = plan(view, Wish(best_effort=True))
+    assert (made["allowed"], made["to"], made["refusals"]) == (True, "v1", [])
+    assert len(made["unverified"]) == 1
+    assert "web: whether v1 runs on the present schema: " in made["unverified"][0]
+    assert "hunter2" not in json.dumps(made)
+    assert [refusal["code"] for refusal in plan(view, Wish("schema", best_effort=True))["refusals"]] == ["database_away"]

@@ -132,3 +132,15 @@ def test_what_became_of_it() -> None:
     assert "b1    api        back    1.3 s  api: v1 is live in blue" in text
     assert text.endswith("NOT everything is back at v1: beat on b1, everything on b2")
     assert outcome_text(decision, rows[:1]).endswith("everything is back at v1 (from v3)")
+
+
+def test_what_was_not_verified_is_told_at_the_end() -> None:
+    went = {"outcome": "ok", "components": [
+        {"component": "api", "outcome": "ok", "seconds": 1.0, "message": "api: v1 is live in blue",
+         "unverified": ["readyz: expected status 200, got status 503"], "warnings": ["v1 is live, but `stop green` failed"]},
+    ]}
+    rows = outcome_rows(decide(BOTH), {"b1": {"rc": 0, "stdout": json.dumps(went)}, "w1": {"rc": 0, "stdout": json.dumps(went)}})
+    said = outcome_text(decide(BOTH), rows)
+    assert "not verified: b1: api: readyz: expected status 200, got status 503\n" in said
+    assert "beware: b1: api: v1 is live, but `stop green` failed\n" in said
+    assert said.endswith("everything is back at v1 (from v3)"), said

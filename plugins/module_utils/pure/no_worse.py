@@ -1,0 +1,76 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which probes of a slot do not count against it, because what serves now is no better. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = Mapping[str, Any]
+NAMES = ("release_path", "config_path", "unit", "release", "port", "slot")
+"""What differs between two slots and may stand in what a probe got."""
+_TIME = re.compile(r"\b\d+(?:\.\d+)?(?= ?(?:ms|s|seconds)\b)")
+_PID = re.compile(r"\bpid \d+")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What serves now, and how it answers the probes of somebody else.
+
+    Attributes:
+        slot: which; empty where none does.
+        dead: why it cannot serve anybody, in words; empty where it runs.
+        rows: of the gate that asked it, by the name of the probe.
+        names: what stands for C(${release}), C(${port}) and so on there.
+    """
+
+    slot: str = ""
+    dead: str = ""
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ails(self) -> bool:
+        """Whether there is anything that it could excuse."""
+        return bool(self.dead or failing(self.rows.values()))
+
+
+def failing(rows: Iterable[Row]) -> list[Row]:
+    """The critical probes that were judged and did not pass; what was not seen for long enough is not among them."""
+    return [row for row in rows if row.get("severity", "critical") != "warning" and row.get("verdict") in ("fail", "error")]
+
+
+def way(row: Row, names: Mapping[str, Any]) -> tuple[str, str]:
+    """How a probe fails, without what is only the slot's own: its port, its release, how long it took."""
+    text = " ".join(str(row.get("got", "")).split())
+    known = [(str(names[name]), name) for name in NAMES if names.get(name) not in (None, "")]
+    for value, name in sorted(known, key=lambda pair: -len(pair[0])):
+        text = re.sub(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", f"${{{name}}}", text)
+    return str(row.get("verdict")), _PID.sub("pid N", _TIME.sub("N", text))
+
+
+def excused(rows: Sequence[Row], names: Mapping[str, Any], serving: Serving) -> dict[str, str]:
+    """The probes among *rows* that do not count, each with the sentence that says so.
+
+    A probe does not count where it fails on what serves now in the same way. Where nothing serves, anything that runs is better.
+
+    Args:
+        rows: how the slot answered.
+        names: what stands for C(${release}) and so on in that slot.
+        serving: how what serves now answered the same probes.
+    """
+    found = {}
+    for row in failing(rows):
+        name = str(row["name"])
+        told = f"{name}: expected {row.get('expected') or 'it to pass'}, got {row.get('got') or 'nothing'}"
+        there = serving.rows.get(name)
+        if serving.dead:
+            found[name] = f"{told}; but {serving.dead}, so nothing served before"
+        elif there is not None and way(row, names) == way(there, serving.names):
+            found[name] = f"{told}; it fails in the same way on {serving.slot}, which served before"
+    return found
