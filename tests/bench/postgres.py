@@ -38,8 +38,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_ur
 
 SCALE = 68
 """Of pgbench: with it the database has 1 GB."""
-BACKUPS, RESTORES = 5, 3
-"""Pairs of each."""
+BACKUPS, RESTORES = 9, 3
+"""Pairs of each; a backup is short, so that one pair says little on a machine that has other things to do."""
 WRITERS = 8
 DATABASE = "bench"
 BARE = "bench_bare"
