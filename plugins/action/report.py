@@ -84,6 +84,9 @@ class ActionModule(ActionBase):
         rows = outcome_rows(args["decision"], args["results"])
         text = outcome_text(args["decision"], rows) if not self._task.check_mode else args["decision"]["text"]
         page: dict[str, Any] = {"changed": False, "rows": rows, "text": text}
+        # said by every way of output, those that show no text of a task that went well included
+        unverified = [(row["node"], row["component"], said) for row in rows for said in row.get("unverified") or []]
+        page["warnings"] = [f"not verified: {node}: {component}: {said}" for node, component, said in unverified]
         if not self._task.check_mode and any(row["outcome"] != "ok" for row in rows):
             page.update(failed=True, msg=text)
         return page
