@@ -383,9 +383,13 @@ def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], 
         lines = [f"{made['path']}: {answer['verdict']}, {backup_plan.size_text(made['bytes'])} in {made['seconds']:.1f} s"]
         lines += [f"  left out: {reason}" for reason in made["left_out"]]
     if given.prune or not given.no_prune:
-        gone = pruned(request)
-        answer["removed"] = gone["removed"]
-        lines += [f"removed {name}" for name in gone["removed"]] or (["nothing to remove"] if given.prune else [])
+        from ansible_collections.phasegate.aistack.plugins.module_utils import restore_prune  # it needs this module
+
+        gone = {**pruned(request), **restore_prune.prune(request)}
+        answer.update({key: gone[key] for key in ("removed", "replaced", "beside", "beside_kept")})
+        names = [*gone["removed"], *(f"what restore {name} replaced" for name in gone["replaced"]), *gone["beside"]]
+        lines += [f"removed {name}" for name in names] or (["nothing to remove"] if given.prune else [])
+        lines += [f"{name} stays, although it is old: {why}" for name, why in gone["beside_kept"].items()]
     return answer, lines
 
 

@@ -155,10 +155,11 @@ def replaced(state_dir: Path) -> list[dict[str, Any]]:
     return found
 
 
-def prune_replaced(state_dir: Path, days: int, check: bool, drop: Callable[[Mapping[str, Any]], None]) -> list[str]:
+def prune_replaced(state_dir: Path, days: int, check: bool, drop: Callable[[Mapping[str, Any]], bool]) -> list[str]:
     """Remove what was replaced more than ``days`` ago; returns the names, oldest first.
 
-    ``drop`` removes what is kept elsewhere than in files (a database), given its note.
+    ``drop`` removes what is kept elsewhere than in files (a database), given its note; in check mode it only looks. It tells whether
+    that is gone, or would be: what is in use stays, and its note with it.
     """
     gone = []
     for note in replaced(state_dir):
@@ -168,10 +169,10 @@ def prune_replaced(state_dir: Path, days: int, check: bool, drop: Callable[[Mapp
             continue
         if age < days * 86400:
             continue
+        if note.get("database") and not drop(note):
+            continue
         gone.append(note["name"])
         if not check:
-            if note.get("database"):
-                drop(note)
             for path in note.get("paths", []):
                 remove_tree(Path(path))
             remove_tree(Path(note["place"]))

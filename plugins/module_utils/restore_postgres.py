@@ -14,7 +14,8 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils import pg_compare, pg_restore, pg_swap, pg_table
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_jobs import database
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import RestoreError, Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import RestoreError, Server, sessions
+from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.restore_part import Ground, Loss, enter, place_for
 
@@ -178,15 +179,23 @@ def _sum(counts: list[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def drop(entry: Mapping[str, Any], of: list[Any], note: Mapping[str, Any]) -> None:
-    """Remove a database that was replaced, by its note. Raises PartError."""
+def drop(entry: Mapping[str, Any], of: list[Any], note: Mapping[str, Any], check: bool = False) -> bool:
+    """Remove a database that was replaced, by its note, unless somebody is connected to it; returns whether it is gone, or would be.
+
+    Raises PartError.
+    """
+    name, base = str(note["database"]), str(note["of"])
     found = database(entry, of)
     if found is None:
-        raise PartError(f"postgres:{entry['name']}: nobody says where its database is any more; {note['database']} stays.")
+        raise PartError(f"postgres:{entry['name']}: nobody says where its database is any more; {name} stays.")
     server = server_of(entry, found[0])
     try:
-        there = [one["name"] for one in pg_swap.overview(server, str(note["of"]))["replaced"]]
-        if note["database"] in there:
-            pg_swap.drop_beside(server, str(note["of"]), names=[str(note["database"])])
-    except RestoreError as problem:
+        if name in [one["name"] for one in pg_swap.overview(server, base)["replaced"]]:
+            with server.session() as psql:
+                if sessions(psql, name):
+                    return False
+            if not check:
+                pg_swap.drop_beside(server, base, names=[name])
+    except (RestoreError, DatabaseError) as problem:
         raise PartError(str(problem)) from problem
+    return True

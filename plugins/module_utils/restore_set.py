@@ -260,12 +260,12 @@ def prune_replaced(state_dir: Path, root: Path, check: bool) -> list[str]:
         of = backup_files.components(state_dir, root)
         days = int({**backup_plan.KEEP, **(described.get("keep") or {})}["days"])
 
-        def drop(note: Mapping[str, Any]) -> None:
+        def drop(note: Mapping[str, Any]) -> bool:
             name = str(note["part"]).partition(":")[2]
             entry = next((one for one in described.get("postgres") or [] if one["name"] == name), None)
             if entry is None:
                 raise PartError(f"{note['part']} is not described any more; the database {note['database']} stays. Drop it by hand.")
-            drop_database(entry, of, note)
+            return drop_database(entry, of, note, check)
 
         return restore_part.prune_replaced(state_dir, days, check, drop)
     except (PartError, json.JSONDecodeError) as problem:

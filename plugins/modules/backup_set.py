@@ -23,7 +23,8 @@ options:
       - V(verified) reads a set back, every checksum and every part, and fails where it cannot be used.
       - V(pruned) removes the sets that are older than the description keeps them; never the newest verified one, nor one that the
         journal names with a migration or an activation of a release that is live, previous good or still staged. What restores
-        replaced goes after the same number of days.
+        replaced, and what they restored beside a database and never swapped in, goes after the same number of days, unless somebody
+        works on it.
       - V(listed) returns the sets that are there.
     type: str
     choices: [made, verified, pruned, listed]
@@ -162,6 +163,17 @@ replaced:
   returned: state is pruned
   type: list
   elements: str
+beside:
+  description:
+    - What was removed, or would be, on the servers of the described databases, such as C(database <name>__restore_<stamp>) or
+      C(table <database>: <schema>.<name>__replaced_<stamp>).
+  returned: state is pruned
+  type: list
+  elements: str
+beside_kept:
+  description: What is as old and stays there, and why; each is a warning as well.
+  returned: state is pruned
+  type: dict
 sets:
   description: What is there, newest first, with C(name), C(path), C(made), C(reason), C(bytes), C(parts), C(verdict), C(checked), ….
   returned: state is listed
@@ -174,7 +186,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_jobs, backup_set, restore_set
+from ansible_collections.phasegate.aistack.plugins.module_utils import backup_jobs, backup_set, restore_prune
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_set import BackupSetError
 
 ARGUMENTS: dict[str, Any] = {
@@ -247,9 +259,10 @@ def main() -> None:
         elif params["state"] == "verified":
             result = _verified(state_dir, params["set"], check)
         elif params["state"] == "pruned":
-            gone = backup_set.pruned(request, check)
-            replaced = restore_set.prune_replaced(state_dir, request.root, check)
-            result = {"changed": bool(gone["removed"] or replaced), **gone, "replaced": replaced}
+            gone = {**backup_set.pruned(request, check), **restore_prune.prune(request, check)}
+            for name, why in gone["beside_kept"].items():
+                module.warn(f"{name} stays, although it is old: {why}")
+            result = {"changed": bool(gone["removed"] or gone["replaced"] or gone["beside"]), **gone}
         else:
             result = {"changed": False, "sets": backup_set.listed(state_dir)}
     except BackupSetError as error:

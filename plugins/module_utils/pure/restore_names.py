@@ -12,6 +12,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 RESTORE = "restore"
@@ -66,6 +67,12 @@ def split(name: str) -> Beside | None:
 def age(when: str, now: float) -> float:
     """Seconds since that stamp."""
     return now - calendar.timegm(time.strptime(when, "%Y%m%dt%H%M%Sz"))
+
+
+def aged(names: Iterable[str], older_than: float, now: float) -> list[str]:
+    """Which of these were restored or replaced ``older_than`` seconds ago or earlier; other names do not count."""
+    parts = {name: split(name) for name in names}
+    return sorted(name for name, beside in parts.items() if beside and age(beside.stamp, now) >= older_than)
 
 
 def to_drop(names: list[str], older_than: float | None, keep: int, now: float) -> list[str]:

@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_set, restore_part, restore_set
+from ansible_collections.phasegate.aistack.plugins.module_utils import backup_set, restore_part, restore_prune, restore_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.psql import Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, Cluster
 from .conftest import Node
@@ -83,6 +88,84 @@ def test_a_database_comes_back(cluster: Cluster, node: Node, sales: str) -> None
     assert cluster.admin(f"SELECT count(*) FROM pg_database WHERE datname = '{swapped['replaced']}'") == "0"
 
 
+def databases(cluster: Cluster, sales: str) -> list[str]:
+    return cluster.admin(f"SELECT datname FROM pg_database WHERE datname LIKE '{sales}%' ORDER BY 1").splitlines()
+
+
+def keep(node: Node, days: int) -> None:
+    described = json.loads((node.state / "backup.json").read_text())
+    node.describe(**{**described, "keep": {"last": 1, "days": days}})
+
+
+def test_what_restores_left_goes_when_it_is_old(cluster: Cluster, node: Node, sales: str) -> None:
+    name = made(node)
+    restore_set.plan(ask(node, name))
+    prepared = databases(cluster, sales)[1]
+    restore_set.plan(ask(node, name, "postgres:sales", tables=["public.orders"]))
+    space = cluster.admin("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'orders__restore_%'", sales)
+    restore_set.restore(ask(node, name, "postgres:sales", tables=["public.customers"]), name)
+    table = cluster.admin("SELECT relname FROM pg_class WHERE relname LIKE 'customers__replaced_%' AND relkind = 'r'", sales)
+    cluster.admin(f"CREATE DATABASE {sales}__replaced_by_me; CREATE DATABASE {sales}x__restore_20200101t000000z")  # not ours
+    left = [f"database {prepared}", f"schema {sales}: {space}", f"table {sales}: public.{table}"]
+    keep(node, 1)
+    assert restore_prune.prune(node.request()) == {"replaced": [], "beside": [], "beside_kept": {}}, "all of it is younger than a day"
+    keep(node, 0)
+    before = databases(cluster, sales)
+    assert restore_prune.prune(node.request(), check=True) == {"replaced": [], "beside": left, "beside_kept": {}}
+    assert databases(cluster, sales) == before
+    assert restore_prune.prune(node.request()) == {"replaced": [], "beside": left, "beside_kept": {}}
+    assert databases(cluster, sales) == sorted({*before} - {prepared})
+    assert cluster.admin("SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM orders)", sales) == "2|3"
+    assert cluster.admin("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_\\_re%'", sales) == "0"
+    record = Journal.of(node.state).read()[-1]
+    assert (record["op"], record["outcome"], record["detail"]["beside"]) == ("prune", "ok", left)
+    assert restore_prune.prune(node.request())["beside"] == []
+    assert Journal.of(node.state).read()[-1] == record, "nothing to do is nothing to tell"
+
+
+def test_what_is_in_use_stays_however_old(cluster: Cluster, node: Node, sales: str) -> None:
+    name = made(node)
+    replaced = restore_set.restore(ask(node, name), name)["done"]["postgres:sales"]["replaced"]
+    restore_set.plan(ask(node, name))
+    prepared = next(one for one in databases(cluster, sales) if "__restore_" in one)
+    restore_set.restore(ask(node, name, "postgres:sales", tables=["public.customers"]), name)
+    table = cluster.admin("SELECT relname FROM pg_class WHERE relname LIKE 'customers__replaced_%' AND relkind = 'r'", sales)
+    cluster.admin(f"CREATE VIEW mine AS SELECT * FROM {table}", sales)
+
+    def session(database: str) -> Psql:
+        return Psql(DatabaseAddress("127.0.0.1", cluster.port, "app", database, PASSWORD), {}, None, "a-reader")
+
+    with session(replaced) as first, session(prepared) as second:
+        for reader in (first, second):
+            reader.query("SELECT 1")
+        found = restore_prune.prune(node.request())
+        assert (found["replaced"], found["beside"]) == ([], [])
+        assert sorted(found["beside_kept"]) == sorted([f"database {replaced}", f"database {prepared}", f"table {sales}: public.{table}"])
+        for database in (replaced, prepared):
+            assert "a-reader" in found["beside_kept"][f"database {database}"]
+        assert "depends on it" in found["beside_kept"][f"table {sales}: public.{table}"]
+        assert first.query("SELECT count(*) FROM orders") == 3
+    cluster.admin("DROP VIEW mine", sales)
+    found = restore_prune.prune(node.request())
+    assert found["beside"] == [f"database {replaced}", f"database {prepared}", f"table {sales}: public.{table}"]
+    assert len(found["replaced"]) == 1, "the note goes with what it was about"
+    assert databases(cluster, sales) == [sales]
+
+
+def test_a_last_copy_stays_and_a_server_that_does_not_answer_is_told(cluster: Cluster, node: Node, sales: str) -> None:
+    restore_set.plan(ask(node, made(node)))
+    prepared = databases(cluster, sales)[1]
+    cluster.admin(f"ALTER DATABASE {sales} RENAME TO {sales}_away")
+    found = restore_prune.prune(node.request())
+    assert found["beside"] == []
+    assert "may be its last copy" in found["beside_kept"][f"database {prepared}"]
+    entry = json.loads((node.state / "backup.json").read_text())["postgres"][0]
+    node.describe(postgres=[{**entry, "admin": {"host": "127.0.0.1", "port": 1}}], keep={"days": 0})
+    found = restore_prune.prune(node.request())
+    assert found["beside"] == []
+    assert "was not removed" in found["beside_kept"]["postgres:sales"]
+
+
 def test_check_mode_makes_nothing(cluster: Cluster, node: Node, sales: str) -> None:
     name = made(node)
     planned = restore_set.plan(ask(node, name), check=True)
@@ -106,9 +189,6 @@ def test_one_table_comes_back(cluster: Cluster, node: Node, sales: str) -> None:
 
 def test_sessions_that_do_not_leave(cluster: Cluster, node: Node, sales: str) -> None:
     name = made(node)
-    from ansible_collections.phasegate.aistack.plugins.module_utils.psql import Psql
-    from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-
     with Psql(DatabaseAddress("127.0.0.1", cluster.port, "app", sales, PASSWORD), {}, None, "a-worker") as session:
         session.query("SELECT 1")
         with pytest.raises(BackupSetError, match="a-worker") as caught:
@@ -125,6 +205,33 @@ def test_a_truncated_dump_is_refused(cluster: Cluster, node: Node, sales: str) -
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(BackupSetError, match=r"Nothing was restored: the set .* cannot be used: postgres/sales/dump/.* was changed"):
         restore_set.restore(ask(node, name), name)
+
+
+def test_one_wrong_bit_is_refused_and_nothing_is_lost(cluster: Cluster, node: Node, sales: str) -> None:
+    """The same length, another checksum."""
+    name = made(node)
+    cluster.admin("INSERT INTO orders VALUES (4, 'since')", sales)
+    file = max((backup_set.folder_of(node.state) / name / "postgres/sales/dump").glob("*.gz"), key=lambda path: path.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(BackupSetError, match=r"Nothing was restored: the set .* cannot be used: .*\.gz was changed: expected .*SHA-256"):
+        restore_set.restore(ask(node, name), name)
+    assert cluster.admin("SELECT count(*) FROM orders", sales) == "4"
+    assert cluster.admin(f"SELECT count(*) FROM pg_database WHERE datname LIKE '{sales}%'") == "1"
+    with pytest.raises(BackupSetError, match="Take another set; a verified one is not there"):
+        restore_set.plan(ask(node, name), check=True)
+
+
+def test_no_space_is_told_before_anything_is_made(cluster: Cluster, node: Node, sales: str) -> None:
+    name = made(node)
+    request = replace(ask(node, name), min_free=1 << 60)
+    for call in (lambda: restore_set.plan(request), lambda: restore_set.restore(request, name), lambda: restore_set.plan(request, True)):
+        with pytest.raises(BackupSetError, match=r"Nothing was restored: .* bytes free.*min_free"):
+            call()
+    assert cluster.admin("SELECT count(*) FROM orders", sales) == "3"
+    assert cluster.admin(f"SELECT count(*) FROM pg_database WHERE datname LIKE '{sales}%'") == "1"
+    assert "restore" not in [record["op"] for record in Journal.of(node.state).read() if record["outcome"] == "ok"]
 
 
 def test_rows_that_are_written_while_it_is_saved(cluster: Cluster, node: Node, sales: str) -> None:
@@ -150,7 +257,6 @@ def test_rows_that_are_written_while_it_is_saved(cluster: Cluster, node: Node, s
 
 def test_an_administrator_over_the_network(cluster: Cluster, node: Node, sales: str, tmp_path: Path) -> None:
     from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
-    from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
     from ansible_collections.phasegate.aistack.plugins.module_utils.restore_postgres import server_of
 
     password = tmp_path / "admin"

@@ -59,6 +59,14 @@ def test_what_is_dropped() -> None:
     assert drop(names, 86400.0 * 9, 0, NOON) == []
 
 
+def test_what_is_old() -> None:
+    names = ["a__replaced_20260130t120000z", "s.b__restore_20260131t110000z", f"a__restore_{WHEN}", "a__restore_mine", "a"]
+    assert restore_names.aged(names, 0.0, NOON) == sorted(names[:3])
+    assert restore_names.aged(names, 3600.0, NOON) == names[:2]
+    assert restore_names.aged(iter(names), 3601.0, NOON) == names[:1]
+    assert restore_names.aged(names, 86401.0, NOON) == []
+
+
 LIKE: dict[str, Any] = {
     "row": {"datcollate": "C.UTF-8", "datctype": "C", "datconnlimit": 7, "datlocprovider": "c"},
     "owner": 'o"x',
