@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
     migration_text,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.data_loss import Down, Loss
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress, parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress, parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import Policy, Step, Verdict
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import Path as RevisionPath
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
@@ -58,7 +58,11 @@ class NotYet(Exception):
 
 @dataclass
 class Request:
-    """What the modules are asked for. Times are in seconds."""
+    """What the modules are asked for. Times are in seconds.
+
+    ``database`` is another one on the same server that takes the place of the one in the environment: every address there is changed,
+    and a connection of the release's code that leads elsewhere is refused before it does anything.
+    """
 
     component: str
     release: str = ""
@@ -70,6 +74,7 @@ class Request:
     user: str | None = "aistack"
     ini: str = "alembic.ini"
     url_variable: str = "DATABASE_URL"
+    database: str = ""
     tables: Sequence[str] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
     squawk: str = ""
@@ -185,7 +190,23 @@ def ground(request: Request) -> Ground:
         address = parse_url(url)
     except ValueError as problem:
         raise MigrationError("bad_url", f"{request.url_variable} in {request.env_file} is no PostgreSQL address: {problem}.") from None
+    if request.database:
+        return Ground(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
     return Ground(variables, address)
+
+
+def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[str, str]:
+    """The environment with ``other`` wherever it names ``database``."""
+    moved = dict(variables)
+    for name, value in variables.items():
+        try:
+            if parse_url(value).database == database:
+                moved[name] = with_database(value, other)
+        except ValueError:
+            continue  # it is no address
+    if moved.get("PGDATABASE") == database:
+        moved["PGDATABASE"] = other
+    return moved
 
 
 def connect(request: Request, base: Ground, application: str = "aistack-migrate-watch") -> Psql:
@@ -212,7 +233,7 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
     """A question to the release's code. Raises MigrationError that names file and line in the release where there is one."""
     try:
         if op == "open":
-            return session.open(request.ini, request.lock_timeout, request.statement_limit)
+            return session.open(request.ini, request.lock_timeout, request.statement_limit, database=request.database)
         return session.request(op, READ_TIMEOUT, **arguments)
     except HelperError as problem:
         place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""

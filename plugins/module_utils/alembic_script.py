@@ -10,7 +10,8 @@ answers: any number of C({"event": ...}) lines and then C({"ok": true, ...}) or 
 When standard input ends, whoever asked is dead: the helper ends at once and its connections with it, so that the server
 rolls back. Secrets reach it only through its environment.
 
-Requests: C(open) (ini, budgets), C(graph), C(current), C(order), C(sql) (steps), C(upgrade), C(downgrade), C(stamp) (target).
+Requests: C(open) (ini, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
+C(upgrade), C(downgrade), C(stamp) (target).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import ast, hashlib, io, json, os, queue, sys, threading, time, traceback
 
 BUSY = threading.Event()
 REQUESTS = queue.Queue()
-STATE = {"out": None, "config": None, "script": None, "settings": {}, "revision": "", "started": 0.0}
+STATE = {"out": None, "config": None, "script": None, "settings": {}, "database": "", "revision": "", "started": 0.0}
 
 
 def listen():
@@ -51,6 +52,16 @@ def limits(connection, record):
     for name, value in settings.items():
         cursor.execute("SELECT set_config('%s', '%s', false)" % (name, value))
     connection.commit()
+    if STATE["database"]:
+        cursor.execute("SELECT current_database()")
+        found = cursor.fetchone()[0]
+        connection.commit()
+        if found != STATE["database"]:
+            connection.close()
+            raise Refuse(
+                "elsewhere",
+                "env.py connects to the database %s, although its environment names %s" % (found, STATE["database"]),
+            )
     try:  # PostgreSQL 14 and later, where the platform can: a statement ends when its client is gone
         cursor.execute(
             "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
@@ -93,6 +104,7 @@ def look(path):
 
 def op_open(request):
     STATE["settings"] = request["settings"]
+    STATE["database"] = request.get("database", "")
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
     import alembic, sqlalchemy

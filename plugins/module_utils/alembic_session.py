@@ -144,14 +144,19 @@ class AlembicSession:
         except BrokenPipeError:
             return  # it has ended; waiting for the answer says why
 
-    def open(self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = 60.0) -> dict[str, Any]:
-        """Loads the release's Alembic. Times are in seconds; the first two are set on every connection that it makes."""
+    def open(
+        self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = 60.0, database: str = ""
+    ) -> dict[str, Any]:
+        """Loads the release's Alembic. Times are in seconds; the first two are set on every connection that it makes.
+
+        With ``database``, a connection that leads to another one is refused.
+        """
         settings = {
             "application_name": APPLICATION,
             "lock_timeout": f"{int(lock_timeout * 1000)}ms",
             "statement_timeout": f"{int(statement_timeout * 1000)}ms",
         }
-        return self.request("open", timeout, ini=ini, settings=settings, fd=self._write)
+        return self.request("open", timeout, ini=ini, settings=settings, database=database, fd=self._write)
 
     def request(
         self,

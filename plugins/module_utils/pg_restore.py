@@ -80,7 +80,7 @@ def restore_beside(
             psql.settle(statement_timeout="0")
             like = properties(psql, database)
             room(server, psql, like or about["database"], folder, part, min_free)
-            _owners(psql, held, database)
+            owners(psql, held, database)
             unproven = _unproven(psql, database)
             result: dict[str, Any] = {"database": database, "beside": name, "removed": unproven, "changed": True}
             if check:
@@ -151,7 +151,8 @@ def room(server: Server, psql: Psql, like: Mapping[str, Any], folder: Path, part
             )
 
 
-def _owners(psql: Psql, held: pg_tool.Archive, database: str) -> None:
+def owners(psql: Psql, held: pg_tool.Archive, database: str) -> None:
+    """Every role that owns something in the archive has to be there. Raises RestoreError (code C(owners))."""
     roles = psql.query("SELECT coalesce(json_agg(rolname), '[]') FROM pg_roles")
     strange = held.owners_missing(roles)
     if strange:

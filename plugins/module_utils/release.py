@@ -18,6 +18,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_sta
 
 MANIFEST = "release.json"
 FILES = "release.files.json"
+DRILL = ".drill.json"
+"""What the record of a release's drills ends with. It lies beside the tree, which never changes."""
 SLOTS = ("blue", "green")
 
 
@@ -62,6 +64,19 @@ class Layout:
         except (OSError, ValueError):
             return None
         return value if isinstance(value, dict) else None
+
+    def drill_file(self, tag: str) -> Path:
+        """Where the drills of going back from a release are written down."""
+        return self.releases / f"{tag}{DRILL}"
+
+    def drills(self, tag: str) -> dict[str, dict[str, Any]]:
+        """Return the last drill of going back from a release to each other one; those of another tree with its name do not count."""
+        try:
+            value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))
+            found = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}  # never drilled, or nothing that a drill wrote: the next one writes it anew
+        return {str(to): record for to, record in found.items() if isinstance(record, dict)}
 
     def slots(self) -> dict[str, dict[str, str | None] | None]:
         """Return what blue and green point at: {release, config}; None for an empty slot."""
@@ -217,4 +232,5 @@ def prune(layout: Layout, journal: Journal, tags: list[str], run: str, actor: st
         operation.detail["removed"] = removed
         for tag in tags:
             tree.remove(layout.release(tag))
+            tree.remove(layout.drill_file(tag))
             removed.append(tag)

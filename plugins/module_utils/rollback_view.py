@@ -191,6 +191,7 @@ def _component(
         },
     )
     used = {record["config"] for record in facts["history"][-20:]} | {slot["config"] for slot in slots.values()}
+    facts["drills"] = {tag: drills for tag in staged if (drills := layout.drills(tag))}
     facts["env"] = {config: _digests(layout.base / "config" / config / "env", salt) for config in configs if config in used}
     return facts
 

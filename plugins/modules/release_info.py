@@ -64,6 +64,7 @@ components:
       C(agree) tells whether they name the same.
     - C(slots) is what blue and green point at, C(previous_good) the release to go back to or null,
       C(interrupted) what was begun and never ended.
+    - C(drills) is tag to what was drilled from there (M(phasegate.aistack.drill)): for each release that it went back to, the record.
     - C(disk) is C(bytes) of all releases, shared files counted where they were first staged.
   returned: always
   type: dict
@@ -108,6 +109,7 @@ def _component(layout: Layout, records: list[journal_chain.Record], run: str) ->
         "slots": layout.slots(),
         "previous_good": state.previous_good,
         "interrupted": [asdict(item) for item in state.interrupted],
+        "drills": {tag: drills for tag in releases if (drills := layout.drills(tag))},
         "disk": {"bytes": sum(sizes)},
     }
 

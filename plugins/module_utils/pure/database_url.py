@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _CREDENTIALS = re.compile(r"([^:/]*)(?::([^@]*))?@(.*)", re.S)  # as SQLAlchemy splits it
 _QUERY = {
@@ -100,3 +100,16 @@ def parse_url(url: str) -> DatabaseAddress:
         driver=driver,
         extra=extra,
     )
+
+
+def with_database(url: str, database: str) -> str:
+    """The same address with another database. Raises ValueError like :func:`parse_url`."""
+    parse_url(url)
+    scheme, _mark, rest = url.strip().partition("://")
+    split = _CREDENTIALS.match(rest)
+    location = split.group(3) if split else rest
+    place, mark, query = location.partition("?")
+    named = "&".join(part for part in query.split("&") if part and not part.startswith("dbname="))
+    start = rest[: len(rest) - len(location)]
+    end = mark + named if named else ""
+    return f"{scheme}://{start}{place.partition('/')[0]}/{quote(database, safe='')}{end}"

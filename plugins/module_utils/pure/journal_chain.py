@@ -34,6 +34,7 @@ OPERATIONS = (
     "rollback",
     "backup",
     "restore",
+    "drill",
 )
 OUTCOMES = ("started", "ok", "failed")
 KEYS = ("seq", "time", "run", "actor", "op", "component", "release", "outcome", "detail", "prev", "hash")

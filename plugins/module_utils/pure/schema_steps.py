@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill_text, schema_way
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_state import Component, Problem, Target, View, must
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema_way import words
 
@@ -122,6 +122,8 @@ def _schema(
                 name,
             )
         ]
+    if way.downgrades or way.restore is not None:
+        made["warnings"].append(drill_text.for_plan(component.get("drills") or {}, name, must(component).release, tag))
     if way.restore is not None:
         middle.append(restore(made, name, way.restore, _databases(name, way.restore)))
         if way.downgrades:

@@ -284,6 +284,21 @@ def test_pruning_spares_what_is_needed(node: Node) -> None:
     assert derive(node.records(), "backend").states.keys() == {"v2", "v3", "v4", "v6"}
 
 
+def test_the_drills_of_a_release_are_told_and_go_with_it(node: Node) -> None:
+    layout = staging.Layout(node.root, "backend")
+    for tag in ("v1", "v2"):
+        node.stage(tag)
+        record = {"tree_hash": (layout.manifest(tag) or {})["tree_hash"], "drills": {"v0": {"verdict": tag}}}
+        layout.drill_file(tag).write_text(json.dumps(record))
+    assert node.info("backend")["components"]["backend"]["drills"] == {tag: {"v0": {"verdict": tag}} for tag in ("v1", "v2")}
+    assert node.info("backend")["components"]["backend"]["states"].keys() == {"v1", "v2"}, "a record is no release"
+    assert node.prune(1)["removed"] == ["v1"]
+    assert sorted(os.listdir(layout.releases)) == ["v2", "v2.drill.json"]
+    for damaged in ("no json", "[]", '{"drills": 3}', '{"tree_hash": "another", "drills": {"v0": {}}}'):
+        layout.drill_file("v2").write_text(damaged)
+        assert layout.drills("v2") == {}
+
+
 def test_pruning_spares_what_another_component_runs(node: Node) -> None:
     for tag in ("v1", "v2"):
         node.stage(tag)

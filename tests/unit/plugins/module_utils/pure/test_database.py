@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import (
     Fingerprint,
     row_differences,
@@ -69,3 +69,19 @@ def test_rows_are_counted_where_that_is_quick_and_allowed() -> None:
     assert "huge" not in query
     assert "secret" not in query
     assert rows_query([]) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://app:p%40ss@db:5433/shop", "postgresql://app:p%40ss@db:5433/copy"),
+        ("postgresql+asyncpg://app@/shop?host=/run/pg&sslmode=require", "postgresql+asyncpg://app@/copy?host=/run/pg&sslmode=require"),
+        ("postgres://u:a/b@c@h/shop?dbname=shop", "postgres://u:a/b@c@h/copy"),
+        ("postgresql://h", "postgresql://h/copy"),
+    ],
+)
+def test_the_same_address_with_another_database(url: str, expected: str) -> None:
+    assert with_database(url, "copy") == expected
+    before, after = parse_url(url), parse_url(with_database(url, "copy"))
+    assert after.database == "copy"
+    assert (after.host, after.port, after.user, after.password) == (before.host, before.port, before.user, before.password)
