@@ -99,8 +99,8 @@ def _word(admin: int, operational: int) -> str:
     return "down" if operational == _STOPPED else "ready"
 
 
-def parse_stat(text: str) -> dict[tuple[str, str], Load]:
-    """Read ``show stat``: ``(backend, server)`` to its load; frontends and sums are there as well.
+def stat_rows(text: str) -> dict[tuple[str, str], dict[str, str]]:
+    """Read ``show stat``: ``(section, server)`` to its row; a section's frontend and its sum are ``FRONTEND`` and ``BACKEND``.
 
     Raises:
         EdgeError: it is in another form.
@@ -108,11 +108,29 @@ def parse_stat(text: str) -> dict[tuple[str, str], Load]:
     if not text.startswith("# pxname,"):
         raise EdgeError(f"`show stat` answered in a form that is not known here: {text[:80]!r}")
     rows = csv.DictReader(text[2:].splitlines())
-    return {
-        (row["pxname"], row["svname"]): Load(int(row["scur"] or 0), row["status"] or "")
-        for row in rows
-        if row.get("pxname") and row.get("svname")
-    }
+    return {(row["pxname"], row["svname"]): row for row in rows if row.get("pxname") and row.get("svname")}
+
+
+def parse_stat(text: str) -> dict[tuple[str, str], Load]:
+    """Read ``show stat``: ``(backend, server)`` to its load; frontends and sums are there as well.
+
+    Raises:
+        EdgeError: it is in another form.
+    """
+    return {key: Load(int(row["scur"] or 0), row["status"] or "") for key, row in stat_rows(text).items()}
+
+
+def parse_info(text: str) -> tuple[str, float]:
+    """Read ``show info``: the process' number, and for how many seconds it has been running.
+
+    Raises:
+        EdgeError: it is in another form.
+    """
+    lines = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    try:
+        return lines["Pid"].strip(), float(lines["Uptime_sec"])
+    except (KeyError, ValueError) as error:
+        raise EdgeError(f"`show info` answered in a form that is not known here, without {error}: {text[:80]!r}") from error
 
 
 class Edge:
@@ -223,7 +241,7 @@ class Edge:
                 os.chmod(temporary, 0o644)
                 os.replace(temporary, self.state_file)
             except BaseException:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError):  # it has its place already
                     os.unlink(temporary)
                 raise
         _sync_folder(folder)

@@ -71,6 +71,57 @@ def value_of(samples: list[Sample], selector: str) -> Any:
     return math.fsum(found) if found else MISSING
 
 
+def is_selector(text: str) -> bool:
+    """Whether a text is a name of a metric, with or without labels."""
+    return _SELECTOR.fullmatch(text) is not None
+
+
+def family(selector: str) -> str:
+    """The name of a selector, without its labels."""
+    return selector.partition("{")[0].strip()
+
+
+def buckets(samples: list[Sample], selector: str) -> dict[str, float]:
+    """Upper bound to count of a histogram, for those of its series that the selector names."""
+    name, brace, labels = selector.partition("{")
+    bounds = {sample.labels["le"] for sample in samples if sample.name == f"{name.strip()}_bucket" and "le" in sample.labels}
+    inner = labels.rpartition("}")[0].rstrip(", ") if brace else ""
+    found: dict[str, float] = {}
+    for bound in bounds:
+        value = value_of(samples, f'{name.strip()}_bucket{{{inner}{"," if inner else ""}le="{bound}"}}')
+        if value is not MISSING:
+            found[bound] = value
+    return found
+
+
+def scrape(spec: Mapping[str, Any], context: Context) -> tuple[list[Sample], str]:
+    """Ask an endpoint; the samples, and the text that they were read from.
+
+    Args:
+        spec: ``target``, and those of ``username``, ``password_file``, ``secret_file`` and ``ca_file`` that are needed.
+
+    Raises:
+        NotAsExpected: no answer, or one in another form.
+        CannotJudge: it cannot be asked.
+    """
+    headers: dict[str, str] = {"Accept": "text/plain;version=0.0.4"}
+    if spec.get("username"):
+        password = context.secrets.read(spec["password_file"]) if spec.get("password_file") else ""
+        headers["Authorization"] = basic_auth(spec["username"], password)
+    if spec.get("secret_file"):
+        headers["Authorization"] = "Bearer " + context.secrets.read(spec["secret_file"])
+    answer = request(spec["target"], context, headers=headers, ca_file=spec.get("ca_file"))
+    if answer.status != 200:
+        raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200")
+    try:
+        samples = parse(answer.text)
+    except ValueError as error:
+        raise NotAsExpected(str(error), "Prometheus' text format") from error
+    if not samples:
+        raise NotAsExpected("not a single sample", "Prometheus' text format")
+    return samples, answer.text
+
+
 def _matches(came: Mapping[str, str], wanted: list[tuple[str, str, str]]) -> bool:
     return all(
         re.fullmatch(value, came.get(name, "")) is not None if operator == "=~" else came.get(name) == value
@@ -137,21 +188,7 @@ class Metrics(Probe):
         return (0.0 if above is MISSING else float(above)) / seen
 
     def look(self, context: Context) -> Attempt:
-        headers: dict[str, str] = {"Accept": "text/plain;version=0.0.4"}
-        if self.spec.get("username"):
-            password = context.secrets.read(self.spec["password_file"]) if self.spec.get("password_file") else ""
-            headers["Authorization"] = basic_auth(self.spec["username"], password)
-        if self.spec.get("secret_file"):
-            headers["Authorization"] = "Bearer " + context.secrets.read(self.spec["secret_file"])
-        answer = request(self.spec["target"], context, headers=headers, ca_file=self.spec.get("ca_file"))
-        if answer.status != 200:
-            raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200")
-        try:
-            samples = parse(answer.text)
-        except ValueError as error:
-            raise NotAsExpected(str(error), "Prometheus' text format") from error
-        if not samples:
-            raise NotAsExpected("not a single sample", "Prometheus' text format")
+        samples, _text = scrape(self.spec, context)
         found = [one for name, rule in self._wanted().items() for one in check(rule, value_of(samples, name), name)]
         said = f"{len(samples)} samples"
         if self.spec.get("ratio"):

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge import Edge, EdgeError, Load, parse_servers_state, parse_stat
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge import (
+    Edge,
+    EdgeError,
+    Load,
+    parse_info,
+    parse_servers_state,
+    parse_stat,
+    stat_rows,
+)
 
 CAPTURED = Path(__file__).parents[2] / "fixtures/haproxy"
 
@@ -55,6 +63,19 @@ def test_another_form_is_an_error(text: str) -> None:
 def test_stat_in_another_form_is_an_error() -> None:
     with pytest.raises(EdgeError, match="not known here"):
         parse_stat("Permission denied\n")
+
+
+@pytest.mark.parametrize("version", ["2.6", "3.0"])
+def test_a_sections_own_row(version: str) -> None:
+    row = stat_rows(captured("show-stat", version))[("probe", "BACKEND")]
+    assert {"hrsp_5xx", "req_tot", "rtime"} <= set(row)
+
+
+def test_which_process_answers() -> None:
+    assert parse_info("Name: HAProxy\nPid: 4711\nUptime: 0d 0h01m05s\nUptime_sec: 65\n\n") == ("4711", 65.0)
+    for text in ("Permission denied\n", "Pid: 1\n", "Pid: 1\nUptime_sec: long\n"):
+        with pytest.raises(EdgeError, match="not known here"):
+            parse_info(text)
 
 
 class Haproxy(threading.Thread):
