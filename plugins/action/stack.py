@@ -146,6 +146,10 @@ class ActionModule(ActionBase):
         stack["groups"] = {name: list(hosts) for name, hosts in task_vars.get("groups", {}).items()}
         stack["hosts"] = stack["groups"].get("all", [])
         if not same_run:
+            try:
+                stack["triggers"] = self._templar.template(task_vars.get("aistack_triggers"))
+            except AnsibleError as error:
+                problems.append(f"aistack_triggers: cannot be filled in: {error}")
             problems += check_ports(stack["ports"]) if problems else check_stack(stack)
             problems += probe_problems(stack)
             problems += self._notice_problems(task_vars.get("aistack_notices"))

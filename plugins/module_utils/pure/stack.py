@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
+
 PHASE_KEYS = {"title", "requires", "components", "acceptance", "preflight", "note"}
 COMPONENT_KEYS = {
     "acceptance", "after", "application", "build", "edge", "env", "exposed", "gate", "gate_settings", "hosts", "kind",
@@ -225,7 +227,7 @@ def check_stack(stack: Mapping[str, Any]) -> list[str]:
     """All structural problems of a stack, one line each.
 
     ``stack`` has the keys ``phases``, ``components``, ``acceptance``, ``applications``, ``ports``, ``env`` (mappings,
-    as in the inventory's ``aistack_*`` variables) and ``groups`` (group name to host names).
+    as in the inventory's ``aistack_*`` variables), ``groups`` (group name to host names) and, where there are any, ``triggers``.
     """
     problems: list[str] = []
     for name, application in stack["applications"].items():
@@ -236,4 +238,5 @@ def check_stack(stack: Mapping[str, Any]) -> list[str]:
     problems += check_ports(stack["ports"])
     problems += check_components(stack)
     problems += check_phases(stack["phases"], stack["components"], stack["acceptance"])
-    return problems
+    places = [*stack["groups"], *stack["groups"].get("all", ())]
+    return problems + check_triggers(stack.get("triggers"), places, stack["components"])

@@ -77,6 +77,10 @@ def test_a_good_stack_has_no_problems() -> None:
         ("components/web/env", "webb", "aistack_env has no 'webb'; did you mean 'web'?"),
         ("ports/web", 5432, "aistack_ports.web: 5432 is already the port of 'db'"),
         ("ports/web", "8000", "aistack_ports.web: '8000' is not a port"),
+        ("triggers", [{"name": "errors", "source": "node", "target": "cpu", "value": 90, "then": {"level": "ap"}}],
+         "aistack_triggers[0] (errors): then.level: no level 'ap' (did you mean app?)"),
+        ("triggers", [{"name": "errors", "source": "manual", "then": "manual", "hosts": "ones"}],
+         "aistack_triggers[0] (errors).hosts: no group or host 'ones' (did you mean one?)"),
         ("applications/shop/tag", "v1", "aistack_applications.shop: unknown key 'tag'"),
     ],
 )
