@@ -254,6 +254,7 @@ class Slots:
             except _TROUBLE as error:
                 raise Failed(f"{self.spec.component}: could not be stopped: {error}", {"got": str(error)}) from error
         outcome.timings = self.node.timings
+        outcome.warnings += self.node.remarks()
         return outcome
 
     def drain(self, request: Request) -> Outcome:
@@ -417,10 +418,7 @@ class Slots:
             raise
         finally:
             outcome.timings = dict(self.node.timings)
-        for slot, left in self.node.left.items():
-            outcome.warnings.append(
-                f"{self.spec.component}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining"
-            )
+        outcome.warnings += self.node.remarks()
         if any(step.do == sp.RETIRE for step in self.node.done):
             outcome.warm_until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.spec.warm))
         op.detail.update({"timings": outcome.timings, "warm_until": outcome.warm_until, "unfinished": list(outcome.warnings)})

@@ -129,6 +129,7 @@ class Node:
         timings: seconds by kind of step, added up over everything that was done.
         done: the steps that were done.
         left: sessions that were still open when a slot's draining was given up, by slot.
+        killed: units that did not end when they were asked to, in order.
     """
 
     spec: Spec
@@ -139,8 +140,22 @@ class Node:
     timings: dict[str, float] = field(default_factory=dict)
     done: list[Step] = field(default_factory=list)
     left: dict[str, int] = field(default_factory=dict)
+    killed: list[str] = field(default_factory=list)
     began: dict[str, float] = field(default_factory=dict)
     fresh_starts: set[str] = field(default_factory=set)
+
+    def remarks(self) -> list[str]:
+        """What has to be known of the steps that were done, although each of them was."""
+        name = self.spec.component
+        found = [
+            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining"
+            for slot, left in self.left.items()
+        ]
+        return found + [
+            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was cut off. Its last words:"
+            f" journalctl -u {unit}. Mend what it does at SIGTERM, or give it longer (slots.stop_timeout)"
+            for unit in self.killed
+        ]
 
     # -- where things are
 
@@ -277,7 +292,8 @@ class Node:
             self.systemd.start(unit)
         elif step.do == sp.STOP:
             self.systemd.cancel(self.spec.timer_of(slot))
-            self.systemd.stop(unit)
+            if not self.systemd.stop(unit):
+                self.killed.append(unit)
         elif step.do == sp.ENABLE:
             self.systemd.enable(unit)
         elif step.do == sp.DISABLE:
@@ -406,7 +422,7 @@ def _link(path: Path) -> str | None:
 
 def _replace_link(path: Path, target: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # only a dead process with our number leaves one
         temporary.unlink()
     temporary.symlink_to(target)
     os.replace(temporary, path)
@@ -425,7 +441,7 @@ def write_file(path: Path, text: str, mode: int) -> None:
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # it has its place already
             os.unlink(temporary)
         raise
     _sync(path.parent)

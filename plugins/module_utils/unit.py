@@ -214,15 +214,16 @@ class Systemd:
         """Stop *unit* and wait until it is down.
 
         Returns:
-            Whether systemd stopped it in time; False where it had to be killed here, after ``stop_timeout`` seconds.
+            Whether it ended when it was asked to; False where it had to be killed: by systemd after the unit's TimeoutStopSec, or
+            here after ``stop_timeout`` seconds.
 
         Raises:
             UnitError: it is still there afterwards.
         """
         # the unit's own TimeoutStopSec, often the same number, comes first
         asked = self._run(["systemctl", "stop", "--", unit], self.stop_timeout + 5.0)
-        if asked.rc == 0:
-            return True
+        if asked.rc == 0:  # also where systemd had to kill it; what it does not tell is taken for an end in order
+            return "Result=timeout" not in self._run(["systemctl", "show", "-p", "Result", "--", unit], QUICK).stdout.splitlines()
         self._run(["systemctl", "kill", "--signal=SIGKILL", "--", unit], QUICK)
         self._must(["systemctl", "stop", "--", unit], QUICK, f"could not stop {unit}, not even by SIGKILL")
         return False

@@ -158,9 +158,8 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
             else f"is newer than {now.release}: it has not been live yet"
         )
         extra = " -e allow_bad=true" if reason is not None else ""
-        return refuse(
-            "newer", f"{tag} {how}", f"going forward is a deployment: deploy.yml -e release={tag}{extra}; to go back, {choice}"
-        )
+        back = f"; to go back, {choice}" if behind else ""
+        return refuse("newer", f"{tag} {how}", f"going forward is a deployment: deploy.yml -e release={tag}{extra}{back}")
     if reason is not None and not allow_bad:
         way = f"{choice}, or say --allow-bad if {tag} is not to blame"
         return refuse("bad", f"{tag} is marked bad ({reason or 'no reason given'})", way)

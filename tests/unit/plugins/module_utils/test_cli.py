@@ -191,6 +191,18 @@ def test_a_rollback_that_fails(fleet: Fleet, capsys: pytest.CaptureFixture[str])
     assert (code, json.loads(out)["outcome"]) == (1, "partial")
 
 
+def test_a_level_that_does_not_exist(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    before = len(fleet.journal.read())
+    for verb in ("rollback", "plan"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["--registry", str(register(fleet.root)), verb, "--level", "galaxy"])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert "'galaxy'" in said
+        assert "'app', 'config'" in said or "app, config" in said
+    assert len(fleet.journal.read()) == before
+
+
 def test_locked(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     Lock(fleet.state).acquire("deploy-9", {"actor": "eve", "controller": "ctl"}, 300)
     code, out, err = call(fleet, capsys, "rollback")

@@ -76,6 +76,8 @@ class FakeSystemd:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.stubborn = False
+        """Whether what is stopped ends only by SIGKILL."""
 
     def show(self, *units: str) -> list[UnitState]:
         state = self.machine.load()
@@ -98,7 +100,7 @@ class FakeSystemd:
 
     def stop(self, unit: str) -> bool:
         self._set("stop", unit, "running", False)
-        return True
+        return not self.stubborn
 
     def enable(self, unit: str) -> None:
         self._set("enable", unit, "enabled", True)
@@ -481,6 +483,44 @@ def test_sessions_that_stay_are_told(fronted: Bench) -> None:
     assert isinstance(slots.node.edge, FakeEdge)
     slots.node.edge.left = 3
     assert "3 sessions were still open on blue" in slots.activate(V2, Request()).warnings[0]
+
+
+@pytest.mark.parametrize("strategy", ["bluegreen", "no edge", "recreate"])
+def test_a_slot_that_does_not_stop_is_killed_and_named_and_the_switch_is_done(tmp_path: Path, strategy: str) -> None:
+    bench = Bench(tmp_path, edge=strategy == "bluegreen", strategy="recreate" if strategy == "recreate" else "bluegreen")
+    bench.slots().activate(V1, Request())
+    slots = bench.slots()
+    systemd: Any = slots.node.systemd
+    systemd.stubborn = True
+    outcome = slots.activate(V2, Request(run="r2"))
+    said = "web: aistack-web@blue.service did not end when it was asked to (SIGTERM) and was killed"
+    assert [text.split(":", 2)[:2] for text in outcome.warnings] == [said.split(":")]
+    assert "slots.stop_timeout" in outcome.warnings[0]
+    bench.tidy("v2")
+    end = [record for record in bench.journal.read() if record["op"] == "activate"][-1]
+    assert (end["outcome"], end["detail"]["unfinished"]) == ("ok", outcome.warnings)
+    slots = bench.slots()
+    systemd = slots.node.systemd
+    systemd.stubborn = True
+    assert "was killed" in slots.stop(Request()).warnings[0]
+
+
+def test_a_slot_that_cannot_be_stopped_at_all_is_named_and_the_switch_is_done(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request())
+    fronted.machine.raise_at = {"stop blue": UnitError("could not stop aistack-web@blue.service, not even by SIGKILL", [], 1, "")}
+    outcome = fronted.slots().activate(V2, Request(run="r2"))
+    assert "v2 is live, but `stop blue` failed: could not stop aistack-web@blue.service, not even by SIGKILL" in outcome.warnings[0]
+    assert fronted.serving() == ("green", "v2")
+
+
+def test_of_which_one_may_run_is_not_started_beside_one_that_cannot_be_stopped(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, edge=False, strategy="recreate")
+    bench.slots().activate(V1, Request())
+    bench.machine.raise_at = {"stop blue": UnitError("could not stop aistack-web@blue.service, not even by SIGKILL", [], 1, "")}
+    with pytest.raises(Failed, match=r"could not stop aistack-web@blue\.service.*v1 serves as before"):
+        bench.slots().activate(V2, Request(run="r2"))
+    bench.machine.raise_at = {}
+    bench.tidy("v1")
 
 
 def run_and_die(bench: Bench, at: tuple[int, bool], work: Callable[[Slots], object]) -> bool:

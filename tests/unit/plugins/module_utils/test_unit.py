@@ -80,6 +80,15 @@ def test_stop_kills_what_does_not_go() -> None:
         Systemd(stubborn).stop("a")
 
 
+def test_stop_tells_that_systemd_had_to_kill_it() -> None:
+    """After TimeoutStopSec systemd kills by itself, and `systemctl stop` ends with 0 all the same."""
+    timed_out = Shell(show=Finished(0, "Result=timeout\n", ""))
+    assert Systemd(timed_out).stop("a") is False
+    assert timed_out.verbs() == ["stop"]
+    assert Systemd(Shell(show=Finished(0, "Result=success\n", ""))).stop("a") is True
+    assert Systemd(Shell(show=Finished(1, "", "no answer"))).stop("a") is True, "it is down, whatever else cannot be asked"
+
+
 def test_errors_say_what_systemd_said() -> None:
     shell = Shell(show=Finished(0, IDLE, ""), start=Finished(5, "", "Unit a not found."))
     with pytest.raises(UnitError, match="could not start a: Unit a not found") as failed:

@@ -210,6 +210,18 @@ def test_what_was_live_only_later_is_newer(node: Node) -> None:
     assert "deploy.yml -e release=v3 -e allow_bad=true" in made["refusals"][0]["way_out"]
 
 
+def test_an_old_release_that_was_deployed_again_goes_back_to_what_it_replaced() -> None:
+    """Which release is newer is a matter of when it was live, not of its name: somebody deployed the wrong one."""
+    story = Node("backend").switched("v1").switched("v2").switched("v1")
+    assert story.plan()["to"] == "v2"
+    assert story.plan(to="v2")["allowed"]
+    went = Node("backend").switched("v1").switched("v2").switched("v1", op="revert")
+    made = went.plan(to="v2")
+    assert codes(made) == ["newer"]
+    assert made["refusals"][0]["reason"] == "backend: v2 is newer than v1: it was live only after it"
+    assert made["refusals"][0]["way_out"] == "going forward is a deployment: deploy.yml -e release=v2", "there is nothing behind it"
+
+
 def test_a_release_that_was_pruned_and_a_config_that_is_gone(node: Node) -> None:
     node.staged.remove("v2")
     assert node.plan()["to"] == "v1"
