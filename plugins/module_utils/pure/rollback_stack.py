@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
@@ -93,7 +93,7 @@ def decide(
     return {
         "to": target,
         "from": ", ".join(present) or None,
-        "allowed": not refusals or (best_effort and _only_parts(refusals)),
+        "allowed": not refusals or (best_effort and _only_parts(refusals) and _somebody_moves(plans.values())),
         "refusals": refusals,
         "nodes": nodes,
         "silent": silent,
@@ -110,6 +110,11 @@ def _repeated(node: str, plan: Mapping[str, Any], now: float) -> list[dict[str, 
         return []
     reason = f"it went back from {last.get('from')} to {last.get('to')} {now - then:.0f} s ago (run {last.get('run')})"
     return [_refusal(node, "just_went_back", reason, "nothing, if that was meant; to go back further name the release: -e to=TAG")]
+
+
+def _somebody_moves(plans: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether any node can do anything: with best effort, what only warns while others move is a refusal where nobody does."""
+    return any(plan.get("allowed", True) for plan in plans if plan["candidates"])
 
 
 def _only_parts(refusals: Sequence[Mapping[str, Any]]) -> bool:

@@ -143,7 +143,9 @@ def test_a_node_that_does_not_answer_is_named_and_the_other_goes_back(site: Site
 def test_a_node_that_refuses_says_why(site: Site) -> None:
     refusal = {"code": "never_deployed", "component": "backend", "reason": "backend: v9 was never deployed here", "way_out": "choose v1"}
     (site.folder / "plan.json").write_text(json.dumps({**PLAN, "allowed": False, "refusals": [refusal]}))
-    (site.folder / "rollback.json").write_text(json.dumps({"outcome": "refused", "plan": {"refusals": [refusal]}}))
     done = site.play("-e", "to=v9", ANSIBLE_VARS_ENABLED="")
     assert done.returncode != 0
-    assert "v9 was never deployed here" in " ".join((done.stdout + done.stderr).split())
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "v9 was never deployed here" in said
+    assert "nothing was touched" in said
+    assert site.calls == ["plan --json --best-effort --to v9"]

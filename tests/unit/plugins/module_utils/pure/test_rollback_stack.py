@@ -134,6 +134,16 @@ def test_what_became_of_it() -> None:
     assert outcome_text(decision, rows[:1]).endswith("everything is back at v1 (from v3)")
 
 
+def test_best_effort_is_refused_where_nobody_can_move() -> None:
+    refusal = {"code": "never_deployed", "component": "api", "reason": "api: v9 was never deployed here", "way_out": "choose v1"}
+    answers = {"b1": plan("b1", "api", "v3", "v3", "v1", refusals=[refusal], allowed=False)}
+    decision = decide(answers, to="v9", best_effort=True)
+    assert not decision["allowed"]
+    assert "refused; nothing was touched" in decision_text(decision)
+    one_can = {**answers, "w1": plan("w1", "web", "v3", "v3", "v9", allowed=True)}
+    assert decide(one_can, to="v9", best_effort=True)["allowed"]
+
+
 def test_what_was_not_verified_is_told_at_the_end() -> None:
     went = {"outcome": "ok", "components": [
         {"component": "api", "outcome": "ok", "seconds": 1.0, "message": "api: v1 is live in blue",
