@@ -22,6 +22,7 @@ need() { # need COMMAND PACKAGE...: the packages, unless the command is there al
 PATH="$PATH:/usr/sbin:/sbin"
 need git git
 python=/usr/bin/python3
+# none at all is told below, with what to install
 [ -x "$python" ] || python=$(command -v python3 || true)
 if [ -z "$python" ] || ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     needs="$needs python3 python3-venv"

@@ -357,7 +357,7 @@ def clean() -> None:
             images.remove()
         MEMORY.unlink(missing_ok=True)
         KNOWN_HOSTS.unlink(missing_ok=True)
-        shutil.rmtree(JOURNALS, ignore_errors=True)
+        shutil.rmtree(JOURNALS, ignore_errors=True)  # not there where no node was ever made
         say(f"removed: {', '.join(names) or 'nothing was there'}")
 
 

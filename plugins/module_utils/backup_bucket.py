@@ -188,7 +188,7 @@ def _save(bucket: Bucket, folder: Path, path: str, before: tuple[Path, Mapping[s
         if not left.names:
             break
         for name in [*left.changed, *left.only_second]:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):  # what is not found stays a difference, and ends as an error
                 (target / disk_name(name)).unlink()
         bucket.rclone("copy", "--checksum", "--metadata", "--immutable", bucket.place, str(target), good=range(10))
     if left.names:

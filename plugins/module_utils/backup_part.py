@@ -123,7 +123,7 @@ def run_tool(
 
 def end_session(pid: int) -> None:
     """End a program and all that it started; no error where it is gone."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself in between
         os.killpg(pid, signal.SIGKILL)
 
 

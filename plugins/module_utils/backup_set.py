@@ -323,7 +323,7 @@ def pruned(request: Request, check: bool = False) -> dict[str, Any]:
             with journal.operation("prune", run=request.run, actor=request.actor, detail={"sets": removed}):
                 for name in removed:
                     remove_tree(folder_of(state_dir) / name)
-                    with contextlib.suppress(FileNotFoundError):
+                    with contextlib.suppress(FileNotFoundError):  # not every set was ever read back
                         (folder_of(state_dir) / f"{CHECKED}{name}.json").unlink()
     return {"removed": removed, "kept": kept}
 

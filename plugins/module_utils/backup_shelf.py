@@ -159,6 +159,7 @@ def _described(path: Path) -> dict[str, Any]:
     except BackupSetError as problem:
         return {**base, "format": None, "verdict": backup_plan.verdict([str(problem)])}
     seen: dict[str, Any] = {}
+    # never read back since, or that note is no use: then the manifest's own verdict counts
     with contextlib.suppress(OSError, ValueError):
         seen = json.loads((path.parent / f"{CHECKED}{path.name}.json").read_text(encoding="utf-8"))
     keys = ("format", "stack", "node", "reason", "run", "made", "seconds", "live", "heads")

@@ -282,7 +282,7 @@ def keep_output(recipe: Recipe, tree: Path) -> None:
             f"Expected output: 'standalone' in next.config.{hint}"
         )
     kept = tree.with_name(f"{tree.name}.output")
-    shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
     os.rename(standalone, kept)
     if (tree / ".next" / "static").is_dir():
         (kept / ".next").mkdir(exist_ok=True)

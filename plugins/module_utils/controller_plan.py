@@ -111,6 +111,7 @@ def _forget(folder: Path) -> None:
     marks = sorted(folder.glob("*.done"), key=lambda path: path.stat().st_mtime, reverse=True)
     for mark in marks[KEPT:]:
         mark.unlink(missing_ok=True)
+        # without its mark nobody takes it for complete; what is left of it is disk space in a cache
         shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
 
 

@@ -127,7 +127,7 @@ def pending(state_dir: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((state_dir / FOLDER).glob("*")):
         if path.suffix in (".json", ".reverting"):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):  # confirmed or claimed while it is looked at
                 found.append(
                     {**json.loads(path.read_text(encoding="utf-8")), "state": "armed" if path.suffix == ".json" else "reverting"}
                 )
@@ -228,12 +228,12 @@ def revert(
         with keep_lease(state_dir, who.run, f"taking back run {who.run}"):
             rows = _take_back(state_dir, who, tools)
     finally:
-        with contextlib.suppress(LockHeld):
+        with contextlib.suppress(LockHeld):  # somebody broke in and has it now: it is theirs to give back
             Lock(state_dir).release(who.run)
     failed = [row for row in rows if row["outcome"] == "failed"]
     if not failed:
         for left in (path, path.with_suffix(".reverting")):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):  # only one of the two is there
                 left.unlink()
     return {
         **answer,
@@ -266,6 +266,7 @@ def _take_back(state_dir: Path, who: Who, tools: Tools) -> list[dict[str, Any]]:
     }
     to = tags.pop() if len(tags) == 1 and None not in targets.values() else None
     rows: list[dict[str, Any]] = []
+    # the journal has the failure then, and the rows that are returned say what did not go back
     with contextlib.suppress(_NotAll), journal.operation("rollback", None, to, who.run, who.actor, detail) as operation:
         for name in order:
             rows.append(_one(state_dir, name, described[name], targets[name], who, tools, journal))

@@ -150,7 +150,7 @@ def write_config(config: Config, content: str, owner: tuple[int, int] | None = N
     parent = folder.parent
     parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     staging = parent / f".staging-{config.hash}-{os.getpid()}"
-    shutil.rmtree(staging, ignore_errors=True)
+    shutil.rmtree(staging, ignore_errors=True)  # of a dead process with our number; what cannot go makes mkdir fail
     staging.mkdir(mode=0o750)
     os.chmod(staging, 0o750)
     handle = os.open(staging / "env", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

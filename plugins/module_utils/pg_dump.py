@@ -168,7 +168,7 @@ def check(dump: Path, fingerprint: Fingerprint, user: str | None, after: str = U
 
 def load(path: str) -> dict[str, Any] | None:
     """The manifest of a set, None where it is not there or cannot be read."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):  # who asks refuses either way, and only says less without it
         document = json.loads((Path(path) / "manifest.json").read_text(encoding="utf-8"))
         if isinstance(document, dict):
             return document

@@ -108,7 +108,7 @@ class Tool:
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):  # it may end by itself in between
                 os.killpg(self._child.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the next signal is stronger
                 self._child.wait(PATIENCE)
                 return
         self._child.wait()

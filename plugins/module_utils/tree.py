@@ -183,7 +183,7 @@ def usage(root: Path, previous: Path | None = None) -> tuple[int, int]:
 def sync(root: Path) -> None:
     """Bring a tree to disk: the whole filesystem at once, which is cheaper than thousands of files."""
     done = None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # no such program: everything is brought to disk then
         done = subprocess.run(["sync", "-f", str(root)], check=False, capture_output=True)
     if done is None or done.returncode != 0:
         os.sync()

@@ -63,7 +63,7 @@ EXAMPLES = r"""
   ansible.builtin.raw: aistack plan --json
   register: __plan
   changed_when: false
-  failed_when: false
+  failed_when: false  # what a node answers, or that it does not, is judged by the next task
   ignore_unreachable: true
 
 - name: Decide

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import shutil
@@ -105,6 +104,7 @@ def cluster() -> Iterator[Cluster]:
         here.admin(f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
         yield here
     finally:
-        with contextlib.suppress(AssertionError):
+        try:
             here.ctl("stop", "-m", "immediate")
-        shutil.rmtree(folder)
+        finally:
+            shutil.rmtree(folder)

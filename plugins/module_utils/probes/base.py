@@ -119,6 +119,7 @@ class Children:
 
 def kill_session(pid: int) -> None:
     """End a program and all that it started; no error where it is gone."""
+    # it ended by itself, or (macOS) nothing but its zombie is left
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 

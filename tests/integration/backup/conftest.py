@@ -67,6 +67,7 @@ class RealRedis:
         )
         self.log.append("start")
         for _attempt in range(200):
+            # not yet: it is asked again
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 if self.cli("PING") == "PONG":
                     return

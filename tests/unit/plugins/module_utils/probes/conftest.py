@@ -41,7 +41,7 @@ class WebServer:
                 route = outer.routes.get(self.path.split("?")[0], (404, "not here"))
                 status, content, *rest = route(self, body) if callable(route) else route
                 raw = content if isinstance(content, bytes) else (content if isinstance(content, str) else json.dumps(content)).encode()
-                with suppress(BrokenPipeError, ConnectionResetError):
+                with suppress(BrokenPipeError, ConnectionResetError):  # a probe whose time is over hangs up
                     self.send_response(status)
                     for name, value in (rest[0] if rest else {}).items():
                         self.send_header(name, value)
@@ -102,7 +102,7 @@ def talk() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
                     client, _address = listener.accept()
                 except OSError:
                     return
-                with suppress(OSError), client:
+                with suppress(OSError), client:  # a probe whose time is over hangs up
                     conversation(client)
 
         threading.Thread(target=serve, daemon=True).start()

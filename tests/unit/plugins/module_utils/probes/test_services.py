@@ -271,7 +271,7 @@ def haproxy(tmp_path):
                 client, _address = listener.accept()
             except OSError:
                 return
-            with client, suppress(OSError):
+            with client, suppress(OSError):  # a probe whose time is over hangs up
                 assert client.recv(100) == b"show stat\n"
                 lines = [HEAD, *(ROW.format("backend", name, status) for name, status in rows.items())]
                 client.sendall(("\n".join([*lines, ROW.format("backend", "BACKEND", "UP")]) + "\n\n").encode())
