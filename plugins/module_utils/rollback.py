@@ -184,6 +184,7 @@ def _answer(made: Plan, outcome: str, rows: Sequence[Mapping[str, Any]], began: 
         "level": made["level"],
         "from": made["from"],
         "to": made["to"],
+        "best_effort": who.best_effort,
         "seconds": round(time.monotonic() - began, 3),
         "components": [dict(row) for row in rows],
         "plan": made,

@@ -16,6 +16,7 @@ NAMES = ("release_path", "config_path", "unit", "release", "port", "slot")
 """What differs between two slots and may stand in what a probe got."""
 _TIME = re.compile(r"\b\d+(?:\.\d+)?(?= ?(?:ms|s|seconds)\b)")
 _PID = re.compile(r"\bpid \d+")
+_LINES = re.compile(r"\b(?:\d+ of )?\d+(?= lines\b)")
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ def failing(rows: Iterable[Row]) -> list[Row]:
 
 
 def way(row: Row, names: Mapping[str, Any]) -> tuple[str, str]:
-    """How a probe fails, without what is only the slot's own: its port, its release, how long it took."""
+    """How a probe fails, without what is only the slot's own: its port, its release, how long it took, how much it wrote."""
     text = " ".join(str(row.get("got", "")).split())
     known = [(str(names[name]), name) for name in NAMES if names.get(name) not in (None, "")]
     for value, name in sorted(known, key=lambda pair: -len(pair[0])):
         text = re.sub(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", f"${{{name}}}", text)
-    return str(row.get("verdict")), _PID.sub("pid N", _TIME.sub("N", text))
+    return str(row.get("verdict")), _LINES.sub("N", _PID.sub("pid N", _TIME.sub("N", text)))
 
 
 def excused(rows: Sequence[Row], names: Mapping[str, Any], serving: Serving) -> dict[str, str]:

@@ -245,6 +245,9 @@ def rollback_text(answer: Answer) -> str:
         "failed": f"Failed after {answer['seconds']:.1f} s: {what}. What served before serves; `aistack status` shows it.",
     }
     lines = [heads[answer["outcome"]], *_rows(answer), *_notes(answer["plan"])]
+    if answer["outcome"] == "failed" and not answer.get("best_effort"):
+        hint = "Where the same fails on what serves now (a database that is down), --best-effort goes back all the same."
+        lines += ["", *_wrapped(hint, "", "")]
     return "\n".join([*lines, "", f"Run {answer['run']}; aistack journal has the records."])
 
 

@@ -176,6 +176,7 @@ def test_what_serves_passes_so_the_probe_counts(world: World) -> None:
     assert answer["outcome"] == "failed"
     assert world.fleet.live() == {"web": NEW}
     assert "expected status 200, got status 503" in answer["components"][0]["message"]
+    assert "--best-effort" not in node_text.rollback_text(answer)
     assert answer["plan"]["unverified"] == []
 
 
@@ -195,7 +196,9 @@ def test_another_probe_still_counts(world: World) -> None:
 
 def test_without_best_effort_the_gate_alone_decides(world: World) -> None:
     both(world, readyz=AWAY)
-    assert world.go(best_effort=False)["outcome"] == "failed"
+    answer = world.go(best_effort=False)
+    assert answer["outcome"] == "failed"
+    assert "--best-effort goes back all the same" in " ".join(node_text.rollback_text(answer).split())
     assert world.fleet.live() == {"web": NEW}
     assert not [names for _component, release, _public, names in world.asked if release == NEW]
 
@@ -348,6 +351,8 @@ GREEN = {"slot": "green", "port": 18001, "release": "v2", "unit": "aistack-web@g
         (row("no answer within 5 s"), row("no answer within 5 s"), True),
         (row("latency_ms = 812.4 ms"), row("latency_ms = 9.1 ms"), True),
         (row("aistack-web@blue.service: killed (pid 7)"), row("aistack-web@green.service: killed (pid 91)"), True),
+        (row("3 of 41 lines of aistack-web@blue.service match ERROR"), row("9 of 80 lines of aistack-web@green.service match ERROR"), True),
+        (row("none of 41 lines of aistack-web@blue.service matches up"), row("9 of 80 lines of aistack-web@green.service match up"), False),
         (row("status 503"), row("status 503", verdict="error"), False),
         (row("status 503"), row("status 503", verdict="inconclusive"), False),
         (row("status 503"), row("status 200", verdict="pass"), False),
