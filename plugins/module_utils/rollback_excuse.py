@@ -117,7 +117,8 @@ class NoWorse:
     def judge(self, gate: GateCall, definition: Definition, names: Mapping[str, Any], trouble: Trouble, warm: bool) -> Judged:
         """Ask the gate; where it does not pass, ask it again without what fails on what serves in the same way."""
         patience = WARM_S if warm else COLD_S
-        end = self._clock() + float(definition.get("deadline", Settings.deadline))
+        given_s = definition.get("deadline")
+        end = self._clock() + float(Settings.deadline if given_s is None else given_s)
 
         def answer() -> Serving | None:
             self._ask(definition)
