@@ -253,7 +253,7 @@ def _place(request: Request, check: bool) -> Iterator[Path]:
     if not check:
         for left in request.state_dir.glob(f"{PLACE}{request.component}-*"):
             shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=f"{PLACE}{request.component}-", dir=None if check else request.state_dir) as name:
+    with tempfile.TemporaryDirectory(prefix=f"{PLACE}{request.component}-", dir=request.state_dir) as name:
         yield Path(name)
 
 

@@ -305,6 +305,18 @@ def test_somebody_elses_database_is_left_alone(node: Node) -> None:
     node.clean()
 
 
+def test_an_encrypted_set_needs_its_identity(node: Node) -> None:
+    node.brings(UP, DOWN)
+    identity = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    recipient = next(line for line in identity.splitlines() if "public key" in line).split()[-1]
+    path = node.state / "backup.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "encrypt": {"recipient": recipient}}))
+    node.save()
+    node.refused("input", "it is encrypted for", "Give the identity")
+    assert node.drill(identity=identity)["verdict"] == "passed"
+    node.clean()
+
+
 KILLED = """
 import sys
 from pathlib import Path
