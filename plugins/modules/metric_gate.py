@@ -149,7 +149,7 @@ conditions:
     then: {description: "What follows a failure: C({level: …}), C(notice) or C(manual).", type: raw, returned: always}
     verdict: {description: As for all of them., type: str, returned: always}
     expected: {description: What was expected., type: str, returned: always}
-    got: {description: The measurement that failed first, or the last one., type: str, returned: always}
+    got: {description: "The measurement that failed first, or the last one.", type: str, returned: always}
     now: {description: The last measurement., type: str, returned: always}
     value: {description: Its figure., type: float, returned: always}
     sample: {description: The requests or looks that it stands on., type: float, returned: always}
@@ -202,7 +202,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "interval": {"type": "float", "default": 5},
         "duration": {"type": "float", "default": 0},
         "window": {"type": "float", "default": 0},
-        "passes": {"type": "int", "default": 1},
+        "passes": {"type": "int", "default": 1, "no_log": False},  # a number, whatever its name reminds of
         "record": {"type": "bool", "default": False},
         "enforce": {"type": "bool", "default": True},
         "root": {"type": "path", "default": "/opt/aistack"},
