@@ -19,152 +19,6 @@ description:
   - A run that was killed leaves nothing working on the server; the next one recognises it in the journal and goes on.
 author: phasegate contributors (@phasegate)
 options:
-  component:
-    description: Name of the component whose release is looked at.
-    type: str
-    required: true
-  release:
-    description: Tag of the staged release.
-    type: str
-    default: ""
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal and of the backups.
-    type: path
-    default: /var/lib/aistack
-  release_path:
-    description:
-      - The release's tree.
-      - C(<root>/<component>/releases/<release>) if left out.
-    type: path
-  python:
-    description:
-      - The release's interpreter.
-      - C(.venv/bin/python) in the tree if left out.
-    type: path
-  env_file:
-    description: The rendered environment of the component. Only its variables reach the release's code, and only through its environment.
-    type: path
-    required: true
-  user:
-    description: System user that the release's code, C(psql), C(pg_dump) and C(pg_restore) run as, where the module runs as root.
-    type: str
-    default: aistack
-  ini:
-    description: Alembic's configuration file, from the tree.
-    type: str
-    default: alembic.ini
-  url_variable:
-    description: Variable in O(env_file) that holds the database's URL, in one of SQLAlchemy's forms for PostgreSQL.
-    type: str
-    default: DATABASE_URL
-  tables:
-    description: Tables that the database must have once it is migrated.
-    type: list
-    elements: str
-    default: []
-  policy:
-    description:
-      - What is allowed. An unknown key is an error.
-      - An empty database allows everything, because nothing runs on it yet.
-    type: dict
-    default: {}
-    suboptions:
-      contract:
-        description: Steps that take away or tighten what the running code may use (drop, rename, type change, V(SET NOT NULL)).
-        type: str
-        choices: [allow, refuse]
-        default: refuse
-      irreversible:
-        description: Steps whose C(downgrade) does nothing.
-        type: str
-        choices: [allow, refuse]
-        default: refuse
-      autocommit:
-        description: Steps that commit part of their work before their end (C(autocommit_block)).
-        type: str
-        choices: [allow, refuse]
-        default: allow
-      unknown_sql:
-        description: Steps whose SQL cannot be shown before they run.
-        type: str
-        choices: [allow, refuse]
-        default: refuse
-      lint:
-        description: Names of squawk's rules whose findings refuse. Findings of all others are shown.
-        type: list
-        elements: str
-        default: [adding-required-field, ban-drop-database, ban-truncate-cascade, syntax-error]
-      lint_missing:
-        description: Steps that could not be linted because squawk is not there.
-        type: str
-        choices: [allow, refuse]
-        default: allow
-      max_steps:
-        description: Refuse more steps than this at once; V(0) is no limit.
-        type: int
-        default: 0
-      accept:
-        description: Revisions that someone has looked at and takes as they are. It counts for upgrades only.
-        type: list
-        elements: str
-        default: []
-  accept_loss:
-    description:
-      - What a downgrade may take away in this run, by name; a table, or a column as C(table.column). Everything else that holds
-        something is refused, with the number of rows that do.
-      - Also a revision whose C(downgrade) does nothing, or whose SQL cannot be shown; it is passed over then.
-    type: list
-    elements: str
-    default: []
-  allow_base:
-    description: Whether a downgrade may undo every revision. V(base) is refused without it.
-    type: bool
-    default: false
-  squawk:
-    description:
-      - The linter. Where it is absent, a finding says so.
-      - C(<root>/tools/bin/squawk) if left out.
-    type: path
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal.
-    type: str
-    default: ""
-  repo:
-    description:
-      - Where the tags are. Used on the controller only.
-      - Given, a plan of a release that is not on the node yet is made on the controller, from the tag and from where the node says
-        that the database stands. Nothing is installed on the node.
-    type: str
-  path:
-    description: Folder of the component in O(repo). Used on the controller only.
-    type: str
-    default: ""
-  lock:
-    description: The release's hash-locked requirements, in O(path). Used on the controller only.
-    type: str
-  schema:
-    description:
-      - Schema of the component's environment, so that the release's code finds every variable while it is looked at on the controller.
-        The values there are made up; none of the node's secrets is needed. Used on the controller only.
-    type: list
-    elements: dict
-    default: []
-  mirror_dir:
-    description: Folder with mirrors of repositories. Used on the controller only.
-    type: str
-    default: ~/.cache/phasegate/mirrors
-  plan_dir:
-    description: Folder with the environments and trees that plans are made with. Used on the controller only.
-    type: str
-    default: ~/.cache/phasegate/plan
   state:
     description:
       - V(upgraded) goes up to O(target).
@@ -211,6 +65,9 @@ options:
     description: Go on although an interrupted run left half a step behind; for a schema that was repaired by hand.
     type: bool
     default: false
+extends_documentation_fragment:
+  - phasegate.aistack.migration
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -218,10 +75,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows the revisions before and after and the SQL between.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 requirements:
   - psql, pg_dump and pg_restore on the node, not older than the server
 seealso:

@@ -48,30 +48,12 @@ options:
   min_free_bytes:
     description: Bytes that have to stay free besides; those of the description, or 268435456, if left out.
     type: int
-  timeout:
-    description: Seconds for one part.
-    type: int
-    default: 3600
   wait:
     description: Seconds to wait for another set that is being made, pruned or restored.
     type: int
     default: 300
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal, the description and the sets.
-    type: path
-    default: /var/lib/aistack
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal. Whoever holds the lock if left out.
-    type: str
-    default: ""
+extends_documentation_fragment:
+  - phasegate.aistack.backup
 attributes:
   check_mode:
     support: full
@@ -165,7 +147,8 @@ replaced:
   elements: str
 beside:
   description:
-    - What was removed, or would be, on the servers of the described databases, such as C(database <name>__restore_<stamp>) or
+    - >-
+      What was removed, or would be, on the servers of the described databases, such as C(database <name>__restore_<stamp>) or
       C(table <database>: <schema>.<name>__replaced_<stamp>).
   returned: state is pruned
   type: list

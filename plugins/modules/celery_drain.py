@@ -84,6 +84,8 @@ options:
     description: System user that it runs as, where the module runs as root.
     type: str
     default: aistack
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -91,10 +93,6 @@ attributes:
   diff_mode:
     support: none
     description: There is nothing to compare.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 requirements:
   - Celery 5 in the release
 seealso:

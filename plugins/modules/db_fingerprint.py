@@ -37,6 +37,7 @@ options:
     default: 120
 extends_documentation_fragment:
   - phasegate.aistack.postgres
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -44,10 +45,6 @@ attributes:
   diff_mode:
     support: none
     description: What differs is in the result.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 requirements:
   - psql on the node
 seealso:

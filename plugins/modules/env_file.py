@@ -89,6 +89,8 @@ options:
     description: Who runs, for the journal.
     type: str
     default: ""
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -96,10 +98,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows variables against those of the live slot; secrets and passwords in URLs are masked.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 """
 
 EXAMPLES = r"""

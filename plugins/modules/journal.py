@@ -67,6 +67,8 @@ options:
     description: Return at most this many records, the newest. V(0) returns all.
     type: int
     default: 50
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -74,10 +76,6 @@ attributes:
   diff_mode:
     support: none
     description: There is nothing to compare.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 notes:
   - Taking, renewing and giving back the lease is not counted as a change, because the node is afterwards as it was.
     Taking it over from another run, and appending a record, are.

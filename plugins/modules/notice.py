@@ -36,19 +36,13 @@ options:
         (where the whole of it can be read). Everything is sent to webhooks and commands.
     type: dict
     default: {}
+extends_documentation_fragment:
+  - phasegate.aistack.attributes.controller
 attributes:
   check_mode:
     support: full
     description: Sends nothing, and says who would be told.
-  diff_mode:
-    support: none
-    description: It changes nothing.
-  platform:
-    support: full
-    platforms: posix
-    description: Runs on the controller.
 notes:
-  - This is an action plugin.
   - With C(run_once) it tells once for the whole play.
 """
 

@@ -82,6 +82,7 @@ options:
     default: 268435456
 extends_documentation_fragment:
   - phasegate.aistack.postgres
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -89,10 +90,6 @@ attributes:
   diff_mode:
     support: none
     description: What differs is in the result of V(compared).
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 notes:
   - A table that is entangled with others in a way that a rename cannot keep (partitions, inheritance, policies, materialized views,
     functions of its type) is refused with the reason.

@@ -45,6 +45,7 @@ options:
     default: 268435456
 extends_documentation_fragment:
   - phasegate.aistack.postgres
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -52,10 +53,6 @@ attributes:
   diff_mode:
     support: none
     description: There is nothing to compare.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 requirements:
   - psql, pg_dump and pg_restore on the node, not older than the server
 seealso:

@@ -36,6 +36,8 @@ options:
     description: Where components live. Accepted for the module defaults of the group; not used.
     type: path
     default: /opt/aistack
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -43,10 +45,6 @@ attributes:
   diff_mode:
     support: none
     description: The reason is returned instead.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 """
 
 EXAMPLES = r"""

@@ -30,6 +30,8 @@ options:
     description: This run; what it has begun is not shown as interrupted.
     type: str
     default: ""
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     support: full
@@ -37,10 +39,6 @@ attributes:
   diff_mode:
     support: none
     description: It only reads.
-  platform:
-    support: full
-    platforms: posix
-    description: Works on Linux and macOS.
 """
 
 EXAMPLES = r"""
@@ -64,7 +62,7 @@ components:
       C(agree) tells whether they name the same.
     - C(slots) is what blue and green point at, C(previous_good) the release to go back to or null,
       C(interrupted) what was begun and never ended.
-    - C(drills) is tag to what was drilled from there (M(phasegate.aistack.drill)): for each release that it went back to, the record.
+    - C(drills) is tag to what was drilled from there (M(phasegate.aistack.drill)), the record for each release that it went back to.
     - C(disk) is C(bytes) of all releases, shared files counted where they were first staged.
   returned: always
   type: dict

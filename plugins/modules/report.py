@@ -64,20 +64,8 @@ options:
     description: Write into O(output) and print nothing, unless it is a failure.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Can run in check mode and return the same result.
-    support: full
-  diff_mode:
-    description: Returns details on what has changed.
-    support: none
-    details: It changes nothing.
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
-notes:
-  - This is an action plugin.
+extends_documentation_fragment:
+  - phasegate.aistack.attributes.controller
 """
 
 EXAMPLES = r"""

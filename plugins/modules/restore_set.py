@@ -65,30 +65,12 @@ options:
     description: Bytes that have to stay free wherever something is written.
     type: int
     default: 268435456
-  timeout:
-    description: Seconds for one part.
-    type: int
-    default: 3600
   lock_wait:
     description: Seconds to wait for another set that is being made, pruned or restored.
     type: int
     default: 60
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal, the description and the sets.
-    type: path
-    default: /var/lib/aistack
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal. Whoever holds the lock if left out.
-    type: str
-    default: ""
+extends_documentation_fragment:
+  - phasegate.aistack.backup
 attributes:
   check_mode:
     support: full

@@ -40,20 +40,8 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Can run in check mode and return the same result.
-    support: full
-  diff_mode:
-    description: Returns details on what has changed.
-    support: none
-    details: It changes nothing.
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
-notes:
-  - This is an action plugin.
+extends_documentation_fragment:
+  - phasegate.aistack.attributes.controller
 seealso:
   - module: phasegate.aistack.slot
 """

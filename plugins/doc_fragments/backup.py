@@ -1,0 +1,35 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of the modules that work on backup sets."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Where things are on the node, who runs, and for how long."""
+
+    DOCUMENTATION = r"""
+options:
+  timeout:
+    description: Seconds for one part.
+    type: int
+    default: 3600
+  root:
+    description: Where components live.
+    type: path
+    default: /opt/aistack
+  state_dir:
+    description: Directory of the journal, the description and the sets.
+    type: path
+    default: /var/lib/aistack
+  run:
+    description: Identifies the run in the journal.
+    type: str
+    default: ""
+  actor:
+    description: Who runs, for the journal. Whoever holds the lock if left out.
+    type: str
+    default: ""
+"""
