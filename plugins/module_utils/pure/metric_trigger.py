@@ -23,7 +23,7 @@ POLICIES = ("pass", "fail", "wait")
 KINDS = ("emergency", "performance", "function", "security")
 """The kinds of rollback that the rollback runbook knows."""
 WORDS = ("notice", "manual")
-"""What may follow besides a rollback: people are told, or nothing happens until somebody decides."""
+"""What may follow besides a rollback: it is said in the report, or nothing happens until somebody decides."""
 DEFAULTS: Mapping[str, Any] = {
     "window": 60.0,
     "on_inconclusive": "wait",
