@@ -168,10 +168,11 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
         merged: the plans that were carried out, see :mod:`rollback_text`.
         outcome: ``result`` (C(finished), C(failed)), ``seconds``, ``started``, ``ended``; ``rows``, each with ``node``, ``component``,
             ``outcome``, ``seconds``, ``said``; ``losses`` (what really went; None: as in the journal), ``verification`` (each with
-            ``name``, ``verdict``, ``evidence``), ``kept`` (what was kept of the state before), ``error``. What is left out is taken
+            ``name``, ``verdict``, ``evidence``), ``kept`` (what was kept of the state before), ``restored`` (node to what C(restore_set)
+            answered for each set that it put back), ``error``. What is left out is taken
             from the journals.
-        facts: ``stack``, ``run``, ``reason``, ``owner``, ``impact``, ``told``, ``backup``, ``plan`` (where the plan can be read), and
-            ``journals`` (node to its records).
+        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``impact``, ``told``, ``backup``, ``plan`` (where the plan can be
+            read), and ``journals`` (node to its records).
     """
     run = str(facts.get("run") or "")
     story = gathered(facts.get("journals") or {}, run)
@@ -206,7 +207,8 @@ def notice_facts(merged: Facts, facts: Facts, outcome: Facts | None = None) -> d
     told = {key: value for key, value in facts.items() if key != "journals"}
     told["objective_s"] = rollback_text.objective(merged)
     if outcome is None:
-        foreseen = {"expected_s": rollback_text.expected(merged), "losses": rollback_text.told(merged, "losses")}
+        losses = [*rollback_text.told(merged, "losses"), *rollback_text.counted(merged.get("prices"))]
+        foreseen = {"expected_s": rollback_text.expected(merged), "losses": losses}
         return {**told, **foreseen, "warnings": rollback_text.told(merged, "warnings")}
     story = gathered(facts.get("journals") or {}, str(facts.get("run") or ""))
     failed = _result(outcome, story) != COMPLETE
@@ -249,7 +251,8 @@ def measured(seconds: float | None, limit: float | None) -> str:
 
 
 def _basics(merged: Facts, outcome: Facts, facts: Facts, story: Story, before: str, after: str) -> list[tuple[str, str]]:
-    level = story.level or rollback_text.level_of(merged)
+    # a node's own journal knows only its part, the switch of the slots
+    level = facts.get("level") or story.level or rollback_text.level_of(merged)
     started, ended = outcome.get("started") or story.started, outcome.get("ended") or story.ended
     return [
         ("Outcome", f"{_result(outcome, story)}{': ' + str(outcome['error']) if outcome.get('error') else ''}"),
@@ -303,14 +306,26 @@ def _lost(merged: Facts, outcome: Facts, story: Story) -> list[str]:
     """What really went, where it was counted; else what the plan foresaw, and said to be so."""
     if outcome.get("losses") is not None:
         return [str(entry) for entry in outcome["losses"]]
-    return story.lost or [f"{entry} (as planned; not counted)" for entry in rollback_text.told(merged, "losses")]
+    went = [*rollback_text.counted(outcome.get("restored"), changed=True), *story.lost]
+    return went or [f"{entry} (as planned; not counted)" for entry in rollback_text.told(merged, "losses")]
 
 
 def _verification(outcome: Facts) -> list[str]:
     found = outcome.get("verification") or []
     rows = [(entry["name"], str(entry["verdict"]).upper(), entry.get("evidence") or "") for entry in found]
     lines = grid(("what", "verdict", "evidence"), rows) if rows else ["Nothing was verified besides the gates of the slots."]
-    return [*lines, "", "Kept of the state before:", "", *bullets(outcome.get("kept") or [], "The release and its configuration.")]
+    return [*lines, "", "Kept of the state before:", "", *bullets(_kept(outcome), "The release and its configuration.")]
+
+
+def _kept(outcome: Facts) -> list[str]:
+    """What was kept of the state before: as it was told, and what the restores replaced."""
+    replaced = []
+    for node, answers in (outcome.get("restored") or {}).items():
+        for part, done in ((part, done) for answer in answers or [] for part, done in (answer.get("done") or {}).items()):
+            # a folder, or the name of a database; elsewhere C(replaced) is a list or a number
+            where = [str(done[key]) for key in ("kept", "replaced") if isinstance(done.get(key), str) and done[key]]
+            replaced += [f"{node}: {part}: {where[0]}"] if where else []
+    return [*(str(entry) for entry in outcome.get("kept") or []), *replaced]
 
 
 def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: str) -> list[str]:
@@ -338,7 +353,7 @@ def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: 
         f"- [ ] A test that fails with {before} and passes with the hotfix.",
         "- [ ] A gate or a metric condition that would have caught it before it took traffic.",
     ]
-    if outcome.get("losses") or story.lost:
+    if outcome.get("losses") or rollback_text.counted(outcome.get("restored"), changed=True) or story.lost:
         backup = f" from the backup set {facts['backup']}" if facts.get("backup") else ""
         lines.append(f"- [ ] Decide what of the lost data is to be brought back{backup}.")
     return lines

@@ -82,9 +82,10 @@ def decide(
         refusals.append(_refusal("", "nothing_live", "no node that answered has a live release", "deploy a release: deploy.yml"))
     elif target is None:
         refusals.append(_no_target(candidates))
+    refusals += [_other_target(node, plan, target) for node, plan in plans.items() if _moves_data_elsewhere(plan, target)]
     if now is not None and not to:
         refusals += [refusal for node, plan in plans.items() for refusal in _repeated(node, plan, now)]
-    nodes = [node for node, plan in plans.items() if plan["candidates"]]
+    nodes = [node for node, plan in plans.items() if plan["candidates"] or plan.get("steps")]
     present = sorted({str(entry["present"]) for entry in candidates})
     if candidates and target is not None and present == [target]:
         refusals.append(_refusal("", "already_there", f"every component is at {target} already", "nothing is to be done"))
@@ -99,6 +100,17 @@ def decide(
         "silent": silent,
         "warnings": warnings,
     }
+
+
+def _moves_data_elsewhere(plan: Mapping[str, Any], target: str | None) -> bool:
+    """Whether a node planned to take its data to another release than the one that all can be at."""
+    moves = plan.get("level") in ("schema", "system") and plan.get("allowed") and plan.get("to")
+    return bool(moves and target and plan["to"] != target)
+
+
+def _other_target(node: str, plan: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+    reason = f"its data would go to {plan['to']}, while {target} is the newest release that all nodes can be at"
+    return _refusal(node, "another_target", reason, f"name the release, so that all plan for it: -e to={target}")
 
 
 def _repeated(node: str, plan: Mapping[str, Any], now: float) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@
 """The plan of a rollback for people: a Markdown document, and a table for the terminal. No I/O.
 
 The input is C({"nodes": {node: plan}}), where a plan is that of :mod:`rollback_plan`; besides C(silent) (node to why it did not
-answer) where there are such nodes. What is not in the facts is left open in the checklist and never made up.
+answer) where there are such nodes, C(prices) (node to what C(restore_set) answered for each of its restores) and C(outside)
+(components of which no set holds programs, configuration or models). What is not in the facts is left open in the checklist and
+never made up.
 """
 
 from __future__ import annotations
@@ -71,6 +73,33 @@ def told(merged: Facts, key: str) -> list[str]:
     return [f"{', '.join(nodes)}: {text}" for text, nodes in by_text.items()]
 
 
+def counted(prices: Any, changed: bool = False) -> list[str]:
+    """What restores take away as it was counted, one sentence each; with ``changed``, without the parts of which nothing differed.
+
+    ``prices`` maps a node to the answers of C(restore_set) there.
+    """
+    return [
+        f"{node}: {' '.join(str(line).split())}"
+        for node, answers in (prices or {}).items()
+        for answer in answers or []
+        for line in (_changed(answer) if changed else answer.get("lines") or [])
+    ]
+
+
+def _changed(answer: Facts) -> list[str]:
+    return [str(line) for part in answer.get("parts") or [] if part.get("change") for line in part.get("lines") or []]
+
+
+def sets(merged: Facts) -> list[str]:
+    """The backup sets that are put back; each has to be accepted by its name."""
+    return sorted({str(step["detail"].get("set")) for _node, step in steps(merged, "restore")})
+
+
+def _outside(merged: Facts) -> list[str]:
+    names = ", ".join(merged.get("outside") or [])
+    return [f"not part of the set: programs, configuration and models of {names}; they stay as they are"] if names else []
+
+
 def objective(merged: Facts) -> float | None:
     """Seconds that the level may take."""
     return max((float(plan["objective_s"]) for plan in plans(merged).values() if plan.get("objective_s")), default=None)
@@ -130,6 +159,7 @@ def step_text(step: Facts) -> str:
         )
     words = {
         "backup": f"{name}: take a backup set and verify it",
+        "start": f"{name}: is at the target already; start it again, and it passes its gate",
         "stop": f"{name}: take no more requests and tasks, end those that run, stop",
         "verify": "compare tables, rows and foreign keys with what they were, and ask every gate",
     }
@@ -166,10 +196,12 @@ def plan_text(merged: Facts) -> str:
     lines += [f"expected {_seconds(expected(merged))}, objective of the level {_seconds(objective(merged))}"]
     lost = told(merged, "losses")
     lines += ["lost:", *(f"  - {entry}" for entry in lost)] if lost else ["lost: nothing"]
-    for title, key in (("not verified", "unverified"), ("to know", "warnings")):
-        found = told(merged, key)
+    price = counted(merged.get("prices"))
+    lines += ["counted, table by table, before anything that serves is touched:", *(f"  - {entry}" for entry in price)] if price else []
+    for title, found in (("not verified", told(merged, "unverified")), ("to know", [*told(merged, "warnings"), *_outside(merged)])):
         lines += [f"{title}:", *(f"  - {entry}" for entry in found)] if found else []
     lines += [f"without {node}: {why}" for node, why in (merged.get("silent") or {}).items()]
+    lines += [f"to be accepted by name: -e accept_set={','.join(sets(merged))}"] if sets(merged) else []
     return "\n".join(lines)
 
 
@@ -193,10 +225,11 @@ def plan_markdown(merged: Facts, facts: Facts) -> str:
     lines += ["## Steps", ""]
     for node, plan in plans(merged).items():
         lines += [f"On {node}:", "", *_numbered(plan.get("steps") or []), ""]
-    lines += ["## What is lost", "", *bullets(told(merged, "losses"), "Nothing."), ""]
+    lines += ["## What is lost", "", *bullets([*told(merged, "losses"), *counted(merged.get("prices"))], "Nothing."), ""]
     lines += ["## Differences", "", *_differences(merged, facts), ""]
     lines += ["## Not verified, and to know", ""]
-    lines += [*bullets([*told(merged, "unverified"), *told(merged, "warnings")], "Everything that the plan goes by was looked at."), ""]
+    known = [*told(merged, "unverified"), *told(merged, "warnings"), *_outside(merged)]
+    lines += [*bullets(known, "Everything that the plan goes by was looked at."), ""]
     lines += ["## Risks", "", *bullets(_risks(merged, facts), "None that the facts show."), ""]
     lines += ["## Recovery, if it does not work", "", *bullets(_recovery(level, before, facts), ""), ""]
     return "\n".join(lines)
@@ -242,7 +275,7 @@ def _impact(merged: Facts) -> str:
 
 def _checklist(merged: Facts, facts: Facts, level: str, before: str, after: str) -> list[str]:
     undone = [name for _node, step in steps(merged, "downgrade") for name in step["detail"].get("revisions") or []]
-    restored = [str(step["detail"].get("set")) for _node, step in steps(merged, "restore")]
+    restored = sets(merged)
     migrations = "none: the schema stays as it is"
     if undone or restored:
         migrations = "; ".join(

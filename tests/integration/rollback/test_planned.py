@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,58 @@ def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab, tmp_p
     kept = dict(line.split() for line in after.splitlines()[2:])
     lost = {line.split()[0]: line.split()[1] for line in before.splitlines()[2:]}
     assert all(int(kept[name]) >= int(count) for name, count in lost.items() if name != "workflow_feedback"), "rows went besides"
+
+
+MARKER = "written-after-the-deployment"
+WRITE = (
+    "insert into workflows (id, kind, user_request, risk_level, status, spec, created_at)"
+    f" values ('{MARKER}', 'marker', 'none', 'low', 'finished', '{{}}', now())"
+)
+
+
+def sql(lab: Lab, query: str) -> str:
+    return lab.on("backend-1", f"cd /; runuser -u postgres -- psql -XAtq sparklio <<'EOF'\n{query}\nEOF").strip()
+
+
+def test_the_whole_system_goes_back_to_the_set_of_the_targets_time(lab: Lab, tmp_path: Path) -> None:
+    bring(lab, BEFORE)
+    kept = int(sql(lab, "select count(*) from workflows"))
+    there = lab.play("deploy", "-e", f"release={AFTER}", "-e", "allow_bad=true")  # with the set that it makes of the time of BEFORE
+    assert there.rc == 0, there.text
+    sql(lab, WRITE)
+    lost = int(sql(lab, "select count(*) from workflows")) - kept
+    assert lost >= 1
+
+    asked = ["-e", "level=system", "-e", f"to={BEFORE}", "-e", f"confirm={BEFORE}", "-e", f"documents={tmp_path}"]
+    refused = lab.play("rollback", *asked)
+    assert refused.rc != 0
+    named = re.search(r"Expected the set by its name as well, -e accept_set=(\S+);", " ".join(refused.text.split()))
+    assert named, refused.text
+    counted = re.search(r"public\.workflows: \d+ rows now, \d+ in the set: (\d+) lost", " ".join(refused.text.split()))
+    assert counted, refused.text
+    assert int(counted[1]) == lost
+    refused.says("not part of the set", "ollama", "Nothing that serves was changed")
+    assert lab.serving() == {"backend": AFTER, "frontend": AFTER}
+    assert sql(lab, f"select count(*) from workflows where id = '{MARKER}'") == "1"
+
+    went = lab.play("rollback", *asked, "-e", f"accept_set={named[1]}", timeout=900)
+    assert went.rc == 0, went.text
+    went.says(f"everything is back at {BEFORE} (from {AFTER})")
+    assert lab.serving() == {"backend": BEFORE, "frontend": BEFORE}
+    assert sql(lab, f"select count(*) from workflows where id = '{MARKER}'") == "0"
+    assert int(sql(lab, "select count(*) from workflows")) >= kept
+    assert "__replaced_" in sql(lab, "select string_agg(datname, ' ') from pg_database"), "what was replaced is kept"
+    (post,) = tmp_path.glob("post-mortem-*.md")
+    written = post.read_text()
+    for part in ("| Level | system (whole system) |", "within the objective of 3600 s", "public.workflows: ", "postgres:sparklio"):
+        assert part in written, written
+    health = lab.play("healthcheck")
+    assert health.rc == 0, health.text
+
+
+def test_a_set_that_is_not_there_is_refused_before_anything_is_touched(deployed: Lab) -> None:
+    asked = ["-e", "level=system", "-e", f"to={BEFORE}", "-e", f"confirm={BEFORE}"]
+    said = deployed.play("rollback", *asked, "-e", "set=20200101T000000Z-typo")
+    assert said.rc != 0
+    said.says("20200101T000000Z-typo is not on backend-1", "set=NAME")
+    assert deployed.serving() == {"backend": AFTER, "frontend": AFTER}

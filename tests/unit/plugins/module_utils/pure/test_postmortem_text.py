@@ -147,6 +147,27 @@ def test_what_was_lost_is_what_was_counted() -> None:
     ]
 
 
+def test_what_a_restore_took_away_and_kept() -> None:
+    done = {
+        "postgres:app": {"replaced": "app__replaced_1", "lost": {"lost": 3}},
+        "files:config": {"replaced": ["/a"], "kept": "/state/replaced/1"},
+        "bucket:b": {"replaced": 2, "kept": ""},
+    }
+    parts = [{"lines": ["app: 3 rows are lost"], "change": True}, {"lines": ["files:config: nothing differs"], "change": False}]
+    outcome = {"restored": {"backend-1": [{"parts": parts, "done": done}], "web-1": []}, "seconds": 90.0}
+    text = document(outcome, level="system")
+    assert section(text, "What was lost")[0] == "- backend-1: app: 3 rows are lost"
+    assert section(text, "What was lost")[1] == "- router_visits: 7 rows", "what a downgrade took away besides"
+    kept = section(text, "Verification")
+    assert "- backend-1: postgres:app: app__replaced_1" in kept
+    assert "- backend-1: files:config: /state/replaced/1" in kept
+    assert not any("bucket:b" in line for line in kept)
+    basics = section(text, "Basic facts")
+    assert "| Level | system (whole system) |" in basics
+    assert "| Time | 90.0 s, within the objective of 3600 s |" in basics
+    assert any("lost data" in line for line in section(document(outcome, journals={}), "Follow-ups"))
+
+
 def test_follow_ups() -> None:
     lines = section(document(backup="set-1"), "Follow-ups")
     assert lines[0] == (

@@ -80,6 +80,26 @@ def test_nothing_in_common() -> None:
     assert "api on b1 (at v3): v3, v2; web on w1 (at v3): v1" in decision_text(decision)
 
 
+@pytest.mark.parametrize("level", ["schema", "system"])
+def test_data_goes_to_the_release_that_all_go_to(level: str) -> None:
+    moving = {"level": level, "allowed": True, "to": "v2"}
+    answers = {**BOTH, "b1": plan("b1", "api", "v3", "v3", "v2", "v1", **moving)}
+    refused = decide(answers)
+    assert [entry["code"] for entry in refused["refusals"]] == ["another_target"]
+    assert "b1: its data would go to v2, while v1 is the newest release" in decision_text(refused)
+    assert "-e to=v1" in decision_text(refused)
+    assert decide(answers, to="v2")["allowed"]
+    assert decide({**answers, "b1": {**answers["b1"], "level": "app"}})["allowed"], "slots go where they are sent"
+
+
+def test_a_node_that_holds_data_alone_takes_part() -> None:
+    data = {"candidates": [], "refusals": [], "steps": [{"do": "restore", "component": None, "detail": {"set": "s"}}]}
+    decision = decide({**BOTH, "d1": data})
+    assert (decision["nodes"], decision["to"]) == (["b1", "w1", "d1"], "v1")
+    assert not decide({**BOTH, "d1": {**data, "steps": [], "refusals": [{"code": "which_set", "component": None, "reason": "r",
+                                                                       "way_out": "set=NAME"}]}})["allowed"]
+
+
 def test_already_there() -> None:
     assert decide(BOTH, to="v3")["refusals"][0]["code"] == "already_there"
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -170,6 +171,48 @@ def test_a_restore_of_the_whole_system() -> None:
     assert "- [x] External services and models: ollama models" in section(text, "Scope")
     assert "- [x] Migrations between them: restore 20260101T000000Z-deploy" in section(text, "Checklist")
     assert any("What a restore replaces is kept" in line for line in section(text, "Recovery, if it does not work"))
+
+
+def test_the_page_of_a_plan_with_a_restore() -> None:
+    """The whole page, as an operator reads it before the consent."""
+    moved = switch("backend", warm=True)
+    steps = [{"do": "stop", "component": "backend", "detail": {}}, {"do": "backup", "component": "backend", "detail": {}}, RESTORE, moved]
+    merged = {
+        "nodes": {"backend-1": plan(*steps, level="system", losses=["everything: all since the set"], objective_s=3600, expected_s=606.4)},
+        "prices": {"backend-1": [{"lines": ["sparklio: 3 rows are lost, 0 come back, 1 are as they were then", "  workflows: 3 lost"]}]},
+        "outside": ["comfyui", "ollama"],
+    }
+    shown = rollback_text.plan_text(merged).splitlines()
+    assert [re.sub(r"(?<=\S) {2,}", "  ", line) for line in shown if not line.startswith("──")] == [
+        "Rollback, level system: v4.2.0 → v4.1.0",
+        "",
+        "node  step  component  what  expected",
+        "backend-1  stop  backend  take no more requests and tasks, end those that run, stop",
+        "backend-1  backup  backend  take a backup set and verify it",
+        (
+            "backend-1  restore  (all)  restore postgres sparklio, ollama models from the backup set 20260101T000000Z-deploy of"
+            " 2026-01-01T00:00:00Z; beside what is there, proven, then swapped  600 s"
+        ),
+        "backend-1  switch  backend  v4.2.0 → v4.1.0; its slot is warm, passes its gate and moves the traffic at the edge  6 s",
+        "",
+        "expected 606 s, objective of the level 3600 s",
+        "lost:",
+        "  - backend-1: everything: all since the set",
+        "counted, table by table, before anything that serves is touched:",
+        "  - backend-1: sparklio: 3 rows are lost, 0 come back, 1 are as they were then",
+        "  - backend-1: workflows: 3 lost",
+        "to know:",
+        "  - not part of the set: programs, configuration and models of comfyui, ollama; they stay as they are",
+        "to be accepted by name: -e accept_set=20260101T000000Z-deploy",
+    ]
+    text = document(merged)
+    assert section(text, "What is lost") == [
+        "- backend-1: everything: all since the set",
+        "- backend-1: sparklio: 3 rows are lost, 0 come back, 1 are as they were then",
+        "- backend-1: workflows: 3 lost",
+    ]
+    assert any("models of comfyui, ollama" in line for line in section(text, "Not verified, and to know"))
+    assert "accept_set" not in rollback_text.plan_text(APP)
 
 
 def test_differences() -> None:

@@ -1,0 +1,171 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The restore step of a planned rollback, on this machine alone: a stand-in of the node's command has the plan, set and data are real."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = """#!{python}
+import json, pathlib, sys
+folder = pathlib.Path({folder!r})
+with open(folder / "called", "a") as stream:
+    stream.write(" ".join(sys.argv[1:]) + "\\n")
+print((folder / ("plan.json" if "plan" in sys.argv else "back.json")).read_text())
+"""
+
+
+@dataclass
+class Place:
+    """A node in a folder: one SQLite database with one row in the set and two more since."""
+
+    folder: Path
+    name: str = ""
+
+    def play(self, book: str, *arguments: str) -> tuple[int, str]:
+        """Exit status of a playbook, and what it said on one line."""
+        done = subprocess.run(
+            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(self.folder / "hosts.json"), book, *arguments],
+            cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=300, check=False,
+            env={**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"},
+        )  # fmt: skip
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    def back(self, *arguments: str) -> tuple[int, str]:
+        """The rollback, with the target's name as consent."""
+        documents = str(self.folder / "documents")
+        common = ["-e", "level=system", "-e", "drain=false", "-e", "confirm=v1", "-e", f"documents={documents}"]
+        return self.play("playbooks/rollback.yml", *common, *arguments)
+
+    def rows(self) -> int:
+        with sqlite3.connect(self.folder / "shop.db") as database:
+            return int(database.execute("select count(*) from orders").fetchone()[0])
+
+    def called(self) -> list[str]:
+        """What the node's command was asked for."""
+        return [line.split()[2] for line in (self.folder / "called").read_text().splitlines()]
+
+    def sets(self) -> list[str]:
+        return sorted(path.name for path in (self.folder / "state/backups").iterdir() if not path.name.startswith("."))
+
+    def describe(self, *more: dict[str, str]) -> None:
+        """What the node has to save."""
+        described = {"stack": "tiny", "sqlite": [{"name": "shop", "path": str(self.folder / "shop.db")}, *more]}
+        (self.folder / "state/backup.json").write_text(json.dumps(described))
+
+    def plan(self) -> dict[str, Any]:
+        restore = {"set": self.name, "made": "2026", "what": ["sqlite:shop"], "parts": ["sqlite shop"], "expected_s": 3}
+        switch = {"release": "v1", "config": "c", "from": {"release": "v2", "config": "c"}, "strategy": "bluegreen", "expected_s": 1}
+        return {
+            "level": "system", "application": "tiny", "from": "v2", "to": "v1", "allowed": True, "refusals": [], "warnings": [],
+            "unverified": [], "losses": ["everything: what was written since"], "objective_s": 3600, "expected_s": 4, "descriptions": {},
+            "candidates": [{"node": "node-1", "component": "api", "present": "v2", "tags": ["v2", "v1"]}],
+            "steps": [
+                {"do": "backup", "component": None, "detail": {}}, {"do": "restore", "component": None, "detail": restore},
+                {"do": "switch", "component": "api", "detail": switch},
+            ],
+        }  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A set is there, and two rows more than in it."""
+    place = Place(tmp_path)
+    for name in ("bin", "state", "opt"):
+        (tmp_path / name).mkdir()
+    components = {
+        "toolchain": {"role": "toolchain", "hosts": "aistack"},
+        "api": {
+            "role": "backend", "hosts": "aistack", "application": "tiny", "lock": "requirements.lock", "port": "api",
+            "options": {"app": "main:app"}, "gate": [{"name": "a file", "file": str(tmp_path / "state/backup.json")}],
+        },
+    }  # fmt: skip
+    variables = {
+        "aistack_name": "tiny", "aistack_root": str(tmp_path / "opt"), "aistack_state": str(tmp_path / "state"),
+        "aistack_address": "127.0.0.1", "aistack_ports": {"api": 8080, "api_blue": 18080, "api_green": 18081},
+        "aistack_applications": {"tiny": {"repo": "/none.git", "release": "v1"}}, "aistack_components": components,
+        "aistack_phases": {"phase0": {"title": "Ground", "components": ["toolchain"]},
+                           "phase1": {"title": "Service", "requires": ["phase0"], "components": ["api"]}},
+        "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
+    }  # fmt: skip
+    hosts = {"all": {"vars": variables, "children": {"aistack": {"hosts": {"node-1": {}}}}}}
+    (tmp_path / "hosts.json").write_text(json.dumps(hosts))
+    place.describe()
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("create table orders (id integer)")
+        database.execute("insert into orders values (1)")
+    rc, said = place.play("playbooks/backup.yml")
+    assert rc == 0, said
+    (place.name,) = place.sets()
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.executemany("insert into orders values (?)", [(2,), (3,)])
+    command = tmp_path / "bin/aistack"
+    command.write_text(COMMAND.format(python=sys.executable, folder=str(tmp_path)))
+    command.chmod(0o755)
+    (tmp_path / "plan.json").write_text(json.dumps(place.plan()))
+    (tmp_path / "back.json").write_text(json.dumps({"outcome": "ok", "components": [{"component": "api", "outcome": "ok", "seconds": 1}]}))
+    return place
+
+
+PRICE = "table orders has 3 rows now, 1 in the set"
+
+
+@pytest.mark.parametrize("accepted", [[], ["-e", "accept_set=another"]], ids=["not accepted", "another accepted"])
+def test_the_price_is_shown_and_the_set_has_to_be_accepted_by_name(place: Place, accepted: list[str]) -> None:
+    rc, said = place.back(*accepted)
+    assert rc != 0
+    for part in (PRICE, f"-e accept_set={place.name}", "Nothing that serves was changed"):
+        assert part in said
+    assert (place.rows(), place.called(), place.sets()) == (3, ["plan"], [place.name])
+    assert not (place.folder / "state/journal.jsonl").read_text().count('"op":"restore"')
+
+
+def test_it_is_put_back_between_the_backup_and_the_switch(place: Place) -> None:
+    rc, said = place.back("-e", f"accept_set={place.name}")
+    assert rc == 0, said
+    assert said.index("Save what is replaced") < said.index("Put the set back") < said.index("Go back")
+    assert place.rows() == 1
+    assert place.called() == ["plan", "rollback"]
+    (saved,) = [name for name in place.sets() if name.endswith("-rollback")]
+    (plan,), (post,) = ([*place.folder.glob(f"documents/{kind}-*.md")] for kind in ("rollback", "post-mortem"))
+    assert PRICE in plan.read_text()
+    written = post.read_text()
+    for part in (PRICE, "| Level | system (whole system) |", "within the objective of 3600 s", "sqlite:shop: ", f"the backup set {saved}"):
+        assert part in written
+    assert not (place.folder / "state/lock.json").exists()
+
+
+def test_where_what_is_cannot_be_saved_nothing_is_replaced(place: Place) -> None:
+    torn = place.folder / "torn.db"
+    torn.write_bytes(b"no database" * 100)
+    place.describe({"name": "torn", "path": str(torn)})
+    rc, said = place.back("-e", f"accept_set={place.name}")
+    assert rc != 0
+    for part in ("torn", "No data was touched", "run the same command again"):
+        assert part in said
+    assert (place.rows(), place.called(), place.sets()) == (3, ["plan"], [place.name])
+    assert not (place.folder / "state/lock.json").exists()
+
+
+def test_a_set_that_cannot_be_verified_is_refused_before_the_consent(place: Place) -> None:
+    (saved,) = [path for path in (place.folder / "state/backups" / place.name / "sqlite").iterdir() if path.is_file()]
+    with open(saved, "r+b") as stream:
+        stream.seek(100)
+        stream.write(b"x")
+    rc, said = place.back("-e", f"accept_set={place.name}")
+    assert rc != 0
+    for part in ("Nothing was restored", "SHA-256", place.name):
+        assert part in said
+    assert (place.rows(), place.called()) == (3, ["plan"])
