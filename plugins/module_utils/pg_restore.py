@@ -177,6 +177,7 @@ def _unproven(psql: Psql, database: str) -> list[str]:
 
 def _away(server: Server, name: str) -> None:
     """Removes what was half made; where the server does not let it, the next restore does."""
+    # what made us remove it is raised on; a database that is left over is not proven, and the next restore drops it first
     with contextlib.suppress(DatabaseError), server.session() as psql:
         drop(psql, name)
 
@@ -203,7 +204,7 @@ def load(server: Server, name: str, folder: Path, part: Mapping[str, Any], jobs:
 
 def memory(jobs: int) -> int:
     """Kilobytes for each of pg_restore's sessions to build indexes with: at most an eighth of what the node has left for all."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):  # no Linux, or another format: a small amount fits everywhere
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return max(min(MEMORY, int(line.split()[1]) // 8 // max(jobs, 1)), 16 * 1024)
