@@ -168,4 +168,5 @@ def test_a_set_that_cannot_be_verified_is_refused_before_the_consent(place: Plac
     assert rc != 0
     for part in ("Nothing was restored", "SHA-256", place.name):
         assert part in said
+    assert "Take the lock" not in said
     assert (place.rows(), place.called()) == (3, ["plan"])

@@ -221,6 +221,9 @@ def test_plan_in_one_line_with_what_the_controller_needs(fleet: Fleet, capsys: p
     assert all(entry["tags"] == ["v3", "v2", "v1"] for entry in answer["candidates"])
     assert (answer["resumes"], answer["last_rollback"]) == (None, None)
     assert call(fleet, capsys, "plan", "--level", "system")[0] == 2
+    for level, why in (("system", "backup_missing"), ("app", "set_and_level")):
+        code, out, _err = call(fleet, capsys, "plan", "--level", level, "--set", "20200101T000000Z-typo", "--json")
+        assert (code, [refusal["code"] for refusal in json.loads(out)["refusals"]]) == (2, [why])
     call(fleet, capsys, "rollback")
     answer = json.loads(call(fleet, capsys, "plan", "--json")[1])
     assert (answer["to"], answer["last_rollback"]["to"], answer["last_rollback"]["outcome"]) == ("v1", "v2", "ok")
