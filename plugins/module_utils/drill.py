@@ -416,7 +416,7 @@ def _down(drill: _Drill, course: Course, step: str) -> bool:
     if not plan["known"]:
         raise DrillError("unknown", f"The drill of {drill.request.component} was broken off: {plan['why']}")
     refusals = [entry for entry in plan["verdict"]["refusals"] if entry["code"] not in ACCEPTED]
-    course.goes = [loss["text"] for loss in plan["losses"]]
+    course.goes = course.goes or [loss["text"] for loss in plan["losses"]]  # the first way down sees what was saved
     stuck = [entry["reason"] for entry in refusals if entry["code"] == "irreversible"]
     if stuck:
         course.stuck = " ".join(stuck)

@@ -194,6 +194,7 @@ def test_what_the_newer_release_wrote_is_lost_where_the_set_has_it(node: Node) -
         "public.visits (written by the newer release): 3 of 3 rows are gone",
         "public.workflows (written by the newer release): column owner: 2 of 2 values are gone",
     ]
+    assert found["goes"] == ["table visits (3 rows)", "column workflows.owner (2 rows hold something there)"]
     assert set(found["seconds"]) == {"restore", "prepare", "upgrade", "downgrade", "all"}
     assert node.live() == ("bbb2", "id,name,owner")
     node.clean()
