@@ -250,7 +250,7 @@ def baseline_problem(condition: Mapping[str, Any], baseline: Mapping[str, Any] |
         return f"the baseline was taken over {window:g} s, not over {float(condition['window']):g} s"
     if not 0 <= age <= float(condition["max_age"]):
         return f"the baseline is {age / 3600:.1f} h old, at most {float(condition['max_age']) / 3600:.1f} h count"
-    if sample < float(condition["baseline_sample"]) or not value > 0:
+    if sample < float(condition["baseline_sample"]) or not math.isfinite(value) or value <= 0:
         return f"the baseline is {value:g} out of {sample:.6g}, which is nothing to compare with"
     return ""
 

@@ -218,5 +218,3 @@ def _tell(made: dict[str, Any], members: schema_steps.Members, targets: Mapping[
                 f"{component}: goes back with the config {target.config}, the last that {target.release} was live with; the set {name} is"
                 f" of the time of {then}: level=config -e to={then} takes it from there"
             )
-
-

@@ -50,7 +50,7 @@ def test_a_release_that_was_marked_bad_is_not_chosen_again(lab: Lab) -> None:
 
 def test_a_migration_that_would_wait_for_a_lock(lab: Lab) -> None:
     lab.on("backend-1", "systemd-run --quiet --unit=test-lock --uid=postgres psql -X sparklio "
-                        "-c 'begin; lock table workflows in access share mode; select pg_sleep(120)'")
+                        "-c 'begin; lock table workflows in access share mode; select pg_sleep(900)'")
     try:
         outcome = lab.play("deploy", "-e", "release=v4.7.0", "-e", "allow_bad=true")
     finally:

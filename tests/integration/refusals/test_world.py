@@ -117,7 +117,7 @@ def test_the_controller_is_killed(lab: Lab, operation: str, release: str) -> Non
     lab.on("backend-1", f"rm -rf /opt/aistack/backend/releases/{release}")
     if operation == "migrate":
         lab.on("backend-1", "systemd-run --quiet --unit=test-lock --uid=postgres psql -X sparklio "
-                            "-c 'begin; lock table workflows in access share mode; select pg_sleep(170)'")
+                            "-c 'begin; lock table workflows in access share mode; select pg_sleep(900)'")
     process = lab.start("deploy", "-e", f"release={release}", "-e", "allow_bad=true")
     try:
         lab.wait_for_journal(operation, "backend", "started", after=seq)

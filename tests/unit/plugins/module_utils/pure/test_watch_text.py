@@ -22,10 +22,10 @@ BY_HAND = {"name": "a hole", "source": "manual", "then": "manual"}
 APP = {"level": "app"}
 
 
-def row(verdict: str, name: str = "errors", then: Any = APP, passed: int = 0) -> dict[str, Any]:
+def row(verdict: str, name: str = "errors", then: Any = None, passed: int = 0) -> dict[str, Any]:
     measured = {"passed": passed, "failed": int(verdict == "fail"), "inconclusive": 0, "errors": 0, "by_policy": 0}
     figures = {"got": "0.25 (25 of 100)", "now": "0.2 (20 of 100)", "expected": "share <= 0.05"}
-    return {"name": name, "then": then, "verdict": verdict, **figures, "measurements": measured}
+    return {"name": name, "then": then or APP, "verdict": verdict, **figures, "measurements": measured}
 
 
 def answer(*rows: dict[str, Any]) -> dict[str, Any]:
