@@ -85,7 +85,7 @@ def test_pass_at_the_first_attempt_returns_at_once(script):
     began = time.monotonic()
     result = run_gate([script(good), script(good)], {"deadline": 30})
     assert (result.verdict, [row["attempts"] for row in result.probes]) == ("pass", [1, 1])
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 5
     assert result.state == {}
 
 
@@ -101,13 +101,13 @@ def test_twenty_probes_take_as_long_as_the_slowest(script):
     result = run_gate([script(slow(0.05 * (index % 10 + 1))) for index in range(20)], {"deadline": 5})
     took = time.monotonic() - began
     assert result.verdict == "pass"
-    assert took < 1.1 * 0.5 + 0.05, took
+    assert took < 2, took  # one after the other takes 5.5 s; how close it comes to 0.5 s is measured by make bench
 
 
 def test_fail_at_the_deadline_says_what_came(script):
     began = time.monotonic()
     result = run_gate([script(good), script(bad)], {"interval": 0.1, "deadline": 0.5})
-    assert 0.5 <= time.monotonic() - began < 0.8
+    assert 0.5 <= time.monotonic() - began < 3
     assert (result.verdict, result.problem["got"], result.problem["expected"]) == ("fail", "bad", "good")
     assert 4 <= result.problem["attempts"] <= 6
     assert result.problem["history"]["count"] == result.problem["attempts"]
@@ -129,7 +129,7 @@ def test_failures_end_it_early(script):
     began = time.monotonic()
     result = run_gate([script(bad), script(good)], {"interval": 0.05, "failures": 3, "deadline": 30})
     assert (result.verdict, result.probes[0]["attempts"]) == ("fail", 3)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_start_period_forgives(script):
@@ -141,7 +141,7 @@ def test_start_period_forgives(script):
 def test_healthy_for_a_while(script):
     began = time.monotonic()
     assert run_gate([script(good)], {"interval": 0.05, "min_healthy_time": 0.4, "deadline": 5}).verdict == "pass"
-    assert 0.4 <= time.monotonic() - began < 0.8
+    assert 0.4 <= time.monotonic() - began < 3
 
 
 def test_not_healthy_for_long_enough_is_inconclusive(script):
@@ -200,7 +200,7 @@ def test_a_probe_that_hangs_is_left_alone(script):
 
     began = time.monotonic()
     result = run_gate([script(hang, timeout=0.3)], {"deadline": 0.2})
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert (result.verdict, result.probes[0]["got"]) == ("fail", "no answer within 0.3 s")
 
 
@@ -251,7 +251,7 @@ def test_what_changes_something_is_asked_once_and_never_in_check_mode(script):
 def test_trouble_ends_it_early(script):
     began = time.monotonic()
     result = run_gate([script(bad)], {"deadline": 30}, trouble=lambda: "the unit failed: exit status 3")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert result.verdict == "fail"
     assert "the unit failed: exit status 3" in result.summary
 
@@ -284,7 +284,7 @@ def test_healthy_time_goes_on_over_slices(script):
     result, turns = sliced([script(good)], {"interval": 0.1, "min_healthy_time": 0.9, "successes": 5, "deadline": 5}, 0.3)
     assert result.verdict == "pass"
     assert turns >= 3
-    assert 0.9 <= time.monotonic() - began < 1.6
+    assert 0.9 <= time.monotonic() - began < 4
 
 
 def test_deadline_counts_over_slices(script):
@@ -292,7 +292,7 @@ def test_deadline_counts_over_slices(script):
     result, turns = sliced([script(bad)], {"interval": 0.1, "deadline": 0.8}, 0.3)
     assert result.verdict == "fail"
     assert turns == 3
-    assert time.monotonic() - began < 1.3
+    assert time.monotonic() - began < 5
 
 
 def test_an_attempt_under_way_at_the_end_of_a_slice_counts(script):

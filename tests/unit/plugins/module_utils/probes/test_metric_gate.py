@@ -327,7 +327,7 @@ def test_after_a_restart_of_the_node_the_window_begins_anew(app: App) -> None:
     state.update(began=ahead - 2, last=ahead, elapsed_s=2.0)
     state["readings"][0][0]["at"] = ahead
     found = Watch(asked, 0.1, 5, 0, resume=state).run(0.001)
-    assert (found["verdict"], 2.0 <= found["elapsed_s"] < 2.5) == ("waiting", True)
+    assert (found["verdict"], 2.0 <= found["elapsed_s"] < 10) == ("waiting", True)
     assert len(found["state"]["readings"][0]) == 1
 
 

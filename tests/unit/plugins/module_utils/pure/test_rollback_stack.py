@@ -96,8 +96,8 @@ def test_a_node_that_holds_data_alone_takes_part() -> None:
     data = {"candidates": [], "refusals": [], "steps": [{"do": "restore", "component": None, "detail": {"set": "s"}}]}
     decision = decide({**BOTH, "d1": data})
     assert (decision["nodes"], decision["to"]) == (["b1", "w1", "d1"], "v1")
-    assert not decide({**BOTH, "d1": {**data, "steps": [], "refusals": [{"code": "which_set", "component": None, "reason": "r",
-                                                                       "way_out": "set=NAME"}]}})["allowed"]
+    which = {"code": "which_set", "component": None, "reason": "r", "way_out": "set=NAME"}
+    assert not decide({**BOTH, "d1": {**data, "steps": [], "refusals": [which]}})["allowed"]
 
 
 def test_already_there() -> None:
