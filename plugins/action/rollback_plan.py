@@ -29,6 +29,8 @@ def code(plans: Mapping[str, Mapping[str, Any]], repositories: Iterable[str]) ->
     pairs: dict[tuple[str, str], None] = {}
     for plan in plans.values():
         for step in plan.get("steps") or []:
+            if step["do"] != "switch":
+                continue
             commits, before = step["detail"].get("commit") or {}, (step["detail"].get("from") or {}).get("release")
             if commits.get(before) and commits.get(step["detail"].get("release")):
                 pairs[commits[before], commits[step["detail"]["release"]]] = None
