@@ -129,6 +129,19 @@ def test_release_and_reason_reach_the_node_as_they_were_given(site: Site) -> Non
     ]
 
 
+def test_people_are_told_where_that_can_be_read(site: Site) -> None:
+    notices = [{"kind": "command", "name": "page", "command": ["sh", "-c", f"cat > {site.folder}/told"]}]
+    done = site.play("-e", json.dumps({"aistack_notices": notices, "reason": "errors"}), ANSIBLE_VARS_ENABLED="")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = (site.folder / "told").read_text()
+    assert "rollback_finished" in told
+    assert "errors" in told
+    nobody = [{"kind": "command", "name": "page", "command": [str(site.folder / "not-there")]}]
+    done = site.play("-e", json.dumps({"aistack_notices": nobody}), ANSIBLE_VARS_ENABLED="")
+    assert done.returncode == 0, "a receiver that is out of reach is no failure of the rollback"
+    assert "page was not told" in " ".join((done.stdout + done.stderr).split())
+
+
 def test_a_node_that_does_not_answer_is_named_and_the_other_goes_back(site: Site) -> None:
     nodes = {"backend-1": {"ansible_connection": "local"}, "web-1": {"ansible_host": "127.0.0.1", "ansible_port": 9}}
     (site.folder / "hosts.yml").write_text(json.dumps({"aistack": {"hosts": nodes}}))
