@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..rollback.conftest import AFTER, BEFORE, bring
+from ..rollback.conftest import AFTER, BEFORE, bring, keep
 from .world import World
 
 FIRST = "v4.0.0"
@@ -136,7 +136,9 @@ def rollback_schema(world: World) -> Operation:
     """Planned, level schema: a downgrade by the code of the newer release."""
     _plain(world)
     bring(world, BEFORE)
-    arguments = ["-e", "level=schema", "-e", f"to={FIRST}", "-e", f"confirm={FIRST}", "-e", "accept_loss=agent_logs.model"]
+    keep(world, FIRST)
+    arguments = ["-e", "level=schema", "-e", f"to={FIRST}", "-e", f"confirm={FIRST}", "-e", "accept_loss=agent_logs.model",
+                 "-e", "drain_timeout=20"]
     return Operation("rollback", [*arguments, "-e", "documents=.ansible/faults"], _both(BEFORE), _both(FIRST))
 
 

@@ -34,6 +34,15 @@ def bring(lab: Lab, release: str) -> None:
         assert done.rc == 0, done.text
 
 
+def keep(lab: Lab, release: str) -> None:
+    """Have a release on the nodes, behind the one that is live; pruning may have taken it."""
+    folders = [("backend-1", "backend"), ("web-1", "frontend")]
+    if any(release not in lab.on(node, f"ls /opt/aistack/{component}/releases").split() for node, component in folders):
+        live = lab.serving()["backend"]
+        bring(lab, release)
+        bring(lab, live)
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """The lab; it is healthy before and after all tests, and at the release that it came from."""
