@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 DATABASE = "sparklio"
 ROWS = 25
 """Rows that every case finds and has to leave as they are."""
-LEASE_S = 300.0
+LEASE_S = 900.0
 """Seconds after which the lock of a dead run is free; a lock may be left for that long and no longer."""
 KILLED = -signal.SIGKILL
 CONTROLLER = "10.89.77.1"
