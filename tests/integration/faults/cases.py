@@ -168,7 +168,7 @@ CASES = [
     Case("deployment", "worker: activate"),
     Case("deployment", "beat: activate", recover="back"),
     Case("deployment", "frontend: activate"),
-    Case("deployment", "(5/5) Accept", recover="back", quick=True),
+    Case("deployment", "(5/5) Accept", recover="back"),
     Case("deployment", "backend: prune old releases", after=0.0),
     Case("deployment", "(5/5) Record and give the lock back", after=0.0),
     Case("restore", "Take the lock", after=0.2),
@@ -186,7 +186,7 @@ CASES = [
     Case("rollback, level schema", "backend: database to", after=0.8),
     Case("rollback, level schema", "Go back", after=1.0),
     Case("emergency rollback", "What each node can go back to", after=0.1),
-    Case("emergency rollback", "Go back", quick=True),
+    Case("emergency rollback", "Go back"),
     Case("emergency rollback", "Go back", after=1.5),
     # the world breaks
     Case("staging", "backend: stage", "node", after=1.0),
