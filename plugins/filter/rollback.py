@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.postmortem_text import notice_facts, postmortem_markdown
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.postmortem_text import evidence, notice_facts, postmortem_markdown
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import outcome_rows
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_text import plan_markdown, plan_text
 
@@ -19,6 +19,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map the name of each filter to its function."""
         return {
+            "rollback_evidence": evidence,
             "rollback_notice": notice_facts,
             "rollback_plan_markdown": plan_markdown,
             "rollback_plan_text": plan_text,

@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_text import Facts, bullets, cell, grid
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import verify_items
 
 Record = Mapping[str, Any]
 OPEN = "(to be written)"
@@ -310,6 +311,33 @@ def _lost(merged: Facts, outcome: Facts, story: Story) -> list[str]:
     return went or [f"{entry} (as planned; not counted)" for entry in rollback_text.told(merged, "losses")]
 
 
+def evidence(gates: Mapping[str, Facts], data: Mapping[str, Sequence[Facts]]) -> list[dict[str, str]]:
+    """What was verified, for C(verification): every probe of the last gate, and how the data compares with what it was before.
+
+    Args:
+        gates: node to the result of ``gate`` there.
+        data: node to the results of ``db_fingerprint`` there, each of which was given the earlier one as C(before); C(item) is that
+            earlier result, whose own C(item) is the component.
+    """
+    found = [
+        {"name": f"{item['item']} on {item['node']}", "verdict": item["verdict"], "evidence": item["got"]}
+        for item in verify_items(gates, {})
+    ]
+    for node, reports in data.items():
+        for report in reports:
+            component = (report.get("item") or {}).get("item") or "database"
+            name, differences = f"{component}: data as before on {node}", report.get("differences")
+            if differences is None:
+                found.append({"name": name, "verdict": "error", "evidence": str(report.get("msg") or "it was not compared")})
+                continue
+            lines = [str(line) for kind in ("schema", "rows", "contents") for line in differences.get(kind) or []]
+            keys = report.get("foreign_keys") or {}
+            lines += [f"{one['table']}: {one['rows']} rows without a parent in {one['parent']}" for one in keys.get("violations") or []]
+            same = f"schema and rows; {keys.get('checked', 0)} foreign keys hold"
+            found.append({"name": name, "verdict": "differs" if lines else "pass", "evidence": "; ".join(lines) or same})
+    return found
+
+
 def _verification(outcome: Facts) -> list[str]:
     found = outcome.get("verification") or []
     rows = [(entry["name"], str(entry["verdict"]).upper(), entry.get("evidence") or "") for entry in found]
@@ -348,7 +376,7 @@ def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: 
         " `deploy.yml -e release=NEWTAG`. A release never changes, and its tag is not used again."
     )
     lines += [
-        f"- [ ] Watch requests, errors, answer times and resources more closely for {WATCH_MINUTES} minutes{until}.",
+        f"- [ ] Watch requests, errors, answer times and resources more closely for {WATCH_MINUTES} minutes, with watch.yml{until}.",
         hotfix,
         f"- [ ] A test that fails with {before} and passes with the hotfix.",
         "- [ ] A gate or a metric condition that would have caught it before it took traffic.",

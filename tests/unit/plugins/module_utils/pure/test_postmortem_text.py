@@ -173,7 +173,7 @@ def test_follow_ups() -> None:
     assert lines[0] == (
         "- [x] v4.2.0 is marked bad on backend-1: it is not chosen again, unless somebody names it with `-e allow_bad=true`."
     )
-    assert lines[1].endswith("more closely for 30 minutes (until 2026-01-02 03:03 UTC).")
+    assert lines[1].endswith("more closely for 30 minutes, with watch.yml (until 2026-01-02 03:03 UTC).")
     assert lines[2].startswith("- [ ] Hotfix: branch off the tag v4.2.0, mend it,")
     assert "`deploy.yml -e release=NEWTAG`" in lines[2]
     assert lines[-1] == "- [ ] Decide what of the lost data is to be brought back from the backup set set-1."
@@ -221,6 +221,23 @@ def test_the_announcement() -> None:
         "- **State now**: v4.1.0 serves, and passed its gates",
         "- **Lost**: router_visits: 7 rows; router_logs.x: a number of rows that is not known",
         "- **Next**: find the cause, and deploy a hotfix under a new tag",
+    ]
+
+
+def test_evidence_of_gates_and_data() -> None:
+    probe = {"name": "ready", "component": "backend", "verdict": "pass", "severity": "critical", "got": "200", "expected": "200"}
+    gates = {"b1": {"probes": [probe]}, "w1": {"unreachable": True, "msg": "no route"}}
+    then = {"item": "backend", "fingerprint": {}}
+    same = {"item": then, "differences": {"schema": [], "rows": [], "contents": [], "same": True}, "foreign_keys": {"checked": 4}}
+    keys = {"checked": 4, "violations": [{"table": "a", "rows": 2, "parent": "b"}]}
+    less = {"item": then, "differences": {"schema": ["column x is gone"], "rows": ["a: 3 → 1"], "contents": []}, "foreign_keys": keys}
+    found = postmortem_text.evidence(gates, {"b1": [same, less], "w1": [{"item": then, "msg": "no answer"}]})
+    gated = {(entry["name"], entry["verdict"]) for entry in found[:2]}
+    assert gated == {("the node answers on w1", "error"), ("backend: ready on b1", "pass")}
+    assert [(entry["verdict"], entry["evidence"]) for entry in found[2:]] == [
+        ("pass", "schema and rows; 4 foreign keys hold"),
+        ("differs", "column x is gone; a: 3 → 1; a: 2 rows without a parent in b"),
+        ("error", "no answer"),
     ]
 
 
