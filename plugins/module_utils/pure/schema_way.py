@@ -81,20 +81,40 @@ def heads_of_release(release: str, manifest: Facts | None, migrations: Sequence[
     return sorted(own) if own is not None else None
 
 
+def _applied(migrations: Sequence[Facts]) -> list[tuple[Facts, list[str], list[str]]]:
+    """The upgrades that are in effect by the journal, the oldest first: each with those of its steps that are, and where they lead.
+
+    What was downgraded is taken off again, so that going forth and back leaves the way further back as it was. Where a migration does
+    not begin where the one before it ended (a set was restored in between), what does not lie below it is left out.
+    """
+    stack: list[tuple[Facts, list[str], list[str]]] = []
+    for entry in _finished(migrations):
+        begins, ends, steps = sorted(entry.get("from") or []), sorted(entry.get("to") or []), list(entry.get("steps") or [])
+        if begins == ends:
+            continue
+        upgraded = entry.get("state") == "upgraded"
+        meets = begins if upgraded else ends
+        while stack and stack[-1][2] != meets:
+            top, done, _leads = stack.pop()
+            if not upgraded and len(ends) == 1 and ends[0] in done[:-1]:
+                stack.append((top, done[: done.index(ends[0]) + 1], ends))
+        if upgraded:
+            stack.append((entry, steps, ends))
+    return stack
+
+
 def _back(present: Sequence[str], target: Sequence[str], migrations: Sequence[Facts]) -> list[tuple[Facts, list[str]]] | None:
     """The upgrades that led from *target* to *present*, the newest first, each with its steps that lie above *target*.
 
     None where the journal does not tell one unbroken way.
     """
+    applied = _applied(migrations)
+    while applied and not same(applied[-1][2], present):
+        applied.pop()
     here, path = sorted(present), []
-    for entry in reversed(_finished(migrations)):
+    for entry, steps, _leads in reversed(applied):
         if same(here, target):
             break
-        if not same(entry.get("to") or [], here):
-            continue
-        if entry.get("state") != "upgraded":
-            return None
-        steps = list(entry.get("steps") or [])
         if len(target) == 1 and target[0] in steps[:-1]:  # the target lies between two steps of one migration
             path.append((entry, steps[steps.index(target[0]) + 1 :]))
             return path
