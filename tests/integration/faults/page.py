@@ -23,11 +23,11 @@ command is run again ("again") or the stack is taken back by `emergency_rollback
 with the release that was asked for, {rows} planted rows are there unchanged (by checksum), the chain of each journal is whole and leaves
 no operation open, no lock is held for longer than its lease of {lease:.0f} s, and `healthcheck.yml` passes.
 
-*failed requests*: of two users who ask both edges ten times a second all the while; *outage*: the longest time in which one of them got
+*failed requests*: of two users who ask for the health page of both edges ten times a second all the while; *outage*: the longest time in which one of them got
 nothing. *recovery*: seconds of the command that mends it, from its start to its end, its gates included.
 
-{total} rows, {passed} of them measured here; the slowest recovery took {slowest:.0f} s ({where}). A dead controller cost {lost} failed
-requests in deployments and in rollbacks of the level app.
+{total} rows, {passed} of them measured here. The slowest recovery took {slowest:.0f} s: {where}.
+A dead controller cost {lost} failed requests in deployments and in rollbacks of the level app.
 
 """
 
@@ -52,7 +52,10 @@ def page(rows: list[dict[str, Any]], faults: dict[str, str], order: list[tuple[s
                      f"| {row['failed']} of {row['asked']} | {outage} | {row['seconds']:.0f} s |")
     head = HEAD.format(rows=found[0]["rows"], lease=lease, total=len(order), passed=len(found), slowest=slowest["seconds"],
                        where=f"{slowest['operation']}, {slowest['step']}: {words(slowest, faults)}", lost=lost)
-    return head + "\n".join(lines) + "\n"
+    left = [f"- {operation}, {step or 'all of it'}: {words({'fault': fault, 'after': after}, faults)}" for operation, step, fault, after
+            in order if (operation, step, fault, after) not in measured]
+    rest = ["", "## Not measured in this run", "", *left] if left else []
+    return head + "\n".join([*lines, *rest]) + "\n"
 
 
 def main() -> int:
