@@ -23,8 +23,8 @@ command is run again ("again") or the stack is taken back by `emergency_rollback
 with the release that was asked for, {rows} planted rows are there unchanged (by checksum), the chain of each journal is whole and leaves
 no operation open, no lock is held for longer than its lease of {lease:.0f} s, and `healthcheck.yml` passes.
 
-*failed requests*: of two users who ask for the health page of both edges ten times a second all the while; *outage*: the longest time in which one of them got
-nothing. *recovery*: seconds of the command that mends it, from its start to its end, its gates included.
+*failed requests*: of two users who ask for the health page of both edges ten times a second all the while; *outage*: the longest time
+in which one of them got nothing. *recovery*: seconds of the command that mends it, from its start to its end, its gates included.
 
 {total} rows, {passed} of them measured here. The slowest recovery took {slowest:.0f} s: {where}.
 A dead controller cost {lost} failed requests in deployments and in rollbacks of the level app.
