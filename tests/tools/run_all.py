@@ -77,8 +77,8 @@ def jobs() -> list[Job]:
     lab = [Job("lab-ready", ["lab-ready"], lane="lab", limit=2400.0)]
     for name in scenarios:
         if (ROOT / "molecule" / name / "molecule.yml").exists():
-            lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=1800.0))
-    lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=1800.0))
+            lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=2700.0))
+    lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=2700.0))
     return static + lab
 
 
