@@ -63,6 +63,7 @@ def test_a_checkout_with_changes_that_are_not_committed(lab: Lab, tmp_path: Path
     checkout = tmp_path / "sparklio"
     subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(checkout)], check=True)
     (checkout / "backend" / "VERSION").write_text("edited\n", encoding="utf-8")
+    lab.on("backend-1", "rm -rf /opt/aistack/backend/releases/v4.10.0")  # what is staged already is not taken from the checkout again
     applications = {"sparklio": {"repo": str(checkout), "release": "v4.1.0"}}
     outcome = lab.play("deploy", "-e", "release=v4.10.0", "-e", "allow_bad=true", "-e", json.dumps({"aistack_applications": applications}))
     assert outcome.rc != 0
