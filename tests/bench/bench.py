@@ -134,7 +134,7 @@ class Bench:
                 names = [name for name in names if name in WITHOUT_LAB]
             unit = sum(found)
         for name in names:
-            self._part(name, lambda call=PARTS[name]: call(self.figures, unit))  # type: ignore[misc]
+            self._part(name, lambda call=PARTS[name]: call(self.figures, unit))
             if name not in WITHOUT_LAB:
                 self._settle()
 

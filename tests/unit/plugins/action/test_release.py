@@ -51,9 +51,9 @@ def repo(tmp_path: Path) -> Path:
 
 def run(node: Node, monkeypatch: pytest.MonkeyPatch, check: bool = False, **args: Any) -> dict[str, Any]:
     action = release.ActionModule.__new__(release.ActionModule)
-    action._task = SimpleNamespace(args=args, check_mode=check, async_val=0, action="phasegate.aistack.release")  # type: ignore[assignment]
+    action._task = SimpleNamespace(args=args, check_mode=check, async_val=0, action="phasegate.aistack.release")
     shell = SimpleNamespace(tmpdir="/remote", join_path=lambda *parts: "/".join(parts))
-    action._connection = SimpleNamespace(_shell=shell)  # type: ignore[assignment]
+    action._connection = SimpleNamespace(_shell=shell)
     monkeypatch.setattr(release.ActionBase, "run", lambda self, tmp, task_vars: {})
     monkeypatch.setattr(action, "_execute_module", node.module)
     monkeypatch.setattr(action, "_transfer_file", lambda local, remote: node.sent.append((local, remote)))

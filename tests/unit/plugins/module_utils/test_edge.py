@@ -156,7 +156,7 @@ def test_a_switch_that_has_no_effect_is_an_error(edge: Edge, haproxy: Haproxy) -
 def test_a_good_state_file_is_not_replaced_by_nonsense(edge: Edge, haproxy: Haproxy, tmp_path: Path) -> None:
     edge.persist()
     before = (tmp_path / "state").read_text()
-    haproxy.answer = lambda line: "Permission denied\n"  # type: ignore[method-assign]
+    haproxy.answer = lambda line: "Permission denied\n"
     with pytest.raises(EdgeError):
         edge.persist()
     assert (tmp_path / "state").read_text() == before

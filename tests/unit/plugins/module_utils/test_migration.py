@@ -200,7 +200,7 @@ def backup(tmp_path: Path, **changes: object) -> None:
         "min_free": 0,
         "timeout": 10.0,
     }
-    pg_dump.make(**{**values, **changes})  # type: ignore[arg-type]
+    pg_dump.make(**{**values, **changes})
 
 
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dump: str, restore: str) -> None:

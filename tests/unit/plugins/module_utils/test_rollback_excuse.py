@@ -252,7 +252,7 @@ def test_never_to_a_slot_that_does_not_run(world: World, serving: str) -> None:
             machine.change("dies", lambda state: state[context["slot"]].update(running=False))
         return gate(definition, context, trouble)
 
-    world.gate = dies  # type: ignore[method-assign]
+    world.gate = dies
     assert world.go()["outcome"] == "failed"
     machine.raise_at = {}
     slots = world.fleet.make(world.fleet.spec("web"), gate, world.fleet.journal)
@@ -379,7 +379,7 @@ def test_names_are_whole_words() -> None:
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        status = self.server.statuses[self.path]  # type: ignore[attr-defined]
+        status = self.server.statuses[self.path]
         self.send_response(status)
         self.end_headers()
 
@@ -397,7 +397,7 @@ def free_port() -> int:
 def served(port: int, ready: int) -> Iterator[None]:
     """An application at *port*: alive, and ready or not."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer)
-    server.statuses = {"/health": 200, "/readyz": ready}  # type: ignore[attr-defined]
+    server.statuses = {"/health": 200, "/readyz": ready}
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
