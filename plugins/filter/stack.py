@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
 
 
@@ -156,6 +157,7 @@ class FilterModule:
             "acceptance_probes": acceptance_probes,
             "dependency_order": dependency_order,
             "edge_frontends": edge_frontends,
+            "failures": failures,
             "gate_probes": gate_probes,
             "joined_results": joined_results,
             "migrated": migrated,

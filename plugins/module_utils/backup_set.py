@@ -51,7 +51,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup_shelf imp
     verify,
     write_json,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal, fsync_dir, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pg_tool import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import fsync_dir, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, excerpt, last_line
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets
 

@@ -4,7 +4,7 @@
 
 """The dead man's switch: what a run activated goes back by itself unless somebody confirms it in time.
 
-C(<state>/confirm/<run>.json) is the plan on disk, a transient timer carries it out. Whoever renames the file first decides: a
+C(<state>/confirm/<run>.json) is the plan on disk, a timer that outlasts a reboot carries it out. Whoever renames the file first decides: a
 confirmation makes it C(.confirmed), going back makes it C(.reverting). So there is never both.
 """
 
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import component_file, proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal, fsync_dir, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal_quick import QuickJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock, LockHeld, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import activations_of_run
@@ -30,8 +31,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import L
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import TROUBLE, Locked, Tools, Who, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback_gate import BackGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slot import Failed, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import write_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.unit import Systemd
+from ansible_collections.phasegate.aistack.plugins.module_utils.unit import Systemd, UnitError
 
 COMMAND = "/usr/local/bin/aistack"
 FOLDER = "confirm"
@@ -115,7 +115,7 @@ def arm(
         return answer
     write_file(path, json.dumps(plan, indent=1, sort_keys=True) + "\n", 0o644)
     try:
-        (systemd or Systemd()).later(timer_of(run), seconds, script(stack, run, command))
+        (systemd or Systemd()).later_lasting(timer_of(run), seconds, script(stack, run, command))
     except BaseException:
         path.unlink()
         raise
@@ -164,7 +164,7 @@ def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bo
     except FileNotFoundError:
         return confirm(state_dir, run, systemd)  # the timer was quicker
     fsync_dir(path.parent)
-    (systemd or Systemd()).cancel(timer_of(run))
+    (systemd or Systemd()).forget(timer_of(run))
     confirmed.unlink()
     return {"changed": True, "msg": f"run {run} is confirmed"}
 
@@ -201,6 +201,7 @@ def revert(
     unless_confirmed: bool = False,
     tools: Tools | None = None,
     patience: float | None = None,
+    systemd: Systemd | None = None,
 ) -> dict[str, Any]:
     """Take back everything that the run *who.run* activated on this node, in reverse order of dependency.
 
@@ -210,6 +211,7 @@ def revert(
         unless_confirmed: do nothing where the run was confirmed.
         tools: what works on the node.
         patience: seconds to wait for others; at once refused if None, except with *unless_confirmed*.
+        systemd: where the timer is.
 
     Returns:
         ``outcome``: ``ok``, ``failed``, or ``confirmed`` (nothing was done); ``components``, ``seconds``, ``changed``.
@@ -221,6 +223,7 @@ def revert(
     path = _path(state_dir, who.run)
     answer: dict[str, Any] = {"changed": False, "outcome": "confirmed", "run": who.run, "components": [], "seconds": 0.0}
     if unless_confirmed and not _claim(path):
+        _done(who.run, systemd)
         return answer
     tools = tools or Tools()
     _wait(state_dir, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
@@ -235,6 +238,7 @@ def revert(
         for left in (path, path.with_suffix(".reverting")):
             with contextlib.suppress(FileNotFoundError):  # only one of the two is there
                 left.unlink()
+        _done(who.run, systemd)
     return {
         **answer,
         "changed": any(row["changed"] for row in rows),
@@ -242,6 +246,11 @@ def revert(
         "components": rows,
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+def _done(run: str, systemd: Systemd | None) -> None:
+    with contextlib.suppress(UnitError):  # a timer that stays finds nothing to do, whenever it fires
+        (systemd or Systemd()).forget(timer_of(run))
 
 
 def _take_back(state_dir: Path, who: Who, tools: Tools) -> list[dict[str, Any]]:

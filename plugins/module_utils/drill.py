@@ -37,6 +37,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_shelf import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill_scratch import Source
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.pg_dump import BackupError
@@ -49,7 +50,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_sta
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema_way import words
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import Layout, state_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import write_file
 
 PLACE = ".drill-"
 """What the folder for a drill's own files begins with; it lies in the state directory and goes with the drill."""

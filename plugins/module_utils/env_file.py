@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 
 _ESCAPED = '"\\`$'
 """What systemd and a shell let a backslash escape inside double quotes."""

@@ -401,7 +401,7 @@ def live_context(root: str | os.PathLike[str], component: str, port: int | None 
     slots = Path(root) / component / "slots"
     live = slots / "live"
     if not live.is_symlink() and not live.exists():
-        names["missing"] = f"nothing is live on {socket.gethostname()} ({live} is not there)"
+        names["missing"] = f"nothing is live on {socket.gethostname()} ({live} is not there): deploy it, with site.yml or deploy.yml"
         return names
     slot = live.resolve()
     names["slot"] = slot.name

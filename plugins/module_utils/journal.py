@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.journal_chain import Reading, Record
 
@@ -26,15 +27,6 @@ def utc_now() -> str:
     """Return now as ISO 8601 in UTC with milliseconds: ``2026-01-31T12:00:00.123Z``."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
-
-
-def fsync_dir(path: Path) -> None:
-    """Make a rename or creation in ``path`` durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import LOCK, Journal, fsync_dir, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import LOCK, Journal, utc_now
 
 GUARD = ".lock.guard"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
-from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 
 _COMPILE = (
     "import sys; sys.path.insert(0, sys.argv[1]);"

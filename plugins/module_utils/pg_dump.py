@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import pg_tool
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.pg_tool import Ended, Tool, ToolError, free_bytes, sha256
 from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError, explain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import pg_dump, pg_tool
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.pg_dump import APPLICATION, PARTIAL, BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pg_tool import Tool, ToolError
 from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError, Psql

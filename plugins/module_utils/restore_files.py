@@ -18,7 +18,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import backup_sqlite
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError, bytes_of, copy_private
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.restore_part import Ground, Loss, enter, need, place_for, some
 
 NEVER = {

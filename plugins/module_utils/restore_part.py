@@ -20,7 +20,8 @@ from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_files import Component
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError, remove_tree
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import fsync_dir, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.pg_tool import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
 

@@ -19,7 +19,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils import backup_redis
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError, copy_private, remove_tree, sync
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup_redis import Server, where
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.restore_part import Ground, Loss, Manager, enter, need, place_for
 from ansible_collections.phasegate.aistack.plugins.module_utils.unit import UnitError
 

@@ -41,6 +41,8 @@ WORKER_WAIT_S = 10.0
 """Seconds to wait for a process of a dead run that still works on this node."""
 NODE = "aistack"
 """What stands for the controller in a lease that this node took by itself."""
+USERS_FIRST_S = 10.0
+"""Seconds for which what no user reaches lets go first what users do reach, in an emergency: the boots of workers would slow it down."""
 TROUBLE = (Failed, Refused, UnitError, EdgeError, OSError, ValueError)
 
 MakeSlots = Callable[[Spec, GateCall, Journal], Slots]
@@ -198,6 +200,7 @@ class _Course:
         self.state_dir, self.journal, self.view = state_dir, journal, view
         self.made, self.who, self.tools = made, who, tools
         self.steps = [step for step in made["steps"] if step["do"] == "switch"]
+        self.users = [step["component"] for step in self.steps if step["detail"].get("fronted")]
         self.cut = _resumes(view, made)
         self.rows: dict[str, dict[str, Any]] = {}
 
@@ -305,6 +308,8 @@ class _Course:
             mark_bad=False,  # what it stands on may be down: that is not its fault
             mark_good=turns is not None,
         )
+        if turns is not None and self.who.best_effort and name not in self.users:
+            turns.let_move(self.users, USERS_FIRST_S)
         try:
             slots, no_worse = self._slots(name, target, turns, request)
             outcome = slots.activate(target, request, back=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -64,6 +65,15 @@ class Turns:
         if _WORKING in states.values():
             return True
         return any(states[other] == _PASSED for other in self._order[: self._order.index(name)])
+
+    def let_move(self, names: Sequence[str], seconds: float) -> None:
+        """Wait until each of *names* has moved or come to its end, for *seconds* at most."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            while any(self._state[name] not in (_MOVED, _FAILED) for name in names):
+                if self._stop.is_set() or time.monotonic() >= end:
+                    return
+                self._changed.wait(0.2)
 
     def moved(self, name: str) -> None:
         """*name* has its traffic."""

@@ -16,11 +16,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan, World
-from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import GateCall, GateFailed, Node, Spec, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import GateCall, GateFailed, Node, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.unit import Systemd, UnitError
 
 _TROUBLE = (GateFailed, EdgeError, UnitError, OSError)
@@ -251,6 +252,7 @@ class Slots:
             try:
                 for step in plan.steps:
                     self.node.execute(step, content or Content("", ""), {})
+                self.node.systemd.settle()
             except _TROUBLE as error:
                 raise Failed(f"{self.spec.component}: could not be stopped: {error}", {"got": str(error)}) from error
         outcome.timings = self.node.timings
@@ -402,6 +404,10 @@ class Slots:
                         raise
                     outcome.warnings.append(f"{self.spec.component}: {content.release} is live, but `{step}` failed: {error}")
                 proven = proven or step.do == sp.LIVE
+            try:
+                self.node.systemd.settle()
+            except UnitError as error:  # a boot goes by what is on disk
+                outcome.warnings.append(f"{self.spec.component}: {error}")
         except _TROUBLE as error:
             report = self._report(error, previous)
             report.update(self._go_back(plan, serves, previous))
@@ -436,6 +442,7 @@ class Slots:
                 back = sp.plan_active(world, content, self.spec.strategy, into=serves, trusted=True)
             for step in back.steps:
                 self.node.execute(step, content, self.gate_for(content.release, saved_first=True))
+            self.node.systemd.settle()
         except (*_TROUBLE, Refused) as error:
             return {"still_serving": None, "went_back": [str(s) for s in self.node.done], "going_back_failed": str(error)}
         still = {"release": previous["release"], "slot": serves} if previous else None

@@ -12,13 +12,13 @@ import json
 import os
 import re
 import shlex
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Slot, Step, World
@@ -216,7 +216,11 @@ class Node:
         names = {slot: self.spec.unit_of(slot) for slot in sp.SLOTS}
         names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in sp.SLOTS})
         try:
-            return dict(zip(names, self.systemd.show(*names.values())))
+            found = self.systemd.show(*names.values())
+            if any(state.needs_reload for state in found):  # a process before this one was cut off before systemd knew what is enabled
+                self.systemd.reload()
+                found = self.systemd.show(*names.values())
+            return dict(zip(names, found))
         except UnitError:
             if not lenient:
                 raise
@@ -304,7 +308,7 @@ class Node:
             _replace_link(self.slots / "live", slot)
         elif step.do == sp.UNLIVE:
             (self.slots / "live").unlink()
-            _sync(self.slots)
+            fsync_dir(self.slots)
         elif step.do == sp.RETIRE:
             self.systemd.later(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
         elif self.edge is None:
@@ -426,30 +430,4 @@ def _replace_link(path: Path, target: str) -> None:
         temporary.unlink()
     temporary.symlink_to(target)
     os.replace(temporary, path)
-    _sync(path.parent)
-
-
-def write_file(path: Path, text: str, mode: int) -> None:
-    """Replace *path* by *text*, whole or not at all, on disk before this returns."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):  # it has its place already
-            os.unlink(temporary)
-        raise
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync_dir(path.parent)

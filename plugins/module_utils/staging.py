@@ -25,7 +25,8 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import build, proc, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.build import Recipe, TestsFailed
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal, fsync_dir, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
     FILES,

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
+
 PROPERTIES = (
     "Id",
     "LoadState",
@@ -33,6 +35,8 @@ PROPERTIES = (
 )
 QUICK = 15.0
 """Seconds for a command that only asks."""
+UNITS = Path("/etc/systemd/system")
+"""Where units are that a node keeps over a reboot."""
 
 # siginfo_t.si_code of a child, as ExecMainCode reports it
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
@@ -179,11 +183,14 @@ class Systemd:
     Args:
         run: how a command is run; replaced in tests.
         stop_timeout: seconds a unit may take to stop before it is killed.
+        units: where the files of lasting timers are written.
     """
 
-    def __init__(self, run: Run = run_command, stop_timeout: float = 30.0) -> None:
+    def __init__(self, run: Run = run_command, stop_timeout: float = 30.0, units: Path = UNITS) -> None:
         self._run = run
         self.stop_timeout = stop_timeout
+        self.units = units
+        self._outdated = False
 
     def show(self, *units: str) -> list[UnitState]:
         """States of *units*, in that order, with one command.
@@ -191,6 +198,7 @@ class Systemd:
         Raises:
             UnitError: systemd does not answer.
         """
+        self.settle()
         done = self._must(["systemctl", "show", "-p", ",".join(PROPERTIES), "--", *units], QUICK, "does not answer")
         states = parse_show(done.stdout)
         if len(states) != len(units):
@@ -205,7 +213,7 @@ class Systemd:
         """
         state = self.show(unit)[0]
         if state.needs_reload or not state.exists:
-            self._must(["systemctl", "daemon-reload"], 60.0, "could not read its units again")
+            self.reload()
         if not state.running:
             self._run(["systemctl", "reset-failed", "--", unit], QUICK)  # fails where there is nothing to reset
         self._must(["systemctl", "start", "--no-block", "--", unit], QUICK, f"could not start {unit}")
@@ -229,12 +237,24 @@ class Systemd:
         return False
 
     def enable(self, unit: str) -> None:
-        """Have *unit* started at boot."""
-        self._must(["systemctl", "enable", "--quiet", "--", unit], 60.0, f"could not enable {unit}")
+        """Have *unit* started at boot. Only C(settle) has systemd know it: to read all units again takes longer than all the rest."""
+        self._must(["systemctl", "enable", "--quiet", "--no-reload", "--", unit], 60.0, f"could not enable {unit}")
+        self._outdated = True
 
     def disable(self, unit: str) -> None:
-        """Have *unit* not started at boot."""
-        self._must(["systemctl", "disable", "--quiet", "--", unit], 60.0, f"could not disable {unit}")
+        """Have *unit* not started at boot; C(settle) is wanted afterwards as well."""
+        self._must(["systemctl", "disable", "--quiet", "--no-reload", "--", unit], 60.0, f"could not disable {unit}")
+        self._outdated = True
+
+    def settle(self) -> None:
+        """Have systemd know what was enabled and disabled here; nothing where nothing was."""
+        if self._outdated:
+            self.reload()
+
+    def reload(self) -> None:
+        """Have systemd read its units again."""
+        self._must(["systemctl", "daemon-reload"], 60.0, "could not read its units again")
+        self._outdated = False
 
     def later(self, name: str, seconds: int, script: str) -> None:
         """Run the shell *script* in *seconds*, by a transient timer called *name*; an older one of that name goes."""
@@ -248,12 +268,35 @@ class Systemd:
             f"could not set the timer {name}",
         )
 
+    def later_lasting(self, name: str, seconds: int, script: str) -> None:
+        """As C(later), by a timer that a reboot does not lose: there the seconds count anew from the boot. C(forget) removes it."""
+        self.forget(name)
+        said = script.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        service = ("[Unit]", f"Description={name}", "", "[Service]", "Type=oneshot", f'ExecStart=:/bin/sh -c "{said}"')
+        when = (f"OnActiveSec={seconds}s", "AccuracySec=1s", "RemainAfterElapse=no")
+        timer = ("[Unit]", f"Description={name}", "", "[Timer]", *when, "", "[Install]", "WantedBy=timers.target")
+        write_file(self.units / f"{name}.service", "\n".join(service) + "\n", 0o644)
+        write_file(self.units / f"{name}.timer", "\n".join(timer) + "\n", 0o644)
+        self.reload()
+        self._must(["systemctl", "enable", "--quiet", "--now", "--", f"{name}.timer"], 60.0, f"could not set the timer {name}")
+
+    def forget(self, name: str) -> None:
+        """Take the lasting timer *name* back; what it has begun goes on. No error where there is none."""
+        files = [self.units / f"{name}.timer", self.units / f"{name}.service"]
+        if not any(path.exists() for path in files):
+            return
+        self._must(["systemctl", "disable", "--quiet", "--now", "--", f"{name}.timer"], 60.0, f"could not take the timer {name} back")
+        for path in files:
+            path.unlink(missing_ok=True)
+        self.reload()
+
     def cancel(self, name: str) -> None:
         """Take the transient timer *name* back and wait for what it may be doing; no error where there is none."""
         units = [f"{name}.timer", f"{name}.service"]
-        if any(state.exists or state.running for state in self.show(*units)):
-            self._run(["systemctl", "stop", "--", *units], self.stop_timeout + QUICK)
-            self._run(["systemctl", "reset-failed", "--", *units], QUICK)
+        if not any(state.exists or state.running for state in self.show(*units)):
+            return
+        self._run(["systemctl", "stop", "--", *units], self.stop_timeout + QUICK)
+        self._run(["systemctl", "reset-failed", "--", *units], QUICK)
         if any(state.running for state in self.show(*units)):
             raise UnitError(f"the timer {name} could not be taken back", ["systemctl", "stop", *units], 1, "")
 

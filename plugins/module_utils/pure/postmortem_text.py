@@ -308,7 +308,8 @@ def _lost(merged: Facts, outcome: Facts, story: Story) -> list[str]:
     if outcome.get("losses") is not None:
         return [str(entry) for entry in outcome["losses"]]
     went = [*rollback_text.counted(outcome.get("restored"), changed=True), *story.lost]
-    return went or [f"{entry} (as planned; not counted)" for entry in rollback_text.told(merged, "losses")]
+    came = "foreseen; the journals tell how far it went" if outcome.get("result") == "failed" else "as planned; not counted"
+    return went or [f"{entry} ({came})" for entry in rollback_text.told(merged, "losses")]
 
 
 def evidence(gates: Mapping[str, Facts], data: Mapping[str, Sequence[Facts]]) -> list[dict[str, str]]:
@@ -369,6 +370,8 @@ def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: 
         if row.get("outcome") != "ok":
             where = f"{row.get('component') or 'everything'} on {row['node']}"
             lines.append(f"- [ ] {where} is not back ({cell(row.get('said') or row.get('outcome'))}): run the rollback again.")
+    if outcome.get("result") == "failed":
+        lines.append("- [ ] Mend what stopped it, and run the same command again: it finishes what was begun.")
     end = _moment(str(outcome.get("ended") or story.ended))
     until = f" (until {end + datetime.timedelta(minutes=WATCH_MINUTES):%Y-%m-%d %H:%M} UTC)" if end else ""
     hotfix = (

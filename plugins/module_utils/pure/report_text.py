@@ -103,3 +103,17 @@ def failure_text(task: str, result: Mapping[str, Any]) -> str:
         message = str(result.get("msg") or result.get("censored") or "no message").splitlines()
         lines += [f"{'because' if not index else '':<10} {line}" for index, line in enumerate(message)]
     return "\n".join(lines)
+
+
+def failures(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What failed where, a line each: ``node: task: first line of what was said``.
+
+    ``hosts`` are the variables of every node; those on which nothing failed have no C(ansible_failed_task).
+    """
+    found = []
+    for host in hosts:
+        task = host.get("ansible_failed_task")
+        if task:
+            said = str((host.get("ansible_failed_result") or {}).get("msg") or "").strip().splitlines()
+            found.append(": ".join([str(host.get("inventory_hostname")), str(task.get("name") or "a task without a name"), *said[:1]]))
+    return found

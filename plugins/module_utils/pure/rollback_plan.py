@@ -135,6 +135,7 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     made["from"] = _joined(rollback_state.must(entry).release for _name, entry in members)
     if wish.level == "config":
         targets, problems = rollback_state.config_targets(members, wish.to)
+        made["changed_by"] = None if wish.to else rollback_state.config_change(members)
         made["from"] = _joined(rollback_state.must(entry).config for name, entry in members if name in targets)
     else:
         targets, problems = _release_targets(made, view, members, wish)

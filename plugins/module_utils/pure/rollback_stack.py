@@ -20,6 +20,8 @@ JUST_S = 900.0
 """Seconds in which a second rollback that names no release is taken for a repetition of the first."""
 MERELY_LOCAL = ("no_component", "no_previous_good", "already_there", "nothing_live")
 """Refusals of one node that do not bind the others: it has no part in this rollback, or the others decide for it."""
+NO_SUCH_CONFIG = ("no_previous_config", "never_deployed")
+"""The same for the level config, where each node has configs of its own."""
 
 
 def answer_of(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +65,8 @@ def decide(
     """
     plans = {node: answer for node, answer in answers.items() if "candidates" in answer}
     silent = {node: str(answer["silent"]) for node, answer in answers.items() if "silent" in answer}
+    if any(plan.get("level") == "config" for plan in plans.values()):
+        return _decide_config(plans, silent, to)
     candidates = [entry for plan in plans.values() for entry in plan["candidates"]]
     target = to or common_target(candidates)
     if target is None and best_effort:
@@ -100,6 +104,42 @@ def decide(
         "silent": silent,
         "warnings": warnings,
     }
+
+
+def _decide_config(plans: Mapping[str, Mapping[str, Any]], silent: Mapping[str, str], to: str | None) -> dict[str, Any]:
+    """The same for the level config: configs differ from node to node, so that each goes to its own.
+
+    Without ``to``, what the last run that changed a config anywhere replaced; runs are named by their time.
+    """
+    newest = max((str(plan.get("changed_by") or "") for plan in plans.values() if plan.get("allowed")), default="")
+    nodes = [node for node, plan in plans.items() if plan.get("allowed") and (to or str(plan.get("changed_by") or "") == newest)]
+    refusals = [
+        {**refusal, "node": node}
+        for node, plan in plans.items()
+        for refusal in plan.get("refusals") or []
+        if not nodes or refusal.get("code") not in (*MERELY_LOCAL, *NO_SUCH_CONFIG)
+    ]
+    refusals += [
+        _refusal(node, "silent", why, "repair the node, or leave it out with --limit") for node, why in silent.items()
+    ]
+    if not nodes and not refusals:
+        refusals.append(_refusal("", "nothing_live", "no node that answered has a live release", "deploy a release: deploy.yml"))
+    warnings = [f"{node}: {warning}" for node in nodes for warning in plans[node].get("warnings") or []]
+    others = [node for node, plan in plans.items() if nodes and plan["candidates"] and node not in nodes]
+    warnings += [f"{node}: keeps its config, which that change left alone" for node in others]
+    return {
+        "to": to or _all_of(plans, nodes, "to"),
+        "from": _all_of(plans, nodes, "from"),
+        "allowed": not refusals,
+        "refusals": refusals,
+        "nodes": nodes,
+        "silent": dict(silent),
+        "warnings": warnings,
+    }
+
+
+def _all_of(plans: Mapping[str, Mapping[str, Any]], nodes: Iterable[str], key: str) -> str | None:
+    return ", ".join(sorted({part for node in nodes for part in str(plans[node].get(key) or "").split(", ") if part})) or None
 
 
 def _moves_data_elsewhere(plan: Mapping[str, Any], target: str | None) -> bool:
@@ -167,6 +207,19 @@ def decision_text(decision: Mapping[str, Any]) -> str:
     lines += [f"  without {node}: {why}" for node, why in decision["silent"].items() if node not in named]
     lines += [f"  note: {warning}" for warning in decision["warnings"]]
     return "\n".join(lines)
+
+
+def same_plan(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    """Whether two plans of a node do the same steps, from the same state to the same one. Expected times and warm slots may differ."""
+
+    details = ("release", "config", "from", "to", "set", "what", "revisions")
+
+    def core(plan: Mapping[str, Any]) -> list[Any]:
+        steps = [(step["do"], step.get("component"), step.get("detail") or {}) for step in plan.get("steps") or []]
+        done = [[do, component, *(detail.get(key) for key in details)] for do, component, detail in steps]
+        return [*(plan.get(key) for key in ("allowed", "from", "to")), done]
+
+    return core(now) == core(shown)
 
 
 def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -215,6 +215,12 @@ def _previous_config(component: Component) -> tuple[str | None, int, str]:
     return (earlier[0] if earlier else None), changed, run
 
 
+def config_change(components: Sequence[tuple[str, Component]]) -> str:
+    """The run that last changed a config here; empty where none is known."""
+    changes = [change for change in (_previous_config(entry) for _name, entry in components) if change[0]]
+    return max(changes, key=lambda change: change[1])[2] if changes else ""
+
+
 def config_targets(components: Sequence[tuple[str, Component]], to: str | None) -> tuple[dict[str, Target], list[Problem]]:
     """The config of each component that moves.
 

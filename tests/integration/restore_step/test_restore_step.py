@@ -139,13 +139,50 @@ def test_it_is_put_back_between_the_backup_and_the_switch(place: Place) -> None:
     assert rc == 0, said
     assert said.index("Save what is replaced") < said.index("Put the set back") < said.index("Go back")
     assert place.rows() == 1
-    assert place.called() == ["plan", "rollback"]
+    assert place.called() == ["plan", "plan", "rollback"]
     (saved,) = [name for name in place.sets() if name.endswith("-rollback")]
     (plan,), (post,) = ([*place.folder.glob(f"documents/{kind}-*.md")] for kind in ("rollback", "post-mortem"))
     assert PRICE in plan.read_text()
+    told = json.loads(plan.with_suffix(".json").read_text())
+    assert (told["format"], told["facts"]["to"], told["plan"]["nodes"]["node-1"]["from"]) == (1, "v1", "v2")
+    assert [step["do"] for step in told["plan"]["nodes"]["node-1"]["steps"]] == ["backup", "restore", "switch"]
+    assert PRICE in str(told["plan"]["prices"])
     written = post.read_text()
     for part in (PRICE, "| Level | system (whole system) |", "within the objective of 3600 s", "sqlite:shop: ", f"the backup set {saved}"):
         assert part in written
+    assert not (place.folder / "state/lock.json").exists()
+
+
+def test_a_node_that_does_not_go_back_is_written_down_and_told(place: Place) -> None:
+    told = place.folder / "told"
+    receiver = {"kind": "command", "command": ["sh", "-c", f"cat >> {told}; echo >> {told}"]}
+    row = {"component": "api", "outcome": "failed", "seconds": 1, "message": "its gate failed"}
+    (place.folder / "back.json").write_text(json.dumps({"outcome": "failed", "components": [row]}))
+    command = place.folder / "bin/aistack"
+    command.write_text(command.read_text() + "sys.exit('plan' not in sys.argv)\n")
+    rc, _said = place.back("-e", f"accept_set={place.name}", "-e", json.dumps({"aistack_notices": [receiver]}))
+    assert rc != 0
+    (post,) = place.folder.glob("documents/post-mortem-*.md")
+    written = post.read_text()
+    for part in ("NOT complete: node-1: Go back", "api on node-1 is not back (its gate failed)", PRICE, "run the same command again"):
+        assert part in written, written
+    began, ended = (json.loads(line) for line in told.read_text().splitlines())
+    assert (began["event"], ended["event"]) == ("rollback_started", "rollback_failed")
+    assert ended["facts"]["error"].startswith("node-1: Go back")
+    assert not (place.folder / "state/lock.json").exists()
+
+
+def test_a_node_that_changes_after_the_consent_is_left_alone(place: Place) -> None:
+    other = {**place.plan(), "from": "v3"}
+    (place.folder / "other.json").write_text(json.dumps(other))
+    command = place.folder / "bin/aistack"
+    # somebody deploys between the plan and the lock
+    command.write_text(command.read_text() + "(folder / 'plan.json').write_text((folder / 'other.json').read_text())\n")
+    rc, said = place.back("-e", f"accept_set={place.name}")
+    assert rc != 0
+    for part in ("node-1 has changed since the plan was shown", "from v3 to v1", "read the new plan"):
+        assert part in said, said
+    assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan"], [place.name])
     assert not (place.folder / "state/lock.json").exists()
 
 
@@ -157,8 +194,11 @@ def test_where_what_is_cannot_be_saved_nothing_is_replaced(place: Place) -> None
     assert rc != 0
     for part in ("torn", "No data was touched", "run the same command again"):
         assert part in said
-    assert (place.rows(), place.called(), place.sets()) == (3, ["plan"], [place.name])
+    assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan"], [place.name])
     assert not (place.folder / "state/lock.json").exists()
+    (post,) = place.folder.glob("documents/post-mortem-*.md")
+    assert "NOT complete" in post.read_text()
+    assert "api on node-1" not in post.read_text(), "nobody asked it to go back"
 
 
 def test_a_set_that_cannot_be_verified_is_refused_before_the_consent(place: Place) -> None:

@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 
-from ..refusals.conftest import Lab
+import pytest
+
+from ..refusals.conftest import ROOT, Lab
 from .conftest import AFTER, BEFORE, bring
 
 
@@ -56,21 +59,37 @@ def test_a_node_goes_back_by_itself_and_the_controller_agrees(deployed: Lab) -> 
     health.says(f"backend backend-1 {BEFORE}")
 
 
-def test_what_nobody_confirms_goes_back(lab: Lab) -> None:
-    """The controller is killed after the backend was activated; the node takes it back by itself when its time is over."""
+@pytest.mark.parametrize("reboot", [False, True])
+def test_what_nobody_confirms_goes_back(lab: Lab, reboot: bool) -> None:
+    """The controller is killed after the backend was activated; the node takes it back by itself when its time is over.
+
+    With *reboot* the node is killed as well while its time runs, and goes back after its boot.
+    """
     bring(lab, BEFORE)
     seq = lab.journal()[-1]["seq"]
     process = lab.start("deploy", "-e", f"release={AFTER}", "-e", "allow_bad=true", "-e", "confirm_within=8", "-e", "confirm_switch=20")
     lab.wait_for_journal("activate", "backend", "ok", after=seq)
     lab.kill(process)
     assert lab.serving()["backend"] == AFTER
+    if reboot:
+        subprocess.run(["podman", "kill", "phasegate-backend-1"], check=True, capture_output=True, timeout=60)
+        subprocess.run(["lab/bin/lab", "up"], cwd=ROOT, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=180)
     end = time.monotonic() + 120
-    while lab.serving()["backend"] != BEFORE:
+    while backend(lab) != BEFORE:
         assert time.monotonic() < end, lab.on("backend-1", "aistack status; journalctl -n 30 --no-pager")
         time.sleep(1)
     time.sleep(1)
     reverts = [record for record in lab.journal() if record["op"] == "revert" and record["seq"] > seq]
     assert reverts[-1]["outcome"] == "ok"
     assert "confirm" in json.dumps(reverts[-1]["detail"])
+    assert "aistack-confirm" not in lab.on("backend-1", "systemctl list-timers --all --no-legend; ls /etc/systemd/system")
     after = lab.play("deploy", "-e", f"release={BEFORE}")
     assert after.rc == 0, after.text
+
+
+def backend(lab: Lab) -> str:
+    """The release that the backend answers with; empty where it does not."""
+    try:
+        return lab.serving()["backend"]
+    except OSError:
+        return ""

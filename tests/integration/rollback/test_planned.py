@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from ..refusals.conftest import FINGERPRINT, Lab
+from ..refusals.conftest import FINGERPRINT, ROOT, Lab
 from .conftest import AFTER, BEFORE, bring, keep
 
 
@@ -97,6 +98,46 @@ def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab, tmp_p
     kept = dict(line.split() for line in after.splitlines()[2:])
     lost = {line.split()[0]: line.split()[1] for line in before.splitlines()[2:]}
     assert all(int(kept[name]) >= int(count) for name, count in lost.items() if name != "workflow_feedback"), "rows went besides"
+
+
+def with_setting(folder: Path, name: str, value: str) -> list[str]:
+    """Arguments with which the backend has one variable more in its environment."""
+    described = yaml.safe_load((ROOT / "inventories/sparklio/group_vars/all/env.yml").read_text(encoding="utf-8"))
+    backend = described["aistack_env"]["backend"]
+    backend["schema"].append({"name": name, "type": "str"})
+    backend["values"][name] = value
+    (folder / "env.json").write_text(json.dumps(described))
+    return ["-e", f"@{folder / 'env.json'}"]
+
+
+def config(lab: Lab, node: str, component: str) -> str:
+    """The configuration that is live."""
+    return lab.on(node, f"basename $(readlink /opt/aistack/{component}/slots/live/config)").strip()
+
+
+def test_the_configuration_goes_back_alone(lab: Lab, tmp_path: Path) -> None:
+    bring(lab, BEFORE)
+    first, page = config(lab, "backend-1", "backend"), config(lab, "web-1", "frontend")
+    value = f"changed-{lab.journal()[-1]['seq']}"
+    changed = lab.play("deploy", "-e", f"release={BEFORE}", "-e", "backup=false", *with_setting(tmp_path, "LAB_NOTE", value))
+    assert changed.rc == 0, changed.text
+    second = config(lab, "backend-1", "backend")
+    assert second != first
+    asked = ["-e", "level=config", "-e", f"documents={tmp_path}"]
+    refused = lab.play("rollback", *asked)
+    assert refused.rc != 0
+    refused.says(f"level config: {second} → {first}", f"-e confirm={first}")
+    assert config(lab, "backend-1", "backend") == second
+    went = lab.play("rollback", *asked, "-e", f"confirm={first}")
+    assert went.rc == 0, went.text
+    assert config(lab, "backend-1", "backend") == config(lab, "backend-1", "worker") == first
+    assert config(lab, "web-1", "frontend") == page
+    assert lab.serving() == {"backend": BEFORE, "frontend": BEFORE}
+    (written,) = tmp_path.glob("post-mortem-*.md")
+    assert "within the objective of 300 s" in written.read_text(), written.read_text()
+    plan = "\n".join(path.read_text() for path in tmp_path.glob("rollback-*.md"))
+    assert "removed LAB_NOTE" in plan
+    assert value not in plan, "values of the environment are never told"
 
 
 MARKER = "written-after-the-deployment"

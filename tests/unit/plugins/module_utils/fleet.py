@@ -62,7 +62,7 @@ class PidSystemd(FakeSystemd):
         found = []
         for unit, seen in zip(units, super().show(*units)):
             pid = state[slot_of(unit)].get("pid", 0) if seen.running and not unit.endswith(".timer") else 0
-            found.append(UnitState(unit, seen.load, seen.active, enabled=seen.enabled, main_pid=pid))
+            found.append(UnitState(unit, seen.load, seen.active, enabled=seen.enabled, needs_reload=seen.needs_reload, main_pid=pid))
         return found
 
 

@@ -33,12 +33,12 @@ class Timers:
         self.set: dict[str, tuple[int, str]] = {}
         self.errors: list[BaseException] = []
 
-    def later(self, name: str, seconds: int, script: str) -> None:
+    def later_lasting(self, name: str, seconds: int, script: str) -> None:
         for error in self.errors:
             raise error
         self.set[name] = (seconds, script)
 
-    def cancel(self, name: str) -> None:
+    def forget(self, name: str) -> None:
         for error in self.errors:
             raise error
         self.set.pop(name, None)
@@ -217,16 +217,47 @@ def test_confirmation_and_timer_race_and_one_wins(fleet: Fleet, timers: Any) -> 
         deadman.confirm(fleet.state, RUN, timers)
 
 
-def test_the_timer_is_a_transient_one() -> None:
+def test_the_timer_outlasts_a_reboot(tmp_path: Path) -> None:
     asked: list[list[str]] = []
 
     def run(cmd: Any, timeout: float) -> Finished:
         asked.append(list(cmd))
-        unit = "Id=a\nLoadState=not-found\nActiveState=inactive\n"
-        return Finished(0, f"{unit}\n{unit}" if "show" in cmd else "", "")
+        return Finished(0, "", "")
 
-    Systemd(run).later(deadman.timer_of("r1"), 60, deadman.script("shop", "r1"))
-    assert asked[-1] == [
-        "systemd-run", "--quiet", "--collect", "--unit=aistack-confirm-r1", "--on-active=60s", "--timer-property=AccuracySec=1s",
-        "/bin/sh", "-c", "exec /usr/local/bin/aistack --stack shop revert --run r1 --unless-confirmed",
-    ]  # fmt: skip
+    systemd, name = Systemd(run, units=tmp_path), deadman.timer_of("r1")
+    systemd.later_lasting(name, 60, deadman.script("a%b", "r1"))
+    assert asked == [["systemctl", "daemon-reload"], ["systemctl", "enable", "--quiet", "--now", "--", "aistack-confirm-r1.timer"]]
+    timer, service = ((tmp_path / f"{name}.{kind}").read_text() for kind in ("timer", "service"))
+    assert "OnActiveSec=60s\n" in timer
+    assert "WantedBy=timers.target\n" in timer
+    assert (
+        'ExecStart=:/bin/sh -c "exec /usr/local/bin/aistack --stack a%%b revert --run r1 --unless-confirmed"\n' in service
+    )
+    asked.clear()
+    systemd.forget(name)
+    assert asked == [["systemctl", "disable", "--quiet", "--now", "--", "aistack-confirm-r1.timer"], ["systemctl", "daemon-reload"]]
+    assert list(tmp_path.iterdir()) == []
+    systemd.forget(name)
+    assert len(asked) == 2, "nothing is there any more"
+
+
+def test_the_timer_goes_with_what_it_was_for(fleet: Fleet, timers: Any) -> None:
+    arm(fleet, timers)
+    go(fleet, systemd=timers)
+    assert timers.set == {}
+    timers.set = {"aistack-confirm-deploy-3": (60, "left behind by a confirmation that could not reach systemd")}
+    assert go(fleet, systemd=timers)["outcome"] == "confirmed"
+    assert timers.set == {}
+
+
+def test_the_timer_stays_for_the_next_boot_where_something_did_not_go_back(fleet: Fleet, timers: Any) -> None:
+    arm(fleet, timers)
+    fleet.gate.fails = {("worker", "v2")}
+    assert go(fleet, systemd=timers)["outcome"] == "failed"
+    assert list(timers.set) == ["aistack-confirm-deploy-3"]
+
+
+def test_a_timer_that_cannot_be_taken_back_undoes_nothing(fleet: Fleet, timers: Any) -> None:
+    arm(fleet, timers)
+    timers.errors = [UnitError("no answer", ["systemctl"], 1, "")]
+    assert go(fleet, systemd=timers)["outcome"] == "ok"

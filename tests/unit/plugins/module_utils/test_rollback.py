@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc, rollback
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
@@ -171,6 +171,29 @@ def test_best_effort_goes_on_without_it(fleet: Fleet) -> None:
     fleet.gate.fails = set()
     assert go(fleet, "rb-2")["to"] == "v2", "the others are there already"
     assert fleet.live() == V2
+
+
+def test_in_an_emergency_users_come_first(fleet: Fleet) -> None:
+    fleet.gate.before["web"] = lambda: time.sleep(0.3)
+    assert go(fleet, best_effort=True)["outcome"] == "ok"
+    components = [name for name, _step in fleet.events]
+    switched = fleet.events.index(("web", "live"))
+    assert set(components[:switched]) == {"web"}, "nothing that boots competes with what users wait for"
+    assert fleet.live() == V2
+
+
+def test_users_come_first_for_a_bounded_time_and_not_at_all_where_they_cannot(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollback, "USERS_FIRST_S", 0.2)
+    fleet.gate.before["web"] = lambda: time.sleep(0.8)
+    assert go(fleet, best_effort=True)["outcome"] == "ok"
+    names = [name for name, _step in fleet.events]
+    assert names.index("worker") < fleet.events.index(("web", "live"))
+    monkeypatch.setattr(rollback, "USERS_FIRST_S", 60.0)
+    fleet.gate.before.clear()
+    fleet.gate.fails = {("web", "v1")}
+    began = time.monotonic()
+    assert rows(go(fleet, "rb-2", best_effort=True, to="v1")) == {"beat": "ok", "worker": "ok", "web": "failed"}
+    assert time.monotonic() - began < 30
 
 
 def test_a_failure_outside_the_gate_holds_nobody_up(fleet: Fleet) -> None:

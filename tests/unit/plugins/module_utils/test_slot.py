@@ -78,8 +78,10 @@ class FakeSystemd:
         self.machine = machine
         self.stubborn = False
         """Whether what is stopped ends only by SIGKILL."""
+        self.outdated = False
 
     def show(self, *units: str) -> list[UnitState]:
+        self.settle()
         state = self.machine.load()
         found = []
         for unit in units:
@@ -88,7 +90,9 @@ class FakeSystemd:
                 found.append(UnitState(unit, active="active" if slot in state["timers"] else "inactive"))
             else:
                 active = "active" if state[slot]["running"] else "inactive"
-                found.append(UnitState(unit, "loaded", active, enabled=state[slot]["enabled"]))
+                really = state[slot]["enabled"]
+                known = state[slot].get("known", really)  # as of when the units were read
+                found.append(UnitState(unit, "loaded", active, enabled=known, needs_reload=known != really))
         return found
 
     def _set(self, verb: str, unit: str, key: str, value: bool) -> None:
@@ -103,10 +107,28 @@ class FakeSystemd:
         return not self.stubborn
 
     def enable(self, unit: str) -> None:
-        self._set("enable", unit, "enabled", True)
+        self._at_boot("enable", unit, True)
 
     def disable(self, unit: str) -> None:
-        self._set("disable", unit, "enabled", False)
+        self._at_boot("disable", unit, False)
+
+    def _at_boot(self, verb: str, unit: str, value: bool) -> None:
+        slot = slot_of(unit)
+
+        def apply(state: dict[str, Any]) -> None:
+            state[slot].setdefault("known", state[slot]["enabled"])
+            state[slot]["enabled"] = value
+
+        self.machine.change(f"{verb} {slot}", apply)
+        self.outdated = True
+
+    def settle(self) -> None:
+        if self.outdated:
+            self.reload()
+
+    def reload(self) -> None:
+        self.machine.change("reload", lambda state: [state[slot].pop("known", None) for slot in ("blue", "green")])
+        self.outdated = False
 
     def later(self, name: str, seconds: int, script: str) -> None:
         self.machine.change(f"later {slot_of(name)}", lambda state: state["timers"].append(slot_of(name)))
@@ -268,7 +290,7 @@ def test_new_is_ready_before_old_drains_and_the_gate_is_asked_on_both_ports(fron
     fronted.slots().activate(V2, Request())
     did = fronted.machine.did
     assert did == [
-        *("start green", "ready green", "drain blue", "enable green", "disable blue", "maint blue", "stop blue"),
+        *("start green", "ready green", "drain blue", "enable green", "disable blue", "maint blue", "stop blue", "reload"),
     ]
     assert fronted.gate.asked == [("v2", 18001), ("v2", 8000)]
 

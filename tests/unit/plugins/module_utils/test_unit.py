@@ -98,6 +98,19 @@ def test_errors_say_what_systemd_said() -> None:
         Systemd(Shell()).show("a")
 
 
+def test_units_are_read_again_once_for_all_that_was_enabled_and_disabled() -> None:
+    shell = Shell(show=Finished(0, IDLE, ""))
+    systemd = Systemd(shell)
+    systemd.settle()
+    systemd.enable("a")
+    systemd.disable("b")
+    assert shell.asked == ["systemctl enable --quiet --no-reload -- a", "systemctl disable --quiet --no-reload -- b"]
+    systemd.show("a")
+    systemd.settle()
+    assert shell.verbs() == ["enable", "disable", "daemon-reload"]
+    assert shell.asked[2] == "systemctl daemon-reload", "what is shown is what is on disk"
+
+
 def test_the_timer_is_taken_back() -> None:
     timer = "Id=t.timer\nLoadState=loaded\nActiveState=active\n\nId=t.service\nLoadState=not-found\nActiveState=inactive\n"
     gone = timer.replace("loaded", "not-found").replace("=active", "=inactive")

@@ -281,4 +281,19 @@ def test_people_are_told_afterwards_what_was_done_and_what_was_lost() -> None:
 def test_after_a_failure_nothing_counts_as_done_and_the_loss_as_foreseen() -> None:
     told = postmortem_text.notice_facts(MERGED, {"stack": "sparklio"}, {"result": "failed"})
     assert told["done"] == []
-    assert told["losses"] == ["backend-1, web-1: backend: what 0012 brought goes (as planned; not counted)"]
+    assert told["losses"] == ["backend-1, web-1: backend: what 0012 brought goes (foreseen; the journals tell how far it went)"]
+
+
+def test_a_failure_is_not_told_as_done_nor_its_losses_as_lost() -> None:
+    row = {"node": "web-1", "component": "frontend", "outcome": "failed", "seconds": 1.0, "said": "no answer"}
+    outcome = {"result": "failed", "error": "web-1: Go back: no answer", "rows": [row]}
+    journal = [record for record in JOURNAL if record["op"] != "migrate"]
+    text = document(outcome, journals={"backend-1": journal})
+    assert "| Outcome | NOT complete: web-1: Go back: no answer |" in text
+    assert section(text, "What was lost") == [
+        "- backend-1, web-1: backend: what 0012 brought goes (foreseen; the journals tell how far it went)"
+    ]
+    todo = "\n".join(section(text, "Follow-ups"))
+    assert "frontend on web-1 is not back (no answer): run the rollback again" in todo
+    assert "Mend what stopped it, and run the same command again" in todo
+    assert "run the same command again" not in document()

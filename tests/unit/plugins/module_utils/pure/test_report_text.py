@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failure_text, health_rows, health_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failure_text, failures, health_rows, health_text
 
 
 def probe(name: str, component: str, verdict: str, **more: Any) -> dict[str, Any]:
@@ -48,3 +48,9 @@ def test_failure_of_a_slot_says_what_serves_now() -> None:
 
 def test_failure_of_anything_else_keeps_its_message() -> None:
     assert "disk is full" in failure_text("stage", {"results": [{"failed": False}, {"failed": True, "msg": "disk is full"}]})
+
+
+def test_failures_name_node_task_and_what_was_said() -> None:
+    failed = {"inventory_hostname": "n2", "ansible_failed_task": {"name": "Go back"}, "ansible_failed_result": {"msg": "no answer\nmore"}}
+    silent = {"inventory_hostname": "n3", "ansible_failed_task": {"name": "Go back"}, "ansible_failed_result": {"rc": 1}}
+    assert failures([{"inventory_hostname": "n1"}, failed, silent]) == ["n2: Go back: no answer", "n3: Go back"]

@@ -17,6 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_st
     decision_text,
     outcome_rows,
     outcome_text,
+    same_plan,
 )
 
 
@@ -174,3 +175,57 @@ def test_what_was_not_verified_is_told_at_the_end() -> None:
     assert "not verified: b1: api: readyz: expected status 200, got status 503\n" in said
     assert "beware: b1: api: v1 is live, but `stop green` failed\n" in said
     assert said.endswith("everything is back at v1 (from v3)"), said
+
+
+def config(changed_by: str, to: str, **more: Any) -> dict[str, Any]:
+    """The plan of one node for the level config."""
+    step = {"do": "switch", "component": "api", "detail": {"release": "v3", "config": to, "warm": True, "expected_s": 1.0}}
+    return plan("n", "api", "v3", "v3", level="config", allowed=True, to=to, changed_by=changed_by, steps=[step], **{"from": "c9", **more})
+
+
+NO_OTHER = {"code": "no_previous_config", "component": None, "reason": "v3 was live here with one config only", "way_out": "level app"}
+
+
+def test_each_node_takes_back_its_part_of_the_last_change_of_a_config() -> None:
+    answers = {
+        "b1": config("20260102T1-a", "c1"),
+        "b2": config("20260102T1-a", "c3"),
+        "w1": config("20250101T1-b", "c7"),
+        "w2": plan("w2", "web", "v3", "v3", level="config", allowed=False, refusals=[NO_OTHER]),
+        "g1": {**plan("g1", "x", ""), "candidates": [], "level": "config", "allowed": False},
+    }
+    decision = decide(answers)
+    assert (decision["allowed"], decision["nodes"], decision["to"], decision["from"]) == (True, ["b1", "b2"], "c1, c3", "c9")
+    stays = "keeps its config, which that change left alone"
+    assert decision["warnings"] == [f"w1: {stays}", f"w2: {stays}"]
+
+
+def test_a_config_that_is_named_goes_where_it_was() -> None:
+    unknown = {"code": "never_deployed", "component": None, "reason": "c1 is neither", "way_out": "status"}
+    answers = {"b1": config("", "c1"), "w1": plan("w1", "web", "v3", "v3", level="config", allowed=False, refusals=[unknown])}
+    decision = decide(answers, to="c1")
+    assert (decision["allowed"], decision["nodes"], decision["to"]) == (True, ["b1"], "c1")
+    nowhere = decide({"w1": answers["w1"]}, to="c1")
+    assert not nowhere["allowed"]
+    assert "w1: c1 is neither" in decision_text(nowhere)
+
+
+def test_without_another_config_anywhere_or_with_a_silent_node_it_is_refused() -> None:
+    alone = plan("b1", "api", "v3", "v3", level="config", allowed=False, refusals=[NO_OTHER])
+    assert "v3 was live here with one config only" in decision_text(decide({"b1": alone}))
+    silent = decide({"b1": config("r", "c1"), "b2": {"silent": "not reached"}})
+    assert not silent["allowed"]
+    assert "b2: not reached" in decision_text(silent)
+    busy = {"code": "migrating", "component": "api", "reason": "a migration runs", "way_out": "wait"}
+    assert not decide({"b1": config("r", "c1"), "b2": {**alone, "refusals": [busy]}})["allowed"]
+
+
+def test_a_plan_is_the_same_where_it_does_the_same() -> None:
+    shown = config("r", "c1")
+    cold = config("r", "c1")
+    cold["steps"][0]["detail"].update(warm=False, expected_s=8.0)
+    assert same_plan(cold, shown)
+    assert not same_plan(config("r", "c2"), shown)
+    assert not same_plan({**shown, "from": "c8"}, shown)
+    assert not same_plan({**shown, "steps": []}, shown)
+    assert not same_plan({**shown, "allowed": False}, shown)
