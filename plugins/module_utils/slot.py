@@ -171,6 +171,8 @@ class Slots:
         with self._operation("revert" if back else "activate", target.release, request, detail) as op:
             gate = self.gate_for(target.release, saved_first=back)
             self._carry_out(plan, target, gate, serves, previous, outcome, request, op)
+            if not (back and outcome.warm_until):  # who goes back is in a hurry, and the timer of the warm slot ends with it
+                self._settle(outcome)
             self._save_gate(target.release, gate)
             if request.mark_good and release_state.derive(records, self.spec.component).marks.get(target.release) != "good":
                 self._mark(target.release, "good", "its gate held", request)
@@ -234,6 +236,7 @@ class Slots:
         with self._operation("revert", target.release if target else None, request, detail) as op:
             gate = self.gate_for(target.release, saved_first=True) if target else {}
             self._carry_out(plan, target, gate, serves, current, outcome, request, op)
+            self._settle(outcome)
             if gone and request.mark_bad and gone != (target.release if target else None):
                 self._mark(gone, "bad", request.reason or f"taken back with everything that run {request.run} activated", request)
         return outcome
@@ -252,9 +255,9 @@ class Slots:
             try:
                 for step in plan.steps:
                     self.node.execute(step, content or Content("", ""), {})
-                self.node.systemd.settle()
             except _TROUBLE as error:
                 raise Failed(f"{self.spec.component}: could not be stopped: {error}", {"got": str(error)}) from error
+            self._settle(outcome)
         outcome.timings = self.node.timings
         outcome.warnings += self.node.remarks()
         return outcome
@@ -404,10 +407,6 @@ class Slots:
                         raise
                     outcome.warnings.append(f"{self.spec.component}: {content.release} is live, but `{step}` failed: {error}")
                 proven = proven or step.do == sp.LIVE
-            try:
-                self.node.systemd.settle()
-            except UnitError as error:  # a boot goes by what is on disk
-                outcome.warnings.append(f"{self.spec.component}: {error}")
         except _TROUBLE as error:
             report = self._report(error, previous)
             report.update(self._go_back(plan, serves, previous))
@@ -428,6 +427,13 @@ class Slots:
         if any(step.do == sp.RETIRE for step in self.node.done):
             outcome.warm_until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.spec.warm))
         op.detail.update({"timings": outcome.timings, "warm_until": outcome.warm_until, "unfinished": list(outcome.warnings)})
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Have systemd know what is started at boot now."""
+        try:
+            self.node.systemd.settle()
+        except UnitError as error:  # a boot goes by what is on disk
+            outcome.warnings.append(f"{self.spec.component}: {error}")
 
     def _go_back(self, plan: Plan, serves: str | None, previous: Mapping[str, Any] | None) -> dict[str, Any]:
         """Make what served before serve again, alone. Its own troubles are told, never raised: the first failure counts."""

@@ -292,8 +292,9 @@ class Node:
         elif step.do == sp.START:
             self.began[slot] = now()
             self.fresh_starts.add(slot)
-            self._port_is_free(slot, unit)
-            self.systemd.start(unit)
+            if not self.systemd.show(unit)[0].running:  # a warm slot is, unless its timer was quicker than this
+                self._port_is_free(slot)
+                self.systemd.start(unit)
         elif step.do == sp.STOP:
             self.systemd.cancel(self.spec.timer_of(slot))
             if not self.systemd.stop(unit):
@@ -320,9 +321,9 @@ class Node:
         else:
             self.edge.set_state(slot, step.do)
 
-    def _port_is_free(self, slot: str, unit: str) -> None:
+    def _port_is_free(self, slot: str) -> None:
         port = self.spec.ports.get(slot)
-        holder = self.holder(port) if port and not self.systemd.show(unit)[0].running else ""
+        holder = self.holder(port) if port else ""
         if holder:
             raise UnitError(
                 f"port {port} of slot {slot} is taken by {holder}: expected nobody to listen there. "

@@ -198,7 +198,6 @@ class Systemd:
         Raises:
             UnitError: systemd does not answer.
         """
-        self.settle()
         done = self._must(["systemctl", "show", "-p", ",".join(PROPERTIES), "--", *units], QUICK, "does not answer")
         states = parse_show(done.stdout)
         if len(states) != len(units):
@@ -258,15 +257,13 @@ class Systemd:
 
     def later(self, name: str, seconds: int, script: str) -> None:
         """Run the shell *script* in *seconds*, by a transient timer called *name*; an older one of that name goes."""
-        self.cancel(name)
-        self._must(
-            [
-                *("systemd-run", "--quiet", "--collect", f"--unit={name}", f"--on-active={seconds}s"),
-                *("--timer-property=AccuracySec=1s", "/bin/sh", "-c", script),
-            ],
-            QUICK,
-            f"could not set the timer {name}",
-        )
+        cmd = [
+            *("systemd-run", "--quiet", "--collect", f"--unit={name}", f"--on-active={seconds}s"),
+            *("--timer-property=AccuracySec=1s", "/bin/sh", "-c", script),
+        ]
+        if self._run(cmd, QUICK).rc != 0:  # most often nothing is in its place, and asking first takes as long as trying
+            self.cancel(name)
+            self._must(cmd, QUICK, f"could not set the timer {name}")
 
     def later_lasting(self, name: str, seconds: int, script: str) -> None:
         """As C(later), by a timer that a reboot does not lose: there the seconds count anew from the boot. C(forget) removes it."""
@@ -293,12 +290,12 @@ class Systemd:
     def cancel(self, name: str) -> None:
         """Take the transient timer *name* back and wait for what it may be doing; no error where there is none."""
         units = [f"{name}.timer", f"{name}.service"]
-        if not any(state.exists or state.running for state in self.show(*units)):
-            return
-        self._run(["systemctl", "stop", "--", *units], self.stop_timeout + QUICK)
-        self._run(["systemctl", "reset-failed", "--", *units], QUICK)
-        if any(state.running for state in self.show(*units)):
+        self._run(["systemctl", "stop", "--", *units], self.stop_timeout + QUICK)  # fails where there is nothing to stop
+        left = self.show(*units)
+        if any(state.running for state in left):
             raise UnitError(f"the timer {name} could not be taken back", ["systemctl", "stop", *units], 1, "")
+        if any(state.failed for state in left):
+            self._run(["systemctl", "reset-failed", "--", *units], QUICK)
 
     def log_tail(self, unit: str, since: float, lines: int = 30) -> list[str]:
         """The last *lines* lines that *unit* wrote since *since* (seconds since 1970); empty where there is no journal."""

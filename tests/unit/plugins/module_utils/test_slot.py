@@ -81,7 +81,6 @@ class FakeSystemd:
         self.outdated = False
 
     def show(self, *units: str) -> list[UnitState]:
-        self.settle()
         state = self.machine.load()
         found = []
         for unit in units:

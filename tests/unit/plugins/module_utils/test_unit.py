@@ -105,27 +105,36 @@ def test_units_are_read_again_once_for_all_that_was_enabled_and_disabled() -> No
     systemd.enable("a")
     systemd.disable("b")
     assert shell.asked == ["systemctl enable --quiet --no-reload -- a", "systemctl disable --quiet --no-reload -- b"]
-    systemd.show("a")
+    systemd.settle()
     systemd.settle()
     assert shell.verbs() == ["enable", "disable", "daemon-reload"]
-    assert shell.asked[2] == "systemctl daemon-reload", "what is shown is what is on disk"
 
 
 def test_the_timer_is_taken_back() -> None:
     timer = "Id=t.timer\nLoadState=loaded\nActiveState=active\n\nId=t.service\nLoadState=not-found\nActiveState=inactive\n"
     gone = timer.replace("loaded", "not-found").replace("=active", "=inactive")
-    shell = Shell(show=[Finished(0, timer, ""), Finished(0, gone, "")])
+    shell = Shell(show=Finished(0, gone, ""))
     Systemd(shell).cancel("t")
-    assert shell.verbs() == ["stop", "reset-failed"]
+    assert shell.verbs() == ["stop"]
+    failed = Shell(show=Finished(0, gone.replace("=inactive", "=failed"), ""))
+    Systemd(failed).cancel("t")
+    assert failed.verbs() == ["stop", "reset-failed"]
     with pytest.raises(UnitError, match="could not be taken back"):
         Systemd(Shell(show=Finished(0, timer, ""))).cancel("t")
 
 
-def test_the_timer_is_set() -> None:
+def test_the_timer_is_set_and_one_in_its_place_goes() -> None:
     gone = "Id=t.timer\nLoadState=not-found\nActiveState=inactive\n\nId=t.service\nLoadState=not-found\nActiveState=inactive\n"
-    shell = Shell(show=Finished(0, gone, ""))
+    shell = Shell()
     Systemd(shell).later("t", 30, "echo")
-    assert shell.asked[-1].startswith("systemd-run --quiet --collect --unit=t --on-active=30s")
+    (asked,) = shell.asked
+    assert asked.startswith("systemd-run --quiet --collect --unit=t --on-active=30s")
+    there = Finished(1, "", "Unit t.timer was already loaded")
+    again = Shell(show=Finished(0, gone, ""), systemd_run=[there, Finished(0, "", "")])
+    Systemd(again).later("t", 30, "echo")
+    assert [line.split()[1] for line in again.asked] == ["--quiet", "stop", "show", "--quiet"]
+    with pytest.raises(UnitError, match="could not set the timer t: Unit t"):
+        Systemd(Shell(show=Finished(0, gone, ""), systemd_run=there)).later("t", 30, "echo")
 
 
 @pytest.mark.parametrize(
