@@ -216,6 +216,9 @@ def measure(figures: Figures, unit: float) -> None:
     gates, whole = [gate for _seconds, gate, _own in alone], [seconds for seconds, _gate, _own in alone]
     figures.add("  … its gate", statistics.median(gates), "s", None, gates)
     figures.add("  … the whole command", statistics.median(whole), "s", None, whole)
+    with Visitors():
+        loaded = [play("tests/bench/one_task.yml") for _ in range(ROUNDS + 1)][1:]
+    figures.add("P under the load of the rows that follow, for comparison", statistics.median(loaded), "s", None, loaded)
     bring(BEFORE)  # else the next deployment leaves the backend as it is, and its old slot cools down meanwhile
     for warm in (True, False):
         rounds = []
