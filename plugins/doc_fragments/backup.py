@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Where things are on the node, who runs, and for how long."""
+    """Where things are on the node, who runs, and for how long; C(restore): what reading a set back needs besides."""
 
     DOCUMENTATION = r"""
 options:
@@ -32,4 +32,18 @@ options:
     description: Who runs, for the journal. Whoever holds the lock if left out.
     type: str
     default: ""
+"""
+
+    RESTORE = r"""
+options:
+  identity:
+    description: Identity of age for an encrypted set, as text; it goes to age's standard input and touches no disk of the node.
+    type: str
+  identity_file:
+    description: File on the node with the identity, instead.
+    type: path
+  min_free_bytes:
+    description: Bytes that have to stay free wherever something is written.
+    type: int
+    default: 268435456
 """

@@ -75,32 +75,9 @@ options:
     description: Seconds for reading the whole copy once, which is done up to four times.
     type: float
     default: 600
-  min_free_bytes:
-    description: Bytes that have to stay free besides the copy.
-    type: int
-    default: 268435456
-  identity:
-    description: Identity of age for an encrypted set, as text; it goes to age's standard input and touches no disk of the node.
-    type: str
-  identity_file:
-    description: File on the node with the identity, instead.
-    type: path
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal, the description and the sets.
-    type: path
-    default: /var/lib/aistack
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal. Whoever holds the lock if left out.
-    type: str
-    default: ""
+extends_documentation_fragment:
+  - phasegate.aistack.backup
+  - phasegate.aistack.backup.restore
 attributes:
   check_mode:
     support: full

@@ -51,14 +51,6 @@ options:
       - In a playbook they are taken from C(aistack_components) where they are not given.
     type: dict
     default: {}
-  root:
-    description: Folder that holds the components on the node.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Folder that holds the state on the node.
-    type: path
-    default: /var/lib/aistack
   interval:
     description: Seconds from the start of one attempt to the start of the next.
     type: float
@@ -96,14 +88,8 @@ options:
       - Name of a component. Its probes and the settings are kept in C(<state_dir>/gates/<component>.json) when the gate
         has passed, so that the node can judge itself later without its controller.
     type: str
-  slice:
-    description: Internal. Seconds after which the module returns undecided, so that the controller can tell how it goes.
-    type: float
-    default: 0
-  resume:
-    description: Internal. What the slice before has seen.
-    type: dict
-    default: {}
+extends_documentation_fragment:
+  - phasegate.aistack.slices
 attributes:
   check_mode:
     description: Can run in check mode and tell what it would do.
@@ -122,8 +108,6 @@ attributes:
 requirements:
   - C(psql) for probes of type C(postgres)
   - systemd for probes of type C(unit) and C(log)
-notes:
-  - It has an action plugin of the same name, which does the choosing of hosts and the reporting of progress.
 seealso:
   - module: phasegate.aistack.slot
 """

@@ -66,22 +66,8 @@ options:
     description: Fail the task unless the verdict is C(pass). Nothing is enforced in check mode.
     type: bool
     default: true
-  root:
-    description: Folder that holds the components on the node.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Folder that holds the state on the node.
-    type: path
-    default: /var/lib/aistack
-  slice:
-    description: Internal. Seconds after which the module returns undecided, so that the controller can tell how it goes.
-    type: float
-    default: 0
-  resume:
-    description: Internal. What the slice before has seen.
-    type: dict
-    default: {}
+extends_documentation_fragment:
+  - phasegate.aistack.slices
 attributes:
   check_mode:
     description: Can run in check mode and tell what it would do.
@@ -95,8 +81,6 @@ attributes:
     description: Where it runs.
     support: full
     platforms: posix
-notes:
-  - It has an action plugin of the same name, which does the choosing of hosts and the reporting of progress.
 seealso:
   - module: phasegate.aistack.gate
 """

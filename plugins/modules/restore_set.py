@@ -47,12 +47,6 @@ options:
     description: The set's name, for O(state=restored). Anything else is refused.
     type: str
     default: ""
-  identity:
-    description: Identity of age for an encrypted set, as text; it goes to age's standard input and touches no disk of the node.
-    type: str
-  identity_file:
-    description: File on the node with the identity, instead.
-    type: path
   wait:
     description: Seconds in which the sessions of a database may leave by themselves before it is swapped.
     type: float
@@ -61,16 +55,13 @@ options:
     description: Whether sessions that are left then are ended. Otherwise they are a refusal.
     type: bool
     default: false
-  min_free_bytes:
-    description: Bytes that have to stay free wherever something is written.
-    type: int
-    default: 268435456
   lock_wait:
     description: Seconds to wait for another set that is being made, pruned or restored.
     type: int
     default: 60
 extends_documentation_fragment:
   - phasegate.aistack.backup
+  - phasegate.aistack.backup.restore
 attributes:
   check_mode:
     support: full

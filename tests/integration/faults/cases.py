@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..rollback.conftest import AFTER, BEFORE, bring, keep
+from ..refusals.conftest import ROOT
+from ..rollback.conftest import AFTER, BEFORE, bring, config, keep, with_setting
 from .world import World
 
 FIRST = "v4.0.0"
@@ -45,12 +46,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Operation:
-    """What is run: the releases that serve before it and when it has been carried out."""
+    """What is run: the releases that serve before it and when it has been carried out; what else is true then."""
 
     playbook: str
     arguments: list[str]
     origin: dict[str, str]
     goal: dict[str, str]
+    proof: Callable[[World], bool] = lambda world: True
 
 
 def _both(release: str) -> dict[str, str]:
@@ -142,13 +144,45 @@ def rollback_schema(world: World) -> Operation:
     return Operation("rollback", [*arguments, "-e", "documents=.ansible/faults"], _both(BEFORE), _both(FIRST))
 
 
+def rollback_config(world: World) -> Operation:
+    """Planned, level config: the backend's environment alone."""
+    release = _plain(world)
+    before = config(world, "backend-1", "backend")
+    folder = ROOT / ".ansible" / "faults"
+    folder.mkdir(parents=True, exist_ok=True)
+    setting = with_setting(folder, "LAB_NOTE", f"changed-{world.journal()[-1]['seq']}")
+    done = world.play("deploy", "-e", f"release={release}", "-e", "allow_bad=true", "-e", "backup=false", *setting)
+    assert done.rc == 0, done.text
+    arguments = ["-e", "level=config", "-e", f"to={before}", "-e", f"confirm={before}", "-e", "documents=.ansible/faults"]
+
+    def proof(world: World) -> bool:
+        return config(world, "backend-1", "backend") == config(world, "backend-1", "worker") == before
+
+    return Operation("rollback", arguments, _both(release), _both(release), proof)
+
+
+def rollback_system(world: World) -> Operation:
+    """Planned, level system: every component, and the data from the set of the target's time."""
+    _plain(world)
+    bring(world, BEFORE)
+    world.plant()
+    made = world.play("deploy", "-e", f"release={AFTER}", "-e", "allow_bad=true")  # with the set that it makes of the time of BEFORE
+    assert made.rc == 0, made.text
+    plan = json.loads(world.on("backend-1", f"aistack plan --json --level system --to {BEFORE}"))
+    name = next(step["detail"]["set"] for step in plan["steps"] if step["do"] == "restore")
+    arguments = ["-e", "level=system", "-e", f"to={BEFORE}", "-e", f"confirm={BEFORE}", "-e", f"set={name}", "-e", f"accept_set={name}"]
+    return Operation("rollback", [*arguments, "-e", "drain_timeout=20", "-e", "documents=.ansible/faults"], _both(AFTER), _both(BEFORE))
+
+
 OPERATIONS: dict[str, Callable[[World], Operation]] = {
     "deployment": deployment,
     "staging": staging,
     "migration": migration,
     "restore": restore,
     "rollback, level app": rollback_app,
+    "rollback, level config": rollback_config,
     "rollback, level schema": rollback_schema,
+    "rollback, level system": rollback_system,
     "emergency rollback": emergency,
 }
 
@@ -185,6 +219,11 @@ CASES = [
     Case("rollback, level schema", "Stop what writes"),
     Case("rollback, level schema", "backend: database to", after=0.8),
     Case("rollback, level schema", "Go back", after=1.0),
+    Case("rollback, level config", "Go back", after=0.6),
+    Case("rollback, level config", "Go back", after=2.0),
+    Case("rollback, level system", "Stop what writes"),
+    Case("rollback, level system", "Put the set back", after=1.0),
+    Case("rollback, level system", "Go back", after=1.0),
     Case("emergency rollback", "What each node can go back to", after=0.1),
     Case("emergency rollback", "Go back"),
     Case("emergency rollback", "Go back", after=1.5),
@@ -209,6 +248,7 @@ CASES = [
     Case("rollback, level app", "Go back", "node", after=1.0),
     Case("rollback, level schema", "backend: database to", "database", after=0.3),
     Case("rollback, level schema", "backend: database to", "node", after=0.5),
+    Case("rollback, level system", "Put the set back", "database", after=1.0),
     Case("emergency rollback", "Go back", "database", after=0.0),
     Case("emergency rollback", "Go back", "network to the node", after=0.5),
 ]

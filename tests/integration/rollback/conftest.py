@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from ..refusals.conftest import Lab
+from ..refusals.conftest import ROOT, Lab
 
 
 class OperatorLab(Lab):
@@ -49,6 +50,21 @@ def keep(lab: Lab, release: str) -> None:
         done = lab.play("deploy", "-e", f"release={release}", "-e", "allow_bad=true", "-e", "backup=false")
         assert not missing(), done.text
         bring(lab, live)
+
+
+def with_setting(folder: Path, name: str, value: str) -> list[str]:
+    """Arguments with which the backend has one variable more in its environment."""
+    described = yaml.safe_load((ROOT / "inventories/sparklio/group_vars/all/env.yml").read_text(encoding="utf-8"))
+    backend = described["aistack_env"]["backend"]
+    backend["schema"].append({"name": name, "type": "str"})
+    backend["values"][name] = value
+    (folder / "env.json").write_text(json.dumps(described))
+    return ["-e", f"@{folder / 'env.json'}"]
+
+
+def config(lab: Lab, node: str, component: str) -> str:
+    """The configuration that is live."""
+    return lab.on(node, f"basename $(readlink /opt/aistack/{component}/slots/live/config)").strip()
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from ..refusals.conftest import FINGERPRINT, ROOT, Lab
-from .conftest import AFTER, BEFORE, bring, keep
+from ..refusals.conftest import FINGERPRINT, Lab
+from .conftest import AFTER, BEFORE, bring, config, keep, with_setting
 
 
 def telling(folder: Path) -> list[str]:
@@ -98,21 +97,6 @@ def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab, tmp_p
     kept = dict(line.split() for line in after.splitlines()[2:])
     lost = {line.split()[0]: line.split()[1] for line in before.splitlines()[2:]}
     assert all(int(kept[name]) >= int(count) for name, count in lost.items() if name != "workflow_feedback"), "rows went besides"
-
-
-def with_setting(folder: Path, name: str, value: str) -> list[str]:
-    """Arguments with which the backend has one variable more in its environment."""
-    described = yaml.safe_load((ROOT / "inventories/sparklio/group_vars/all/env.yml").read_text(encoding="utf-8"))
-    backend = described["aistack_env"]["backend"]
-    backend["schema"].append({"name": name, "type": "str"})
-    backend["values"][name] = value
-    (folder / "env.json").write_text(json.dumps(described))
-    return ["-e", f"@{folder / 'env.json'}"]
-
-
-def config(lab: Lab, node: str, component: str) -> str:
-    """The configuration that is live."""
-    return lab.on(node, f"basename $(readlink /opt/aistack/{component}/slots/live/config)").strip()
 
 
 def test_the_configuration_goes_back_alone(lab: Lab, tmp_path: Path) -> None:
