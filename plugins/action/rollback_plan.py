@@ -13,11 +13,13 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.mirror import Source, SourceError
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, decide, decision_text
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "answers": {"type": "dict", "required": True},
     "to": {"type": "str", "default": ""},
+    "level": {"type": "str", "default": "app"},
     "best_effort": {"type": "bool", "default": False},
     "again": {"type": "bool", "default": False},
     "repositories": {"type": "list", "elements": "str", "default": []},
@@ -53,6 +55,9 @@ class ActionModule(ActionBase):
         """Return the decision; fail where it is a refusal."""
         super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        if args["level"] not in LEVELS:
+            known = f"There is no level {args['level']}; expected one of {', '.join(LEVELS)}. Nothing was touched."
+            return {"failed": True, "changed": False, "msg": known}
         plans = {str(node): answer_of(result or {}) for node, result in args["answers"].items()}
         decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time())
         text = decision_text(decision)

@@ -23,6 +23,10 @@ options:
     description: The release to go to. Without it one is chosen.
     type: str
     default: ''
+  level:
+    description: The level that the nodes were asked about, C(app), C(config), C(schema) or C(system). Any other is refused in these words.
+    type: str
+    default: app
   best_effort:
     description: Go on without nodes that do not answer, and without components that cannot go there.
     type: bool
