@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: notice
-short_description: Tell people that a deployment or rollback began, ended or failed
+short_description: Tell people that a deployment or rollback began, ended or failed, or that a watched trigger failed
 version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
@@ -27,7 +27,7 @@ options:
     description: What happened.
     type: str
     required: true
-    choices: [deploy_started, deploy_finished, deploy_failed, rollback_started, rollback_finished, rollback_failed]
+    choices: [deploy_started, deploy_finished, deploy_failed, rollback_started, rollback_finished, rollback_failed, watch_failed]
   facts:
     description:
       - What there is to tell; no secrets.

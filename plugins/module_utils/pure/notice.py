@@ -14,7 +14,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack impor
 
 VERBS = ("deploy", "rollback")
 STATES = ("started", "finished", "failed")
-EVENTS = tuple(f"{verb}_{state}" for verb in VERBS for state in STATES)
+EVENTS = (*(f"{verb}_{state}" for verb in VERBS for state in STATES), "watch_failed")
 SECURITY = ("starttls", "tls", "none")
 COMMON = {"kind", "name", "events", "timeout"}
 KINDS: dict[str, dict[str, set[str]]] = {

@@ -74,7 +74,8 @@ def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any
         act: whether the watch may go back by itself.
 
     Returns:
-        ``verdict``; ``rows``; ``acts`` (whether to go back now) and the ``reason`` for it; ``text``, a page.
+        ``verdict``; ``rows``; ``acts`` (whether to go back now) and the ``reason`` for it; ``next``, what to do, a line for each
+        trigger that failed; ``text``, a page.
     """
     rows: list[dict[str, Any]] = []
     for host, result in results.items():
@@ -95,21 +96,18 @@ def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any
     acts = bool(act and pulls)
     lines = [row_line(row) for row in rows] or ["Nothing was watched: no trigger has a node in this run."]
     lines += [f"hand  {trigger['name']}: not measured, pulled by a person" for trigger in triggers if trigger.get("source") == "manual"]
-    lines += _next(verdict, fired, acts, act, reason)
-    return {"verdict": verdict, "rows": rows, "acts": acts, "reason": reason, "text": "\n".join(lines)}
+    follow = [f"{row['name']}: {command_for(row['then'], '{name} on {where}'.format(**row))}" for row in fired]
+    lines += _next(verdict, follow, acts, act, reason)
+    return {"verdict": verdict, "rows": rows, "acts": acts, "reason": reason, "next": follow, "text": "\n".join(lines)}
 
 
-def _next(verdict: str, fired: Sequence[Mapping[str, Any]], acts: bool, act: bool, reason: str) -> list[str]:
+def _next(verdict: str, follow: Sequence[str], acts: bool, act: bool, reason: str) -> list[str]:
     """What follows, in a sentence or a command for each trigger that failed."""
     if acts:
         return ["", f"Going back now, once, because {reason}"]
-    if fired:
-        lines = ["", "What to do:"]
-        for row in fired:
-            lines.append(f"  {row['name']}: {command_for(row['then'], '{name} on {where}'.format(**row))}")
-        if act:
-            lines.append("  Not done by itself: only triggers with `then: {level: app}` are.")
-        return lines
+    if follow:
+        by_hand = ["  Not done by itself: only triggers with `then: {level: app}` are."] if act else []
+        return ["", "What to do:", *(f"  {line}" for line in follow), *by_hand]
     if verdict == PASS:
         return ["", "No trigger failed."]
     return ["", "No trigger failed, but not all of them could be judged: see above what was missing, and watch again."]

@@ -99,18 +99,26 @@ def test_without_requests_it_does_not_know(lab: Lab, only: Callable[..., tuple[s
                  "Nothing was touched")
 
 
-def test_a_release_that_fails_under_use_is_named_and_then_left(lab: Lab, only: Callable[..., tuple[str, str]]) -> None:
+def test_a_release_that_fails_under_use_is_named_and_then_left(
+    lab: Lab, only: Callable[..., tuple[str, str]], tmp_path: Path
+) -> None:
     bring(lab, BEFORE)
     bring(lab, FAULTY)
     for _turn in range(60):
         ask()
     with users():
         began = time.monotonic()
-        told = lab.play("watch", *only("haproxy", "manual"), *SHORT, "-e", "minutes=5")
+        receiver = {"kind": "command", "command": ["sh", "-c", f"cat > {tmp_path}/told"]}
+        notices = ("-e", json.dumps({"aistack_notices": [receiver]}))
+        told = lab.play("watch", *only("haproxy", "manual"), *SHORT, "-e", "minutes=5", *notices)
         assert told.rc != 0
         assert time.monotonic() - began < 120, "it ends early"
         told.says("FAIL backend-1 backend errors above 5 %:", "(expected hrsp_5xx / req_tot <= 0.05", "What to do:",
                   "ansible-playbook phasegate.aistack.emergency_rollback", "because another host failed", "Nothing was touched")
+        page = json.loads((tmp_path / "told").read_text())
+        assert page["event"] == "watch_failed"
+        for part in ("errors above 5 %", "emergency_rollback"):
+            assert part in page["text"], page["text"]
         assert lab.serving() == {"backend": FAULTY, "frontend": FAULTY}
         went = lab.play("watch", *only("haproxy", "manual"), *SHORT, "-e", "minutes=5", "-e", "act=true")
     assert went.rc != 0, "a trigger failed, so the watch did"

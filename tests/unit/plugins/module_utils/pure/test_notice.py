@@ -123,3 +123,12 @@ def test_a_deployment_loses_nothing_and_does_not_say_so() -> None:
     assert "ost" not in notice.message("deploy_started", {"to": "v2", "from": "v1"})["text"]
     with pytest.raises(ValueError, match=r"'rollback_begun' is unknown.*"):
         notice.message("rollback_begun", {})
+
+
+def test_a_watch_that_failed_says_why_and_what_to_do() -> None:
+    facts = {"stack": "shop", "reason": "errors above 5 % on b1: 0.3", "nodes": ["b1"], "next": ["errors: run it"]}
+    told = notice.message("watch_failed", facts)
+    assert told["title"] == "[shop] watch failed"
+    assert told["text"].splitlines() == [
+        "Situation: errors above 5 % on b1: 0.3", "Action: watch failed", "Nodes: b1", "Next:", "  - errors: run it",
+    ]  # fmt: skip
