@@ -172,8 +172,8 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
             ``name``, ``verdict``, ``evidence``), ``kept`` (what was kept of the state before), ``restored`` (node to what C(restore_set)
             answered for each set that it put back), ``error``. What is left out is taken
             from the journals.
-        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``impact``, ``told``, ``backup``, ``plan`` (where the plan can be
-            read), and ``journals`` (node to its records).
+        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``told``, ``backup``, ``plan`` (where the
+            plan can be read), and ``journals`` (node to its records).
     """
     run = str(facts.get("run") or "")
     story = gathered(facts.get("journals") or {}, run)
@@ -265,6 +265,7 @@ def _basics(merged: Facts, outcome: Facts, facts: Facts, story: Story, before: s
         ("Ended", ended or "not known"),
         ("Time", measured(_seconds(outcome, story), rollback_text.objective(merged))),
         ("Owner", facts.get("owner") or story.actor or "not known"),
+        ("Approved", facts.get("approved") or "not known"),
         ("Run", facts.get("run") or "not known"),
         ("Nodes", ", ".join([*rollback_text.plans(merged), *(f"{node} (not reached)" for node in merged.get("silent") or {})])),
         ("Impact", facts.get("impact") or OPEN),

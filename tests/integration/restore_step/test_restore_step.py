@@ -155,16 +155,22 @@ def test_it_is_put_back_between_the_backup_and_the_switch(place: Place) -> None:
 
 def test_a_node_that_does_not_go_back_is_written_down_and_told(place: Place) -> None:
     told = place.folder / "told"
-    receiver = {"kind": "command", "command": ["sh", "-c", f"cat >> {told}; echo >> {told}"]}
+    receiver = {"kind": "command", "name": "pager", "command": ["sh", "-c", f"cat >> {told}; echo >> {told}"]}
     row = {"component": "api", "outcome": "failed", "seconds": 1, "message": "its gate failed"}
     (place.folder / "back.json").write_text(json.dumps({"outcome": "failed", "components": [row]}))
     command = place.folder / "bin/aistack"
     command.write_text(command.read_text() + "sys.exit('plan' not in sys.argv)\n")
-    rc, _said = place.back("-e", f"accept_set={place.name}", "-e", json.dumps({"aistack_notices": [receiver]}))
+    rc, _said = place.back("-e", f"accept_set={place.name}", "-e", json.dumps({"aistack_notices": [receiver], "owner": "ann"}))
     assert rc != 0
+    (plan,) = place.folder.glob("documents/rollback-*.md")
+    for part in ("- [x] People told: pager", "- [x] Approved: by ann, with its name as consent"):
+        assert part in plan.read_text(), plan.read_text()
     (post,) = place.folder.glob("documents/post-mortem-*.md")
     written = post.read_text()
-    for part in ("NOT complete: node-1: Go back", "api on node-1 is not back (its gate failed)", PRICE, "run the same command again"):
+    for part in (
+        "| People told | pager |", "| Approved | by ann, with its name as consent |", "NOT complete: node-1: Go back",
+        "api on node-1 is not back (its gate failed)", PRICE, "run the same command again",
+    ):  # fmt: skip
         assert part in written, written
     began, ended = (json.loads(line) for line in told.read_text().splitlines())
     assert (began["event"], ended["event"]) == ("rollback_started", "rollback_failed")
