@@ -11,8 +11,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action.alembic_info import planned, request_of, separated
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic_request, controller_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 
 
 class ActionModule(ActionBase):

@@ -13,8 +13,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic_request, controller_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan import MigrationError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Request
 
 SQUAWK_LOCK = Path(__file__).resolve().parents[2] / "roles" / "toolchain" / "files" / "squawk.txt"
 

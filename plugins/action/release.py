@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.mirror import Source, SourceError, Unreachable
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable
 
 
 def actor() -> str:

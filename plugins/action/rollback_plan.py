@@ -12,9 +12,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.mirror import Source, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, decide, decision_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "answers": {"type": "dict", "required": True},

@@ -187,7 +187,7 @@ def _stop() -> threading.Event:
 
 def status(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack status``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils import node_status
+    from ansible_collections.phasegate.aistack.plugins.module_utils.node import node_status
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure import node_text
 
     _readable(stack)
@@ -198,7 +198,7 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
 
 def journal(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack journal``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure import node_text
 
     _readable(stack)
@@ -219,10 +219,10 @@ def _wish(given: argparse.Namespace) -> Any:
 
 def plan(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack plan`` and ``aistack rollback --dry-run``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils import rollback as core
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure import node_text
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import plan as make
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback_view import look
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback as core
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_view import look
 
     _readable(stack)
     view = look(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
@@ -243,8 +243,8 @@ def rollback(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack rollback``."""
     if given.dry_run:
         return plan(stack, given)
-    from ansible_collections.phasegate.aistack.plugins.module_utils import rollback as core
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure import node_text
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback as core
 
     _readable(stack)
     _writable(stack)
@@ -259,9 +259,9 @@ def rollback(stack: Stack, given: argparse.Namespace) -> int:
 
 def revert(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack revert``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils import deadman
-    from ansible_collections.phasegate.aistack.plugins.module_utils import rollback as core
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure import node_text
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback as core
 
     _readable(stack)
     _writable(stack)
@@ -277,8 +277,8 @@ def revert(stack: Stack, given: argparse.Namespace) -> int:
 
 def confirm(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack confirm``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils import deadman
-    from ansible_collections.phasegate.aistack.plugins.module_utils.unit import UnitError
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
     _readable(stack)
     _writable(stack)
@@ -303,7 +303,7 @@ def _backup_words(words: list[str]) -> tuple[list[str], list[str]]:
 
 def backup(stack: Stack, words: Sequence[str]) -> int:
     """``aistack backup``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils import backup_set
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set
 
     _readable(stack)
     return backup_set.command(words, str(stack.state_dir), stack.root)
@@ -315,7 +315,7 @@ def gate(given: argparse.Namespace) -> int:
 
     if zipapp.stamp_of(sys.argv[0]).get("source") != given.source:
         return OTHER_SOURCE
-    from ansible_collections.phasegate.aistack.plugins.module_utils.gate_call import judge
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate_call import judge
 
     write(sys.stdout, json.dumps(judge(json.load(sys.stdin), given.check)))
     return OK

@@ -220,8 +220,8 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic, alembic_plan, alembic_request, alembic_seen
-from ansible_collections.phasegate.aistack.plugins.module_utils.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan, alembic_request, alembic_seen
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic_plan, alembic_request, alembic_seen
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, alembic_request, alembic_seen
 
 
 def main() -> None:

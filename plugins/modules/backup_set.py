@@ -169,8 +169,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_jobs, backup_set, restore_prune
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_set, restore_prune
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["made", "verified", "pruned", "listed"], "default": "made"},

@@ -163,10 +163,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import celery_drain
-from ansible_collections.phasegate.aistack.plugins.module_utils.celery_drain import Ask, DrainError, Memory, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate import live_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import live_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:

@@ -130,9 +130,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import db_fingerprint, pg_request
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import db_fingerprint, pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 
 
 def _before(params: dict[str, Any]) -> dict[str, Any] | None:

@@ -105,8 +105,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import deadman
-from ansible_collections.phasegate.aistack.plugins.module_utils.unit import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 
 def main() -> None:

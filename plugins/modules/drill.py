@@ -186,7 +186,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import drill
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import drill
 
 
 def main() -> None:

@@ -204,7 +204,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate_call import judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate_call import judge
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:

@@ -138,8 +138,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock, LockHeld
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
 

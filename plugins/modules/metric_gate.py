@@ -175,7 +175,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.metric_gate import GateError, Watch, prepared
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_gate import GateError, Watch, prepared
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import PASS, WAITING
 
 

@@ -93,7 +93,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.node_install import InstallError, Wanted, ensure
+from ansible_collections.phasegate.aistack.plugins.module_utils.node.node_install import InstallError, Wanted, ensure
 
 
 def main() -> None:

@@ -236,17 +236,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import (
-    backup_shelf,
-    pg_compare,
-    pg_request,
-    pg_restore,
-    pg_swap,
-    pg_table,
-)
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_shelf import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import RestoreError, Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_shelf import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
 
 
 def _restored(params: dict[str, Any], server: Server, name: str, check: bool) -> dict[str, Any]:
@@ -321,3 +314,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_compare, pg_request, pg_restore, pg_swap, pg_table

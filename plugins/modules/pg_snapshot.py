@@ -95,11 +95,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_shelf, pg_request, pg_snapshot
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_shelf import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_dump import BackupError
-from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError, Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_shelf import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_request, pg_snapshot
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 
 
 def _verified(params: dict[str, Any], where: Path) -> dict[str, Any]:

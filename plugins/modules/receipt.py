@@ -75,8 +75,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import receipt
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import receipt
 
 
 def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) -> tuple[bool, dict[str, Any]]:

@@ -241,13 +241,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import release as releases
-from ansible_collections.phasegate.aistack.plugins.module_utils import staging
-from ansible_collections.phasegate.aistack.plugins.module_utils.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.env_file import read_env
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import Layout, ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import staging
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout, ReleaseError
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["staged", "marked", "pruned"], "default": "staged"},

@@ -84,10 +84,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
 
 
 def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, Any]:

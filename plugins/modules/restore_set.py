@@ -167,8 +167,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 
 
 def main() -> None:

@@ -299,15 +299,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import component_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.slot import Failed, Leaving, Refused, Request, Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slot_gate import SlotGate
-from ansible_collections.phasegate.aistack.plugins.module_utils.slot_node import EdgeSpec, Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.unit import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Leaving, Refused, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate import SlotGate
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import EdgeSpec, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
 

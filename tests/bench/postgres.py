@@ -32,8 +32,8 @@ from typing import Any
 import psycopg2
 from figures import Figures, PartError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import pg_restore, pg_snapshot, pg_swap
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_restore, pg_snapshot, pg_swap
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 SCALE = 68

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.env_file import parse_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
 
 MASK = "****"
 _SECRET_KEY = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$|_URI$|SALT", re.IGNORECASE)

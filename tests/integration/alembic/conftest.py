@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import psql as psql_module
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import psql as psql_module
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, Cluster

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic_plan, alembic_seen, controller_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan import MigrationError
-from ansible_collections.phasegate.aistack.plugins.module_utils.controller_plan import Origin, Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, alembic_seen, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin, Unavailable
 
 from .conftest import HERE, PASSWORD, QUOTED, Stage
 from .test_migrate import ADD, DROP, first

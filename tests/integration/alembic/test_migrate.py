@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic, alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan import MigrationError
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 
 from .conftest import PASSWORD, QUOTED, Stage
 
@@ -281,7 +281,7 @@ def test_missing_tables(stage: Stage) -> None:
 
 
 def test_second_run_waits_and_names_the_first(stage: Stage) -> None:
-    from ansible_collections.phasegate.aistack.plugins.module_utils import migration_locks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migration_locks
 
     with stage.session("aistack-migrate-lock") as other:
         migration_locks.take(other, stage.database, "backend", 1)
@@ -294,7 +294,7 @@ def test_second_run_waits_and_names_the_first(stage: Stage) -> None:
 
 RUNNER = """
 import json, sys
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic, alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
 print(alembic.migrate(alembic_plan.Request(**json.loads(sys.argv[1]))))
 """
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import alembic, alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 
 from .conftest import Stage

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_set, restore_part, restore_redis, restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_set import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.unit import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set, restore_part, restore_redis, restore_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 from .conftest import Identity, Node, RealRedis, Store
 
@@ -228,7 +228,7 @@ def test_a_bucket_comes_back_and_what_it_had_is_kept(store: Store, node: Node, o
 
 
 def test_what_comes_into_a_bucket_meanwhile_stays(store: Store, node: Node, objects: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.restore_bucket import BucketRestore
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_bucket import BucketRestore
 
     real = BucketRestore._keep
 

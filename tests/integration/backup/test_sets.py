@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_age, backup_bucket, backup_redis, backup_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_age, backup_bucket, backup_redis, backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 
 from .conftest import Identity, Node, RealRedis, Store
 

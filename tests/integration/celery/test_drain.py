@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import celery_drain
-from ansible_collections.phasegate.aistack.plugins.module_utils.celery_drain import DrainError, Memory, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError, Memory, Request
 
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "s3cret-of-redis"

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import pg_snapshot, psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import RestoreError, Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_snapshot, psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, Cluster

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import db_fingerprint, pg_restore, pg_snapshot
-from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import db_fingerprint, pg_restore, pg_snapshot
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 
 from .conftest import Shop
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import pg_admin, pg_compare, pg_restore, pg_swap
-from ansible_collections.phasegate.aistack.plugins.module_utils.psql import as_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_admin, pg_compare, pg_restore, pg_swap
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import row_compare
 
 from .conftest import Shop, refused
@@ -29,9 +29,9 @@ from .conftest import Shop, refused
 RESTORE = """
 import json, sys
 from pathlib import Path
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils import pg_restore
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_restore
 host, port, user, name, folder, part = sys.argv[1:]
 server = Server(DatabaseAddress(host, int(port), "postgres", "postgres"), {}, user or None)
 pg_restore.restore_beside(server, name, Path(folder), json.loads(part), min_free=0)

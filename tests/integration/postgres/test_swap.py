@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import pg_admin, pg_restore, pg_swap
-from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError, Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_admin, pg_restore, pg_swap
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import restore_names
 
 from .conftest import Shop, refused
@@ -26,9 +26,9 @@ from .conftest import Shop, refused
 # What runs as a process of its own, so that it can be killed while it waits for a session to leave.
 SWAP = """
 import sys
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_admin import Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils import pg_swap
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_swap
 host, port, user, name = sys.argv[1:]
 server = Server(DatabaseAddress(host, int(port), "postgres", "postgres"), {}, user or None)
 pg_swap.swap(server, name, wait=0, terminate=True, grace=60)

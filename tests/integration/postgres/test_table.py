@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import pg_restore, pg_table
-from ansible_collections.phasegate.aistack.plugins.module_utils.psql import DatabaseError, Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_restore, pg_table
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, row_compare
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import alembic, alembic_info
-from ansible_collections.phasegate.aistack.plugins.module_utils import controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_plan
 
 ARGS = {
     "component": "backend", "release": "v2", "env_file": "/e", "repo": "/repo", "path": "backend", "lock": "requirements.lock",

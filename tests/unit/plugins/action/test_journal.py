@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import journal
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 
 COLLECTIONS = next(parent for parent in Path(journal.__file__).parents if parent.name == "ansible_collections").parent
 

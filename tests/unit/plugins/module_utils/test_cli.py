@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import cli, node_install, rollback, rollback_view, zipapp
-from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock
-from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.fleet import AllUnits, Fleet
+from ansible_collections.phasegate.aistack.plugins.module_utils import cli, zipapp
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import node_install
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback, rollback_view
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import AllUnits, Fleet
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,10 @@ def test_it_runs_alone_in_an_empty_place(command: Path, tmp_path: Path) -> None:
 def test_it_needs_no_ansible(command: Path) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(command)!r});"
-        "from ansible_collections.phasegate.aistack.plugins.module_utils import cli, rollback, slot_gate, deadman, node_status;"
+        "from ansible_collections.phasegate.aistack.plugins.module_utils import cli;"
+        "from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman, rollback;"
+        "from ansible_collections.phasegate.aistack.plugins.module_utils.node import node_status;"
+        "from ansible_collections.phasegate.aistack.plugins.module_utils.slots import slot_gate;"
         "print([name for name in sys.modules if name == 'ansible' or name.startswith('ansible.')])"
     )
     done = subprocess.run([sys.executable, "-IS", "-c", script], capture_output=True, text=True, check=True)

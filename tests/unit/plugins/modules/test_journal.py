@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 
 Call = Callable[..., dict[str, Any]]
 ANN = {"actor": "ann", "controller": "laptop", "pid": 4711}

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import staging
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import staging
 
 Call = Callable[..., dict[str, Any]]
 FILES = {"app/main.py": "version = 1\n", "VERSION": "1\n", "same.txt": "x" * 50_000}

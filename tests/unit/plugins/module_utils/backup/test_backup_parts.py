@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_bucket, backup_files, backup_part, backup_sqlite, proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_bucket import Bucket
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_bucket, backup_files, backup_part, backup_sqlite
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_bucket import Bucket
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 
 Program = Callable[[str, str], Path]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_redis
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_part import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_redis
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 
 Program = Callable[[str, str], Path]
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import backup_jobs, backup_part, backup_set, backup_shelf
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup_set import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.lock import Lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.pg_dump import BackupError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_part, backup_set, backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
 
 FORK = multiprocessing.get_context("fork")
 RECIPIENT = "age1" + "q" * 58
@@ -141,7 +141,7 @@ def test_the_disk_becomes_full_on_the_way(node: Any, monkeypatch: pytest.MonkeyP
     def full(source: Path, target: Path) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
-    monkeypatch.setattr("ansible_collections.phasegate.aistack.plugins.module_utils.backup_files.copy_private", full)
+    monkeypatch.setattr("ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files.copy_private", full)
     with pytest.raises(BackupSetError, match="No space left on device"):
         backup_set.make(node.request())
     assert left(node) == []
@@ -249,7 +249,7 @@ def kill_at(node: Any, where: str) -> None:
 
         module = backup_part if where == "copy_private" else backup_set
         if where == "copy_private":
-            import ansible_collections.phasegate.aistack.plugins.module_utils.backup_files as files
+            import ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files as files
 
             module = files
         setattr(module, where, die)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import gate as engine
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate import (
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate import gate as engine
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import (
     gate_document,
     live_context,
     run_gate,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.metric_gate import GateError, Watch, prepared
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_gate import GateError, Watch, prepared
 
 from .conftest import WebServer
 

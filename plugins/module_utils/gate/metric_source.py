@@ -1,0 +1,141 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where the figures of triggers come from: a metrics endpoint, HAProxy's counters, the node itself. One look, no judgement."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import live_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, usage
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, os_error_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.haproxy import SOCKET
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import selectors
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_window import Reading
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError, parse_info, stat_rows
+
+STARTED = "process_start_time_seconds"
+"""What the client libraries of Prometheus call the time at which the process that answers was started."""
+_DECLARED = re.compile(r"^#\s+TYPE\s+(\S+)\s", re.MULTILINE)
+_SUFFIX = re.compile(r"_(total|sum|count|bucket)$")
+
+
+class SourceError(Exception):
+    """A look that gave nothing to judge by; says what was asked, where, and what came."""
+
+
+@dataclass
+class Looks:
+    """Looks of one moment: conditions with the same source share what it answered, or that it did not.
+
+    Attributes:
+        root: folder that holds the components, for ``${port}``.
+        ticks: processor ticks at the look before, worked and all; None before the first.
+    """
+
+    root: str
+    timeout: float
+    context: Context
+    ticks: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        self._seen: dict[str, Any] = {}
+
+    def reading(self, condition: Mapping[str, Any], now: float) -> Reading:
+        """Look for one condition.
+
+        Raises:
+            SourceError: its source does not answer, or not in a form that can be read.
+        """
+        try:
+            asked = fill({key: value for key, value in condition.items() if isinstance(value, str)}, self._names(condition))
+            looked = {"metrics": self._metrics, "haproxy": self._haproxy, "node": self._node}[condition["source"]]
+            return looked({**condition, **asked}, now)
+        except NotAsExpected as no:
+            raise SourceError(no.got) from no
+        except (CannotJudge, EdgeError, MissingName) as problem:
+            raise SourceError(str(problem.args[0] if problem.args else problem)) from problem
+        except OSError as problem:
+            raise SourceError(os_error_text(problem, self.timeout)) from problem
+
+    def release(self, condition: Mapping[str, Any]) -> str:
+        """The release that is live, where the condition names a component."""
+        return str(self._names(condition).get("release", "")) if condition.get("component") else ""
+
+    def _names(self, condition: Mapping[str, Any]) -> dict[str, Any]:
+        return live_context(self.root, str(condition["component"])) if condition.get("component") else {}
+
+    def _once(self, key: str, ask: Callable[[], Any]) -> Any:
+        """Ask a source once a moment; what it raised is raised again."""
+        if key not in self._seen:
+            try:
+                self._seen[key] = ask()
+            except (NotAsExpected, CannotJudge, EdgeError, OSError) as problem:
+                self._seen[key] = problem
+        if isinstance(self._seen[key], Exception):
+            raise self._seen[key]
+        return self._seen[key]
+
+    def _metrics(self, condition: Mapping[str, Any], now: float) -> Reading:
+        key = "|".join(["metrics", *(str(condition.get(name)) for name in ("target", "username", "password_file", "secret_file"))])
+        samples, text = self._once(key, lambda: metrics.scrape(condition, self.context.within(self.timeout)))
+        started = metrics.value_of(samples, STARTED)
+        known = {sample.name for sample in samples} | {_SUFFIX.sub("", name) for name in _DECLARED.findall(text)}
+        values: dict[str, float] = {}
+        for name in selectors(condition):
+            if "quantile" in condition:
+                found = {f"{name}|{bound}": value for bound, value in metrics.buckets(samples, name).items()}
+            else:
+                value = metrics.value_of(samples, name)
+                found = {} if value is MISSING else {name: value}
+            values.update({one: float(value) for one, value in found.items() if not math.isnan(value)})
+        unknown = tuple(name for name in selectors(condition) if not {metrics.family(name), _SUFFIX.sub("", metrics.family(name))} & known)
+        if started is MISSING:
+            return Reading(now, values=values, unknown=unknown)
+        return Reading(now, f"{started:.2f}", now - (time.time() - float(started)), values, unknown)
+
+    def _haproxy(self, condition: Mapping[str, Any], now: float) -> Reading:
+        path = str(condition.get("socket") or SOCKET)
+        section, server = str(condition["target"]), str(condition.get("server") or "BACKEND")
+        edge = Edge(path, section, "", self.timeout)
+        rows = self._once(f"stat|{path}", lambda: stat_rows(edge.command("show stat")))
+        process, seconds = self._once(f"info|{path}", lambda: parse_info(edge.command("show info")))
+        if (section, server) not in rows:
+            known = sorted("/".join(key) for key in rows)
+            raise EdgeError(f"`show stat` at {path} has no {section}/{server}{did_you_mean(f'{section}/{server}', known)}")
+        row = rows[section, server]
+        absent = [name for name in selectors(condition) if name not in row]
+        if absent:
+            raise EdgeError(f"`show stat` at {path} has no column {absent[0]}{did_you_mean(absent[0], row)}")
+        try:
+            values = {name: float(row[name]) for name in selectors(condition) if row[name]}
+        except ValueError as error:
+            raise EdgeError(f"`show stat` at {path}, {section}/{server}: {error}") from error
+        return Reading(now, process, now - seconds, values)
+
+    def _node(self, condition: Mapping[str, Any], now: float) -> Reading:
+        kind = str(condition["target"])
+        try:
+            if kind == "cpu":
+                percent = self._once("cpu", self._cpu)
+                return Reading(now, values={} if percent is None else {kind: percent})
+            return Reading(now, values={kind: usage.memory_percent((usage.PROC / "meminfo").read_text(encoding="ascii"), kind)})
+        except (KeyError, IndexError, ValueError) as error:
+            raise CannotJudge(f"this node does not tell how much of its {kind} is in use: {error!r}") from error
+
+    def _cpu(self) -> float | None:
+        """Percent of the processors in use since the look before; None at the first look."""
+        before, self.ticks = self.ticks, usage.cpu_times((usage.PROC / "stat").read_text(encoding="ascii"))
+        if before is None or self.ticks[1] <= before[1]:
+            return None
+        return 100 * (self.ticks[0] - before[0]) / (self.ticks[1] - before[1])

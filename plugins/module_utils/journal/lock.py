@@ -1,0 +1,298 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lease on a node: one run changes it at a time, and a dead run is no obstacle for longer than its lease.
+
+``<state>/lock.json`` holds the lease and is only ever replaced by rename, under a flock on
+``<state>/.lock.guard``. Time is counted by the monotonic clock within one boot, so that a clock that
+was set does not lengthen or shorten a lease; after a reboot the wall clock counts.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import LOCK, Journal, utc_now
+
+GUARD = ".lock.guard"
+
+Lease = dict[str, Any]
+
+
+class LockHeld(Exception):
+    """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the way out."""
+
+    def __init__(self, message: str, lease: Lease) -> None:
+        super().__init__(message)
+        self.lease = lease
+
+
+@dataclass
+class Acquired:
+    """``how`` is acquired, renewed, taken_over or broken; ``replaced`` is the lease that stood in the way."""
+
+    lease: Lease
+    how: str
+    replaced: Lease | None = None
+
+
+def _clock() -> float:
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _seconds_left(lease: Lease) -> float:
+    """Seconds until the lease expires; negative when it has."""
+    if lease.get("boot") and lease["boot"] == proc.boot_id() and isinstance(lease.get("clock_expires"), (int, float)):
+        return float(lease["clock_expires"]) - _clock()
+    try:
+        expires = datetime.datetime.strptime(str(lease.get("expires")), "%Y-%m-%dT%H:%M:%S.%fZ")
+    except ValueError:
+        return -1.0
+    left = (expires.replace(tzinfo=datetime.timezone.utc) - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    # More than a whole lease is left: the clock was set back. A lease never lasts longer than it was taken for.
+    return left if left <= float(lease.get("lease_s", 0)) + 1 else -1.0
+
+
+def describe(lease: Lease) -> str:
+    """Return who holds a lease, since when and until when, as a half sentence."""
+    owner = lease.get("owner") or {}
+    who = owner.get("actor") or "somebody"
+    where = f" on {owner['controller']}" if owner.get("controller") else ""
+    pid = f" (process {owner['pid']})" if owner.get("pid") else ""
+    return f"{who}{where}{pid}, run {lease.get('run')}, since {lease.get('since')}, until {lease.get('expires')}"
+
+
+class Lock:
+    """The lease of one state directory."""
+
+    def __init__(self, state_dir: str | os.PathLike[str]) -> None:
+        self.state_dir = Path(state_dir)
+        self.path = self.state_dir / LOCK
+        self.journal = Journal.of(state_dir)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        self.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        handle = os.open(self.state_dir / GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def current(self) -> Lease | None:
+        """Return the lease that is there, expired or not, or None. An unreadable one has the run ``unreadable``."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        try:
+            lease = json.loads(text)
+        except ValueError:
+            lease = None
+        if not isinstance(lease, dict):
+            return {"run": "unreadable", "owner": {}, "since": "", "expires": "", "lease_s": 0}
+        return lease
+
+    def holder(self) -> Lease | None:
+        """Return the lease that stands, or None when there is none or it has expired."""
+        lease = self.current()
+        return lease if lease is not None and _seconds_left(lease) > 0 else None
+
+    def _write(self, lease: Lease) -> None:
+        temporary = self.state_dir / f".{LOCK}.{os.getpid()}"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(lease, stream, sort_keys=True)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, self.path)
+        fsync_dir(self.state_dir)
+
+    def _lease(self, run: str, owner: dict[str, Any], lease_s: float, since: str | None = None) -> Lease:
+        expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=lease_s)
+        return {
+            "run": run,
+            "owner": owner,
+            "since": since or utc_now(),
+            "expires": expires.strftime("%Y-%m-%dT%H:%M:%S.") + f"{expires.microsecond // 1000:03d}Z",
+            "lease_s": lease_s,
+            "boot": proc.boot_id(),
+            "clock_expires": _clock() + lease_s,
+        }
+
+    def _note(self, action: str, run: str, owner: dict[str, Any], **detail: Any) -> None:
+        self.journal.append(
+            {"op": "lock", "outcome": "ok", "run": run, "actor": owner.get("actor", ""), "detail": {"action": action, **detail}}
+        )
+
+    def acquire(
+        self,
+        run: str,
+        owner: dict[str, Any],
+        lease_s: float = 900,
+        dead_run: str | None = None,
+        break_lock: bool = False,
+        worker_wait_s: float = 90,
+    ) -> Acquired:
+        """Take the lease for ``run``, or lengthen it when it is this run's already.
+
+        Args:
+            run: the run's id.
+            owner: ``actor``, ``controller``, ``pid``, ``pid_started`` of who asks.
+            lease_s: seconds from now after which the lease ends by itself.
+            dead_run: the run whose process the caller found dead; its lease is taken over at once.
+            break_lock: take the lease from whoever has it.
+            worker_wait_s: seconds to wait for a process of the former run that still works on this node.
+
+        Raises:
+            LockHeld: another run has it, or a process of the former run still works here.
+        """
+        limit = time.monotonic() + worker_wait_s
+        while True:
+            with self._guard():
+                lease = self.current()
+                blocking = self._blocking_worker(lease, run) if not break_lock else None
+                if lease is None or blocking is None:
+                    return self._take(lease, run, owner, lease_s, dead_run, break_lock)
+                expired = _seconds_left(lease) <= 0
+                if not expired and lease.get("run") != dead_run:
+                    raise LockHeld(self.refusal(lease), lease)
+            if time.monotonic() >= limit:
+                raise LockHeld(
+                    f"The run {lease.get('run')} has ended or expired, but its process {blocking['pid']} ({blocking.get('what')}) "
+                    f"still works on this node. Expected: it ends within {worker_wait_s:g} s. Wait for it, or end it and run again.",
+                    lease,
+                )
+            time.sleep(0.2)
+
+    def _blocking_worker(self, lease: Lease | None, run: str) -> dict[str, Any] | None:
+        worker = (lease or {}).get("worker")
+        if not lease or lease.get("run") == run or not isinstance(worker, dict):
+            return None
+        return worker if proc.alive(int(worker.get("pid", 0)), worker.get("pid_started")) else None
+
+    def refusal(self, lease: Lease) -> str:
+        """Return the message for somebody else than the holder."""
+        return (
+            f"The lock of this node ({self.path}) is held by {describe(lease)}. "
+            f"Expected no other run; {_seconds_left(lease):.0f} s of its lease are left. "
+            "Wait for it to end. If that run is dead, its lease ends by itself at the time named, "
+            "or run again with break_lock=true."
+        )
+
+    def _take(
+        self, lease: Lease | None, run: str, owner: dict[str, Any], lease_s: float, dead_run: str | None, break_lock: bool
+    ) -> Acquired:
+        if lease is not None and lease.get("run") == run:
+            how = "renewed" if _seconds_left(lease) > 0 else "acquired"
+            fresh = {**self._lease(run, owner, lease_s, since=str(lease.get("since"))), "worker": lease.get("worker")}
+            self._write(fresh)
+            return Acquired(fresh, how)
+        how, reason = "acquired", None
+        if lease is not None:
+            if _seconds_left(lease) <= 0:
+                how, reason = "taken_over", "expired"
+            elif dead_run is not None and lease.get("run") == dead_run:
+                how, reason = "taken_over", "its process is dead"
+            elif break_lock:
+                how, reason = "broken", "break_lock"
+            else:
+                raise LockHeld(self.refusal(lease), lease)
+        fresh = self._lease(run, owner, lease_s)
+        if lease is not None:
+            self._note(how, run, owner, reason=reason, replaced=_public(lease), lease_s=lease_s)
+        else:
+            self._note(how, run, owner, lease_s=lease_s)
+        self._write(fresh)
+        return Acquired(fresh, how, lease)
+
+    def renew(self, run: str, lease_s: float | None = None, worker: dict[str, Any] | None = None) -> bool:
+        """Lengthen the lease from now; False when it is not this run's (any more)."""
+        if not self.path.exists():
+            return False
+        with self._guard():
+            lease = self.current()
+            if lease is None or lease.get("run") != run:
+                return False
+            seconds = float(lease_s if lease_s is not None else lease.get("lease_s", 900))
+            fresh = self._lease(run, lease.get("owner") or {}, seconds, since=str(lease.get("since")))
+            fresh["worker"] = worker
+            self._write(fresh)
+            return True
+
+    def release(self, run: str, break_lock: bool = False) -> bool:
+        """Give the lease back; True when there was one of this run (or any, with ``break_lock``).
+
+        Raises:
+            LockHeld: another run has it. An expired one of another run is left for the next to take over.
+        """
+        if not self.path.exists():
+            return False
+        with self._guard():
+            lease = self.current()
+            if lease is None:
+                return False
+            if lease.get("run") != run and not break_lock:
+                if _seconds_left(lease) <= 0:
+                    return False
+                raise LockHeld(self.refusal(lease), lease)
+            self.path.unlink()
+            fsync_dir(self.state_dir)
+            self._note("released" if lease.get("run") == run else "broken", run, lease.get("owner") or {}, replaced=_public(lease))
+            return True
+
+
+def _public(lease: Lease) -> dict[str, Any]:
+    return {key: lease.get(key) for key in ("run", "owner", "since", "expires")}
+
+
+class Kept:
+    """A lease that is being kept; ``lost`` is set when it stopped being this run's."""
+
+    def __init__(self) -> None:
+        self.lost = threading.Event()
+
+
+@contextmanager
+def keep_lease(state_dir: str | os.PathLike[str], run: str, what: str = "", lease_s: float | None = None) -> Iterator[Kept]:
+    """Keep the lease of ``run`` alive while the body works, from a thread that renews it in time.
+
+    The lease also names this process, so that nobody takes over a node on which it still works.
+    Where this run holds no lease (a module called by hand), nothing is written.
+    """
+    lock = Lock(state_dir)
+    kept = Kept()
+    worker = {"pid": os.getpid(), "pid_started": proc.start_time(os.getpid()), "what": what}
+    if not run or not lock.renew(run, lease_s, worker):
+        yield kept
+        return
+    seconds = float(lease_s if lease_s is not None else (lock.current() or {}).get("lease_s", 900))
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(max(0.05, seconds / 3)):
+            if not lock.renew(run, lease_s, worker):
+                kept.lost.set()
+                return
+
+    thread = threading.Thread(target=beat, name="keep-lease", daemon=True)
+    thread.start()
+    try:
+        yield kept
+    finally:
+        done.set()
+        thread.join()
+        lock.renew(run, lease_s, None)

@@ -1,0 +1,333 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making an unpacked release runnable: dependencies from its lock file, its build, its tests.
+
+Every function works in a half-staged tree that nobody else sees, and raises ReleaseError with a
+message for the operator when the release is at fault.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+
+FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
+SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIAL|DSN", re.IGNORECASE)
+KINDS = ("python", "node", "static")
+
+
+class TestsFailed(ReleaseError):
+    """The release's own tests were run to the end and did not pass: the release is bad."""
+
+    __test__ = False  # for pytest, whose naming rule this would follow
+
+
+@dataclass
+class Recipe:
+    """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}."""
+
+    component: str
+    tag: str
+    kind: str
+    tools: Path
+    cache: Path
+    python: str = "python3"
+    lock: str | None = None
+    output: str = "none"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    build: Sequence[Sequence[str]] = ()
+    tests: Sequence[Sequence[str]] = ()
+    test_user: str = "aistack"
+    test_env: Mapping[str, str] = field(default_factory=dict)
+    build_timeout: float = 900
+    test_timeout: float = 300
+
+    def base_env(self) -> dict[str, str]:
+        """Return the environment of installing and building."""
+        env = {**os.environ, **self.environment}
+        env["PATH"] = f"{self.tools}:{env.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
+        env.setdefault("HOME", "/root")
+        env.setdefault("LANG", "C.UTF-8")
+        env["AISTACK_RELEASE"] = self.tag
+        env["AISTACK_COMPONENT"] = self.component
+        return env
+
+    def command(self, argv: Sequence[str], tree: Path) -> list[str]:
+        """Fill in the placeholders of a command."""
+        python = str(tree / ".venv" / "bin" / "python") if self.kind == "python" and (tree / ".venv").exists() else self.python
+        filled = []
+        for word in argv:
+            for name, value in (("python", python), ("release_path", str(tree)), ("tools", str(self.tools))):
+                word = word.replace("{" + name + "}", value)
+            filled.append(word)
+        return filled
+
+    def hide(self, text: str) -> str:
+        """Blot the secrets of the component's environment out of a command's output."""
+        for name, value in sorted(self.test_env.items(), key=lambda item: -len(item[1])):
+            if len(value) >= 4 and (SECRET_NAME.search(name) or re.search(r"://[^/\s]*@", value)):
+                text = text.replace(value, "****")
+        return re.sub(r"(://[^/@\s:]*:)[^/@\s]+@", r"\1****@", text)
+
+
+def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float) -> None:
+    """Raise ReleaseError when a command failed; ``step`` is what it was for."""
+    if finished.rc == 0 and not finished.timed_out:
+        return
+    output = recipe.hide(finished.output)
+    shown = recipe.hide(" ".join(finished.argv))
+    extra = {"cmd": shown, "rc": finished.rc, "stdout": proc.tail(output, 60), "step": step}
+    if "No space left on device" in output or "ENOSPC" in output or "os error 28" in output:
+        raise ReleaseError(
+            f"The disk became full while {step} {recipe.component} {recipe.tag} (command: {shown}). "
+            "Nothing of it was kept. Free space, for example with state=pruned, and stage again.",
+            **extra,
+        )
+    if finished.timed_out:
+        raise ReleaseError(
+            f"{step} {recipe.component} {recipe.tag} took longer than {timeout:g} s and was ended (command: {shown}). "
+            f"Its last words:\n{proc.tail(output, 15)}\nRaise the timeout, or find out what it waits for.",
+            **extra,
+        )
+    if finished.rc == 127:
+        raise ReleaseError(
+            f"{step} {recipe.component} {recipe.tag} needs {finished.argv[0]}, which is neither in {recipe.tools} nor on the PATH. "
+            "The role toolchain installs the tools; run it first.",
+            **extra,
+        )
+    if finished.rc == 126:
+        raise ReleaseError(
+            f"{step} {recipe.component} {recipe.tag}: {finished.argv[0]} may not be run here by the user that should "
+            f"({recipe.test_user} for tests, who must be able to reach the interpreter {recipe.python}). {output.strip()}",
+            **extra,
+        )
+    raise ReleaseError(
+        f"{step} {recipe.component} {recipe.tag} failed with exit status {finished.rc} (command: {shown}). "
+        f"Its last words:\n{proc.tail(output, 25)}\nNothing was activated. Correct the release and give it a new tag.",
+        **extra,
+    )
+
+
+def install_python(recipe: Recipe, tree: Path) -> None:
+    """Make ``.venv`` with exactly what the lock file names, proven by its hashes."""
+    env = recipe.base_env()
+    env.update(
+        UV_CACHE_DIR=str(recipe.cache / "uv"), UV_LINK_MODE="hardlink", UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1"
+    )
+    (recipe.cache / "uv").mkdir(parents=True, exist_ok=True)
+    argv = ["uv", "venv", "--quiet", "--relocatable", "--no-project", "--python", recipe.python, ".venv"]
+    _checked(recipe, "Making the virtual environment of", proc.run(argv, tree, env, recipe.build_timeout), recipe.build_timeout)
+    if not recipe.lock:
+        return
+    if not (tree / recipe.lock).is_file():
+        raise ReleaseError(
+            f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. Expected a file with hashes, made by "
+            f"uv pip compile --generate-hashes; correct the component's lock, or add the file under a new tag."
+        )
+    env["VIRTUAL_ENV"] = str(tree / ".venv")
+    argv = ["uv", "pip", "sync", "--require-hashes", "--python", str(tree / ".venv" / "bin" / "python"), recipe.lock]
+    finished = proc.run(argv, tree, env, recipe.build_timeout)
+    mismatch = hash_mismatch(finished.output)
+    if finished.rc != 0 and mismatch:
+        package, expected, computed = mismatch
+        raise ReleaseError(
+            f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} does not fit what was downloaded: {package}. "
+            f"Expected {expected}, got {computed}. Nothing was installed. Either the lock file was edited (make it again with "
+            "uv pip compile --generate-hashes and give the release a new tag), or the package source serves something else "
+            "than what was locked: then do not go on before you know why.",
+            package=package,
+            expected=expected,
+            got=computed,
+            rc=finished.rc,
+            cmd=" ".join(argv),
+            step="dependencies",
+        )
+    _checked(recipe, "Installing the dependencies of", finished, recipe.build_timeout)
+
+
+def hash_mismatch(output: str) -> tuple[str, str, str] | None:
+    """Return package, expected and computed hash from uv's output; None when it is about something else."""
+    found = re.search(r"Hash mismatch for `([^`]+)`\s+Expected:\s+((?:\S+:\S+\s+)+)Computed:\s+((?:\S+:[0-9a-f]+\s*)+)", output)
+    if found is None:
+        return None
+    return found.group(1), " or ".join(found.group(2).split()), " or ".join(found.group(3).split())
+
+
+def install_node(recipe: Recipe, tree: Path) -> None:
+    """Install what the npm lock file names."""
+    lock = recipe.lock or "package-lock.json"
+    if not (tree / lock).is_file():
+        raise ReleaseError(
+            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. Expected one, made by npm install; "
+            "commit it under a new tag."
+        )
+    env = node_env(recipe)
+    (recipe.cache / "npm").mkdir(parents=True, exist_ok=True)
+    finished = proc.run(["npm", "ci", "--no-audit", "--no-fund"], tree, env, recipe.build_timeout)
+    if finished.rc != 0 and "EINTEGRITY" in finished.output:
+        found = re.search(r"wanted (\S+) but got (\S+?)\.?(?:\s|$)", finished.output)
+        wanted, got = found.groups() if found else ("what the lock file says", "something else")
+        raise ReleaseError(
+            f"The lock file {lock} of {recipe.component} {recipe.tag} does not fit what was downloaded. Expected {wanted}, got {got}. "
+            "Either the lock file was edited (make it again with npm install and give the release a new tag), or the package source "
+            f"serves something else than what was locked. npm said:\n{proc.tail(recipe.hide(finished.output), 15)}",
+            expected=wanted,
+            got=got,
+            rc=finished.rc,
+            step="dependencies",
+        )
+    _checked(recipe, "Installing the dependencies (npm ci) of", finished, recipe.build_timeout)
+
+
+def node_env(recipe: Recipe) -> dict[str, str]:
+    """Return the environment of npm and of a frontend's build."""
+    env = recipe.base_env()
+    env.update(npm_config_cache=str(recipe.cache / "npm"), npm_config_update_notifier="false", NEXT_TELEMETRY_DISABLED="1", CI="1")
+    env.update(npm_config_prefer_offline="true", NO_COLOR="1")
+    return env
+
+
+def run_build(recipe: Recipe, tree: Path) -> None:
+    """Run the build commands, with the component's environment: some of it is needed at build time."""
+    env = {**(node_env(recipe) if recipe.kind == "node" else recipe.base_env()), **recipe.test_env}
+    for argv in recipe.build:
+        finished = proc.run(recipe.command(argv, tree), tree, env, recipe.build_timeout)
+        _checked(recipe, "Building", finished, recipe.build_timeout)
+
+
+def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
+    """Run the release's own tests as the service's user; returns {cmd, seconds, summary} per command."""
+    results: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory(prefix="aistack-tests-") as home:
+        if os.geteuid() == 0:
+            try:
+                shutil.chown(home, recipe.test_user)
+            except LookupError as missing:
+                raise ReleaseError(
+                    f"The tests of {recipe.component} {recipe.tag} run as the user {recipe.test_user}, which this host does not have. "
+                    "The role toolchain makes it; run it first, or set test_user."
+                ) from missing
+        env = {
+            "PATH": f"{tree / '.venv' / 'bin'}:{tree / 'node_modules' / '.bin'}:{recipe.tools}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": home,
+            "TMPDIR": home,
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_ADDOPTS": "-p no:cacheprovider --color=no",
+            "NO_COLOR": "1",
+            "CI": "1",
+            "AISTACK_RELEASE": recipe.tag,
+            "AISTACK_COMPONENT": recipe.component,
+            **recipe.test_env,
+        }
+        for argv in recipe.tests:
+            command = recipe.command(argv, tree)
+            finished = proc.run(command, tree, env, recipe.test_timeout, recipe.test_user)
+            if finished.rc not in (0, 126, 127) and not finished.timed_out:
+                raise _tests_failed(recipe, finished)
+            _checked(recipe, "Testing", finished, recipe.test_timeout)
+            last = proc.tail(recipe.hide(finished.output), 1)
+            results.append({"cmd": " ".join(argv), "seconds": round(finished.seconds, 1), "summary": last[:200]})
+    return results
+
+
+def _tests_failed(recipe: Recipe, finished: proc.Finished) -> TestsFailed:
+    output = recipe.hide(finished.output)
+    failing = [line.strip() for line in output.splitlines() if FAILING.search(line)][:20]
+    shown = "\n".join(failing) or proc.tail(output, 15)
+    return TestsFailed(
+        f"The own tests of {recipe.component} {recipe.tag} failed (exit status {finished.rc}, command: "
+        f"{recipe.hide(' '.join(finished.argv))}):\n{shown}\n"
+        "The release is marked bad and was not staged; what is live is untouched. Correct it and give it a new tag.",
+        cmd=recipe.hide(" ".join(finished.argv)),
+        rc=finished.rc,
+        failing=failing,
+        stdout=proc.tail(output, 60),
+        step="tests",
+    )
+
+
+def compile_python(recipe: Recipe, tree: Path, staging_prefix: Path) -> bool:
+    """Compile all modules, so that a read-only tree starts fast; False when some file is no Python of this version.
+
+    The compiled files do not depend on the folder or on times, so that releases share them.
+    """
+    python = tree / ".venv" / "bin" / "python"
+    argv = [str(python), "-m", "compileall", "-q", "-j", "0", "-s", str(staging_prefix)]
+    argv += ["--invalidation-mode", "unchecked-hash", str(tree)]
+    return proc.run(argv, tree, recipe.base_env(), recipe.build_timeout).rc == 0
+
+
+def keep_output(recipe: Recipe, tree: Path) -> None:
+    """Reduce a built tree to what runs: for C(next-standalone), the server with its static files."""
+    if recipe.output != "next-standalone":
+        return
+    standalone = tree / ".next" / "standalone"
+    if not (standalone / "server.js").is_file():
+        nested = sorted(str(path.relative_to(tree)) for path in standalone.glob("*/server.js"))
+        hint = f" It is in {nested[0]}: set outputFileTracingRoot in next.config to the folder itself." if nested else ""
+        raise ReleaseError(
+            f"The build of {recipe.component} {recipe.tag} left no .next/standalone/server.js. "
+            f"Expected output: 'standalone' in next.config.{hint}"
+        )
+    kept = tree.with_name(f"{tree.name}.output")
+    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
+    os.rename(standalone, kept)
+    if (tree / ".next" / "static").is_dir():
+        (kept / ".next").mkdir(exist_ok=True)
+        os.rename(tree / ".next" / "static", kept / ".next" / "static")
+    if (tree / "public").is_dir() and not (kept / "public").exists():
+        os.rename(tree / "public", kept / "public")
+    shutil.rmtree(tree)
+    os.rename(kept, tree)
+
+
+def alembic_heads(tree: Path) -> list[str]:
+    """Return the heads of the migrations in a tree, read from the files without running them; empty without Alembic."""
+    ini = tree / "alembic.ini"
+    if not ini.is_file():
+        return []
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(ini.read_text(encoding="utf-8"))
+        location = parser.get("alembic", "script_location")
+    except (configparser.Error, UnicodeDecodeError):
+        return []
+    folder = Path(location.replace("%(here)s", str(tree)))
+    revisions: dict[str, set[str]] = {}
+    for script in sorted((tree / folder / "versions").rglob("*.py")):
+        try:
+            body = ast.parse(script.read_text(encoding="utf-8")).body
+        except (SyntaxError, ValueError):
+            continue
+        named: dict[str, object] = {}
+        for statement in body:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+            value = getattr(statement, "value", None)
+            for target in targets:
+                if isinstance(target, ast.Name) and isinstance(value, ast.expr) and target.id in ("revision", "down_revision"):
+                    named[target.id] = _literal(value)
+        if isinstance(named.get("revision"), str):
+            down = named.get("down_revision")
+            revisions[str(named["revision"])] = {down} if isinstance(down, str) else set(down) if isinstance(down, tuple) else set()
+    below = {down for downs in revisions.values() for down in downs}
+    return sorted(set(revisions) - below)
+
+
+def _literal(value: ast.expr) -> object:
+    try:
+        found: object = ast.literal_eval(value)
+    except ValueError:
+        return None
+    return found

@@ -1,0 +1,257 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where releases come from: tags of a git repository, as archives with a checksum. Runs on the controller.
+
+A bare mirror of each repository is kept in a cache folder; the operator's checkout is never touched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import os
+import re
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, nearest, newest
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
+
+KEEP_ARCHIVES = 20
+GIT_TIMEOUT = 600
+
+
+class SourceError(Exception):
+    """The repository does not give what was asked for."""
+
+
+class Unreachable(SourceError):
+    """The repository cannot be reached at all."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A tar.gz of one folder at one commit."""
+
+    path: Path
+    sha256: str
+
+
+def masked(repo: str) -> str:
+    """Return a repository's address without the password in it."""
+    return re.sub(r"(://[^/@\s:]*:)[^/@\s]*@", r"\1****@", repo)
+
+
+class Source:
+    """One repository, and the folder in it that a component is made of (empty for all of it)."""
+
+    def __init__(self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "~/.cache/phasegate/mirrors") -> None:
+        self.repo = os.path.expanduser(repo)
+        if os.path.isdir(self.repo):
+            self.repo = os.path.abspath(self.repo)
+        self.path = path.strip("/")
+        self.shown = masked(self.repo)
+        base = Path(mirror_dir).expanduser()
+        self.mirror = base / hashlib.sha256(self.repo.encode()).hexdigest()[:20]
+
+    def _git(self, *arguments: str, cwd: str | Path | None = None) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+            env.pop(name, None)
+        env.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15")
+        try:
+            return subprocess.run(
+                ["git", *arguments],
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="surrogateescape",
+                timeout=GIT_TIMEOUT,
+                check=False,
+            )
+        except FileNotFoundError as missing:
+            raise SourceError("git is not installed on the controller; releases are staged from it. Install git.") from missing
+        except subprocess.TimeoutExpired as late:
+            raise Unreachable(f"git did not answer within {GIT_TIMEOUT} s for the repository {self.shown}.") from late
+
+    def _remote(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return tags and branches, each name to commit."""
+        answer = self._git("ls-remote", self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
+        if answer.returncode != 0:
+            lines = [line for line in masked(answer.stderr).splitlines() if line.startswith(("fatal:", "error:", "ssh:"))]
+            said = (" ".join(lines) or f"git ended with {answer.returncode}").rstrip(". ")
+            raise Unreachable(
+                f"The repository {self.shown} cannot be reached from the controller. git said: {said}. "
+                "Check aistack_applications.<application>.repo, the network and the credentials of the user that runs Ansible."
+            )
+        tags: dict[str, str] = {}
+        branches: dict[str, str] = {}
+        for line in answer.stdout.splitlines():
+            commit, _tab, ref = line.partition("\t")
+            if ref.startswith("refs/heads/"):
+                branches[ref[len("refs/heads/") :]] = commit
+            elif ref.startswith("refs/tags/"):
+                name = ref[len("refs/tags/") :]
+                if name.endswith("^{}"):  # the commit behind an annotated tag
+                    tags[name[:-3]] = commit
+                else:
+                    tags.setdefault(name, commit)
+        return tags, branches
+
+    def resolve(self, ref: str) -> str:
+        """Return the commit of a tag.
+
+        Raises:
+            SourceError: the tag does not exist, or a branch or commit was named.
+            Unreachable: the repository does not answer.
+        """
+        tags, branches = self._remote()
+        if ref in tags and RELEASE_NAME.match(ref):
+            return tags[ref]
+        latest = newest(tags)
+        hint = f" The newest tag is {latest}." if latest else " The repository has no tags; make one: git tag v1.0.0."
+        if ref in tags:
+            raise SourceError(f"The tag {ref} cannot be a release: it becomes a folder's name and has to match {RELEASE_NAME.pattern}.")
+        if ref in branches or ref in ("HEAD", "latest", ""):
+            what = f"the branch {ref}" if ref in branches else f"{ref!r}"
+            raise SourceError(
+                f"A release has to be a tag, got {what} of {self.shown}: what it names changes, a release never does."
+                f"{self._divergence(ref)}{hint}"
+            )
+        if re.fullmatch(r"[0-9a-f]{7,40}", ref):
+            raise SourceError(f"A release has to be a tag, got the commit {ref} of {self.shown}. Tag it: git tag NAME {ref}.{hint}")
+        close = nearest(ref, tags, 3)
+        near = f" Nearest: {', '.join(close)}." if close else ""
+        raise SourceError(f"There is no tag {ref!r} in {self.shown}.{near}{hint} If it was just made, push it.")
+
+    def _is_checkout(self) -> bool:
+        if not os.path.isdir(self.repo):
+            return False
+        return self._git("rev-parse", "--is-inside-work-tree", cwd=self.repo).stdout.strip() == "true"
+
+    def _divergence(self, branch: str) -> str:
+        """Say how a local checkout's branch stands to the one it follows, where it has left it."""
+        if not self._is_checkout():
+            return ""
+        name = branch if branch not in ("latest", "") else "HEAD"
+        upstream = self._git("rev-parse", "--abbrev-ref", f"{name}@{{upstream}}", cwd=self.repo).stdout.strip()
+        counts = self._git("rev-list", "--left-right", "--count", f"{name}...{name}@{{upstream}}", cwd=self.repo).stdout.split()
+        if len(counts) != 2 or counts == ["0", "0"]:
+            return ""
+        return f" It also differs from {upstream}: {counts[0]} commits ahead, {counts[1]} behind."
+
+    def refuse_dirty(self, ref: str) -> None:
+        """Raise SourceError when the repository is a checkout with changes that the tag would leave out."""
+        if not self._is_checkout():
+            return
+        status = self._git("status", "--porcelain", "--untracked-files=normal", "--", self.path or ".", cwd=self.repo)
+        changed = status.stdout.splitlines()
+        if status.returncode != 0 or not changed:
+            return
+        shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        raise SourceError(
+            f"The checkout {self.shown} has changes that are not committed, so that the release {ref} lacks them: {shown}. "
+            "Expected a clean checkout, so that what you see is what is released. Commit and tag them, or put them away with git stash."
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.mirror.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(f"{self.mirror}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def archive(self, ref: str, commit: str) -> Archive:
+        """Return the archive of this source's folder at ``commit``, from the cache or freshly made."""
+        with self._locked():
+            if not (self.mirror / "HEAD").is_file():
+                made = self._git("init", "--quiet", "--bare", str(self.mirror))
+                if made.returncode != 0:
+                    raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
+            if self._git("cat-file", "-e", f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
+                refs = f"+refs/tags/{ref}:refs/tags/{ref}"
+                fetched = self._git("fetch", "--quiet", "--no-tags", self.repo, refs, cwd=self.mirror)
+                if fetched.returncode != 0:
+                    raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}: {masked(fetched.stderr.strip())}")
+            place = hashlib.sha256(f"1\n{self.path}".encode()).hexdigest()[:12]
+            target = self.mirror / "archives" / f"{commit}-{place}.tar.gz"
+            if not target.is_file():
+                self._check_folder(ref, commit)
+                self._pack(commit, target)
+            os.utime(target)
+            return Archive(target, sha256(target))
+
+    def changes(self, commit: str, without: str, limit: int = 20) -> list[str]:
+        """What *commit* has and *without* has not: a line for each commit, then what that comes to; nothing is fetched.
+
+        Empty where the mirror lacks one of the two.
+        """
+        if not (self.mirror / "HEAD").is_file():
+            return []
+        told = self._git("log", "--no-merges", f"--max-count={limit + 1}", "--format=%h %s", commit, f"^{without}", cwd=self.mirror)
+        summed = self._git("diff", "--shortstat", without, commit, cwd=self.mirror)
+        if told.returncode != 0 or summed.returncode != 0:
+            return []
+        lines = told.stdout.splitlines()
+        more = ["and more"] if len(lines) > limit else []
+        return [*lines[:limit], *more, *([summed.stdout.strip()] if summed.stdout.strip() else [])]
+
+    def _check_folder(self, ref: str, commit: str) -> None:
+        where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
+        if self._git("cat-file", "-t", where, cwd=self.mirror).stdout.strip() != "tree":
+            listing = self._git("ls-tree", "-d", "--name-only", commit, cwd=self.mirror).stdout.split("\n")
+            there = ", ".join(name for name in listing if name) or "none"
+            raise SourceError(
+                f"The tag {ref} of {self.shown} has no folder {self.path}. Folders there: {there}. Correct the component's path."
+            )
+        listing = self._git("ls-tree", "-r", commit, "--", self.path or ".", cwd=self.mirror).stdout.splitlines()
+        modules = [line.split("\t", 1)[1] for line in listing if line.startswith("160000 ")]
+        if modules:
+            raise SourceError(
+                f"The tag {ref} of {self.shown} has git submodules in {self.path or '/'}: {', '.join(modules)}. "
+                "They are not part of an archive. Vendor them, or install them from the lock file."
+            )
+
+    def _pack(self, commit: str, target: Path) -> None:
+        """Write the same bytes for the same commit and folder, whoever runs it."""
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        command = ["git", "archive", "--format=tar", commit, "--", *([self.path] if self.path else ["."])]
+        prefix = f"{self.path}/" if self.path else ""
+        with subprocess.Popen(command, cwd=self.mirror, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git:
+            if git.stdout is None or git.stderr is None:
+                raise SourceError(f"git archive of {commit} of {self.shown} was started without pipes; its output cannot be read.")
+            with (
+                temporary.open("wb") as raw,
+                gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
+                tarfile.open(fileobj=git.stdout, mode="r|") as incoming,
+                tarfile.open(fileobj=packed, mode="w") as outgoing,
+            ):
+                for member in incoming:
+                    if not member.name.startswith(prefix) or member.name == self.path:
+                        continue
+                    member.name = member.name[len(prefix) :]
+                    member.uid = member.gid = 0
+                    member.uname = member.gname = "root"
+                    member.mode = 0o755 if member.isdir() or member.mode & 0o111 else 0o644
+                    member.pax_headers = {}
+                    outgoing.addfile(member, incoming.extractfile(member) if member.isfile() else None)
+            said = git.stderr.read().decode("utf-8", "replace").strip()
+        if git.returncode != 0:
+            temporary.unlink()
+            raise SourceError(f"git archive failed for {commit} of {self.shown}: {said}")
+        os.rename(temporary, target)
+        others = sorted(target.parent.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in others[KEEP_ARCHIVES:]:
+            old.unlink()

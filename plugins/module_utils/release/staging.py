@@ -1,0 +1,311 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Staging a release: all of it happens in a folder of its own, the last step is a rename.
+
+That folder is ``<root>/<component>/staging/<tag>-<pid>-<token>``: beside the releases, so that a
+half-staged one is never seen there, and without a leading dot, which build tools tend to skip.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import (
+    FILES,
+    MANIFEST,
+    Layout,
+    ReleaseError,
+    refuse_dirty,
+    state_of,
+)
+
+
+@dataclass
+class Request:
+    """What is to be staged. ``min_free_bytes`` has to stay free on top of what the archive takes."""
+
+    layout: Layout
+    state_dir: Path
+    recipe: Recipe
+    commit: str | None = None
+    archive: Path | None = None
+    archive_sha256: str | None = None
+    min_free_bytes: int = 0
+    previous: str | None = None
+    allow_bad: bool = False
+    env_schema_version: str | None = None
+    group: str | None = None
+    run: str = ""
+    actor: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Note the wall time of a step, in seconds."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[step] = round(time.monotonic() - began, 2)
+
+
+def present(request: Request) -> dict[str, Any] | None:
+    """Return the manifest when the release is staged and as it was staged, None when it has to be staged.
+
+    Raises:
+        ReleaseError: marked bad; its tag was moved; it was changed on the node.
+    """
+    layout, tag = request.layout, request.recipe.tag
+    state = state_of(layout, Journal.of(request.state_dir), request.run)
+    is_live = state.live is not None and state.live.release == tag
+    if state.marks.get(tag) == "bad" and not request.allow_bad and not is_live:
+        raise ReleaseError(
+            f"The release {tag} of {layout.component} is marked bad on this node: {state.reasons.get(tag) or 'no reason given'}. "
+            "It is not chosen again. Correct it and give it a new tag, or ask for it by name with allow_bad=true."
+        )
+    manifest = layout.manifest(tag)
+    if manifest is None:
+        return None
+    if request.commit and manifest.get("commit") != request.commit:
+        raise ReleaseError(
+            f"The tag {tag} was moved: {layout.component} was staged from commit {str(manifest.get('commit'))[:12]} "
+            f"({manifest.get('built_at')}), the repository now has {request.commit[:12]} under it. Tags are immutable. "
+            "Put the tag back where it was, and release the new commit under a new tag."
+        )
+    refuse_dirty(layout, tag)
+    return manifest
+
+
+def preflight(request: Request) -> None:
+    """Refuse when the disk is too full, with the figures."""
+    where = request.layout.releases
+    while not where.exists():
+        where = where.parent
+    free = shutil.disk_usage(where).free
+    archive = request.archive.stat().st_size if request.archive and request.archive.exists() else 0
+    needed = request.min_free_bytes + 4 * archive
+    if free >= needed:
+        return
+    staged = request.layout.staged()
+    hint = f" Staged here: {', '.join(staged)}; state=pruned removes what is not needed." if staged else ""
+    raise ReleaseError(
+        f"The release {request.recipe.tag} of {request.layout.component} was not staged: the disk of {where} is too full, "
+        f"needed {needed} bytes ({needed / 2**20:.0f} MiB), free {free} bytes ({free / 2**20:.0f} MiB). "
+        f"Nothing was touched. Free space, or lower min_free_bytes.{hint}",
+        needed=needed,
+        free=free,
+    )
+
+
+def _token(pid: int) -> str:
+    return hashlib.sha256((proc.start_time(pid) or "").encode()).hexdigest()[:8]
+
+
+def sweep(layout: Layout) -> list[str]:
+    """Remove what dead processes left half staged or half removed; returns the names."""
+    removed = []
+    for folder in (layout.staging, layout.releases):
+        try:
+            names = sorted(entry.name for entry in os.scandir(folder))
+        except OSError:
+            continue
+        for name in names:
+            if folder == layout.releases and not name.startswith(".removing-"):
+                continue
+            if folder == layout.staging and _in_use(name):
+                continue
+            tree.remove(folder / name)
+            removed.append(name)
+    return removed
+
+
+def _in_use(name: str) -> bool:
+    """Tell whether the process that made a staging folder still lives."""
+    front, _dash, token = name.split(".output")[0].rpartition("-")
+    pid = front.rpartition("-")[2]
+    return pid.isdigit() and proc.alive(int(pid), None) and _token(int(pid)) == token
+
+
+def stage(request: Request) -> dict[str, Any]:
+    """Stage a release from its archive; returns the manifest.
+
+    The journal says C(stage) started and how it ended. Where the release's tests failed, it is
+    marked bad as well.
+
+    Raises:
+        ReleaseError: with what to do; nothing is visible then.
+    """
+    layout, tag = request.layout, request.recipe.tag
+    journal = Journal.of(request.state_dir)
+    preflight(request)
+    layout.releases.mkdir(mode=0o755, parents=True, exist_ok=True)
+    layout.staging.mkdir(mode=0o755, exist_ok=True)
+    swept = sweep(layout)
+    detail = {"commit": request.commit, **({"swept": swept} if swept else {})}
+    pid = os.getpid()
+    work = layout.staging / f"{tag}-{pid}-{_token(pid)}"
+    try:
+        with (
+            keep_lease(request.state_dir, request.run, f"stage {layout.component} {tag}"),
+            journal.operation("stage", layout.component, tag, request.run, request.actor, detail) as operation,
+        ):
+            manifest = _make(request, work)
+            operation.detail.update(tree_hash=manifest["tree_hash"], disk=manifest["disk"], timings=request.timings)
+    except TestsFailed as failed:
+        reason = "tests failed: " + "; ".join(failed.extra.get("failing") or [])[:500]
+        journal.append(
+            {
+                "op": "mark",
+                "component": layout.component,
+                "release": tag,
+                "run": request.run,
+                "actor": request.actor,
+                "outcome": "ok",
+                "detail": {"state": "bad", "reason": reason},
+            }
+        )
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(layout.releases).free
+        raise ReleaseError(
+            f"The disk became full while staging {layout.component} {tag} ({error.filename or layout.releases}): {free} bytes are free "
+            "after cleaning up. Nothing of it was kept. Free space, for example with state=pruned, and stage again."
+        ) from error
+    finally:
+        tree.remove(work)
+        tree.remove(work.with_name(f"{work.name}.output"))
+    return manifest
+
+
+def _make(request: Request, work: Path) -> dict[str, Any]:
+    recipe, layout = request.recipe, request.layout
+    tree.remove(work)
+    work.mkdir(mode=0o755)
+    os.chmod(work, 0o755)
+    with request.timed("unpack"):
+        _unpack(request, work)
+    lock = work / recipe.lock if recipe.lock else None
+    lock_hash = tree.sha256(lock) if lock is not None and lock.is_file() else None
+    heads = build.alembic_heads(work)
+    with request.timed("dependencies"):
+        if recipe.kind == "python":
+            build.install_python(recipe, work)
+        elif recipe.kind == "node":
+            build.install_node(recipe, work)
+            lock_hash = lock_hash or tree.sha256(work / "package-lock.json")
+    with request.timed("build"):
+        build.run_build(recipe, work)
+    gid = _gid(request)
+    if gid is not None and os.geteuid() == 0:  # a build may have put secrets into it; tests may read them, others may not
+        os.chown(work, 0, gid)
+        os.chmod(work, 0o750)
+    with request.timed("tests"):
+        tests = build.run_tests(recipe, work)
+    build.keep_output(recipe, work)
+    with request.timed("compile"):
+        if recipe.kind == "python":
+            build.compile_python(recipe, work, work)
+    with request.timed("seal"):
+        tree.seal(work, gid)
+        previous = _previous(request)
+        if previous is not None:
+            tree.link_identical(work, previous)
+        hashes = tree.file_hashes(work)
+        total, new = tree.usage(work, previous)
+    manifest = {
+        "tag": recipe.tag,
+        "commit": request.commit,
+        "component": layout.component,
+        "kind": recipe.kind,
+        "tree_hash": tree.tree_hash(hashes),
+        "lock_hash": lock_hash,
+        "alembic_head": heads[0] if len(heads) == 1 else None,
+        "alembic_heads": heads,
+        "env_schema_version": request.env_schema_version,
+        "builder": {"host": platform.node(), "actor": request.actor, "run": request.run, "platform": platform.platform()},
+        "built_at": utc_now(),
+        "tests": tests,
+        "disk": {"bytes": total, "new_bytes": new},
+    }
+    _write(work / FILES, hashes)
+    _write(work / MANIFEST, manifest)
+    with request.timed("sync"):
+        tree.sync(work)
+    target = layout.release(recipe.tag)
+    if os.path.lexists(target):  # a folder without a manifest: nothing that this collection staged
+        raise ReleaseError(
+            f"{target} is in the way: it is no staged release ({MANIFEST} is missing or unreadable). Move it away and stage again."
+        )
+    os.rename(work, target)
+    fsync_dir(layout.releases)
+    return manifest
+
+
+def _unpack(request: Request, work: Path) -> None:
+    if request.archive is None:
+        raise ReleaseError(
+            f"No archive of {request.layout.component} {request.recipe.tag} was brought to this node: expected the path of one, "
+            "got none. Run again with the repository in reach."
+        )
+    got = tree.sha256(request.archive)
+    if got != request.archive_sha256:
+        raise ReleaseError(
+            f"The archive of {request.layout.component} {request.recipe.tag} arrived damaged on this node: "
+            f"expected SHA-256 {request.archive_sha256}, got {got}. Run again."
+        )
+    try:
+        tree.unpack(request.archive, work)
+    except ValueError as error:
+        raise ReleaseError(
+            f"The archive of {request.layout.component} {request.recipe.tag} is refused: {error}. "
+            "Correct the repository and give the release a new tag."
+        ) from error
+
+
+def _gid(request: Request) -> int | None:
+    if not request.group:
+        return None
+    try:
+        return grp.getgrnam(request.group).gr_gid
+    except KeyError:
+        return None
+
+
+def _previous(request: Request) -> Path | None:
+    """Return the release to share files with: the one named, the live one, or the newest."""
+    layout = request.layout
+    live = (layout.live() or {}).get("release")
+    for tag in (request.previous, live, *layout.staged()):
+        if tag and tag != request.recipe.tag and layout.manifest(tag) is not None:
+            return layout.release(tag)
+    return None
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, sort_keys=True, indent=1)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.chmod(path, 0o444)

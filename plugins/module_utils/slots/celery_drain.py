@@ -1,0 +1,388 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Celery's workers stop taking tasks, end those that they hold, and take tasks again.
+
+A worker is told through Celery's remote control by its name and queue; messages that it has not fetched stay with the broker.
+What was stopped is written down on the node before it is stopped, in C(<state>/drained/<component>.json), so that a run that dies
+in between leaves nobody idle unnoticed: the next one reads it and lets the workers go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, excerpt, last_line
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets
+
+SLICE = 15.0
+"""Seconds for which one child waits before it reports."""
+
+SETTLE = 10.0
+"""Seconds in which a worker has to have done what it was told about a queue."""
+
+REPLY = 1.5
+"""Seconds to wait for the answers of workers; those that were asked by name are not waited for once all have answered."""
+
+BOOT = 30.0
+"""Seconds that importing the application and reaching the broker may take, besides."""
+
+_MARK = "aistack-drain-answer:"
+SCRIPT = r"""
+import datetime, json, sys, time
+asked = json.load(sys.stdin)
+sys.path.insert(0, "")
+from celery.app.utils import find_app
+app = find_app(asked["app"])
+names, reply = asked["workers"] or None, asked["reply"]
+limit = len(names) if names else None
+def tell(command, queues):
+    for queue in sorted({queue for held in queues.values() for queue in held}):
+        meant = sorted(worker for worker, held in queues.items() if queue in held)
+        app.control.broadcast(command, arguments={"queue": queue}, destination=meant, reply=True, timeout=reply, limit=len(meant))
+def due(entry):
+    eta = entry.get("eta")
+    if not eta:
+        return 0.0
+    when = datetime.datetime.fromisoformat(eta)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)).timestamp() - now.timestamp()
+def look():
+    inspect = app.control.inspect(destination=names, timeout=reply, limit=limit)
+    seen = {"workers": {}, "tasks": []}
+    for worker, queues in (inspect.active_queues() or {}).items():
+        seen["workers"][worker] = sorted(queue["name"] for queue in queues or [])
+    if seen["workers"]:  # from here on by name: an answer that is complete is not waited for any longer
+        inspect = app.control.inspect(destination=sorted(seen["workers"]), timeout=reply, limit=len(seen["workers"]))
+    for state in ("active", "reserved", "scheduled") if seen["workers"] else ():
+        answers = getattr(inspect, state)() or {}
+        for worker in set(seen["workers"]) - set(answers):
+            del seen["workers"][worker]  # what it holds is not known
+        for worker, held in answers.items():
+            for entry in held or []:
+                task = entry.get("request", entry) if state == "scheduled" else entry
+                began = task.get("time_start") if state == "active" else None
+                wait = due(entry) if state == "scheduled" else 0.0
+                seen["tasks"].append({
+                    "worker": worker, "state": state, "id": task.get("id"), "name": task.get("name"),
+                    "seconds": round(max(0.0, time.time() - began), 1) if began else None,
+                    "due_in": round(wait, 1) if state == "scheduled" else None, "later": time.monotonic() + wait > cut and wait > 0,
+                })
+    return seen
+def busy(seen, until):
+    silent = set(until["expect"]) - set(seen["workers"])
+    taking = any(set(until["queues"].get(worker, ())) & set(queues) for worker, queues in seen["workers"].items())
+    lacking = any(set(until["lacking"].get(worker, ())) - set(queues) for worker, queues in seen["workers"].items())
+    return silent or taking or lacking or (until["idle"] and not all(task["later"] for task in seen["tasks"]))
+cut, until = time.monotonic() + asked["window"], asked["until"]
+tell("cancel_consumer", asked["cancel"])
+tell("add_consumer", asked["add"])
+end, quiet, seen = time.monotonic() + asked["wait"], 0, look()
+while until:
+    quiet = 0 if busy(seen, until) else quiet + 1
+    if quiet >= until["looks"] or time.monotonic() >= end:
+        break
+    time.sleep(asked["poll"])
+    seen = look()
+print("aistack-drain-answer:" + json.dumps(dict(seen, settled=bool(until) and quiet >= until["looks"])))
+"""
+
+Queues = dict[str, list[str]]
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
+"""Puts a question to the release's Python, see C(SCRIPT), and returns its answer. Raises DrainError."""
+
+
+class DrainError(Exception):
+    """It could not be done. The text says what happened and what to do; ``facts`` go into the module's result."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+@dataclass
+class Request:
+    """What is asked for; times are in seconds.
+
+    Attributes:
+        workers: names such as C(worker-blue@backend-1); empty: all that answer.
+        queues: queues to stop or to take up again; empty: all that a worker takes, or took.
+        timeout: for all of the waiting.
+        window: tasks that wait for their time and are due within it are waited for; later ones go back to the broker.
+    """
+
+    component: str
+    app: str
+    workers: Sequence[str] = ()
+    queues: Sequence[str] = ()
+    timeout: float = 300.0
+    window: float = 30.0
+    poll: float = 0.5
+
+
+@dataclass
+class Memory:
+    """What was stopped, on disk: C({"component", "since", "workers": {name: [queues]}})."""
+
+    path: Path
+    workers: Queues = field(default_factory=dict)
+    since: str = ""
+
+    @classmethod
+    def of(cls, state_dir: str | os.PathLike[str], component: str) -> Memory:
+        """Read it; empty where nothing was stopped. Raises OSError, ValueError where it cannot be read."""
+        path = Path(state_dir) / "drained" / f"{component}.json"
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls(path)
+        if not isinstance(kept, dict) or not isinstance(kept.get("workers"), dict):
+            raise ValueError("it has no workers; resume them with workers and queues, then remove the file")
+        return cls(path, {name: list(queues) for name, queues in kept["workers"].items()}, str(kept.get("since", "")))
+
+    def add(self, queues: Queues) -> None:
+        """Remember more, durably."""
+        self._write({name: sorted({*self.workers.get(name, []), *queues.get(name, [])}) for name in {*self.workers, *queues}})
+
+    def _write(self, workers: Queues) -> None:
+        self.workers = workers
+        document = {"component": self.path.stem, "since": self.since or utc_now(), "workers": workers}
+        self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(f".tmp-{os.getpid()}")
+        with open(fresh, "w", encoding="utf-8") as handle:
+            handle.write(json.dumps(document, indent=1) + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(fresh, 0o644)
+        os.replace(fresh, self.path)
+        fsync_dir(self.path.parent)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Of these workers nothing is stopped any more."""
+        left = {name: queues for name, queues in self.workers.items() if name not in names}
+        self.workers = {}
+        if left:
+            self._write(left)
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def runner(python: str, cwd: str, env_file: str, user: str | None, secrets: Secrets | None = None) -> Ask:
+    """Asks by running ``python`` in ``cwd`` with the variables of ``env_file``, which reach it through its environment alone."""
+    kept = secrets or Secrets()
+
+    def ask(question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            variables = {**kept.environment(env_file), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
+        except OSError as problem:
+            raise DrainError(f"the environment of the workers cannot be read: {env_file}: {problem.strerror}") from None
+        context = Context(timeout=float(question["wait"]) + BOOT, secrets=kept)
+        try:
+            done = context.execute([python, "-c", SCRIPT], variables, cwd, user, json.dumps(question))
+        except (CannotJudge, NotAsExpected) as problem:
+            raise DrainError(f"the workers could not be asked: {kept.mask(str(problem))}") from None
+        answers = [line[len(_MARK) :] for line in done.stdout.splitlines() if line.startswith(_MARK)]
+        if done.rc != 0 or not answers:
+            said = kept.mask(excerpt(last_line(done.stderr) or f"exit status {done.rc}", 300))
+            raise DrainError(f"the workers could not be asked, because the release's Python said: {said}. Does the broker answer?")
+        return dict(json.loads(answers[-1]))
+
+    return ask
+
+
+def _question(request: Request, **changes: Any) -> dict[str, Any]:
+    return {
+        "app": request.app,
+        "workers": list(request.workers),
+        "cancel": {},
+        "add": {},
+        "until": None,
+        "wait": 0.0,
+        "window": request.window,
+        "poll": request.poll,
+        "reply": REPLY,
+        **changes,
+    }
+
+
+def _until(expect: Iterable[str], looks: int = 1, **changes: Any) -> dict[str, Any]:
+    """What to wait for, ``looks`` times in a row: all of ``expect`` answer, nobody takes from C(queues), each takes from C(lacking)
+    again, and with C(idle) no task is held."""
+    return {"expect": sorted(expect), "queues": {}, "lacking": {}, "idle": False, "looks": looks, **changes}
+
+
+def _result(request: Request, seen: Mapping[str, Any], memory: Memory, **more: Any) -> dict[str, Any]:
+    return {
+        "workers": seen["workers"],
+        "missing": sorted(set(request.workers) - set(seen["workers"])),
+        "running": [task for task in seen["tasks"] if not task["later"]],
+        "later": [task for task in seen["tasks"] if task["later"]],
+        "stopped": dict(memory.workers),
+        **more,
+    }
+
+
+def _taken(request: Request, seen: Mapping[str, Any]) -> Queues:
+    """The queues in question that the workers take from now."""
+    found = {
+        worker: [queue for queue in queues if not request.queues or queue in request.queues]
+        for worker, queues in seen["workers"].items()
+    }
+    return {worker: queues for worker, queues in found.items() if queues}
+
+
+def _words(queues: Queues) -> str:
+    return "; ".join(f"{worker}: {', '.join(names)}" for worker, names in sorted(queues.items()))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def tasks_text(tasks: Sequence[Mapping[str, Any]], limit: int = 10) -> str:
+    """Tasks for people: name, id, worker, and for how long they run, or what they wait for."""
+    parts = []
+    for task in tasks[:limit]:
+        since = f"for {task['seconds']:.0f} s" if task.get("seconds") is not None else str(task["state"])
+        parts.append(f"{task['name']} [{task['id']}] on {task['worker']} ({since})")
+    return ", ".join(parts) + (f", and {len(tasks) - limit} more" if len(tasks) > limit else "")
+
+
+def status(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
+    """What the workers take and hold. Raises DrainError."""
+    seen = ask(_question(request))
+    result = _result(request, seen, memory, changed=False)
+    taken, running, missing = _taken(request, seen), result["running"], result["missing"]
+    parts = [f"takes from {_words(taken)}" if taken else "takes from no queue", f"{_count(len(running), 'task')} held"]
+    parts += [tasks_text(running)] if running else []
+    parts += [f"{', '.join(missing)} does not answer"] if missing else []
+    return {**result, "drained": not (taken or running or missing), "msg": f"{request.component}: {'; '.join(parts)}."}
+
+
+def drain(
+    request: Request, ask: Ask, memory: Memory, check: bool = False, clock: Callable[[], float] = time.monotonic
+) -> dict[str, Any]:
+    """Stop intake, and wait until nothing is held any more, at most ``request.timeout``; C(drained) says whether that came.
+
+    Raises DrainError where a worker does not answer, or goes on taking tasks; what was stopped until then is in ``memory``.
+    """
+    began = clock()
+    seen = ask(_question(request))
+    result = _result(request, seen, memory, changed=False, drained=False, waited_s=0.0)
+    if result["missing"] or not seen["workers"]:
+        raise DrainError(
+            f"{request.component}: {', '.join(result['missing']) or 'no worker'} does not answer, so that nobody knows what it holds."
+            f" Answers came from: {', '.join(sorted(seen['workers'])) or 'nobody'}. Is its unit running, and does it reach the broker?"
+            f" journalctl -u 'aistack-{request.component}@*' -n 50",
+            **result,
+        )
+    taken, words = _taken(request, seen), _words(_taken(request, seen))
+    if check:
+        running = result["running"]
+        held = f" {_count(len(running), 'task')} would be waited for: {tasks_text(running)}." if running else ""
+        would = f"intake would stop ({words})" if taken else "nothing is taken in already"
+        done = not taken and not running
+        return {**result, "changed": bool(taken), "drained": done, "msg": f"{request.component}: {would}.{held}"}
+    if taken:
+        memory.add(taken)
+    until = _until(seen["workers"], 2, queues=taken, idle=True)
+    named = replace(request, workers=sorted(seen["workers"]))
+    cancel, end = taken, began + request.timeout
+    while True:
+        left, window = max(0.0, end - clock()), max(0.0, began + request.window - clock())
+        seen = ask(_question(named, cancel=cancel, until=until, wait=min(SLICE, left), window=window))
+        cancel = {}
+        deaf = bool(_taken(request, seen)) and clock() - began > SETTLE
+        if seen["settled"] or deaf or clock() >= end:
+            break
+    waited = round(clock() - began, 1)
+    result = _result(request, seen, memory, changed=bool(taken), drained=bool(seen["settled"]), waited_s=waited)
+    return {**result, "msg": f"{request.component}: {_end(request, seen, result, until['expect'], words, waited)}"}
+
+
+def _end(
+    request: Request, seen: Mapping[str, Any], result: Mapping[str, Any], expected: Iterable[str], words: str, waited: float
+) -> str:
+    """How a drain came out. Raises DrainError where a worker did not do what it was told."""
+    later = f" {_count(len(result['later']), 'task')} due later: back to the broker when the worker stops." if result["later"] else ""
+    if seen["settled"]:
+        return f"takes in nothing more ({words or 'nor did it before'}) and holds no task, after {waited:g} s.{later}"
+    silent = sorted(set(expected) - set(seen["workers"]))
+    if silent:
+        return f"{', '.join(silent)} does not answer any more, after {waited:g} s; what it holds is not known.{later}"
+    stubborn = _taken(request, seen)
+    if stubborn:
+        said = f"{request.component}: was told to take no more tasks, and still does after {waited:g} s ({_words(stubborn)})"
+        raise DrainError(f"{said}. Stop the worker: systemctl stop 'aistack-{request.component}@*'", **result)
+    running = result["running"]
+    return (
+        f"{_count(len(running), 'task')} still held after {waited:g} s (timeout {request.timeout:g} s): {tasks_text(running)}.{later}"
+    )
+
+
+def drain_or_go_on(
+    request: Request, ask: Ask, memory: Memory, check: bool = False, clock: Callable[[], float] = time.monotonic
+) -> dict[str, Any]:
+    """As :func:`drain`; where it does not come to its end the workers take tasks again as before, and DrainError is raised."""
+    try:
+        result = drain(request, ask, memory, check, clock)
+    except DrainError as problem:
+        raise _gone_on(request, ask, memory, check, str(problem), problem.facts) from problem
+    if result["drained"] or check:
+        return result
+    raise _gone_on(request, ask, memory, check, str(result["msg"]), result)
+
+
+def _gone_on(request: Request, ask: Ask, memory: Memory, check: bool, what: str, known: Mapping[str, Any]) -> DrainError:
+    facts = {key: value for key, value in known.items() if key != "msg"}
+    if check or not memory.workers:
+        return DrainError(f"{what} Nothing was changed.", **facts)
+    try:
+        back = resume(replace(request, queues=()), ask, memory)
+    except DrainError as problem:
+        return DrainError(f"{what} And it could not be taken back: {problem}", **facts)
+    return DrainError(f"{what} It was taken back: {back['msg']}", **{**facts, "stopped": back["stopped"], "changed": False})
+
+
+def resume(request: Request, ask: Ask, memory: Memory, check: bool = False) -> dict[str, Any]:
+    """Let workers take tasks again: those named from ``request.queues``, else all that were stopped. Else nobody is asked.
+
+    A worker that does not answer any more has ended, and is forgotten. Raises DrainError where one goes on taking nothing.
+    """
+    if request.queues:
+        wanted = {name: list(request.queues) for name in request.workers}
+    else:
+        wanted = {name: queues for name, queues in memory.workers.items() if name in (request.workers or memory.workers)}
+    named = replace(request, workers=sorted(wanted))
+    if not wanted:
+        nothing = _result(named, {"workers": {}, "tasks": []}, memory, changed=False)
+        return {**nothing, "msg": f"{request.component}: no intake was stopped."}
+    seen = ask(_question(named))
+    answering = seen["workers"]
+    lacking = {name: sorted(set(queues) - set(answering[name])) for name, queues in wanted.items() if name in answering}
+    lacking = {name: queues for name, queues in lacking.items() if queues}
+    gone = sorted(set(wanted) - set(answering))
+    words = _words(lacking) or "it does already"
+    forgotten = f" {', '.join(gone)} does not answer any more and is forgotten." if gone else ""
+    if check:
+        would = f"{request.component}: intake would go on ({words}).{forgotten}"
+        return {**_result(named, seen, memory, changed=bool(lacking)), "msg": would}
+    if lacking:
+        seen = ask(_question(named, add=lacking, until=_until(lacking, lacking=lacking), wait=SETTLE))
+        if not seen["settled"]:
+            raise DrainError(
+                f"{request.component}: was told to take tasks again, and does not after {SETTLE:g} s ({words}). Restart the worker:"
+                f" systemctl restart 'aistack-{request.component}@*'",
+                **_result(named, seen, memory, changed=True),
+            )
+    memory.forget(wanted)
+    return {**_result(named, seen, memory, changed=bool(lacking)), "msg": f"{request.component}: intake goes on ({words}).{forgotten}"}

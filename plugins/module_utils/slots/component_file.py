@@ -1,0 +1,108 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a node keeps of each component, so that it can plan and go back without the inventory.
+
+C(<state>/components/<component>.json), 0644: C(format), C(component), C(source) (the component whose releases it runs),
+C(application), C(order) (in the order of dependencies), C(root), C(unit) (with C({slot})), C(strategy), C(ports), C(edge),
+C(drain_timeout), C(stop_timeout), C(warm), C(database). Its gate is kept per release, see :meth:`Slots.gate_for`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import EdgeSpec, Spec
+
+FORMAT = 1
+FOLDER = "components"
+
+Description = dict[str, Any]
+
+
+def describe(spec: Spec, given: Mapping[str, Any]) -> Description:
+    """The description of a component. *given* holds ``source``, ``application``, ``order`` and ``database``; all may be missing."""
+    edge = spec.edge
+    database = given.get("database")
+    return {
+        "format": FORMAT,
+        "component": spec.component,
+        "source": given.get("source") or spec.component,
+        "application": given.get("application"),
+        "order": int(given.get("order") or 0),
+        "root": str(spec.root),
+        "unit": spec.unit_of("{slot}"),
+        "strategy": spec.strategy,
+        "ports": dict(spec.ports),
+        "edge": {"socket": edge.socket, "backend": edge.backend, "state_file": edge.state_file, "address": edge.address}
+        if edge
+        else None,
+        "drain_timeout": spec.drain_timeout,
+        "stop_timeout": spec.stop_timeout,
+        "warm": spec.warm,
+        "database": {"url_variable": database.get("url_variable") or "DATABASE_URL"} if database is not None else None,
+    }
+
+
+def path_of(state_dir: str | os.PathLike[str], component: str) -> Path:
+    """Where the description of a component is."""
+    return Path(state_dir) / FOLDER / f"{component}.json"
+
+
+def save(description: Description, state_dir: str | os.PathLike[str], check: bool = False) -> bool:
+    """Write a description where it differs from the one that is there; returns whether it did. *check* writes nothing."""
+    path = path_of(state_dir, description["component"])
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        there = None
+    if there == description:
+        return False
+    if not check:
+        write_file(path, json.dumps(description, indent=1, sort_keys=True) + "\n", 0o644)
+    return True
+
+
+def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description], list[str]]:
+    """All descriptions of a node by component, and one sentence for each file that cannot be used."""
+    found: dict[str, Description] = {}
+    problems: list[str] = []
+    for path in sorted((Path(state_dir) / FOLDER).glob("*.json")):
+        if not COMPONENT_NAME.match(path.stem):
+            continue  # what somebody put aside
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            problems.append(
+                f"{path} cannot be read ({error}); the component is left out. Deploy it once to have the file written anew"
+            )
+            continue
+        if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("component") != path.stem:
+            problems.append(f"{path} is no description of {path.stem} in format {FORMAT}; the component is left out")
+            continue
+        found[path.stem] = value
+    return found, problems
+
+
+def spec_of(description: Mapping[str, Any], state_dir: str | os.PathLike[str]) -> Spec:
+    """What the description says about the slots."""
+    edge = description.get("edge")
+    return Spec(
+        component=description["component"],
+        root=Path(description["root"]),
+        state_dir=Path(state_dir),
+        unit=description["unit"],
+        ports=dict(description.get("ports") or {}),
+        edge=EdgeSpec(edge["socket"], edge["backend"], edge["state_file"], edge["address"]) if edge else None,
+        strategy=description.get("strategy") or "bluegreen",
+        drain_timeout=float(description.get("drain_timeout", 60.0)),
+        stop_timeout=float(description.get("stop_timeout", 30.0)),
+        warm=int(description.get("warm") or 0),
+    )

@@ -1,0 +1,208 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable, masked
+
+
+class Repository:
+    """A real git repository."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("config", "user.name", "test")
+        self.git("config", "user.email", "test@example.com")
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(self, files: dict[str, str], tag: str = "") -> str:
+        for name, text in files.items():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "change")
+        if tag:
+            self.git("tag", tag)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    made = Repository(tmp_path / "repo")
+    made.commit({"backend/app.py": "1\n", "backend/run.sh": "#!/bin/sh\n", "frontend/x": ""}, "v1.0.0")
+    return made
+
+
+def source(repository: Repository, path: str = "backend") -> Source:
+    return Source(str(repository.path), path, repository.path.parent / "mirrors")
+
+
+def names(archive: Path) -> list[str]:
+    with tarfile.open(archive) as bundle:
+        return sorted(bundle.getnames())
+
+
+def test_light_and_annotated_tags(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    second = repository.commit({"backend/app.py": "2\n"})
+    repository.git("tag", "--annotate", "v1.1.0", "--message", "second")
+    assert source(repository).resolve("v1.0.0") == first
+    assert source(repository).resolve("v1.1.0") == second
+
+
+def test_a_tag_that_does_not_exist_names_the_nearest_and_the_newest(repository: Repository) -> None:
+    for number in range(2, 12):
+        repository.commit({"backend/app.py": f"{number}\n"}, f"v1.{number}.0")
+    with pytest.raises(SourceError) as refused:
+        source(repository).resolve("v1.10.1")
+    said = str(refused.value)
+    assert "no tag 'v1.10.1'" in said
+    assert "Nearest: v1.10.0" in said
+    assert "newest tag is v1.11.0" in said
+    assert len(said.split("Nearest: ")[1].split(".  ")[0].split(" The")[0].split(",")) == 3
+
+
+@pytest.mark.parametrize("ref", ["main", "HEAD", "latest"])
+def test_what_moves_is_refused(repository: Repository, ref: str) -> None:
+    with pytest.raises(SourceError, match="has to be a tag"):
+        source(repository).resolve(ref)
+
+
+def test_a_commit_is_refused_with_the_way_out(repository: Repository) -> None:
+    with pytest.raises(SourceError, match="git tag NAME"):
+        source(repository).resolve(repository.git("rev-parse", "HEAD"))
+
+
+def test_a_repository_without_tags(tmp_path: Path) -> None:
+    empty = Repository(tmp_path / "repo")
+    empty.commit({"a": ""})
+    with pytest.raises(SourceError, match="has no tags; make one"):
+        source(empty).resolve("v1")
+
+
+def test_an_unreachable_repository_hides_its_password() -> None:
+    with pytest.raises(Unreachable) as refused:
+        Source("https://user:hunter2@localhost:9/x.git", "", "/nonexistent").resolve("v1")
+    assert "hunter2" not in str(refused.value)
+    assert "cannot be reached" in str(refused.value)
+    assert masked("ssh://git@host/x") == "ssh://git@host/x"
+
+
+def test_a_diverged_checkout_says_how_far(repository: Repository, tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(repository.path), str(tmp_path / "clone")], check=True)
+    repository.commit({"backend/app.py": "theirs\n"})
+    clone = Repository.__new__(Repository)
+    clone.path = tmp_path / "clone"
+    clone.git("config", "user.name", "test")
+    clone.git("config", "user.email", "test@example.com")
+    clone.commit({"backend/mine.py": "1\n"})
+    clone.commit({"backend/mine.py": "2\n"})
+    clone.git("fetch", "--quiet")
+    with pytest.raises(SourceError, match="2 commits ahead, 1 behind"):
+        source(clone).resolve("main")
+
+
+@pytest.mark.parametrize(
+    ("edit", "dirty"),
+    [("backend/app.py", True), ("backend/new.py", True), ("frontend/x", False)],
+    ids=["changed", "new", "another folder"],
+)
+def test_a_dirty_checkout(repository: Repository, edit: str, dirty: bool) -> None:
+    (repository.path / edit).write_text("edited\n")
+    if not dirty:
+        source(repository).refuse_dirty("v1.0.0")
+        return
+    with pytest.raises(SourceError) as refused:
+        source(repository).refuse_dirty("v1.0.0")
+    assert "not committed" in str(refused.value)
+    assert edit in str(refused.value)
+
+
+def test_a_bare_repository_is_never_dirty(repository: Repository, tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(repository.path), str(tmp_path / "bare.git")], check=True)
+    bare = Source(str(tmp_path / "bare.git"), "backend", tmp_path / "mirrors")
+    bare.refuse_dirty("v1.0.0")
+    assert names(bare.archive("v1.0.0", bare.resolve("v1.0.0")).path) == ["app.py", "run.sh"]
+
+
+def test_the_archive_holds_the_folder_at_the_tag_and_nothing_else(repository: Repository) -> None:
+    repository.commit({"backend/later.py": ""})
+    (repository.path / "backend" / "run.sh").chmod(0o700)
+    origin = source(repository)
+    made = origin.archive("v1.0.0", origin.resolve("v1.0.0"))
+    assert names(made.path) == ["app.py", "run.sh"]
+    with tarfile.open(made.path) as bundle:
+        assert {(item.mode, item.uid, item.uname) for item in bundle} == {(0o644, 0, "root")}
+
+
+def test_the_whole_repository(repository: Repository) -> None:
+    origin = source(repository, "")
+    made = origin.archive("v1.0.0", origin.resolve("v1.0.0"))
+    assert [name for name in names(made.path) if "." in name or name.endswith("x")] == ["backend/app.py", "backend/run.sh", "frontend/x"]
+
+
+def test_two_controllers_make_the_same_bytes(repository: Repository, tmp_path: Path) -> None:
+    one = source(repository)
+    other = Source(str(repository.path), "backend", tmp_path / "elsewhere")
+    commit = one.resolve("v1.0.0")
+    assert one.archive("v1.0.0", commit).sha256 == other.archive("v1.0.0", commit).sha256
+
+
+def test_the_archive_is_cached(repository: Repository) -> None:
+    origin = source(repository)
+    commit = origin.resolve("v1.0.0")
+    first = origin.archive("v1.0.0", commit)
+    repository.path.rename(repository.path.with_name("gone"))
+    assert origin.archive("v1.0.0", commit) == first
+
+
+def test_a_folder_that_is_not_there(repository: Repository) -> None:
+    origin = source(repository, "backnd")
+    with pytest.raises(SourceError, match=r"no folder backnd\. Folders there: backend, frontend"):
+        origin.archive("v1.0.0", origin.resolve("v1.0.0"))
+
+
+def test_submodules_are_refused(repository: Repository, tmp_path: Path) -> None:
+    other = Repository(tmp_path / "other")
+    other.commit({"a": ""})
+    repository.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.path), "backend/vendored")
+    repository.git("commit", "--quiet", "--message", "vendored")
+    repository.git("tag", "v2.0.0")
+    origin = source(repository)
+    with pytest.raises(SourceError, match="backend/vendored"):
+        origin.archive("v2.0.0", origin.resolve("v2.0.0"))
+
+
+def test_what_one_commit_has_and_another_lacks(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    second = repository.commit({"backend/app.py": "2\n"}, "v1.1.0")
+    from_here = source(repository)
+    assert from_here.changes(second, first) == [], "nothing is fetched for it"
+    from_here.archive("v1.0.0", first)
+    from_here.archive("v1.1.0", second)
+    assert from_here.changes(second, first) == [f"{second[:7]} change", "1 file changed, 1 insertion(+), 1 deletion(-)"]
+    assert from_here.changes(first, first) == []
+    assert from_here.changes(second, "0" * 40) == [], "a commit that is not in the mirror"
+
+
+def test_many_commits_are_cut(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    for number in range(4):
+        last = repository.commit({"backend/app.py": f"{number}\n\n"}, f"v2.{number}.0")
+    from_here = source(repository)
+    from_here.archive("v2.3.0", last)
+    lines = from_here.changes(last, first, limit=2)
+    assert len(lines) == 4
+    assert lines[2] == "and more"
