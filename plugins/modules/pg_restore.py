@@ -239,6 +239,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_shelf
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_shelf import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_compare, pg_request, pg_restore, pg_swap, pg_table
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
 
 
@@ -314,5 +315,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_compare, pg_request, pg_restore, pg_swap, pg_table
