@@ -46,13 +46,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Operation:
-    """What is run: the releases that serve before it and when it has been carried out; what else is true then."""
+    """What is run: the releases that serve before it and when it has been carried out; what else is true then.
+
+    C(stands_still): while it works nobody is served, so that nobody is either where its controller dies, until it is run again.
+    """
 
     playbook: str
     arguments: list[str]
     origin: dict[str, str]
     goal: dict[str, str]
     proof: Callable[[World], bool] = lambda world: True
+    stands_still: bool = False
 
 
 def _both(release: str) -> dict[str, str]:
@@ -141,7 +145,7 @@ def rollback_schema(world: World) -> Operation:
     keep(world, FIRST)
     arguments = ["-e", "level=schema", "-e", f"to={FIRST}", "-e", f"confirm={FIRST}", "-e", "accept_loss=agent_logs.model",
                  "-e", "drain_timeout=20"]
-    return Operation("rollback", [*arguments, "-e", "documents=.ansible/faults"], _both(BEFORE), _both(FIRST))
+    return Operation("rollback", [*arguments, "-e", "documents=.ansible/faults"], _both(BEFORE), _both(FIRST), stands_still=True)
 
 
 def rollback_config(world: World) -> Operation:
@@ -171,7 +175,8 @@ def rollback_system(world: World) -> Operation:
     plan = json.loads(world.on("backend-1", f"aistack plan --json --level system --to {BEFORE}"))
     name = next(step["detail"]["set"] for step in plan["steps"] if step["do"] == "restore")
     arguments = ["-e", "level=system", "-e", f"to={BEFORE}", "-e", f"confirm={BEFORE}", "-e", f"set={name}", "-e", f"accept_set={name}"]
-    return Operation("rollback", [*arguments, "-e", "drain_timeout=20", "-e", "documents=.ansible/faults"], _both(AFTER), _both(BEFORE))
+    arguments += ["-e", "drain_timeout=20", "-e", "documents=.ansible/faults"]
+    return Operation("rollback", arguments, _both(AFTER), _both(BEFORE), stands_still=True)
 
 
 OPERATIONS: dict[str, Callable[[World], Operation]] = {
