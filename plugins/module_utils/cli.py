@@ -75,13 +75,17 @@ def parser() -> argparse.ArgumentParser:
     gate.add_argument("--check", action="store_true", help="only look")
     confirm = verb("confirm", "keep what a run activated, which would go back by itself")
     confirm.add_argument("run", metavar="RUN", help="the run")
-    rollback.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
+    resume = verb("resume", "let a component take requests again that was drained, as before a rollback")
+    resume.add_argument("component", metavar="COMPONENT", help="the component")
+    resume.add_argument("--by-timer", action="store_true", help=argparse.SUPPRESS)
+    for found in (rollback, resume):
+        found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
     for found in (rollback, revert):
         found.add_argument("--reason", metavar="TEXT", default="", help="why; for the journal")
         found.add_argument(
             "--force-lock", action="store_true", help="take the lock from a run that is known not to work any more"
         )
-    for found in (rollback, revert, confirm):
+    for found in (rollback, revert, resume, confirm):
         found.add_argument("--actor", metavar="NAME", default="", help=argparse.SUPPRESS)
     return top
 
@@ -275,6 +279,29 @@ def revert(stack: Stack, given: argparse.Namespace) -> int:
     return FAILED if answer["outcome"] == "failed" else OK
 
 
+def resume(stack: Stack, given: argparse.Namespace) -> int:
+    """``aistack resume``."""
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Request, Slots
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate import SlotGate
+
+    _readable(stack)
+    _writable(stack)
+    described, _problems = component_file.load_all(stack.state_dir)
+    if given.component not in described:
+        raise UsageError(f"no component {given.component} was released on this node; there are {', '.join(described) or 'none'}")
+    slots = Slots(component_file.spec_of(described[given.component], stack.state_dir), SlotGate(), Journal.of(stack.state_dir))
+    code = OK
+    try:
+        outcome = slots.resume(Request(run=given.run, actor=given.actor or actor()), given.by_timer)
+        answer = {"changed": outcome.changed, "outcome": "ok", "msg": outcome.message}
+    except Failed as error:
+        answer, code = {"changed": False, "outcome": "failed", "msg": str(error)}, FAILED
+    emit(given, answer, lambda: f"{answer['msg']}.")
+    return code
+
+
 def confirm(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack confirm``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
@@ -327,6 +354,7 @@ VERBS: dict[str, Callable[[Stack, argparse.Namespace], int]] = {
     "plan": plan,
     "rollback": rollback,
     "revert": revert,
+    "resume": resume,
     "confirm": confirm,
 }
 

@@ -23,7 +23,7 @@ options:
         O(strategy=recreate).
       - V(stopped) takes the component out of traffic, stops it and has it not started at boot. The live slot is remembered.
       - V(drained) has the edge refuse new requests, and waits for those that the live slot has; V(resumed) ends that, and so does a
-        switch. Without an edge both do nothing.
+        switch. Without an edge both do nothing. With O(resume_after) the node ends it by itself where nobody does.
       - V(status) changes nothing and returns what is real.
     type: str
     choices: [active, reverted, restarted, stopped, drained, resumed, status]
@@ -126,6 +126,17 @@ options:
     description: Seconds to wait until the old slot has no session left.
     type: float
     default: 60
+  resume_after:
+    description:
+      - For O(state=drained), seconds after which requests are let in again, if neither V(resumed) nor V(stopped) came by then.
+      - A controller that is lost while it waits leaves nobody outside for longer. With V(0) it does.
+      - Needs the node's own command, see M(phasegate.aistack.node_command).
+    type: int
+    default: 0
+  stack:
+    description: Name of the stack that the node's own command knows, for O(resume_after).
+    type: str
+    default: ''
   stop_timeout:
     description: Seconds that a unit may take to stop before it is killed.
     type: float
@@ -291,6 +302,7 @@ report:
   type: dict
 """
 
+import shlex
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -309,6 +321,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate 
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import EdgeSpec, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
+COMMAND = "/usr/local/bin/aistack"
 STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
 
 
@@ -350,6 +363,8 @@ def options() -> dict[str, Any]:
             },
         },
         "drain_timeout": {"type": "float", "default": 60},
+        "resume_after": {"type": "int", "default": 0},
+        "stack": {"type": "str", "default": ""},
         "stop_timeout": {"type": "float", "default": 30},
         "warm": {"type": "int", "default": 0},
         "description": {
@@ -401,6 +416,12 @@ def describe(params: Mapping[str, Any], spec: Spec, check: bool) -> bool:
     return component_file.save(component_file.describe(spec, params["description"]), spec.state_dir, check)
 
 
+def resume_command(stack: str, component: str, run_id: str) -> str:
+    """What the node runs where nobody ends a drain."""
+    words = [COMMAND, *(["--stack", stack] if stack else []), "resume", component, *(["--run", run_id] if run_id else [])]
+    return f"exec {shlex.join([*words, '--by-timer'])}"
+
+
 def leave(number: int, _frame: FrameType | None) -> None:
     """Turn a signal into an exception, so that what was begun is ended and the journal says so."""
     raise Leaving(f"ended by signal {number}")
@@ -435,8 +456,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     described = describe(params, spec, module.check_mode)
     if params["state"] == "stopped":
         outcome = slots.stop(request)
-    elif params["state"] in ("drained", "resumed"):
-        outcome = slots.drain(request) if params["state"] == "drained" else slots.resume(request)
+    elif params["state"] == "drained":
+        outcome = slots.drain(request, params["resume_after"], resume_command(params["stack"], params["component"], params["run"]))
+    elif params["state"] == "resumed":
+        outcome = slots.resume(request)
     elif params["state"] == "reverted":
         outcome = slots.revert(request)
     elif params["state"] == "restarted" or target is None:

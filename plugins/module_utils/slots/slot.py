@@ -250,6 +250,8 @@ class Slots:
         outcome = Outcome(bool(plan.steps), world.live, content, previous, plan, f"{self.spec.component}: stopped")
         if request.check or not plan.steps:
             return outcome
+        if self.node.edge is not None:  # what stands still on purpose is not to be led requests again
+            self.node.systemd.cancel(self.spec.resume_timer)
         detail = {"slot": world.live, "reason": request.reason or "stopped"}
         with self._operation("retire", content.release if content else None, request, detail):
             try:
@@ -262,15 +264,24 @@ class Slots:
         outcome.warnings += self.node.remarks()
         return outcome
 
-    def drain(self, request: Request) -> Outcome:
+    def drain(self, request: Request, resume_after: int = 0, command: str = "") -> Outcome:
         """Let the live slot take no new request, and wait until it has answered those that it has.
 
         What it could not answer within ``drain_timeout`` is a warning. :meth:`resume`, or a switch, ends it; so does a restart of the edge.
+
+        Args:
+            request: who asks.
+            resume_after: seconds after which the node ends it by itself, if nobody has: whoever asked may be gone. 0: never.
+            command: what it then runs, a line for the shell.
         """
+        if resume_after and self.node.edge is not None and not request.check:
+            self.node.systemd.later(self.spec.resume_timer, resume_after, command)
         return self._at_edge("drain", request)
 
-    def resume(self, request: Request) -> Outcome:
-        """Let the live slot take requests again, where :meth:`drain` had it refuse them."""
+    def resume(self, request: Request, by_timer: bool = False) -> Outcome:
+        """Let the live slot take requests again, where :meth:`drain` had it refuse them. *by_timer*: its timer is what asks."""
+        if self.node.edge is not None and not by_timer and not request.check:
+            self.node.systemd.cancel(self.spec.resume_timer)
         return self._at_edge("ready", request)
 
     def _at_edge(self, wanted: str, request: Request) -> Outcome:

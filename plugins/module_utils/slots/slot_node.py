@@ -82,6 +82,11 @@ class Spec:
         """Name, without suffix, of the transient timer that stops *slot* when it has been kept warm."""
         return f"aistack-{self.component}-retire-{slot}"
 
+    @property
+    def resume_timer(self) -> str:
+        """Name, without suffix, of the transient timer that ends a drain which nobody ended."""
+        return f"aistack-{self.component}-resume"
+
 
 @dataclass(frozen=True)
 class Judged:

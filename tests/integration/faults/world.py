@@ -165,12 +165,6 @@ class World(OperatorLab):
             raise AssertionError(f"{playbook} did not end within {timeout} s of a fault\n{text[-4000:]}") from None
         return Outcome(process.returncode, text)
 
-    def module(self, node: str, name: str, arguments: dict[str, Any]) -> None:
-        """Run one module of the collection on a node."""
-        done = subprocess.run([str(BIN / "ansible"), node, "-m", f"phasegate.aistack.{name}", "-a", json.dumps(arguments)], cwd=ROOT,
-                              env=self.environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-
     def sql(self, query: str) -> str:
         """What the database answers, as its superuser."""
         return self.on("backend-1", f"cd /; runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 {DATABASE} <<'E'\n{query}\nE").strip()

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from ..refusals.conftest import ROOT, Lab
+from ..refusals.conftest import BIN, ROOT, Lab
 
 
 class OperatorLab(Lab):
@@ -22,6 +24,12 @@ class OperatorLab(Lab):
     environment = {name: value for name, value in Lab.environment.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))} | {
         "ANSIBLE_NOCOLOR": "1"
     }
+
+    def module(self, node: str, name: str, arguments: dict[str, Any]) -> None:
+        """Run one module of the collection on a node."""
+        done = subprocess.run([str(BIN / "ansible"), node, "-m", f"phasegate.aistack.{name}", "-a", json.dumps(arguments)], cwd=ROOT,
+                              env=self.environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
 BEFORE, AFTER = "v4.1.0", "v4.10.0"
@@ -62,13 +70,21 @@ def with_setting(folder: Path, name: str, value: str) -> list[str]:
     return ["-e", f"@{folder / 'env.json'}"]
 
 
+def backend(lab: Lab) -> str:
+    """The release that the backend answers with; empty where it does not."""
+    try:
+        return lab.serving()["backend"]
+    except OSError:
+        return ""
+
+
 def config(lab: Lab, node: str, component: str) -> str:
     """The configuration that is live."""
     return lab.on(node, f"basename $(readlink /opt/aistack/{component}/slots/live/config)").strip()
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def lab() -> Iterator[OperatorLab]:
     """The lab; it is healthy before and after all tests, and at the release that it came from."""
     lab = OperatorLab()
     bring(lab, BEFORE)
@@ -79,7 +95,7 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def deployed(lab: Lab) -> Iterator[Lab]:
+def deployed(lab: OperatorLab) -> Iterator[OperatorLab]:
     """The newer release is live and the older one behind it, unmarked; no lock is left afterwards, and no chain is broken."""
     if set(lab.serving().values()) != {AFTER} or json.loads(lab.on("backend-1", "aistack plan --json", check=False))["to"] != BEFORE:
         bring(lab, BEFORE)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from ..refusals.conftest import ROOT, Lab
-from .conftest import AFTER, BEFORE, bring
+from .conftest import AFTER, BEFORE, backend, bring
 
 
 def marks(lab: Lab, node: str = "backend-1") -> list[tuple[str, str, str]]:
@@ -85,11 +85,3 @@ def test_what_nobody_confirms_goes_back(lab: Lab, reboot: bool) -> None:
     assert "aistack-confirm" not in lab.on("backend-1", "systemctl list-timers --all --no-legend; ls /etc/systemd/system")
     after = lab.play("deploy", "-e", f"release={BEFORE}")
     assert after.rc == 0, after.text
-
-
-def backend(lab: Lab) -> str:
-    """The release that the backend answers with; empty where it does not."""
-    try:
-        return lab.serving()["backend"]
-    except OSError:
-        return ""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+import time
+import urllib.error
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..refusals.conftest import FINGERPRINT, Lab
-from .conftest import AFTER, BEFORE, bring, config, keep, with_setting
+from .conftest import AFTER, BEFORE, OperatorLab, backend, bring, config, keep, with_setting
 
 
 def telling(folder: Path) -> list[str]:
@@ -122,6 +124,22 @@ def test_the_configuration_goes_back_alone(lab: Lab, tmp_path: Path) -> None:
     plan = "\n".join(path.read_text() for path in tmp_path.glob("rollback-*.md"))
     assert "removed LAB_NOTE" in plan
     assert value not in plan, "values of the environment are never told"
+
+
+def test_a_drain_that_nobody_ends_ends_by_itself(lab: OperatorLab) -> None:
+    """As where the controller is lost while it waits."""
+    bring(lab, BEFORE)
+    described = json.loads(lab.on("backend-1", "aistack plan --json", check=False))["descriptions"]["backend"]
+    asked = {key: described[key] for key in ("unit", "strategy", "ports", "edge")}
+    places = {"root": "/opt/aistack", "state_dir": "/var/lib/aistack", "stack": "lab"}
+    lab.module("backend-1", "slot", {"component": "backend", "state": "drained", "resume_after": 6, **asked, **places})
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        lab.serving()
+    end = time.monotonic() + 30
+    while backend(lab) != BEFORE:
+        assert time.monotonic() < end, lab.on("backend-1", "journalctl -u aistack-backend-resume -n 20 --no-pager")
+        time.sleep(0.5)
+    assert "nothing to" in lab.on("backend-1", "aistack resume backend")
 
 
 MARKER = "written-after-the-deployment"

@@ -74,6 +74,8 @@ def test_it_runs_alone_in_an_empty_place(command: Path, tmp_path: Path) -> None:
     assert "has no records" in run(command, registry, "journal").stdout
     assert run(command, registry, "confirm", "r1").returncode == 0
     assert run(command, registry, "revert", "--run", "r1", "--json").returncode == 0
+    unknown = run(command, registry, "resume", "shop")
+    assert (unknown.returncode, "no component shop was released on this node; there are none" in unknown.stderr) == (2, True)
     assert run(command, registry, "frobnicate").returncode == 2
     for wrong in (["rollback", "--level", "schema"], ["rollback", "--level", "galaxy"], ["confirm"], []):
         assert run(command, registry, *wrong).returncode == 2

@@ -137,9 +137,16 @@ class FakeSystemd:
         self.outdated = False
 
     def later(self, name: str, seconds: int, script: str) -> None:
+        if name.endswith("-resume"):
+            self.machine.change("later resume", lambda state: state.update(resume=[seconds, script]))
+            return
         self.machine.change(f"later {slot_of(name)}", lambda state: state["timers"].append(slot_of(name)))
 
     def cancel(self, name: str) -> None:
+        if name.endswith("-resume"):
+            if self.machine.load().get("resume"):
+                self.machine.change("cancel resume", lambda state: state.pop("resume"))
+            return
         slot = slot_of(name)
         if slot in self.machine.load()["timers"]:
             self.machine.change(f"cancel {slot}", lambda state: state["timers"].remove(slot))
@@ -458,6 +465,20 @@ def test_drained_and_resumed(fronted: Bench) -> None:
     assert not fronted.slots().resume(Request()).changed
     assert fronted.machine.did[seq:] == ["drain blue", "ready blue"]
     fronted.tidy("v1")
+
+
+def test_a_drain_that_nobody_ends_ends_by_itself(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request())
+    fronted.slots().drain(Request(), 90, "exec aistack resume web")
+    assert fronted.machine.load()["resume"] == [90, "exec aistack resume web"]
+    assert fronted.slots().resume(Request(), by_timer=True).changed
+    assert fronted.machine.load()["edge"]["blue"] == "ready"
+    fronted.slots().drain(Request(), 90, "exec aistack resume web")
+    assert fronted.slots().resume(Request()).changed
+    assert "resume" not in fronted.machine.load(), "somebody ended it"
+    fronted.slots().drain(Request(), 90, "exec aistack resume web")
+    fronted.slots().stop(Request())
+    assert "resume" not in fronted.machine.load(), "it stands still on purpose"
 
 
 def test_a_switch_ends_draining_and_nothing_is_left_to_resume(fronted: Bench) -> None:
