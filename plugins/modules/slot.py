@@ -128,9 +128,8 @@ options:
     default: 60
   resume_after:
     description:
-      - For O(state=drained), seconds after which requests are let in again, if neither V(resumed) nor V(stopped) came by then.
-      - A controller that is lost while it waits leaves nobody outside for longer. With V(0) it does.
-      - Needs the node's own command, see M(phasegate.aistack.node_command).
+      - For O(state=drained), seconds after which the node's own command lets requests in again, if neither V(resumed) nor V(stopped)
+        came by then; the controller may be lost meanwhile. V(0) is never.
     type: int
     default: 0
   stack:
@@ -238,12 +237,6 @@ EXAMPLES = r"""
     edge: {}
     run: "{{ aistack_run }}"
     reason: the frontend did not pass its gate
-
-- name: Restart the one instance of the scheduler
-  phasegate.aistack.slot:
-    component: beat
-    state: restarted
-    strategy: recreate
 """
 
 RETURN = r"""
@@ -436,13 +429,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if params["state"] == "status":
         status = slots.status()
         live = status["slots"].get(status["live"], {})
-        return {
-            "changed": False,
-            "status": status,
-            "slot": status["live"],
-            "release": live.get("release"),
-            "config": live.get("config"),
-        }
+        shown = {"slot": status["live"], "release": live.get("release"), "config": live.get("config")}
+        return {"changed": False, "status": status, **shown}
     request = Request(
         run=params["run"],
         actor=params["actor"],

@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rele
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan, World
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, GateFailed, Node, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, GateFailed, Node, Spec, failure_report
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError
 
 _TROUBLE = (GateFailed, EdgeError, UnitError, OSError)
@@ -419,7 +419,7 @@ class Slots:
                     outcome.warnings.append(f"{self.spec.component}: {content.release} is live, but `{step}` failed: {error}")
                 proven = proven or step.do == sp.LIVE
         except _TROUBLE as error:
-            report = self._report(error, previous)
+            report = failure_report(error)
             report.update(self._go_back(plan, serves, previous))
             blame = isinstance(error, GateFailed) and not error.public and error.judged.verdict == "fail"
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
@@ -464,19 +464,6 @@ class Slots:
             return {"still_serving": None, "went_back": [str(s) for s in self.node.done], "going_back_failed": str(error)}
         still = {"release": previous["release"], "slot": serves} if previous else None
         return {"still_serving": still, "went_back": [str(step) for step in back.steps]}
-
-    def _report(self, error: BaseException, previous: Mapping[str, Any] | None) -> dict[str, Any]:
-        if isinstance(error, GateFailed):
-            problem = error.judged.problem
-            return {
-                "probe": problem.get("probe"),
-                "expected": problem.get("expected"),
-                "got": problem.get("got"),
-                "attempts": problem.get("attempts"),
-                "verdict": error.judged.verdict,
-                "log_tail": error.log_tail,
-            }
-        return {"probe": None, "expected": None, "got": str(error), "attempts": 0, "verdict": "error", "log_tail": []}
 
     def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any]) -> str:
         still = report.get("still_serving")

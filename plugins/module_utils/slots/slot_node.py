@@ -372,6 +372,14 @@ class Node:
         return [masked(line, secrets) for line in self.systemd.log_tail(self.spec.unit_of(slot), since)]
 
 
+def failure_report(error: BaseException) -> dict[str, Any]:
+    """What a failed step is told as: C(probe), C(expected), C(got), C(attempts), C(verdict) and C(log_tail)."""
+    if isinstance(error, GateFailed):
+        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts")}
+        return {**asked, "verdict": error.judged.verdict, "log_tail": error.log_tail}
+    return {"probe": None, "expected": None, "got": str(error), "attempts": 0, "verdict": "error", "log_tail": []}
+
+
 def public_gate(definition: Mapping[str, Any], address: str) -> dict[str, Any]:
     """The part of a gate that is asked once more through the edge: critical probes of the slot's port, once.
 
