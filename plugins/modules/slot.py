@@ -57,15 +57,9 @@ options:
     type: dict
     default: {}
     suboptions:
-      blue:
-        description: Port of the slot V(blue).
-        type: int
-      green:
-        description: Port of the slot V(green).
-        type: int
-      public:
-        description: Port that the edge listens on.
-        type: int
+      blue: {description: Port of the slot V(blue)., type: int}
+      green: {description: Port of the slot V(green)., type: int}
+      public: {description: Port that the edge listens on., type: int}
   edge:
     description: The HAProxy in front of the slots. Left out for a component without one.
     type: dict
