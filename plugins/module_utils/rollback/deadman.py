@@ -119,6 +119,7 @@ def arm(
         (systemd or Systemd()).later_lasting(timer_of(run), seconds, script(stack, run, command))
     except BaseException:
         path.unlink()
+        _done(run, systemd)
         raise
     return answer
 

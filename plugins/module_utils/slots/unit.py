@@ -266,23 +266,26 @@ class Systemd:
             self._must(cmd, QUICK, f"could not set the timer {name}")
 
     def later_lasting(self, name: str, seconds: int, script: str) -> None:
-        """As C(later), by a timer that a reboot does not lose: there the seconds count anew from the boot. C(forget) removes it."""
-        self.forget(name)
+        """As C(later), by a timer that a reboot does not lose: there the seconds count anew from the boot. One of that name counts
+        anew as well. C(forget) removes it.
+        """
         said = script.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
         service = ("[Unit]", f"Description={name}", "", "[Service]", "Type=oneshot", f'ExecStart=:/bin/sh -c "{said}"')
         when = (f"OnActiveSec={seconds}s", "AccuracySec=1s", "RemainAfterElapse=no")
         timer = ("[Unit]", f"Description={name}", "", "[Timer]", *when, "", "[Install]", "WantedBy=timers.target")
         write_file(self.units / f"{name}.service", "\n".join(service) + "\n", 0o644)
         write_file(self.units / f"{name}.timer", "\n".join(timer) + "\n", 0o644)
+        self.enable(f"{name}.timer")
         self.reload()
-        self._must(["systemctl", "enable", "--quiet", "--now", "--", f"{name}.timer"], 60.0, f"could not set the timer {name}")
+        self._must(["systemctl", "restart", "--", f"{name}.timer"], QUICK, f"could not set the timer {name}")
 
     def forget(self, name: str) -> None:
         """Take the lasting timer *name* back; what it has begun goes on. No error where there is none."""
         files = [self.units / f"{name}.timer", self.units / f"{name}.service"]
         if not any(path.exists() for path in files):
             return
-        self._must(["systemctl", "disable", "--quiet", "--now", "--", f"{name}.timer"], 60.0, f"could not take the timer {name} back")
+        self._run(["systemctl", "stop", "--", f"{name}.timer"], QUICK)  # fails where systemd never knew it; without a file it is nothing
+        self.disable(f"{name}.timer")
         for path in files:
             path.unlink(missing_ok=True)
         self.reload()
