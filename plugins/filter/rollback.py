@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.postmortem_text import evidence, notice_facts, postmortem_markdown
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import outcome_rows, same_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import outcome_rows, plan_holds
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_text import plan_markdown, plan_text
 
 
@@ -21,9 +21,9 @@ class FilterModule:
         return {
             "rollback_evidence": evidence,
             "rollback_notice": notice_facts,
+            "rollback_plan_holds": plan_holds,
             "rollback_plan_markdown": plan_markdown,
             "rollback_plan_text": plan_text,
             "rollback_postmortem": postmortem_markdown,
             "rollback_rows": outcome_rows,
-            "rollback_same_plan": same_plan,
         }

@@ -209,17 +209,20 @@ def decision_text(decision: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def same_plan(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
-    """Whether two plans of a node do the same steps, from the same state to the same one. Expected times and warm slots may differ."""
+def plan_holds(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    """Whether a node's plan of now does nothing but what was shown, perhaps less: a run that was cut off may have come further since.
 
-    details = ("release", "config", "from", "to", "set", "what", "revisions")
+    Expected times and warm slots may differ.
+    """
+    keys = ("release", "config", "from", "to", "set", "what", "revisions")
 
-    def core(plan: Mapping[str, Any]) -> list[Any]:
-        steps = [(step["do"], step.get("component"), step.get("detail") or {}) for step in plan.get("steps") or []]
-        done = [[do, component, *(detail.get(key) for key in details)] for do, component, detail in steps]
-        return [*(plan.get(key) for key in ("allowed", "from", "to")), done]
+    def steps(plan: Mapping[str, Any]) -> list[Any]:
+        found = [(step["do"], step.get("component"), step.get("detail") or {}) for step in plan.get("steps") or []]
+        return [[do, component, *(detail.get(key) for key in keys)] for do, component, detail in found]
 
-    return core(now) == core(shown)
+    there = [refusal.get("code") for refusal in now.get("refusals") or []] == ["already_there"]
+    consented = steps(shown)
+    return bool((now.get("allowed") or there) and now.get("to") == shown.get("to") and all(step in consented for step in steps(now)))
 
 
 def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_st
     decision_text,
     outcome_rows,
     outcome_text,
-    same_plan,
+    plan_holds,
 )
 
 
@@ -220,12 +220,16 @@ def test_without_another_config_anywhere_or_with_a_silent_node_it_is_refused() -
     assert not decide({"b1": config("r", "c1"), "b2": {**alone, "refusals": [busy]}})["allowed"]
 
 
-def test_a_plan_is_the_same_where_it_does_the_same() -> None:
+def test_a_plan_holds_where_it_does_nothing_but_what_was_shown() -> None:
     shown = config("r", "c1")
     cold = config("r", "c1")
     cold["steps"][0]["detail"].update(warm=False, expected_s=8.0)
-    assert same_plan(cold, shown)
-    assert not same_plan(config("r", "c2"), shown)
-    assert not same_plan({**shown, "from": "c8"}, shown)
-    assert not same_plan({**shown, "steps": []}, shown)
-    assert not same_plan({**shown, "allowed": False}, shown)
+    assert plan_holds(cold, shown)
+    assert plan_holds({**shown, "steps": []}, shown), "a run that was cut off has come further"
+    there = {**shown, "steps": [], "allowed": False, "refusals": [{"code": "already_there"}]}
+    assert plan_holds(there, shown)
+    assert not plan_holds(config("r", "c2"), shown)
+    assert not plan_holds({**shown, "allowed": False}, shown)
+    more = {**shown, "steps": [*shown["steps"], {"do": "restore", "component": None, "detail": {"set": "s"}}]}
+    assert not plan_holds(more, shown)
+    assert plan_holds(shown, more)
