@@ -193,6 +193,19 @@ def test_a_node_that_changes_after_the_consent_is_left_alone(place: Place) -> No
     assert not (place.folder / "state/lock.json").exists()
 
 
+def test_what_a_run_that_was_cut_off_ended_meanwhile_is_not_done_again(place: Place) -> None:
+    ended = {**place.plan(), "allowed": False, "steps": [], "refusals": [{"code": "already_there", "reason": "", "way_out": ""}]}
+    (place.folder / "other.json").write_text(json.dumps(ended))
+    (place.folder / "back.json").write_text(json.dumps({"outcome": "refused", "components": [], "plan": ended}))
+    command = place.folder / "bin/aistack"
+    later = "(folder / 'plan.json').write_text((folder / 'other.json').read_text())\n"
+    command.write_text(command.read_text() + later + "sys.exit(2 if 'rollback' in sys.argv else 0)\n")
+    rc, said = place.back("-e", f"accept_set={place.name}")
+    assert rc == 0, said
+    assert "everything is back at v1" in said
+    assert (place.rows(), place.called()) == (3, ["plan", "plan", "rollback"]), "the other run has put the set back"
+
+
 def test_where_what_is_cannot_be_saved_nothing_is_replaced(place: Place) -> None:
     torn = place.folder / "torn.db"
     torn.write_bytes(b"no database" * 100)
