@@ -39,10 +39,10 @@ def tomorrow(world: World, tmp_path: Path) -> list[str]:
     return ["-i", "inventories/lab", "-i", str(overlay)]
 
 
-def broken(world: World, case: Case, operation: Operation, request: pytest.FixtureRequest) -> str:
+def broken(world: World, case: Case, operation: Operation, request: pytest.FixtureRequest, trace: Path) -> str:
     """Carry the operation out with its fault; returns how that ended, in words, after the world has been healed."""
     arguments = list(operation.arguments)
-    at: dict[str, Any] = {"step": case.step, "after": case.after}
+    at: dict[str, Any] = {"step": case.step, "after": case.after, "trace": str(trace)}
     if case.fault == "controller":
         ended = world.faulty(operation.playbook, arguments, at)
         assert ended.rc == KILLED, f"the controller was not killed at this step\n{ended.text[-3000:]}"
@@ -52,6 +52,7 @@ def broken(world: World, case: Case, operation: Operation, request: pytest.Fixtu
         arguments += request.getfixturevalue("tomorrow")
     try:
         ended = world.faulty(operation.playbook, arguments, {**at, "run": fault.run()} if case.step else {})
+        assert not case.step or "acted" in trace.read_text().splitlines(), f"the fault did not happen\n{trace.read_text()[-2000:]}"
     finally:
         world.heal(fault)
     assert ended.rc != KILLED
@@ -60,12 +61,12 @@ def broken(world: World, case: Case, operation: Operation, request: pytest.Fixtu
 
 
 def test_what_breaks_is_mended(
-    world: World, case: Case, note: Callable[[dict[str, Any]], None], request: pytest.FixtureRequest
+    world: World, case: Case, note: Callable[[dict[str, Any]], None], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     operation = OPERATIONS[case.operation](world)
     rows, seq = world.plant(), world.journal()[-1]["seq"]
     with Visitors() as visitors:
-        first = broken(world, case, operation, request)
+        first = broken(world, case, operation, request, tmp_path / "trace")
         if not operation.stands_still:
             world.answering()
         began = time.monotonic()

@@ -55,8 +55,9 @@ def quoted(text: str) -> str:
 
 def _cut(match: str) -> tuple[str, str]:
     """Scripts that drop packets, and that let them pass again."""
-    table = "table inet fault { chain cut { type filter hook input priority -10; " + match + " drop; } }"
-    return f"echo '{table}' | nft -f -", "nft delete table inet fault"
+    chain = "add chain inet fault cut { type filter hook input priority -10 ; }"
+    rules = ("add table inet fault", chain, f"add rule inet fault cut {match} drop")
+    return f"printf '%s\\n' {' '.join(quoted(rule) for rule in rules)} | nft -f -", "nft delete table inet fault"
 
 
 _DB_CUT, _DB_JOIN = _cut("tcp dport 5432")
@@ -78,7 +79,8 @@ FAULTS = {
     # the command comes over the connection that it cuts, so it is carried out a moment later
     "network to the node": Fault(
         "the network between controller and node is cut for 60 s",
-        script=f"systemd-run --quiet --unit=fault-cut sh -c {quoted(f'sleep 0.3; {_SSH_CUT}; sleep 60; {_SSH_JOIN}')}",
+        script=f"{_SSH_CUT} && {_SSH_JOIN} && "  # so that one that cannot be made is seen
+               f"systemd-run --quiet --unit=fault-cut sh -c {quoted(f'sleep 0.3; {_SSH_CUT}; sleep 60; {_SSH_JOIN}')}",
         heal_command=("sleep", "1"),
     ),
     "disk for releases": Fault(

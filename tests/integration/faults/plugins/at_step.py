@@ -6,7 +6,7 @@
 
 Reads C(AT_STEP), a JSON object: C(step), a part of the task's name; C(after), seconds into the task; C(run), a command as a list, or
 nothing for SIGKILL to the whole process group; C(trace), a file to which the name of every step is appended when it begins, and once
-more behind C(changed) when it changed something.
+more behind C(changed) when it changed something; C(acted) when the command has ended well, and why where it has not.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ class CallbackModule(CallbackBase):
 
     def _act(self) -> None:
         if self._wanted.get("run"):
-            subprocess.run(self._wanted["run"], stdin=subprocess.DEVNULL, check=True, timeout=120)
+            done = subprocess.run(
+                self._wanted["run"], stdin=subprocess.DEVNULL, check=False, timeout=120, capture_output=True, text=True
+            )
+            self._trace("acted" if done.returncode == 0 else f"could not act: {done.stdout} {done.stderr}")
         else:
             os.killpg(os.getpgrp(), signal.SIGKILL)
