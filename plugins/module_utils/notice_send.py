@@ -60,6 +60,8 @@ def _webhook(entry: Mapping[str, Any], message: Mapping[str, Any], timeout: floa
     except urllib.error.URLError as problem:
         why = os_error_text(problem.reason, timeout) if isinstance(problem.reason, OSError) else "it cannot be reached"
         raise Unreached(why, again=True) from None
+    except http.client.RemoteDisconnected:  # it comes as it is, not as a URLError, when the answer is awaited
+        raise Unreached("the connection was closed before it answered", again=True) from None
     except (http.client.HTTPException, ValueError):  # their texts hold the address, or a header
         raise Unreached("its address or a header makes no sense, or its answer is no HTTP") from None
 

@@ -35,6 +35,8 @@ class Hook(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.got.append((self.path, body, self.headers.get("Authorization", "")))
         status = int(self.path.split("/")[1])
+        if status == 1:
+            return  # and the connection is closed
         if status == 0:
             self.wfile.write(b"this is not HTTP\r\n\r\n")
             return
@@ -91,7 +93,8 @@ def test_only_who_asked_and_nobody_in_check_mode(hook: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "why", "tries"),
-    [("404", "it answered 404", 1), ("503", "it answered 503", 2), ("302", "it answered 302", 1), ("0", "no HTTP", 1)],
+    [("404", "it answered 404", 1), ("503", "it answered 503", 2), ("302", "it answered 302", 1), ("0", "no HTTP", 1),
+     ("1", "the connection was closed before it answered", 2)],
 )
 def test_a_webhook_that_does_not_want_it(hook: str, path: str, why: str, tries: int) -> None:
     assert why in refused(webhook(f"{hook}/{path}/{SECRET}"))
