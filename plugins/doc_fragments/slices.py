@@ -8,18 +8,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Where things are on the node, and how far it has come."""
+    """How far it has come."""
 
     DOCUMENTATION = r"""
 options:
-  root:
-    description: Folder that holds the components on the node.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Folder that holds the state on the node.
-    type: path
-    default: /var/lib/aistack
   slice:
     description: Internal. Seconds after which the module returns undecided, so that the controller can tell how it goes.
     type: float

@@ -63,14 +63,6 @@ options:
       - With V(false) intake stays stopped, and RV(drained) and a warning say that it did not come to its end.
     type: bool
     default: true
-  root:
-    description: Folder that holds a folder for each component.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Folder that holds what the node remembers.
-    type: path
-    default: /var/lib/aistack
   python:
     description: The Python that asks; that of the live slot's release if left out.
     type: path
@@ -85,6 +77,7 @@ options:
     type: str
     default: aistack
 extends_documentation_fragment:
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:

@@ -19,14 +19,6 @@ options:
     description: Name of the component.
     type: str
     required: true
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal.
-    type: path
-    default: /var/lib/aistack
   schema:
     description: The variables, in order.
     type: list
@@ -90,6 +82,7 @@ options:
     type: str
     default: ""
 extends_documentation_fragment:
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:

@@ -89,6 +89,7 @@ options:
         has passed, so that the node can judge itself later without its controller.
     type: str
 extends_documentation_fragment:
+  - phasegate.aistack.places
   - phasegate.aistack.slices
 attributes:
   check_mode:

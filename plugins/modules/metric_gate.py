@@ -67,6 +67,7 @@ options:
     type: bool
     default: true
 extends_documentation_fragment:
+  - phasegate.aistack.places
   - phasegate.aistack.slices
 attributes:
   check_mode:

@@ -18,14 +18,6 @@ options:
     description: Name of the stack.
     type: str
     required: true
-  root:
-    description: Folder that holds a folder for each component.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Folder that holds the journal, the lock and the descriptions of components.
-    type: path
-    default: /var/lib/aistack
   command:
     description: Where the command is installed.
     type: path
@@ -44,6 +36,8 @@ options:
   source:
     description: SHA-256 of the sources. Filled in on the controller.
     type: str
+extends_documentation_fragment:
+  - phasegate.aistack.places
 attributes:
   check_mode:
     description: Can run in check mode and return what it would change without changing anything.

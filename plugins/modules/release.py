@@ -32,14 +32,6 @@ options:
   release:
     description: Tag of the release. Required unless O(state=pruned).
     type: str
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal.
-    type: path
-    default: /var/lib/aistack
   repo:
     description: Repository, an address or a path on the controller. Required for O(state=staged).
     type: str
@@ -159,6 +151,8 @@ options:
     description: Who runs, for the journal. Filled in on the controller.
     type: str
     default: ""
+extends_documentation_fragment:
+  - phasegate.aistack.places
 attributes:
   check_mode:
     support: full

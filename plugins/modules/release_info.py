@@ -18,19 +18,12 @@ options:
     description: Names of the components; all that are under O(root) if left out.
     type: list
     elements: str
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal.
-    type: path
-    default: /var/lib/aistack
   run:
     description: This run; what it has begun is not shown as interrupted.
     type: str
     default: ""
 extends_documentation_fragment:
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:

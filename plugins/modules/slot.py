@@ -32,14 +32,6 @@ options:
     description: Name of the component.
     type: str
     required: true
-  root:
-    description: Folder that holds a folder for each component.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Folder that holds the journal and the gates.
-    type: path
-    default: /var/lib/aistack
   release:
     description: Tag of the release; needed with O(state=active). It has to be staged.
     type: str
@@ -189,6 +181,8 @@ options:
     description: Mark a release bad that fails its gate, or that is taken back.
     type: bool
     default: true
+extends_documentation_fragment:
+  - phasegate.aistack.places
 attributes:
   check_mode:
     description: Can run in check mode and return what it would do without changing anything.

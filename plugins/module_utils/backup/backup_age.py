@@ -21,9 +21,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_pa
     PATH,
     PartError,
     end_session,
-    remove_tree,
     tool_version,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
 PACKAGE = "age"
 SUFFIX = ".tar.age"
@@ -105,7 +105,7 @@ def encrypt(folder: Path, part: Mapping[str, Any], recipient: str) -> dict[str, 
             f"{part['kind']}:{part['name']} cannot be encrypted for {recipient}",
         )
         os.fsync(out.fileno())
-    remove_tree(plain)
+    tree.remove(plain)
     return {**part, "path": f"{part['path']}{SUFFIX}", "encrypted": {"recipient": recipient, "path": str(part["path"])}}
 
 

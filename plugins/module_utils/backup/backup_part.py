@@ -212,16 +212,3 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a file or a folder so that a half-removed one is never taken for a whole: it is hidden first."""
-    if not os.path.lexists(path):
-        return
-    if path.is_symlink() or not path.is_dir():
-        path.unlink()
-        return
-    hidden = path if path.name.startswith(".") else path.with_name(f".removing-{path.name}")
-    if hidden is not path:
-        os.rename(path, hidden)
-    shutil.rmtree(hidden)

@@ -36,7 +36,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_pa
     Saved,
     close_to_others,
     hash_files,
-    remove_tree,
     sync,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_shelf import (
@@ -57,6 +56,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import FORMAT, Room, Seen
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
 PARTIAL = ".partial-"
 REMOVING = ".removing-"
@@ -323,7 +323,7 @@ def pruned(request: Request, check: bool = False) -> dict[str, Any]:
         if removed and not check:
             with journal.operation("prune", run=request.run, actor=request.actor, detail={"sets": removed}):
                 for name in removed:
-                    remove_tree(folder_of(state_dir) / name)
+                    tree.remove(folder_of(state_dir) / name)
                     with contextlib.suppress(FileNotFoundError):  # not every set was ever read back
                         (folder_of(state_dir) / f"{CHECKED}{name}.json").unlink()
     return {"removed": removed, "kept": kept}

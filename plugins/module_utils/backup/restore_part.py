@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import Component
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, remove_tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
 REPLACED = "replaced"
 NOTE = "replaced.json"
@@ -175,6 +176,6 @@ def prune_replaced(state_dir: Path, days: int, check: bool, drop: Callable[[Mapp
         gone.append(note["name"])
         if not check:
             for path in note.get("paths", []):
-                remove_tree(Path(path))
-            remove_tree(Path(note["place"]))
+                tree.remove(Path(path))
+            tree.remove(Path(note["place"]))
     return gone

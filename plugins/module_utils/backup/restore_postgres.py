@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +103,12 @@ class PostgresRestore:
         there = self._beside()
         if there:
             return there
-        made = pg_restore.restore_beside(
-            self.server,
-            self.name,
-            self.ground.folder,
-            self.ground.part,
-            timeout=self.ground.timeout,
-            min_free=self.ground.min_free,
-            origin=self.ground.origin,
-        )
+        return self._made_beside(partial(pg_restore.restore_beside, self.server, self.name))
+
+    def _made_beside(self, restored: Callable[..., Mapping[str, Any]]) -> str:
+        """Restore beside what is live, out of the set; returns what it is called there."""
+        ground = self.ground
+        made = restored(ground.folder, ground.part, timeout=ground.timeout, min_free=ground.min_free, origin=ground.origin)
         self.prepared.append(str(made["beside"]))
         return self.prepared[-1]
 
@@ -127,18 +125,7 @@ class PostgresRestore:
         for space, note in sorted(known.items(), reverse=True):
             if (note.get("state"), note.get("set"), note.get("schema")) == (PROVEN, self.ground.origin, schema):
                 return space
-        made = pg_table.restore_table(
-            self.server,
-            self.name,
-            table,
-            self.ground.folder,
-            self.ground.part,
-            timeout=self.ground.timeout,
-            min_free=self.ground.min_free,
-            origin=self.ground.origin,
-        )
-        self.prepared.append(str(made["beside"]))
-        return self.prepared[-1]
+        return self._made_beside(partial(pg_table.restore_table, self.server, self.name, table))
 
     def _loss(self, table: str, seen: Mapping[str, Any]) -> Loss:
         counts = {f"rows_{key}": int(seen[key]) for key in ("lost", "returned", "changed")}

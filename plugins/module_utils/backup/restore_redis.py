@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_redis
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, copy_private, remove_tree, sync
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, copy_private, sync
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_redis import Server, where
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_part import Ground, Loss, Manager, enter, need, place_for
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 UNIT = "redis-server.service"
@@ -71,7 +72,7 @@ class RedisRestore:
         data = Path(self.layout["dir"])
         need(data, 2 * self.ground.path.stat().st_size, self.ground.min_free, self.ground.title)
         new = data / NEW
-        remove_tree(new)  # of a restore that was killed
+        tree.remove(new)  # of a restore that was killed
         counts = self._prepare(data, new)
         began = time.monotonic()
         self._stop()
@@ -86,10 +87,10 @@ class RedisRestore:
         except (PartError, OSError) as problem:
             self._back(moved, old, str(problem))
             old.rmdir()
-            remove_tree(place)
+            tree.remove(place)
             raise PartError(f"{self.ground.title} was not put back: {problem} It has its old files again and was started.") from problem
         finally:
-            remove_tree(new)
+            tree.remove(new)
         return {"keys": keys, "down_seconds": round(time.monotonic() - began, 3), "replaced": str(old)}
 
     def _names(self) -> list[str]:

@@ -199,11 +199,3 @@ def test_closed_to_others_and_hashed(tmp_path: Path) -> None:
     assert found["a/x"] == {"sha256": "known", "bytes": 1}
     assert found["a/y"]["sha256"].startswith("a1fce4363854ff888cff4b8e7875d600")
     assert list(backup_part.hash_files(tmp_path, "a/y")) == ["a/y"]
-
-
-def test_removing_hides_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "set" / "deep").mkdir(parents=True)
-    monkeypatch.setattr("shutil.rmtree", lambda path: None)
-    backup_part.remove_tree(tmp_path / "set")
-    assert [path.name for path in tmp_path.iterdir()] == [".removing-set"]
-    backup_part.remove_tree(tmp_path / "nothing")

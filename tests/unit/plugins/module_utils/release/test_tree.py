@@ -139,3 +139,11 @@ def test_nothing_lands_or_points_outside(tmp_path: Path, bad: tarfile.TarInfo) -
         tree.unpack(archive(tmp_path / "a.tgz", [bad]), target)
     assert not (tmp_path / "in" / "evil").exists()
     assert not (tmp_path / "evil").exists()
+
+
+def test_removing_hides_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set" / "deep").mkdir(parents=True)
+    monkeypatch.setattr("shutil.rmtree", lambda path: None)
+    tree.remove(tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == [f".removing-set-{os.getpid()}"]
+    tree.remove(tmp_path / "nothing")
