@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 PY := $(VENV)/bin/python
+# a unit test that hangs ends the run, with what every thread was at
+HANG := -o faulthandler_timeout=240 -o faulthandler_exit_on_timeout=true
 
 ##@ Quality
 .PHONY: lint
@@ -30,7 +32,7 @@ changelog: venv
 
 .PHONY: unit
 unit: venv ## Unit tests, the fast way (ARGS="-k gate" narrows them down)
-	$(PY) -m pytest -q tests/unit $(ARGS)
+	$(PY) -m pytest -q tests/unit $(HANG) $(ARGS)
 
 .PHONY: test-docs
 test-docs: venv ## Is docs/coverage.md true, and is the repository in order?

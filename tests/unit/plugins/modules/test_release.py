@@ -213,21 +213,22 @@ def test_a_disk_that_becomes_full(node: Node, monkeypatch: pytest.MonkeyPatch) -
     assert node.records()[-1]["outcome"] == "failed"
 
 
-def _stage_for_ever(node: Node, archive: dict[str, str]) -> None:
+def _stage_for_long(node: Node, archive: dict[str, str]) -> None:
     from ansible.module_utils.testing import patch_module_args
 
     from ansible_collections.phasegate.aistack.plugins.modules import release
 
-    with patch_module_args(node.arguments("v1", **archive, build=[["sleep", "3"]])):
+    with patch_module_args(node.arguments("v1", **archive, build=[["sleep", "20"]])):
         release.main()
 
 
 def test_killed_in_the_middle_the_next_goes_on(node: Node) -> None:
     archive = node.archive(FILES)
-    worker = multiprocessing.get_context("fork").Process(target=_stage_for_ever, args=(node, archive))
+    worker = multiprocessing.get_context("fork").Process(target=_stage_for_long, args=(node, archive))
     worker.start()
     folder = node.root / "backend" / "staging"
     while not (folder.is_dir() and any(folder.glob("*/VERSION"))):
+        assert worker.is_alive(), "it ended before it was seen to work"
         time.sleep(0.02)
     left = os.listdir(folder)
     assert worker.pid is not None

@@ -140,6 +140,7 @@ def test_a_killed_operation_is_recognised(journal: Journal) -> None:
     worker = FORK.Process(target=_work_for_ever, args=(journal.path,))
     worker.start()
     while not journal.read():
+        assert worker.is_alive(), "it ended before it began"
         time.sleep(0.01)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -197,30 +198,34 @@ def test_without_a_lease_nothing_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def _work(state_dir: Path, seconds: float) -> None:
+def _work(state_dir: Path, done: Any) -> None:
     with keep_lease(state_dir, "r1", "stage backend v1"):
-        time.sleep(seconds)
+        done.wait(60)
 
 
-def _started(lock: Lock, seconds: float) -> Any:
+def _started(lock: Lock) -> tuple[Any, Any]:
+    """A module at work in another process, and what ends its work."""
     lock.acquire("r1", ANN, 60)
-    worker = FORK.Process(target=_work, args=(lock.state_dir, seconds))
+    done = FORK.Event()
+    worker = FORK.Process(target=_work, args=(lock.state_dir, done))
     worker.start()
     while not (lock.current() or {}).get("worker"):
+        assert worker.is_alive(), "it ended before it worked"
         time.sleep(0.01)
-    return worker
+    return worker, done
 
 
 def test_a_dead_controllers_module_is_waited_for(lock: Lock) -> None:
-    worker = _started(lock, 0.7)
+    worker, done = _started(lock)
     began = time.monotonic()
-    assert lock.acquire("r2", BOB, 60, dead_run="r1", worker_wait_s=10).how == "taken_over"
-    assert 0.3 < time.monotonic() - began < 5
+    threading.Timer(0.5, done.set).start()
+    assert lock.acquire("r2", BOB, 60, dead_run="r1", worker_wait_s=30).how == "taken_over"
+    assert 0.5 <= time.monotonic() - began < 20
     worker.join()
 
 
 def test_a_module_that_does_not_end_is_named(lock: Lock) -> None:
-    worker = _started(lock, 60)
+    worker, _done = _started(lock)
     with pytest.raises(LockHeld, match=f"process {worker.pid} .stage backend v1. still works on this node"):
         lock.acquire("r2", BOB, 60, dead_run="r1", worker_wait_s=0.3)
     os.kill(worker.pid, signal.SIGKILL)
@@ -229,7 +234,7 @@ def test_a_module_that_does_not_end_is_named(lock: Lock) -> None:
 
 
 def test_a_living_run_with_a_module_is_refused_at_once(lock: Lock) -> None:
-    worker = _started(lock, 60)
+    worker, _done = _started(lock)
     began = time.monotonic()
     with pytest.raises(LockHeld, match="is held by ann"):
         lock.acquire("r2", BOB, 60)
