@@ -32,7 +32,10 @@ WIDTH = 240  # of a line there
 # pytest's closing line, with or without its rule of equal signs
 CLOSING = re.compile(r"^(=+ )?(\d+ (passed|failed|error|errors|skipped|deselected)\b.*|no tests ran) in [\d.]+s.*$")
 # what names a failure, the best first: pytest's short summary (-ra in pyproject.toml), then what other tools and playbooks print
-NAMES = (re.compile(r"^(FAILED|ERROR) \S+\.py\b"), re.compile(r"^(ERROR\b|fatal: \[)|: error: "))
+NAMES = (
+    re.compile(r"^(FAILED|ERROR) \S+\.py\b|^  File \S+, line \d+ in test_"),  # the second: where a test hung
+    re.compile(r"^(ERROR\b|fatal: \[)|: error: "),
+)
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\")
 
 

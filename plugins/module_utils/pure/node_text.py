@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
 
 WIDTH = 100
@@ -154,8 +155,8 @@ def plan_text(answer: Answer) -> str:
         lines += _wrapped(f"This finishes what run {answer['resumes'].get('run')} began and did not end.", "", "")
     if not answer["allowed"]:
         lines += ["Refused; nothing is touched."]
-        for refusal in answer["refusals"]:
-            lines += ["", *_wrapped(refusal["reason"], "  - "), *_wrapped(f"instead: {refusal['way_out']}", "    ")]
+        for sentence, refusal in grouped(("", refusal) for refusal in answer["refusals"]):
+            lines += ["", *_wrapped(sentence, "  - "), *_wrapped(f"instead: {refusal['way_out']}", "    ")]
         lines += _notes(answer)
         return "\n".join(lines)
     expected, objective = answer["expected_s"], answer["objective_s"]

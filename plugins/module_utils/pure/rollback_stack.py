@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import common_target
 
@@ -199,10 +200,8 @@ def decision_text(decision: Mapping[str, Any]) -> str:
         lines.append(f"from {decision['from']} to {decision['to']} on {', '.join(decision['nodes'])}")
     else:
         lines.append("The rollback is refused; nothing was touched.")
-    for refusal in decision["refusals"]:
-        told = str(refusal["reason"]).startswith(f"{refusal.get('component')}: ")
-        where = ": ".join(str(part) for part in (refusal.get("node"), None if told else refusal.get("component")) if part)
-        lines += [f"  - {where + ': ' if where else ''}{refusal['reason']}", f"    instead: {refusal['way_out']}"]
+    for sentence, refusal in grouped((str(refusal.get("node") or ""), refusal) for refusal in decision["refusals"]):
+        lines += [f"  - {sentence}", f"    instead: {refusal['way_out']}"]
     named = {refusal["node"] for refusal in decision["refusals"]}
     lines += [f"  without {node}: {why}" for node, why in decision["silent"].items() if node not in named]
     lines += [f"  note: {warning}" for warning in decision["warnings"]]

@@ -136,6 +136,8 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
         if behind
         else "there is no release here to go back to; mend what is wrong and deploy it"
     )
+    deploy = f"deploy it: deploy.yml -e release={tag}"
+    anew = f"choose one of {', '.join(behind)}, or {deploy}" if behind else deploy
     if now.release == tag:  # a switch that was cut off on its way there has to be finished
         return Target(tag, now.config, here=component.get("interrupted") is None)
 
@@ -145,11 +147,9 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     was_live = any(record["release"] == tag for record in component.get("history") or [])
     staged = tag in (component.get("staged") or [])
     if not was_live and not staged:
-        return refuse("never_deployed", f"{tag} was never deployed here", f"{choice}, or deploy it: deploy.yml -e release={tag}")
+        return refuse("never_deployed", f"{tag} was never deployed here", anew)
     if not staged:
-        return refuse(
-            "not_here", f"{tag} was live here once, but its tree is gone", f"{choice}, or deploy it: deploy.yml -e release={tag}"
-        )
+        return refuse("not_here", f"{tag} was live here once, but its tree is gone", anew)
     reason = (component.get("bad") or {}).get(tag)
     if not was_live or not _earlier(component, tag):
         how = (
@@ -165,11 +165,7 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
         return refuse("bad", f"{tag} is marked bad ({reason or 'no reason given'})", way)
     configs = configs_of(component, tag)
     if not configs:
-        return refuse(
-            "config_gone",
-            f"no config that {tag} was live with is here any more",
-            f"{choice}, or deploy it: deploy.yml -e release={tag}",
-        )
+        return refuse("config_gone", f"no config that {tag} was live with is here any more", anew)
     warnings = []
     if reason is not None:
         warnings.append(f"{tag} is marked bad ({reason or 'no reason given'}) and was asked for all the same")

@@ -1,0 +1,38 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Refusals for people: what is refused to several components, or on several nodes, for one reason stands once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def grouped(refusals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(sentence, refusal) for each reason, in the order in which they came.
+
+    Args:
+        refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``way_out``.
+    """
+    places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    first: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    for node, refusal in refusals:
+        component = str(refusal.get("component") or "")
+        reason = str(refusal["reason"])
+        if component and reason.startswith(f"{component}: "):
+            reason = reason[len(component) + 2 :]
+        key = (str(refusal.get("code")), reason, str(refusal["way_out"]))
+        first.setdefault(key, refusal)
+        places.setdefault(key, {}).setdefault(node, []).append(component)
+    return [(_sentence(places[key], key[1]), refusal) for key, refusal in first.items()]
+
+
+def _sentence(nodes: Mapping[str, list[str]], reason: str) -> str:
+    named = {node: ", ".join(dict.fromkeys(name for name in names if name)) for node, names in nodes.items()}
+    if len(named) == 1:
+        ((node, components),) = named.items()
+        return ": ".join(part for part in (node, components, reason) if part)
+    where = ", ".join(f"{node} ({components})" if components else node for node, components in named.items())
+    return f"{where}: {reason}"
