@@ -162,11 +162,16 @@ class CallbackModule(CallbackBase):
         values = dict(result.result)
         if values.get("quiet") or (self._asked(result.task) and self._display.verbosity == 0):
             return
-        self._row("FAILED", result, C.COLOR_ERROR)
         host = result.host.get_name()
-        if str(result.task.action).endswith(".report"):
-            self._unreported.pop(host, None)
-        elif self._display.verbosity == 0 and self._has_rescue(result.task):
+        if str(result.task.action).endswith(".report"):  # it explains what failed; the failure has its line already
+            if self._unreported.pop(host, None):
+                self._line(f"\n  {host}:", C.COLOR_ERROR)
+            else:
+                self._row("FAILED", result, C.COLOR_ERROR)
+            self._explain(values)
+            return
+        self._row("FAILED", result, C.COLOR_ERROR)
+        if self._display.verbosity == 0 and self._has_rescue(result.task):
             self._unreported.setdefault(host, []).append((self._task_name(result.task), values))
             return
         self._explain(values)

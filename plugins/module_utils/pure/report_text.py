@@ -99,10 +99,20 @@ def failure_text(task: str, result: Mapping[str, Any]) -> str:
         serving = report.get("still_serving")
         if serving:
             lines.append(f"serving    {serving.get('release')} in slot {serving.get('slot')}, as before")
+        lines.append(f"next       {_next(report)}")
     else:
         message = str(result.get("msg") or result.get("censored") or "no message").splitlines()
         lines += [f"{'because' if not index else '':<10} {line}" for index, line in enumerate(message)]
     return "\n".join(lines)
+
+
+def _next(report: Mapping[str, Any]) -> str:
+    """What to do about a slot that did not come up."""
+    if report.get("going_back_failed"):
+        return f"mend why nothing serves, and run the same command again: {report['going_back_failed']}"
+    if report.get("marked_bad"):
+        return "mend it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
+    return "mend that, and run the same command again"
 
 
 def failures(hosts: Iterable[Mapping[str, Any]]) -> list[str]:

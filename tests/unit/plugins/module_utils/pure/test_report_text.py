@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failure_text, failures, health_rows, health_text
 
 
@@ -44,6 +46,19 @@ def test_failure_of_a_slot_says_what_serves_now() -> None:
     }})
     for part in ("backend: activate v4.2.0", "connection refused", "7", "boom", "v4.1.0 in slot blue, as before"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ({"marked_bad": True}, "next       mend it and deploy it under a new tag"),
+        ({}, "next       mend that, and run the same command again"),
+        ({"marked_bad": True, "going_back_failed": "no disk"}, "next       mend why nothing serves, and run the same command again: no d"),
+    ],
+    ids=["the release is to blame", "something else is", "nothing serves"],
+)
+def test_failure_of_a_slot_says_what_to_do(report: dict[str, object], said: str) -> None:
+    assert said in failure_text("backend: activate v4.2.0", {"report": report})
 
 
 def test_failure_of_anything_else_keeps_its_message() -> None:

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator sees of a playbook that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ansible_collections.phasegate.aistack.plugins.callback import phases
+
+COLLECTIONS = next(parent for parent in Path(phases.__file__).parents if parent.name == "ansible_collections").parent
+
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - block:
+        - name: Stage v9
+          ansible.builtin.fail: {msg: the disk is full}
+      rescue:
+        - name: Report
+          phasegate.aistack.report:
+            kind: failure
+            failed_task: "{{ ansible_failed_task.name }}"
+            failed_result: "{{ ansible_failed_result }}"
+"""
+
+
+def test_what_failed_has_one_line_and_its_explanation_once(tmp_path: Path) -> None:
+    (tmp_path / "book.yml").write_text(PLAY)
+    (tmp_path / "ansible.cfg").write_text("")
+    env = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases",
+        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "n1,", "-c", "local", "book.yml"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    assert lines[:-1] == ["  FAILED   n1           Stage v9", "  n1:", "    failed     Stage v9", "    because    the disk is full"]
+    assert lines[-1].startswith("Failed on n1 after ")
