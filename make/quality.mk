@@ -84,7 +84,7 @@ scenario: venv ## One molecule scenario on the running lab: make scenario NAME=d
 	$(VENV)/bin/molecule $(or $(STEP),test) --no-command-borders --scenario-name $(or $(NAME),default)
 
 .PHONY: faults
-faults: venv ## What breaks, at which step, and what comes of it, on the running lab: the whole table (over an hour), docs/faults.md
+faults: venv ## What breaks, at which step, and what comes of it, on the running lab: the whole table (over an hour; ARGS=--missing goes on with it), docs/faults.md
 	$(PY) -m pytest -q tests/integration/faults --whole $(ARGS)
 	$(PY) tests/integration/faults/page.py
 

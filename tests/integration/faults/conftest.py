@@ -17,13 +17,21 @@ from ..rollback.conftest import BEFORE, bring
 from .cases import CASES, _plain
 from .world import World
 
+CASE = ("operation", "step", "fault", "after")
+"""What tells one case from another."""
 FIGURES = ROOT / "build" / "faults.json"
 """A list of objects, one for each case, see C(page.py)."""
+
+
+def figures() -> list[dict[str, Any]]:
+    """What was measured so far."""
+    return list(json.loads(FIGURES.read_text(encoding="utf-8"))) if FIGURES.exists() else []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Run the whole table: C(make faults)."""
     parser.addoption("--whole", action="store_true", help="every case, not only those of make test")
+    parser.addoption("--missing", action="store_true", help="of those, only the cases without a figure yet: goes on with a table")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -31,6 +39,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
         whole = metafunc.config.getoption("--whole")
         chosen = [case for case in CASES if whole or case.quick]
+        if metafunc.config.getoption("--missing"):
+            known = {tuple(row[key] for key in CASE) for row in figures()}
+            chosen = [case for case in chosen if tuple(getattr(case, key) for key in CASE) not in known]
         metafunc.parametrize("case", chosen, ids=lambda case: case.name + (f", after {case.after} s" if case.after else ""))
 
 
@@ -60,9 +71,7 @@ def note() -> Callable[[dict[str, Any]], None]:
     """Keep the figures of a case; an earlier run's of the same case are replaced."""
 
     def keep(row: dict[str, Any]) -> None:
-        rows = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else []
-        same = ("operation", "step", "fault", "after")
-        rows = [other for other in rows if any(other[key] != row[key] for key in same)] + [row]
+        rows = [other for other in figures() if any(other[key] != row[key] for key in CASE)] + [row]
         FIGURES.parent.mkdir(exist_ok=True)
         FIGURES.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
