@@ -28,6 +28,8 @@ OBJECTIVE_S = {"app": 600, "config": 300, "schema": 3600, "system": 3600}
 """Seconds that the runbook allows for each level."""
 SWITCH_S = 15.0
 """Seconds taken for a switch of which the journal tells no time."""
+STEP_S = 2.0
+"""Seconds that any other step takes besides its own work: it is asked for over SSH, and looked at."""
 
 Plan = dict[str, Any]
 
@@ -104,9 +106,16 @@ def plan(view: View, wish: Wish) -> Plan:
     problems = _fill(made, view, wish)
     made["refusals"] = [problem.as_dict() for problem in problems]
     made["allowed"] = not problems
-    if problems:
-        made["steps"] = []
+    made["steps"] = [] if problems else made["steps"]
+    made["expected_s"] = duration(made["steps"]) if made["allowed"] else None
     return made
+
+
+def duration(steps: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds for all steps: one after the other, except for the switches of a node, which go side by side."""
+    switches = [float(step["detail"].get("expected_s") or 0.0) for step in steps if step["do"] == "switch"]
+    others = [STEP_S + float(step["detail"].get("expected_s") or 0.0) for step in steps if step["do"] != "switch"]
+    return round(max(switches, default=0.0) + sum(others), 1)
 
 
 def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
@@ -162,7 +171,6 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
         for step in switches
         if step["detail"]["strategy"] == "recreate"
     ]
-    made["expected_s"] = round(max((step["detail"]["expected_s"] for step in switches), default=0.0), 1)
     if wish.level == "config":
         made["steps"] = switches
         return []

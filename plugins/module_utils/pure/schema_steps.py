@@ -66,8 +66,6 @@ def complete(
         made["steps"] = [*switches, *starts(members, switches, only_down=True)]
         return problems
     made["steps"] = around(view, members, switches, middle)
-    middle_s = sum(float(step["detail"].get("expected_s") or 0.0) for step in middle)
-    made["expected_s"] = round(float(made["expected_s"] or 0.0) + middle_s, 1)
     return problems
 
 
@@ -180,15 +178,20 @@ def restore(made: dict[str, Any], name: str | None, found: Mapping[str, Any], wh
     }
 
 
+def saved(view: View, name: str | None) -> dict[str, Any]:
+    """The step that keeps what is; it takes as long as the newest backup set took."""
+    timed = sorted((entry for entry in view.get("backups") or [] if entry.get("seconds")), key=lambda entry: str(entry.get("made")))
+    expected_s = float(timed[-1]["seconds"]) if timed else 0.0
+    return {"do": "backup", "component": name, "detail": {"reason": "rollback", "expected_s": expected_s}}
+
+
 def around(view: View, members: Members, switches: list[dict[str, Any]], middle: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The steps in their order: keep what is, stop, take the data back, start the target from the bottom up, look whether it is so."""
     names = [name for name, _entry in members]
     databases: list[str | None] = [name for name, entry in members if entry.get("database") is not None]
     restores = any(step["do"] == "restore" for step in middle)
     named = databases[:1] or ([None] if restores else [])
-    save: list[dict[str, Any]] = [
-        {"do": "backup", "component": name, "detail": {"reason": "rollback", "expected_s": 0.0}} for name in named
-    ]
+    save = [saved(view, name) for name in named]
     stop: list[dict[str, Any]] = [{"do": "stop", "component": name, "detail": {}} for name in reversed(names)]
     steps = [*stop, *save] if restores else [*save, *stop]  # what is replaced is saved when nobody writes any more
     steps += middle

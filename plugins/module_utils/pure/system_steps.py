@@ -63,7 +63,6 @@ def complete(
         return problems
     _tell(made, members, targets, found)
     made["steps"] = schema_steps.around(view, members, switches, [schema_steps.restore(made, None, found, put_back(found))])
-    made["expected_s"] = round(float(made["expected_s"] or 0.0) + float(found.get("seconds") or schema_steps.RESTORE_S), 1)
     return []
 
 
@@ -88,10 +87,9 @@ def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Prob
         return [problem] if problem else []
     _tell(made, [], {}, entry)
     made["steps"] = [
-        {"do": "backup", "component": None, "detail": {"reason": "rollback", "expected_s": 0.0}},
+        schema_steps.saved(view, None),
         schema_steps.restore(made, None, entry, put_back(entry)),
     ]
-    made["expected_s"] = round(float(entry.get("seconds") or schema_steps.RESTORE_S), 1)
     return []
 
 

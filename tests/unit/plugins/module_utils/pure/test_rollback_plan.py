@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain, rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Wish, candidates, common_target, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import STEP_S, Wish, candidates, common_target, plan
 
 ORDER = {"backend": 1, "worker": 2, "beat": 3}
 HEADS = {"v1": ["aa"], "v2": ["bb"], "v3": ["cc"], "v4": ["cc"]}
@@ -321,7 +321,7 @@ def test_schema_goes_back_by_the_newer_releases_downgrade(node: Node) -> None:
         ("switch", "backend"), ("switch", "worker"), ("switch", "beat"), ("verify", None),
     ]  # fmt: skip
     assert made["steps"][4]["detail"] == {"release": "v2", "revisions": ["bb"], "from": ["bb"], "to": ["aa"], "expected_s": 7}
-    assert made["expected_s"] == 11.0
+    assert made["expected_s"] == 4.0 + 7 + 6 * STEP_S, "the switches go side by side, everything else one after the other"
     assert made["losses"][1].startswith("backend: what bb brought into the database goes")
 
 
@@ -389,7 +389,7 @@ def test_system_needs_a_set_of_the_targets_time(node: Node) -> None:
     made = node.plan(level="system")
     restore = next(step for step in made["steps"] if step["do"] == "restore")
     assert restore["detail"]["parts"] == ["postgres app", "redis r"]
-    assert made["expected_s"] == 104.0
+    assert made["expected_s"] == 4.0 + 100 + 100 + 6 * STEP_S, "what is there is saved, and the set put back"
 
 
 # -- config

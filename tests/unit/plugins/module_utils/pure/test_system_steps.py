@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import STEP_S, Wish, plan
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pure.test_rollback_plan import Node, codes
 
 PARTS = [("postgres", "app"), ("redis", "broker"), ("files", "config"), ("files", "state"), ("releases", "live")]
@@ -62,7 +62,7 @@ def test_everything_stands_still_before_it_is_saved_and_put_back(node: System) -
         ("stop", "beat"), ("stop", "worker"), ("stop", "backend"), ("backup", "backend"), ("restore", None),
         ("switch", "backend"), ("switch", "worker"), ("switch", "beat"), ("verify", None),
     ]  # fmt: skip
-    assert (made["to"], made["objective_s"], made["expected_s"]) == ("v2", 3600, 104.0)
+    assert (made["to"], made["objective_s"], made["expected_s"]) == ("v2", 3600, 4.0 + 100 + 100 + 6 * STEP_S)
     detail = node.restore(made)
     assert (detail["set"], detail["what"]) == ("set-v2", ["postgres:app", "redis:broker", "files:config"])
     assert made["losses"][-1].startswith("everything: all that was written since the backup set set-v2 of 2026-01-02")
