@@ -194,7 +194,7 @@ def report(job: Job) -> None:
     if job.result != "passed":
         print(f"---- last {min(TAIL, len(lines))} of {len(lines)} lines of {job.log.relative_to(ROOT)}")
         print("\n".join(lines[-TAIL:]))
-        print(f"---- end of {job.name}; alone: make {' '.join(job.target)}", flush=True)
+        print("\n".join([f"---- end of {job.name}; alone: make {' '.join(job.target)}; what failed:", *named(job)]), flush=True)
 
 
 def choose(names: Sequence[str]) -> list[Job]:
@@ -210,10 +210,12 @@ def choose(names: Sequence[str]) -> list[Job]:
 
 
 def table(done: Sequence[Job]) -> str:
-    """Return the summary, one line a job."""
+    """Return the summary: one line a job, and below it the first things that failed in it."""
     width = max(len(job.name) for job in done)
     rows = [f"{'job'.ljust(width)}  {'result':8} {'seconds':>7}  note"]
-    rows += [f"{job.name.ljust(width)}  {job.result:8} {job.seconds:7.0f}  {job.note}".rstrip() for job in done]
+    for job in done:
+        rows.append(f"{job.name.ljust(width)}  {job.result:8} {job.seconds:7.0f}  {job.note}".rstrip())
+        rows += named(job)[:3] if job.result == "failed" else []
     return "\n".join(rows)
 
 
@@ -230,13 +232,18 @@ def failures(job: Job) -> list[str]:
     return lines[-5:]
 
 
+def named(job: Job) -> list[str]:
+    """Return what failed in a job, as lines of a list."""
+    return [f"    {line[:WIDTH]}" for line in failures(job)]
+
+
 def what_failed(done: Sequence[Job]) -> str:
     """Return the last block: for each job that did not pass, the names of what failed; empty where all passed."""
     rows = []
     for job in done:
         if job.result != "passed":
             rows.append(f"{job.name}: {job.result}{f' ({job.note})' if job.note else ''}; {job.log.relative_to(ROOT)}")
-            rows += [f"    {line[:WIDTH]}" for line in failures(job)]
+            rows += named(job)
     return "\n".join(["==== what failed", *rows]) if rows else ""
 
 
