@@ -38,6 +38,8 @@ COMMAND = "/usr/local/bin/aistack"
 FOLDER = "confirm"
 PATIENCE_S = 900.0
 """Seconds that the timer's process waits for another run, and for a process of its own run that still works here."""
+AGAIN_S, AGAIN_FOR_S = 15.0, 900.0
+"""What does not go back is tried again after so many seconds, for so long: nobody else will, and what it needs may only be booting."""
 _RUN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
 
@@ -210,7 +212,7 @@ def revert(
     Args:
         state_dir: where journal, descriptions and plans are.
         who: the run; its reason.
-        unless_confirmed: do nothing where the run was confirmed.
+        unless_confirmed: do nothing where the run was confirmed; what does not go back is tried again.
         tools: what works on the node.
         patience: seconds to wait for others; at once refused if None, except with *unless_confirmed*.
         systemd: where the timer is.
@@ -228,14 +230,22 @@ def revert(
         _done(who.run, systemd)
         return answer
     tools = tools or Tools()
-    _wait(state_dir, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
-    try:
-        with keep_lease(state_dir, who.run, f"taking back run {who.run}"):
-            rows = _take_back(state_dir, who, tools)
-    finally:
-        with contextlib.suppress(LockHeld):  # somebody broke in and has it now: it is theirs to give back
-            Lock(state_dir).release(who.run)
-    failed = [row for row in rows if row["outcome"] == "failed"]
+    changed = False
+    while True:
+        _wait(state_dir, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
+        try:
+            with keep_lease(state_dir, who.run, f"taking back run {who.run}"):
+                rows = _take_back(state_dir, who, tools)
+        finally:
+            with contextlib.suppress(LockHeld):  # somebody broke in and has it now: it is theirs to give back
+                Lock(state_dir).release(who.run)
+        changed = changed or any(row["changed"] for row in rows)
+        failed = [row for row in rows if row["outcome"] == "failed"]
+        if not failed or not unless_confirmed or time.monotonic() - began > AGAIN_FOR_S:
+            break
+        tools.say(f"{len(failed)} did not go back; once more in {AGAIN_S:g} s")
+        if who.stop.wait(AGAIN_S):
+            break
     if not failed:
         for left in (path, path.with_suffix(".reverting")):
             with contextlib.suppress(FileNotFoundError):  # only one of the two is there
@@ -243,7 +253,7 @@ def revert(
         _done(who.run, systemd)
     return {
         **answer,
-        "changed": any(row["changed"] for row in rows),
+        "changed": changed,
         "outcome": "failed" if failed else "ok",
         "components": rows,
         "seconds": round(time.monotonic() - began, 3),

@@ -235,7 +235,8 @@ class Slots:
         }
         with self._operation("revert", target.release if target else None, request, detail) as op:
             gate = self.gate_for(target.release, saved_first=True) if target else {}
-            self._carry_out(plan, target, gate, serves, current, outcome, request, op)
+            # where it does not come up again, what it stands on is to blame: it was good
+            self._carry_out(plan, target, gate, serves, current, outcome, replace(request, mark_bad=False), op)
             self._settle(outcome)
             if gone and request.mark_bad and gone != (target.release if target else None):
                 self._mark(gone, "bad", request.reason or f"taken back with everything that run {request.run} activated", request)

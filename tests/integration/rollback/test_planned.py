@@ -132,10 +132,10 @@ def test_a_drain_that_nobody_ends_ends_by_itself(lab: OperatorLab) -> None:
     described = json.loads(lab.on("backend-1", "aistack plan --json", check=False))["descriptions"]["backend"]
     asked = {key: described[key] for key in ("unit", "strategy", "ports", "edge")}
     places = {"root": "/opt/aistack", "state_dir": "/var/lib/aistack", "stack": "lab"}
-    lab.module("backend-1", "slot", {"component": "backend", "state": "drained", "resume_after": 6, **asked, **places})
+    lab.module("backend-1", "slot", {"component": "backend", "state": "drained", "resume_after": 20, **asked, **places})
     with pytest.raises(urllib.error.HTTPError, match="503"):
         lab.serving()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while backend(lab) != BEFORE:
         assert time.monotonic() < end, lab.on("backend-1", "journalctl -u aistack-backend-resume -n 20 --no-pager")
         time.sleep(0.5)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import threading
 import time
@@ -44,7 +45,8 @@ def users() -> Iterator[None]:
 
     def use() -> None:
         while not over.wait(0.1):
-            ask()
+            with contextlib.suppress(OSError, http.client.HTTPException):  # one that got nothing comes again
+                ask()
 
     thread = threading.Thread(target=use)
     thread.start()
@@ -65,7 +67,7 @@ def only(tmp_path: Path) -> Callable[..., tuple[str, str]]:
         assert {one["source"] for one in kept} == set(sources)
         for one in kept:
             if "times" in one:
-                one["times"] = {"lt": 20}  # other tests' load makes a few milliseconds twice as many
+                one["times"] = {"lt": 200}  # other tests' load makes many times as much of a few milliseconds
         overlay = tmp_path / "triggers.json"
         overlay.write_text(json.dumps({"aistack_triggers": kept}))
         return ("-e", f"@{overlay}")
@@ -93,7 +95,7 @@ def test_a_good_release_is_watched_to_the_end(lab: Lab, only: Callable[..., tupl
 
 
 def test_without_requests_it_does_not_know(lab: Lab, only: Callable[..., tuple[str, str]]) -> None:
-    watched = lab.play("watch", *only("haproxy"), *SHORT, "-e", "minutes=0.4", "-e", "act=true")
+    watched = lab.play("watch", *only("haproxy"), *SHORT, "-e", "minutes=0.8", "-e", "act=true")
     assert watched.rc != 0
     watched.says("???? backend-1 backend errors above 5 %: too few to judge: saw", "at least 20 are needed", "ended with inconclusive",
                  "Nothing was touched")
@@ -112,7 +114,7 @@ def test_a_release_that_fails_under_use_is_named_and_then_left(
         notices = ("-e", json.dumps({"aistack_notices": [receiver]}))
         told = lab.play("watch", *only("haproxy", "manual"), *SHORT, "-e", "minutes=5", *notices)
         assert told.rc != 0
-        assert time.monotonic() - began < 120, "it ends early"
+        assert time.monotonic() - began < 240, "it ends early"
         told.says("FAIL backend-1 backend errors above 5 %:", "(expected hrsp_5xx / req_tot <= 0.05", "What to do:",
                   "ansible-playbook phasegate.aistack.emergency_rollback", "because another host failed", "Nothing was touched")
         page = json.loads((tmp_path / "told").read_text())

@@ -53,6 +53,13 @@ def fleet(tmp_path: Path) -> Fleet:
     return fleet
 
 
+@pytest.fixture(autouse=True)
+def _once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is not tried again, except where the test is about that."""
+    monkeypatch.setattr(deadman, "AGAIN_S", 0.05)
+    monkeypatch.setattr(deadman, "AGAIN_FOR_S", 0.0)
+
+
 @pytest.fixture
 def timers() -> Any:
     return Timers()
@@ -173,6 +180,40 @@ def test_one_that_does_not_go_back_holds_no_other_and_the_plan_stays(fleet: Flee
     assert go(fleet)["outcome"] == "ok"
     assert fleet.live() == dict.fromkeys(fleet.names, "v2")
     assert left(fleet) == []
+
+
+def test_what_does_not_go_back_at_once_is_tried_again(fleet: Fleet, timers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a boot, where the database is not there yet."""
+    monkeypatch.setattr(deadman, "AGAIN_FOR_S", 60.0)
+    arm(fleet, timers)
+    fleet.gate.fails = {("worker", "v2")}
+    fleet.gate.before["worker"] = lambda: fleet.gate.fails.clear() if len(fleet.records("rollback")) >= 5 else None
+    answer = go(fleet, systemd=timers)
+    assert (answer["outcome"], answer["changed"]) == ("ok", True)
+    assert [record["outcome"] for record in fleet.records("rollback")] == ["started", "failed", "started", "failed", "started", "ok"]
+    assert len([line for line in fleet.said if "once more in" in line]) == 2
+    assert fleet.live() == dict.fromkeys(fleet.names, "v2")
+    assert fleet.marks("worker") == {"v1": "good", "v2": "good", "v3": "bad"}, "what went back is not to blame"
+    assert (left(fleet), timers.set) == ([], {})
+
+
+def test_by_hand_it_is_tried_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadman, "AGAIN_FOR_S", 60.0)
+    fleet.gate.fails = {("worker", "v2")}
+    assert go(fleet, unless_confirmed=False)["outcome"] == "failed"
+    assert [record["outcome"] for record in fleet.records("rollback")] == ["started", "failed"]
+
+
+def test_asked_to_end_it_does_not_try_again(fleet: Fleet, timers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadman, "AGAIN_S", 60.0)
+    monkeypatch.setattr(deadman, "AGAIN_FOR_S", 60.0)
+    arm(fleet, timers)
+    fleet.gate.fails = {("worker", "v2")}
+    who = Who(RUN, "root")
+    threading.Timer(0.5, who.stop.set).start()
+    began = time.monotonic()
+    assert deadman.revert(fleet.state, who, True, fleet.tools())["outcome"] == "failed"
+    assert time.monotonic() - began < 30
 
 
 def test_what_another_run_switched_since_is_left_alone(fleet: Fleet, timers: Any) -> None:
