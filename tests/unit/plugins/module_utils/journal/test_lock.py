@@ -168,15 +168,15 @@ def test_many_processes_race_and_one_wins(tmp_path: Path, expired: bool) -> None
 
 
 def test_a_lease_is_kept_while_a_module_works(lock: Lock) -> None:
-    lock.acquire("r1", ANN, 0.3)
+    lock.acquire("r1", ANN, 2)
     with keep_lease(lock.state_dir, "r1", "stage backend v1") as kept:
-        time.sleep(0.8)
+        time.sleep(3)
         held = lock.holder()
         assert held is not None
         assert held["worker"]["pid"] == os.getpid()
         assert not kept.lost.is_set()
     assert json.loads(lock.path.read_text())["worker"] is None
-    time.sleep(0.4)
+    time.sleep(2.1)
     assert lock.holder() is None
 
 
@@ -184,7 +184,7 @@ def test_a_lease_that_was_broken_is_not_taken_back(lock: Lock) -> None:
     lock.acquire("r1", ANN, 0.3)
     with keep_lease(lock.state_dir, "r1") as kept:
         lock.acquire("r2", BOB, 60, break_lock=True)
-        assert kept.lost.wait(5)
+        assert kept.lost.wait(30)
     held = lock.holder()
     assert held is not None
     assert held["run"] == "r2"
@@ -238,7 +238,7 @@ def test_a_living_run_with_a_module_is_refused_at_once(lock: Lock) -> None:
     began = time.monotonic()
     with pytest.raises(LockHeld, match="is held by ann"):
         lock.acquire("r2", BOB, 60)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
 

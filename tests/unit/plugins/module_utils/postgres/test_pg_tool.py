@@ -79,8 +79,8 @@ def test_a_tool_is_ended_in_time_and_so_are_its_children() -> None:
     with Tool(["sh", "-c", "sleep 60 & echo $!; wait"], ADDRESS, {}, None, "t") as tool:
         ended = tool.wait(0.3)
     assert ended.timed_out
-    assert time.monotonic() - began < 5
-    while alive(int(ended.stdout), None) and time.monotonic() < began + 10:
+    assert time.monotonic() - began < 20
+    while alive(int(ended.stdout), None) and time.monotonic() < began + 40:
         time.sleep(0.05)
     assert not alive(int(ended.stdout), None)
 

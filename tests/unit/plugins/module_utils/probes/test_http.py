@@ -105,14 +105,14 @@ def test_time_limit_holds_against_a_server_that_drips(talk, look, header):
     def drip(client):
         client.recv(1000)
         client.sendall(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n")
-        for _second in range(50):
+        for _tenth in range(300):
             client.sendall(b"x")
             time.sleep(0.1)
 
     port = talk(drip)
     began = time.monotonic()
     seen = look(http=f"http://127.0.0.1:{port}/", timeout=0.5)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
     assert seen.got.startswith("no answer within 0.5 s")
 
 
@@ -121,12 +121,12 @@ def test_time_limit_holds_against_a_server_that_stalls(talk, look):
         client.recv(1000)
         time.sleep(0.3)
         client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nx")
-        time.sleep(3)
+        time.sleep(20)
 
     port = talk(stall)
     began = time.monotonic()
     assert not look(http=f"http://127.0.0.1:{port}/", timeout=0.5).ok
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 10
 
 
 def test_another_protocol(talk, look):

@@ -63,7 +63,7 @@ def test_what_is_as_it_should_be_passes_after_one_window(app: App, watch: Callab
     began = time.monotonic()
     found = watch({**ERRORS, "target": app.url})
     assert (found["verdict"], found["changed"]) == ("pass", False)
-    assert 0.3 <= time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 10
     assert found["conditions"][0]["got"].startswith("0 (0 of ")
     assert found["conditions"][0]["sample"] >= 30
 

@@ -46,7 +46,7 @@ def test_not_done_in_time(workflow, look):
     workflow.routes["/status/w7"] = (200, {"status": "running"})
     began = time.monotonic()
     seen = look(sequence=steps(workflow, within=0.4), names={"component": "b"}, component="b")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     assert not seen.ok
     assert seen.got.startswith("step 2 of 2, done: status = running (asked ")
     assert seen.expected == "status = completed"

@@ -301,7 +301,7 @@ def test_a_slot_with_an_excuse_does_not_wait_for_the_end_of_its_gate(world: Worl
     both(world, readyz=AWAY)
     began = time.monotonic()
     assert world.go()["outcome"] == "ok"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_slot_without_an_excuse_has_all_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
