@@ -12,7 +12,7 @@ author: phasegate contributors (@phasegate)
 description:
   - Writes down on the node what O(run) is to return to, and sets a timer of systemd that takes it back with the command C(aistack).
   - A confirmation takes plan and timer away. Where it does not come, the node goes back without the controller, and says so in its
-    journal.
+    journal. What does not go back at once is tried again for 15 minutes.
   - Either the confirmation or the timer wins, never both. A confirmation that comes too late fails.
 options:
   state:
