@@ -182,6 +182,7 @@ def post(tmp_path: Path) -> Iterator[Any]:
         Post.got.clear()
         Post.features[:], Post.refuses = list(features), refuses
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Post)
+        server.daemon_threads = True  # closing it waits for no conversation that hangs
         entry = {"kind": "mail", "host": "localhost", "port": server.server_address[1], "security": "none", "timeout": 5,
                  "from": "aistack@example.com", "to": ["ops@example.com", "dev@example.com"], **changes}  # fmt: skip
         if tls:
