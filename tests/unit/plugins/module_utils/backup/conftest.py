@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import Request
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 # Two keys, written by BGSAVE of Redis 7.0.15.
 RDB = base64.b64decode(
@@ -184,9 +185,10 @@ def redis(tmp_path: Path) -> Iterator[FakeRedis]:
                 return
             threading.Thread(target=serve, args=(line,), daemon=True).start()
 
-    threading.Thread(target=accept, daemon=True).start()
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
     yield here
-    listener.close()
+    hang_up(listener, thread)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 Route = Callable[[http.server.BaseHTTPRequestHandler, bytes], tuple[int, Any, Mapping[str, str]]]
 
@@ -90,11 +91,10 @@ def look() -> Callable[..., Attempt]:
 @pytest.fixture
 def talk() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
     """Start a TCP server whose conversation is a function; returns its port."""
-    listeners: list[socket.socket] = []
+    listeners: list[tuple[socket.socket, threading.Thread]] = []
 
     def start(conversation: Callable[[socket.socket], None]) -> int:
         listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        listeners.append(listener)
 
         def serve() -> None:
             while True:
@@ -105,13 +105,14 @@ def talk() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
                 with suppress(OSError), client:  # a probe whose time is over hangs up
                     conversation(client)
 
-        threading.Thread(target=serve, daemon=True).start()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        listeners.append((listener, thread))
         return int(listener.getsockname()[1])
 
     yield start
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
+    for listener, thread in listeners:
+        hang_up(listener, thread)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_gate import GateError, Watch, prepared
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 from .conftest import WebServer
 
@@ -221,7 +222,7 @@ def haproxy(tmp_path: Path) -> Iterator[Haproxy]:
     server = Haproxy(tmp_path / "s")
     server.start()
     yield server
-    server.listener.close()
+    hang_up(server.listener, server)
 
 
 def edge(tmp_path: Path, **changes: Any) -> dict[str, Any]:

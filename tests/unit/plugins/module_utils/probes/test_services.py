@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.metrics import parse, value_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.s3 import sign
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 # -- s3
 
@@ -276,10 +277,10 @@ def haproxy(tmp_path):
                 lines = [HEAD, *(ROW.format("backend", name, status) for name, status in rows.items())]
                 client.sendall(("\n".join([*lines, ROW.format("backend", "BACKEND", "UP")]) + "\n\n").encode())
 
-    threading.Thread(target=serve, daemon=True).start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     yield str(path), rows
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+    hang_up(listener, thread)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge impor
     parse_stat,
     stat_rows,
 )
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 CAPTURED = Path(__file__).parents[3] / "fixtures/haproxy"
 
@@ -127,7 +128,7 @@ def haproxy(tmp_path: Path) -> Iterator[Haproxy]:
     server = Haproxy(tmp_path / "s")
     server.start()
     yield server
-    server.listener.close()
+    hang_up(server.listener, server)
 
 
 @pytest.fixture
