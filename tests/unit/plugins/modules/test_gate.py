@@ -105,10 +105,10 @@ def test_secrets_do_not_get_out(call, tmp_path):
 
 
 def test_slices_are_handed_on(call):
-    given = {"probes": [EVERYWHERE], "deadline": 1, "interval": 0.1, "enforce": False, "slice": 0.6}
+    given = {"probes": [EVERYWHERE], "deadline": 4, "interval": 0.1, "enforce": False, "slice": 0.6}
     first = call("gate", **given)
     assert first["verdict"] == "waiting"
-    second = call("gate", **given, resume=first["state"])
+    second = call("gate", **{**given, "slice": 30}, resume=first["state"])
     assert second["verdict"] == "fail"
     assert second["probes"][0]["attempts"] > first["probes"][0]["attempts"]
 

@@ -316,12 +316,12 @@ def test_one_at_a_time(node: Any) -> None:
 def test_the_lease_of_the_run_is_kept(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     node.describe()
     lock = Lock(node.state)
-    lock.acquire("run-1", {"actor": "ops"}, lease_s=1)
+    lock.acquire("run-1", {"actor": "ops"}, lease_s=4)
     seen: list[Any] = []
     real = backup_set._write
 
     def slow(*words: Any) -> Any:
-        time.sleep(1.3)
+        time.sleep(5)
         seen.append(lock.holder())
         return real(*words)
 
