@@ -123,10 +123,18 @@ def _ensure_network() -> None:
         ) from error
 
 
+def _interface(node: Node) -> list[str]:
+    """Return podman's arguments that give the node its addresses.
+
+    The hardware address is that of before when the node boots again, as a machine's is: its neighbours go on to find it at once.
+    """
+    return ["--ip", node.address, "--mac-address", f"02:50:47:00:00:{int(node.address.rpartition('.')[2]):02x}"]
+
+
 def _create_command(node: Node) -> list[str]:
     """Return podman's arguments that make the node's container."""
     command = ["create", "--name", node.container, "--hostname", node.name, "--systemd=always"]
-    command += ["--network", settings.NETWORK, "--ip", node.address]
+    command += ["--network", settings.NETWORK, *_interface(node)]
     # without SYS_ADMIN systemd's sandboxing fails or is silently not enforced; NET_ADMIN is for fault tests
     command += ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"]
     command += ["--memory", f"{node.memory}m", "--shm-size", "256m", "--pids-limit", "4096", "--stop-timeout", "30"]
@@ -266,7 +274,7 @@ def _repair(node: Node, restart: bool) -> None:
         "inspect", "--format", "{{range $n, $v := .NetworkSettings.Networks}}{{$n}} {{end}}", node.container
     )
     if settings.NETWORK not in networks.split():
-        podman("network", "connect", "--ip", node.address, settings.NETWORK, node.container)
+        podman("network", "connect", *_interface(node), settings.NETWORK, node.container)
     if restart:
         podman(
             "exec", node.container, "sh", "-c", "systemctl daemon-reload && systemctl restart lab-first-boot.service"

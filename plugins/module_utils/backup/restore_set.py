@@ -98,6 +98,8 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
         )
     with _opened(request, check) as (manifest, restorers):
         planned = _planned(request, manifest, restorers, check)
+        # a database is exchanged even where it holds the same rows
+        planned["changed"] = planned["changed"] or any(title.startswith("postgres:") for title, _restorer in restorers)
         if check:
             return {**planned, "done": {}}
         done: dict[str, Any] = {}

@@ -125,7 +125,9 @@ def test_what_restores_left_goes_when_it_is_old(cluster: Cluster, node: Node, sa
 
 def test_what_is_in_use_stays_however_old(cluster: Cluster, node: Node, sales: str) -> None:
     name = made(node)
-    replaced = restore_set.restore(ask(node, name), name)["done"]["postgres:sales"]["replaced"]
+    same = restore_set.restore(ask(node, name), name)
+    assert (same["parts"][0]["change"], same["changed"]) == (False, True), "the rows are the same, and the database is another one"
+    replaced = same["done"]["postgres:sales"]["replaced"]
     restore_set.plan(ask(node, name))
     prepared = next(one for one in databases(cluster, sales) if "__restore_" in one)
     restore_set.restore(ask(node, name, "postgres:sales", tables=["public.customers"]), name)

@@ -202,6 +202,7 @@ CASES = [
     Case("migration", "backend: database to"),
     Case("migration", "backend: record that", after=0.0),
     Case("deployment", "backend: unit"),
+    Case("deployment", "let systemd read the unit", after=0.0),
     Case("deployment", "backend: activate", quick=True),
     Case("deployment", "backend: activate", after=2.0, recover="back"),
     Case("deployment", "worker: activate"),
