@@ -21,18 +21,46 @@ MUST_NOT_REFUSE = ("deployment", "staging", "migration", "rollback, level app", 
 """Operations during which a dead controller must not cost a single request."""
 
 
+TOMORROW = """
+import datetime, time
+
+AHEAD = 24 * 3600
+now, now_ns, gmtime, localtime, strftime = time.time, time.time_ns, time.gmtime, time.localtime, time.strftime
+time.time = lambda: now() + AHEAD
+time.time_ns = lambda: now_ns() + AHEAD * 10**9
+time.gmtime = lambda seconds=None: gmtime(time.time() if seconds is None else seconds)
+time.localtime = lambda seconds=None: localtime(time.time() if seconds is None else seconds)
+time.strftime = lambda form, moment=None: strftime(form, time.localtime() if moment is None else moment)
+
+
+class Tomorrow(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromtimestamp(time.time(), tz)
+
+    @classmethod
+    def utcnow(cls):
+        return cls.now(datetime.timezone.utc).replace(tzinfo=None)
+
+
+datetime.datetime = Tomorrow
+"""
+"""What Python reads before anything else where PYTHONPATH leads to it. libfaketime does not do: under it time.sleep fails (EINVAL)."""
+
+
 @pytest.fixture
 def tomorrow(world: World, tmp_path: Path) -> list[str]:
     """Arguments with which the modules on backend-1 live a day ahead."""
     world.on("backend-1", "\n".join([
         "set -e",
-        "command -v faketime >/dev/null || { apt-get -q update; apt-get -q install -y --no-install-recommends faketime; } >/dev/null",
+        "mkdir -p /usr/local/lib/tomorrow",
+        "cat > /usr/local/lib/tomorrow/sitecustomize.py <<'E'", TOMORROW, "E",
         "cat > /usr/local/bin/python3-tomorrow <<'E'",
         "#!/bin/sh",
-        "export FAKETIME_DONT_FAKE_MONOTONIC=1",
-        'exec faketime -f +1d python3 "$@"',
+        'PYTHONPATH=/usr/local/lib/tomorrow exec python3 "$@"',
         "E",
         "chmod 755 /usr/local/bin/python3-tomorrow",
+        "python3-tomorrow -c 'import datetime, time; assert time.time() - time.clock_gettime(time.CLOCK_REALTIME) > 86000'",
     ]))
     overlay = tmp_path / "tomorrow.json"
     overlay.write_text(json.dumps({"all": {"hosts": {"backend-1": {"ansible_python_interpreter": "/usr/local/bin/python3-tomorrow"}}}}))

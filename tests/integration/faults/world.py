@@ -100,7 +100,7 @@ FAULTS = {
         heal="cp -p /root/kept-part $(cat /root/kept-name); rm -f /root/kept-part /root/kept-name",
     ),
     "clock": Fault(
-        "the node's clock is a day ahead (libfaketime around the modules stands in)",
+        "the node's clock is a day ahead (the time that its modules are told stands in)",
         script="true",
         heal="true",
     ),
