@@ -80,3 +80,9 @@ def test_a_job_that_did_not_run_and_one_that_passed(script):
     done = [job(script, "ruff", "FAILED tests/a.py::b", "passed", ""), job(script, "scenario-tiny", None, "not run", "needs lab-ready")]
     assert script.what_failed(done).splitlines()[1:] == ["scenario-tiny: not run (needs lab-ready); scenario-tiny.log"]
     assert script.what_failed(done[:1]) == ""
+
+
+def test_the_table_names_the_first_failures_below_their_job(script):
+    others = job(script, "ruff", "FAILED tests/a.py::b", "passed", ""), job(script, "tiny", None, "not run", "needs lab-ready")
+    lines = script.table([others[0], job(script, "unit", PYTEST), others[1]]).splitlines()
+    assert [line.split()[0] for line in lines] == ["job", "ruff", "unit", "FAILED", "ERROR", "ERROR", "tiny"]
