@@ -124,6 +124,11 @@ def released(components: Mapping[str, Any], application: str | None = None) -> l
     return names
 
 
+def on_host(names: Iterable[str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str) -> list[str]:
+    """Those of the named components that run on a host."""
+    return [name for name in names if host in groups.get(components[name]["hosts"], [])]
+
+
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
                    host: str) -> list[dict[str, Any]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host."""
@@ -161,6 +166,7 @@ class FilterModule:
             "gate_probes": gate_probes,
             "joined_results": joined_results,
             "migrated": migrated,
+            "on_host": on_host,
             "phase_components": phase_components,
             "phase_probes": phase_probes,
             "phases_of": phases_of,

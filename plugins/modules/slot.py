@@ -286,7 +286,6 @@ report:
 import shlex
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -297,97 +296,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Leaving, Refused, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Leaving, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate import SlotGate
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import EdgeSpec, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 COMMAND = "/usr/local/bin/aistack"
-STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
-
-
-def options() -> dict[str, Any]:
-    """The options, in Ansible's form."""
-    return {
-        "state": {"type": "str", "choices": list(STATES), "default": "active"},
-        "component": {"type": "str", "required": True},
-        "root": {"type": "path", "default": "/opt/aistack"},
-        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
-        "release": {"type": "str"},
-        "config": {"type": "str"},
-        "unit": {"type": "str", "default": ""},
-        "ports": {
-            "type": "dict",
-            "default": {},
-            "options": {"blue": {"type": "int"}, "green": {"type": "int"}, "public": {"type": "int"}},
-        },
-        "edge": {
-            "type": "dict",
-            "options": {
-                "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-                "backend": {"type": "str"},
-                "state_file": {"type": "path", "default": "/var/lib/haproxy/server-state"},
-                "address": {"type": "str", "default": "127.0.0.1"},
-            },
-        },
-        "strategy": {"type": "str", "choices": ["bluegreen", "recreate"], "default": "bluegreen"},
-        "gate": {
-            "type": "dict",
-            "options": {
-                "probes": {"type": "list", "elements": "dict", "default": []},
-                "interval": {"type": "float"},
-                "successes": {"type": "int"},
-                "min_healthy_time": {"type": "float"},
-                "deadline": {"type": "float"},
-                "start_period": {"type": "float"},
-                "failures": {"type": "int"},
-            },
-        },
-        "drain_timeout": {"type": "float", "default": 60},
-        "resume_after": {"type": "int", "default": 0},
-        "stack": {"type": "str", "default": ""},
-        "stop_timeout": {"type": "float", "default": 30},
-        "warm": {"type": "int", "default": 0},
-        "description": {
-            "type": "dict",
-            "options": {
-                "source": {"type": "str"},
-                "application": {"type": "str"},
-                "order": {"type": "int", "default": 0},
-                "database": {"type": "dict", "options": {"url_variable": {"type": "str", "default": "DATABASE_URL"}}},
-            },
-        },
-        "run": {"type": "str", "default": ""},
-        "actor": {"type": "str", "default": ""},
-        "reason": {"type": "str", "default": ""},
-        "allow_bad": {"type": "bool", "default": False},
-        "mark_good": {"type": "bool", "default": True},
-        "mark_bad": {"type": "bool", "default": True},
-    }
-
-
-def given(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """*values* without those that were left out."""
-    return {key: value for key, value in (values or {}).items() if value is not None}
-
-
-def spec_of(params: Mapping[str, Any]) -> Spec:
-    """What the options say about the slots."""
-    edge = params["edge"]
-    front = edge and EdgeSpec(edge["socket"], edge["backend"] or params["component"], edge["state_file"], edge["address"])
-    return Spec(
-        component=params["component"],
-        root=Path(params["root"]),
-        state_dir=Path(params["state_dir"]),
-        unit=params["unit"],
-        ports=given(params["ports"]),
-        edge=front or None,
-        strategy=params["strategy"],
-        gate=given(params["gate"]) or None,
-        drain_timeout=params["drain_timeout"],
-        stop_timeout=params["stop_timeout"],
-        warm=params["warm"],
-    )
 
 
 def describe(params: Mapping[str, Any], spec: Spec, check: bool) -> bool:
@@ -413,7 +329,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     gate = SlotGate()
     spec = spec_of(params)
-    slots = Slots(spec, gate, Journal.of(params["state_dir"]))
+    slots = PreparingSlots(spec, gate, Journal.of(params["state_dir"]))
     if params["state"] == "status":
         status = slots.status()
         live = status["slots"].get(status["live"], {})

@@ -22,6 +22,7 @@ GENESIS = "0" * 64
 OPERATIONS = (
     "stage",
     "configure",
+    "prepare",
     "migrate",
     "activate",
     "revert",

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -170,7 +170,8 @@ class Slots:
             detail.update({"reverted": {"release": gone, "run": ""}, "reason": request.reason})
         with self._operation("revert" if back else "activate", target.release, request, detail) as op:
             gate = self.gate_for(target.release, saved_first=back)
-            self._carry_out(plan, target, gate, serves, previous, outcome, request, op)
+            asked = self._still_to_ask(gate, plan, target, records, request)
+            self._carry_out(plan, target, asked, serves, previous, outcome, request, op)
             if not (back and outcome.warm_until):  # who goes back is in a hurry, and the timer of the warm slot ends with it
                 self._settle(outcome)
             self._save_gate(target.release, gate)
@@ -210,7 +211,7 @@ class Slots:
         nothing = Outcome(False, world.live, world.slot(world.live).content if world.live else None, None, Plan(world.live, ()))
         if not mine:
             nothing.message = f"{component}: run {request.run} activated nothing here that is still to be taken back"
-            return nothing
+            return self._not_activated(world, records, request, nothing)
         later = [a for a in release_state.derive(records, component).activations if a.seq > mine[0].seq and a.run != request.run]
         if any(a.outcome != "failed" for a in later):
             nothing.message = f"{component}: run {later[-1].run} has switched since; what {request.run} activated is no longer live"
@@ -334,6 +335,12 @@ class Slots:
 
     # -- parts of them
 
+    def _still_to_ask(self, gate: dict[str, Any], plan: Plan, target: Content, records: Any, request: Request) -> dict[str, Any]:
+        return gate
+
+    def _not_activated(self, world: World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
+        return nothing
+
     def gate_for(self, release: str, saved_first: bool = False) -> dict[str, Any]:
         """The gate of *release*: what was asked for, else the one it was activated with, else none.
 
@@ -361,8 +368,8 @@ class Slots:
     def _look(self, request: Request) -> tuple[World, list[dict[str, Any]]]:
         world = self.node.observe(lenient=request.check)
         records = self.journal.read()
-        left = [i for i in release_state.interrupted(records, self.spec.component) if i.op in ("activate", "revert")]
-        return replace(world, interrupted=bool(left)), records
+        left = release_state.interrupted(records, self.spec.component)
+        return replace(world, interrupted=any(i.op in ("activate", "revert") for i in left)), records
 
     def _plan(self, world: World, target: Content, fresh: bool) -> Plan:
         return sp.plan_active(world, target, self.spec.strategy, warm=self.spec.warm > 0, fresh=fresh)
@@ -379,8 +386,7 @@ class Slots:
         left = release_state.interrupted(records, self.spec.component)
         for found in reversed(left):
             if found.op in ("activate", "revert") and found.release == target.release and found.detail.get("config") == target.config:
-                previous = found.detail.get("previous")
-                return dict(previous) if previous else None
+                return dict(found.detail.get("previous") or {}) or None
         return self._previous(self.node.observe())[1]
 
     def _refuse(self, target: Content, previous: Mapping[str, Any] | None, records: Sequence[dict[str, Any]], request: Request) -> None:
@@ -468,14 +474,13 @@ class Slots:
 
     def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any]) -> str:
         still = report.get("still_serving")
-        name = target.release if target else "nothing"
         if report.get("going_back_failed"):
             ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is mended"
         elif still:
             ending = f"{still['release']} serves as before, in {still['slot']}. Mend the release and deploy it under a new tag"
         else:
             ending = "Nothing served before. See the log's tail in this report"
-        return f"{self.spec.component}: {name} was not made live: {error}. {ending}."
+        return f"{self.spec.component}: {target.release if target else 'nothing'} was not made live: {error}. {ending}."
 
     def _mark(self, release: str, state: str, reason: str, request: Request) -> None:
         self.journal.append(
@@ -490,7 +495,5 @@ class Slots:
             }
         )
 
-    @contextmanager
-    def _operation(self, op: str, release: str | None, request: Request, detail: dict[str, Any]) -> Iterator[Any]:
-        with self.journal.operation(op, self.spec.component, release, request.run, request.actor, detail) as operation:
-            yield operation
+    def _operation(self, op: str, release: str | None, request: Request, detail: dict[str, Any]) -> AbstractContextManager[Any]:
+        return self.journal.operation(op, self.spec.component, release, request.run, request.actor, detail)

@@ -1,0 +1,148 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Starting and proving the new slots of several components side by side, before any of them takes traffic."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.prepared import OP, ahead, asked_once, prepared_by
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Outcome, Refused, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, Judged
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
+
+PATIENCE_S = 900
+"""Seconds after which a slot that nobody switched to is stopped by a timer of the node: whoever prepared it is gone."""
+
+
+class PreparingSlots(Slots):
+    """The slots of one component, of which the idle one is made ready to take over."""
+
+    def prepare(self, target: Content, request: Request) -> Outcome:
+        """Start *target* in the idle slot and gate it on its own port; what serves is not touched.
+
+        Only a component behind an edge is prepared: without one, what is started would begin to work. Where *target* is live,
+        or has to replace what runs (``recreate``), nothing is done.
+
+        Raises:
+            Refused: it is not staged, or marked bad.
+            Failed: it did not come up, or did not pass its gate; its slot is stopped again.
+        """
+        component = self.spec.component
+        world, records = self._look(request)
+        plan = ahead(self._plan(world, target, False))
+        serves, previous = self._previous(world)
+        if not world.edge or plan.slot == serves or world.interrupted:
+            plan = sp.Plan(plan.slot, ())
+        outcome = Outcome(bool(plan.steps), plan.slot, target, previous, plan, f"{component}: nothing to prepare")
+        if not plan.steps:
+            return outcome
+        would = "would be " if request.check else ""
+        outcome.message = f"{component}: {target.release} {would}proven in {plan.slot}; it takes no traffic yet"
+        if request.check:
+            return outcome
+        self._refuse(target, previous, records, request)
+        detail: dict[str, Any] = {"slot": plan.slot, "config": target.config, "steps": [str(step) for step in plan.steps]}
+        with self._operation(OP, target.release, request, detail) as op:
+            slot = str(plan.slot)
+            self.node.systemd.later(self.spec.timer_of(slot), PATIENCE_S, self.node.retire_script(slot))
+            steps = tuple(step for step in plan.steps if step.do != sp.CANCEL)  # the timer is the new one now
+            gate = self.gate_for(target.release)
+            try:
+                self._carry_out(sp.Plan(slot, steps), target, gate, serves, previous, outcome, request, op)
+            except BaseException:
+                with contextlib.suppress(UnitError):  # its timer does it then
+                    self.node.execute(sp.Step(sp.STOP, slot), target, gate)
+                raise
+            op.detail["process"] = self.process(slot)
+        return outcome
+
+    def process(self, slot: str) -> str:
+        """What identifies the process that runs in *slot*; empty where none does."""
+        pid = self.node.systemd.show(self.spec.unit_of(slot))[0].main_pid
+        return f"{pid} {proc.start_time(pid)}" if pid else ""
+
+    def _still_to_ask(
+        self, gate: dict[str, Any], plan: sp.Plan, target: Content, records: Sequence[dict[str, Any]], request: Request
+    ) -> dict[str, Any]:
+        """The very process that this run has proven a moment ago is asked once."""
+        proven = prepared_by(records, self.spec.component, request.run)
+        if not proven or (plan.slot, target.release, target.config) != (proven.get("slot"), proven["release"], proven.get("config")):
+            return gate
+        if plan.does(sp.STOP, str(plan.slot)) or self.process(str(plan.slot)) != proven.get("process"):
+            return gate
+        return asked_once(gate)
+
+    def _not_activated(self, world: sp.World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
+        """Stop what the run has prepared and never switched to."""
+        component = self.spec.component
+        proven = prepared_by(records, component, request.run)
+        slot = str(proven.get("slot")) if proven else ""
+        if not proven or slot not in sp.SLOTS or slot in (world.live, sp.serving(world)):
+            return nothing
+        is_there = world.slot(slot)
+        if not is_there.running or is_there.content != Content(proven["release"], str(proven.get("config"))):
+            return nothing
+        plan = sp.Plan(world.live, (sp.Step(sp.STOP, slot),))
+        message = f"{component}: {proven['release']} stopped in {slot}; it had no traffic"
+        outcome = replace(nothing, changed=True, plan=plan, message=message)
+        if request.check:
+            return outcome
+        with self._operation("retire", proven["release"], request, {"slot": slot, "reason": request.reason or "not activated"}):
+            for step in plan.steps:
+                self.node.execute(step, Content("", ""), {})
+        return outcome
+
+
+@dataclass(frozen=True)
+class Work:
+    """One component to prepare."""
+
+    slots: PreparingSlots
+    target: Content
+    request: Request
+
+
+def asked_to_end(gate: GateCall, stop: threading.Event) -> GateCall:
+    """*gate*, which gives up without a verdict against the release once *stop* is set."""
+
+    def ask(definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+        judged = gate(definition, context, lambda: "this process was asked to end" if stop.is_set() else trouble())
+        if stop.is_set() and judged.verdict != "pass":
+            return Judged("inconclusive", judged.problem, judged.summary, judged.probes)
+        return judged
+
+    return ask
+
+
+def side_by_side(work: Sequence[Work]) -> tuple[list[tuple[str, Outcome]], list[Exception]]:
+    """Prepare all of *work* at the same time; returns component and outcome of what went well, and the failures of the others."""
+    done: dict[int, Outcome] = {}
+    failed: dict[int, Exception] = {}
+
+    def one(number: int, item: Work) -> None:
+        try:
+            done[number] = item.slots.prepare(item.target, item.request)
+        except (Failed, Refused, EdgeError, UnitError, OSError) as error:
+            failed[number] = error
+        except Exception as error:
+            failed[number] = error
+            raise  # nobody expects it: where it came from is printed
+
+    threads = [threading.Thread(target=one, args=pair, name=f"prepare {pair[1].slots.spec.component}") for pair in enumerate(work)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = [item.slots.spec.component for item in work]
+    return [(names[number], done[number]) for number in sorted(done)], [failed[number] for number in sorted(failed)]
