@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -17,21 +16,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote, unquote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_script
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user, base_environment
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import tail
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 
 APPLICATION = "aistack-migrate"
 TICK = 0.25
 """Seconds between two looks at the database while a request runs."""
-
-SHORTEST = 4
-"""Shorter secrets are not masked: they would blot out half of every text."""
-
-_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN", re.I)
-_IN_URL = re.compile(r"://[^:/@\s]*:([^@\s]+)@")
 
 
 class HelperError(Exception):
@@ -54,34 +47,16 @@ def kind_of(sqlstate: str) -> str:
     return _KINDS.get(sqlstate) or ("database" if sqlstate else "script")
 
 
-def secrets_of(variables: Mapping[str, str]) -> list[str]:
-    """Texts in the release's environment that must not be shown, longest first."""
-    found: set[str] = set()
-    for name, value in variables.items():
-        for password in _IN_URL.findall(value):
-            found |= {password, unquote(password), quote(unquote(password), safe="")}
-        if _SECRET_NAME.search(name):
-            found.add(value)
-    return sorted((text for text in found if len(text) >= SHORTEST), key=len, reverse=True)
-
-
-def redact(text: str, secrets: list[str]) -> str:
-    """``text`` with every secret masked."""
-    for secret in secrets:
-        text = text.replace(secret, "********")
-    return text
-
-
 _TEXTS = ("message", "statement", "error", "sql", "doc")
 
 
-def clean(document: Any, secrets: list[str], key: str = "") -> Any:
+def clean(document: Any, masker: Masker, key: str = "") -> Any:
     """An answer with the secrets masked in what is meant for people; identifiers stay whole."""
     if isinstance(document, dict):
-        return {name: clean(value, secrets, name) for name, value in document.items()}
+        return {name: clean(value, masker, name) for name, value in document.items()}
     if isinstance(document, list):
-        return [clean(value, secrets) for value in document]
-    return redact(document, secrets) if isinstance(document, str) and key in _TEXTS else document
+        return [clean(value, masker) for value in document]
+    return masker.mask(document) if isinstance(document, str) and key in _TEXTS else document
 
 
 class AlembicSession:
@@ -95,7 +70,7 @@ class AlembicSession:
         user: str | None,
         component: str,
     ) -> None:
-        self.secrets = secrets_of(variables)
+        self.masker = Masker.of(variables)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         read, write = os.pipe()
         self._answers = read
@@ -177,7 +152,7 @@ class AlembicSession:
             while True:
                 while b"\n" in self._buffer:
                     line, self._buffer = self._buffer.split(b"\n", 1)
-                    document = clean(json.loads(line), self.secrets)
+                    document = clean(json.loads(line), self.masker)
                     if "ok" not in document:
                         if note:
                             note(document)
@@ -209,7 +184,7 @@ class AlembicSession:
         """The last lines that the release's code printed."""
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - 20000))
-        return redact(tail(self._stderr.read().decode("utf-8", "replace"), lines), self.secrets)
+        return self.masker.mask(tail(self._stderr.read().decode("utf-8", "replace"), lines))
 
     def kill(self) -> None:
         """Ends the helper and its children now."""

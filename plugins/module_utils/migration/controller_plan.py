@@ -28,6 +28,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembi
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, tree
@@ -134,7 +135,8 @@ def _install(folder: Path, lock: Path) -> None:
         if finished.rc != 0:
             what = "was not finished in time" if finished.timed_out else f"ended with {finished.rc}"
             said = " ".join(proc.tail(finished.output, 6).split())
-            raise Unavailable(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {mirror.masked(said)}")
+            said = without_credentials(said)
+            raise Unavailable(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {said}")
 
 
 def environment(origin: Origin, lock: Path) -> Path:

@@ -8,6 +8,7 @@ A bare mirror of each repository is kept in a cache folder; the operator's check
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import gzip
 import hashlib
@@ -19,7 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, nearest, newest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
@@ -43,20 +46,38 @@ class Archive:
     sha256: str
 
 
-def masked(repo: str) -> str:
-    """Return a repository's address without the password in it."""
-    return re.sub(r"(://[^/@\s:]*:)[^/@\s]*@", r"\1****@", repo)
+def separated(repo: str) -> tuple[str, str]:
+    """Split the address of a repository into one without credentials, and the header that brings them to its server.
+
+    On git's command line, and on those of its own helpers, an address can be read by everybody on the controller.
+
+    Raises:
+        SourceError: a token stands in the query of the address, from where it cannot be taken away.
+    """
+    found = re.fullmatch(r"(?P<scheme>https?)://(?P<info>[^/@\s]*)@(?P<rest>.*)", repo, re.IGNORECASE | re.DOTALL)
+    address, header = repo, ""
+    if found:
+        address = f"{found.group('scheme')}://{found.group('rest')}"
+        user, _colon, password = found.group("info").partition(":")
+        login = f"{unquote(user)}:{unquote(password)}".encode()
+        header = f"Authorization: Basic {base64.b64encode(login).decode('ascii')}"
+    if address.startswith(("http://", "https://")) and without_credentials(address) != address:
+        raise SourceError(
+            f"The address of the repository {without_credentials(address)} carries a token in its query, which git would show on its "
+            "command line. Write it as https://TOKEN@host/… or https://USER:TOKEN@host/… instead."
+        )
+    return address, header
 
 
 class Source:
     """One repository, and the folder in it that a component is made of (empty for all of it)."""
 
     def __init__(self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "~/.cache/phasegate/mirrors") -> None:
-        self.repo = os.path.expanduser(repo)
+        self.repo, self._header = separated(os.path.expanduser(repo))
         if os.path.isdir(self.repo):
             self.repo = os.path.abspath(self.repo)
         self.path = path.strip("/")
-        self.shown = masked(self.repo)
+        self.shown = without_credentials(self.repo)
         base = Path(mirror_dir).expanduser()
         self.mirror = base / hashlib.sha256(self.repo.encode()).hexdigest()[:20]
 
@@ -65,6 +86,10 @@ class Source:
         for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
             env.pop(name, None)
         env.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15")
+        if self._header:  # the environment of a process is for its user's eyes alone
+            count = int(env.get("GIT_CONFIG_COUNT") or 0)
+            env.update({"GIT_CONFIG_COUNT": str(count + 1), f"GIT_CONFIG_KEY_{count}": f"http.{self.repo}.extraHeader"})
+            env[f"GIT_CONFIG_VALUE_{count}"] = self._header
         try:
             return subprocess.run(
                 ["git", *arguments],
@@ -86,7 +111,7 @@ class Source:
         """Return tags and branches, each name to commit."""
         answer = self._git("ls-remote", self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.returncode != 0:
-            lines = [line for line in masked(answer.stderr).splitlines() if line.startswith(("fatal:", "error:", "ssh:"))]
+            lines = [line for line in without_credentials(answer.stderr).splitlines() if line.startswith(("fatal:", "error:", "ssh:"))]
             said = (" ".join(lines) or f"git ended with {answer.returncode}").rstrip(". ")
             raise Unreachable(
                 f"The repository {self.shown} cannot be reached from the controller. git said: {said}. "
@@ -183,7 +208,8 @@ class Source:
                 refs = f"+refs/tags/{ref}:refs/tags/{ref}"
                 fetched = self._git("fetch", "--quiet", "--no-tags", self.repo, refs, cwd=self.mirror)
                 if fetched.returncode != 0:
-                    raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}: {masked(fetched.stderr.strip())}")
+                    said = without_credentials(fetched.stderr.strip())
+                    raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}: {said}")
             place = hashlib.sha256(f"1\n{self.path}".encode()).hexdigest()[:12]
             target = self.mirror / "archives" / f"{commit}-{place}.tar.gz"
             if not target.is_file():

@@ -17,6 +17,8 @@ from .conftest import ROOT, Lab
 
 pytestmark = pytest.mark.usefixtures("untouched")
 REPOSITORY = ROOT / ".lab" / "repos" / "sparklio.git"
+SOON = ["-e", json.dumps({"release_gate_settings": {"interval": 1, "successes": 2, "min_healthy_time": 2, "deadline": 20}})]
+"""A gate that waits less long than usual for what will not come."""
 
 
 @pytest.mark.parametrize(
@@ -35,15 +37,15 @@ REPOSITORY = ROOT / ".lab" / "repos" / "sparklio.git"
          "build fails", "no such tag"],
 )
 def test_a_release_that_cannot_work(lab: Lab, release: str, said: list[str]) -> None:
-    outcome = lab.play("deploy", "-e", f"release={release}", "-e", "allow_bad=true")
+    outcome = lab.play("deploy", "-e", f"release={release}", "-e", "allow_bad=true", "-e", "backup=false", *SOON)
     assert outcome.rc != 0, outcome.text
     outcome.says(*said)
 
 
 def test_a_release_that_was_marked_bad_is_not_chosen_again(lab: Lab) -> None:
-    first = lab.play("deploy", "-e", "release=v4.2.0", "-e", "allow_bad=true")
+    first = lab.play("deploy", "-e", "release=v4.2.0", "-e", "allow_bad=true", "-e", "backup=false")
     assert first.rc != 0
-    outcome = lab.play("deploy", "-e", "release=v4.2.0")
+    outcome = lab.play("deploy", "-e", "release=v4.2.0", "-e", "backup=false")
     assert outcome.rc != 0
     outcome.says("v4.2.0", "marked bad", "allow_bad=true")
 

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable, masked
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable, separated
 
 
 class Repository:
@@ -97,7 +101,68 @@ def test_an_unreachable_repository_hides_its_password() -> None:
         Source("https://user:hunter2@localhost:9/x.git", "", "/nonexistent").resolve("v1")
     assert "hunter2" not in str(refused.value)
     assert "cannot be reached" in str(refused.value)
-    assert masked("ssh://git@host/x") == "ssh://git@host/x"
+
+
+@pytest.mark.parametrize(
+    ("address", "clean", "login"),
+    [
+        ("https://TOKEN99@host/x.git", "https://host/x.git", "TOKEN99:"),
+        ("http://me:p%40ss@host:8/x.git", "http://host:8/x.git", "me:p@ss"),
+        ("ssh://git@host/x", "ssh://git@host/x", ""),
+        ("git@host:x.git", "git@host:x.git", ""),
+        ("https://host/x.git", "https://host/x.git", ""),
+    ],
+)
+def test_credentials_are_no_part_of_the_address(address: str, clean: str, login: str) -> None:
+    header = f"Authorization: Basic {base64.b64encode(login.encode()).decode()}" if login else ""
+    assert separated(address) == (clean, header)
+
+
+def test_a_token_in_the_query_is_refused_with_the_way_out() -> None:
+    with pytest.raises(SourceError, match="https://TOKEN@host") as refused:
+        Source("https://host/x.git?private_token=SECRET99", "", "/nonexistent")
+    assert "SECRET99" not in str(refused.value)
+
+
+def test_credentials_reach_the_server_and_no_command_line(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real git against a real server that asks for a password; every command that git runs is looked at."""
+    bare = tmp_path / "served" / "x.git"
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(repository.path), str(bare)], check=True)
+    subprocess.run(["git", "-C", str(bare), "update-server-info"], check=True)
+    wanted = f"Basic {base64.b64encode(b'deploy:glpat-SECRET99').decode()}"
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") == wanted:
+                super().do_GET()
+            else:
+                self.send_error(401)
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(bare.parent)))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace"))  # with the arguments of its helpers
+    try:
+        address = f"http://deploy:glpat-SECRET99@127.0.0.1:{server.server_port}/x.git"
+        there = Source(address, "", str(tmp_path / "cache"))
+        commit = there.resolve("v1.0.0")
+        assert there.archive("v1.0.0", commit).path.exists()
+        with pytest.raises(Unreachable):
+            Source(address.replace("SECRET99", "WRONG"), "", str(tmp_path / "other")).resolve("v1.0.0")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    trace = (tmp_path / "trace").read_text(errors="replace")
+    assert "ls-remote" in trace
+    assert "remote-http" in trace
+    assert "SECRET99" not in trace
+    assert "SECRET99" not in "".join(path.read_text(errors="replace") for path in (tmp_path / "cache").rglob("config"))
 
 
 def test_a_diverged_checkout_says_how_far(repository: Repository, tmp_path: Path) -> None:

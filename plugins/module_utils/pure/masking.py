@@ -1,0 +1,113 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What must not be shown: which variables are secret, and how a text is printed without them.
+
+Pure, and the only place that decides it: log tails, outputs of builds and tests, migrations, probes, diffs and messages of git all
+go through a :class:`Masker`. It is fed with parsed values (never with lines of a file) and with the names that a schema calls
+secret; names that sound like a secret count as well, for environments without a schema.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Collection, Iterable, Mapping
+from urllib.parse import quote, quote_plus, unquote
+
+MASK = "****"
+SHORTEST = 4
+"""Shorter values are not masked where only a name says that they are secret: they would blot out ordinary words."""
+
+_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|SALT|COOKIE|(_|^)PWD?(_|$)|(_|^)PW(_|$)|(_|^)AUTH(_|$)", re.IGNORECASE)
+_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<info>[^/\s?#@]*)@", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^\s/]*(?P<tail>@)", re.IGNORECASE)
+_TOKEN = re.compile(r"(?P<head>https?://)[^/\s:@]+(?P<tail>@)", re.IGNORECASE)
+_QUERY = re.compile(
+    r"(?P<head>[?&;][\w.-]*(?:token|secret|passw|pwd|key|signature|sig|auth|credential)[\w.-]*=)[^&\s#;'\"]+", re.IGNORECASE
+)
+_HEADER = re.compile(r"(?P<head>\b(?:authorization|proxy-authorization)['\"]?\s*[:=]\s*['\"]?(?:\w+\s+)?)[^\s'\",]+", re.IGNORECASE)
+
+
+def is_secret(name: str, declared: Collection[str] = ()) -> bool:
+    """Whether the value of a variable is secret: declared so, or named like one."""
+    return name in declared or bool(_NAME.search(name))
+
+
+def passwords(value: str) -> set[str]:
+    """Passwords and tokens inside the addresses of a value, as they stand there and decoded."""
+    found: set[str] = set()
+    for match in _USERINFO.finditer(value):
+        user, colon, password = match.group("info").partition(":")
+        if colon:
+            found |= {password, unquote(password)}
+        elif match.group("scheme").lower().startswith("http"):
+            found |= {user, unquote(user)}
+    return {text for text in found if text}
+
+
+def without_credentials(text: str) -> str:
+    """*text* without what shows by its place that it is secret: user information of addresses, tokens of queries and headers."""
+    text = _PASSWORD.sub(rf"\g<head>{MASK}\g<tail>", text)
+    text = _TOKEN.sub(rf"\g<head>{MASK}\g<tail>", text)
+    text = _QUERY.sub(rf"\g<head>{MASK}", text)
+    return _HEADER.sub(rf"\g<head>{MASK}", text)
+
+
+def spellings(value: str) -> set[str]:
+    """The ways in which a secret may stand in a text: as it is, line by line, quoted for JSON, Python, a shell or an address."""
+    found = {value, value.strip()}
+    for line in value.splitlines() if "\n" in value or "\r" in value else ():
+        if len(line.strip()) >= SHORTEST:
+            found |= {line, line.strip()}
+    for text in list(found):
+        found |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1], shlex.quote(text)}
+        found |= {quote(text, safe=""), quote(text), quote_plus(text), text.replace("$", "$$"), text.replace("%", "%%")}
+        found.add(text.replace("\\", "\\\\").replace('"', '\\"'))
+    return {text for text in found if text.strip()}
+
+
+class Masker:
+    """Prints texts without the secrets that it knows.
+
+    Args:
+        values: secrets.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values: set[str] = set()
+        for value in values:
+            self.add(value)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], declared: Collection[str] = ()) -> Masker:
+        """A masker for the secrets of an environment; *declared* are the names that its schema calls secret."""
+        masker = cls()
+        masker.learn(environment, declared)
+        return masker
+
+    def learn(self, environment: Mapping[str, str], declared: Collection[str] = ()) -> None:
+        """Remember what is secret among the values of an environment."""
+        for name, value in environment.items():
+            for password in passwords(value):
+                self.add(password, SHORTEST)
+            if name in declared:
+                self.add(value)
+            elif _NAME.search(name) and "://" not in value:  # of an address only the password is secret: its host helps to find a fault
+                self.add(value, SHORTEST)
+
+    def add(self, value: str, shortest: int = 1) -> None:
+        """Remember one secret, unless it is shorter than *shortest* characters."""
+        if len(value) >= shortest and value.strip():
+            self._values |= {text for text in spellings(value) if len(text) >= min(shortest, len(value))}
+
+    def mask(self, text: str) -> str:
+        """The text without any secret; what shows by its place that it is one goes even where it was never learnt."""
+        for value in sorted(self._values, key=len, reverse=True):
+            text = text.replace(value, MASK)
+        return without_credentials(text)
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
