@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks, pooler
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.migration_locks import LockHeld, Watcher
@@ -167,8 +167,28 @@ def _nothing_to_do(course: Migration, stopped: Mapping[str, Any] | None, check: 
     return {**course.result, "changed": False, "msg": f"{request.component}: the database is at {where}; nothing to do."}
 
 
+def _refuse_pooler(course: Migration) -> None:
+    """Neither the lock nor the limits of a migration hold where a pooler stands between this session and the server."""
+    request = course.request
+    with alembic_plan.connect(request, course.base) as second:
+        try:
+            shared = pooler.shares_connections(course.psql, second)
+        except DatabaseError as problem:
+            raise MigrationError(problem.kind, f"{request.component}: {problem} Nothing was migrated.") from problem
+    if shared:
+        raise MigrationError(
+            "pooler",
+            f"{request.component}: {course.base.address.describe()} leads to a pooler that gives each transaction another connection of"
+            " the server (pgbouncer with pool_mode=transaction, or its kin). The lock between two runs and the limits of a migration"
+            " would hold for whoever gets that connection next. Expected the server itself, or a pooler with pool_mode=session. Give the"
+            " migration a direct address: a variable of its own in the environment's schema, named by migrations.database of the"
+            " component. Nothing was migrated.",
+        )
+
+
 def _lock(course: Migration) -> float:
     request = course.request
+    _refuse_pooler(course)
     try:
         return migration_locks.take(course.psql, course.base.address.database, request.component, request.lock_wait)
     except LockHeld as problem:
