@@ -55,13 +55,10 @@ def test_restart_in_order(lab: Any) -> None:
 
 
 def test_verify_on_four_levels(lab: Any, tmp_path: Path) -> None:
-    """Every item with its evidence, as Markdown and as JSON; a stack that is well passes."""
-    output = tmp_path / "verification.json"
-    lab.play("playbooks/verify.yml", "-e", f"output={output}").ended_well()
-    items = json.loads(output.read_text(encoding="utf-8"))
-    assert {item["level"] for item in items} == {"system", "function", "performance", "data"}
-    rows = next(item for item in items if item["item"] == "backend: rows per table")
-    assert "public.workflows" in rows["got"]
+    """Every item with its evidence; a stack that is well passes."""
     page = tmp_path / "verification.md"
     lab.play("playbooks/verify.yml", "-e", f"output={page}").ended_well()
-    assert "- [x] backend: foreign keys (backend-1): pass" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "- [x] backend: foreign keys (backend-1): pass" in text
+    assert "public.workflows" in text
+    assert "Nothing was asked" not in text  # of any of the four levels

@@ -25,6 +25,7 @@ _QUERY = {
     "gssencmode": "PGGSSENCMODE",
     "service": "PGSERVICE",
     "passfile": "PGPASSFILE",
+    "options": "PGOPTIONS",  # such as -csearch_path=…: without it the tools would look into another schema than the application
 }
 
 

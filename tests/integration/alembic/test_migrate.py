@@ -376,3 +376,13 @@ def test_what_the_release_prints_shows_no_secret(stage: Stage) -> None:
     problem = refused(stage, policy={"unknown_sql": "allow"})
     assert "env.py says hello" in problem.facts["output"]
     assert "RuntimeError: no: postgresql+psycopg2://app:********@127.0.0.1" in str(problem)
+
+
+def test_the_search_path_of_the_address_counts(stage: Stage) -> None:
+    """The tables that are expected are looked for where the application looks for them."""
+    stage.sql("CREATE SCHEMA tenant AUTHORIZATION app")
+    address = f"{stage.url()}?options=-csearch_path%3Dtenant"
+    stage.env(DATABASE_URL=address)
+    result = alembic.migrate(stage.request(tables=("workflows",)))
+    assert result["changed"] is True
+    assert stage.sql("SELECT version_num FROM tenant.alembic_version") == "aaa1"

@@ -25,6 +25,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint
         ("postgresql://u:zq7@/d?host=/var/run/postgresql&port=6001", {"PGHOST": "/var/run/postgresql", "PGPORT": "6001"}),
         ("postgresql://u:zq7@[::1]:5433/d?sslmode=verify-full&sslrootcert=/c", {"PGHOST": "::1", "PGPORT": "5433", "PGSSLROOTCERT": "/c"}),
         ("postgresql:///d", {"PGDATABASE": "d", "PGPORT": "5432"}),
+        ("postgresql+psycopg://u:zq7@h/d?options=-csearch_path%3Dtenant%2Cpublic", {"PGOPTIONS": "-csearch_path=tenant,public"}),
+        ("postgresql+psycopg://u:zq%25@/d?host=%2Frun%2Fpg", {"PGHOST": "/run/pg", "PGPASSWORD": "zq%"}),
     ],
 )
 def test_addresses(url: str, expected: dict[str, str]) -> None:
