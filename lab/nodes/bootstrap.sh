@@ -33,6 +33,7 @@ if [ "$want" = lab ]; then
     need runc runc
     need iptables iptables
     need mmdebstrap mmdebstrap
+    need bwrap bubblewrap
     [ -e /etc/ssl/certs/ca-certificates.crt ] || needs="$needs ca-certificates"
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || needs="$needs debian-archive-keyring"
 fi

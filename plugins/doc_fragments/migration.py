@@ -158,4 +158,11 @@ options:
     description: Folder with the environments and trees that plans are made with. Used on the controller only.
     type: str
     default: ~/.cache/phasegate/plan
+  plan_unsandboxed:
+    description:
+      - Let the migrations of a release that no node has be read as the user who runs Ansible. Otherwise they are read in a sandbox of
+        bubblewrap, and where the controller has none, not at all.
+      - Used on the controller only.
+    type: bool
+    default: false
 """

@@ -92,6 +92,8 @@ class Request:
     allow_base: bool = False
     run: str = ""
     actor: str = ""
+    wrapper: Sequence[str] = ()
+    """Stands in front of the command that runs the release's code: a sandbox on the controller, nothing on a node."""
 
     @property
     def direction(self) -> str:
@@ -222,7 +224,7 @@ def connect(request: Request, base: Ground, application: str = "aistack-migrate-
 def start(request: Request, base: Ground) -> AlembicSession:
     """The helper, with the release's Alembic still to be opened. Raises MigrationError."""
     try:
-        return AlembicSession(request.interpreter, str(request.tree), base.variables, request.user, request.component)
+        return AlembicSession(request.interpreter, str(request.tree), base.variables, request.user, request.component, request.wrapper)
     except HelperError as problem:
         raise MigrationError("python", f"{request.component}: {problem}") from problem
     except LookupError as problem:

@@ -55,8 +55,9 @@ SPEC: dict[str, Any] = {
     "schema": {"type": "list", "elements": "dict", "default": []},
     "mirror_dir": {"type": "str", "default": "~/.cache/phasegate/mirrors"},
     "plan_dir": {"type": "str", "default": "~/.cache/phasegate/plan"},
+    "plan_unsandboxed": {"type": "bool", "default": False},
 }
-ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir")
+ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir", "plan_unsandboxed")
 """Options that the action plugins keep to themselves; the node has no use for them."""
 
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_script
@@ -69,6 +69,7 @@ class AlembicSession:
         variables: Mapping[str, str],
         user: str | None,
         component: str,
+        wrapper: Sequence[str] = (),
     ) -> None:
         self.masker = Masker.of(variables)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -84,7 +85,7 @@ class AlembicSession:
         }
         try:
             self._child = subprocess.Popen(
-                [python, "-c", alembic_script.BOOTSTRAP, APPLICATION, component],
+                [*wrapper, python, "-c", alembic_script.BOOTSTRAP, APPLICATION, component],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.PIPE,

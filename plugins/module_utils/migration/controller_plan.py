@@ -6,7 +6,8 @@
 
 The release's tree comes from the repository's mirror, an environment for it from its hash-locked requirements; both are kept in a
 cache folder, so that the next plan takes a second. The graph and the SQL are the release's own, rendered offline; where the database
-stands is what the node said. The release's code sees made-up variables and no connection.
+stands is what the node said. The release's code runs in a sandbox (see controller_sandbox): it sees made-up variables, its own
+tree and environment, no network and nothing of the operator's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_text
@@ -57,6 +58,7 @@ class Origin:
     mirror_dir: str = "~/.cache/phasegate/mirrors"
     plan_dir: str = "~/.cache/phasegate/plan"
     squawk_lock: str = ""
+    plan_unsandboxed: bool = False
 
     @property
     def cache(self) -> Path:
@@ -129,7 +131,7 @@ def _install(folder: Path, lock: Path) -> None:
     python = str(folder / "bin" / "python")
     for argv in (
         [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)],
-        [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(lock)],
+        [uv, "pip", "sync", "--quiet", "--require-hashes", "--only-binary", ":all:", "--python", python, str(lock)],
     ):
         finished = proc.run(argv, folder.parent, env, INSTALL_TIMEOUT)
         if finished.rc != 0:
@@ -199,6 +201,11 @@ def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Pl
     if not squawk:
         policy["lint_missing"] = "allow"  # the node may well have it; here its absence tells nothing
     local = replace(request, release_path=str(folder), python=str(python), user=None, squawk=squawk or "squawk", policy=policy)
+    if not origin.plan_unsandboxed:
+        try:
+            local = replace(local, wrapper=tuple(controller_sandbox.command((folder, python.parent.parent))))
+        except controller_sandbox.NoSandbox as problem:
+            raise Unavailable(str(problem)) from problem
     if not (folder / request.ini).is_file():
         raise MigrationError(
             "no_ini",

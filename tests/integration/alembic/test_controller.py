@@ -8,13 +8,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, alembic_seen, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    alembic_plan,
+    alembic_seen,
+    controller_plan,
+    controller_sandbox,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin, Unavailable
 
@@ -140,3 +146,80 @@ def test_a_lock_file_that_cannot_be_installed(stage: Stage) -> None:
     with pytest.raises(Unavailable, match=r"requirements in requirements\.lock could not be installed"):
         controller_plan.document(request, {"known": True, "current": [], "fresh": True}, origin, "it is not staged")
     assert [entry.suffix for entry in (stage.root / "plans" / "environments").iterdir()] == [".lock"]
+
+
+NOSY = """
+import os, socket
+found = []
+home = os.path.expanduser("~")
+if os.listdir(home):
+    found.append("home " + home + " holds " + ", ".join(sorted(os.listdir(home))[:3]))
+for place in ({secret!r}, {cache!r}, "/home", "/etc/passwd", "/var/lib"):
+    try:
+        found.append(place + " can be read: " + str(os.listdir(place) if os.path.isdir(place) else open(place).read(20)))
+    except OSError:
+        pass
+try:
+    socket.create_connection(("127.0.0.1", {port}), 2).close()
+    found.append("the network can be reached")
+except OSError:
+    pass
+try:
+    open(os.path.join(os.path.dirname(__file__), "mark"), "w").close()
+    found.append("its tree can be written")
+except OSError:
+    pass
+found += [name + " is in the environment" for name in os.environ if name.startswith("OPERATOR_")]
+found += ["process " + name for name in os.listdir("/proc") if name.isdigit() and int(name) > 20]
+if os.getuid() == 0:
+    found.append("it is root")
+if found:
+    raise RuntimeError("seen: " + "; ".join(found))
+"""
+
+
+def nosy(stage: Stage) -> tuple[Origin, socket.socket]:
+    """A release whose migration looks around when it is read, and a server that it might reach."""
+    secret = stage.root / "operator"
+    secret.mkdir()
+    (secret / "key").write_text("private")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / "environments.key").write_text("private")  # beside what it may see
+    listener = socket.create_server(("127.0.0.1", 0))
+    stage.release.add("bbb2", "aaa1", ADD, DROP)
+    script = stage.release.tree / "migrations" / "versions" / "bbb2.py"
+    script.write_text(script.read_text() + NOSY.format(secret=str(secret), cache=str(CACHE / "environments.key"), port=listener.getsockname()[1]))
+    return tagged(stage), listener
+
+
+def test_a_release_that_looks_around_sees_nothing_of_the_operators(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATOR_TOKEN", "t0ken")
+    first(stage)
+    origin, listener = nosy(stage)
+    with listener:
+        request = elsewhere(stage)
+        plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+        assert [step["revision"] for step in plan["pending"]] == ["bbb2"]
+        origin.plan_unsandboxed = True  # accepted by name: the same release, as the operator
+        with pytest.raises(MigrationError, match=r"seen: .*can be read"):
+            controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+
+
+def test_without_a_sandbox_nothing_of_the_release_runs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first(stage)
+    origin, listener = nosy(stage)
+    listener.close()
+    monkeypatch.setattr(controller_sandbox.shutil, "which", lambda name: None)
+    request = elsewhere(stage)
+    with pytest.raises(Unavailable, match="Install the package bubblewrap") as caught:
+        controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+    assert "migrate_plan_unsandboxed=true" in str(caught.value)
+
+
+def test_a_sandbox_that_does_not_work_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho bwrap: No permissions to create new namespace >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(controller_sandbox.NoSandbox, match=r"does not work on this controller: bwrap: No permissions"):
+        controller_sandbox.command([tmp_path])
