@@ -160,7 +160,7 @@ def _nothing_to_do(course: Migration, stopped: Mapping[str, Any] | None, check: 
             " scripts, or someone dropped them. Restore them from a backup, or stamp the revision that is really there and run again.",
             **course.result,
         )
-    if stopped and not check and (locked or migration_locks.try_once(course.psql, course.base.address.database, request.component)):
+    if stopped and not check and (locked or migration_locks.try_once(course.psql, course.base.address.database)):
         _end_interrupted(request, stopped, "ok", "found complete by the next run")
         course.result["resumed"] = stopped["run"]
     where = (", ".join(plan["current"]) or "no revision") + (f", {plan['note']}" if plan["note"] else "")

@@ -35,9 +35,12 @@ class LockHeld(Exception):
         self.holders = holders
 
 
-def key(database: str, component: str) -> int:
-    """The advisory lock's number: 64 bits with sign, from the names of database and component."""
-    digest = hashlib.sha256(f"aistack-migrate/{database}/{component}".encode()).digest()
+def key(database: str) -> int:
+    """The advisory lock's number: 64 bits with sign, from the database's name.
+
+    Two components with migrations of one database take turns: each would take the other's sessions and changes for its own.
+    """
+    digest = hashlib.sha256(f"aistack-migrate/{database}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
@@ -62,7 +65,7 @@ def take(psql: Psql, database: str, component: str, wait: float) -> float:
 
     Raises LockHeld after ``wait`` seconds. The lock is free when the session ends.
     """
-    number = key(database, component)
+    number = key(database)
     began = time.monotonic()
     held = False
     while True:
@@ -74,7 +77,7 @@ def take(psql: Psql, database: str, component: str, wait: float) -> float:
             what = (
                 "An older migration's session still works on this database"
                 if held
-                else f"Another run migrates {component} on database {database} and holds its advisory lock"
+                else f"{component} waits: another run migrates the database {database} and holds its advisory lock"
             )
             who = "; ".join(map(name_session, others)) or "its session is not visible to this user"
             raise LockHeld(
@@ -85,9 +88,9 @@ def take(psql: Psql, database: str, component: str, wait: float) -> float:
         time.sleep(POLL)
 
 
-def try_once(psql: Psql, database: str, component: str) -> bool:
+def try_once(psql: Psql, database: str) -> bool:
     """Takes the advisory lock if it is free and nothing of an older migration works any more."""
-    return bool(psql.query(f"SELECT to_json(pg_try_advisory_lock({key(database, component)}))")) and not _leftovers(psql)
+    return bool(psql.query(f"SELECT to_json(pg_try_advisory_lock({key(database)}))")) and not _leftovers(psql)
 
 
 def _holders(psql: Psql, number: int) -> list[dict[str, Any]]:

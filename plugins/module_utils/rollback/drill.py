@@ -300,7 +300,7 @@ def _calm(drill: _Drill, what: str) -> None:
     why = ""
     if holder is not None and (not request.run or holder.get("run") != request.run):
         why = f"another run changes this node: {lock.describe(holder)}"
-    elif drill_scratch.migrating(drill.server, drill.database, request.component):
+    elif drill_scratch.migrating(drill.server, drill.database):
         why = f"a migration of {drill.database} is under way"
     if why:
         raise DrillError("busy", f"{what}: {why}. A drill makes nobody wait; run it again when that is done.")

@@ -144,10 +144,10 @@ def look(server: Server, name: str, budget: float) -> dict[str, Any]:
     return {"fingerprint": taken["fingerprint"], "heads": taken["heads"], "columns": columns, "hash": taken["hash"]}
 
 
-def migrating(server: Server, database: str, component: str) -> bool:
+def migrating(server: Server, database: str) -> bool:
     """Whether a migration of the live database is under way: it holds the advisory lock, or one of its sessions still works.
 
     Raises DatabaseError.
     """
     with server.session(database, APPLICATION) as psql:
-        return not migration_locks.try_once(psql, database, component)
+        return not migration_locks.try_once(psql, database)

@@ -188,7 +188,8 @@ def nosy(stage: Stage) -> tuple[Origin, socket.socket]:
     listener = socket.create_server(("127.0.0.1", 0))
     stage.release.add("bbb2", "aaa1", ADD, DROP)
     script = stage.release.tree / "migrations" / "versions" / "bbb2.py"
-    script.write_text(script.read_text() + NOSY.format(secret=str(secret), cache=str(CACHE / "environments.key"), port=listener.getsockname()[1]))
+    probe = NOSY.format(secret=str(secret), cache=str(CACHE / "environments.key"), port=listener.getsockname()[1])
+    script.write_text(script.read_text() + probe)
     return tagged(stage), listener
 
 

@@ -276,7 +276,7 @@ def test_refusals_before_anything(node: Node) -> None:
     assert lease.lease["run"] == "other-run"
     lock.Lock(node.state).release("other-run")
     with node.stage.session() as session:
-        assert migration_locks.try_once(session, node.stage.database, "backend")
+        assert migration_locks.try_once(session, node.stage.database)
         node.refused("busy", "a migration of")
     ini = node.layout.release(OLD) / "alembic.ini"
     ini.unlink()

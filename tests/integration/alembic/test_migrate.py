@@ -280,11 +280,12 @@ def test_missing_tables(stage: Stage) -> None:
     assert "agent_logs" in str(problem)
 
 
-def test_second_run_waits_and_names_the_first(stage: Stage) -> None:
+@pytest.mark.parametrize("component", ["backend", "another component of the same database"])
+def test_second_run_waits_and_names_the_first(stage: Stage, component: str) -> None:
     from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migration_locks
 
     with stage.session("aistack-migrate-lock") as other:
-        migration_locks.take(other, stage.database, "backend", 1)
+        migration_locks.take(other, stage.database, component, 1)
         problem = refused(stage, lock_wait=1.0)
         assert problem.code == "lock_held"
         assert f"pid {other.pid}" in str(problem)

@@ -113,9 +113,9 @@ def test_kinds() -> None:
 
 
 def test_the_locks_number() -> None:
-    assert migration_locks.key("a", "b") == migration_locks.key("a", "b")
-    assert migration_locks.key("a", "b") != migration_locks.key("a", "c")
-    assert -(2**63) <= migration_locks.key("a", "b") < 2**63
+    assert migration_locks.key("a") == migration_locks.key("a")
+    assert migration_locks.key("a") != migration_locks.key("b")
+    assert -(2**63) <= migration_locks.key("a") < 2**63
     assert migration_locks._mode("AccessExclusiveLock") == "ACCESS EXCLUSIVE"
 
 
