@@ -135,7 +135,9 @@ options:
     type: str
     default: ""
   keep:
-    description: How many of the newest releases O(state=pruned) leaves besides those that are needed.
+    description:
+      - How many releases O(state=pruned) leaves besides the live one and those that are needed. Good ones that served before come first,
+        what is bad goes first; two good ones behind the live one stay in any case.
     type: int
     default: 3
   keep_releases:

@@ -65,7 +65,7 @@ MIN_FREE = 268435456
 ROOT = "/opt/aistack"
 
 # a dump before a migration has more hyphens; it is swept by those who make it
-_OWN_PARTIAL = re.compile(r"^\.partial-\d{8}T\d{6}Z-[^-]+$")
+_OWN_PARTIAL = re.compile(r"^\.partial-\d{8}T\d{6}Z-[^-]+\Z")
 
 
 @dataclass

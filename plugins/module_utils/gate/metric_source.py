@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge impor
 STARTED = "process_start_time_seconds"
 """What the client libraries of Prometheus call the time at which the process that answers was started."""
 _DECLARED = re.compile(r"^#\s+TYPE\s+(\S+)\s", re.MULTILINE)
-_SUFFIX = re.compile(r"_(total|sum|count|bucket)$")
+_SUFFIX = re.compile(r"_(total|sum|count|bucket)\Z")
 
 
 class SourceError(Exception):

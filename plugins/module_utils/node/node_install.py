@@ -24,7 +24,7 @@ _COMPILE = (
     "sys.stdout.buffer.write(zipapp.program(sys.argv[1], sys.argv[2], sys.argv[3]))"
 )
 _MAGIC = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _PATIENCE_S = 120.0
 
 

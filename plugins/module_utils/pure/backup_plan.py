@@ -24,12 +24,12 @@ RESTORED_BY_DEFAULT = ("postgres", "redis", "bucket", "sqlite", "files:config")
 """What a restore puts back where nothing is named; the set's other parts only by their name."""
 
 KEEP = {"last": 7, "days": 30}
-NAME = re.compile(r"^(\d{8}T\d{6}Z)-([A-Za-z0-9][A-Za-z0-9._-]{0,199})$")
+NAME = re.compile(r"^(\d{8}T\d{6}Z)-([A-Za-z0-9][A-Za-z0-9._-]{0,199})\Z")
 """Folder of a set, of the dumps that were made before a migration (format 1) as well."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
-_PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-_RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}$")
+_PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}\Z")
 
 _COMMON = {"component", "hosts"}
 ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {

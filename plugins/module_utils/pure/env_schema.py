@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 
-NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 TYPES = ("str", "int", "bool", "url", "dsn", "path", "port", "enum")
 KEYS = ("name", "type", "required", "secret", "forbidden", "default", "pattern", "choices", "min_length", "description")
 TRUE = ("true", "yes", "on", "1")

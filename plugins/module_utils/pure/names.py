@@ -9,10 +9,20 @@ import difflib
 import re
 from collections.abc import Iterable
 
-RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")
+RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 """What may be a release's name: it becomes a directory's name on the nodes."""
 
-COMPONENT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
+COMPONENT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}\Z")
+
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""A commit of git as a whole (``fullmatch``)."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\x1b(?!\[[0-9;]*m)")
+
+
+def printable(text: str) -> str:
+    """*text* that somebody else wrote, without what a terminal would obey: escape sequences but colours, returns, turned directions."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.4) -> list[str]:

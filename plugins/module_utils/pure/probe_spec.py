@@ -27,7 +27,7 @@ STEP_KEYS = ("until", "within", "every")
 """Keys of a step of a sequence, besides those of its type."""
 
 _URL_PASSWORD = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
-_SECRET_NAME = re.compile(r"(^|[_-])(password|passwd|secret|token|apikey|api[_-]key|secret[_-]key|access[_-]key)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(^|[_-])(password|passwd|secret|token|apikey|api[_-]key|secret[_-]key|access[_-]key)\Z", re.IGNORECASE)
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token")
 
 

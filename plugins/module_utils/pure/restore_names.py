@@ -20,7 +20,7 @@ REPLACED = "replaced"
 LONGEST = 63
 """Bytes after which PostgreSQL cuts a name."""
 
-_NAME = re.compile(r"^(?P<base>.+)__(?P<kind>restore|replaced)_(?P<stamp>\d{8}t\d{6}z)$", re.S)
+_NAME = re.compile(r"^(?P<base>.+)__(?P<kind>restore|replaced)_(?P<stamp>\d{8}t\d{6}z)\Z", re.S)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_STEPS = re.compile(r"-[1-9]\d*$")
+_STEPS = re.compile(r"-[1-9]\d*\Z")
 
 
 def _number(count: int) -> str:

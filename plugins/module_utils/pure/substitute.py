@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 
 _NAME = re.compile(r"\$(\$)?\{([^{}]*)\}")
-_WHOLE = re.compile(r"^\$\{([^{}$]*)\}$")
+_WHOLE = re.compile(r"^\$\{([^{}$]*)\}\Z")
 
 
 class MissingName(LookupError):

@@ -23,10 +23,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, nearest, newest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMMIT, RELEASE_NAME, nearest, newest, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
 KEEP_ARCHIVES = 20
+END = "--end-of-options"
+"""Behind it nothing is an option, whatever it begins with."""
 GIT_TIMEOUT = 600
 
 
@@ -109,7 +111,7 @@ class Source:
 
     def _remote(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return tags and branches, each name to commit."""
-        answer = self._git("ls-remote", self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
+        answer = self._git("ls-remote", END, self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.returncode != 0:
             lines = [line for line in without_credentials(answer.stderr).splitlines() if line.startswith(("fatal:", "error:", "ssh:"))]
             said = (" ".join(lines) or f"git ended with {answer.returncode}").rstrip(". ")
@@ -121,6 +123,8 @@ class Source:
         branches: dict[str, str] = {}
         for line in answer.stdout.splitlines():
             commit, _tab, ref = line.partition("\t")
+            if not COMMIT.fullmatch(commit):
+                raise SourceError(f"The repository {self.shown} names {printable(commit[:80])!r} as a commit; expected its hash.")
             if ref.startswith("refs/heads/"):
                 branches[ref[len("refs/heads/") :]] = commit
             elif ref.startswith("refs/tags/"):
@@ -168,7 +172,7 @@ class Source:
             return ""
         name = branch if branch not in ("latest", "") else "HEAD"
         upstream = self._git("rev-parse", "--abbrev-ref", f"{name}@{{upstream}}", cwd=self.repo).stdout.strip()
-        counts = self._git("rev-list", "--left-right", "--count", f"{name}...{name}@{{upstream}}", cwd=self.repo).stdout.split()
+        counts = self._git("rev-list", "--left-right", "--count", END, f"{name}...{name}@{{upstream}}", cwd=self.repo).stdout.split()
         if len(counts) != 2 or counts == ["0", "0"]:
             return ""
         return f" It also differs from {upstream}: {counts[0]} commits ahead, {counts[1]} behind."
@@ -201,12 +205,12 @@ class Source:
         """Return the archive of this source's folder at ``commit``, from the cache or freshly made."""
         with self._locked():
             if not (self.mirror / "HEAD").is_file():
-                made = self._git("init", "--quiet", "--bare", str(self.mirror))
+                made = self._git("init", "--quiet", "--bare", END, str(self.mirror))
                 if made.returncode != 0:
                     raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
-            if self._git("cat-file", "-e", f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
+            if self._git("cat-file", "-e", END, f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
                 refs = f"+refs/tags/{ref}:refs/tags/{ref}"
-                fetched = self._git("fetch", "--quiet", "--no-tags", self.repo, refs, cwd=self.mirror)
+                fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
                 if fetched.returncode != 0:
                     said = without_credentials(fetched.stderr.strip())
                     raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}: {said}")
@@ -221,12 +225,19 @@ class Source:
     def changes(self, commit: str, without: str, limit: int = 20) -> list[str]:
         """What *commit* has and *without* has not: a line for each commit, then what that comes to; nothing is fetched.
 
-        Empty where the mirror lacks one of the two.
+        Both are what nodes say. Empty where the mirror lacks one of the two.
+
+        Raises:
+            SourceError: one of them is no commit.
         """
+        for said in (commit, without):
+            if not COMMIT.fullmatch(said):
+                raise SourceError(f"a node names {printable(said)!r} as a commit; expected 40 or 64 hexadecimal digits")
         if not (self.mirror / "HEAD").is_file():
             return []
-        told = self._git("log", "--no-merges", f"--max-count={limit + 1}", "--format=%h %s", commit, f"^{without}", cwd=self.mirror)
-        summed = self._git("diff", "--shortstat", without, commit, cwd=self.mirror)
+        shown = ["--no-merges", f"--max-count={limit + 1}", "--format=%h %s", END, commit, f"^{without}"]
+        told = self._git("log", *shown, cwd=self.mirror)
+        summed = self._git("diff", "--shortstat", END, without, commit, cwd=self.mirror)
         if told.returncode != 0 or summed.returncode != 0:
             return []
         lines = told.stdout.splitlines()
@@ -235,13 +246,13 @@ class Source:
 
     def _check_folder(self, ref: str, commit: str) -> None:
         where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
-        if self._git("cat-file", "-t", where, cwd=self.mirror).stdout.strip() != "tree":
-            listing = self._git("ls-tree", "-d", "--name-only", commit, cwd=self.mirror).stdout.split("\n")
+        if self._git("cat-file", "-t", END, where, cwd=self.mirror).stdout.strip() != "tree":
+            listing = self._git("ls-tree", "-d", "--name-only", END, commit, cwd=self.mirror).stdout.split("\n")
             there = ", ".join(name for name in listing if name) or "none"
             raise SourceError(
                 f"The tag {ref} of {self.shown} has no folder {self.path}. Folders there: {there}. Correct the component's path."
             )
-        listing = self._git("ls-tree", "-r", commit, "--", self.path or ".", cwd=self.mirror).stdout.splitlines()
+        listing = self._git("ls-tree", "-r", END, commit, "--", self.path or ".", cwd=self.mirror).stdout.splitlines()
         modules = [line.split("\t", 1)[1] for line in listing if line.startswith("160000 ")]
         if modules:
             raise SourceError(

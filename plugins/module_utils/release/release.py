@@ -175,12 +175,40 @@ def mark(layout: Layout, journal: Journal, tag: str, verdict: str, reason: str, 
     return True
 
 
+GOOD_BEHIND = 2
+"""Good releases that always stay behind the live one: what is gone back to once may have to be left as well."""
+
+
+def ranked(state: ComponentState, staged: Iterable[str]) -> list[tuple[str, str]]:
+    """What may be gone back to, the most useful first, each with what it is.
+
+    Good releases that served before the live one, the last one first; other good ones; what never served; what is bad.
+    *staged* has the newest first.
+    """
+    kinds: dict[str, list[str]] = {"good": [], "staged": [], "bad": []}
+    live = state.live.release if state.live else None
+    for tag in staged:
+        if tag != live and tag not in state.candidates:
+            kinds[state.marks.get(tag, "staged")].append(tag)
+    behind = [tag for tag in state.candidates if tag != live]
+    return [
+        *((tag, "good, and served before") for tag in behind),
+        *((tag, "good") for tag in kinds["good"]),
+        *((tag, "never live") for tag in kinds["staged"]),
+        *((tag, "bad") for tag in kinds["bad"]),
+    ]
+
+
 def prunable(layout: Layout, state: ComponentState, keep: int, keep_releases: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the releases that may go, oldest last, and why each of the others stays."""
+    """Return the releases that may go, oldest last, and why each of the others stays.
+
+    ``keep`` counts the releases besides the live one; good ones come first, and :data:`GOOD_BEHIND` of them stay whatever it says.
+    """
     why: dict[str, str] = {}
     staged = layout.staged()
-    for tag in staged[: max(0, keep)]:
-        why[tag] = f"one of the newest {keep}"
+    for number, (tag, kind) in enumerate(ranked(state, staged)):
+        if number < keep:
+            why[tag] = f"one of {keep} to go back to ({kind})"
     for tag in keep_releases:
         why[tag] = "named in keep_releases"
     for item in state.interrupted:
@@ -190,6 +218,8 @@ def prunable(layout: Layout, state: ComponentState, keep: int, keep_releases: It
         for slot, described in users.slots().items():
             if described and described["release"]:
                 why[described["release"]] = f"in the slot {slot} of {users.component}"
+    for tag in state.candidates[1:GOOD_BEHIND]:
+        why[tag] = "good, behind the previous good"
     if state.previous_good:
         why[state.previous_good] = "previous good"
     if state.live:
@@ -213,13 +243,11 @@ def _users(layout: Layout) -> list[Layout]:
 
 
 def shared_exemptions(layout: Layout, journal: Journal) -> list[str]:
-    """Return the previous good releases of the other components that run this component's trees."""
+    """Return the good releases behind the live ones of the other components that run this component's trees."""
     records = journal.read()
-    found = []
+    found: list[str] = []
     for users in _users(layout)[1:]:
-        previous = derive(records, users.component, staged=layout.staged()).previous_good
-        if previous:
-            found.append(previous)
+        found += derive(records, users.component, staged=layout.staged()).candidates[:GOOD_BEHIND]
     return found
 
 

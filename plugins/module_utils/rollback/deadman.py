@@ -40,7 +40,7 @@ PATIENCE_S = 900.0
 """Seconds that the timer's process waits for another run, and for a process of its own run that still works here."""
 AGAIN_S, AGAIN_FOR_S = 15.0, 900.0
 """What does not go back is tried again after so many seconds, for so long: nobody else will, and what it needs may only be booting."""
-_RUN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_RUN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
 class DeadManError(Exception):

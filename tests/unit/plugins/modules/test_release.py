@@ -8,6 +8,7 @@ import io
 import json
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import sys
@@ -275,14 +276,55 @@ def test_pruning_spares_what_is_needed(node: Node) -> None:
         node.stage(f"v{number}")
     node.activate("v2", "green")  # v2 serves, v3 was before it, v6 is the newest
     predicted = node.prune(1, check=True, keep_releases=["v4"])
-    assert node.path("v1").exists()
+    assert node.path("v6").exists()
     done = node.prune(1, keep_releases=["v4"])
-    assert done["removed"] == predicted["removed"] == ["v5", "v1"]
-    assert done["kept"] == {"v6": "one of the newest 1", "v4": "named in keep_releases", "v3": "previous good", "v2": "live"}
-    assert sorted(os.listdir(node.root / "backend" / "releases")) == ["v2", "v3", "v4", "v6"]
+    assert done["removed"] == predicted["removed"] == ["v6", "v5"]
+    behind = {"v3": "previous good", "v1": "good, behind the previous good"}
+    assert done["kept"] == {"v4": "named in keep_releases", "v2": "live", **behind}
+    assert sorted(os.listdir(node.root / "backend" / "releases")) == ["v1", "v2", "v3", "v4"]
     assert (node.path("v2") / "same.txt").read_text() == FILES["same.txt"]
     assert node.prune(1, keep_releases=["v4"])["changed"] is False
-    assert derive(node.records(), "backend").states.keys() == {"v2", "v3", "v4", "v6"}
+    assert derive(node.records(), "backend").states.keys() == {"v1", "v2", "v3", "v4"}
+
+
+def test_what_never_served_and_what_is_bad_goes_before_what_is_good(node: Node) -> None:
+    """A release that was refused, and one that was bad, had taken the place of the only one to go back to."""
+    node.serve("v4.0.0", "blue")
+    node.serve("v4.1.0", "green")
+    for tag in ("v4.2.0", "v4.11.0", "v4.12.0"):
+        node.stage(tag)
+    node.mark("v4.2.0", "bad")
+    node.mark("v4.12.0", "bad")
+    node.serve("v4.10.0", "blue")
+    done = node.prune(3)
+    assert done["removed"] == ["v4.12.0", "v4.2.0"]
+    assert done["kept"]["v4.11.0"] == "one of 3 to go back to (never live)"
+    assert node.prune(0)["removed"] == ["v4.11.0"]
+    assert sorted(os.listdir(node.root / "backend" / "releases")) == ["v4.0.0", "v4.1.0", "v4.10.0"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_two_good_ones_stay_behind_the_live_one_whatever_came_between(node: Node, seed: int) -> None:
+    chance = random.Random(seed)
+    for number in range(10):
+        tag = f"v{number}"
+        what = chance.choice(["serve", "serve", "stage", "bad", "back"])
+        good = derive(node.records(), "backend", staged=staging.Layout(node.root, "backend").staged()).candidates
+        if what == "back" and good:
+            node.activate(good[0], chance.choice(["blue", "green"]))
+        elif what == "serve":
+            node.serve(tag, chance.choice(["blue", "green"]))
+        else:
+            node.stage(tag)
+            if what == "bad":
+                node.mark(tag, "bad")
+    layout = staging.Layout(node.root, "backend")
+    before = derive(node.records(), "backend", staged=layout.staged())
+    node.prune(chance.choice([0, 1, 3]))
+    after = derive(node.records(), "backend", staged=layout.staged())
+    assert after.previous_good == before.previous_good
+    assert after.candidates[:2] == before.candidates[:2]
+    assert after.live == before.live
 
 
 def test_the_drills_of_a_release_are_told_and_go_with_it(node: Node) -> None:

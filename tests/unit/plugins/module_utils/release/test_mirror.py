@@ -271,3 +271,18 @@ def test_many_commits_are_cut(repository: Repository) -> None:
     lines = from_here.changes(last, first, limit=2)
     assert len(lines) == 4
     assert lines[2] == "and more"
+
+
+def test_what_a_node_calls_a_commit_is_no_option(repository: Repository, tmp_path: Path) -> None:
+    """A node could have had git write over any file of the operator's."""
+    precious = tmp_path / "authorized_keys"
+    precious.write_text("ssh-ed25519 AAAA operator\n")
+    there = source(repository)
+    commit = there.resolve("v1.0.0")
+    there.archive("v1.0.0", commit)
+    for forged in (f"--output={precious}", "v1.0.0", f"{commit}\n", "", "HEAD"):
+        for pair in ((forged, commit), (commit, forged)):
+            with pytest.raises(SourceError, match="as a commit; expected"):
+                there.changes(*pair)
+    assert precious.read_text() == "ssh-ed25519 AAAA operator\n"
+    assert there.changes(commit, commit) == []
