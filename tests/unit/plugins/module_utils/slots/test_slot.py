@@ -303,7 +303,7 @@ def test_new_is_ready_before_old_drains_and_the_gate_is_asked_on_both_ports(fron
     fronted.slots().activate(V2, Request())
     did = fronted.machine.did
     assert did == [
-        *("start green", "ready green", "drain blue", "enable green", "disable blue", "maint blue", "stop blue", "reload"),
+        *("start green", "enable green", "ready green", "drain blue", "disable blue", "maint blue", "stop blue", "reload"),
     ]
     assert fronted.gate.asked == [("v2", 18001), ("v2", 8000)]
 
