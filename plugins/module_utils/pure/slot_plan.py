@@ -318,9 +318,10 @@ def plan_boot(world: World, strategy: str = "bluegreen") -> Plan:
     """Steps after which what starts at boot, what the edge sends to and the ``live`` link are one slot again.
 
     A power cut in the middle of a switch leaves each of them where the step before it had them. One rule decides: the slot that the
-    edge sends to serves, if it starts at boot; else the one that the link names; else one that starts at boot. Nothing is gated and nothing is written: what serves
-    has served before, or has proven itself on its own port. Where no slot starts at boot, the component stands still on purpose and is
-    left so, unless a switch was cut off (``world.interrupted``): one that was between taking the old slot and the new one into the boot.
+    edge sends to serves, if it starts at boot; else the one that the link names; else one that starts at boot. Nothing is gated and
+    nothing is written: what serves has served before, or has proven itself on its own port. Where no slot starts at boot, the component
+    stands still on purpose and is left so, unless a switch was cut off (``world.interrupted``): with ``recreate`` there is a moment
+    between taking the old slot out of the boot and the new one into it.
     """
     if not world.interrupted and not any(world.slot(name).enabled for name in SLOTS):
         return Plan(world.live, ())

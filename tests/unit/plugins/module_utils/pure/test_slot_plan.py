@@ -226,7 +226,8 @@ def test_bluegreen_serves_after_a_boot_even_where_nothing_tidies_it(edge: bool) 
     state = (sp.READY, sp.MAINT) if edge else (None, None)
     before = World("blue", Slot(A, True, True, state[0]), Slot(None, False, False, state[1]), edge)
     for cut in walk(before, sp.plan_active(before, C, warm=True), C):
-        assert available(replace(cut, blue=replace(cut.blue, running=cut.blue.enabled), green=replace(cut.green, running=cut.green.enabled)))
+        dark = replace(cut, blue=replace(cut.blue, running=cut.blue.enabled), green=replace(cut.green, running=cut.green.enabled))
+        assert available(dark), cut
 
 
 @pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
