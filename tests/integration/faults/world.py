@@ -85,6 +85,10 @@ while time.monotonic() < end:
 raise SystemExit("the edge was never between two slots")
 """
 
+_SLOW = (
+    "printf '[Service]\\nExecStartPre=+/bin/sleep 30\\n' | sudo tee /etc/systemd/system/postgresql@.service.d/slow.conf && sync"
+)
+
 FAULTS = {
     "node in the shift": Fault(
         "the node is killed between the edge's switch and the end of the activation",
@@ -93,6 +97,12 @@ FAULTS = {
         heal_command=("lab/bin/lab", "up"),
     ),
     "node": Fault("the node is killed", command=("podman", "kill", "phasegate-backend-1"), heal_command=("lab/bin/lab", "up")),
+    "node with a slow database": Fault(
+        "the node is killed, and when it boots its database takes 30 s longer",
+        command=("sh", "-c", (f"lab/bin/lab ssh backend-1 {quoted(_SLOW)} && podman kill phasegate-backend-1")),
+        heal_command=("lab/bin/lab", "up"),
+        heal="rm /etc/systemd/system/postgresql@.service.d/slow.conf; systemctl daemon-reload",
+    ),
     "database": Fault(
         "the database is killed",
         script="systemctl kill --signal=SIGKILL 'postgresql@*'; sleep 0.2; systemctl stop 'postgresql@*'",
