@@ -133,7 +133,7 @@ class Node:
     Attributes:
         timings: seconds by kind of step, added up over everything that was done.
         done: the steps that were done.
-        left: sessions that were still open when a slot's draining was given up, by slot.
+        left: sessions that were still open when a slot's draining was given up, by slot; and what of them is not known.
         killed: units that did not end when they were asked to, in order.
     """
 
@@ -144,7 +144,7 @@ class Node:
     holder: Callable[[int], str] = listener
     timings: dict[str, float] = field(default_factory=dict)
     done: list[Step] = field(default_factory=list)
-    left: dict[str, int] = field(default_factory=dict)
+    left: dict[str, tuple[int, str]] = field(default_factory=dict)
     killed: list[str] = field(default_factory=list)
     began: dict[str, float] = field(default_factory=dict)
     fresh_starts: set[str] = field(default_factory=set)
@@ -153,8 +153,8 @@ class Node:
         """What has to be known of the steps that were done, although each of them was."""
         name = self.spec.component
         found = [
-            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining"
-            for slot, left in self.left.items()
+            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining{doubt and '. '}{doubt}"
+            for slot, (left, doubt) in self.left.items()
         ]
         return found + [
             f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was cut off. Its last words:"
@@ -322,7 +322,7 @@ class Node:
         elif step.do == sp.DRAINED:
             left = self.edge.drained(slot, self.spec.drain_timeout)
             if left:
-                self.left[slot] = left
+                self.left[slot] = (left, self.edge.doubt)
         else:
             self.edge.set_state(slot, step.do)
 

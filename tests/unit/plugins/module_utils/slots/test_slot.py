@@ -157,6 +157,7 @@ class FakeSystemd:
 
 class FakeEdge:
     backend = "web"
+    doubt = ""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -531,7 +532,9 @@ def test_sessions_that_stay_are_told(fronted: Bench) -> None:
     slots = fronted.slots()
     assert isinstance(slots.node.edge, FakeEdge)
     slots.node.edge.left = 3
-    assert "3 sessions were still open on blue" in slots.activate(V2, Request()).warnings[0]
+    slots.node.edge.doubt = "process 7 could not be asked"
+    warning = slots.activate(V2, Request()).warnings[0]
+    assert warning == "web: 3 sessions were still open on blue after 60 s of draining. process 7 could not be asked"
 
 
 @pytest.mark.parametrize("strategy", ["bluegreen", "no edge", "recreate"])
