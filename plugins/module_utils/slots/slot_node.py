@@ -22,7 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.durable import f
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Slot, Step, World
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError, UnitState, Watch, listener, now
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError, UnitState, Watch, now
+from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import holders, shown
 
 _TIMING = {
     sp.START: "start_s",
@@ -38,6 +39,11 @@ _TIMING = {
 }
 _SECRET_KEY = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$|_URI$", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?P<tail>@)", re.IGNORECASE)
+
+
+def listener(port: int) -> str:
+    """Who listens on a TCP port of this node, in words; empty if nobody does."""
+    return shown(holders(port))
 
 
 @dataclass(frozen=True)
