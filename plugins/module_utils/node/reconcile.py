@@ -45,7 +45,8 @@ class BootSlots(Slots):
         EdgeError, UnitError: they do not answer.
         """
         # strict in check mode as well: where the edge does not answer, nothing can be said
-        world = replace(self.node.observe(), interrupted=self._cut_off())
+        world = self.node.observe()
+        world = replace(world, interrupted=self._cut_off(world.live))
         plan = sp.plan_boot(world, self.spec.strategy)
         _serves, previous = self._previous(world)
         content = world.slot(plan.slot).content if plan.slot else None
@@ -67,12 +68,13 @@ class BootSlots(Slots):
         outcome.warnings += self.node.remarks()
         return outcome
 
-    def _cut_off(self) -> bool:
-        """Whether a switch was cut off, and the component was not stopped on purpose since."""
+    def _cut_off(self, live: str | None) -> bool:
+        """Whether a switch was cut off, and what is live was not stopped on purpose since."""
         records = self.journal.read()
         cut = [found.seq for found in release_state.interrupted(records, self.spec.component) if found.op in _SWITCHES]
         mine = [record for record in records if record.get("component") == self.spec.component and record["op"] == "retire"]
-        return bool(cut) and not any(record["seq"] > max(cut) for record in mine)
+        stopped = [record["seq"] for record in mine if (record.get("detail") or {}).get("slot") == live]
+        return bool(cut) and not any(seq > max(cut) for seq in stopped)
 
 
 class MakeSlots(Protocol):

@@ -254,11 +254,11 @@ class Edge:
 
     @property
     def doubt(self) -> str:
-        """What C(drained) could not find out, in words; empty where it knows."""
+        """What C(drained) could not find out, as a sentence to go on with; empty where it knows."""
         if not self.unasked:
             return ""
         return (
-            f"HAProxy's process {', '.join(map(str, self.unasked))} from before a reload has open sessions and could not be asked whether"
+            f". HAProxy's process {', '.join(map(str, self.unasked))} from before a reload has open sessions and could not be asked whether"
             f" they are of this slot: the master does not answer at {self.master} (option -S of haproxy, as in Debian's unit)"
         )
 

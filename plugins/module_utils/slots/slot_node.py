@@ -159,7 +159,7 @@ class Node:
         """What has to be known of the steps that were done, although each of them was."""
         name = self.spec.component
         found = [
-            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining{doubt and '. '}{doubt}"
+            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining{doubt}"
             for slot, (left, doubt) in self.left.items()
         ]
         return found + [

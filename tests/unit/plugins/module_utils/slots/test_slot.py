@@ -532,9 +532,9 @@ def test_sessions_that_stay_are_told(fronted: Bench) -> None:
     slots = fronted.slots()
     assert isinstance(slots.node.edge, FakeEdge)
     slots.node.edge.left = 3
-    slots.node.edge.doubt = "process 7 could not be asked"
+    slots.node.edge.doubt = ". Process 7 could not be asked"
     warning = slots.activate(V2, Request()).warnings[0]
-    assert warning == "web: 3 sessions were still open on blue after 60 s of draining. process 7 could not be asked"
+    assert warning == "web: 3 sessions were still open on blue after 60 s of draining. Process 7 could not be asked"
 
 
 @pytest.mark.parametrize("strategy", ["bluegreen", "no edge", "recreate"])
