@@ -4,9 +4,12 @@
 
 """Controller side of C(phasegate.aistack.receipt): works out from what a component would be converged.
 
-The inputs of a component are its description, the variables of its role and those of the stack that the role
-mentions, its environment, and the files of the role itself. When none of them has changed, and the files that the role manages
+The inputs of a component are its description, its environment, the files of its role and of the roles that this one includes, the
+variables of all of them, and those of the stack that they mention. When none of them has changed, and the files that the role manages
 are as it left them, converging again would change nothing.
+
+Which roles are included is read from their tasks. Of a role of which one file is included (C(tasks_from)) that file counts, with those
+that it includes in turn, and what every one of its files reads: defaults, variables and templates.
 """
 
 from __future__ import annotations
@@ -14,14 +17,30 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 NOT_INPUTS = {"aistack_component", "aistack_component_name", "aistack_env", "aistack_release_request", "aistack_run", "aistack_secrets"}
 """Variables that roles mention, but that say nothing about what they converge to, or are looked at by themselves."""
+
+
+_ROLES = re.compile(
+    r"^(?P<indent>[ \t]*)(?:- )?(?:ansible\.(?:builtin|legacy)\.)?(?:include|import)_role:"
+    r"(?P<how>[ \t]*\{[^}]*\}?|(?:\n(?P=indent)[ \t]+\S.*)+)",
+    re.MULTILINE,
+)
+_SETTING = re.compile(r"""(?:^|[{,\s])(name|tasks_from):[ \t]*["']?([^\s"'},]+)""")
+_EXPRESSION = re.compile(
+    r"\{\{.*?\}\}|^[ \t]*(?:when|until|that|failed_when|changed_when):[^\n]*(?:\n[ \t]+- [^\n]*)*", re.DOTALL | re.MULTILINE
+)
+"""What of a file of tasks is evaluated: messages mention variables as well."""
+_TASKS = re.compile(r"""(?:include|import)_tasks:\s*(?:\{[^}]*?\bfile:\s*|file:\s*)?["']?([^\s"'},]+)""")
 
 
 def role_directory(role: str) -> Path | None:
@@ -33,13 +52,75 @@ def role_directory(role: str) -> Path | None:
     return next((base / "roles" / name for base in bases if (base / "roles" / name).is_dir()), None)
 
 
-def role_text(directory: Path | None) -> bytes:
+def _read(directory: Path, paths: Iterable[Path]) -> str:
     """Names and contents of a role's files, one after the other."""
-    text = b""
-    for path in sorted(directory.rglob("*")) if directory else []:
-        if path.is_file() and path.suffix != ".pyc":
-            text += str(path.relative_to(directory or path)).encode() + b"\0" + path.read_bytes() + b"\0"
-    return text
+    return "".join(f"{path.relative_to(directory)}\n{path.read_bytes().decode(errors='surrogateescape')}\n" for path in sorted(paths))
+
+
+def _files(directory: Path, *folders: str) -> list[Path]:
+    found = [path for folder in folders or (".",) for path in (directory / folder).rglob("*")]
+    return [path for path in found if path.is_file() and path.suffix != ".pyc"]
+
+
+def _tasks(directory: Path, entry: str) -> list[Path]:
+    """A file of tasks and those that it includes; all of them where a name is worked out only when it runs."""
+    found: list[Path] = []
+    wanted = [entry]
+    while wanted:
+        name = wanted.pop()
+        path = directory / "tasks" / (name if name.endswith((".yml", ".yaml")) else f"{name}.yml")
+        if "{{" in name or not path.is_file():
+            return _files(directory, "tasks")
+        if path not in found:
+            found.append(path)
+            wanted += _TASKS.findall(path.read_text(encoding="utf-8"))
+    return found
+
+
+def included(text: str) -> list[tuple[str, str]]:
+    """The roles that tasks include, each with its C(tasks_from), or nothing where that is not said or known only when it runs."""
+    found = []
+    for match in _ROLES.finditer(text):
+        given = dict(_SETTING.findall(match["how"]))
+        entry = given.get("tasks_from", "")
+        if given.get("name"):
+            found.append((given["name"], "" if "{{" in entry else entry))
+    return found
+
+
+def dependencies(directory: Path) -> list[str]:
+    """The roles that a role's C(meta) names."""
+    path = directory / "meta" / "main.yml"
+    meta = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    listed = (meta or {}).get("dependencies") or []
+    return [str(item if isinstance(item, str) else item.get("role") or item.get("name")) for item in listed]
+
+
+def closure(role: str) -> tuple[str, str, set[str]]:
+    """From what a role converges: the text of its files and of those of the roles that it includes, the part of it that says which
+    variables are read, and the names of the roles, without their collection.
+    """
+    text, reads, prefixes = "", "", set()
+    wanted, seen = [(role, "")], set()
+    while wanted:
+        name, entry = wanted.pop(0)
+        directory = role_directory(name)
+        if (name, entry) in seen or directory is None:
+            continue
+        seen.add((name, entry))
+        prefixes.add(name.rsplit(".", 1)[-1])
+        tasks = _read(directory, _tasks(directory, entry) if entry else _files(directory, "tasks", "handlers"))
+        if entry:
+            text += f"{name}\n{tasks}{_read(directory, _files(directory, 'defaults', 'vars', 'templates'))}"
+            reads += "\n".join(_EXPRESSION.findall(tasks))
+        else:
+            whole = _read(directory, _files(directory))
+            text += f"{name}\n{whole}"
+            reads += whole
+        home = "".join(f"{part}." for part in name.split(".")[:-1])
+        for other, from_ in [*included(tasks), *((found, "") for found in dependencies(directory))]:
+            wanted.append((other if "." in other else home + other, from_))
+    return text, reads, prefixes
 
 
 class ActionModule(ActionBase):
@@ -49,20 +130,25 @@ class ActionModule(ActionBase):
     _supports_diff = False
 
     def _inputs(self, component: dict[str, Any], name: str, environments: dict[str, Any], task_vars: dict[str, Any]) -> str:
-        text = role_text(role_directory(component["role"]))
-        if component.get("application") or component.get("release_from"):
-            text += role_text(role_directory("release"))
-        mentioned = set(re.findall(r"\baistack_[a-z_]+\b", text.decode(errors="replace"))) - NOT_INPUTS
-        prefix = f"{component['role'].rsplit('.', 1)[-1]}_"
-        variables = {key: self._templar.template(value) for key, value in task_vars.items()
-                     if key.startswith(prefix) or key in mentioned}
+        text, reads, roles = closure(component["role"])
+        mentioned = set(re.findall(r"\baistack_[a-z_]+\b", reads)) - NOT_INPUTS
+        prefixes = tuple(f"{role}_" for role in roles)
+        variables = {key: self._value(value) for key, value in task_vars.items()
+                     if key.startswith(prefixes) or key in mentioned}
         described = {
             "component": component,
-            "role": hashlib.sha256(text).hexdigest(),
+            "role": hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(),
             "variables": variables,
             "environment": environments.get(component.get("env") or name),
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _value(self, value: Any) -> Any:
+        """What a variable says; as it is written where it speaks of what is known only inside the role."""
+        try:
+            return self._templar.template(value)
+        except AnsibleError:
+            return str(value)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module for the components that live on this host; none of them means no connection."""

@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     resume = verb("resume", "let a component take requests again that was drained, as before a rollback")
     resume.add_argument("component", metavar="COMPONENT", help="the component")
     resume.add_argument("--by-timer", action="store_true", help=argparse.SUPPRESS)
+    verb("reconcile", "what a boot runs: have what starts by itself, the edge and the live link agree after a power cut")
     for found in (rollback, resume):
         found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
     for found in (rollback, revert):
@@ -302,6 +303,21 @@ def resume(stack: Stack, given: argparse.Namespace) -> int:
     return code
 
 
+def reconcile(stack: Stack, given: argparse.Namespace) -> int:
+    """``aistack reconcile``."""
+    from ansible_collections.phasegate.aistack.plugins.module_utils.node import reconcile as core
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Locked, Who
+
+    _readable(stack)
+    _writable(stack)
+    try:
+        answer = core.reconcile(stack.state_dir, Who(run_id(), actor(), "after a boot"))
+    except Locked as locked:
+        raise UsageError(str(locked)) from locked
+    emit(given, answer, lambda: "\n".join([*answer["problems"], *(f"{row['message']}." for row in answer["components"])]))
+    return FAILED if answer["outcome"] == "failed" else OK
+
+
 def confirm(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack confirm``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
@@ -355,6 +371,7 @@ VERBS: dict[str, Callable[[Stack, argparse.Namespace], int]] = {
     "rollback": rollback,
     "revert": revert,
     "resume": resume,
+    "reconcile": reconcile,
     "confirm": confirm,
 }
 

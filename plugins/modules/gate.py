@@ -83,11 +83,6 @@ options:
       - In check mode nothing is enforced, since nothing that the play would do has been done.
     type: bool
     default: true
-  save:
-    description:
-      - Name of a component. Its probes and the settings are kept in C(<state_dir>/gates/<component>.json) when the gate
-        has passed, so that the node can judge itself later without its controller.
-    type: str
 extends_documentation_fragment:
   - phasegate.aistack.places
   - phasegate.aistack.slices
@@ -99,9 +94,8 @@ attributes:
       - Probes that only look are run once and reported as they come out. Probes that would change something are C(skipped),
         never C(pass). Nothing is enforced.
   diff_mode:
-    description: Returns details on what has changed.
+    description: It changes nothing.
     support: none
-    details: It changes nothing but the gate that is kept with O(save).
   platform:
     description: Where it runs.
     support: full
@@ -224,7 +218,6 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "start_period": {"type": "float", "default": 0},
         "deadline": {"type": "float", "default": 10},
         "enforce": {"type": "bool", "default": True},
-        "save": {"type": "str"},
         "slice": {"type": "float", "default": 0},
         "resume": {"type": "dict", "default": {}},
     }

@@ -12,6 +12,8 @@ author: phasegate contributors (@phasegate)
 description:
   - Installs O(command), one file that the system's Python runs and that needs nothing else, and registers the stack in O(registry).
   - The file holds this collection's own code. It is sent only where the node has another one, and compiled for the node's Python.
+  - At each boot of the node the command brings slots, edge and links into agreement (C(aistack reconcile)), where the power was lost
+    in the middle of a switch; the unit C(aistack-reconcile@STACK.service) is put in O(units) for that.
   - C(aistack --help) says what it does.
 options:
   stack:
@@ -30,6 +32,10 @@ options:
     description: Interpreter that runs it; 3.9 or newer, with the standard library.
     type: path
     default: /usr/bin/python3
+  units:
+    description: Folder of systemd's units, for the one that runs at boot. Where it does not exist, none is put there.
+    type: path
+    default: /etc/systemd/system
   archive:
     description: Path of the packed sources on the node. Filled in on the controller, where they have to be sent.
     type: path
@@ -100,6 +106,7 @@ def main() -> None:
             "command": {"type": "path", "default": "/usr/local/bin/aistack"},
             "registry": {"type": "path", "default": "/etc/aistack"},
             "python": {"type": "path", "default": "/usr/bin/python3"},
+            "units": {"type": "path", "default": "/etc/systemd/system"},
             "archive": {"type": "path"},
             "source": {"type": "str"},
         },
@@ -117,6 +124,7 @@ def main() -> None:
         python=params["python"],
         source=params["source"],
         archive=params["archive"] or "",
+        units=Path(params["units"]),
     )
     try:
         result = ensure(wanted, module.check_mode)

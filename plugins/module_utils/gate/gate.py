@@ -10,10 +10,8 @@ A gate can be run in slices: one that is not decided returns its state, and the 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -419,35 +417,3 @@ def live_context(root: str | os.PathLike[str], component: str, port: int | None 
     if port is None and environment.get("AISTACK_PORT", "").isdigit():
         names["port"] = int(environment["AISTACK_PORT"])
     return names
-
-
-def gate_document(component: str, probes: Sequence[Mapping[str, Any]], settings: Settings) -> str:
-    """What is kept of a gate, as text: the probes of ``component`` that run on its own host, and the settings."""
-    own = [
-        {key: value for key, value in normalise(probe, None).items() if key not in ("hosts", "from_all")}
-        for probe in probes
-        if probe.get("component") == component and not probe.get("from")
-    ]
-    kept = {"component": component, "settings": dict(vars(settings)), "probes": own}
-    return json.dumps(kept, indent=2, sort_keys=True) + "\n"
-
-
-def save_gate(path: str | os.PathLike[str], document: str, dry: bool = False) -> bool:
-    """Write a gate's document by rename, mode 0600; returns whether it was another before. ``dry`` writes nothing."""
-    target = Path(path)
-    if target.is_file() and target.read_text(encoding="utf-8") == document:
-        return False
-    if dry:
-        return True
-    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(document)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, target)
-    except OSError:
-        Path(name).unlink()
-        raise
-    return True

@@ -6,17 +6,14 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import (
     GateResult,
-    gate_document,
     live_context,
     run_gate,
-    save_gate,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
@@ -29,7 +26,6 @@ DEFAULTS: dict[str, Any] = {
     "ports": {},
     "units": {},
     "root": "/opt/aistack",
-    "state_dir": "/var/lib/aistack",
     "interval": 1,
     "successes": 1,
     "failures": 0,
@@ -37,7 +33,6 @@ DEFAULTS: dict[str, Any] = {
     "start_period": 0,
     "deadline": 10,
     "enforce": True,
-    "save": None,
     "slice": 0,
     "resume": {},
 }
@@ -47,7 +42,7 @@ NUMBERS = (*SETTINGS, "slice")
 
 
 class CannotUse(Exception):
-    """The gate makes no sense, or what has passed cannot be kept; C(result) is what to return."""
+    """The gate makes no sense; C(result) is what to return."""
 
     def __init__(self, result: dict[str, Any]) -> None:
         super().__init__(result["msg"])
@@ -93,15 +88,7 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     contexts = _contexts(params, probes)
     now = Settings.of({**vars(settings), "deadline": 0}) if check else settings
     result = run_gate(probes, now, contexts, resume=params["resume"], slice_s=params["slice"], check_mode=check)
-    changed = False
-    component = params["save"]
-    if component and result.verdict == "pass":
-        path = os.path.join(params["state_dir"], "gates", f"{component}.json")
-        try:
-            changed = save_gate(path, gate_document(component, probes, settings), dry=check)
-        except OSError as error:
-            raise CannotUse({"msg": f"The gate of {component} passed but cannot be kept in {path}: {error.strerror}"}) from error
-    return _answer(params, check, result, contexts, changed)
+    return _answer(params, check, result, contexts)
 
 
 def _canonical(given: list[Any]) -> list[dict[str, Any]]:
@@ -140,7 +127,7 @@ def _contexts(params: Mapping[str, Any], probes: list[dict[str, Any]]) -> dict[s
 
 
 def _answer(
-    params: Mapping[str, Any], check: bool, result: GateResult, contexts: Mapping[str, Mapping[str, Any]], changed: bool
+    params: Mapping[str, Any], check: bool, result: GateResult, contexts: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What is returned, failed where the verdict asks for it."""
     enforced = bool(params["enforce"]) and not check
@@ -148,7 +135,7 @@ def _answer(
         component: {key: names[key] for key in SHOWN if key in names} for component, names in contexts.items() if len(names) > 1
     }
     answer: dict[str, Any] = {
-        "changed": changed,
+        "changed": False,
         "verdict": result.verdict,
         "probes": result.probes,
         "elapsed_s": result.elapsed_s,

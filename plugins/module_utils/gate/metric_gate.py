@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import save_gate
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Looks, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import TriggerError, normalise, slug
@@ -254,5 +254,6 @@ class Watch:
             self.tallies[index].add(condition, seen)
             if document:
                 kept = True
-                save_gate(self._path(condition), json.dumps(document, indent=1, sort_keys=True) + "\n", dry=check)
+                if not check:
+                    write_file(self._path(condition), json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600)
         return kept

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.cli import REGISTRY
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
 
 _COMPILE = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
@@ -26,6 +28,28 @@ _COMPILE = (
 _MAGIC = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _PATIENCE_S = 120.0
+UNIT = "aistack-reconcile@.service"
+"""At each boot, an instance for each stack: where the power was lost in a switch, links, units and edge agree again."""
+_UNIT = """\
+# Written by phasegate.aistack.node_command. At each boot, for the stack %i: what starts by itself, what the edge sends to and what is
+# live are one slot again, where the power was lost in the middle of a switch.
+[Unit]
+Description=Agreement of slots, edge and links of the stack %i
+After=haproxy.service
+# what it needs may only be booting: tried again for a quarter of an hour
+StartLimitIntervalSec=1h
+StartLimitBurst=60
+
+[Service]
+Type=oneshot
+ExecStart={command}
+Restart=on-failure
+RestartSec=15
+TimeoutStartSec=10min
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 class InstallError(Exception):
@@ -41,6 +65,7 @@ class Wanted:
         command, registry, python: where it is installed and registered, and what runs it.
         source: SHA-256 of the sources.
         archive: the packed sources; empty where they were not brought.
+        units: where systemd reads units; None, or not there: this node has none that start at boot.
     """
 
     name: str
@@ -51,6 +76,7 @@ class Wanted:
     python: str
     source: str
     archive: str = ""
+    units: Path | None = None
 
 
 def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
@@ -72,20 +98,54 @@ def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
     except FileNotFoundError:
         before = ""
     stamp = {"source": wanted.source, "magic": _magic(wanted.python), "python": wanted.python}
+    boot = _at_boot(wanted)
     needed = zipapp.stamp_of(wanted.command) != stamp or wanted.command.stat().st_mode & 0o777 != 0o755
     if not check and (wanted.archive or not needed):
         if needed:
             _install(wanted)
         if before != entry:
             write_file(place, entry, 0o644)
+        for path, content in boot.items():
+            if isinstance(content, str):
+                write_file(path, content, 0o644)
+            else:
+                _link(path, content)
     return {
-        "changed": needed or before != entry,
+        "changed": needed or before != entry or bool(boot),
         "needed": needed,
         "command": str(wanted.command),
         "registered": str(place),
         "source": wanted.source,
         "diff": {"before": before, "after": entry, "before_header": str(place), "after_header": str(place)},
     }
+
+
+def _at_boot(wanted: Wanted) -> dict[Path, str | Path]:
+    """What is missing of the unit that this stack runs at boot: a file's text, or where a link leads, by its path.
+
+    The link is what ``systemctl enable`` makes; systemd reads both at the boot that they are for, and needs not be told now.
+    """
+    if wanted.units is None or not wanted.units.is_dir():
+        return {}
+    unit = wanted.units / UNIT
+    words = [str(wanted.command), *(["--registry", str(wanted.registry)] if wanted.registry != Path(REGISTRY) else [])]
+    text = _UNIT.replace("{command}", f"{shlex.join(words)} --stack %i reconcile")
+    link = wanted.units / "multi-user.target.wants" / UNIT.replace("@", f"@{wanted.name}")
+    missing: dict[Path, str | Path] = {}
+    if not unit.is_file() or unit.read_text(encoding="utf-8") != text:
+        missing[unit] = text
+    if not link.is_symlink() or os.readlink(link) != str(unit):
+        missing[link] = unit
+    return missing
+
+
+def _link(path: Path, target: Path) -> None:
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # only a dead process with our number leaves one
+    temporary.symlink_to(target)
+    os.replace(temporary, path)
+    fsync_dir(path.parent)
 
 
 def _ask(python: str, *arguments: str) -> bytes:

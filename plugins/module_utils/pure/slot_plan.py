@@ -221,6 +221,8 @@ def _bluegreen(world: World, target: Content, slot: str, warm: bool, fresh: bool
     unproven = bool(steps) or world.live != slot or world.interrupted or (world.edge and edge != READY)
     if unproven and not (trusted and running):
         add(GATE, slot)
+    if not new_is.enabled:  # before it takes traffic: a boot starts what is enabled, and the edge remembers where to send
+        add(ENABLE, slot)
     if world.edge:
         shifts = world.live != slot or world.interrupted
         if edge != READY:
@@ -233,8 +235,6 @@ def _bluegreen(world: World, target: Content, slot: str, warm: bool, fresh: bool
             add(PUBLIC, slot)
     if world.live != slot:
         add(LIVE, slot)
-    if not new_is.enabled:
-        add(ENABLE, slot)
     if old_is.enabled:
         add(DISABLE, old)
     if world.edge and old_is.edge != MAINT:
@@ -312,3 +312,26 @@ def plan_stopped(world: World, forget: bool = False) -> Plan:
     if forget and world.live is not None:
         steps.append(Step(UNLIVE, world.live))
     return Plan(None if forget else world.live, tuple(steps))
+
+
+def plan_boot(world: World, strategy: str = "bluegreen") -> Plan:
+    """Steps after which what starts at boot, what the edge sends to and the ``live`` link are one slot again.
+
+    A power cut in the middle of a switch leaves each of them where the step before it had them. One rule decides: the slot that the
+    edge sends to serves, if it starts at boot; else the one that the link names; else one that starts at boot. Nothing is gated and
+    nothing is written: what serves has served before, or has proven itself on its own port. Where no slot starts at boot, the component
+    stands still on purpose and is left so, unless a switch was cut off (``world.interrupted``): with ``recreate`` there is a moment
+    between taking the old slot out of the boot and the new one into it.
+    """
+    if not world.interrupted and not any(world.slot(name).enabled for name in SLOTS):
+        return Plan(world.live, ())
+    for name in SLOTS:  # what is enabled is on its way; whether it answers yet is not asked
+        slot = world.slot(name)
+        edge = READY if slot.edge == DOWN else slot.edge
+        world = world.put(name, replace(slot, running=slot.running or slot.enabled, looping=False, stale=False, edge=edge))
+    order = [serving(world), *(name for name in SLOTS if world.slot(name).enabled)]
+    serves, content = next(((name, world.slot(name).content) for name in order if name and world.slot(name).content), (None, None))
+    if content is None:
+        return Plan(world.live, ())
+    plan = plan_active(world, content, strategy, into=serves, trusted=True)
+    return Plan(plan.slot, tuple(step for step in plan.steps if step.do not in (GATE, PUBLIC)))

@@ -20,6 +20,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+MASTER = "/run/haproxy-master.sock"
+"""Where Debian's unit has the master answer (C(-S)): it passes a command on to a process from before a reload."""
 ANSWER_LIMIT = 16 * 1024 * 1024
 """Bytes of an answer that are read at most."""
 
@@ -133,6 +135,24 @@ def parse_info(text: str) -> tuple[str, float]:
         raise EdgeError(f"`show info` answered in a form that is not known here, without {error}: {text[:80]!r}") from error
 
 
+def parse_old_workers(text: str) -> list[int]:
+    """Read ``show proc``: the processes from before a reload that still have requests.
+
+    Raises:
+        EdgeError: it is in another form.
+    """
+    if not text.startswith("#<PID>"):
+        raise EdgeError(f"`show proc` answered in a form that is not known here: {text[:80]!r}")
+    section, found = "", []
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if line.startswith("#"):
+            section = line[1:].strip()
+        elif section == "old workers" and words and words[0].isdigit():
+            found.append(int(words[0]))
+    return found
+
+
 class Edge:
     """One backend section of the HAProxy of this node.
 
@@ -141,13 +161,17 @@ class Edge:
         backend: name of the section.
         state_file: where the server state is written.
         timeout: seconds for one command.
+        master: the socket of the master, for processes from before a reload.
     """
 
-    def __init__(self, path: str, backend: str, state_file: str, timeout: float = 5.0) -> None:
+    def __init__(self, path: str, backend: str, state_file: str, timeout: float = 5.0, master: str = MASTER) -> None:
         self.path = path
         self.backend = backend
         self.state_file = state_file
         self.timeout = timeout
+        self.master = master
+        self.unasked: list[int] = []
+        """Processes from before a reload that could not be asked when a server was last drained."""
 
     def command(self, line: str) -> str:
         """Send one command and return the answer.
@@ -155,24 +179,28 @@ class Edge:
         Raises:
             EdgeError: nobody listens, or no complete answer came in time.
         """
+        return self._ask(self.path, line)
+
+    def _ask(self, path: str, line: str) -> str:
         chunks: list[bytes] = []
         size = 0
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
                 client.settimeout(self.timeout)
-                client.connect(self.path)
+                client.connect(path)
                 client.sendall(line.encode() + b"\n")
+                client.shutdown(socket.SHUT_WR)  # the master waits for more otherwise
                 while True:
                     chunk = client.recv(65536)
                     if not chunk:
                         break
                     size += len(chunk)
                     if size > ANSWER_LIMIT:
-                        raise EdgeError(f"`{line}` at {self.path}: more than {ANSWER_LIMIT} bytes came")
+                        raise EdgeError(f"`{line}` at {path}: more than {ANSWER_LIMIT} bytes came")
                     chunks.append(chunk)
         except OSError as error:
             raise EdgeError(
-                f"`{line}` at the admin socket {self.path}: {error or type(error).__name__}. "
+                f"`{line}` at the admin socket {path}: {error or type(error).__name__}. "
                 "Is haproxy running, and does its configuration have this `stats socket`?"
             ) from error
         return b"".join(chunks).decode("utf-8", "replace")
@@ -211,17 +239,55 @@ class Edge:
             raise EdgeError(f"`show stat` at {self.path} has no server {self.backend}/{server}") from None
 
     def drained(self, server: str, timeout: float, interval: float = 0.05) -> int:
-        """Wait until *server* has no session left.
+        """Wait until *server* has no session left, in processes of HAProxy from before a reload neither.
 
         Returns:
-            Sessions that are still open after *timeout* seconds; 0 where it was emptied.
+            Sessions that are still open after *timeout* seconds; 0 where it was emptied. A process that could not be asked counts as one:
+            it lives because it has some.
         """
         end = time.monotonic() + timeout
         while True:
-            left = self.load(server).sessions
+            left = self.load(server).sessions + self._left_before(server)
             if left == 0 or time.monotonic() >= end:
                 return left
             time.sleep(interval)
+
+    @property
+    def doubt(self) -> str:
+        """What C(drained) could not find out, as a sentence to go on with; empty where it knows."""
+        if not self.unasked:
+            return ""
+        return (
+            f". HAProxy's process {', '.join(map(str, self.unasked))} from before a reload has open sessions and could not be asked whether"
+            f" they are of this slot: the master does not answer at {self.master} (option -S of haproxy, as in Debian's unit)"
+        )
+
+    def _left_before(self, server: str) -> int:
+        """Sessions of *server* in processes from before a reload."""
+        self.unasked = []
+        try:
+            old = parse_old_workers(self._ask(self.master, "show proc"))
+        except EdgeError:
+            self.unasked = self._siblings()
+            return len(self.unasked)
+        left = 0
+        for pid in old:
+            try:
+                answer = self._ask(self.master, f"@!{pid} show stat -1 4 -1")
+                if not answer.startswith("Can't find the target PID"):  # it has ended meanwhile
+                    left += parse_stat(answer).get((self.backend, server), Load(0, "")).sessions
+            except EdgeError:  # it ends at this moment, or hangs: the next look tells
+                self.unasked.append(pid)
+        return left + len(self.unasked)
+
+    def _siblings(self) -> list[int]:
+        """Other processes of this HAProxy's master, which are those from before a reload; none where it has no master."""
+        own = parse_info(self.command("show info"))[0]
+        name, parent = _process(own)
+        if not name or _process(parent)[0] != name:
+            return []
+        others = (pid for pid in os.listdir("/proc") if pid.isdigit() and pid != own)
+        return sorted(int(pid) for pid in others if _process(pid) == (name, parent))
 
     def persist(self) -> None:
         """Write the state of all servers to the state file, whole or not at all.
@@ -245,6 +311,17 @@ class Edge:
                     os.unlink(temporary)
                 raise
         _sync_folder(folder)
+
+
+def _process(pid: str) -> tuple[str, str]:
+    """Name of a process and number of its parent; empty where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            head, _bracket, rest = file.read().rpartition(")")
+    except OSError:
+        return "", ""
+    fields = rest.split()
+    return ("", "") if fields[0] in ("Z", "X") else (head.partition("(")[2], fields[1])
 
 
 @contextlib.contextmanager

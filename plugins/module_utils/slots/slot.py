@@ -304,7 +304,7 @@ class Slots:
         except EdgeError as error:
             raise Failed(f"{self.spec.component}: could not be set to {wanted} at the edge: {error}", {"got": str(error)}) from error
         if left:
-            outcome.warnings.append(f"{self.spec.component}: {left} requests had not been answered after {self.spec.drain_timeout:g} s")
+            outcome.warnings.append(f"{self.spec.component}: {left} requests not answered after {self.spec.drain_timeout:g} s{edge.doubt}")
         return outcome
 
     def status(self) -> dict[str, Any]:

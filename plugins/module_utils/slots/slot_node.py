@@ -22,7 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.durable import f
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Slot, Step, World
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError, UnitState, Watch, listener, now
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError, UnitState, Watch, now
+from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import holders, shown
 
 _TIMING = {
     sp.START: "start_s",
@@ -38,6 +39,11 @@ _TIMING = {
 }
 _SECRET_KEY = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$|_URI(?!.)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?P<tail>@)", re.IGNORECASE)
+
+
+def listener(port: int) -> str:
+    """Who listens on a TCP port of this node, in words; empty if nobody does."""
+    return shown(holders(port))
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class Node:
     Attributes:
         timings: seconds by kind of step, added up over everything that was done.
         done: the steps that were done.
-        left: sessions that were still open when a slot's draining was given up, by slot.
+        left: sessions that were still open when a slot's draining was given up, by slot; and what of them is not known.
         killed: units that did not end when they were asked to, in order.
     """
 
@@ -144,7 +150,7 @@ class Node:
     holder: Callable[[int], str] = listener
     timings: dict[str, float] = field(default_factory=dict)
     done: list[Step] = field(default_factory=list)
-    left: dict[str, int] = field(default_factory=dict)
+    left: dict[str, tuple[int, str]] = field(default_factory=dict)
     killed: list[str] = field(default_factory=list)
     began: dict[str, float] = field(default_factory=dict)
     fresh_starts: set[str] = field(default_factory=set)
@@ -153,8 +159,8 @@ class Node:
         """What has to be known of the steps that were done, although each of them was."""
         name = self.spec.component
         found = [
-            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining"
-            for slot, left in self.left.items()
+            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining{doubt}"
+            for slot, (left, doubt) in self.left.items()
         ]
         return found + [
             f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was cut off. Its last words:"
@@ -322,7 +328,7 @@ class Node:
         elif step.do == sp.DRAINED:
             left = self.edge.drained(slot, self.spec.drain_timeout)
             if left:
-                self.left[slot] = left
+                self.left[slot] = (left, self.edge.doubt)
         else:
             self.edge.set_state(slot, step.do)
 

@@ -9,7 +9,6 @@ Everything goes through ``systemctl``, ``systemd-run`` and ``journalctl`` with a
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -348,28 +347,6 @@ class Watch:
         if state.active == "inactive" and time.monotonic() - self.began > self.grace:
             return f"{self.unit} ended: {self.last_reason or 'exit status 0'}"
         return ""
-
-
-def listener(port: int, proc: Path = Path("/proc")) -> str:
-    """Who listens on TCP *port* of this node: ``name (pid 1)``, or words for somebody unknown; empty if nobody does."""
-    sockets = set()
-    for table in (proc / "net/tcp", proc / "net/tcp6"):
-        try:
-            rows = table.read_text(encoding="ascii").splitlines()[1:]
-        except FileNotFoundError:
-            continue
-        for row in (line.split() for line in rows):
-            if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port:
-                sockets.add(f"socket:[{row[9]}]")
-    if not sockets:
-        return ""
-    for process in proc.glob("[0-9]*"):
-        try:
-            if any(os.readlink(handle) in sockets for handle in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text(encoding='utf-8').strip()} (pid {process.name})"
-        except OSError:  # it ended in between, or may not be looked into
-            continue
-    return "a process that may not be looked into"
 
 
 def now() -> float:

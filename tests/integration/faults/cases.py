@@ -248,6 +248,8 @@ CASES = [
     Case("deployment", "backend: activate", "database", after=0.0, quick=True),
     Case("deployment", "backend: activate", "broker", after=0.0),
     Case("deployment", "backend: activate", "node", after=1.0),
+    Case("deployment", "backend: activate", "node in the shift", after=0.05),
+    Case("deployment", "backend: activate", "node with a slow database", after=1.0),
     Case("deployment", "backend: activate", "network to the database", after=0.0),
     Case("deployment", "backend: activate", "network to the node", after=0.0),
     Case("deployment", "", "clock"),

@@ -63,8 +63,46 @@ def _cut(match: str) -> tuple[str, str]:
 _DB_CUT, _DB_JOIN = _cut("tcp dport 5432")
 _SSH_CUT, _SSH_JOIN = _cut(f"ip saddr {CONTROLLER} tcp dport 22")
 
+# waits until the edge sends to the new slot of the backend and no longer to the old one, and stops the process that switches there:
+# what is on disk then is what a power cut would leave, however fast the machine is
+_IN_THE_SHIFT = """
+import os, signal, time
+end = time.monotonic() + 90
+while time.monotonic() < end:
+    rows = [line.split() for line in open("/var/lib/haproxy/server-state") if " backend " in line]
+    states = {row[3]: int(row[6]) for row in rows}
+    if sorted(bool(state & 0x18) for state in states.values()) == [False, True] and not any(state & 0x63 for state in states.values()):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                line = open(f"/proc/{pid}/cmdline").read()
+            except OSError:
+                continue
+            if "AnsiballZ_slot" in line:
+                os.kill(int(pid), signal.SIGSTOP)
+        os.sync()
+        raise SystemExit(0)
+    time.sleep(0.001)
+raise SystemExit("the edge was never between two slots")
+"""
+
+_SLOW = (
+    "printf '[Service]\\nExecStartPre=+/bin/sleep 30\\n' | sudo tee /etc/systemd/system/postgresql@.service.d/slow.conf && sync"
+)
+
 FAULTS = {
+    "node in the shift": Fault(
+        "the node is killed between the edge's switch and the end of the activation",
+        command=("sh", "-c", (f"printf %s {quoted(_IN_THE_SHIFT)} | lab/bin/lab ssh backend-1 'sudo python3 -'"
+                              " && podman kill phasegate-backend-1")),
+        heal_command=("lab/bin/lab", "up"),
+    ),
     "node": Fault("the node is killed", command=("podman", "kill", "phasegate-backend-1"), heal_command=("lab/bin/lab", "up")),
+    "node with a slow database": Fault(
+        "the node is killed, and when it boots its database takes 30 s longer",
+        command=("sh", "-c", (f"lab/bin/lab ssh backend-1 {quoted(_SLOW)} && podman kill phasegate-backend-1")),
+        heal_command=("lab/bin/lab", "up"),
+        heal="rm /etc/systemd/system/postgresql@.service.d/slow.conf; systemctl daemon-reload",
+    ),
     "database": Fault(
         "the database is killed",
         script="systemctl kill --signal=SIGKILL 'postgresql@*'; sleep 0.2; systemctl stop 'postgresql@*'",

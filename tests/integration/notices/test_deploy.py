@@ -49,7 +49,7 @@ def deploy(tmp_path: Path) -> Callable[..., Ran]:
     # the play as it is, but for the place of the node's command: this machine keeps its own
     book[0]["module_defaults"]["phasegate.aistack.node_command"] = {
         "command": f"{tmp_path}/bin/aistack", "registry": f"{tmp_path}/registry", "python": sys.executable,
-        "root": f"{tmp_path}/root", "state_dir": f"{tmp_path}/state",
+        "root": f"{tmp_path}/root", "state_dir": f"{tmp_path}/state", "units": f"{tmp_path}/units",
     }  # fmt: skip
     (tmp_path / "bin").mkdir()
     (tmp_path / "deploy.yml").write_text(yaml.safe_dump(book, sort_keys=False), encoding="utf-8")

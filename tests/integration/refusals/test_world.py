@@ -30,6 +30,23 @@ def test_a_port_that_something_else_holds(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("untouched")
+def test_a_port_of_the_edge_that_something_else_holds(lab: Lab) -> None:
+    """Refused before the configuration is replaced: HAProxy would take it for good, and fail at its next restart."""
+    nodes, held = ("backend-1", "web-1"), "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -p MainPID,StateChangeTimestamp haproxy"
+    before = [lab.on(node, held) for node in nodes]
+    for node in nodes:
+        lab.on(node, "systemd-run --quiet --unit=test-squatter python3 -m http.server 18999 --bind 127.0.0.1; sleep 1")
+    try:
+        outcome = lab.play("site.yml", "--tags", "phase1", "-e", "edge_metrics_port=18999")
+    finally:
+        for node in nodes:
+            lab.on(node, "systemctl stop test-squatter")
+    assert outcome.rc != 0
+    outcome.says("127.0.0.1:18999 is held by python3", "test-squatter.service", "aistack_ports")
+    assert [lab.on(node, held) for node in nodes] == before
+
+
+@pytest.mark.usefixtures("untouched")
 def test_a_wrong_database_password(lab: Lab) -> None:
     lab.on("backend-1", "cp -p /var/lib/aistack/credentials/postgres_sparklio /root/kept;"
                         "printf wrong > /var/lib/aistack/credentials/postgres_sparklio")

@@ -27,7 +27,9 @@ def members() -> dict[str, bytes]:
 
 @pytest.fixture
 def arguments(tmp_path: Path, members: dict[str, bytes]) -> dict[str, Any]:
+    (tmp_path / "units").mkdir()
     return {
+        "units": str(tmp_path / "units"),
         "stack": "shop", "root": str(tmp_path / "opt"), "state_dir": str(tmp_path / "state"), "command": str(tmp_path / "bin" / "aistack"),
         "registry": str(tmp_path / "etc"), "python": sys.executable, "source": zipapp.digest(members),
     }  # fmt: skip
@@ -83,6 +85,38 @@ def test_a_second_stack_is_registered_beside_the_first(call: Call, tmp_path: Pat
     second = call("node_command", **{**arguments, "stack": "blog"})
     assert (second["changed"], second["needed"]) == (True, False)
     assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["blog.json", "shop.json"]
+
+
+def test_each_stack_agrees_with_itself_at_boot(call: Call, tmp_path: Path, arguments: dict[str, Any], archive: str) -> None:
+    unit, wants = tmp_path / "units" / "aistack-reconcile@.service", tmp_path / "units" / "multi-user.target.wants"
+    call("node_command", **arguments)
+    assert not unit.exists(), "without the command there is nothing to start"
+    call("node_command", archive=archive, **arguments)
+    call("node_command", **{**arguments, "stack": "blog"})
+    assert {path.name: os.readlink(path) for path in wants.iterdir()} == {
+        "aistack-reconcile@blog.service": str(unit), "aistack-reconcile@shop.service": str(unit),
+    }  # fmt: skip
+    line = f"ExecStart={tmp_path}/bin/aistack --registry {tmp_path}/etc --stack %i reconcile"
+    assert line in unit.read_text().splitlines()
+    assert (unit.stat().st_mode & 0o777) == 0o644
+    for harm in (unit, wants / "aistack-reconcile@shop.service"):
+        harm.unlink()
+        assert call("node_command", check=True, **arguments)["changed"]
+        assert not harm.exists()
+        assert call("node_command", **arguments)["changed"]
+        assert harm.exists()
+        assert not call("node_command", **arguments)["changed"]
+    command = [str(tmp_path / "bin" / "aistack"), "--registry", str(tmp_path / "etc"), "--stack", "shop", "reconcile"]
+    (tmp_path / "state").mkdir()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_node_without_systemd_has_no_unit(call: Call, tmp_path: Path, arguments: dict[str, Any], archive: str) -> None:
+    (tmp_path / "units").rmdir()
+    assert call("node_command", archive=archive, **arguments)["changed"]
+    assert not call("node_command", **arguments)["changed"]
+    assert not (tmp_path / "units").exists()
 
 
 def test_refusals_install_nothing(call: Call, tmp_path: Path, arguments: dict[str, Any], archive: str) -> None:

@@ -10,21 +10,18 @@ import json
 import os
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import gate as engine
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import (
-    gate_document,
     live_context,
     run_gate,
-    save_gate,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, NotAsExpected, Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option, ProbeError, TypeSpec
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import Settings, SettingsError
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import SettingsError
 
 
 class Scripted(Probe):
@@ -405,22 +402,3 @@ def test_nothing_live(tmp_path):
     assert known["port"] == 5432
     assert "nothing is live" in known["missing"]
     assert "unit" not in known
-
-
-def test_gate_is_kept(tmp_path):
-    probes = [
-        {"name": "a", "tcp": "h:1", "component": "backend", "hosts": "backend"},
-        {"name": "b", "tcp": "h:1", "component": "backend", "from": "web"},
-        {"name": "c", "tcp": "h:1", "component": "worker"},
-    ]
-    path = tmp_path / "gates" / "backend.json"
-    document = gate_document("backend", probes, Settings(deadline=60))
-    assert save_gate(path, document, dry=True)
-    assert not path.exists()
-    assert save_gate(path, document)
-    assert not save_gate(path, document)
-    kept = json.loads(path.read_text())
-    assert [probe["name"] for probe in kept["probes"]] == ["a"]
-    assert kept["settings"]["deadline"] == 60
-    assert Path(path).stat().st_mode & 0o777 == 0o600
-    assert run_gate(kept["probes"], {**kept["settings"], "deadline": 0}).verdict == "fail"

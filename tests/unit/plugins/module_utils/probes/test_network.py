@@ -13,7 +13,6 @@ import time
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes import port as port_module
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, parted
 
 
@@ -81,22 +80,6 @@ def test_port_names_who_holds_it(look, free_port):
         assert not look(port=number, unit="haproxy.service").ok
     assert not look(port=free_port, process="haproxy").ok
     assert look(port=free_port, process="haproxy", or_free=True).ok
-
-
-TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:18EB 00000000:0000 0A 00000000:00000000 00:00000000 00000000   102        0 24551 1 0000000000000000 100 0 0 10 0
-   1: 0100007F:18EB 0100007F:A03E 01 00000000:00000000 00:00000000 00000000   102        0 24552 1 0000000000000000 20 4 30 10 -1
-"""
-TCP6 = """\
-  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt
-   0: 00000000000000000000000001000000:1F40 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 9931
-"""
-
-
-def test_proc_net_tcp_of_linux():
-    assert list(port_module.listeners(TCP, 4)) == [("127.0.0.1", 6379, "24551")]
-    assert list(port_module.listeners(TCP6, 6)) == [("::1", 8000, "9931")]
 
 
 class FakeRedis:

@@ -68,6 +68,34 @@ def walk(world: World, plan: sp.Plan, target: Content) -> list[World]:
     return worlds
 
 
+def rebooted(world: World, strategy: str) -> World:
+    """The node after the power came back: enabled units run, timers are gone, the edge is as it was written down, and so is the link.
+
+    Then what the node does by itself at boot; with ``recreate`` two never run at any point of it. The journal knows the switch as begun.
+    """
+    for name in sp.SLOTS:
+        slot = world.slot(name)
+        state = slot.edge if slot.enabled or slot.edge != sp.READY else sp.DOWN
+        world = world.put(name, replace(slot, running=slot.enabled, retiring=False, looping=False, edge=state))
+    world = replace(world, interrupted=True)
+    both = world.blue.running and world.green.running
+    path = walk(world, sp.plan_boot(world, strategy), A)
+    assert strategy != "recreate" or both or not any(step.blue.running and step.green.running for step in path), world
+    for name in sp.SLOTS:
+        if path[-1].slot(name).running and path[-1].slot(name).edge == sp.DOWN:  # its health check passes by and by
+            path[-1] = path[-1].put(name, replace(path[-1].slot(name), edge=sp.READY))
+    return path[-1]
+
+
+def agreed(world: World) -> bool:
+    """Whether one slot runs, is live, is enabled and has the traffic, and the other is out of all of it."""
+    if world.live is None:
+        return False
+    live, old = world.slot(world.live), world.slot(sp.other(world.live))
+    fronted = live.edge == sp.READY and old.edge == sp.MAINT
+    return live.running and live.enabled and not old.running and not old.enabled and (fronted or not world.edge)
+
+
 def finished(world: World, target: Content) -> None:
     assert world.live is not None
     live, old = world.slot(world.live), world.slot(sp.other(world.live))
@@ -163,6 +191,60 @@ def test_recreate_never_runs_two(edge: bool, fresh: bool, target: Content) -> No
             finished(walk(again, sp.plan_active(again, target, "recreate"), target)[-1], target)
 
 
+@pytest.mark.parametrize("edge", [True, False])
+@pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
+@pytest.mark.parametrize(("target", "fresh"), [(A, False), (A, True), (C, False)])
+def test_power_lost_after_any_step_somebody_serves_after_the_boot(edge: bool, strategy: str, target: Content, fresh: bool) -> None:
+    for world in worlds(edge) + sample(edge):
+        empty = any(slot.content is None and (slot.running or slot.enabled) for slot in (world.blue, world.green))
+        if empty or not agreed(rebooted(world, strategy)):
+            continue  # a node that would not have served after a boot before anything was begun
+        path = walk(world, sp.plan_active(world, target, strategy, fresh=fresh), target)
+        for cut in path:
+            assert agreed(rebooted(cut, strategy)), (world, cut)
+            if strategy == "recreate":
+                assert not (cut.blue.enabled and cut.green.enabled) or (world.blue.enabled and world.green.enabled), cut
+
+
+@pytest.mark.parametrize("edge", [True, False])
+@pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
+def test_power_lost_while_going_back_and_while_the_boot_is_tidied(edge: bool, strategy: str) -> None:
+    state = (sp.READY, sp.MAINT) if edge else (None, None)
+    before = World("blue", Slot(A, True, True, state[0]), Slot(B, False, False, state[1]), edge)
+    for cut in walk(before, sp.plan_active(before, C, strategy), C):
+        for again in walk(cut, sp.plan_active(cut, A, strategy, into="blue", trusted=True), A):
+            assert agreed(rebooted(again, strategy)), (cut, again)
+        dark = replace(cut, blue=replace(cut.blue, running=cut.blue.enabled), green=replace(cut.green, running=cut.green.enabled))
+        dark = replace(dark, interrupted=True)
+        for again in walk(dark, sp.plan_boot(dark, strategy), C):
+            assert agreed(rebooted(again, strategy)), (cut, again)
+
+
+@pytest.mark.parametrize("edge", [True, False])
+def test_bluegreen_serves_after_a_boot_even_where_nothing_tidies_it(edge: bool) -> None:
+    """What is written down at the edge and what is enabled fit after every step."""
+    state = (sp.READY, sp.MAINT) if edge else (None, None)
+    before = World("blue", Slot(A, True, True, state[0]), Slot(None, False, False, state[1]), edge)
+    for cut in walk(before, sp.plan_active(before, C, warm=True), C):
+        dark = replace(cut, blue=replace(cut.blue, running=cut.blue.enabled), green=replace(cut.green, running=cut.green.enabled))
+        assert available(dark), cut
+
+
+@pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
+def test_a_boot_leaves_alone_what_is_in_order_and_what_stands_still(strategy: str) -> None:
+    for edge in (True, False):
+        for world in worlds(edge) + sample(edge):
+            end = replace(walk(world, sp.plan_active(world, A, strategy, warm=True), A)[-1], interrupted=False)
+            assert sp.plan_boot(end, strategy).steps == ()
+            stopped = replace(walk(world, sp.plan_stopped(world), A)[-1], interrupted=False)
+            assert sp.plan_boot(stopped, strategy).steps == ()
+
+
+def test_a_boot_ends_a_drain_that_lost_its_timer() -> None:
+    world = World("blue", Slot(A, True, True, sp.DRAIN), Slot(None, edge=sp.MAINT), edge=True)
+    assert [str(step) for step in sp.plan_boot(world, "bluegreen").steps] == ["ready blue"]
+
+
 @pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
 def test_going_back_after_a_failed_gate_leaves_the_old_slot_as_it_was(strategy: str) -> None:
     edge = strategy == "bluegreen"
@@ -182,7 +264,7 @@ def test_first_activation() -> None:
     bare = World(None, Slot(edge=sp.MAINT), Slot(edge=sp.MAINT), edge=True)
     plan = sp.plan_active(bare, A, warm=True)
     assert [str(step) for step in plan.steps] == [
-        "write blue", "start blue", "gate blue", "ready blue", "gate public blue", "live blue", "enable blue",
+        "write blue", "start blue", "gate blue", "enable blue", "ready blue", "gate public blue", "live blue",
     ]  # fmt: skip
 
 
@@ -190,8 +272,8 @@ def test_an_ordinary_switch_is_ready_first_then_drain() -> None:
     world = World("blue", Slot(A, True, True, sp.READY), Slot(None, edge=sp.MAINT), edge=True)
     steps = [str(step) for step in sp.plan_active(world, B).steps]
     assert steps == [
-        "write green", "start green", "gate green", "ready green", "drain blue", "gate public green", "live green",
-        "enable green", "disable blue", "wait drained blue", "maint blue", "stop blue",
+        "write green", "start green", "gate green", "enable green", "ready green", "drain blue", "gate public green", "live green",
+        "disable blue", "wait drained blue", "maint blue", "stop blue",
     ]  # fmt: skip
     assert [str(step) for step in sp.plan_active(world, B, warm=True).steps][-1] == "keep warm blue"
 
@@ -199,7 +281,7 @@ def test_an_ordinary_switch_is_ready_first_then_drain() -> None:
 def test_a_warm_slot_comes_back_without_being_written() -> None:
     world = World("green", Slot(A, True, False, sp.MAINT, retiring=True), Slot(B, True, True, sp.READY), edge=True)
     plan = sp.plan_active(world, A)
-    assert [str(step) for step in plan.steps][:4] == ["cancel blue", "start blue", "gate blue", "ready blue"]
+    assert [str(step) for step in plan.steps][:5] == ["cancel blue", "start blue", "gate blue", "enable blue", "ready blue"]
     assert not plan.does(sp.WRITE, "blue")
 
 

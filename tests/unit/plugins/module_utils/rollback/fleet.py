@@ -105,6 +105,7 @@ class Fleet:
 
     def __init__(self, root: Path, *names: str, warm: int = 0) -> None:
         self.root, self.warm = root, warm
+        self.kind = Slots
         root.mkdir(parents=True, exist_ok=True)
         self.events: list[tuple[str, str]] = []
         self.names = list(names or ("web", "worker", "beat"))
@@ -143,7 +144,7 @@ class Fleet:
     def make(self, spec: Spec, gate: Any, journal: Journal) -> Slots:
         machine = self.machines[spec.component]
         edge: Any = FakeEdge(machine) if spec.edge else None
-        slots = Slots(spec, gate, journal, self.systemd(spec.component), edge)
+        slots = self.kind(spec, gate, journal, self.systemd(spec.component), edge)
         slots.node.holder = lambda port: ""
         execute = slots.node.execute
 

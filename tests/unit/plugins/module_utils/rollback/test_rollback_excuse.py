@@ -26,8 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Tools, Who, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Judged, Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import listener
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Judged, Spec, listener
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback import fleet as fleet_module
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import AllUnits, Fleet
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_slot import PORTS

@@ -17,6 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge impor
     EdgeError,
     Load,
     parse_info,
+    parse_old_workers,
     parse_servers_state,
     parse_stat,
     stat_rows,
@@ -79,6 +80,26 @@ def test_which_process_answers() -> None:
             parse_info(text)
 
 
+PROCESSES = """\
+#<PID>          <type>          <reloads>       <uptime>        <version>
+353             master          1 [failed: 0]   0d00h00m02s     2.6.12-1+deb12u4
+# workers
+368             worker          0               0d00h00m00s     2.6.12-1+deb12u4
+# old workers
+355             worker          1               0d00h00m02s     2.6.12-1+deb12u4
+# programs
+
+"""
+
+
+def test_processes_from_before_a_reload() -> None:
+    """As captured from 2.6."""
+    assert parse_old_workers(PROCESSES) == [355]
+    assert parse_old_workers(PROCESSES.replace("# old workers\n355", "# programs\n355")) == []
+    with pytest.raises(EdgeError, match="show proc"):
+        parse_old_workers("Unknown command\n")
+
+
 class Haproxy(threading.Thread):
     """An admin socket. Server states are kept; ``obeys`` says whether `set server` has any effect."""
 
@@ -111,6 +132,8 @@ class Haproxy(threading.Thread):
                 for n, (name, (op, admin)) in enumerate(self.states.items(), 1)
             ]
             return "\n".join([*head, *rows, ""])
+        if line == "show info":
+            return "Name: HAProxy\nPid: 1\nUptime_sec: 5\n\n"
         if line.startswith("show stat"):
             left = self.sessions.pop(0) if len(self.sessions) > 1 else self.sessions[0]
             return f"# pxname,svname,qcur,qmax,scur,smax,slim,stot,status,\nweb,blue,0,0,{left},0,,0,DRAIN,\n\n"
@@ -133,7 +156,7 @@ def haproxy(tmp_path: Path) -> Iterator[Haproxy]:
 
 @pytest.fixture
 def edge(tmp_path: Path, haproxy: Haproxy) -> Edge:
-    return Edge(str(tmp_path / "s"), "web", str(tmp_path / "state"), timeout=2)
+    return Edge(str(tmp_path / "s"), "web", str(tmp_path / "state"), timeout=2, master=str(tmp_path / "nobody"))
 
 
 def test_a_switch_is_made_seen_and_written_down(edge: Edge, haproxy: Haproxy, tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ class FakeSystemd:
 
 class FakeEdge:
     backend = "web"
+    doubt = ""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -303,7 +304,7 @@ def test_new_is_ready_before_old_drains_and_the_gate_is_asked_on_both_ports(fron
     fronted.slots().activate(V2, Request())
     did = fronted.machine.did
     assert did == [
-        *("start green", "ready green", "drain blue", "enable green", "disable blue", "maint blue", "stop blue", "reload"),
+        *("start green", "enable green", "ready green", "drain blue", "disable blue", "maint blue", "stop blue", "reload"),
     ]
     assert fronted.gate.asked == [("v2", 18001), ("v2", 8000)]
 
@@ -531,7 +532,9 @@ def test_sessions_that_stay_are_told(fronted: Bench) -> None:
     slots = fronted.slots()
     assert isinstance(slots.node.edge, FakeEdge)
     slots.node.edge.left = 3
-    assert "3 sessions were still open on blue" in slots.activate(V2, Request()).warnings[0]
+    slots.node.edge.doubt = ". Process 7 could not be asked"
+    warning = slots.activate(V2, Request()).warnings[0]
+    assert warning == "web: 3 sessions were still open on blue after 60 s of draining. Process 7 could not be asked"
 
 
 @pytest.mark.parametrize("strategy", ["bluegreen", "no edge", "recreate"])

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit impor
     Systemd,
     UnitError,
     Watch,
-    listener,
     parse_show,
     run_command,
 )
@@ -160,12 +157,3 @@ def test_run_command() -> None:
     assert run_command(["sh", "-c", "echo out; echo err >&2; exit 3"], 5) == Finished(3, "out\n", "err\n")
     assert run_command(["/does/not/exist"], 5).rc == 127
     assert run_command(["sleep", "5"], 0.1).rc == 124
-
-
-def test_listener() -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-        assert listener(port) == ""
-        server.listen()
-        assert listener(port).endswith(f"(pid {os.getpid()})")

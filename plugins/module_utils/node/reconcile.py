@@ -1,0 +1,165 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""After a boot: what starts by itself, what the edge sends to and the C(live) link are one slot again.
+
+A unit of the node runs this at each boot. Where the power was lost in the middle of a switch each of the three is as the step before
+left it; :func:`slot_plan.plan_boot` has the rule. A switch that was cut off stays open in the journal: the next run gates it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock, LockHeld, keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import TROUBLE, Who, take_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Outcome, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, Judged, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
+
+DRAIN_S = 5.0
+"""Seconds for requests that a slot has which is to go: what was open before the boot is gone."""
+_SWITCHES = ("activate", "revert")
+
+
+class BootSlots(Slots):
+    """The slots of one component, brought into agreement."""
+
+    def reconcile(self, request: Request) -> Outcome:
+        """Do what :func:`slot_plan.plan_boot` says; nothing where they agree.
+
+        Raises:
+            Failed: a step could not be done; doing it again is safe.
+        EdgeError, UnitError: they do not answer.
+        """
+        # strict in check mode as well: where the edge does not answer, nothing can be said
+        world = self.node.observe()
+        world = replace(world, interrupted=self._cut_off(world.live))
+        plan = sp.plan_boot(world, self.spec.strategy)
+        _serves, previous = self._previous(world)
+        content = world.slot(plan.slot).content if plan.slot else None
+        outcome = Outcome(bool(plan.steps), plan.slot, content, previous, plan, f"{self.spec.component}: nothing to do")
+        if not plan.steps or content is None:
+            return outcome
+        steps = [str(step) for step in plan.steps]
+        outcome.message = f"{self.spec.component}: {content.release} in {plan.slot} serves: {', '.join(steps)}"
+        if request.check:
+            return outcome
+        detail = {"slot": plan.slot, "config": content.config, "steps": steps, "reason": request.reason}
+        with self._operation("converge", content.release, request, detail):
+            try:
+                for step in plan.steps:
+                    self.node.execute(step, content, {})
+            except (EdgeError, UnitError, OSError) as error:
+                raise Failed(f"{self.spec.component}: {error}", {"got": str(error)}) from error
+            self._settle(outcome)
+        outcome.warnings += self.node.remarks()
+        return outcome
+
+    def _cut_off(self, live: str | None) -> bool:
+        """Whether a switch was cut off, and what is live was not stopped on purpose since."""
+        records = self.journal.read()
+        cut = [found.seq for found in release_state.interrupted(records, self.spec.component) if found.op in _SWITCHES]
+        mine = [record for record in records if record.get("component") == self.spec.component and record["op"] == "retire"]
+        stopped = [record["seq"] for record in mine if (record.get("detail") or {}).get("slot") == live]
+        return bool(cut) and not any(seq > max(cut) for seq in stopped)
+
+
+class MakeSlots(Protocol):
+    """Makes the slots of a component; replaced in tests."""
+
+    def __call__(self, spec: Spec, gate: GateCall, journal: Journal) -> BootSlots: ...
+
+
+def _no_gate(_definition: Mapping[str, Any], _context: Mapping[str, Any], _trouble: Any) -> Judged:
+    return Judged("pass")
+
+
+def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[str, Any]:
+    """Bring every component of a stack into agreement.
+
+    Returns:
+        ``changed``, ``outcome`` (``ok`` or ``failed``) and ``components``: rows of ``component``, ``outcome``, ``changed``, ``message``.
+        Nothing is written, and no lock is taken, where there is nothing to do.
+
+    Raises:
+        Locked: another run is at work on this node.
+    """
+    described, problems = component_file.load_all(state_dir)
+    rows = [_one(state_dir, described[name], who, make, check=True) for name in sorted(described)]
+    if any(row["changed"] for row in rows):
+        with _locked(state_dir, who):
+            # those that are needed first
+            order = sorted(described, key=lambda name: (int(described[name].get("order") or 0), name))
+            rows = [_one(state_dir, described[name], who, make) for name in order]
+    failed = any(row["outcome"] == "failed" for row in rows)
+    return {
+        "changed": any(row["changed"] for row in rows),
+        "outcome": "failed" if failed else "ok",
+        "components": rows,
+        "problems": problems,
+    }
+
+
+def _one(state_dir: Path, description: Mapping[str, Any], who: Who, make: MakeSlots, check: bool = False) -> dict[str, Any]:
+    spec = component_file.spec_of(description, state_dir)
+    spec = replace(spec, drain_timeout=min(DRAIN_S, spec.drain_timeout))
+    slots = make(spec, _no_gate, Journal.of(state_dir))
+    row: dict[str, Any] = {"component": spec.component, "outcome": "failed", "changed": False}
+    request = Request(run=who.run, actor=who.actor, reason=who.reason)
+    try:
+        outcome = slots.reconcile(replace(request, check=check))
+        row.update(outcome="ok", changed=outcome.changed, message="; ".join([outcome.message, *outcome.warnings]))
+    except TROUBLE as error:
+        row["message"] = str(error)
+    return row
+
+
+@contextlib.contextmanager
+def _locked(state_dir: Path, who: Who) -> Iterator[None]:
+    """Have the node for this process.
+
+    A run that held it when the power was lost has no process here any more, but may hold its lease for a quarter of an hour yet. This is
+    done in its name then, so that whoever takes the lease over waits for it.
+    """
+    what = "after the boot"
+    lease = Lock(state_dir).holder()
+    if lease is not None and _from_before(lease):
+        with keep_lease(state_dir, str(lease["run"]), what):
+            yield
+        return
+    take_lock(state_dir, who)
+    try:
+        with keep_lease(state_dir, who.run, what):
+            yield
+    finally:
+        with contextlib.suppress(LockHeld):  # somebody broke in and has it now
+            Lock(state_dir).release(who.run)
+
+
+def _from_before(lease: Lease) -> bool:
+    """Whether a lease was last lengthened before this node started. In a container the kernel goes on, and the boot's id is the same."""
+    if lease.get("boot") != proc.boot_id():
+        return True
+    return float(lease.get("clock_expires") or 0.0) - float(lease.get("lease_s") or 0.0) < _started()
+
+
+def _started() -> float:
+    """When the first process of this node began, in seconds since the kernel did; 0 where that cannot be seen."""
+    try:
+        fields = Path("/proc/1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0

@@ -1,0 +1,199 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who listens on the TCP ports of this node, and what is in the way of somebody who wants to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+PROC = Path("/proc")
+_LISTEN = "0A"
+Place = tuple[str, int]
+"""An address of this node as a configuration names it (``*`` for all), and a port."""
+
+
+class CannotSee(Exception):
+    """There is no /proc/net/tcp; the message says so."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that listens. ``pid`` is 0 where this user may not see it."""
+
+    address: str
+    pid: int = 0
+    name: str = ""
+    unit: str = ""
+
+    def describe(self) -> str:
+        """For people."""
+        if not self.pid:
+            return f"a process that this user may not see, on {self.address}"
+        unit = f", unit {self.unit}" if self.unit else ""
+        return f"{self.name} (pid {self.pid}{unit}) on {self.address}"
+
+
+def listeners(text: str, family: int) -> Iterator[tuple[str, int, str]]:
+    """Read ``/proc/net/tcp`` or ``tcp6``: address, port and inode of each socket that listens. ``family`` is 4 or 6."""
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) < 10 or fields[3] != _LISTEN:
+            continue
+        raw, _colon, port = fields[1].rpartition(":")
+        yield _address(raw, family), int(port, 16), fields[9]
+
+
+def _address(raw: str, family: int) -> str:
+    """An address as the kernel prints it: words of 32 bits in the machine's own order."""
+    words = [int(raw[start : start + 8], 16) for start in range(0, len(raw), 8)]
+    packed = b"".join(struct.pack("=I", word) for word in words)
+    return socket.inet_ntop(socket.AF_INET if family == 4 else socket.AF_INET6, packed)
+
+
+def holders(port: int) -> list[Holder]:
+    """Who listens on a TCP port of this node.
+
+    Raises:
+        CannotSee: there is no /proc/net/tcp.
+    """
+    inodes: dict[str, str] = {}
+    for name, family in (("tcp", 4), ("tcp6", 6)):
+        try:
+            text = (PROC / "net" / name).read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError as error:
+            if family == 6:
+                continue  # a kernel without IPv6
+            raise CannotSee(f"{PROC / 'net' / name} is not there") from error
+        inodes.update({inode: address for address, number, inode in listeners(text, family) if number == port})
+    if not inodes:
+        return []
+    wanted = {f"socket:[{inode}]": address for inode, address in inodes.items()}
+    found: dict[tuple[str, int], Holder] = {}
+    for entry in os.listdir(PROC):
+        if entry.isdigit():
+            for address in {wanted[link] for link in _links(entry) if link in wanted}:
+                found[(address, int(entry))] = Holder(address, int(entry), _comm(entry), _unit(entry))
+    seen = {holder.address for holder in found.values()}
+    hidden = [Holder(address) for address in sorted(set(inodes.values()) - seen)]
+    return [*(found[key] for key in sorted(found)), *hidden]
+
+
+def _links(pid: str) -> list[str]:
+    links: list[str] = []
+    try:
+        entries = os.listdir(PROC / pid / "fd")
+    except OSError:
+        return links  # gone, or another user's
+    for entry in entries:
+        try:
+            links.append(os.readlink(PROC / pid / "fd" / entry))
+        except OSError:
+            continue  # closed in between
+    return links
+
+
+def _comm(pid: str) -> str:
+    try:
+        return (PROC / pid / "comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return "?"
+
+
+def _unit(pid: str) -> str:
+    """The service of systemd that a process belongs to, out of its control group."""
+    try:
+        text = (PROC / pid / "cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    names = re.findall(r"/([^/\n]+\.service)", text)
+    return names[-1].replace("\\x2d", "-") if names else ""
+
+
+def overlaps(held: str, wanted: str) -> bool:
+    """Whether a socket on ``held`` is in the way of one on ``wanted``."""
+    return held == wanted or ip_address(held).is_unspecified or ip_address(wanted).is_unspecified
+
+
+def shown(holders_: Iterable[Holder]) -> str:
+    """Several of them for people."""
+    return "; ".join(holder.describe() for holder in holders_)
+
+
+def in_the_way(places: Iterable[Place], unit: str = "") -> list[str]:
+    """Why a service could not listen on *places*, a sentence each; empty where it could, or its own *unit* does already.
+
+    Raises:
+        CannotSee: see there.
+    """
+    problems = []
+    for address, port in places:
+        for numeric in addresses(address):
+            refused = _refused(numeric, port)
+            if refused == errno.EADDRNOTAVAIL:
+                problems.append(f"{address} is no address of this node, so that nothing can listen on {at(address, port)}")
+            elif refused == errno.EADDRINUSE:
+                found = [holder for holder in holders(port) if overlaps(holder.address, numeric)]
+                others = [holder for holder in found if not unit or holder.unit != unit]
+                if others or not found:
+                    problems.append(f"{at(address, port)} is held by {shown(others) or 'a socket that does not listen'}")
+            elif refused:
+                problems.append(f"nothing can listen on {at(address, port)}: {os.strerror(refused)}")
+    return list(dict.fromkeys(problems))
+
+
+def not_held(places: Iterable[Place], unit: str, pid: int = 0) -> list[str]:
+    """Which of *places* a *unit* does not listen on, a sentence each; with *pid*, that process of it.
+
+    Raises:
+        CannotSee: see there.
+    """
+    problems = []
+    for address, port in places:
+        found = holders(port)
+        for numeric in addresses(address):
+            held = [holder for holder in found if holder.address == numeric or ip_address(holder.address).is_unspecified]
+            if not any(holder.unit == unit and pid in (0, holder.pid) for holder in held):
+                who = f"{unit}{f' (pid {pid})' if pid else ''}"
+                problems.append(f"{at(address, port)} is not held by {who}, but by {shown(held) or 'nobody'}")
+    return list(dict.fromkeys(problems))
+
+
+def at(address: str, port: int) -> str:
+    """An address and a port for people."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def addresses(address: str) -> list[str]:
+    """The numbers of an address, which may be a name, C(*), or have Redis' C(-) in front; itself where nobody knows it."""
+    bare = address.strip().lstrip("-").strip("[]")
+    if bare in ("*", ""):
+        return ["0.0.0.0"]
+    try:
+        found = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+
+
+def _refused(address: str, port: int) -> int:
+    """Why the kernel lets nobody have a place (an errno); 0 where it would."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            trial.bind((address, port))
+    except OSError as error:
+        return error.errno or errno.EINVAL
+    return 0
