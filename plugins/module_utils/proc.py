@@ -97,8 +97,8 @@ def run(
         raise
     answer: dict[str, Any] = json.loads(said) if KEPT and said and not timed_out else {}
     timed_out = timed_out or bool(answer.get("timed_out"))
-    rc: int = answer.get("rc", child.returncode)
-    return Finished(list(argv), rc, raw.decode("utf-8", "replace"), time.monotonic() - began, timed_out)
+    status = int(answer.get("rc") or 0) if answer else child.returncode
+    return Finished(list(argv), status, raw.decode("utf-8", "replace"), time.monotonic() - began, timed_out)
 
 
 def account(user: str) -> Account:

@@ -46,7 +46,8 @@ class Node:
 
     def arguments(self, tag: str, **given: Any) -> dict[str, Any]:
         base = {"component": "backend", "release": tag, "root": str(self.root), "state_dir": str(self.state), "kind": "static",
-                "commit": f"commit-of-{tag}", "run": "r1", "min_free_bytes": 0, "python": sys.executable, "test_user": "root"}
+                "commit": f"commit-of-{tag}", "run": "r1", "min_free_bytes": 0, "python": sys.executable,
+                "build_user": "root", "test_user": "root"}
         return {**base, **given}
 
     def stage(self, tag: str, files: dict[str, str] | None = None, check: bool = False, **given: Any) -> dict[str, Any]:
@@ -148,6 +149,32 @@ def test_failing_tests_mark_it_bad_and_stage_nothing(node: Node) -> None:
     assert node.stage("v1", allow_bad=True)["present"] is True
 
 
+def test_tests_and_builds_get_nothing_real_that_nobody_named(node: Node) -> None:
+    (node.tmp / "env").write_text('DATABASE_URL="postgresql://live:secret@db/app"\nAPI_KEY="key-of-production"\nPAGE="real"\n')
+    schema = [
+        {"name": "DATABASE_URL", "type": "dsn", "secret": True, "default": "postgresql://a:b@c/d"}, {"name": "API_KEY", "secret": True},
+        {"name": "PAGE"}, {"name": "UNSET", "default": 3},
+    ]  # fmt: skip
+    shown = ["sh", "-c", "echo $DATABASE_URL $API_KEY $PAGE $UNSET; echo $DATABASE_URL $API_KEY $PAGE > {release_path}/built || true"]
+    given: dict[str, Any] = {"env_file": str(node.tmp / "env"), "env_schema": schema, "tests": [shown]}
+    made_up = "postgresql://planned:****@localhost:5432/planned xxxxxxxx xxxxxxxx 3"
+    assert node.stage("v1", **given)["manifest"]["tests"][0]["summary"] == made_up
+    own = {"test_env": {"API_KEY": "of the test"}, "test_env_from": ["PAGE"]}
+    assert node.stage("v2", **given, **own)["manifest"]["tests"][0]["summary"] == made_up.replace("xxxxxxxx xxxxxxxx", "of the test real")
+    answer = node.stage("v3", **{**given, "tests": [], "build": [shown], "build_env": ["PAGE", "UNSET"]})
+    assert (node.path("v3") / "built").read_text() == "real\n"
+    assert "postgresql://a:b" not in json.dumps(answer), "a secret's default is shown"
+    hidden = node.stage("v4", **given, test_env_from=["API_KEY"])["manifest"]["tests"][0]["summary"]
+    assert hidden == made_up.replace("xxxxxxxx xxxxxxxx", "**** xxxxxxxx")
+
+
+def test_a_build_cannot_have_the_manifest_written_elsewhere(node: Node) -> None:
+    (node.tmp / "mine").write_text("as it was")
+    node.stage("v1", build=[["ln", "-s", str(node.tmp / "mine"), "{release_path}/release.json"]])
+    assert (node.tmp / "mine").read_text() == "as it was"
+    assert json.loads((node.path("v1") / "release.json").read_text())["tag"] == "v1"
+
+
 def test_another_failure_does_not_mark_it(node: Node) -> None:
     answer = node.stage("v1", build=[["sh", "-c", "exit 3"]])
     assert answer["failed"]
@@ -230,12 +257,12 @@ def test_killed_in_the_middle_the_next_goes_on(node: Node) -> None:
     while not (folder.is_dir() and any(folder.glob("*/VERSION"))):
         assert worker.is_alive(), "it ended before it was seen to work"
         time.sleep(0.02)
-    left = os.listdir(folder)
     assert worker.pid is not None
     layout = staging.Layout(node.root, "backend")
     assert staging.sweep(layout) == [], "what a living process makes is left alone"
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
+    left = sorted(os.listdir(folder))
     assert not node.path("v1").exists()
     assert node.info("backend")["components"]["backend"]["releases"] == {}
     seen = node.info("backend")["components"]["backend"]["interrupted"]
@@ -356,7 +383,9 @@ def test_info_of_a_damaged_journal(node: Node) -> None:
     [
         ({"component": "../x"}, "Not a component's name"),
         ({"release": "a/b"}, "Not a release's name"),
-        ({"env_file": "/no/such"}, "cannot be read"),
+        ({"env_file": "/no/such", "build_env": ["A"]}, "cannot be read"),
+        ({"build_env": ["A"], "env_schema": [{"name": "B"}]}, "name A, which neither the schema"),
+        ({"sdists": {"a": 1}}, "expected true, false or a list of packages"),
     ],
 )
 def test_bad_arguments(node: Node, given: dict[str, Any], said: str) -> None:
