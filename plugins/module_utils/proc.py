@@ -95,10 +95,15 @@ def run(
         end_session(child.pid)
         child.wait()
         raise
-    answer: dict[str, Any] = json.loads(said) if KEPT and said and not timed_out else {}
-    timed_out = timed_out or bool(answer.get("timed_out"))
-    status = int(answer.get("rc") or 0) if answer else child.returncode
-    return Finished(list(argv), status, raw.decode("utf-8", "replace"), time.monotonic() - began, timed_out)
+    status, output = child.returncode, raw.decode("utf-8", "replace")
+    if KEPT and not timed_out:
+        try:
+            answer: dict[str, Any] = json.loads(said)
+        except ValueError:  # it could not be started, or was killed: then the command has not ended well, whatever it did
+            status, output = status or -signal.SIGKILL, output + said.decode("utf-8", "replace")
+        else:
+            status, timed_out = int(answer["rc"]), bool(answer["timed_out"])
+    return Finished(list(argv), status, output, time.monotonic() - began, timed_out)
 
 
 def account(user: str) -> Account:

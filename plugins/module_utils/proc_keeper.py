@@ -37,20 +37,19 @@ def prctl(option, value):
     ctypes.CDLL(None).prctl(option, *(ctypes.c_ulong(one) for one in (value, 0, 0, 0)))
 
 
-def below():
-    parents = {}
+def below():  # parents first: who sees a child end may still say so
+    children = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open("/proc/%s/stat" % name, "rb") as stream:
-                    parents[int(name)] = int(stream.read().rpartition(b")")[2].split()[1])
+                    children.setdefault(int(stream.read().rpartition(b")")[2].split()[1]), []).append(int(name))
             except OSError:  # it ended in between
                 continue
-    found, more = set(), {os.getpid()}
-    while more:
-        found |= more
-        more = {pid for pid, parent in parents.items() if parent in found and pid not in found}
-    return found - {os.getpid()}
+    found = [os.getpid()]
+    for pid in found:
+        found += children.pop(pid, [])
+    return found[1:]
 
 
 def clear():

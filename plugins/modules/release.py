@@ -295,6 +295,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
@@ -385,6 +386,7 @@ def _recipe(params: dict[str, Any], check: bool) -> Recipe:
     root = Path(params["root"])
     build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
     real = _real(params, check)
+    declared = {str(entry.get("name")) for entry in params["env_schema"] if entry.get("secret")}
     for entry in params["env_schema"]:  # what is shown of the arguments
         if entry.get("secret") and entry.get("default") is not None:
             entry["default"] = MASK
@@ -410,7 +412,7 @@ def _recipe(params: dict[str, Any], check: bool) -> Recipe:
             **{str(name): as_text(value) for name, value in params["test_env"].items()},
             **{name: value for name, value in real.items() if name in params["test_env_from"]},
         },
-        secrets=real,
+        masker=Masker.of(real, declared),
         test_network=params["test_network"],
         test_sandbox=params["test_sandbox"],
         test_memory=params["test_memory"],

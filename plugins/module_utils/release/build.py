@@ -21,11 +21,11 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
-SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIAL|DSN", re.IGNORECASE)
 NO_WHEEL = re.compile(r"no usable wheels|building source distributions is disabled|no-build|only-binary", re.IGNORECASE)
 KINDS = ("python", "node", "static")
 
@@ -40,8 +40,7 @@ class TestsFailed(ReleaseError):
 class Recipe:
     """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}.
 
-    ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``secrets`` are those of them that
-    are real, and blotted out of output.
+    ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``masker`` knows those that are real.
     """
 
     component: str
@@ -61,14 +60,14 @@ class Recipe:
     install_scripts: bool = False
     build_env: Mapping[str, str] = field(default_factory=dict)
     test_env: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    masker: Masker = field(default_factory=Masker)
     test_network: bool = False
     test_sandbox: str = "auto"
     test_memory: str = ""
     build_timeout: float = 900
     test_timeout: float = 300
 
-    def base_env(self, home: Path) -> dict[str, str]:
+    def base_env(self, home: Path = Path("/nonexistent")) -> dict[str, str]:
         """Return the environment of installing and building: nothing of root's but how packages are fetched."""
         return {
             **sandbox.fetching(os.environ),
@@ -105,10 +104,7 @@ class Recipe:
 
     def hide(self, text: str) -> str:
         """Blot the secrets of the component's environment out of a command's output."""
-        for name, value in sorted(self.secrets.items(), key=lambda item: -len(item[1])):
-            if len(value) >= 4 and (SECRET_NAME.search(name) or re.search(r"://[^/\s]*@", value)):
-                text = text.replace(value, "****")
-        return re.sub(r"(://[^/@\s:]*:)[^/@\s]+@", r"\1****@", text)
+        return self.masker.mask(text)
 
 
 def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float) -> None:

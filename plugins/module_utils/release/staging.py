@@ -224,8 +224,8 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     with request.timed("compile"):
         if recipe.kind == "python":
             build.compile_python(recipe, work, work)
+    sandbox.take_back(work, builder)
     with request.timed("seal"):
-        sandbox.take_back(work, builder)
         tree.seal(work, _gid(request))
         previous = _previous(request)
         if previous is not None:

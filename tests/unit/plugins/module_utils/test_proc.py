@@ -124,3 +124,16 @@ def test_a_signal_is_a_negative_status(tmp_path: Path) -> None:
 def test_another_user_gains_no_rights_and_may_open_its_output(tmp_path: Path) -> None:
     done = proc.run(["sh", "-c", "echo to > /dev/stderr; grep NoNewPrivs /proc/self/status; id -G; umask"], "/", ENV, 20, "nobody", 0o027)
     assert done.output.split() == ["to", "NoNewPrivs:", "1", "65534", "0027"]
+
+
+def test_words_of_every_language_reach_a_command(tmp_path: Path) -> None:
+    done = proc.run(["sh", "-c", 'echo "$1 $WORD"', "sh", "좋아요"], tmp_path, {**ENV, "WORD": "grün"}, 20)
+    assert done.output == "좋아요 grün\n"
+
+
+def test_a_keeper_that_is_lost_is_a_failure_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "KEEPER", "import sys; sys.exit('no room for another process')")
+    done = proc.run(["true"], tmp_path, ENV, 20)
+    assert (done.rc, done.output) == (1, "no room for another process\n")
+    monkeypatch.setattr(proc, "KEEPER", "")
+    assert proc.run(["true"], tmp_path, ENV, 20).rc != 0

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
@@ -202,10 +203,10 @@ def test_failing_tests_name_the_lines_and_hide_secrets(tmp_path: Path, tree: Pat
         "print('FAILED t.py::test_x')\nraise SystemExit(1)\n"
     )
     secrets = {"API_KEY": "hunter2hunter2", "DATABASE_URL": "postgresql://u:pw@h/db"}
-    made = recipe(tmp_path, kind="static", tests=[["{python}", "t.py"]], test_env=secrets, secrets=secrets)
+    made = recipe(tmp_path, kind="static", tests=[["{python}", "t.py"]], test_env=secrets, masker=Masker.of(secrets))
     with pytest.raises(TestsFailed) as refused:
         build.run_tests(made, tree)
-    assert refused.value.extra["failing"] == ["E   assert 1 == 2 with **** ****", "FAILED t.py::test_x"]
+    assert refused.value.extra["failing"] == ["E   assert 1 == 2 with **** postgresql://u:****@h/db", "FAILED t.py::test_x"]
     assert "own tests of backend v1 failed" in str(refused.value)
     for text in (str(refused.value), str(refused.value.extra)):
         assert "hunter2" not in text
