@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -166,6 +167,33 @@ def test_tests_and_builds_get_nothing_real_that_nobody_named(node: Node) -> None
     assert "postgresql://a:b" not in json.dumps(answer), "a secret's default is shown"
     hidden = node.stage("v4", **given, test_env_from=["API_KEY"])["manifest"]["tests"][0]["summary"]
     assert hidden == made_up.replace("xxxxxxxx xxxxxxxx", "**** xxxxxxxx")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root stages with other users")
+def test_a_whole_release_is_made_by_users_that_own_nothing_of_it_afterwards(call: Call) -> None:
+    with tempfile.TemporaryDirectory() as open_to_all:
+        os.chmod(open_to_all, 0o755)
+        node = Node(Path(open_to_all), call)
+        lock = node.root / "tools" / "bin"
+        lock.mkdir(parents=True)
+        (lock / "uv").write_text(  # makes what uv would, as far as it matters here
+            '#!/bin/sh\n[ "$1" != venv ] || mkdir -p .venv/bin && ln -sf /usr/bin/python3 .venv/bin/python\nid -un >> who\n'
+        )
+        (lock / "uv").chmod(0o755)
+        users = {"build_user": "nobody", "test_user": "daemon", "group": "nogroup", "python": "/usr/bin/python3"}
+        commands = {"build": [["sh", "-c", "id -un >> who; umask 077; echo built > page; mkdir folder"]],
+                    "tests": [["sh", "-c", "cat VERSION && ! touch beside 2> /dev/null && id -un"]]}  # fmt: skip
+        files = {**FILES, "VERSION": "v1", "requirements.lock": ""}
+        done = node.stage("v1", files, kind="python", lock="requirements.lock", **users, **commands)
+        assert done["manifest"]["tests"][0]["summary"] == "v1daemon"
+        assert (node.path("v1") / "who").read_text().split() == ["nobody"] * 3
+        assert list(node.path("v1").glob("app/__pycache__/main.*.pyc"))
+        found = [path for path in node.path("v1").rglob("*") if not path.is_symlink()]
+        assert {(path.owner(), path.stat().st_mode & 0o022) for path in found} == {("root", 0)}
+        assert (node.path("v1").group(), node.path("v1").stat().st_mode & 0o777) == ("nogroup", 0o750)
+        assert os.listdir(node.root / "backend" / "staging") == []
+        assert (node.root / "cache" / "backend").owner() == "root"
+        assert node.ask("v1")["present"] is True
 
 
 def test_a_build_cannot_have_the_manifest_written_elsewhere(node: Node) -> None:
