@@ -202,7 +202,8 @@ def _environment(from_pip: dict[str, str]) -> dict[str, str]:
 def node_files(node: settings.Node) -> dict[str, tuple[int, bytes]]:
     """Return the files that make a node fetch packages as this machine does: path to (mode, content).
 
-    Files that carry credentials are 0600: apt, pip and npm run as root there, and PAM reads as root.
+    Files that carry credentials are 0600: apt and pip run as root there, and PAM reads as root. npm does not: an /etc/npmrc with
+    credentials has to be made readable for the user that builds.
     """
     pip = settings.ROOT / ".venv" / "bin" / "pip"
     merged = venv.uv_environment(pip if pip.exists() else Path("pip3"), dict(os.environ))

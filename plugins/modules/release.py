@@ -93,16 +93,71 @@ options:
     type: list
     elements: list
     default: []
-  test_user:
-    description: User that the tests run as.
+  build_user:
+    description:
+      - User that installs, builds and compiles, and owns the tree until it is sealed. It owns nothing else, and is none of the services.
+      - Packages are cached below C(<root>/cache/<component>), which it may enter only while that component is made.
     type: str
-    default: aistack
+    default: aistack-build
+  build_env:
+    description:
+      - Names of the variables in O(env_file) that O(build) gets. Of the component's environment it gets no other.
+      - A secret that is named here is known to everything that the build runs, and may end up in what it makes.
+    type: list
+    elements: str
+    default: []
+  sdists:
+    description:
+      - Which packages of O(lock) may be built on the node, where they have no wheel; V(true) for all, or a list of names.
+      - Building a package runs its code, as O(build_user).
+    type: raw
+    default: false
+  install_scripts:
+    description: Whether C(npm ci) runs the scripts of packages, as O(build_user).
+    type: bool
+    default: false
+  test_user:
+    description: User that the tests run as. It may read the tree, and write its home, which goes with the tests.
+    type: str
+    default: aistack-test
+  env_schema:
+    description: Schema of the component's environment. Tests get a made-up value for each variable of it.
+    type: list
+    elements: dict
+    default: []
+  test_env:
+    description: Values of their own that tests get. They are shown like any argument, so that no secret belongs here.
+    type: dict
+    default: {}
+  test_env_from:
+    description:
+      - Names of the variables whose values in O(env_file), the real ones, tests get. A test that has the address of a production
+        database can empty it.
+    type: list
+    elements: str
+    default: []
+  test_network:
+    description: Whether tests reach more than the loopback of their own.
+    type: bool
+    default: false
+  test_sandbox:
+    description:
+      - V(auto) runs tests in a service of systemd with a file system that is read-only but for their home, no devices, no processes of
+        others and no network but a loopback of its own, where systemd runs the node. Elsewhere tests are merely another user.
+      - V(none) is that weaker way everywhere. The manifest says which way it was.
+    type: str
+    choices: [auto, none]
+    default: auto
+  test_memory:
+    description: Memory that one test command may take in the sandbox, as systemd writes it. An empty text is no limit.
+    type: str
+    default: 50%
   group:
     description: Group that may read the tree; everybody may where there is no such group.
     type: str
     default: aistack
   env_file:
-    description: Environment file that tests and build get. Secrets in it are blotted out of their output.
+    description: Environment file that O(build_env) and O(test_env_from) name variables of; their values are blotted out of output.
     type: path
   test_timeout:
     description: Seconds that one test command may take.
@@ -196,7 +251,9 @@ path:
   returned: state is staged or marked
   type: str
 manifest:
-  description: What the release is (C(tag), C(commit), C(tree_hash), C(lock_hash), C(alembic_heads), C(tests), C(disk) in bytes, …).
+  description:
+    - What the release is (C(tag), C(commit), C(tree_hash), C(lock_hash), C(alembic_heads), C(tests), C(disk) in bytes, …).
+    - Each of C(tests) has C(sandbox), V(systemd) or V(none).
   returned: state is staged, when it is staged
   type: dict
 present:
@@ -236,9 +293,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
@@ -266,7 +327,17 @@ ARGUMENTS: dict[str, Any] = {
     "environment": {"type": "dict", "default": {}},
     "build": {"type": "list", "elements": "list", "default": []},
     "tests": {"type": "list", "elements": "list", "default": []},
-    "test_user": {"type": "str", "default": "aistack"},
+    "build_user": {"type": "str", "default": "aistack-build"},
+    "build_env": {"type": "list", "elements": "str", "default": []},
+    "sdists": {"type": "raw", "default": False},
+    "install_scripts": {"type": "bool", "default": False},
+    "test_user": {"type": "str", "default": "aistack-test"},
+    "env_schema": {"type": "list", "elements": "dict", "default": []},
+    "test_env": {"type": "dict", "default": {}},
+    "test_env_from": {"type": "list", "elements": "str", "default": []},
+    "test_network": {"type": "bool", "default": False},
+    "test_sandbox": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
+    "test_memory": {"type": "str", "default": "50%"},
     "group": {"type": "str", "default": "aistack"},
     "env_file": {"type": "path"},
     "test_timeout": {"type": "int", "default": 300},
@@ -284,16 +355,43 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
+    """The variables that build or tests asked for by name; one that the schema has and nobody set is left out. Raises ReleaseError."""
+    asked = {*params["build_env"], *params["test_env_from"]}
+    if not asked:
+        return {}
+    try:
+        values = read_env(params["env_file"]) if params["env_file"] else {}
+    except OSError as error:
+        if check:  # the configuration may not be written yet
+            return {}
+        raise ReleaseError(f"The environment file {params['env_file']} cannot be read: {error.strerror}.") from error
+    unknown = sorted(asked - set(values) - {str(entry.get("name")) for entry in params["env_schema"]})
+    if unknown:
+        raise ReleaseError(
+            f"build_env or test_env_from of {params['component']} name {', '.join(unknown)}, which neither the schema of its environment "
+            f"nor {params['env_file'] or 'an environment file (env_file is not set)'} has. Correct the name, or add it to the schema."
+        )
+    return {name: value for name, value in values.items() if name in asked}
+
+
+def _sdists(given: Any) -> bool | list[str]:
+    if isinstance(given, list):
+        return [str(name) for name in given]
+    try:
+        return bool(boolean(given))
+    except TypeError as error:
+        raise ReleaseError(f"sdists is {given!r}; expected true, false or a list of packages.") from error
+
+
 def _recipe(params: dict[str, Any], check: bool) -> Recipe:
     root = Path(params["root"])
     build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
-    test_env: dict[str, str] = {}
-    if params["env_file"]:
-        try:
-            test_env = read_env(params["env_file"])
-        except OSError as error:
-            if not check:  # in check mode the configuration may not be written yet
-                raise ReleaseError(f"The environment file {params['env_file']} cannot be read: {error.strerror}.") from error
+    real = _real(params, check)
+    declared = {str(entry.get("name")) for entry in params["env_schema"] if entry.get("secret")}
+    for entry in params["env_schema"]:  # what is shown of the arguments
+        if entry.get("secret") and entry.get("default") is not None:
+            entry["default"] = MASK
     return Recipe(
         component=params["component"],
         tag=params["release"],
@@ -306,8 +404,20 @@ def _recipe(params: dict[str, Any], check: bool) -> Recipe:
         environment={str(key): str(value) for key, value in params["environment"].items()},
         build=[[str(word) for word in argv] for argv in build],
         tests=[[str(word) for word in argv] for argv in params["tests"]],
+        build_user=params["build_user"],
         test_user=params["test_user"],
-        test_env=test_env,
+        sdists=_sdists(params["sdists"]),
+        install_scripts=params["install_scripts"],
+        build_env={name: value for name, value in real.items() if name in params["build_env"]},
+        test_env={
+            **stand_ins(params["env_schema"]),
+            **{str(name): as_text(value) for name, value in params["test_env"].items()},
+            **{name: value for name, value in real.items() if name in params["test_env_from"]},
+        },
+        masker=Masker.of(real, declared),
+        test_network=params["test_network"],
+        test_sandbox=params["test_sandbox"],
+        test_memory=params["test_memory"],
         build_timeout=params["build_timeout"],
         test_timeout=params["test_timeout"],
     )

@@ -68,3 +68,30 @@ def test_journal_is_a_chain(lab: Any, name: str) -> None:
 def test_no_lock_is_left(lab: Any, name: str) -> None:
     """Every run gave its lease back."""
     assert not lab.node(name).file("/var/lib/aistack/lock.json").exists
+
+
+@pytest.mark.parametrize("user", ["aistack-build", "aistack-test"])
+@pytest.mark.parametrize(("name", "component"), RELEASED)
+def test_who_builds_and_tests_reads_no_secret(lab: Any, name: str, component: str, user: str) -> None:
+    """Neither an environment of production, nor a credential, nor the tree of a release, nor what is cached of packages."""
+    node = lab.node(name)
+    assert node.user(user).shell == "/usr/sbin/nologin"
+    assert node.user(user).groups == [user]
+    # a node that had its releases laid down has no cache
+    folders = f"/opt/aistack/{component}/config /opt/aistack/{component}/releases/*/ $(ls -d /opt/aistack/cache || :) /var/lib/aistack"
+    closed = "-type d '(' -not -readable -o -not -executable ')' -prune"
+    read = node.check_output(f"cd / && runuser -u %s -- find {folders} {closed} -o -type f -readable -print -quit", user)
+    assert read == ""
+
+
+def test_tests_ran_in_the_sandbox(lab: Any) -> None:
+    """The manifest of the release that serves says so; none but made-up variables were there, and its tests passed."""
+    tests = json.loads(lab.node("backend-1").file(release_path(lab, "backend-1", "backend") + "/release.json").content_string)["tests"]
+    assert [test["sandbox"] for test in tests] == ["systemd"]
+    assert "passed" in tests[0]["summary"]
+
+
+@pytest.mark.parametrize(("name", "component"), RELEASED)
+def test_no_file_of_a_release_is_anybody_elses(lab: Any, name: str, component: str) -> None:
+    """Who built it owns none of it any more."""
+    assert lab.node(name).check_output("find %s -not -user root -print -quit", release_path(lab, name, component)) == ""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,15 @@ def test_nothing_of_the_first_application_came_along(lab: Any) -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(variables.glob("*.yml")))
     for word in ("sparklio", "postgres", "redis", "celery", "ollama"):
         assert word not in text
+
+
+def test_its_own_tests_saw_nothing_of_the_node(lab: Any) -> None:
+    """They ran in the sandbox, as their user, with a made-up variable and none but their own processes in sight."""
+    node = lab.node("gpu-1")
+    tests = json.loads(node.file("/opt/tiny/api/slots/live/release/release.json").content_string)["tests"]
+    assert [test["sandbox"] for test in tests] == ["systemd"]
+    words = re.fullmatch(r"(\S+), (\S+) sees (\d+) processes", tests[0]["summary"])
+    assert words, tests
+    assert words[1] == "xxxxxxxx", "the value of production is hello"
+    assert words[2] == "aistack-test"
+    assert int(words[3]) < 10, "it saw the processes of others"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import sha256
+from ansible_collections.phasegate.aistack.plugins.module_utils.proc import communicate
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HASHERS = 4
@@ -109,10 +110,10 @@ def run_tool(
     except OSError as problem:
         raise PartError(f"{argv[0]} cannot be started: {problem.strerror}.") from problem
     try:
-        out, err = child.communicate(given, timeout=timeout)
+        out, err = communicate(child, given, timeout)
     except subprocess.TimeoutExpired:
         end_session(child.pid)
-        child.communicate()
+        communicate(child)
         raise PartError(f"{argv[0]} {' '.join(argv[1:2])} did not end within {timeout:g} s and was ended.") from None
     except BaseException:
         end_session(child.pid)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user, tool_environment
+from ansible_collections.phasegate.aistack.plugins.module_utils.proc import communicate
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 _ENTRY = re.compile(r"^\d+; \d+ \d+ (.*)$", re.M)
@@ -93,11 +94,11 @@ class Tool:
         """Waits at most ``timeout`` seconds; then the tool is ended and C(timed_out) set."""
         timed_out = False
         try:
-            out, err = self._child.communicate(timeout=max(timeout, 0.0))
+            out, err = communicate(self._child, None, max(timeout, 0.0))
         except subprocess.TimeoutExpired:
             timed_out = True
             self.stop()
-            out, err = self._child.communicate()
+            out, err = communicate(self._child)
         said, seconds = (err or b"").decode("utf-8", "replace").strip(), time.monotonic() - self._began
         return Ended(self._child.returncode, (out or b"").decode("utf-8", "replace"), said, seconds, timed_out)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets
+from ansible_collections.phasegate.aistack.plugins.module_utils.proc import communicate
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
@@ -200,10 +201,10 @@ class Context:
             raise CannotJudge(f"{argv[0]} cannot be started: {error.strerror}") from error
         with self.children.watch(child):
             try:
-                out, err = child.communicate(stdin.encode(), timeout=timeout)
+                out, err = communicate(child, stdin.encode(), timeout)
             except subprocess.TimeoutExpired as error:
                 kill_session(child.pid)
-                child.communicate()
+                communicate(child)
                 raise NotAsExpected(f"no answer within {self.timeout:g} s", detail=f"`{argv[0]}` was ended") from error
         return Finished(child.returncode, _decoded(out), _decoded(err))
 

@@ -18,9 +18,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trig
 
 PHASE_KEYS = {"title", "requires", "components", "acceptance", "preflight", "note"}
 COMPONENT_KEYS = {
-    "acceptance", "after", "application", "build", "edge", "env", "exposed", "gate", "gate_settings", "hosts", "kind",
-    "lock", "migrations", "options", "output", "path", "port", "release_from", "role", "runtime", "slots", "strategy",
-    "tests", "title", "unit",
+    "acceptance", "after", "application", "build", "build_env", "edge", "env", "exposed", "gate", "gate_settings", "hosts",
+    "install_scripts", "kind", "lock", "migrations", "options", "output", "path", "port", "release_from", "role", "runtime", "sdists",
+    "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title", "unit",
 }
 APPLICATION_KEYS = {"repo", "release"}
 MIGRATION_KEYS = {"tables", "config", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
@@ -185,6 +185,37 @@ def _check_release_keys(where: str, name: str, component: Mapping[str, Any], sta
     return problems
 
 
+def _names(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(name, str) for name in value)
+
+
+def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Mapping[str, Any]) -> list[str]:
+    """Problems in what a component says about its build and its tests."""
+    problems: list[str] = []
+    environment = component.get("env") or name
+    described = stack["env"].get(environment) if isinstance(environment, str) else None
+    schema = described.get("schema") if isinstance(described, Mapping) else None
+    known = [str(entry.get("name")) for entry in schema or () if isinstance(entry, Mapping)]
+    for key in ("build_env", "test_env_from"):
+        named = component.get(key, [])
+        if not _names(named):
+            problems.append(f"{where}.{key}: must be a list of names of variables, is {type(named).__name__}")
+            continue
+        problems += [
+            f"{where}.{key}: the schema of aistack_env.{environment} has no '{variable}'{nearest(variable, known)}"
+            for variable in named if variable not in known
+        ]  # fmt: skip
+    if not isinstance(component.get("test_env", {}), Mapping):
+        problems.append(f"{where}.test_env: must be a mapping of names to values, is {type(component['test_env']).__name__}")
+    for key in ("install_scripts", "test_network"):
+        if not isinstance(component.get(key, False), bool):
+            problems.append(f"{where}.{key}: must be true or false, is {component[key]!r}")
+    sdists = component.get("sdists", False)
+    if not (isinstance(sdists, bool) or _names(sdists)):
+        problems.append(f"{where}.sdists: must be true, false or a list of packages, is {sdists!r}")
+    return problems
+
+
 def check_components(stack: Mapping[str, Any]) -> list[str]:
     """Problems in ``aistack_components``, the probes of their gates aside."""
     components: Mapping[str, Any] = stack["components"]
@@ -202,6 +233,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
             problems.append(f"{where}.runtime: '{component['runtime']}' is not one of {', '.join(RUNTIMES)}")
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
+        problems += _check_making(where, name, component, stack)
     cycle = find_cycle({name: list(value.get("after", [])) for name, value in components.items() if isinstance(value, Mapping)})
     if cycle:
         problems.append(f"aistack_components.{cycle[0]}.after: a cycle: {' -> '.join(cycle)}; no order would start these")

@@ -4,7 +4,8 @@
 """Making an unpacked release runnable: dependencies from its lock file, its build, its tests.
 
 Every function works in a half-staged tree that nobody else sees, and raises ReleaseError with a
-message for the operator when the release is at fault.
+message for the operator when the release is at fault. Nothing of a release runs as root: installing, building and compiling run
+as the build user, tests as the test user; see :mod:`sandbox`. What is installed brings no code to run, unless the component says so.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import configparser
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
-SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIAL|DSN", re.IGNORECASE)
+NO_WHEEL = re.compile(r"no usable wheels|building source distributions is disabled|no-build|only-binary", re.IGNORECASE)
 KINDS = ("python", "node", "static")
 
 
@@ -35,7 +38,10 @@ class TestsFailed(ReleaseError):
 
 @dataclass
 class Recipe:
-    """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}."""
+    """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}.
+
+    ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``masker`` knows those that are real.
+    """
 
     component: str
     tag: str
@@ -48,20 +54,43 @@ class Recipe:
     environment: Mapping[str, str] = field(default_factory=dict)
     build: Sequence[Sequence[str]] = ()
     tests: Sequence[Sequence[str]] = ()
-    test_user: str = "aistack"
+    build_user: str = "aistack-build"
+    test_user: str = "aistack-test"
+    sdists: bool | Sequence[str] = False
+    install_scripts: bool = False
+    build_env: Mapping[str, str] = field(default_factory=dict)
     test_env: Mapping[str, str] = field(default_factory=dict)
+    masker: Masker = field(default_factory=Masker)
+    test_network: bool = False
+    test_sandbox: str = "auto"
+    test_memory: str = ""
     build_timeout: float = 900
     test_timeout: float = 300
 
-    def base_env(self) -> dict[str, str]:
-        """Return the environment of installing and building."""
-        env = {**os.environ, **self.environment}
-        env["PATH"] = f"{self.tools}:{env.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
-        env.setdefault("HOME", "/root")
-        env.setdefault("LANG", "C.UTF-8")
-        env["AISTACK_RELEASE"] = self.tag
-        env["AISTACK_COMPONENT"] = self.component
-        return env
+    def base_env(self, home: Path = Path("/nonexistent")) -> dict[str, str]:
+        """Return the environment of installing and building: nothing of root's but how packages are fetched."""
+        return {
+            **sandbox.fetching(os.environ),
+            "LANG": "C.UTF-8",
+            **self.environment,
+            "PATH": f"{self.tools}:{sandbox.PATH}",
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "AISTACK_RELEASE": self.tag,
+            "AISTACK_COMPONENT": self.component,
+        }
+
+    def builder(self) -> Account | None:
+        """Who builds; None where this process is not root. Raises ReleaseError."""
+        return sandbox.account(self.build_user, f"Installing and building {self.component} {self.tag}")
+
+    def tester(self) -> Account | None:
+        """Who tests; None where this process is not root. Raises ReleaseError."""
+        return sandbox.account(self.test_user, f"The tests of {self.component} {self.tag}")
+
+    def run(self, argv: Sequence[str], tree: Path, env: Mapping[str, str]) -> proc.Finished:
+        """Run a command of installing or building."""
+        return proc.run(argv, tree, env, self.build_timeout, self.build_user, umask=0o022)
 
     def command(self, argv: Sequence[str], tree: Path) -> list[str]:
         """Fill in the placeholders of a command."""
@@ -75,10 +104,7 @@ class Recipe:
 
     def hide(self, text: str) -> str:
         """Blot the secrets of the component's environment out of a command's output."""
-        for name, value in sorted(self.test_env.items(), key=lambda item: -len(item[1])):
-            if len(value) >= 4 and (SECRET_NAME.search(name) or re.search(r"://[^/\s]*@", value)):
-                text = text.replace(value, "****")
-        return re.sub(r"(://[^/@\s:]*:)[^/@\s]+@", r"\1****@", text)
+        return self.masker.mask(text)
 
 
 def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float) -> None:
@@ -109,7 +135,8 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
     if finished.rc == 126:
         raise ReleaseError(
             f"{step} {recipe.component} {recipe.tag}: {finished.argv[0]} may not be run here by the user that should "
-            f"({recipe.test_user} for tests, who must be able to reach the interpreter {recipe.python}). {output.strip()}",
+            f"({recipe.build_user} for builds, {recipe.test_user} for tests; both must be able to reach the interpreter {recipe.python} "
+            f"and the tools in {recipe.tools}). {output.strip()}",
             **extra,
         )
     raise ReleaseError(
@@ -120,24 +147,23 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
 
 
 def install_python(recipe: Recipe, tree: Path) -> None:
-    """Make ``.venv`` with exactly what the lock file names, proven by its hashes."""
-    env = recipe.base_env()
-    env.update(
-        UV_CACHE_DIR=str(recipe.cache / "uv"), UV_LINK_MODE="hardlink", UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1"
-    )
-    (recipe.cache / "uv").mkdir(parents=True, exist_ok=True)
-    argv = ["uv", "venv", "--quiet", "--relocatable", "--no-project", "--python", recipe.python, ".venv"]
-    _checked(recipe, "Making the virtual environment of", proc.run(argv, tree, env, recipe.build_timeout), recipe.build_timeout)
-    if not recipe.lock:
-        return
-    if not (tree / recipe.lock).is_file():
+    """Make ``.venv`` with exactly what the lock file names, proven by its hashes; wheels only, unless the recipe allows to build."""
+    if recipe.lock and not (tree / recipe.lock).is_file():
         raise ReleaseError(
             f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. Expected a file with hashes, made by "
             f"uv pip compile --generate-hashes; correct the component's lock, or add the file under a new tag."
         )
-    env["VIRTUAL_ENV"] = str(tree / ".venv")
-    argv = ["uv", "pip", "sync", "--require-hashes", "--python", str(tree / ".venv" / "bin" / "python"), recipe.lock]
-    finished = proc.run(argv, tree, env, recipe.build_timeout)
+    who = recipe.builder()
+    with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
+        env = recipe.base_env(home)
+        env.update(UV_CACHE_DIR=str(cache / "uv"), UV_LINK_MODE="copy", UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1")
+        argv = ["uv", "venv", "--quiet", "--relocatable", "--no-project", "--python", recipe.python, ".venv"]
+        _checked(recipe, "Making the virtual environment of", recipe.run(argv, tree, env), recipe.build_timeout)
+        if not recipe.lock:
+            return
+        env["VIRTUAL_ENV"] = str(tree / ".venv")
+        argv = ["uv", "pip", "sync", "--require-hashes", "--python", str(tree / ".venv" / "bin" / "python"), *_wheels(recipe), recipe.lock]
+        finished = recipe.run(argv, tree, env)
     mismatch = hash_mismatch(finished.output)
     if finished.rc != 0 and mismatch:
         package, expected, computed = mismatch
@@ -153,7 +179,24 @@ def install_python(recipe: Recipe, tree: Path) -> None:
             cmd=" ".join(argv),
             step="dependencies",
         )
+    if finished.rc != 0 and NO_WHEEL.search(finished.output):
+        raise ReleaseError(
+            f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} names a package without a wheel for this node. "
+            f"Expected wheels only: building a package runs its code. uv said:\n{proc.tail(recipe.hide(finished.output), 15)}\n"
+            "Lock a version that has a wheel, or name the package in the component's sdists.",
+            rc=finished.rc,
+            cmd=" ".join(argv),
+            step="dependencies",
+        )
     _checked(recipe, "Installing the dependencies of", finished, recipe.build_timeout)
+
+
+def _wheels(recipe: Recipe) -> list[str]:
+    """uv's options that say what may be built on the node."""
+    if recipe.sdists is True:
+        return []
+    named = recipe.sdists or ()
+    return ["--only-binary", ":all:", *(word for package in named for word in ("--no-binary", package))]
 
 
 def hash_mismatch(output: str) -> tuple[str, str, str] | None:
@@ -172,9 +215,10 @@ def install_node(recipe: Recipe, tree: Path) -> None:
             f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. Expected one, made by npm install; "
             "commit it under a new tag."
         )
-    env = node_env(recipe)
-    (recipe.cache / "npm").mkdir(parents=True, exist_ok=True)
-    finished = proc.run(["npm", "ci", "--no-audit", "--no-fund"], tree, env, recipe.build_timeout)
+    who = recipe.builder()
+    argv = ["npm", "ci", "--no-audit", "--no-fund", *([] if recipe.install_scripts else ["--ignore-scripts"])]
+    with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
+        finished = recipe.run(argv, tree, node_env(recipe, home, cache))
     if finished.rc != 0 and "EINTEGRITY" in finished.output:
         found = re.search(r"wanted (\S+) but got (\S+?)\.?(?:\s|$)", finished.output)
         wanted, got = found.groups() if found else ("what the lock file says", "something else")
@@ -190,38 +234,40 @@ def install_node(recipe: Recipe, tree: Path) -> None:
     _checked(recipe, "Installing the dependencies (npm ci) of", finished, recipe.build_timeout)
 
 
-def node_env(recipe: Recipe) -> dict[str, str]:
+def node_env(recipe: Recipe, home: Path, cache: Path) -> dict[str, str]:
     """Return the environment of npm and of a frontend's build."""
-    env = recipe.base_env()
-    env.update(npm_config_cache=str(recipe.cache / "npm"), npm_config_update_notifier="false", NEXT_TELEMETRY_DISABLED="1", CI="1")
+    env = recipe.base_env(home)
+    env.update(npm_config_cache=str(cache / "npm"), npm_config_update_notifier="false", NEXT_TELEMETRY_DISABLED="1", CI="1")
     env.update(npm_config_prefer_offline="true", NO_COLOR="1")
     return env
 
 
 def run_build(recipe: Recipe, tree: Path) -> None:
-    """Run the build commands, with the component's environment: some of it is needed at build time."""
-    env = {**(node_env(recipe) if recipe.kind == "node" else recipe.base_env()), **recipe.test_env}
+    """Run the build commands; of the component's variables they get those that it declares as needed at build time."""
+    who = recipe.builder()
     for argv in recipe.build:
-        finished = proc.run(recipe.command(argv, tree), tree, env, recipe.build_timeout)
+        with sandbox.home(tree, "home", who) as home:
+            if recipe.kind == "node":
+                with sandbox.opened(recipe.cache / recipe.component, who) as cache:
+                    finished = recipe.run(recipe.command(argv, tree), tree, {**node_env(recipe, home, cache), **recipe.build_env})
+            else:
+                finished = recipe.run(recipe.command(argv, tree), tree, {**recipe.base_env(home), **recipe.build_env})
         _checked(recipe, "Building", finished, recipe.build_timeout)
 
 
 def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
-    """Run the release's own tests as the service's user; returns {cmd, seconds, summary} per command."""
+    """Run the release's own tests as the test user; returns {cmd, seconds, summary, sandbox} per command."""
+    if not recipe.tests:
+        return []
     results: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory(prefix="aistack-tests-") as home:
-        if os.geteuid() == 0:
-            try:
-                shutil.chown(home, recipe.test_user)
-            except LookupError as missing:
-                raise ReleaseError(
-                    f"The tests of {recipe.component} {recipe.tag} run as the user {recipe.test_user}, which this host does not have. "
-                    "The role toolchain makes it; run it first, or set test_user."
-                ) from missing
+    who = recipe.tester()
+    systemd = sandbox.sandboxed(recipe.test_sandbox)
+    sandbox.show(tree, recipe.builder(), who)
+    with sandbox.home(tree, "tests", who) as home:
         env = {
-            "PATH": f"{tree / '.venv' / 'bin'}:{tree / 'node_modules' / '.bin'}:{recipe.tools}:/usr/local/bin:/usr/bin:/bin",
-            "HOME": home,
-            "TMPDIR": home,
+            "PATH": f"{tree / '.venv' / 'bin'}:{tree / 'node_modules' / '.bin'}:{recipe.tools}:{sandbox.PATH}",
+            "HOME": str(home),
+            "TMPDIR": str(home),
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_ADDOPTS": "-p no:cacheprovider --color=no",
@@ -232,13 +278,20 @@ def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
             **recipe.test_env,
         }
         for argv in recipe.tests:
-            command = recipe.command(argv, tree)
-            finished = proc.run(command, tree, env, recipe.test_timeout, recipe.test_user)
+            finished = sandbox.run_test(
+                recipe.command(argv, tree), tree, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory
+            )
             if finished.rc not in (0, 126, 127) and not finished.timed_out:
                 raise _tests_failed(recipe, finished)
             _checked(recipe, "Testing", finished, recipe.test_timeout)
-            last = proc.tail(recipe.hide(finished.output), 1)
-            results.append({"cmd": " ".join(argv), "seconds": round(finished.seconds, 1), "summary": last[:200]})
+            results.append(
+                {
+                    "cmd": " ".join(argv),
+                    "seconds": round(finished.seconds, 1),
+                    "summary": proc.tail(recipe.hide(finished.output), 1)[:200],
+                    "sandbox": "systemd" if systemd else "none",
+                }
+            )
     return results
 
 
@@ -266,14 +319,15 @@ def compile_python(recipe: Recipe, tree: Path, staging_prefix: Path) -> bool:
     python = tree / ".venv" / "bin" / "python"
     argv = [str(python), "-m", "compileall", "-q", "-j", "0", "-s", str(staging_prefix)]
     argv += ["--invalidation-mode", "unchecked-hash", str(tree)]
-    return proc.run(argv, tree, recipe.base_env(), recipe.build_timeout).rc == 0
+    with sandbox.home(tree, "home", recipe.builder()) as home:
+        return recipe.run(argv, tree, recipe.base_env(home)).rc == 0
 
 
 def keep_output(recipe: Recipe, tree: Path) -> None:
     """Reduce a built tree to what runs: for C(next-standalone), the server with its static files."""
     if recipe.output != "next-standalone":
         return
-    standalone = tree / ".next" / "standalone"
+    standalone = sandbox.inside(tree, tree / ".next" / "standalone")
     if not (standalone / "server.js").is_file():
         nested = sorted(str(path.relative_to(tree)) for path in standalone.glob("*/server.js"))
         hint = f" It is in {nested[0]}: set outputFileTracingRoot in next.config to the folder itself." if nested else ""
@@ -281,6 +335,8 @@ def keep_output(recipe: Recipe, tree: Path) -> None:
             f"The build of {recipe.component} {recipe.tag} left no .next/standalone/server.js. "
             f"Expected output: 'standalone' in next.config.{hint}"
         )
+    for name in (".next/static", ".next/standalone/.next", "public"):
+        sandbox.inside(tree, tree / name)
     kept = tree.with_name(f"{tree.name}.output")
     shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
     os.rename(standalone, kept)

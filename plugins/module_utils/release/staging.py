@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import (
     FILES,
@@ -140,7 +140,8 @@ def sweep(layout: Layout) -> list[str]:
 
 def _in_use(name: str) -> bool:
     """Tell whether the process that made a staging folder still lives."""
-    front, _dash, token = name.split(".output")[0].rpartition("-")
+    stem, _dot, kind = name.rpartition(".")
+    front, _dash, token = (stem if kind in sandbox.BESIDE else name).rpartition("-")
     pid = front.rpartition("-")[2]
     return pid.isdigit() and proc.alive(int(pid), None) and _token(int(pid)) == token
 
@@ -205,29 +206,27 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     os.chmod(work, 0o755)
     with request.timed("unpack"):
         _unpack(request, work)
-    lock = work / recipe.lock if recipe.lock else None
-    lock_hash = tree.sha256(lock) if lock is not None and lock.is_file() else None
+    named = recipe.lock or ("package-lock.json" if recipe.kind == "node" else "")
+    lock_hash = tree.sha256(work / named) if named and (work / named).is_file() else None
     heads = build.alembic_heads(work)
+    builder = recipe.builder()
+    sandbox.lend(work, builder)
     with request.timed("dependencies"):
         if recipe.kind == "python":
             build.install_python(recipe, work)
         elif recipe.kind == "node":
             build.install_node(recipe, work)
-            lock_hash = lock_hash or tree.sha256(work / "package-lock.json")
     with request.timed("build"):
         build.run_build(recipe, work)
-    gid = _gid(request)
-    if gid is not None and os.geteuid() == 0:  # a build may have put secrets into it; tests may read them, others may not
-        os.chown(work, 0, gid)
-        os.chmod(work, 0o750)
     with request.timed("tests"):
         tests = build.run_tests(recipe, work)
     build.keep_output(recipe, work)
     with request.timed("compile"):
         if recipe.kind == "python":
             build.compile_python(recipe, work, work)
+    sandbox.take_back(work, builder)
     with request.timed("seal"):
-        tree.seal(work, gid)
+        tree.seal(work, _gid(request))
         previous = _previous(request)
         if previous is not None:
             tree.link_identical(work, previous)
@@ -303,7 +302,9 @@ def _previous(request: Request) -> Path | None:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    with path.open("w", encoding="utf-8") as stream:
+    if path.is_symlink() or path.exists():  # the build's own; it may be a link to anywhere
+        path.unlink()
+    with path.open("x", encoding="utf-8") as stream:
         json.dump(value, stream, sort_keys=True, indent=1)
         stream.write("\n")
         stream.flush()

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -47,7 +48,8 @@ class Node:
 
     def arguments(self, tag: str, **given: Any) -> dict[str, Any]:
         base = {"component": "backend", "release": tag, "root": str(self.root), "state_dir": str(self.state), "kind": "static",
-                "commit": f"commit-of-{tag}", "run": "r1", "min_free_bytes": 0, "python": sys.executable, "test_user": "root"}
+                "commit": f"commit-of-{tag}", "run": "r1", "min_free_bytes": 0, "python": sys.executable,
+                "build_user": "root", "test_user": "root"}
         return {**base, **given}
 
     def stage(self, tag: str, files: dict[str, str] | None = None, check: bool = False, **given: Any) -> dict[str, Any]:
@@ -149,6 +151,59 @@ def test_failing_tests_mark_it_bad_and_stage_nothing(node: Node) -> None:
     assert node.stage("v1", allow_bad=True)["present"] is True
 
 
+def test_tests_and_builds_get_nothing_real_that_nobody_named(node: Node) -> None:
+    (node.tmp / "env").write_text('DATABASE_URL="postgresql://live:secret@db/app"\nAPI_KEY="key-of-production"\nPAGE="real"\n')
+    schema = [
+        {"name": "DATABASE_URL", "type": "dsn", "secret": True, "default": "postgresql://a:b@c/d"}, {"name": "API_KEY", "secret": True},
+        {"name": "PAGE"}, {"name": "UNSET", "default": 3},
+    ]  # fmt: skip
+    shown = ["sh", "-c", "echo $DATABASE_URL $API_KEY $PAGE $UNSET; echo $DATABASE_URL $API_KEY $PAGE > {release_path}/built || true"]
+    given: dict[str, Any] = {"env_file": str(node.tmp / "env"), "env_schema": schema, "tests": [shown]}
+    made_up = "postgresql://planned:****@localhost:5432/planned xxxxxxxx xxxxxxxx 3"
+    assert node.stage("v1", **given)["manifest"]["tests"][0]["summary"] == made_up
+    own = {"test_env": {"API_KEY": "of the test"}, "test_env_from": ["PAGE"]}
+    assert node.stage("v2", **given, **own)["manifest"]["tests"][0]["summary"] == made_up.replace("xxxxxxxx xxxxxxxx", "of the test real")
+    answer = node.stage("v3", **{**given, "tests": [], "build": [shown], "build_env": ["PAGE", "UNSET"]})
+    assert (node.path("v3") / "built").read_text() == "real\n"
+    assert "postgresql://a:b" not in json.dumps(answer), "a secret's default is shown"
+    hidden = node.stage("v4", **given, test_env_from=["API_KEY"])["manifest"]["tests"][0]["summary"]
+    assert hidden == made_up.replace("xxxxxxxx xxxxxxxx", "**** xxxxxxxx")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root stages with other users")
+def test_a_whole_release_is_made_by_users_that_own_nothing_of_it_afterwards(call: Call) -> None:
+    with tempfile.TemporaryDirectory() as open_to_all:
+        os.chmod(open_to_all, 0o755)
+        node = Node(Path(open_to_all), call)
+        lock = node.root / "tools" / "bin"
+        lock.mkdir(parents=True)
+        (lock / "uv").write_text(  # makes what uv would, as far as it matters here
+            '#!/bin/sh\n[ "$1" != venv ] || mkdir -p .venv/bin && ln -sf /usr/bin/python3 .venv/bin/python\nid -un >> who\n'
+        )
+        (lock / "uv").chmod(0o755)
+        users = {"build_user": "nobody", "test_user": "daemon", "group": "nogroup", "python": "/usr/bin/python3"}
+        commands = {"build": [["sh", "-c", "id -un >> who; umask 077; echo built > page; mkdir folder"]],
+                    "tests": [["sh", "-c", "cat VERSION && ! touch beside 2> /dev/null && id -un"]]}  # fmt: skip
+        files = {**FILES, "VERSION": "v1", "requirements.lock": ""}
+        done = node.stage("v1", files, kind="python", lock="requirements.lock", **users, **commands)
+        assert done["manifest"]["tests"][0]["summary"] == "v1daemon"
+        assert (node.path("v1") / "who").read_text().split() == ["nobody"] * 3
+        assert list(node.path("v1").glob("app/__pycache__/main.*.pyc"))
+        found = [path for path in node.path("v1").rglob("*") if not path.is_symlink()]
+        assert {(path.owner(), path.stat().st_mode & 0o022) for path in found} == {("root", 0)}
+        assert (node.path("v1").group(), node.path("v1").stat().st_mode & 0o777) == ("nogroup", 0o750)
+        assert os.listdir(node.root / "backend" / "staging") == []
+        assert (node.root / "cache" / "backend").owner() == "root"
+        assert node.ask("v1")["present"] is True
+
+
+def test_a_build_cannot_have_the_manifest_written_elsewhere(node: Node) -> None:
+    (node.tmp / "mine").write_text("as it was")
+    node.stage("v1", build=[["ln", "-s", str(node.tmp / "mine"), "{release_path}/release.json"]])
+    assert (node.tmp / "mine").read_text() == "as it was"
+    assert json.loads((node.path("v1") / "release.json").read_text())["tag"] == "v1"
+
+
 def test_another_failure_does_not_mark_it(node: Node) -> None:
     answer = node.stage("v1", build=[["sh", "-c", "exit 3"]])
     assert answer["failed"]
@@ -231,12 +286,12 @@ def test_killed_in_the_middle_the_next_goes_on(node: Node) -> None:
     while not (folder.is_dir() and any(folder.glob("*/VERSION"))):
         assert worker.is_alive(), "it ended before it was seen to work"
         time.sleep(0.02)
-    left = os.listdir(folder)
     assert worker.pid is not None
     layout = staging.Layout(node.root, "backend")
     assert staging.sweep(layout) == [], "what a living process makes is left alone"
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
+    left = sorted(os.listdir(folder))
     assert not node.path("v1").exists()
     assert node.info("backend")["components"]["backend"]["releases"] == {}
     seen = node.info("backend")["components"]["backend"]["interrupted"]
@@ -398,7 +453,9 @@ def test_info_of_a_damaged_journal(node: Node) -> None:
     [
         ({"component": "../x"}, "Not a component's name"),
         ({"release": "a/b"}, "Not a release's name"),
-        ({"env_file": "/no/such"}, "cannot be read"),
+        ({"env_file": "/no/such", "build_env": ["A"]}, "cannot be read"),
+        ({"build_env": ["A"], "env_schema": [{"name": "B"}]}, "name A, which neither the schema"),
+        ({"sdists": {"a": 1}}, "expected true, false or a list of packages"),
     ],
 )
 def test_bad_arguments(node: Node, given: dict[str, Any], said: str) -> None:

@@ -199,3 +199,14 @@ def test_closed_to_others_and_hashed(tmp_path: Path) -> None:
     assert found["a/x"] == {"sha256": "known", "bytes": 1}
     assert found["a/y"]["sha256"].startswith("a1fce4363854ff888cff4b8e7875d600")
     assert list(backup_part.hash_files(tmp_path, "a/y")) == ["a/y"]
+
+
+def test_a_daemon_that_a_program_leaves_behind_holds_nobody_up() -> None:
+    began = time.monotonic()
+    ended = backup_part.run_tool(["sh", "-c", "setsid sleep 300 & echo $!"], 30)
+    with pytest.raises(PartError, match="did not end within 3 s"):
+        backup_part.run_tool(["sh", "-c", "setsid sleep 300 & sleep 300"], 3)
+    assert time.monotonic() - began < 25
+    while proc.alive(int(ended.stdout), None) and time.monotonic() < began + 40:
+        time.sleep(0.05)
+    assert not proc.alive(int(ended.stdout), None)

@@ -85,6 +85,18 @@ def test_a_tool_is_ended_in_time_and_so_are_its_children() -> None:
     assert not alive(int(ended.stdout), None)
 
 
+@pytest.mark.parametrize(("end", "timeout"), [("exit 0", 30), ("sleep 300", 3)])
+def test_a_daemon_that_a_tool_leaves_behind_holds_nobody_up(end: str, timeout: float) -> None:
+    began = time.monotonic()
+    with Tool(["sh", "-c", f"setsid sleep 300 & echo $!; {end}"], ADDRESS, {}, None, "t") as tool:
+        ended = tool.wait(timeout)
+    assert time.monotonic() - began < 25
+    assert ended.timed_out == (end != "exit 0")
+    while alive(int(ended.stdout), None) and time.monotonic() < began + 40:
+        time.sleep(0.05)
+    assert not alive(int(ended.stdout), None)
+
+
 def test_a_tool_that_does_not_want_to_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pg_tool, "PATIENCE", 0.3)
     with Tool(["sh", "-c", "trap '' TERM; echo on; sleep 60"], ADDRESS, {}, None, "t") as tool:

@@ -98,6 +98,19 @@ def test_command_that_hangs_is_ended_with_its_children(look, tmp_path):
     assert command_line(str(pid)) == ""
 
 
+@pytest.mark.parametrize(("end", "timeout"), [("exit 0", 30), ("sleep 300", 3)])
+def test_a_daemon_that_a_command_leaves_behind_holds_nobody_up(look, tmp_path, end, timeout):
+    script = f"setsid sleep 300 & echo $! > {tmp_path}/pid; {end}"
+    began = time.monotonic()
+    seen = look(command=["sh", "-c", script], timeout=timeout)
+    assert time.monotonic() - began < 25
+    assert seen.ok == (end == "exit 0")
+    waited = time.monotonic() + 10
+    while time.monotonic() < waited and command_line((tmp_path / "pid").read_text().strip()):
+        time.sleep(0.02)
+    assert command_line((tmp_path / "pid").read_text().strip()) == ""
+
+
 def test_usage(look):
     assert look(usage="memory", percent={"gt": 0}).ok
     assert look(usage="swap", percent=100).ok

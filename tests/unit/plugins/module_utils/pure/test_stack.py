@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack impor
 GOOD: dict[str, Any] = {
     "applications": {"shop": {"repo": "/repo.git", "release": "v1"}},
     "ports": {"db": 5432, "web": 8000, "web_blue": 18000, "web_green": 18001},
-    "env": {"web": {"schema": [], "values": {}}},
+    "env": {"web": {"schema": [{"name": "PUBLIC_URL"}], "values": {}}},
     "groups": {"all": ["a", "b"], "one": ["a"], "two": ["a", "b"]},
     "acceptance": {"smoke": {"http": "http://x", "from": "one"}},
     "phases": {
@@ -31,7 +31,8 @@ GOOD: dict[str, Any] = {
     "components": {
         "worker": {"role": "worker", "hosts": "one", "release_from": "web", "after": ["web"], "env": "web"},
         "beat": {"role": "beat", "hosts": "one", "release_from": "web", "strategy": "recreate"},
-        "web": {"role": "backend", "hosts": "one", "application": "shop", "port": "web", "after": ["db"]},
+        "web": {"role": "backend", "hosts": "one", "application": "shop", "port": "web", "after": ["db"], "build_env": ["PUBLIC_URL"],
+                "sdists": ["lxml"], "test_env": {"A": 1}, "test_network": True, "install_scripts": True},
         "db": {"role": "postgres", "hosts": "one"},
     },
 }
@@ -82,6 +83,16 @@ def test_a_good_stack_has_no_problems() -> None:
         ("triggers", [{"name": "errors", "source": "manual", "then": "manual", "hosts": "ones"}],
          "aistack_triggers[0] (errors).hosts: no group or host 'ones' (did you mean one?)"),
         ("applications/shop/tag", "v1", "aistack_applications.shop: unknown key 'tag'"),
+        ("components/web/build_env", ["PUBLIC"],
+         "components.web.build_env: the schema of aistack_env.web has no 'PUBLIC'; did you mean 'PUBLIC_URL'?"),
+        ("components/worker/test_env_from", ["X"], "components.worker.test_env_from: the schema of aistack_env.web has no 'X'"),
+        ("components/beat/test_env_from", ["PUBLIC_URL"],
+         "components.beat.test_env_from: the schema of aistack_env.beat has no 'PUBLIC_URL'"),
+        ("components/web/build_env", "PUBLIC_URL", "components.web.build_env: must be a list of names of variables, is str"),
+        ("components/web/test_env", ["A"], "components.web.test_env: must be a mapping of names to values, is list"),
+        ("components/web/test_network", "yes", "components.web.test_network: must be true or false, is 'yes'"),
+        ("components/web/install_scripts", 1, "components.web.install_scripts: must be true or false, is 1"),
+        ("components/web/sdists", "lxml", "components.web.sdists: must be true, false or a list of packages, is 'lxml'"),
     ],
 )
 def test_each_fault_is_named_with_its_key(path: str, value: Any, expected: str) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import build
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
@@ -50,7 +51,7 @@ def recipe(tmp_path: Path, **given: Any) -> Recipe:
         (tools / "uv").symlink_to(UV)
     settings: dict[str, Any] = {
         "component": "backend", "tag": "v1", "kind": "python", "tools": tools, "cache": tmp_path / "cache",
-        "python": sys.executable, "test_user": "root", "build_timeout": 60, "test_timeout": 20,
+        "python": sys.executable, "build_user": "root", "test_user": "root", "build_timeout": 60, "test_timeout": 20,
     }  # fmt: skip
     return Recipe(**{**settings, **given})
 
@@ -138,7 +139,7 @@ def test_what_uv_says_about_hashes(text: str, expected: str) -> None:
 
 
 def test_uv_is_missing(tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sandbox, "PATH", str(tmp_path))
     with pytest.raises(ReleaseError, match=r"needs uv, which is neither in .* role toolchain"):
         build.install_python(recipe(tmp_path, tools=tmp_path / "none"), tree)
 
@@ -180,7 +181,7 @@ def test_a_build_that_fails_shows_its_last_words(tmp_path: Path, tree: Path) -> 
 
 def test_a_build_gets_environment_tools_and_release(tmp_path: Path, tree: Path) -> None:
     fake(tmp_path, "npm", 'echo "$AISTACK_RELEASE $KEY $HTTP_PROXY $NEXT_TELEMETRY_DISABLED" > seen')
-    build.run_build(node(tmp_path, test_env={"KEY": "k"}, environment={"HTTP_PROXY": "http://p"}), tree)
+    build.run_build(node(tmp_path, build_env={"KEY": "k"}, environment={"HTTP_PROXY": "http://p"}), tree)
     assert (tree / "seen").read_text() == "v1 k http://p 1\n"
 
 
@@ -202,10 +203,10 @@ def test_failing_tests_name_the_lines_and_hide_secrets(tmp_path: Path, tree: Pat
         "print('FAILED t.py::test_x')\nraise SystemExit(1)\n"
     )
     secrets = {"API_KEY": "hunter2hunter2", "DATABASE_URL": "postgresql://u:pw@h/db"}
-    made = recipe(tmp_path, kind="static", tests=[["{python}", "t.py"]], test_env=secrets)
+    made = recipe(tmp_path, kind="static", tests=[["{python}", "t.py"]], test_env=secrets, masker=Masker.of(secrets))
     with pytest.raises(TestsFailed) as refused:
         build.run_tests(made, tree)
-    assert refused.value.extra["failing"] == ["E   assert 1 == 2 with **** ****", "FAILED t.py::test_x"]
+    assert refused.value.extra["failing"] == ["E   assert 1 == 2 with **** postgresql://u:****@h/db", "FAILED t.py::test_x"]
     assert "own tests of backend v1 failed" in str(refused.value)
     for text in (str(refused.value), str(refused.value.extra)):
         assert "hunter2" not in text
