@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
+import gzip
 import hashlib
 import os
 import shutil
 import stat
 import subprocess
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 INSTALLED = (".venv", "node_modules", "__pycache__")
 """Folders that are made from the lock file; their content is vouched for by its hashes, not by the tree's."""
@@ -85,27 +87,122 @@ def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
     return found
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack a tar archive into an existing folder.
+def unpack(archive: Path, target: Path, goals: Collection[str] = ()) -> None:
+    """Unpack a tar archive into an existing folder. Nothing is written through a link, be it of the archive or on disk.
+
+    Links are made last, when all else is written. What is made belongs to who runs this; of a mode, only whether the owner may
+    execute is kept. ``goals`` are the absolute places that a link may name. What is refused leaves a tree that has to be removed.
 
     Raises:
-        ValueError: a member would land, or point, outside of it.
+        ValueError: a member would land, or point, outside of it; or the archive is not whole.
     """
-    extra: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-    root = target.resolve()
-    with tarfile.open(archive) as bundle:
-        for member in bundle:
-            place = os.path.normpath(root / member.name)
-            inside = place == str(root) or place.startswith(f"{root}{os.sep}")
-            if member.issym():
-                goal = os.path.normpath(os.path.join(os.path.dirname(place), member.linkname))
-                inside = inside and not os.path.isabs(member.linkname) and (goal == str(root) or goal.startswith(f"{root}{os.sep}"))
-            elif not (member.isfile() or member.isdir()):
-                inside = False
-            if not inside:
-                goal_text = f" -> {member.linkname}" if member.linkname else ""
-                raise ValueError(f"{member.name}{goal_text} is not a file, folder or link inside the release")
-            bundle.extract(member, root, **extra)
+    folders: dict[str, bool] = {}
+    links: list[tuple[list[str], tarfile.TarInfo]] = []
+    root = os.open(target, _FOLDER)
+    try:
+        with tarfile.open(archive) as bundle:
+            for member in bundle:
+                parts = _parts(member, folders)
+                if member.issym():
+                    links.append((parts, member))
+                elif member.isdir():
+                    with _folder(root, parts, member):
+                        pass
+                else:
+                    with _folder(root, parts[:-1], member) as folder:
+                        _write_file(bundle, member, folder, parts[-1])
+        _make_links(target, root, links, goals)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"it is no whole archive: {error}") from error
+    finally:
+        os.close(root)
+
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _refused(member: tarfile.TarInfo, why: str) -> ValueError:
+    shown = member.name + (f" -> {member.linkname}" if member.linkname else "")
+    return ValueError(f"{' '.join(shown.splitlines())} is not a file, folder or link inside the release ({why})")
+
+
+def _parts(member: tarfile.TarInfo, folders: dict[str, bool]) -> list[str]:
+    """Return the names that lead to a member; ``folders`` says of each path that came before whether it is one."""
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.sparse is None
+    if not (plain or member.isdir() or member.issym()):
+        raise _refused(member, "it is of another kind")
+    if member.name.startswith("/") or ".." in parts or not (parts or member.isdir()):
+        raise _refused(member, "its name leads elsewhere")
+    if any(sign in member.name + member.linkname for sign in "\n\0"):
+        raise _refused(member, "its name has more than one line")
+    if member.mode & 0o7000 and not member.issym():
+        raise _refused(member, f"its mode is {member.mode:o}")
+    for end in range(1, len(parts)):
+        if not folders.setdefault("/".join(parts[:end]), True):
+            raise _refused(member, f"{'/'.join(parts[:end])} is no folder")
+    path = "/".join(parts)
+    if path in folders and not (folders[path] and member.isdir()):
+        raise _refused(member, "there is another of this name")
+    folders[path] = member.isdir()
+    return parts
+
+
+@contextlib.contextmanager
+def _folder(root: int, parts: list[str], member: tarfile.TarInfo) -> Iterator[int]:
+    """Open a folder below ``root``, made where it is missing, without following a link on the way."""
+    handle = os.dup(root)
+    try:
+        for part in parts:
+            try:
+                inner = os.open(part, _FOLDER, dir_fd=handle)
+            except FileNotFoundError:
+                os.mkdir(part, dir_fd=handle)
+                inner = os.open(part, _FOLDER, dir_fd=handle)
+                os.fchmod(inner, 0o755)
+            except OSError as error:
+                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                raise _refused(member, f"{part} is no folder on disk") from error
+            os.close(handle)
+            handle = inner
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _write_file(bundle: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str) -> None:
+    try:
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    except FileExistsError as error:
+        raise _refused(member, "another of this name is on disk") from error
+    with open(handle, "wb") as stream:
+        source = bundle.extractfile(member)
+        if source is not None:
+            shutil.copyfileobj(source, stream, 1 << 20)
+        if stream.tell() != member.size:
+            raise tarfile.ReadError(f"{member.name} has {stream.tell()} bytes of {member.size}")
+        stream.flush()
+        os.fchmod(handle, 0o755 if member.mode & stat.S_IXUSR else 0o644)
+        seconds = min(max(0, int(member.mtime)), 1 << 32)
+        os.utime(handle, (seconds, seconds))
+
+
+def _make_links(target: Path, root: int, links: list[tuple[list[str], tarfile.TarInfo]], goals: Collection[str]) -> None:
+    """Make the links, then see where each really leads: one may go by way of another."""
+    base = os.path.realpath(target)
+    outside = {os.path.realpath(goal) for goal in goals}
+    for parts, member in links:
+        with _folder(root, parts[:-1], member) as folder:
+            try:
+                os.symlink(member.linkname, parts[-1], dir_fd=folder)
+            except FileExistsError as error:
+                raise _refused(member, "another of this name is on disk") from error
+    for parts, member in links:
+        real = os.path.realpath(target.joinpath(*parts))
+        inside = real == base or real.startswith(f"{base}{os.sep}") or real in outside
+        if not inside or (os.path.isabs(member.linkname) and member.linkname not in goals):
+            raise _refused(member, "it leads elsewhere")
 
 
 def seal(root: Path, gid: int | None = None) -> None:
