@@ -91,7 +91,7 @@ def unpack(archive: Path, target: Path, goals: Collection[str] = ()) -> None:
     """Unpack a tar archive into an existing folder. Nothing is written through a link, be it of the archive or on disk.
 
     Links are made last, when all else is written. What is made belongs to who runs this; of a mode, only whether the owner may
-    execute is kept. ``goals`` are the absolute places that a link may name. What is refused leaves a tree that has to be removed.
+    execute is kept. ``goals`` are the places outside where a link may lead. What is refused leaves a tree that has to be removed.
 
     Raises:
         ValueError: a member would land, or point, outside of it; or the archive is not whole.
@@ -200,8 +200,8 @@ def _make_links(target: Path, root: int, links: list[tuple[list[str], tarfile.Ta
                 raise _refused(member, "another of this name is on disk") from error
     for parts, member in links:
         real = os.path.realpath(target.joinpath(*parts))
-        inside = real == base or real.startswith(f"{base}{os.sep}") or real in outside
-        if not inside or (os.path.isabs(member.linkname) and member.linkname not in goals):
+        inside = (real == base or real.startswith(f"{base}{os.sep}")) and not os.path.isabs(member.linkname)
+        if not inside and real not in outside:
             raise _refused(member, "it leads elsewhere")
 
 

@@ -59,8 +59,9 @@ class World:
         (repo / "api" / "main.py").write_text("import tiny\nprint(tiny.answer)\n")
         (repo / "api" / "here").symlink_to("main.py")
         (repo / "api" / "requirements.lock").write_text(f"tiny==1.0 --hash=sha256:{wheel(self.tmp / 'wheels')}\n")
+        named = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
         for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "one"], ["tag", "v1"]):
-            subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *words], cwd=repo, check=True, capture_output=True)
+            subprocess.run(["git", *named, *words], cwd=repo, check=True, capture_output=True)
         for name in ("tools", "bare"):
             (self.tmp / name).mkdir()
         (self.tmp / "tools" / "uv").symlink_to(ROOT / ".venv/bin/uv")
@@ -126,7 +127,7 @@ def test_one_node_builds_and_the_others_need_no_tools(world: World) -> None:
     assert {answer["artefact"]["plan"] for answer in foreseen.values()} == {f"would be laid down from an artefact built on {built}"}
     assert not world.release("three").exists()
     bare = world.stage(["one", "three"], "bare")
-    assert {name: answer["artefact"] for name, answer in bare.items()} == dict.fromkeys(bare, {"key": key, "from": built})
+    assert {name: answer["artefact"] for name, answer in bare.items()} == {name: {"key": key, "from": built} for name in bare}
     assert world.tested() == 1, "tests that passed are not run again"
     for name in NODES:
         assert world.runs(name), name

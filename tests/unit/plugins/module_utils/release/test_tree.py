@@ -226,15 +226,23 @@ def test_what_lies_on_disk_already_is_not_followed(tmp_path: Path) -> None:
 
 def test_links_that_stay_inside(tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
+    (tmp_path / "python3.11").touch()
+    (tmp_path / "python3").symlink_to("python3.11")
+    python = str(tmp_path / "python3")
     infos = [
         member("l", LINK, "d/f"), member("d/up", LINK, "../l"), member("d/f"), member("d/self", LINK, "."),
-        member("later", LINK, "made/by/build"), member("bin", LINK, "/usr/bin/python3"),
+        member("later", LINK, "made/by/build"), member("bin", LINK, python), member("by", LINK, "bin"),
     ]  # fmt: skip
     (tmp_path / "a.tar").write_bytes(_bundle(*infos))
-    tree.unpack(tmp_path / "a.tar", tmp_path / "t", goals=("/usr/bin/python3",))
+    tree.unpack(tmp_path / "a.tar", tmp_path / "t", goals=(f"{python}.11",))
     assert (tmp_path / "t/d/up").read_text() == "text"
     assert os.readlink(tmp_path / "t/later") == "made/by/build"
-    assert os.readlink(tmp_path / "t/bin") == "/usr/bin/python3"
+    assert os.readlink(tmp_path / "t/bin") == python
+    for away in (f"{python}.11/../other", str(tmp_path), str(tmp_path / "t/d/f")):
+        (tmp_path / "away").mkdir(exist_ok=True)
+        (tmp_path / "a.tar").write_bytes(_bundle(member(f"l{len(away)}", LINK, away)))
+        with pytest.raises(ValueError, match="leads elsewhere"):
+            tree.unpack(tmp_path / "a.tar", tmp_path / "away", goals=(f"{python}.11",))
 
 
 def test_an_archive_that_was_cut_short(tmp_path: Path) -> None:
