@@ -96,26 +96,24 @@ def unpack(archive: Path, target: Path, goals: Collection[str] = ()) -> None:
     Raises:
         ValueError: a member would land, or point, outside of it; or the archive is not whole.
     """
-    folders: dict[str, bool] = {}
+    kinds: dict[str, bool] = {}
     links: list[tuple[list[str], tarfile.TarInfo]] = []
-    root = os.open(target, _FOLDER)
+    folders = _Folders(target)
     try:
         with tarfile.open(archive) as bundle:
             for member in bundle:
-                parts = _parts(member, folders)
+                parts = _parts(member, kinds)
                 if member.issym():
                     links.append((parts, member))
                 elif member.isdir():
-                    with _folder(root, parts, member):
-                        pass
+                    folders.open(parts, member)
                 else:
-                    with _folder(root, parts[:-1], member) as folder:
-                        _write_file(bundle, member, folder, parts[-1])
-        _make_links(target, root, links, goals)
+                    _write_file(bundle, member, folders.open(parts[:-1], member), parts[-1])
+        _make_links(target, folders, links, goals)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"it is no whole archive: {error}") from error
     finally:
-        os.close(root)
+        folders.close()
 
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -126,8 +124,8 @@ def _refused(member: tarfile.TarInfo, why: str) -> ValueError:
     return ValueError(f"{' '.join(shown.splitlines())} is not a file, folder or link inside the release ({why})")
 
 
-def _parts(member: tarfile.TarInfo, folders: dict[str, bool]) -> list[str]:
-    """Return the names that lead to a member; ``folders`` says of each path that came before whether it is one."""
+def _parts(member: tarfile.TarInfo, kinds: dict[str, bool]) -> list[str]:
+    """Return the names that lead to a member; ``kinds`` says of each path that came before whether it is a folder."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.sparse is None
     if not (plain or member.isdir() or member.issym()):
@@ -139,36 +137,57 @@ def _parts(member: tarfile.TarInfo, folders: dict[str, bool]) -> list[str]:
     if member.mode & 0o7000 and not member.issym():
         raise _refused(member, f"its mode is {member.mode:o}")
     for end in range(1, len(parts)):
-        if not folders.setdefault("/".join(parts[:end]), True):
+        if not kinds.setdefault("/".join(parts[:end]), True):
             raise _refused(member, f"{'/'.join(parts[:end])} is no folder")
     path = "/".join(parts)
-    if path in folders and not (folders[path] and member.isdir()):
+    if path in kinds and not (kinds[path] and member.isdir()):
         raise _refused(member, "there is another of this name")
-    folders[path] = member.isdir()
+    kinds[path] = member.isdir()
     return parts
 
 
-@contextlib.contextmanager
-def _folder(root: int, parts: list[str], member: tarfile.TarInfo) -> Iterator[int]:
-    """Open a folder below ``root``, made where it is missing, without following a link on the way."""
-    handle = os.dup(root)
-    try:
-        for part in parts:
-            try:
-                inner = os.open(part, _FOLDER, dir_fd=handle)
-            except FileNotFoundError:
-                os.mkdir(part, dir_fd=handle)
-                inner = os.open(part, _FOLDER, dir_fd=handle)
-                os.fchmod(inner, 0o755)
-            except OSError as error:
-                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                    raise
-                raise _refused(member, f"{part} is no folder on disk") from error
-            os.close(handle)
-            handle = inner
-        yield handle
-    finally:
-        os.close(handle)
+class _Folders:
+    """Folders below a root, opened without following a link on the way, and made where they are missing.
+
+    The last one stays open: members of one folder mostly come one after the other.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = self._last = os.open(root, _FOLDER)
+        self._parts: list[str] = []
+
+    def open(self, parts: list[str], member: tarfile.TarInfo) -> int:
+        """Return a handle that is good until the next call."""
+        if parts == self._parts:
+            return self._last
+        self._leave()
+        for number, part in enumerate(parts, start=1):
+            inner = self._enter(part, member)
+            self._leave()
+            self._last, self._parts = inner, parts[:number]
+        return self._last
+
+    def _enter(self, part: str, member: tarfile.TarInfo) -> int:
+        try:
+            return os.open(part, _FOLDER, dir_fd=self._last)
+        except FileNotFoundError:
+            os.mkdir(part, dir_fd=self._last)
+            inner = os.open(part, _FOLDER, dir_fd=self._last)
+            os.fchmod(inner, 0o755)
+            return inner
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            raise _refused(member, f"{part} is no folder on disk") from error
+
+    def _leave(self) -> None:
+        if self._last != self._root:
+            os.close(self._last)
+        self._last, self._parts = self._root, []
+
+    def close(self) -> None:
+        self._leave()
+        os.close(self._root)
 
 
 def _write_file(bundle: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str) -> None:
@@ -188,16 +207,15 @@ def _write_file(bundle: tarfile.TarFile, member: tarfile.TarInfo, folder: int, n
         os.utime(handle, (seconds, seconds))
 
 
-def _make_links(target: Path, root: int, links: list[tuple[list[str], tarfile.TarInfo]], goals: Collection[str]) -> None:
+def _make_links(target: Path, folders: _Folders, links: list[tuple[list[str], tarfile.TarInfo]], goals: Collection[str]) -> None:
     """Make the links, then see where each really leads: one may go by way of another."""
     base = os.path.realpath(target)
     outside = {os.path.realpath(goal) for goal in goals}
     for parts, member in links:
-        with _folder(root, parts[:-1], member) as folder:
-            try:
-                os.symlink(member.linkname, parts[-1], dir_fd=folder)
-            except FileExistsError as error:
-                raise _refused(member, "another of this name is on disk") from error
+        try:
+            os.symlink(member.linkname, parts[-1], dir_fd=folders.open(parts[:-1], member))
+        except FileExistsError as error:
+            raise _refused(member, "another of this name is on disk") from error
     for parts, member in links:
         real = os.path.realpath(target.joinpath(*parts))
         inside = (real == base or real.startswith(f"{base}{os.sep}")) and not os.path.isabs(member.linkname)

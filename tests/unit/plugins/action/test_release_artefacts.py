@@ -145,6 +145,13 @@ def test_what_cannot_be_fetched_fails_nothing(world: World) -> None:
     assert world.stage("two")["artefact"]["kept"] is True
 
 
+def test_a_folder_that_cannot_be_written_fails_nothing(world: World) -> None:
+    (world.tmp / "store").write_text("no folder")
+    answer = world.stage("one")
+    assert (answer["present"], answer["artefact"]["kept"]) == (True, False)
+    assert "not kept as an artefact" in answer["warnings"][0]
+
+
 def test_a_build_that_fails_keeps_nothing(world: World) -> None:
     failing = {"tests": [["sh", "-c", "exit 1"]]}
     for node in ("one", "two"):
