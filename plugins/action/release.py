@@ -91,7 +91,7 @@ class ActionModule(ActionBase):
         path, mirror_dir = args.pop("path", None) or "", args.pop("mirror_dir", None) or "~/.cache/phasegate/mirrors"
         source = Source(str(repo), str(path), str(mirror_dir))
         try:
-            store = store_of(artefacts, str(repo), str(args.get("component")))
+            store = store_of(artefacts, source.shown, str(args.get("component")))
         except ValueError as error:
             result.update(failed=True, msg=str(error))
             return result
@@ -141,13 +141,16 @@ class ActionModule(ActionBase):
         if wanted is None:
             return self._call({**args, **self._send(source, ref, args["commit"])}, task_vars)
         notes: list[str] = []
-        stored = self._usable(wanted, notes)
+        stored, began = self._usable(wanted, notes), time.monotonic()
         if stored is None:
             with wanted.store.building(wanted.key, float(args.get("build_timeout") or BUILD_TIMEOUT)):
                 stored = self._usable(wanted, notes)  # what was waited for
                 if stored is None:
                     return self._build(args, task_vars, source, ref, wanted, notes)
+        waited = round(time.monotonic() - began, 2)
         answer = self._lay_down(args, task_vars, stored)
+        if "timings" in answer:
+            answer["timings"]["wait"] = waited
         if answer.get("artefact_refused"):
             notes.append(f"{answer.get('msg')} It was removed from the controller; the release is built.")
             stored.discard()

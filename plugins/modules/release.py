@@ -232,7 +232,7 @@ artefact:
   description:
     - C(key), and either C(from), the host that built what was laid down, or C(kept), whether the controller keeps what was built.
     - In check mode, C(plan) says which of both it would be.
-  returned: state is staged, when it was not there and O(artefacts) is not false
+  returned: state is staged, when it was not there, is more than the files as they are, and O(artefacts) is not false
   type: dict
 packed:
   description: What was packed (C(sha256), C(size) in bytes, C(manifest), C(bound)).

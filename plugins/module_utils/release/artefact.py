@@ -106,7 +106,16 @@ def pack(layout: Layout, tag: str, target: Path) -> dict[str, Any]:
     manifest = layout.manifest(tag)
     if manifest is None:
         raise ReleaseError(f"The release {tag} of {layout.component} cannot be packed: it is not staged in {layout.releases}.")
-    source, needle, bound = layout.release(tag), os.fsencode(f"{layout.root}{os.sep}"), False
+    try:
+        bound = _pack(layout.release(tag), os.fsencode(f"{layout.root}{os.sep}"), target)
+        return {"sha256": tree.sha256(target), "size": target.stat().st_size, "manifest": manifest, "bound": bound}
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"The release {tag} of {layout.component} could not be packed to {target}: {error}.") from error
+
+
+def _pack(source: Path, needle: bytes, target: Path) -> bool:
+    """Write the archive; tell whether ``needle`` is in some file. Raises ValueError for what is no file, folder or link."""
+    bound = False
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with (
         open(handle, "wb") as raw,
@@ -132,8 +141,8 @@ def pack(layout: Layout, tag: str, target: Path) -> dict[str, Any]:
                     bound = _names(stream, needle) or bound
                     bundle.addfile(entry, stream)
             else:
-                raise ReleaseError(f"The release {tag} of {layout.component} cannot be packed: {path} is no file, folder or link.")
-    return {"sha256": tree.sha256(target), "size": target.stat().st_size, "manifest": manifest, "bound": bound}
+                raise ValueError(f"{path} is no file, folder or link")
+    return bound
 
 
 def _names(stream: BinaryIO, needle: bytes) -> bool:

@@ -101,6 +101,7 @@ def test_built_once(world: World) -> None:
     assert first["timings"]["pack and fetch"] >= 0
     assert world.stage("two", check=True)["artefact"]["plan"] == "would be laid down from an artefact built on one"
     second = world.stage("two")
+    assert second["timings"]["wait"] >= 0
     assert second["artefact"] == {"key": first["artefact"]["key"], "from": "one"}
     assert second["manifest"]["artefact"]["built_on"] == "one"
     assert (second["changed"], second["present"], second["manifest"]["tree_hash"]) == (True, True, first["manifest"]["tree_hash"])
