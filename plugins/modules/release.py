@@ -22,8 +22,9 @@ options:
       - V(staged) sees to it that the release is there, as it was staged.
       - V(marked) notes in the journal that the release is good or bad.
       - V(pruned) removes old releases; never the live one, the previous good one, one that a slot points at, or one of O(keep_releases).
+      - V(packed) writes a staged release, packed, to O(artefact); it is what the controller keeps.
     type: str
-    choices: [staged, marked, pruned]
+    choices: [staged, marked, pruned, packed]
     default: staged
   component:
     description: Name of the component.
@@ -55,6 +56,28 @@ options:
   archive_sha256:
     description: SHA-256 of the archive. Filled in on the controller.
     type: str
+  artefacts:
+    description:
+      - Where and how many built releases are kept on the controller, by the key of what they were built from. What has the same key is
+        laid down instead of built, on another node or after it was pruned; the node needs no build tools then, and tests that passed are
+        not run again. The key is made of the commit, the recipe with its tests, the tag, the platform and the versions of the tools.
+      - A mapping with C(folder), below which there is a folder for each repository and component, and C(keep), how many of each stay.
+      - V(false) builds on every node and keeps nothing.
+    type: raw
+    default: {folder: ~/.cache/phasegate/artefacts, keep: 10}
+  artefact:
+    description: A packed release on the node, to be laid down or to be written. Filled in on the controller.
+    type: path
+  artefact_sha256:
+    description: SHA-256 of the artefact. Filled in on the controller.
+    type: str
+  artefact_key:
+    description: Key of the artefact. Filled in on the controller.
+    type: str
+  artefact_built_on:
+    description: Host that built the artefact. Filled in on the controller.
+    type: str
+    default: ""
   kind:
     description:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
@@ -264,6 +287,16 @@ commit:
   description: Commit of the tag.
   returned: state is staged
   type: str
+artefact:
+  description:
+    - C(key), and either C(from), the host that built what was laid down, or C(kept), whether the controller keeps what was built.
+    - In check mode, C(plan) says which of both it would be.
+  returned: state is staged, when it was not there, is more than the files as they are, and O(artefacts) is not false
+  type: dict
+packed:
+  description: What was packed (C(sha256), C(size) in bytes, C(manifest), C(bound)).
+  returned: state is packed
+  type: dict
 timings:
   description: Wall time of each step in seconds.
   returned: when it was staged by this call
@@ -300,14 +333,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout, ReleaseError
 
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["staged", "marked", "pruned"], "default": "staged"},
+    "state": {"type": "str", "choices": ["staged", "marked", "pruned", "packed"], "default": "staged"},
     "component": {"type": "str", "required": True},
     "release": {"type": "str"},
     "root": {"type": "path", "default": "/opt/aistack"},
@@ -319,6 +352,11 @@ ARGUMENTS: dict[str, Any] = {
     "commit": {"type": "str"},
     "archive": {"type": "path"},
     "archive_sha256": {"type": "str"},
+    "artefacts": {"type": "raw", "default": {"folder": "~/.cache/phasegate/artefacts", "keep": 10}},
+    "artefact": {"type": "path"},
+    "artefact_sha256": {"type": "str"},
+    "artefact_key": {"type": "str", "no_log": False},
+    "artefact_built_on": {"type": "str", "default": ""},
     "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
     "lock": {"type": "str"},
     "python": {"type": "str", "default": "python3"},
@@ -431,6 +469,7 @@ def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, An
         commit=params["commit"],
         archive=Path(params["archive"]) if params["archive"] else None,
         archive_sha256=params["archive_sha256"],
+        artefact=_artefact(params),
         min_free_bytes=params["min_free_bytes"],
         previous=params["previous"],
         allow_bad=params["allow_bad"],
@@ -443,11 +482,23 @@ def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, An
     manifest = staging.present(request)
     if manifest is not None:
         return {**result, "changed": False, "present": True, "manifest": manifest, "commit": manifest.get("commit")}
-    if check or request.archive is None:  # without an archive the controller asks whether it has to make one
+    if check or (request.archive is None and request.artefact is None):  # the controller asks what it has to bring
         staging.preflight(request)
-        return {**result, "changed": True, "present": False}
+        return {**result, "changed": True, "present": False, "built": {**artefact.built(request.recipe), "root": params["root"]}}
     manifest = staging.stage(request)
     return {**result, "changed": True, "present": True, "manifest": manifest, "timings": request.timings}
+
+
+def _artefact(params: dict[str, Any]) -> artefact.Artefact | None:
+    if not params["artefact"]:
+        return None
+    return artefact.Artefact(Path(params["artefact"]), params["artefact_sha256"], params["artefact_key"], params["artefact_built_on"])
+
+
+def _packed(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
+    if check:
+        return {"changed": False}
+    return {"changed": False, "packed": artefact.pack(layout, params["release"], Path(params["artefact"]))}
 
 
 def _pruned(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
@@ -464,8 +515,13 @@ def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
-        required_if=[("state", "staged", ["release"]), ("state", "marked", ["release", "mark"])],
-        required_together=[("archive", "archive_sha256")],
+        required_if=[
+            ("state", "staged", ["release"]),
+            ("state", "marked", ["release", "mark"]),
+            ("state", "packed", ["release", "artefact"]),
+        ],
+        required_together=[("archive", "archive_sha256"), ("artefact_sha256", "artefact_key")],
+        required_by={"artefact_key": ["artefact"]},
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
@@ -478,6 +534,8 @@ def main() -> None:
     try:
         if params["state"] == "staged":
             result = _staged(params, layout, check)
+        elif params["state"] == "packed":
+            result = _packed(params, layout, check)
         elif params["state"] == "marked":
             changed = releases.mark(
                 layout,

@@ -38,3 +38,41 @@ def test_its_own_tests_saw_nothing_of_the_node(lab: Any) -> None:
     assert words[1] == "xxxxxxxx", "the value of production is hello"
     assert words[2] == "aistack-test"
     assert int(words[3]) < 10, "it saw the processes of others"
+
+
+LAID_DOWN = """
+- hosts: aistack
+  gather_facts: false
+  vars:
+    place: /var/tmp/aistack-artefact
+    described: {component: api, release: v1.0.0, repo: "{{ aistack_applications.tiny.repo }}", min_free_bytes: 0,
+                artefacts: {folder: STORE}}
+  tasks:
+    - block:
+        - phasegate.aistack.release: "{{ described | combine({'root': root, 'state_dir': root ~ '/state', 'tools': tools}) }}"
+          vars: {root: "{{ place }}/one", tools: "{{ aistack_root }}/tools/bin"}
+          register: built
+        - phasegate.aistack.release: "{{ described | combine({'root': root, 'state_dir': root ~ '/state', 'tools': '/nonexistent'}) }}"
+          vars: {root: "{{ place }}/two"}
+          register: laid
+        - ansible.builtin.command: "{{ place }}/two/api/releases/v1.0.0/.venv/bin/python -c 'print(42)'"
+          register: runs
+        - ansible.builtin.assert:
+            that:
+              - built.artefact.kept
+              - laid.artefact.from == inventory_hostname
+              - laid.manifest.tree_hash == built.manifest.tree_hash
+              - runs.stdout == '42'
+      always:
+        - ansible.builtin.file: {path: "{{ place }}", state: absent}
+"""
+
+
+def test_a_release_is_laid_down_where_nothing_can_build(lab: Any, tmp_path: Path) -> None:
+    """Over SSH and as another user than root: packed, fetched, kept, brought back to a root without tools. It needs no packages."""
+    play = tmp_path / "play.yml"
+    play.write_text(LAID_DOWN.replace("STORE", str(tmp_path / "store")), encoding="utf-8")
+    lab.play(str(play)).ended_well()
+    kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert [path.stat().st_mode & 0o077 for path in kept] == [0] * len(kept)
+    assert sorted(path.name.partition(".")[2] for path in kept) == ["json", "lock", "tar.gz"]

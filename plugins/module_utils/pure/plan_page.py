@@ -199,6 +199,11 @@ def _staging(rows: Sequence[Row]) -> list[str]:
         lock = f", install exactly {row.described['lock']}" if row.described.get("lock") else ""
         build = ", build" if kind == "node" or row.described.get("build") else ""
         tests = [" ".join(map(str, argv)) for argv in row.described.get("tests") or []]
+        laid = (answer.get("artefact") or {}).get("from")
+        if laid:
+            proven = "it passed its own tests there" if tests else "no tests: it declares none"
+            lines += _wrapped(f"{row.place}: commit {commit}, laid down from what {laid} built; {proven}")
+            continue
         lines += _wrapped(f"{row.place}: commit {commit}{lock}{build}, then {'its own tests' if tests else 'no tests: it declares none'}")
         lines += [line for test in tests for line in _wrapped(f"$ {test}", "    ", "      ")]
     return lines

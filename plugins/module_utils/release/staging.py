@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, sandbox, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import (
     FILES,
@@ -41,7 +41,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.release 
 
 @dataclass
 class Request:
-    """What is to be staged. ``min_free_bytes`` has to stay free on top of what the archive takes."""
+    """What is to be staged: an archive that is built here, or an artefact that is laid down.
+
+    ``min_free_bytes`` has to stay free on top of what that takes.
+    """
 
     layout: Layout
     state_dir: Path
@@ -49,6 +52,7 @@ class Request:
     commit: str | None = None
     archive: Path | None = None
     archive_sha256: str | None = None
+    artefact: artefact.Artefact | None = None
     min_free_bytes: int = 0
     previous: str | None = None
     allow_bad: bool = False
@@ -101,8 +105,8 @@ def preflight(request: Request) -> None:
     while not where.exists():
         where = where.parent
     free = shutil.disk_usage(where).free
-    archive = request.archive.stat().st_size if request.archive and request.archive.exists() else 0
-    needed = request.min_free_bytes + 4 * archive
+    packed = request.artefact.path if request.artefact else request.archive
+    needed = request.min_free_bytes + 4 * (packed.stat().st_size if packed and packed.exists() else 0)
     if free >= needed:
         return
     staged = request.layout.staged()
@@ -147,7 +151,7 @@ def _in_use(name: str) -> bool:
 
 
 def stage(request: Request) -> dict[str, Any]:
-    """Stage a release from its archive; returns the manifest.
+    """Stage a release from its archive or artefact; returns the manifest.
 
     The journal says C(stage) started and how it ended. Where the release's tests failed, it is
     marked bad as well.
@@ -161,7 +165,7 @@ def stage(request: Request) -> dict[str, Any]:
     layout.releases.mkdir(mode=0o755, parents=True, exist_ok=True)
     layout.staging.mkdir(mode=0o755, exist_ok=True)
     swept = sweep(layout)
-    detail = {"commit": request.commit, **({"swept": swept} if swept else {})}
+    detail = {"commit": request.commit, **({"swept": swept} if swept else {}), **_origin(request)}
     pid = os.getpid()
     work = layout.staging / f"{tag}-{pid}-{_token(pid)}"
     try:
@@ -200,10 +204,15 @@ def stage(request: Request) -> dict[str, Any]:
 
 
 def _make(request: Request, work: Path) -> dict[str, Any]:
-    recipe, layout = request.recipe, request.layout
+    recipe = request.recipe
     tree.remove(work)
     work.mkdir(mode=0o755)
     os.chmod(work, 0o755)
+    if request.artefact is not None:
+        with request.timed("lay down"):
+            had = artefact.lay_down(request.artefact, recipe, request.commit, work)
+        tests = [{**test, "from": "artefact"} for test in had.get("tests") or []]
+        return _finish(request, work, had.get("lock_hash"), had.get("alembic_heads") or [], tests)
     with request.timed("unpack"):
         _unpack(request, work)
     named = recipe.lock or ("package-lock.json" if recipe.kind == "node" else "")
@@ -225,6 +234,12 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
         if recipe.kind == "python":
             build.compile_python(recipe, work, work)
     sandbox.take_back(work, builder)
+    return _finish(request, work, lock_hash, heads, tests)
+
+
+def _finish(request: Request, work: Path, lock_hash: str | None, heads: list[str], tests: list[dict[str, object]]) -> dict[str, Any]:
+    """Seal a tree that runs, write its manifest and give it its name; returns the manifest."""
+    recipe, layout = request.recipe, request.layout
     with request.timed("seal"):
         tree.seal(work, _gid(request))
         previous = _previous(request)
@@ -246,6 +261,7 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
         "built_at": utc_now(),
         "tests": tests,
         "disk": {"bytes": total, "new_bytes": new},
+        **({"artefact": _origin(request)["artefact"]} if request.artefact else {}),
     }
     _write(work / FILES, hashes)
     _write(work / MANIFEST, manifest)
@@ -259,6 +275,14 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     os.rename(work, target)
     fsync_dir(layout.releases)
     return manifest
+
+
+def _origin(request: Request) -> dict[str, Any]:
+    """Say what a release was laid down from; empty where it is built here."""
+    if request.artefact is None:
+        return {}
+    laid = {"key": request.artefact.key, "sha256": request.artefact.sha256, "built_on": request.artefact.built_on}
+    return {"how": "laid down from artefact", "artefact": laid}
 
 
 def _unpack(request: Request, work: Path) -> None:

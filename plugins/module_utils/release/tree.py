@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
+import gzip
 import hashlib
 import os
 import shutil
 import stat
 import subprocess
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 INSTALLED = (".venv", "node_modules", "__pycache__")
 """Folders that are made from the lock file; their content is vouched for by its hashes, not by the tree's."""
@@ -85,27 +87,140 @@ def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
     return found
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack a tar archive into an existing folder.
+def unpack(archive: Path, target: Path, goals: Collection[str] = ()) -> None:
+    """Unpack a tar archive into an existing folder. Nothing is written through a link, be it of the archive or on disk.
+
+    Links are made last, when all else is written. What is made belongs to who runs this; of a mode, only whether the owner may
+    execute is kept. ``goals`` are the places outside where a link may lead. What is refused leaves a tree that has to be removed.
 
     Raises:
-        ValueError: a member would land, or point, outside of it.
+        ValueError: a member would land, or point, outside of it; or the archive is not whole.
     """
-    extra: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-    root = target.resolve()
-    with tarfile.open(archive) as bundle:
-        for member in bundle:
-            place = os.path.normpath(root / member.name)
-            inside = place == str(root) or place.startswith(f"{root}{os.sep}")
-            if member.issym():
-                goal = os.path.normpath(os.path.join(os.path.dirname(place), member.linkname))
-                inside = inside and not os.path.isabs(member.linkname) and (goal == str(root) or goal.startswith(f"{root}{os.sep}"))
-            elif not (member.isfile() or member.isdir()):
-                inside = False
-            if not inside:
-                goal_text = f" -> {member.linkname}" if member.linkname else ""
-                raise ValueError(f"{member.name}{goal_text} is not a file, folder or link inside the release")
-            bundle.extract(member, root, **extra)
+    kinds: dict[str, bool] = {}
+    links: list[tuple[list[str], tarfile.TarInfo]] = []
+    folders = _Folders(target)
+    try:
+        with tarfile.open(archive) as bundle:
+            for member in bundle:
+                parts = _parts(member, kinds)
+                if member.issym():
+                    links.append((parts, member))
+                elif member.isdir():
+                    folders.open(parts, member)
+                else:
+                    _write_file(bundle, member, folders.open(parts[:-1], member), parts[-1])
+        _make_links(target, folders, links, goals)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"it is no whole archive: {error}") from error
+    finally:
+        folders.close()
+
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _refused(member: tarfile.TarInfo, why: str) -> ValueError:
+    shown = member.name + (f" -> {member.linkname}" if member.linkname else "")
+    return ValueError(f"{' '.join(shown.splitlines())} is not a file, folder or link inside the release ({why})")
+
+
+def _parts(member: tarfile.TarInfo, kinds: dict[str, bool]) -> list[str]:
+    """Return the names that lead to a member; ``kinds`` says of each path that came before whether it is a folder."""
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.sparse is None
+    if not (plain or member.isdir() or member.issym()):
+        raise _refused(member, "it is of another kind")
+    if member.name.startswith("/") or ".." in parts or not (parts or member.isdir()):
+        raise _refused(member, "its name leads elsewhere")
+    if any(sign in member.name + member.linkname for sign in "\n\0"):
+        raise _refused(member, "its name has more than one line")
+    if member.mode & 0o7000 and not member.issym():
+        raise _refused(member, f"its mode is {member.mode:o}")
+    for end in range(1, len(parts)):
+        if not kinds.setdefault("/".join(parts[:end]), True):
+            raise _refused(member, f"{'/'.join(parts[:end])} is no folder")
+    path = "/".join(parts)
+    if path in kinds and not (kinds[path] and member.isdir()):
+        raise _refused(member, "there is another of this name")
+    kinds[path] = member.isdir()
+    return parts
+
+
+class _Folders:
+    """Folders below a root, opened without following a link on the way, and made where they are missing.
+
+    The last one stays open: members of one folder mostly come one after the other.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = self._last = os.open(root, _FOLDER)
+        self._parts: list[str] = []
+
+    def open(self, parts: list[str], member: tarfile.TarInfo) -> int:
+        """Return a handle that is good until the next call."""
+        if parts == self._parts:
+            return self._last
+        self._leave()
+        for number, part in enumerate(parts, start=1):
+            inner = self._enter(part, member)
+            self._leave()
+            self._last, self._parts = inner, parts[:number]
+        return self._last
+
+    def _enter(self, part: str, member: tarfile.TarInfo) -> int:
+        try:
+            return os.open(part, _FOLDER, dir_fd=self._last)
+        except FileNotFoundError:
+            os.mkdir(part, dir_fd=self._last)
+            inner = os.open(part, _FOLDER, dir_fd=self._last)
+            os.fchmod(inner, 0o755)
+            return inner
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            raise _refused(member, f"{part} is no folder on disk") from error
+
+    def _leave(self) -> None:
+        if self._last != self._root:
+            os.close(self._last)
+        self._last, self._parts = self._root, []
+
+    def close(self) -> None:
+        self._leave()
+        os.close(self._root)
+
+
+def _write_file(bundle: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str) -> None:
+    try:
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    except FileExistsError as error:
+        raise _refused(member, "another of this name is on disk") from error
+    with open(handle, "wb") as stream:
+        source = bundle.extractfile(member)
+        if source is not None:
+            shutil.copyfileobj(source, stream, 1 << 20)
+        if stream.tell() != member.size:
+            raise tarfile.ReadError(f"{member.name} has {stream.tell()} bytes of {member.size}")
+        stream.flush()
+        os.fchmod(handle, 0o755 if member.mode & stat.S_IXUSR else 0o644)
+        seconds = min(max(0, int(member.mtime)), 1 << 32)
+        os.utime(handle, (seconds, seconds))
+
+
+def _make_links(target: Path, folders: _Folders, links: list[tuple[list[str], tarfile.TarInfo]], goals: Collection[str]) -> None:
+    """Make the links, then see where each really leads: one may go by way of another."""
+    base = os.path.realpath(target)
+    outside = {os.path.realpath(goal) for goal in goals}
+    for parts, member in links:
+        try:
+            os.symlink(member.linkname, parts[-1], dir_fd=folders.open(parts[:-1], member))
+        except FileExistsError as error:
+            raise _refused(member, "another of this name is on disk") from error
+    for parts, member in links:
+        real = os.path.realpath(target.joinpath(*parts))
+        inside = (real == base or real.startswith(f"{base}{os.sep}")) and not os.path.isabs(member.linkname)
+        if not inside and real not in outside:
+            raise _refused(member, "it leads elsewhere")
 
 
 def seal(root: Path, gid: int | None = None) -> None:

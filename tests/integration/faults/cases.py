@@ -89,8 +89,9 @@ def deployment(world: World) -> Operation:
 
 
 def staging(world: World) -> Operation:
-    """The same, and the other release is not there yet."""
+    """The same, and the other release is not there yet: it is built."""
     operation = deployment(world)
+    operation.arguments.extend(["-e", '{"aistack_artefacts": false}'])
     release = operation.goal["backend"]
     for node, component in (("backend-1", "backend"), ("web-1", "frontend")):
         world.on(node, f"for slot in blue green; do [ $(readlink /opt/aistack/{component}/slots/live) = $slot ] || "

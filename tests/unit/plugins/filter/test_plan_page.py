@@ -75,6 +75,13 @@ def test_it_tells_all_of_it_and_fits(facts: dict[str, Any]) -> None:
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
+def test_what_another_node_built_is_laid_down(facts: dict[str, Any]) -> None:
+    facts["nodes"]["b1"]["backend"]["staged"]["artefact"] = {"plan": "would be laid down", "from": "b9", "key": "k"}
+    text = " ".join(page(facts).split())
+    assert "commit 0123456789, laid down from what b9 built; it passed its own tests there" in text
+    assert "install exactly" not in text
+
+
 def test_what_is_live_already_is_one_line(facts: dict[str, Any]) -> None:
     still = said("v2", staged={"changed": False, "present": True}, slot={"changed": False, "slot": "blue", "steps": []})
     facts["nodes"]["b1"] = {"backend": still, "beat": still}
