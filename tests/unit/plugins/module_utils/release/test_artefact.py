@@ -183,6 +183,6 @@ def test_what_a_build_here_depends_on(tmp_path: Path) -> None:
 
 def test_variables_count_where_a_build_sees_them(tmp_path: Path) -> None:
     for build, alike in (([], True), ([["npm", "run", "build"]], False)):
-        one, two = (artefact.built(recipe(tmp_path, build=build, test_env={"API": value})) for value in ("s3cret1", "s3cret2"))
+        one, two = (artefact.built(recipe(tmp_path, build=build, build_env={"API": value})) for value in ("s3cret1", "s3cret2"))
         assert (one["variables"] == two["variables"]) is alike
         assert "s3cret" not in str(one)
