@@ -18,8 +18,8 @@ author: phasegate contributors (@phasegate)
 options:
   state:
     description:
-      - V(locked) takes the lease for O(run), or renews it.
-      - V(unlocked) appends O(record) if there is one, then gives the lease back.
+      - V(locked) takes the lease for O(run), or renews it. A run that lost its lease to another is refused.
+      - V(unlocked) appends O(record) if there is one, then gives the lease back. A run that lost its lease records no success.
       - V(appended) appends O(record).
       - V(read) returns records and what is wrong with the chain.
     type: str
@@ -52,7 +52,9 @@ options:
       - Filled in on the controller, when the holder's process ran there.
     type: str
   break_lock:
-    description: Take the lease from whoever has it. Only for a run that is known not to work any more.
+    description:
+      - Take the lease from whoever has it. Only for a run that is known not to work any more.
+      - The journal has whose it was, and a warning says so. That run is refused at its next step on this node.
     type: bool
     default: false
   record:
@@ -108,6 +110,10 @@ lock_action:
   description: One of V(acquired), V(renewed), V(taken_over), V(broken), V(released), V(none).
   returned: state is locked or unlocked
   type: str
+msg:
+  description: Whose lock was broken, or who has it where this run has lost it; a warning says the same.
+  returned: when there is something to say
+  type: str
 record:
   description: The record as it was written.
   returned: when one was appended
@@ -139,7 +145,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
 
@@ -156,22 +162,34 @@ def _append(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     lock = Lock(params["state_dir"])
+    if not check and not params["break_lock"]:  # a run that lost the lock does not go on as if it had just begun
+        lock.require(params["run"], "take the lock again", beside=True)
     if check:
         standing = lock.holder()
         if standing and standing.get("run") not in (params["run"], params["dead_run"]) and not params["break_lock"]:
             raise LockHeld(lock.refusal(standing), standing)
         return {"changed": False, "lock_action": "none"}
     taken = lock.acquire(params["run"], params["owner"], params["lease"], params["dead_run"], params["break_lock"])
-    return {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
+    result = {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
+    if taken.how == "broken" and taken.replaced is not None:
+        result["msg"] = f"The lock was taken from {describe(taken.replaced)}; that run stops at its next step on this node"
+    return result
 
 
 def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False}
+    lock = Lock(params["state_dir"])
+    if params["record"] and params["record"].get("outcome", "ok") == "ok" and not check:
+        lock.require(params["run"], "say that it is done", beside=True)
     if params["record"]:
         result.update(changed=True, record=_append(params, check))
     if check:
         return {**result, "lock_action": "none"}
-    released = Lock(params["state_dir"]).release(params["run"], params["break_lock"])
+    try:
+        released = lock.release(params["run"], params["break_lock"])
+    except LockHeld as held:  # there is nothing to give back; what failed before is what people are to read
+        note = f"The lock is another run's by now: {describe(held.lease)}"
+        return {**result, "lock_action": "none", "lease": held.lease, "msg": note}
     return {**result, "lock_action": "released" if released else "none"}
 
 
@@ -228,6 +246,8 @@ def main() -> None:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}")
+    if "msg" in result:
+        module.warn(f"{result['msg']}.")
     module.exit_json(**result)
 
 

@@ -329,6 +329,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
@@ -537,6 +538,8 @@ def main() -> None:
         elif params["state"] == "packed":
             result = _packed(params, layout, check)
         elif params["state"] == "marked":
+            if not check:
+                require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
             changed = releases.mark(
                 layout,
                 Journal.of(params["state_dir"]),
@@ -549,7 +552,11 @@ def main() -> None:
             )
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
         else:
+            if not check:
+                require(params["state_dir"], params["run"], f"remove old releases of {params['component']}")
             result = _pruned(params, layout, check)
+    except LeaseLost as lost:
+        module.fail_json(msg=str(lost), lease=lost.lease)
     except ReleaseError as error:
         module.fail_json(msg=str(error), **error.extra)
     module.exit_json(**result)
