@@ -28,7 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_age, backup_files, backup_jobs
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+    backup_age,
+    backup_failed,
+    backup_files,
+    backup_jobs,
+    backup_key,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import (
     Files,
     Job,
@@ -76,7 +82,7 @@ class Request:
         reason: becomes part of the name; ``stamp`` (``yyyymmddThhmmssZ``) the rest of it, now if empty.
         description: as in ``backup.json``; read from there if None.
         min_free: bytes that have to stay free besides; the description's, or 256 MiB, if None.
-        timeout: seconds for one part; ``wait``: seconds to wait for another set that is being made.
+        timeout: seconds for one part; the description's if None; ``wait``: seconds to wait for another set that is being made.
     """
 
     state_dir: Path
@@ -87,7 +93,7 @@ class Request:
     stamp: str = ""
     description: Mapping[str, Any] | None = None
     min_free: int | None = None
-    timeout: float = 3600.0
+    timeout: float | None = None
     wait: float = 300.0
 
 
@@ -153,6 +159,7 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         manifest = _write(request, ground, folder_of(request.state_dir) / name)
         total = sum(int(entry["bytes"]) for entry in manifest["files"].values())
         operation.detail.update(bytes=total, seconds=manifest["seconds"], verdict=manifest["verdict"])
+        backup_failed.clear(request.state_dir)
     path = folder_of(request.state_dir) / name
     return {
         "name": name,
@@ -187,7 +194,8 @@ def _ground(request: Request) -> _Ground:
             described = backup_jobs.checked(request.description, "the description given")
         of = backup_files.components(request.state_dir, request.root)
         previous = _previous(request.state_dir)
-        jobs, left_out = backup_jobs.build(described, request.state_dir, of, previous, request.timeout)
+        timeout = backup_jobs.patience(described, request.timeout)
+        jobs, left_out = backup_jobs.build(described, request.state_dir, of, previous, timeout)
         recipient = str((described.get("encrypt") or {}).get("recipient", ""))
         if recipient:
             backup_age.version()
@@ -267,10 +275,13 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
         }
         close_to_others(partial)
         write_json(partial / MANIFEST, manifest)
+        backup_key.sign(request.state_dir, partial, final.name)
         for here, _names, _files in os.walk(partial):
             sync(Path(here))
         os.rename(partial, final)
         fsync_dir(final.parent)
+    except backup_key.KeyProblem as problem:
+        raise BackupSetError(f"No backup set: it cannot be signed, {problem}. Nothing was moved.") from problem
     except OSError as problem:
         raise BackupSetError(f"No backup set: {problem.filename or partial}: {problem.strerror}. Nothing was moved.") from problem
     finally:
@@ -318,7 +329,7 @@ def pruned(request: Request, check: bool = False) -> dict[str, Any]:
             raise BackupSetError(f"No set was removed: {problem}") from problem
         journal = Journal.of(state_dir)
         needed = backup_plan.named_sets(journal.read(), {component.name: component.layout.staged() for component in of})
-        sets = [Seen(one["name"], one["verdict"]) for one in listed(state_dir)]
+        sets = [Seen(one["name"], one["verdict"], one["format"] != 1) for one in listed(state_dir)]
         removed, kept = backup_plan.retention(sets, {**backup_plan.KEEP, **(described.get("keep") or {})}, needed, time.time())
         if removed and not check:
             with journal.operation("prune", run=request.run, actor=request.actor, detail={"sets": removed}):
@@ -333,18 +344,24 @@ def command(arguments: Sequence[str], state_dir: str, root: str = ROOT) -> int:
     """C(aistack backup …): makes a set and prunes, or what an option says; returns the exit status (0, 1 failed, 2 wrong words)."""
     parser = argparse.ArgumentParser("aistack backup", description="Make a backup set of this node and remove those that nobody needs.")
     parser.add_argument("--reason", default="manual", help="why; becomes part of the set's name")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for one part; otherwise the role's backup_timeout")
     parser.add_argument("--no-prune", action="store_true", help="remove no older set afterwards")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="only list the sets")
     instead.add_argument("--verify", metavar="NAME", help="only read a set back; 'newest' is the newest one")
     instead.add_argument("--prune", action="store_true", help="only remove the sets that nobody needs")
+    instead.add_argument("--copy", action="store_true", help="only copy the newest verified set to where the role says")
+    instead.add_argument("--fetch", metavar="NAME", help="only bring that set back from there")
+    parser.add_argument("--node", default="", help="with --fetch: the node whose set it is; this one if left out")
+    instead.add_argument("--note-failure", metavar="UNIT", help="only note that this unit made no set, for the health of the stack")
     instead.add_argument("--dry-run", action="store_true", help="only say what would be saved, and its size")
     parser.add_argument("--json", action="store_true", help="answer with JSON")
     try:
         given = parser.parse_args(list(arguments))
     except SystemExit as leaving:
         return int(leaving.code or 0)
-    request = Request(Path(state_dir), given.reason, Path(root), actor=os.environ.get("SUDO_USER") or getpass.getuser())
+    actor = os.environ.get("SUDO_USER") or getpass.getuser()
+    request = Request(Path(state_dir), given.reason, Path(root), actor=actor, timeout=given.timeout)
     try:
         answer, lines = _obey(given, request)
     except BackupSetError as problem:
@@ -370,7 +387,18 @@ def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], 
             name = (newest_verified(state_dir) or {"name": "newest"})["name"]
         seen = verify(state_dir, name)
         told = [f"  - {problem}" for problem in seen["problems"]]
-        return {key: value for key, value in seen.items() if key != "manifest"}, [f"{seen['name']}: {seen['verdict']}", *told]
+        signed = {backup_key.GOOD: "", backup_key.NONE: ", not signed", backup_key.OTHER: ", not signed with the key of this node"}
+        line = f"{seen['name']}: {seen['verdict']}{signed[seen['signature']]}"
+        return {key: value for key, value in seen.items() if key != "manifest"}, [line, *told]
+    if given.note_failure:
+        noted = backup_failed.note(state_dir, given.note_failure)
+        return noted, [f"{given.note_failure} made no backup set: {noted['why']}", "The newest verified one stays; see it with --list."]
+    if given.copy or given.fetch:
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy  # it needs this module
+
+        moved = backup_copy.fetch(request, given.fetch, given.node) if given.fetch else backup_copy.copy(request)
+        done = ("fetched from" if given.fetch else "copied to") if moved["changed"] else "there already:"
+        return moved, [f"{moved['name']}: {done} {moved['path'] if given.fetch and not moved['changed'] else moved['place']}"]
     if given.dry_run:
         plan = make(request, check=True)
         rows = [f"  {title}: {backup_plan.size_text(size)} at most" for title, size in plan["parts"].items()]
@@ -391,6 +419,12 @@ def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], 
         names = [*gone["removed"], *(f"what restore {name} replaced" for name in gone["replaced"]), *gone["beside"]]
         lines += [f"removed {name}" for name in names] or (["nothing to remove"] if given.prune else [])
         lines += [f"{name} stays, although it is old: {why}" for name, why in gone["beside_kept"].items()]
+    if not given.prune and backup_jobs.load_description(state_dir).get("copy"):
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy
+
+        copied = backup_copy.copy(request)
+        answer.update(copied_to=copied["place"], copies_removed=copied["removed"])
+        lines += [f"copied to {copied['place']}", *(f"removed the copy of {name}" for name in copied["removed"])]
     return answer, lines
 
 

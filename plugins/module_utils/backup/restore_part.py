@@ -10,6 +10,7 @@ which set it was replaced, and where it is. It goes when it is older than the se
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_place
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import Component
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
@@ -63,7 +65,8 @@ class Ground:
         folder: where the part is, plain; ``part``: of the manifest; ``files``: the manifest's checksums, None where it was encrypted.
         entry: what the node's description says of it; empty for a node's own files.
         origin: the set's name; ``stamp``: of this restore.
-        of: the components of this node.
+        of: the components of this node; ``root``: where components are.
+        declared: files and folders that the description names today.
         tables: only these tables of a database.
         wait, terminate: how sessions are made to leave a database.
         min_free: bytes that have to stay free; ``timeout``: seconds.
@@ -78,6 +81,8 @@ class Ground:
     origin: str
     stamp: str
     of: Sequence[Component] = ()
+    root: Path = Path("/opt/aistack")
+    declared: Sequence[str] = ()
     tables: Sequence[str] = ()
     wait: float = 10.0
     terminate: bool = False
@@ -178,6 +183,7 @@ def prune_replaced(state_dir: Path, days: int, check: bool, drop: Callable[[Mapp
         gone.append(note["name"])
         if not check:
             for path in note.get("paths", []):
-                tree.remove(Path(path))
+                with contextlib.suppress(FileNotFoundError), restore_place.opened(Path(path).parent) as place:  # gone with its folder
+                    place.remove(Path(path).name)
             tree.remove(Path(note["place"]))
     return gone

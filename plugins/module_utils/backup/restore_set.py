@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 import shutil
 import time
@@ -20,7 +21,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_age,
     backup_files,
     backup_jobs,
+    backup_key,
     backup_set,
+    restore_dump,
     restore_part,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import Component
@@ -50,7 +53,9 @@ class Request:
         what: parts, as C(kind) or C(kind:name); those that hold data, and the environment, where empty.
         tables: only these tables of the one database that is meant.
         identity, identity_file: of age, for an encrypted set; the text touches no disk.
+        timeout: seconds for one part; the description's if None.
         wait, terminate: how sessions are made to leave a database.
+        accept_unsigned: names of sets that are restored although the key of this node did not sign them.
     """
 
     state_dir: Path
@@ -63,10 +68,11 @@ class Request:
     terminate: bool = False
     wait: float = 10.0
     min_free: int = backup_set.MIN_FREE
-    timeout: float = 3600.0
+    timeout: float | None = None
     lock_wait: float = 60.0
     run: str = ""
     actor: str = ""
+    accept_unsigned: Sequence[str] = ()
     manager: Manager | None = None
 
 
@@ -170,19 +176,27 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                 f" one is {(backup_set.newest_verified(request.state_dir) or {'name': 'not there'})['name']}.",
                 problems=seen["problems"],
             )
-        if manifest["format"] != backup_plan.FORMAT:
-            told = "is a dump that was made before a migration, no set; the journal's record of that migration says how it is restored"
-            raise BackupSetError(f"Nothing was restored: {path.name} {told}.")
+        _ours(request, path, str(seen["signature"]))
+        whole = manifest["format"] == backup_plan.FORMAT
+        opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
         try:
-            described = backup_jobs.load_description(request.state_dir)
+            described = _described(request, whole)
             of = backup_files.components(request.state_dir, request.root)
-            if manifest.get("stack") != described.get("stack", ""):
+            if not whole:
+                opening.mkdir(mode=0o700)
+                stack.callback(shutil.rmtree, opening)
+                entry = restore_dump.entry_of(manifest, described, of)
+                described = {**described, "postgres": [entry]}
+                dump = restore_dump.part_of(path, manifest, entry, opening)
+                manifest = {"node": platform.node(), **manifest, "name": path.name, "parts": [dump], "files": None}
+            elif manifest.get("stack") != described.get("stack", ""):
                 raise PartError(
                     f"the set {path.name} is of the stack {manifest.get('stack')!r}, this node is of {described.get('stack', '')!r}."
                     " Take a set of this stack."
                 )
             parts = _chosen(request, manifest, path.name)
-            opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
+            for part in parts:
+                _inside(part)
             if any(part.get("encrypted") for part in parts):
                 opening.mkdir(mode=0o700)
                 stack.callback(shutil.rmtree, opening)
@@ -192,17 +206,59 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                     plain = _open(request, path, part, opening)
                     restorer = _restorer(request, described, of, path.name, opening, plain, None)
                 else:
-                    restorer = _restorer(request, described, of, path.name, path, part, manifest["files"])
+                    restorer = _restorer(request, described, of, path.name, path if whole else opening, part, manifest["files"])
                 restorers.append((f"{part['kind']}:{part['name']}", restorer))
         except PartError as problem:
             raise BackupSetError(f"Nothing was restored: {problem}") from problem
+        except OSError as problem:
+            raise BackupSetError(f"Nothing was restored: {problem.filename or path}: {problem.strerror}.") from problem
         yield manifest, restorers
+
+
+def _described(request: Request, needed: bool) -> Mapping[str, Any]:
+    """What this node has to save; nothing where nobody said and a dump before a migration is put back. Raises PartError."""
+    if not needed and not (request.state_dir / backup_jobs.DESCRIPTION).exists():
+        return {}
+    return backup_jobs.load_description(request.state_dir)
+
+
+def _ours(request: Request, path: Path, signature: str) -> None:
+    """Refuse a set that may be somebody else's. Raises BackupSetError."""
+    state = path.stat()
+    if state.st_uid not in (0, os.geteuid()) or state.st_mode & 0o022:
+        raise BackupSetError(
+            f"Nothing was restored: {path} can be changed by others than root while it is read. Copy the set as root into"
+            f" {backup_set.folder_of(request.state_dir)}, and name it."
+        )
+    if signature == backup_key.GOOD or path.name in request.accept_unsigned:
+        return
+    key = request.state_dir / backup_key.KEY
+    if signature == backup_key.NONE:
+        why = "is not signed: a version before made it, or somebody else"
+    elif key.exists():
+        why = f"was not signed with the key of this node ({key}): another node made it, or it was changed"
+    else:
+        why = f"is signed, and this node has no key ({key}): put the key of the node that made it there, if you have it"
+    raise BackupSetError(
+        f"Nothing was restored: the set {path.name} {why}. What it holds is written as root. If you know where it comes from, accept it"
+        f" by its name: -e accept_unsigned={path.name}",
+        refused=True,
+    )
+
+
+def _inside(part: Mapping[str, Any]) -> None:
+    """Every name that a part has in its set stays in the set. Raises PartError."""
+    names = [str(part["path"]), *map(str, part.get("facts", {}).get("sources", ())), str(part.get("encrypted", {}).get("path", ""))]
+    wrong = [name for name in names if name.startswith("/") or ".." in name.split("/")]
+    if wrong:
+        raise PartError(f"{part['kind']}:{part['name']} names {wrong[0]!r}, which is outside of its set.")
 
 
 def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> dict[str, Any]:
     """Decrypt one part and judge what is inside. Raises PartError."""
     restore_part.need(into, int(part["bytes"]), request.min_free, f"{part['kind']}:{part['name']}")
     plain = backup_age.decrypt(path, part, into, request.identity, request.identity_file)
+    _inside(plain)
     wrong = backup_jobs.verify(into, plain)
     if wrong:
         raise PartError(f"{part['kind']}:{part['name']}: what was encrypted is damaged: {'; '.join(wrong)}.")
@@ -245,6 +301,8 @@ def _restorer(
         part=part,
         files=files,
         entry=entry or {},
+        root=request.root,
+        declared=[str(path) for path in described.get("files") or []],
         origin=origin,
         stamp=backup_plan.stamp_of(time.time()),
         of=of,
@@ -252,7 +310,7 @@ def _restorer(
         wait=request.wait,
         terminate=request.terminate,
         min_free=request.min_free,
-        timeout=request.timeout,
+        timeout=backup_jobs.patience(described, request.timeout),
     )
     if kind == "postgres":
         return PostgresRestore(ground)

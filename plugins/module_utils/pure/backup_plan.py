@@ -27,20 +27,29 @@ KEEP = {"last": 7, "days": 30}
 NAME = re.compile(r"^(\d{8}T\d{6}Z)-([A-Za-z0-9][A-Za-z0-9._-]{0,199})\Z")
 """Folder of a set, of the dumps that were made before a migration (format 1) as well."""
 
+AHEAD = 300.0
+"""Seconds that a set may be younger than now: clocks are set right by small steps."""
+
+COUNT_BELOW = 20_000_000
+"""Tables with more rows by the database's statistics are not counted for a set: that would take longer than the dump."""
+
 _STAMP = "%Y%m%dT%H%M%SZ"
-_PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]*")
 _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}\Z")
 
 _COMMON = {"component", "hosts"}
 ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {
     "postgres": ({"name", "component"}, {"name", "component", "url_variable", "user", "jobs", "admin"}),
-    "redis": ({"name", "port"}, {"name", "host", "port", "username", "password_file", "unit"}),
+    "redis": ({"name", "port"}, {"name", "host", "port", "username", "password_file", "unit", "dir"}),
     "buckets": ({"name"}, {"name", "endpoint", "access_key_id", "secret_key_file", "region", "options", "ca_file"}),
     "sqlite": ({"name", "path"}, {"name", "path"}),
 }
 """Lists of the description: keys that an entry needs, keys that it may have. C(files) is a list of paths."""
 
-TOP_KEYS = {"stack", "keep", "encrypt", "files", "min_free_bytes", *ENTRY_KEYS}
+NUMBERS = ("min_free_bytes", "timeout", "count_below")
+COPY_KEYS = ({"remote", "path"}, {"remote", "path", "config_file", "keep"})
+TOP_KEYS = {"stack", "keep", "encrypt", "copy", "files", *NUMBERS, *ENTRY_KEYS}
 
 
 def set_name(stamp: str, reason: str) -> str:
@@ -76,15 +85,33 @@ def moment(text: str) -> float:
         raise ValueError(f"{text!r} does not begin with a time like 20260131T120000Z") from None
 
 
+def ahead(name: str, now: float) -> str:
+    """That a set's name is a time to come, so that it would count as the newest for long; empty where it is not."""
+    try:
+        seconds = moment(name) - now
+    except ValueError:
+        return ""
+    if seconds <= AHEAD:
+        return ""
+    return f"its name is {seconds / 3600:.1f} h ahead of this node's clock, which was ahead then or is behind now"
+
+
 def description_problems(description: Any) -> list[str]:
     """What is wrong with a node's ``backup.json``, one line each; an empty list means nothing."""
     if not isinstance(description, Mapping):
         return [f"it must be a mapping, is {type(description).__name__}"]
     problems = [f"unknown key '{key}'{_like(key, TOP_KEYS)}" for key in description if key not in TOP_KEYS]
     problems += _keep_problems(description.get("keep"))
+    problems += _copy_problems(description.get("copy"))
     encrypt = description.get("encrypt")
     if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.match(str(encrypt.get("recipient", "")))):
         problems.append("encrypt: expected {recipient: age1…}, the public key that age-keygen prints")
+    problems += [
+        f"{key}: expected a whole number from {least} on, got {description[key]!r}"
+        for key, least in zip(NUMBERS, (0, 1, 0))
+        if description.get(key) is not None
+        and (isinstance(description[key], bool) or not isinstance(description[key], int) or description[key] < least)
+    ]
     for kind, (needed, allowed) in ENTRY_KEYS.items():
         problems += _entry_problems(kind, description.get(kind), needed, allowed)
     files = description.get("files") or []
@@ -98,6 +125,29 @@ def description_problems(description: Any) -> list[str]:
 def _like(key: str, known: Iterable[str]) -> str:
     close = nearest(str(key), known, 1, 0.6)
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def _copy_problems(copy: Any) -> list[str]:
+    if copy is None:
+        return []
+    needed, allowed = COPY_KEYS
+    if not isinstance(copy, Mapping):
+        return ["copy: expected {remote: name in rclone's configuration, path: folder or bucket there}"]
+    problems = [f"copy: unknown key '{key}'{_like(key, allowed)}" for key in copy if key not in allowed]
+    problems += [f"copy: '{key}' is missing" for key in sorted(needed) if not copy.get(key)]
+    if copy.get("remote") and not _REMOTE.fullmatch(str(copy["remote"])):
+        problems.append(f"copy.remote: {copy['remote']!r} is no name of a remote in rclone's configuration")
+    return [*problems, *(f"copy.{problem}" for problem in _keep_problems(copy.get("keep")))]
+
+
+def exposed(backup: Mapping[str, Any]) -> str:
+    """What has to be said of a description whose sets lie plain, on the disk that they are to survive; empty where all is well."""
+    if not backup or backup.get("copy") or backup.get("encrypt"):
+        return ""
+    return (
+        "aistack_backup: sets stay on the node whose disk they are to survive, and hold its credentials in plain. Declare 'copy', best"
+        " with 'encrypt' (see role backup)."
+    )
 
 
 def _keep_problems(keep: Any) -> list[str]:
@@ -128,8 +178,8 @@ def _entry_problems(kind: str, entries: Any, needed: set[str], allowed: set[str]
         problems += [f"{where}: unknown key '{key}'{_like(key, known)}" for key in entry if key not in known]
         problems += [f"{where}: '{key}' is missing" for key in sorted(needed) if not entry.get(key)]
         name = str(entry.get("name", ""))
-        if name and not _PART_NAME.match(name):
-            problems.append(f"{where}.name: {name!r} becomes a folder and has to match {_PART_NAME.pattern}")
+        if name and not PART_NAME.match(name):
+            problems.append(f"{where}.name: {name!r} becomes a folder and has to match {PART_NAME.pattern}")
         if name in seen:
             problems.append(f"{where}.name: '{name}' is there twice")
         seen.add(name)
@@ -156,8 +206,9 @@ def for_host(
         "stack": stack,
         "keep": {**KEEP, **(backup.get("keep") or {})},
         "encrypt": backup.get("encrypt"),
+        "copy": backup.get("copy"),
         "files": list(backup.get("files") or []),
-        **({"min_free_bytes": backup["min_free_bytes"]} if "min_free_bytes" in backup else {}),
+        **{key: backup[key] for key in NUMBERS if backup.get(key) is not None},
     }
     for kind in ENTRY_KEYS:
         described[kind] = []
@@ -220,15 +271,19 @@ def size_text(count: float) -> str:
 
 @dataclass(frozen=True)
 class Seen:
-    """A set that is there: its name, its verdict (``verified`` or anything else) and whether it can be read at all."""
+    """A set that is there: its name, its verdict (``verified`` or anything else), and whether it is whole.
+
+    A dump that was made before a migration is not: it holds one database.
+    """
 
     name: str
     verdict: str
+    whole: bool = True
 
     @property
     def good(self) -> bool:
         """Whether it counts."""
-        return self.verdict == "verified"
+        return self.whole and self.verdict == "verified"
 
 
 def named_sets(records: Sequence[Mapping[str, Any]], staged: Mapping[str, Collection[str]]) -> dict[str, str]:
@@ -282,7 +337,8 @@ def retention(
 
     Args:
         sets: what is there.
-        keep: ``last``: so many of the newest good ones stay; ``days``: so do all that are younger.
+        keep: ``last``: so many of the newest good ones stay, dumps from before a migration not counted; ``days``: so do all that are
+            younger.
         needed: sets that stay in any case, and why.
         now: seconds since 1970.
     """

@@ -9,6 +9,7 @@ import errno
 import json
 import multiprocessing
 import os
+import platform
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +18,19 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_part, backup_set, backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+    backup_copy,
+    backup_jobs,
+    backup_part,
+    backup_set,
+    backup_shelf,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback_view
 
 FORK = multiprocessing.get_context("fork")
 RECIPIENT = "age1" + "q" * 58
@@ -68,7 +77,7 @@ def test_a_set_holds_what_the_node_cannot_do_without(node: Any) -> None:
     parts = {f"{part['kind']}:{part['name']}": part for part in manifest["parts"]}
     assert parts["sqlite:memory"]["facts"]["rows"] == {"notes": 3}
     assert parts["files:extra"]["facts"]["sources"][f"{extra}/link".lstrip("/")]["link"] == "app.conf"
-    there = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file() and file.name != "manifest.json"]
+    there = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file() and not file.name.startswith("manifest.")]
     assert sorted(manifest["files"]) == sorted(there)
     assert made["bytes"] == sum(part["bytes"] for part in manifest["parts"])
     assert json.loads((path / "manifest.json").read_text()) == manifest
@@ -484,3 +493,77 @@ def test_the_command(node: Any, capsys: pytest.CaptureFixture[str]) -> None:
     rc, _out, err = run()
     assert (rc, "Role backup writes it" in err) == (1, True)
     assert json.loads(run("--json")[2])["failed"] is True
+
+
+def test_the_time_for_a_part_is_the_descriptions(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    real = backup_jobs.build
+
+    def build(described: Any, state_dir: Any, of: Any, previous: Any, timeout: float) -> Any:
+        seen.append(timeout)
+        return real(described, state_dir, of, previous, timeout)
+
+    monkeypatch.setattr(backup_jobs, "build", build)
+    for more in ({}, {"timeout": 21600}):
+        node.describe(**more)
+        backup_set.make(node.request(f"t{len(more)}"))
+    backup_set.make(node.request("given", timeout=5.0))
+    assert backup_set.command(["--timeout", "7", "--reason", "words"], str(node.state), str(node.root)) == 0
+    assert seen == [3600.0, 21600.0, 5.0, 7.0]
+    assert backup_jobs.patience_of(node.state) == 21600.0
+    assert backup_jobs.patience_of(node.state / "nowhere") == 3600.0
+
+
+def test_a_unit_that_failed_is_noted_until_a_set_was_made(node: Any, program: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    program("journalctl", 'case "$*" in *--unit=aistack-backup.service*) printf "No backup set: no space\\n\\nFailed\\n" ;; esac')
+    node.describe()
+    words = ["--note-failure", "aistack-backup.service"]
+    assert backup_set.command(words, str(node.state), str(node.root)) == 0
+    assert "aistack-backup.service made no backup set: No backup set: no space | Failed" in capsys.readouterr().out
+    note = node.state / "backup.failed"
+    assert json.loads(note.read_text())["why"] == "No backup set: no space | Failed"
+    assert note.stat().st_mode & 0o777 == 0o600
+    backup_set.make(node.request())
+    assert not note.exists()
+
+
+def test_a_set_from_the_future_is_passed_over(node: Any) -> None:
+    node.describe(keep={"last": 0, "days": 0})
+    now = backup_set.make(node.request())["name"]
+    later = backup_set.make(node.request(stamp=backup_plan.stamp_of(time.time() + 86400)))["name"]
+    first = backup_shelf.listed(node.state)[0]
+    assert first["name"] == later
+    assert "passed over: its name is 24.0 h ahead of this node's clock" in first["verdict"]
+    newest = backup_shelf.newest_verified(node.state)
+    assert newest
+    assert newest["name"] == now
+    seen = {one["name"]: one for one in rollback_view.backup_sets(node.state / "backups")}
+    assert (seen[later]["ahead"], "ahead" in seen[now]) == (True, False)
+    gone = backup_set.pruned(node.request())
+    assert (gone["removed"], gone["kept"][now]) == ([], "the newest verified one")
+
+
+def test_what_the_copy_before_has_is_copied_on_the_other_side(node: Any, program: Any) -> None:
+    said = node.root / "said"
+    program(
+        "rclone",
+        f'echo "$RCLONE_CONFIG $*" >> {said}\n'
+        "case $1 in\n"
+        "lsf) echo 20250101T000000Z-daily/manifest.json ;;\n"
+        """backend) echo '{"Features": {"Copy": true}}' ;;\n"""
+        "esac",
+    )
+    config = node.state / backup_copy.CONFIG
+    config.write_text("[offsite]\\ntype = s3\\nsecret_access_key = geheim\\n")
+    config.chmod(0o600)
+    node.describe(copy={"remote": "offsite", "path": "bucket/sets/", "keep": {"last": 9}})
+    name = backup_set.make(node.request())["name"]
+    assert backup_copy.copy(node.request())["place"] == f"offsite:bucket/sets/{platform.node()}"
+    lines = said.read_text().splitlines()
+    copied = next(line for line in lines if " copy " in line)
+    place = f"offsite:bucket/sets/{platform.node()}"
+    assert f"--copy-dest {place}/20250101T000000Z-daily {node.state}/backups/{name} {place}/{name}" in copied
+    assert "--exclude /manifest.json" in copied
+    order = [line.split()[1] for line in lines]
+    assert order.index("copy") < order.index("check") < order.index("copyto"), "the manifest is last"
+    assert all(line.startswith(f"{config} ") and "geheim" not in line for line in lines)

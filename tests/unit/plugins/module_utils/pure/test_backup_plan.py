@@ -80,6 +80,13 @@ def test_a_description_without_faults() -> None:
         ({"sqlite": [{"name": "a", "path": "/x"}, {"name": "a", "path": "/y"}]}, "sqlite[1].name: 'a' is there twice"),
         ({"sqlite": ["a"]}, "sqlite[0]: must be a mapping, is str"),
         ({"buckets": "assets"}, "buckets: must be a list, is str"),
+        ({"timeout": 0}, "timeout: expected a whole number from 1 on, got 0"),
+        ({"count_below": "many"}, "count_below: expected a whole number from 0 on, got 'many'"),
+        ({"copy": "offsite"}, "copy: expected {remote: name in rclone's configuration"),
+        ({"copy": {"remote": "offsite", "pat": "x"}}, "copy: unknown key 'pat'; did you mean 'path'?"),
+        ({"copy": {"remote": "offsite"}}, "copy: 'path' is missing"),
+        ({"copy": {"remote": "a:b", "path": "x"}}, "copy.remote: 'a:b' is no name of a remote"),
+        ({"copy": {"remote": "a", "path": "x", "keep": {"last": -1}}}, "copy.keep.last: expected a whole number"),
         ({"files": ["etc/hosts"]}, "files: 'etc/hosts' is no absolute path"),
         ({"files": "/etc/hosts"}, "files: must be a list"),
     ],
@@ -132,6 +139,13 @@ def test_room() -> None:
     assert twice.problem
 
 
+@pytest.mark.parametrize("more", [{"copy": {"remote": "offsite", "path": "sets"}}, {"encrypt": {"recipient": "age1"}}])
+def test_plain_sets_on_one_disk_are_worth_a_warning(more: dict[str, Any]) -> None:
+    assert "Declare 'copy'" in plan.exposed({"sqlite": [{"name": "a", "path": "/a"}]})
+    assert plan.exposed({"sqlite": [{"name": "a", "path": "/a"}], **more}) == ""
+    assert plan.exposed({}) == ""
+
+
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (3 << 30, "3.0 GiB"), (5 << 40, "5.0 TiB")])
 def test_sizes_for_people(count: int, text: str) -> None:
     assert plan.size_text(count) == text
@@ -142,6 +156,15 @@ def test_retention_keeps_the_last_and_the_young() -> None:
     removed, kept = plan.retention(sets, {"last": 2, "days": 5}, {}, NOW)
     assert removed == [name(50), name(40), name(10)]
     assert kept == {name(0.1): "the newest verified one", name(1): "one of the newest 2", name(2): "younger than 5 days"}
+
+
+def test_a_dump_of_one_database_is_no_set() -> None:
+    whole = Seen(name(39), "verified")
+    dumps = [Seen(f"{name(days)}-backend-a-b", "verified", whole=False) for days in (1, 2, 3, 4, 35, 36, 37)]
+    removed, kept = plan.retention([whole, *dumps], {"last": 2, "days": 30}, {dumps[-1].name: "live needs it"}, NOW)
+    assert kept[whole.name] == "the newest verified one"
+    assert {kept[one.name] for one in dumps[:4]} == {"younger than 30 days"}
+    assert removed == [dumps[5].name, dumps[4].name]
 
 
 def test_retention_never_removes_what_a_rollback_needs_nor_the_newest_verified() -> None:
