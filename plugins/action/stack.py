@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_check, notice
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_check, notice, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
 
@@ -205,6 +205,10 @@ class ActionModule(ActionBase):
             problems += check_ports(stack["ports"]) if problems else check_stack(stack)
             problems += probe_problems(stack)
             problems += self._notice_problems(task_vars.get("aistack_notices"))
+            try:
+                problems += rotation.problems(self._templar.template(task_vars.get("aistack_rotations")), stack["components"])
+            except AnsibleError as error:
+                problems.append(f"aistack_rotations: cannot be filled in: {error}")
             if args["environments"] and not problems:
                 problems += self._environment_problems(stack, task_vars)
         if args["phase"] and args["phase"] not in stack["phases"] and not args["phase_optional"]:
