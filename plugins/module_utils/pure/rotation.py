@@ -152,13 +152,21 @@ def problems(rotations: Any, components: Mapping[str, Any]) -> list[str]:
 def refusal(differ: Sequence[str], kind: str, host: str, live: Sequence[str], rotations: Mapping[str, Any]) -> str:
     """Why a password is not changed just so, and the way to change it."""
     named = [name for name, entry in rotations.items() if entry.get("kind") == kind and entry.get("user") in differ]
-    way = (
-        f"Run ansible-playbook phasegate.aistack.rotate -e secret={named[0]}: it changes the password with both valid for a while, and"
-        " finishes a change that was begun"
-        if named
-        else f"Declare it in the inventory (aistack_rotations: {{NAME: {{kind: {kind}, component: {kind}, user: {differ[0]}}}}}) and run"
-        " ansible-playbook phasegate.aistack.rotate -e secret=NAME"
-    )
+    if kind not in KINDS:
+        way = (
+            f"Add a user of another name with the new password to {kind}_users beside this one, have aistack_env use it, run site.yml, and"
+            " take the former entry out when nothing uses it any more"
+        )
+    elif named:
+        way = (
+            f"Run ansible-playbook phasegate.aistack.rotate -e secret={named[0]}: it changes the password with both valid for a while, and"
+            " finishes a change that was begun"
+        )
+    else:
+        way = (
+            f"Declare it in the inventory (aistack_rotations: {{NAME: {{kind: {kind}, component: {kind}, user: {differ[0]}}}}}) and run"
+            " ansible-playbook phasegate.aistack.rotate -e secret=NAME"
+        )
     return (
         f"The inventory has another password for {', '.join(differ)} than the server on {host}, and live components log in with the one"
         f" that the server has: {', '.join(live)}. Expected the same password, or nothing live. No password was changed. {way};"

@@ -164,3 +164,6 @@ def test_the_refusal_names_the_way_out() -> None:
         assert words in text
     undeclared = rotation.refusal([USER], "postgres", "db-1", ["api on web-1"], {"x": {"kind": "env"}})
     assert "aistack_rotations: {NAME: {kind: postgres, component: postgres, user: shop}}" in undeclared
+    redis = rotation.refusal([USER], "redis", "db-1", ["api on web-1"], {})
+    assert "Add a user of another name with the new password to redis_users" in redis
+    assert "rotate" not in redis
