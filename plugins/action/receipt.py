@@ -26,7 +26,8 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 
-NOT_INPUTS = {"aistack_component", "aistack_component_name", "aistack_env", "aistack_release_request", "aistack_run", "aistack_secrets"}
+NOT_INPUTS = {"aistack_component", "aistack_component_name", "aistack_env", "aistack_release_request", "aistack_rotations", "aistack_run",
+              "aistack_secrets"}
 """Variables that roles mention, but that say nothing about what they converge to, or are looked at by themselves."""
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.template import Templar
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, notice
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
 
@@ -74,6 +75,34 @@ def probe_problems(stack: dict[str, Any]) -> list[str]:
     return problems
 
 
+# by role: the variables that hold its users, and the keys of name and password in there
+ACCOUNTS = {
+    "postgres": ("postgres_users", "name", "password"),
+    "redis": ("redis_users", "name", "password"),
+    "minio": ("minio_users", "key", "secret"),
+}
+
+
+def managed_accounts(component: Mapping[str, Any], stack: Mapping[str, Any], read: Callable[[str, str], Any]) -> list[env_check.Account]:
+    """The logins that a server's role manages; none for other roles. ``read`` takes a host and a variable."""
+    role = str(component.get("role", "")).removeprefix("phasegate.aistack.")
+    if role not in ACCOUNTS:
+        return []
+    variable, name, password = ACCOUNTS[role]
+    hosts = tuple(stack["groups"].get(component.get("hosts"), []))
+    accounts = []
+    for host in hosts:
+        port = read(host, f"{role}_port") or (read(host, "aistack_ports") or {}).get(role)
+        addresses = {str(read(host, key)) for key in ("aistack_address", "ansible_host")} | {host}
+        places = frozenset((address, int(port)) for address in addresses if port)
+        entries = [(entry[name], entry[password], variable) for entry in read(host, variable) or []
+                   if isinstance(entry, Mapping) and entry.get(name) and entry.get(password)]
+        if role == "redis" and read(host, "redis_password"):
+            entries.append(("default", read(host, "redis_password"), "redis_password"))
+        accounts += [env_check.Account(role, str(user), str(value), source, hosts, places) for user, value, source in entries]
+    return accounts
+
+
 class ActionModule(ActionBase):
     """Check the structure, name the run."""
 
@@ -116,6 +145,28 @@ class ActionModule(ActionBase):
             problems += [f"aistack_notices[{index}]{problem}" for problem in found]
         return problems
 
+    def _environment_problems(self, stack: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:
+        """Faults of the environments of all released components, each as its own hosts see it."""
+        hostvars = task_vars["hostvars"]
+        problems: list[str] = []
+        templars: dict[str, Templar] = {}
+
+        def read(host: str, variable: str) -> Any:
+            if host not in templars:
+                templars[host] = Templar(loader=self._loader, variables={**hostvars.raw_get(host), "hostvars": hostvars})
+            try:
+                return templars[host].template(templars[host].available_variables.get(variable))
+            except AnsibleError as error:
+                problems.append(f"{variable}: cannot be filled in on {host}: {error}")
+                return None
+
+        components = {name: value for name, value in stack["components"].items() if isinstance(value, dict)}
+        wanted = {host for value in components.values() if value.get("application") or value.get("release_from")
+                  for host in stack["groups"].get(value.get("hosts"), [])}
+        environments = {host: read(host, "aistack_env") or {} for host in sorted(wanted)}
+        accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
+        return problems or env_check.problems(components, stack["groups"], environments, accounts)
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate and return the facts of the run, or every fault at once."""
         super().run(tmp, task_vars)
@@ -131,6 +182,7 @@ class ActionModule(ActionBase):
                 "changed": {"type": "bool", "default": False},
                 "proof_seconds": {"type": "float", "default": 30},
                 "only": {"type": "list", "elements": "str", "default": []},
+                "environments": {"type": "bool", "default": False},
             },
         )
         facts = task_vars.get("ansible_facts", {})
@@ -153,6 +205,12 @@ class ActionModule(ActionBase):
             problems += check_ports(stack["ports"]) if problems else check_stack(stack)
             problems += probe_problems(stack)
             problems += self._notice_problems(task_vars.get("aistack_notices"))
+            try:
+                problems += rotation.problems(self._templar.template(task_vars.get("aistack_rotations")), stack["components"])
+            except AnsibleError as error:
+                problems.append(f"aistack_rotations: cannot be filled in: {error}")
+            if args["environments"] and not problems:
+                problems += self._environment_problems(stack, task_vars)
         if args["phase"] and args["phase"] not in stack["phases"] and not args["phase_optional"]:
             problems.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
         if args["application"] and args["application"] not in stack["applications"]:

@@ -57,6 +57,13 @@ options:
     type: list
     elements: str
     default: []
+  environments:
+    description:
+      - Check the values of C(aistack_env) of every released component as well, as its hosts see them, against their schema.
+      - A login in there that a role of this stack manages has to hold the password that the role gives it.
+      - Names are told, values of secrets never.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 """

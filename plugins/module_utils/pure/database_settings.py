@@ -84,7 +84,7 @@ def apply_statements(name: str, like: Mapping[str, Any]) -> list[str]:
     statements = [f"ALTER DATABASE {database} OWNER TO {quoted(like['owner'])}"]
     for entry in like["settings"]:
         who = f"ALTER ROLE {quoted(entry['role'])} IN DATABASE {database}" if entry["role"] else f"ALTER DATABASE {database}"
-        statements += [f"{who} SET {_setting(item)}" for item in entry["config"] or []]
+        statements += [f"{who} SET {setting(item)}" for item in entry["config"] or []]
     if like["acl"] is not None:
         statements += [f"REVOKE ALL ON DATABASE {database} FROM {grantee}" for grantee in ("PUBLIC", quoted(like["owner"]))]
         for entry in like["acl"]:
@@ -96,7 +96,8 @@ def apply_statements(name: str, like: Mapping[str, Any]) -> list[str]:
     return statements
 
 
-def _setting(item: str) -> str:
+def setting(item: str) -> str:
+    """C(name=value) of the catalog as the words behind C(SET)."""
     name, _equals, value = item.partition("=")
     if name.lower() not in _LISTS:
         return f"{quoted(name)} TO {literal(value)}"

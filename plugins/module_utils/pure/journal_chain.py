@@ -36,6 +36,7 @@ OPERATIONS = (
     "backup",
     "restore",
     "drill",
+    "rotate",
 )
 OUTCOMES = ("started", "ok", "failed")
 KEYS = ("seq", "time", "run", "actor", "op", "component", "release", "outcome", "detail", "prev", "hash")

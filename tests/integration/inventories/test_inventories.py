@@ -17,7 +17,7 @@ PLAYBOOK = """
 - hosts: aistack
   gather_facts: false
   tasks:
-    - phasegate.aistack.stack:
+    - phasegate.aistack.stack: {environments: true}
       run_once: true
 """
 
@@ -41,3 +41,32 @@ def test_a_fault_is_found(tmp_path: Path) -> None:
     done = validate(INVENTORIES[0], tmp_path, "-e", '{"aistack_ports": {"one": 1, "two": 1}}')
     assert done.returncode != 0
     assert "aistack_ports.two" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            ('{"aistack_secrets": {"postgres": "s3cret1", "redis": "s3cret2", "minio_app": "minioadmin", "minio_root": "s3cret3",'
+             ' "redis_backup": "s3cret4", "server_actions": "s3cret5"}}'),
+            ["aistack_env.backend: MINIO_SECRET_KEY: is left at the forbidden", "NEXT_SERVER_ACTIONS_ENCRYPTION_KEY: expected at least 32"],
+        ),
+        (
+            '{"postgres_users": [{"name": "sparklio", "password": "s3cret-of-the-server"}]}',
+            ["aistack_env.backend: DATABASE_URL: holds another password for sparklio at", "than postgres_users gives"],
+        ),
+        ('{"redis_users": [{"name": "sparklio", "password": "s3cret-of-the-server"}]}', ["REDIS_URL: holds another password"]),
+        (
+            '{"minio_users": [{"key": "sparklio", "secret": "s3cret-of-the-server", "buckets": []}]}',
+            ["MINIO_SECRET_KEY: is another secret for the key sparklio"],
+        ),
+    ],
+    ids=["the schema", "PostgreSQL's password", "Redis' password", "MinIO's secret"],
+)
+def test_an_environment_that_would_not_work_is_refused_before_anything_is_touched(tmp_path: Path, given: str, words: list[str]) -> None:
+    done = validate(INVENTORIES[0], tmp_path, "-e", given)
+    said = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    assert "Nothing was touched" in said
+    assert [word for word in words if word not in said] == []
+    assert "s3cret" not in done.stdout + done.stderr

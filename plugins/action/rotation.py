@@ -1,0 +1,118 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller side of C(phasegate.aistack.rotation): a new value in the file that the inventory looks a secret up in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rotation import problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import nearest
+
+LETTERS = string.ascii_letters + string.digits
+LEAST = 20
+"""Characters; a value that was shorter is replaced by one of 40."""
+
+
+def value_of(text: str) -> str:
+    """The value in a file of C(ansible.builtin.password): its first word."""
+    return text.split(" ", 1)[0].strip()
+
+
+def another(value: str) -> str:
+    """A random value of letters and digits, as long as the one before."""
+    return "".join(secrets.choice(LETTERS) for _index in range(len(value) if len(value) >= LEAST else 40))
+
+
+class Store:
+    """One file with a secret; beside it, while the secret is being changed, C(.next) with the new value and C(.before) with the old one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.next = path.with_name(path.name + ".next")
+        self.before = path.with_name(path.name + ".before")
+
+    def begin(self, check: bool) -> bool:
+        """Have the file hold a new value, once; whether this call made it. The second call, and one after a kill, finds the same value."""
+        if self.next.exists():
+            if not check:
+                self._put(self.next.read_text(encoding="utf-8"))
+            return False
+        if check:
+            return True
+        text = self.path.read_text(encoding="utf-8")
+        old = value_of(text)
+        write_file(self.before, text, 0o600)
+        write_file(self.next, text.replace(old, another(old), 1), 0o600)
+        self._put(self.next.read_text(encoding="utf-8"))
+        return True
+
+    def abandon(self) -> None:
+        """Have the file hold the former value."""
+        if self.before.exists():
+            self._put(self.before.read_text(encoding="utf-8"))
+        self.finish()
+
+    def finish(self) -> None:
+        """Forget what is no longer needed: the former value last, so that it can be taken back until then."""
+        for path in (self.next, self.before):
+            path.unlink(missing_ok=True)
+
+    def _put(self, text: str) -> None:
+        if self.path.read_text(encoding="utf-8") != text:
+            write_file(self.path, text, 0o600)
+
+
+class ActionModule(ActionBase):
+    """Begin, abandon, finish."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do it; values are never part of the result."""
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _validated, args = self.validate_argument_spec(
+            argument_spec={
+                "secret": {"type": "str", "required": True, "no_log": False},
+                "state": {"type": "str", "choices": ["begun", "abandoned", "finished"], "default": "begun"},
+            },
+        )
+        name, check = args["secret"], bool(self._task.check_mode)
+        rotations = self._templar.template(task_vars.get("aistack_rotations") or {})
+        wrong = problems(rotations, task_vars.get("aistack_components") or {})
+        if wrong:
+            return {"failed": True, "msg": "\n".join(["No secret was changed; the inventory cannot be used:", *wrong])}
+        if name not in rotations:
+            asked = f"there is no '{name}'" if name else "nobody says which; add -e secret=NAME"
+            msg = f"No secret was changed: {asked}{nearest(name, rotations)}. aistack_rotations in the inventory says which can be."
+            return {"failed": True, "msg": msg}
+        given = rotations[name].get("file")
+        if not given:
+            return {"changed": False, "fresh": False, "generated": False}
+        path = Path(os.path.expanduser(str(given)))
+        store = Store(path)
+        try:
+            if args["state"] == "begun":
+                fresh = store.begin(check)
+                return {"changed": fresh, "fresh": fresh, "generated": True}
+            pending = store.next.exists() or store.before.exists()
+            if pending and not check:
+                store.abandon() if args["state"] == "abandoned" else store.finish()
+            return {"changed": pending, "fresh": False, "generated": True}
+        except FileNotFoundError as error:
+            return {"failed": True, "msg": f"No secret was changed: {error.filename} is not there. The first run of site.yml makes it; "
+                                           "a value from elsewhere needs no 'file' in aistack_rotations."}
+        except OSError as error:
+            return {"failed": True, "msg": f"The secret '{name}' could not be kept beside {path}: {error}"}

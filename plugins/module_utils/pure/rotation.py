@@ -1,0 +1,174 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Changing a secret while applications use it: what may be changed, what is left to do, and what an environment holds meanwhile.
+
+Where a server knows one password for a name, a second login stands in for as long as the change lasts. It never changes what it is
+called, and its password follows from the new one, so that a run that was cut off anywhere is taken up by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import login_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+
+KINDS = ("postgres", "env")
+KEYS = {"postgres": ("kind", "component", "user", "file", "variables"), "env": ("kind", "file")}
+VARIABLES = ("user", "password")
+"""Where an environment holds a login in variables of its own and not in an address: which ones these are."""
+
+SUFFIX = "__rotation"
+
+BRIDGE, TO_BRIDGE, CHANGE, MOVE, CLOSE = "bridge", "to_bridge", "change", "move", "close"
+WORDS = {
+    BRIDGE: "add a second login and prove it",
+    TO_BRIDGE: "move the components that use it to the second login",
+    CHANGE: "change the password",
+    MOVE: "move the components that use it to the new value",
+    CLOSE: "withdraw the second login",
+}
+"""The steps, in the words of reports."""
+
+
+def bridge_name(user: str) -> str:
+    """What the second login is called."""
+    return user + SUFFIX
+
+
+def bridge_password(user: str, password: str) -> str:
+    """The second login's password, 40 hex digits: whoever knows the new one can tell, nobody else."""
+    return hmac.new(password.encode(), f"aistack rotation of {user}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is real.
+
+    Attributes:
+        value: whether the server has the new value.
+        bridge: whether the second login is open.
+        behind: whether something is live with another environment than the one with the new value.
+        live: whether anything is live at all.
+    """
+
+    value: bool
+    bridge: bool
+    behind: bool
+    live: bool
+
+
+def plan(kind: str, state: State) -> list[str]:
+    """What is left to do, in this order; each step may be repeated. Nothing where it is all done."""
+    if kind == "env":
+        return [MOVE] if state.behind else []
+    if not state.value and not state.live:
+        return [CHANGE, *([CLOSE] if state.bridge else [])]
+    if not state.value:
+        return [BRIDGE, TO_BRIDGE, CHANGE, MOVE, CLOSE]
+    return [*([MOVE] if state.behind else []), *([CLOSE] if state.bridge else [])]
+
+
+def _bridged(text: str, user: str, password: str) -> str:
+    login = login_of(text)
+    if login is None or login.kind != "postgres" or login.user != user or login.password != password:
+        return text
+    scheme, _mark, rest = text.partition("://")
+    location = rest.rpartition("@")[2] if "@" in rest else rest
+    return f"{scheme}://{quote(bridge_name(user), safe='')}:{bridge_password(user, password)}@{location}"
+
+
+def bridged(values: Mapping[str, Any], user: str, password: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """An environment in which the second login stands where *user* stood with the new password.
+
+    ``variables`` names those that hold ``user`` and ``password`` by themselves. Raises ValueError where the password stands in a
+    variable that is neither; its message names the variable.
+    """
+    own = {str((variables or {}).get(key)): key for key in VARIABLES}
+    instead = {"user": bridge_name(user), "password": bridge_password(user, password)}
+    changed: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in own:
+            changed[name] = instead[own[name]]
+        elif value == password:
+            raise ValueError(
+                f"{name} holds the password of {user} by itself, and nobody says which variable holds the name: add"
+                " variables: {user: …, password: …} to the entry in aistack_rotations"
+            )
+        else:
+            changed[name] = _bridged(value, user, password) if isinstance(value, str) else value
+    return changed
+
+
+def users_of(user: str, components: Mapping[str, Any], environments: Mapping[str, Any]) -> list[str]:
+    """Released components whose environment names a login: in an address, or as a value of its own."""
+    found = []
+    for name, component in components.items():
+        if not (component.get("application") or component.get("release_from")):
+            continue
+        values = (environments.get(component.get("env") or name) or {}).get("values") or {}
+        texts = [str(value) for value in values.values()]
+        if any(text == user or ((login := login_of(text)) is not None and login.user == user) for text in texts):
+            found.append(name)
+    return found
+
+
+def problems(rotations: Any, components: Mapping[str, Any]) -> list[str]:
+    """Everything that is wrong with ``aistack_rotations``."""
+    if rotations is None:
+        return []
+    if not isinstance(rotations, Mapping):
+        return [f"aistack_rotations: must be a mapping, is {type(rotations).__name__}"]
+    found: list[str] = []
+    for name, entry in rotations.items():
+        where = f"aistack_rotations.{name}"
+        if not isinstance(entry, Mapping):
+            found.append(f"{where}: must be a mapping, is {type(entry).__name__}")
+            continue
+        kind = entry.get("kind")
+        if kind not in KINDS:
+            found.append(f"{where}.kind: '{kind}' is not one of {', '.join(KINDS)}{did_you_mean(str(kind), KINDS)}")
+            continue
+        found += [f"{where}: unknown key '{key}'{did_you_mean(str(key), KEYS[kind])}" for key in entry if key not in KEYS[kind]]
+        if kind == "env":
+            continue
+        found += [f"{where}: '{key}' is missing" for key in ("component", "user") if not entry.get(key)]
+        variables = entry.get("variables", dict.fromkeys(VARIABLES, ""))
+        if not isinstance(variables, Mapping) or set(variables) != set(VARIABLES):
+            found.append(f"{where}.variables: must name the variables that hold {' and '.join(VARIABLES)}, both")
+        component = entry.get("component")
+        if component and component not in components:
+            found.append(f"{where}.component: unknown component '{component}'{did_you_mean(str(component), components)}")
+    return found
+
+
+def refusal(differ: Sequence[str], kind: str, host: str, live: Sequence[str], rotations: Mapping[str, Any]) -> str:
+    """Why a password is not changed just so, and the way to change it."""
+    named = [name for name, entry in rotations.items() if entry.get("kind") == kind and entry.get("user") in differ]
+    if kind not in KINDS:
+        way = (
+            f"Add a user of another name with the new password to {kind}_users beside this one, have aistack_env use it, run site.yml, and"
+            " take the former entry out when nothing uses it any more"
+        )
+    elif named:
+        way = (
+            f"Run ansible-playbook phasegate.aistack.rotate -e secret={named[0]}: it changes the password with both valid for a while, and"
+            " finishes a change that was begun"
+        )
+    else:
+        way = (
+            f"Declare it in the inventory (aistack_rotations: {{NAME: {{kind: {kind}, component: {kind}, user: {differ[0]}}}}}) and run"
+            " ansible-playbook phasegate.aistack.rotate -e secret=NAME"
+        )
+    return (
+        f"The inventory has another password for {', '.join(differ)} than the server on {host}, and live components log in with the one"
+        f" that the server has: {', '.join(live)}. Expected the same password, or nothing live. No password was changed. {way};"
+        " or put the former password back in the inventory."
+    )

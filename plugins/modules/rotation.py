@@ -1,0 +1,52 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rotation
+short_description: Give a secret of the inventory a new value, once, for as long as it takes to bring it everywhere
+version_added: 0.1.0
+author: phasegate contributors (@phasegate)
+description:
+  - Works on the file that the inventory looks a secret up in (C(file) of its entry in C(aistack_rotations)), as
+    P(ansible.builtin.password#lookup) writes it. The new value is random, of letters and digits, and as long as the former one.
+  - While the change lasts, C(.next) and C(.before) beside the file hold the new and the former value, so that a run that was cut off
+    is taken up with the same value.
+  - A secret without C(file) comes from elsewhere, a vault perhaps; it has its new value already, and nothing is done here.
+  - Runs on the controller alone; no node is contacted. Values are never shown.
+options:
+  secret:
+    description: Name in C(aistack_rotations).
+    type: str
+    required: true
+  state:
+    description:
+      - V(begun) makes the new value, unless a change was begun.
+      - V(abandoned) puts the former value back, V(finished) forgets it.
+    type: str
+    choices: [begun, abandoned, finished]
+    default: begun
+extends_documentation_fragment:
+  - phasegate.aistack.attributes.controller
+"""
+
+EXAMPLES = r"""
+- name: A new value for the database's password
+  phasegate.aistack.rotation:
+    secret: postgres
+  run_once: true
+  register: begun
+"""
+
+RETURN = r"""
+fresh:
+  description: Whether this call made the new value, or would make it.
+  returned: success
+  type: bool
+generated:
+  description: Whether values of this secret are made here.
+  returned: success
+  type: bool
+"""

@@ -1,0 +1,80 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role postgres sets no password that something live logs in with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..conftest import PASSWORD, Cluster
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAYBOOK = """
+- hosts: all
+  gather_facts: false
+  module_defaults:
+    group/phasegate.aistack.aistack: {root: "{{ aistack_root }}", state_dir: "{{ aistack_state }}"}
+  tasks:
+    - ansible.builtin.include_role: {name: phasegate.aistack.postgres, tasks_from: passwords}
+"""
+OTHER = "another-and-long-password"
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    """A component that is live, as its links say."""
+    for folder in ("releases/v1", "config/abc", "slots/blue"):
+        (tmp_path / "root" / "api" / folder).mkdir(parents=True)
+    slots = tmp_path / "root" / "api" / "slots"
+    (slots / "blue" / "release").symlink_to("../../releases/v1")
+    (slots / "blue" / "config").symlink_to("../../config/abc")
+    (slots / "live").symlink_to("blue")
+    return slots / "live"
+
+
+def converge(cluster: Cluster, tmp_path: Path, password: str) -> subprocess.CompletedProcess[str]:
+    url = f"postgresql://app:{password}@127.0.0.1:{cluster.port}/shop"
+    given: dict[str, Any] = {
+        "ansible_python_interpreter": sys.executable,
+        "aistack_root": str(tmp_path / "root"),
+        "aistack_state": str(tmp_path / "state"),
+        "aistack_ports": {"postgres": cluster.port},
+        "aistack_components": {"api": {"role": "backend", "hosts": "all", "application": "shop"}},
+        "aistack_env": {"api": {"schema": [], "values": {"DATABASE_URL": url}}},
+        "aistack_rotations": {"database": {"kind": "postgres", "component": "db", "user": "app"}},
+        "postgres_users": [{"name": "app", "password": password}, {"name": "nobody_yet", "password": password}],
+        "__postgres_socket": str(cluster.folder),
+    }
+    (tmp_path / "vars.json").write_text(json.dumps(given))
+    (tmp_path / "play.yml").write_text(PLAYBOOK)
+    command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", f"@{tmp_path / 'vars.json'}"]
+    return subprocess.run(
+        [*command, str(tmp_path / "play.yml")],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_a_password_in_use_is_refused_with_the_way_out(cluster: Cluster, live: Path, tmp_path: Path) -> None:
+    done = converge(cluster, tmp_path, OTHER)
+    said = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    for words in ("another password for app than the server", "api on localhost", "phasegate.aistack.rotate -e secret=database"):
+        assert words in said
+    assert OTHER not in done.stdout + done.stderr
+    assert not (tmp_path / "state").exists(), "a credential was laid down that the server does not know"
+    same = converge(cluster, tmp_path, PASSWORD)
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert (tmp_path / "state/credentials/postgres_app").read_text() == PASSWORD
+
+
+def test_where_nothing_is_live_it_goes_on(cluster: Cluster, live: Path, tmp_path: Path) -> None:
+    live.unlink()
+    done = converge(cluster, tmp_path, OTHER)
+    assert done.returncode == 0, done.stdout + done.stderr

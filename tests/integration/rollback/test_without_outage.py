@@ -1,0 +1,78 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The database's password is changed while users ask: none of them notices, and the former one is refused afterwards."""
+
+from __future__ import annotations
+
+import os
+import threading
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..refusals.conftest import BACKEND, ROOT
+from .conftest import OperatorLab
+
+USERS = 8
+"""More than the application keeps connections for, so that it logs in anew all the time."""
+
+
+@dataclass
+class Users:
+    """Users who ask for what needs the database, for as long as the block runs."""
+
+    asked: int = 0
+    failed: list[str] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Users:
+        self._threads = [threading.Thread(target=self._ask) for _number in range(USERS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        while not self._over.wait(0.2):
+            try:
+                urllib.request.urlopen(f"http://{BACKEND}:8000/readyz", timeout=10).read()
+                self.asked += 1
+            except OSError as problem:
+                self.failed.append(str(problem))
+
+
+def may_log_in(lab: OperatorLab, password: str) -> bool:
+    """Whether PostgreSQL lets the application's user in with that password, from the application's node."""
+    # the script goes to the node on standard input, and the password from there into psql's environment
+    said = lab.on("backend-1", f"PGPASSWORD={password} psql -XAtw -h {BACKEND} -U sparklio -d sparklio -c 'select 1' 2>&1 || true")
+    assert said.strip() == "1" or "password authentication failed" in said, said
+    return said.strip() == "1"
+
+
+def test_the_databases_password_changes_under_load(lab: OperatorLab) -> None:
+    file = Path(os.environ.get("AISTACK_SECRETS_DIR") or ROOT / ".lab" / "secrets") / "postgres"
+    old, seq = file.read_text().strip(), lab.journal()[-1]["seq"]
+    planned = lab.play("rotate", "-e", "secret=postgres", "--check")
+    assert planned.rc == 0, planned.text
+    planned.says("postgres: add a second login and prove it;", "withdraw the second login")
+    assert file.read_text().strip() == old
+    assert lab.journal()[-1]["seq"] == seq
+    with Users() as users:
+        done = lab.play("rotate", "-e", "secret=postgres")
+    assert done.rc == 0, done.text
+    assert users.failed == []
+    assert users.asked > 50
+    new = file.read_text().strip()
+    assert new != old
+    assert (may_log_in(lab, new), may_log_in(lab, old)) == (True, False)
+    assert sorted(path.name for path in file.parent.glob("postgres*")) == ["postgres"]
+    records = [record for record in lab.journal() if record["op"] == "rotate" and record["seq"] > seq]
+    assert [record["outcome"] for record in records] == ["started", "ok"]
+    assert not any(secret in done.text + lab.on("backend-1", "cat /var/lib/aistack/journal.jsonl") for secret in (old, new))

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All environments of a stack before anything is touched; a wrong login is named, its password is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import Account
+
+GOOD, OTHER = "right-and-long-enough", "0ther/one@odd:chars"
+ACCOUNTS = [
+    Account("postgres", "app", GOOD, "postgres_users", ("db",), frozenset({("10.0.0.1", 5432), ("db", 5432)})),
+    Account("redis", "app", GOOD, "redis_users", ("db",), frozenset({("10.0.0.1", 6379)})),
+    Account("redis", "default", GOOD, "redis_password", ("db",), frozenset({("10.0.0.1", 6379)})),
+    Account("minio", "app", GOOD, "minio_users", ("db",), frozenset({("10.0.0.1", 9000)})),
+]
+QUOTED = "0ther%2Fone%40odd%3Achars"
+
+
+@pytest.mark.parametrize(
+    ("values", "host", "words"),
+    [
+        ({"URL": f"postgresql+asyncpg://app:{GOOD}@10.0.0.1:5432/shop"}, "web", []),
+        ({"URL": f"postgresql+asyncpg://app:{QUOTED}@10.0.0.1:5432/shop"}, "web", ["URL: ", "app at 10.0.0.1:5432", "postgres_users"]),
+        ({"URL": f"postgres://app:{OTHER[:5]}@db/shop"}, "web", ["app at db:5432"]),
+        ({"URL": f"postgresql://app:{QUOTED}@127.0.0.1/shop"}, "db", ["app at 127.0.0.1:5432"]),
+        ({"URL": f"postgresql://app:{QUOTED}@127.0.0.1/shop"}, "web", []),  # another server, on that host itself
+        ({"URL": f"postgresql://app:{QUOTED}@elsewhere.example.com/shop"}, "web", []),
+        ({"URL": f"postgresql://reader:{QUOTED}@10.0.0.1/shop"}, "web", []),
+        ({"BROKER": f"redis://app:{QUOTED}@10.0.0.1:6379/0"}, "web", ["BROKER: ", "redis_users"]),
+        ({"BROKER": f"rediss://:{QUOTED}@10.0.0.1/0"}, "web", ["BROKER: ", "default at 10.0.0.1:6379", "redis_password"]),
+        ({"BROKER": f"redis://:{GOOD}@10.0.0.1/0"}, "web", []),
+        ({"E": "10.0.0.1:9000", "MINIO_ACCESS_KEY": "app", "MINIO_SECRET_KEY": OTHER}, "web", ["MINIO_SECRET_KEY: ", "minio_users"]),
+        ({"E": "http://10.0.0.1:9000", "AWS_ACCESS_KEY_ID": "app", "AWS_SECRET_ACCESS_KEY": OTHER}, "web", ["AWS_SECRET_ACCESS_KEY: "]),
+        ({"E": "10.0.0.1:9000", "MINIO_ACCESS_KEY": "app", "MINIO_SECRET_KEY": GOOD}, "web", []),
+        ({"E": "s3.example.com", "MINIO_ACCESS_KEY": "app", "MINIO_SECRET_KEY": OTHER}, "web", []),
+        ({"URL": "postgresql://app@[:/", "PLAIN": "postgres"}, "web", []),
+    ],
+)  # fmt: skip
+def test_a_login_that_the_server_would_refuse(values: dict[str, str], host: str, words: list[str]) -> None:
+    found = env_check.login_problems(values, ACCOUNTS, host)
+    assert bool(found) == bool(words)
+    for word in words:
+        assert word in found[0]
+    assert not any(secret in line for line in found for secret in (GOOD, OTHER, QUOTED, OTHER[:5]))
+
+
+def components(**more: Any) -> dict[str, Any]:
+    return {
+        "db": {"role": "postgres", "hosts": "db"},
+        "api": {"role": "backend", "hosts": "web", "application": "shop", "env": "common"},
+        "worker": {"role": "worker", "hosts": "web", "release_from": "api", "env": "common"},
+        **more,
+    }
+
+
+def environment(url: str, **more: Any) -> dict[str, Any]:
+    return {"common": {"schema": [{"name": "URL", "type": "dsn", "required": True, "secret": True}], "values": {"URL": url, **more}}}
+
+
+GROUPS = {"db": ["db"], "web": ["w1", "w2"]}
+FINE = environment(f"postgresql://app:{GOOD}@10.0.0.1/shop")
+
+
+def test_every_released_component_is_looked_at_and_each_fault_said_once() -> None:
+    assert env_check.problems(components(), GROUPS, {"w1": FINE, "w2": FINE}, ACCOUNTS) == []
+    bad = environment("no address", UNKNOWN=1)
+    found = env_check.problems(components(), GROUPS, {"w1": bad, "w2": bad}, ACCOUNTS)
+    assert len(found) == 2
+    assert found[0].startswith("aistack_env.common: UNKNOWN: is not in the schema")
+    assert found[1].startswith("aistack_env.common: URL: expected a data source name")
+    assert "no address" not in str(found)
+
+
+def test_what_is_wrong_on_one_host_names_it() -> None:
+    (found,) = env_check.problems(components(), GROUPS, {"w1": FINE, "w2": environment("")}, ACCOUNTS)
+    assert found.startswith("aistack_env.common: URL: is empty and required")
+    assert found.endswith("(on w2)")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["x"], "must be a mapping with schema and values"),
+        ({"schema": {"name": "A"}}, "schema: must be a list"),
+        ({"schema": [], "values": ["A"]}, "values: must be a mapping"),
+        ({"schema": [{"name": "A", "type": None, "secret": True}], "values": {"A": "changeme"}}, "A: is left at the forbidden default"),
+    ],
+)
+def test_an_environment_of_the_wrong_shape(given: Any, words: str) -> None:
+    assert words in env_check.environment_problems(given, ACCOUNTS, "w1")[0]
+
+
+def test_a_component_without_an_environment_has_an_empty_one() -> None:
+    assert env_check.problems(components(bare={"hosts": "web", "application": "shop"}), GROUPS, {"w1": FINE, "w2": FINE}, []) == []
