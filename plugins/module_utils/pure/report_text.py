@@ -83,11 +83,15 @@ def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60) -> str:
     return "\n".join([*table(cells), *told, "", last])
 
 
+def first_failure(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The result of a task, or of the first item that failed where the task was a loop: the loop itself says nothing of use."""
+    items = [item for item in result.get("results") or [] if isinstance(item, Mapping) and item.get("failed")]
+    return items[0] if items else result
+
+
 def failure_text(task: str, result: Mapping[str, Any]) -> str:
     """What happened, what was expected, what came, what still serves, and what to do next."""
-    items = [item for item in result.get("results", []) if isinstance(item, Mapping) and item.get("failed")]
-    if items:
-        result = items[0]
+    result = first_failure(result)
     lines = [f"failed     {task}"]
     report = result.get("report")
     if isinstance(report, Mapping):
@@ -124,6 +128,6 @@ def failures(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
     for host in hosts:
         task = host.get("ansible_failed_task")
         if task:
-            said = str((host.get("ansible_failed_result") or {}).get("msg") or "").strip().splitlines()
+            said = str(first_failure(host.get("ansible_failed_result") or {}).get("msg") or "").strip().splitlines()
             found.append(": ".join([str(host.get("inventory_hostname")), str(task.get("name") or "a task without a name"), *said[:1]]))
     return found

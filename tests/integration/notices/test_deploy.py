@@ -123,7 +123,7 @@ def test_before_and_after_and_who_is_not_reached_stops_nothing(
     ("group", "nodes", "error"),
     [
         ("elsewhere", [], "node: (5/5) Accept: phase1: The gate failed: 1 of 1 probes did not pass within"),
-        ("aistack", ["node"], "node: api: stage v1.1.0: The repository "),
+        ("aistack", ["node"], "node: shop: stage v1.1.0: The repository "),
     ],
     ids=["not accepted", "not staged"],
 )
