@@ -220,7 +220,7 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan, alembic_request, alembic_seen
 
 
@@ -251,6 +251,8 @@ def main() -> None:
     try:
         with lease:
             result = alembic.migrate(request, check=module.check_mode)
+    except LeaseLost as lost:
+        module.fail_json(msg=str(lost), code="lock_lost", lease=lost.lease)
     except alembic_plan.MigrationError as problem:
         module.fail_json(msg=str(problem), code=problem.code, **alembic_request.brief(problem.facts))
     if module.check_mode and not result.get("plan", {}).get("known", True):

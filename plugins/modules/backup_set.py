@@ -171,6 +171,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_set, restore_prune
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["made", "verified", "pruned", "listed"], "default": "made"},
@@ -248,6 +249,8 @@ def main() -> None:
             result = {"changed": bool(gone["removed"] or gone["replaced"] or gone["beside"]), **gone}
         else:
             result = {"changed": False, "sets": backup_set.listed(state_dir)}
+    except LeaseLost as lost:
+        module.fail_json(msg=str(lost), lease=lost.lease)
     except BackupSetError as error:
         module.fail_json(msg=str(error), **error.extra)
     module.exit_json(**result)

@@ -105,6 +105,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
@@ -128,6 +129,9 @@ def main() -> None:
     params, check = module.params, module.check_mode
     state_dir = Path(params["state_dir"])
     try:
+        if not check:
+            what = "keep what it activated" if params["state"] == "confirmed" else "have the node go back unless confirmed"
+            require(state_dir, params["run"], what)
         if params["state"] == "confirmed":
             result = deadman.confirm(state_dir, params["run"], check=check)
         else:
@@ -136,6 +140,8 @@ def main() -> None:
             )
             would = "would go" if check else "goes"
             result["msg"] = f"this node {would} back at {result['expires']} unless run {params['run']} is confirmed"
+    except LeaseLost as lost:
+        module.fail_json(msg=str(lost), lease=lost.lease)
     except deadman.DeadManError as error:
         module.fail_json(msg=f"{error}.")
     except UnitError as error:

@@ -136,6 +136,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import env_file
@@ -240,8 +241,11 @@ def main() -> None:
         journal = Journal.of(params["state_dir"])
         detail = {"config": config.hash, "schema_version": version}
         try:
+            require(params["state_dir"], params["run"], f"configure {component}")
             with journal.operation("configure", component, run=params["run"], actor=params["actor"], detail=detail):
                 env_file.write_config(config, content, owner)
+        except LeaseLost as lost:
+            module.fail_json(msg=str(lost), lease=lost.lease)
         except OSError as error:
             module.fail_json(msg=f"The environment of {component} could not be written to {config.path}: {error}")
     module.exit_json(**result)

@@ -139,7 +139,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
 
@@ -156,22 +156,33 @@ def _append(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     lock = Lock(params["state_dir"])
+    if not check and not params["break_lock"]:  # a run that lost the lock does not go on as if it had just begun
+        lock.require(params["run"], "take the lock again", beside=True)
     if check:
         standing = lock.holder()
         if standing and standing.get("run") not in (params["run"], params["dead_run"]) and not params["break_lock"]:
             raise LockHeld(lock.refusal(standing), standing)
         return {"changed": False, "lock_action": "none"}
     taken = lock.acquire(params["run"], params["owner"], params["lease"], params["dead_run"], params["break_lock"])
-    return {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
+    result = {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
+    if taken.how == "broken" and taken.replaced is not None:
+        result["notes"] = [f"The lock was taken from {describe(taken.replaced)}; that run stops at its next step on this node"]
+    return result
 
 
 def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False}
+    lock = Lock(params["state_dir"])
+    if params["record"] and params["record"].get("outcome", "ok") == "ok" and not check:
+        lock.require(params["run"], "say that it is done", beside=True)
     if params["record"]:
         result.update(changed=True, record=_append(params, check))
     if check:
         return {**result, "lock_action": "none"}
-    released = Lock(params["state_dir"]).release(params["run"], params["break_lock"])
+    try:
+        released = lock.release(params["run"], params["break_lock"])
+    except LockHeld as held:  # there is nothing to give back; what failed before is what people are to read
+        return {**result, "lock_action": "none", "lease": held.lease, "notes": [f"The lock is another run's by now: {describe(held.lease)}"]}
     return {**result, "lock_action": "released" if released else "none"}
 
 
@@ -228,6 +239,8 @@ def main() -> None:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}")
+    for note in result.pop("notes", []):
+        module.warn(f"{note}.")
     module.exit_json(**result)
 
 

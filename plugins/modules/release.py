@@ -236,6 +236,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import staging
@@ -367,6 +368,8 @@ def main() -> None:
         if params["state"] == "staged":
             result = _staged(params, layout, check)
         elif params["state"] == "marked":
+            if not check:
+                require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
             changed = releases.mark(
                 layout,
                 Journal.of(params["state_dir"]),
@@ -379,7 +382,11 @@ def main() -> None:
             )
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
         else:
+            if not check:
+                require(params["state_dir"], params["run"], f"remove old releases of {params['component']}")
             result = _pruned(params, layout, check)
+    except LeaseLost as lost:
+        module.fail_json(msg=str(lost), lease=lost.lease)
     except ReleaseError as error:
         module.fail_json(msg=str(error), **error.extra)
     module.exit_json(**result)

@@ -169,6 +169,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
 
 def main() -> None:
@@ -218,6 +219,8 @@ def main() -> None:
             result["changed"] = bool(result["prepared"])
         else:
             result = restore_set.restore(request, params["confirm"], module.check_mode)
+    except LeaseLost as lost:
+        module.fail_json(msg=str(lost), lease=lost.lease)
     except BackupSetError as error:
         module.fail_json(msg=str(error), **error.extra)
     module.exit_json(**{("warnings_about_set" if key == "warnings" else key): value for key, value in result.items()})

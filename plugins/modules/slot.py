@@ -292,7 +292,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
@@ -381,12 +381,18 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, leave)
     try:
-        if module.check_mode or module.params["state"] == "status":
+        if module.check_mode or module.params["state"] in ("status", "resumed"):  # traffic may go on without the lock
             result = run(module)
         else:
             what = f"slot {module.params['component']}: {module.params['state']}"
             with keep_lease(module.params["state_dir"], module.params["run"], what):
                 result = run(module)
+    except LeaseLost as error:
+        if module.params["state"] == "reverted":  # whoever took the lock has decided what serves since
+            told = f"{module.params['component']}: nothing was taken back. {error}"
+            module.warn(told)
+            module.exit_json(changed=False, msg=told)
+        module.fail_json(msg=str(error), lease=error.lease)
     except Failed as error:
         module.fail_json(msg=str(error), report=error.report)
     except Refused as error:

@@ -146,7 +146,7 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(only_one(request.state_dir, request.wait))
         name = _name(request)
-        stack.enter_context(keep_lease(request.state_dir, request.run, f"backup {request.reason}"))
+        stack.enter_context(keep_lease(request.state_dir, request.run, f"backup {request.reason}", beside=True))
         told = {"set": name, "reason": request.reason}
         operation = stack.enter_context(journal.operation("backup", run=request.run, actor=request.actor, detail=told))
         ground = _ground(request)

@@ -67,6 +67,7 @@ class Ground:
         tables: only these tables of a database.
         wait, terminate: how sessions are made to leave a database.
         min_free: bytes that have to stay free; ``timeout``: seconds.
+        run: whose lease of the node has to stand before anything live is replaced.
     """
 
     state_dir: Path
@@ -82,6 +83,7 @@ class Ground:
     terminate: bool = False
     min_free: int = 0
     timeout: float = 3600.0
+    run: str = ""
 
     @property
     def title(self) -> str:

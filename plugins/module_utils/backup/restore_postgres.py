@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_jobs import database
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_part import Ground, Loss, enter, place_for
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import require
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_compare, pg_restore, pg_swap, pg_table
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server, sessions
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
@@ -143,6 +144,7 @@ class PostgresRestore:
                 return {"tables": {table: self._swap_table(table) for table in self.ground.tables}}
             beside = self._whole()
             lost = self._compared()
+            require(self.ground.state_dir, self.ground.run, f"put the restored {self.name} in the place of the live one")
             done = pg_swap.swap(self.server, self.name, beside, self.ground.wait, self.ground.terminate)
         except RestoreError as problem:
             raise PartError(str(problem)) from problem
@@ -154,6 +156,7 @@ class PostgresRestore:
     def _swap_table(self, table: str) -> dict[str, Any]:
         space = self._table(table)
         lost = pg_table.compare_table(self.server, self.name, table, space)
+        require(self.ground.state_dir, self.ground.run, f"put the restored table {table} in the place of the live one")
         done = pg_table.swap_table(self.server, self.name, table, space)
         return {**done, "lost": {key: lost[key] for key in ("lost", "returned", "changed", "lines")}}
 

@@ -33,7 +33,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_p
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_postgres import drop as drop_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_redis import RedisRestore
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd
 
@@ -112,8 +112,9 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
             ):
                 operation.detail["done"] = done
                 for title, restorer in restorers:
+                    require(request.state_dir, request.run, f"put {title} back")
                     done[title] = _run(title, restorer)
-        except PartError as problem:
+        except (PartError, LeaseLost) as problem:
             rest = [title for title, _restorer in restorers if title not in done]
             told = f" Put back before that: {', '.join(done)}." if done else ""
             raise BackupSetError(f"{problem}{told} Not put back: {', '.join(rest)}.", plan=planned, done=done) from problem
@@ -239,6 +240,7 @@ def _restorer(
         raise PartError(f"{told} Declare it in aistack_backup.")
     ground = Ground(
         state_dir=request.state_dir,
+        run=request.run,
         folder=folder,
         part=part,
         files=files,

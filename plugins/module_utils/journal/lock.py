@@ -10,6 +10,7 @@ was set does not lengthen or shorten a lease; after a reboot the wall clock coun
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fcntl
 import json
@@ -27,6 +28,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.durable import f
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import LOCK, Journal, utc_now
 
 GUARD = ".lock.guard"
+TAKING_BACK = "taking back run"
+"""How the work of the dead man's switch is named in the lease, which it holds in the name of the run that it takes back."""
 
 Lease = dict[str, Any]
 
@@ -37,6 +40,10 @@ class LockHeld(Exception):
     def __init__(self, message: str, lease: Lease) -> None:
         super().__init__(message)
         self.lease = lease
+
+
+class LeaseLost(LockHeld):
+    """The run that asks had the lease and has it no longer; ``lease`` is what stands instead, or empty."""
 
 
 @dataclass
@@ -189,8 +196,62 @@ class Lock:
         return (
             f"The lock of this node ({self.path}) is held by {describe(lease)}. "
             f"Expected no other run; {_seconds_left(lease):.0f} s of its lease are left. "
-            "Wait for it to end. If that run is dead, its lease ends by itself at the time named, "
-            "or run again with break_lock=true."
+            "Wait for it to end. If that run is dead, its lease ends by itself at the time named. If it is known not to work any more, "
+            "run the same command again with -e break_lock=true: that run then stops at its next step on this node."
+        )
+
+    def require(self, run: str, before: str = "", beside: bool = False) -> None:
+        """Refuse a run that lost the lease, or, unless *beside*, one that never took it while another has it.
+
+        A lease of this run that ran out and that nobody took is taken again. A run that took none, on a node
+        that is nobody's, is called by hand and goes on.
+
+        Args:
+            run: who asks; an empty text is nobody's run and goes on.
+            before: what is not done then, as half a sentence.
+            beside: what is asked for may be done while another run has the lease, as a backup may.
+
+        Raises:
+            LeaseLost: with who has it since when, what this run had done on this node, and what to do.
+        """
+        if not run:
+            return
+        lease = self.current()
+        if lease is not None and lease.get("run") == run and not _taken_back(lease):
+            if _seconds_left(lease) > 0:
+                return
+            try:
+                if self.renew(run, worker=lease.get("worker")):
+                    return
+            except OSError:  # it cannot be lengthened now, but nobody else has it
+                return
+            lease = self.current()
+        standing = lease is not None and _seconds_left(lease) > 0
+        if standing and not beside:
+            raise LeaseLost(self._lost(run, lease, before, []), lease or {})
+        records = self.journal.read()
+        if _had(records, run):
+            raise LeaseLost(self._lost(run, lease, before, records), lease or {})
+
+    def _lost(self, run: str, lease: Lease | None, before: str, records: list[dict[str, Any]]) -> str:
+        records = records or self.journal.read()
+        taken = [r for r in records if r.get("op") == "lock" and _took_from(r) == run]
+        if lease is not None and lease.get("run") == run:
+            who = "what this run activated is being taken back, or its lease ran out while it was taken"
+        elif lease is not None:
+            who = f"it is held by {describe(lease)}"
+        elif taken:
+            last = taken[-1]
+            who = f"{last.get('actor') or 'somebody'} took it for run {last['run']} at {last['time']} and has given it back since"
+        else:
+            who = "it was taken away, and nobody has it now"
+        done = [r for r in records if r.get("run") == run and r.get("outcome") == "ok" and r.get("op") not in ("lock", "mark", "phase")]
+        told = ", ".join(" ".join(str(r[k]) for k in ("op", "component", "release") if r.get(k)) for r in done) or "nothing"
+        return (
+            f"Stopped before it could {before or 'change this node'}: run {run} does not have the lock of this node ({self.path}); {who}. "
+            f"Expected: the lock of this run. Done by this run on this node until now: {told}. "
+            "Look at what serves now (aistack status on the node), wait for the other run to end, and run the whole command again "
+            "if it is still wanted."
         )
 
     def _take(
@@ -251,7 +312,7 @@ class Lock:
                 raise LockHeld(self.refusal(lease), lease)
             self.path.unlink()
             fsync_dir(self.state_dir)
-            self._note("released" if lease.get("run") == run else "broken", run, lease.get("owner") or {}, replaced=_public(lease))
+            self._note("released", run, lease.get("owner") or {}, replaced=_public(lease))
             return True
 
 
@@ -259,40 +320,79 @@ def _public(lease: Lease) -> dict[str, Any]:
     return {key: lease.get(key) for key in ("run", "owner", "since", "expires")}
 
 
-class Kept:
-    """A lease that is being kept; ``lost`` is set when it stopped being this run's."""
+def _taken_back(lease: Lease) -> bool:
+    """Whether another process works on taking back the very run that has this lease."""
+    worker = lease.get("worker")
+    if not isinstance(worker, dict) or not str(worker.get("what", "")).startswith(TAKING_BACK):
+        return False
+    return worker.get("pid") != os.getpid() and proc.alive(int(worker.get("pid", 0)), worker.get("pid_started"))
 
-    def __init__(self) -> None:
-        self.lost = threading.Event()
+
+def _took_from(record: dict[str, Any]) -> str:
+    """The run from which a record of a lock says that its own run took it; empty for none."""
+    detail = record.get("detail") or {}
+    replaced = detail.get("replaced") if detail.get("action") in ("taken_over", "broken") else None
+    return str(replaced.get("run") or "") if isinstance(replaced, dict) else ""
+
+
+def _had(records: list[dict[str, Any]], run: str) -> bool:
+    """Whether *run* took the lease and did not give it back itself, or was taken back as a whole."""
+    had = False
+    for record in records:
+        if record.get("run") != run:
+            continue
+        detail = record.get("detail") or {}
+        if record.get("op") == "rollback" and detail.get("by") == "revert":
+            return True
+        if record.get("op") == "lock":
+            had = detail.get("action") != "released"
+    return had
+
+
+def require(state_dir: str | os.PathLike[str], run: str, before: str = "", beside: bool = False) -> None:
+    """:meth:`Lock.require`: ask this before a step that cannot be taken back. Raises LeaseLost."""
+    Lock(state_dir).require(run, before, beside)
 
 
 @contextmanager
-def keep_lease(state_dir: str | os.PathLike[str], run: str, what: str = "", lease_s: float | None = None) -> Iterator[Kept]:
+def keep_lease(
+    state_dir: str | os.PathLike[str], run: str, what: str = "", lease_s: float | None = None, beside: bool = False
+) -> Iterator[None]:
     """Keep the lease of ``run`` alive while the body works, from a thread that renews it in time.
 
     The lease also names this process, so that nobody takes over a node on which it still works.
-    Where this run holds no lease (a module called by hand), nothing is written.
+    A module called by hand, for no run or for one that took no lease, keeps nothing. Where the disk is
+    full the lease cannot be lengthened: the thread tries again, and the body goes on.
+
+    Raises:
+        LeaseLost: the lease is another run's, or was taken from this run (:meth:`Lock.require`).
     """
     lock = Lock(state_dir)
-    kept = Kept()
+    lock.require(run, what, beside)
     worker = {"pid": os.getpid(), "pid_started": proc.start_time(os.getpid()), "what": what}
-    if not run or not lock.renew(run, lease_s, worker):
-        yield kept
+    lease = lock.current() or {}
+    if not run or lease.get("run") != run:
+        yield
         return
-    seconds = float(lease_s if lease_s is not None else (lock.current() or {}).get("lease_s", 900))
+    seconds = float(lease_s if lease_s is not None else lease.get("lease_s", 900))
     done = threading.Event()
 
     def beat() -> None:
-        while not done.wait(max(0.05, seconds / 3)):
-            if not lock.renew(run, lease_s, worker):
-                kept.lost.set()
+        while True:
+            with contextlib.suppress(OSError):
+                if not lock.renew(run, lease_s, worker):
+                    return  # Lock.require tells the body, before its next step
+            if done.wait(max(0.05, seconds / 3)):
                 return
 
+    with contextlib.suppress(OSError):
+        lock.renew(run, lease_s, worker)
     thread = threading.Thread(target=beat, name="keep-lease", daemon=True)
     thread.start()
     try:
-        yield kept
+        yield
     finally:
         done.set()
         thread.join()
-        lock.renew(run, lease_s, None)
+        with contextlib.suppress(OSError):  # what was done stays done
+            lock.renew(run, lease_s, None)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import require
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks, pooler
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
@@ -317,6 +318,7 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
             reached.append(str(event["revision"]))
 
     while True:
+        require(request.state_dir, request.run, f"migrate {request.component}")
         at = time.monotonic()
         reached.clear()
         try:

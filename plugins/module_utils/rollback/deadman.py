@@ -24,7 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_quick import QuickJournal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import TAKING_BACK, Lock, LockHeld, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import activations_of_run
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
@@ -234,7 +234,7 @@ def revert(
     while True:
         _wait(state_dir, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
         try:
-            with keep_lease(state_dir, who.run, f"taking back run {who.run}"):
+            with keep_lease(state_dir, who.run, f"{TAKING_BACK} {who.run}"):
                 rows = _take_back(state_dir, who, tools)
         finally:
             with contextlib.suppress(LockHeld):  # somebody broke in and has it now: it is theirs to give back

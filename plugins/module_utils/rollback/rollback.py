@@ -24,7 +24,15 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_quick import QuickJournal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Acquired, Lock, LockHeld, describe, keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import (
+    Acquired,
+    LeaseLost,
+    Lock,
+    LockHeld,
+    describe,
+    keep_lease,
+    require,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Plan, Wish, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
@@ -135,6 +143,11 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
     view, wish, made = _planned(state_dir, stack, wish, tools, journal)
     if _refused(view, made):
         return _answer(made, "refused", [], began, who)
+    if not who.force_lock:  # a part of a run that lost the lock does not take it as if it began now
+        try:
+            require(state_dir, who.run, f"go back to {made['to']}", beside=True)
+        except LeaseLost as lost:
+            raise Locked(str(lost).rstrip(".")) from lost
     lease = take_lock(state_dir, who)
     try:
         with keep_lease(state_dir, who.run, f"rollback to {made['to']}"):

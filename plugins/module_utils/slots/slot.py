@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan, World
@@ -418,6 +419,8 @@ class Slots:
         content = target or Content("", "")
         try:
             for step in plan.steps:
+                if not proven:
+                    require(self.spec.state_dir, request.run, f"go on with {self.spec.component} ({step})")
                 try:
                     self.node.execute(step, content, gate)
                 except _TROUBLE as error:
@@ -434,6 +437,8 @@ class Slots:
                 report["marked_bad"] = True
             op.detail["report"] = {key: value for key, value in report.items() if key != "log_tail"}
             raise Failed(self._sentence(error, target, report), report) from error
+        except LeaseLost:  # whoever has the lock now decides what serves: going back could undo what they did
+            raise
         except BaseException:
             if not proven:
                 self.node.spec = replace(self.node.spec, drain_timeout=min(_HURRY, self.node.spec.drain_timeout))

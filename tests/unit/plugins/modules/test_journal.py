@@ -96,3 +96,21 @@ def test_a_state_directory_that_cannot_be_written(call: Call, tmp_path: Path) ->
     assert answer["failed"]
     assert "could not be used" in answer["msg"]
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_run_that_lost_the_lock_records_no_success_and_begins_no_second_time(call: Call, state: Path) -> None:
+    call("journal", state="locked", state_dir=str(state), run="r1", owner=ANN)
+    broken = call("journal", state="locked", state_dir=str(state), run="r2", owner={"actor": "bob"}, break_lock=True)
+    assert "taken from ann on laptop" in str(broken["warnings"])
+    record = {"op": "phase", "component": "deploy"}
+    refused = call("journal", state="unlocked", state_dir=str(state), run="r1", record={**record, "outcome": "ok"})
+    assert refused["failed"]
+    assert "held by bob" in refused["msg"]
+    failed = call("journal", state="unlocked", state_dir=str(state), run="r1", record={**record, "outcome": "failed"})
+    assert (failed["record"]["outcome"], failed["lock_action"]) == ("failed", "none")
+    assert "bob" in str(failed["warnings"])
+    call("journal", state="unlocked", state_dir=str(state), run="r2")
+    again = call("journal", state="locked", state_dir=str(state), run="r1", owner=ANN)
+    assert again["failed"]
+    assert "bob took it for run r2" in again["msg"]
+    assert call("journal", state="locked", state_dir=str(state), run="r3", owner=ANN)["lock_action"] == "acquired"

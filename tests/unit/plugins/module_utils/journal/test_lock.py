@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -18,7 +19,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock as locks
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, Lock, LockHeld, keep_lease, require
 
 FORK = multiprocessing.get_context("fork")
 ANN = {"actor": "ann", "controller": "laptop", "pid": 4711, "pid_started": "x"}
@@ -169,12 +170,11 @@ def test_many_processes_race_and_one_wins(tmp_path: Path, expired: bool) -> None
 
 def test_a_lease_is_kept_while_a_module_works(lock: Lock) -> None:
     lock.acquire("r1", ANN, 4)
-    with keep_lease(lock.state_dir, "r1", "stage backend v1") as kept:
+    with keep_lease(lock.state_dir, "r1", "stage backend v1"):
         time.sleep(5)
         held = lock.holder()
         assert held is not None
         assert held["worker"]["pid"] == os.getpid()
-        assert not kept.lost.is_set()
     assert json.loads(lock.path.read_text())["worker"] is None
     time.sleep(4.1)
     assert lock.holder() is None
@@ -182,12 +182,97 @@ def test_a_lease_is_kept_while_a_module_works(lock: Lock) -> None:
 
 def test_a_lease_that_was_broken_is_not_taken_back(lock: Lock) -> None:
     lock.acquire("r1", ANN, 0.3)
-    with keep_lease(lock.state_dir, "r1") as kept:
+    with keep_lease(lock.state_dir, "r1"):
         lock.acquire("r2", BOB, 60, break_lock=True)
-        assert kept.lost.wait(30)
+        time.sleep(0.5)
+        with pytest.raises(LeaseLost, match="held by bob"):
+            require(lock.state_dir, "r1", "move the live link")
     held = lock.holder()
     assert held is not None
     assert held["run"] == "r2"
+
+
+def refused(lock: Lock, run: str, beside: bool = False) -> str:
+    with pytest.raises(LeaseLost) as lost, keep_lease(lock.state_dir, run, "stage backend v2", beside=beside):
+        pytest.fail("it went on")
+    return str(lost.value)
+
+
+def test_a_run_whose_lease_another_took_is_refused_and_told_what_it_did(lock: Lock) -> None:
+    lock.acquire("r1", ANN, 0.05)
+    lock.journal.append({"op": "stage", "component": "backend", "release": "v1", "outcome": "ok", "run": "r1"})
+    time.sleep(0.1)
+    assert lock.acquire("r2", BOB, 60).how == "taken_over"
+    said = refused(lock, "r1")
+    for part in ("could stage backend v2", "run r1", str(lock.path), "held by bob on desk", "run r2", "stage backend v1", "aistack status"):
+        assert part in said
+    assert refused(lock, "r1", beside=True) == said
+    lock.release("r2")
+    assert "bob took it for run r2 at" in refused(lock, "r1")
+
+
+def test_a_run_whose_lease_is_gone_is_refused(lock: Lock) -> None:
+    lock.acquire("r1", ANN, 60)
+    lock.path.unlink()
+    assert "nobody has it now" in refused(lock, "r1")
+
+
+def test_a_run_that_took_no_lease_works_only_where_nobody_has_one(lock: Lock) -> None:
+    require(lock.state_dir, "r1")
+    lock.acquire("r2", BOB, 60)
+    assert "held by bob" in refused(lock, "r1")
+    require(lock.state_dir, "r1", beside=True)  # a backup may
+    require(lock.state_dir, "")  # by hand
+    lock.release("r2")
+    require(lock.state_dir, "r2")  # it gave the lease back itself
+
+
+def test_a_lease_that_ran_out_and_that_nobody_took_is_taken_again(lock: Lock) -> None:
+    lock.acquire("r1", ANN, 1)
+    time.sleep(1.1)
+    assert lock.holder() is None
+    require(lock.state_dir, "r1")
+    held = lock.holder()
+    assert held is not None
+    assert (held["run"], held["owner"]) == ("r1", ANN)
+
+
+def test_a_run_that_was_taken_back_as_a_whole_is_over(lock: Lock) -> None:
+    lock.acquire("r1", ANN, 60)
+    lock.acquire("r2", BOB, 60, break_lock=True)
+    lock.release("r2")
+    lock.acquire("r1", BOB, 60)  # the dead man's switch takes it in the run's name
+    lock.journal.append({"op": "rollback", "run": "r1", "outcome": "ok", "detail": {"by": "revert"}})
+    lock.release("r1")
+    refused(lock, "r1")
+
+
+def test_while_a_run_is_being_taken_back_it_does_not_go_on(lock: Lock) -> None:
+    lock.acquire("r1", ANN, 60)
+    parent = os.getppid()
+    lock.renew("r1", worker={"pid": parent, "pid_started": proc.start_time(parent), "what": f"{locks.TAKING_BACK} r1"})
+    assert "is being taken back" in refused(lock, "r1")
+
+
+def test_a_full_disk_does_not_end_what_is_under_way(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock.acquire("r1", ANN, 0.3)
+    full = threading.Event()
+    write, tried = Lock._write, []
+
+    def no_space(self: Lock, lease: dict[str, Any]) -> None:
+        tried.append(full.is_set())
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, lease)
+
+    monkeypatch.setattr(Lock, "_write", no_space)
+    with keep_lease(lock.state_dir, "r1"):
+        full.set()
+        end = time.monotonic() + 30
+        while tried.count(True) < 2:
+            assert time.monotonic() < end, "the heartbeat ended"
+            time.sleep(0.02)
+        require(lock.state_dir, "r1")  # it ran out, but it is nobody else's
 
 
 def test_without_a_lease_nothing_is_written(tmp_path: Path) -> None:
@@ -249,3 +334,31 @@ def test_a_process_is_told_from_another_with_its_number() -> None:
     assert proc.alive(os.getpid(), mine)
     assert not proc.alive(os.getpid(), "another life")
     assert locks.describe({"run": "r", "owner": {}}).startswith("somebody, run r")
+
+
+def _stopped_work(state_dir: Path, link: Path, ready: Any) -> None:
+    try:
+        with keep_lease(state_dir, "r1", "slot backend: active"):
+            ready.set()
+            time.sleep(2)  # it is stopped in here
+            require(state_dir, "r1", "move the live link")
+            link.symlink_to("v2")
+    except LeaseLost:
+        raise SystemExit(3) from None
+
+
+def test_a_process_that_stood_still_past_its_lease_does_not_move_the_link(lock: Lock) -> None:
+    lock.acquire("r1", ANN, 1)
+    link, ready = lock.state_dir / "live", FORK.Event()
+    worker = FORK.Process(target=_stopped_work, args=(lock.state_dir, link, ready))
+    worker.start()
+    assert ready.wait(30)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        assert lock.acquire("emergency", BOB, 60, break_lock=True).how in ("broken", "taken_over")
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    worker.join(30)
+    assert worker.exitcode == 3
+    assert not link.is_symlink()
