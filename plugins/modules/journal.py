@@ -18,8 +18,8 @@ author: phasegate contributors (@phasegate)
 options:
   state:
     description:
-      - V(locked) takes the lease for O(run), or renews it.
-      - V(unlocked) appends O(record) if there is one, then gives the lease back.
+      - V(locked) takes the lease for O(run), or renews it. A run that lost its lease to another is refused.
+      - V(unlocked) appends O(record) if there is one, then gives the lease back. A run that lost its lease records no success.
       - V(appended) appends O(record).
       - V(read) returns records and what is wrong with the chain.
     type: str
@@ -52,7 +52,9 @@ options:
       - Filled in on the controller, when the holder's process ran there.
     type: str
   break_lock:
-    description: Take the lease from whoever has it. Only for a run that is known not to work any more.
+    description:
+      - Take the lease from whoever has it. Only for a run that is known not to work any more.
+      - The journal has whose it was, and a warning says so. That run is refused at its next step on this node.
     type: bool
     default: false
   record:
@@ -182,7 +184,8 @@ def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     try:
         released = lock.release(params["run"], params["break_lock"])
     except LockHeld as held:  # there is nothing to give back; what failed before is what people are to read
-        return {**result, "lock_action": "none", "lease": held.lease, "notes": [f"The lock is another run's by now: {describe(held.lease)}"]}
+        note = f"The lock is another run's by now: {describe(held.lease)}"
+        return {**result, "lock_action": "none", "lease": held.lease, "notes": [note]}
     return {**result, "lock_action": "released" if released else "none"}
 
 

@@ -89,7 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots, Work, asked_to_end, side_by_side
@@ -138,8 +138,11 @@ def main() -> None:
         done, failed = side_by_side(work)
     else:
         names = ", ".join(item.slots.spec.component for item in work)
-        with keep_lease(module.params["state_dir"], module.params["run"], f"slots {names}: prepare"):
-            done, failed = side_by_side(work)
+        try:
+            with keep_lease(module.params["state_dir"], module.params["run"], f"slots {names}: prepare"):
+                done, failed = side_by_side(work)
+        except LeaseLost as lost:
+            module.fail_json(msg=str(lost), lease=lost.lease)
     rows = [{"component": name, **outcome.as_dict()} for name, outcome in done]
     changed, said = any(row["changed"] for row in rows), [row["msg"] for row in rows]
     for _name, outcome in done:

@@ -378,12 +378,10 @@ def keep_lease(
     done = threading.Event()
 
     def beat() -> None:
-        while True:
+        while not done.wait(max(0.05, seconds / 3)):
             with contextlib.suppress(OSError):
                 if not lock.renew(run, lease_s, worker):
                     return  # Lock.require tells the body, before its next step
-            if done.wait(max(0.05, seconds / 3)):
-                return
 
     with contextlib.suppress(OSError):
         lock.renew(run, lease_s, worker)

@@ -193,8 +193,7 @@ class Slots:
             serves = sp.serving(world)
             target = world.slot(serves).content if serves else None
             if target is None and request.check:
-                said = f"{self.spec.component}: nothing is live here that could be restarted"
-                return Outcome(False, None, None, None, Plan(None, ()), said)
+                return Outcome(False, None, None, None, Plan(None, ()), f"{self.spec.component}: nothing is live here that could be restarted")
             if target is None:
                 raise Refused(f"{self.spec.component}: nothing is live here that could be restarted; activate a release first")
         return self.activate(target, request, fresh=True)
@@ -415,13 +414,12 @@ class Slots:
         op: Any,
     ) -> None:
         """Do the steps; before the new slot is live a failure leads back, afterwards it is reported and the rest done."""
-        proven = False
-        content = target or Content("", "")
+        proven, content = False, target or Content("", "")
         try:
             for step in plan.steps:
-                if not proven:
-                    require(self.spec.state_dir, request.run, f"go on with {self.spec.component} ({step})")
                 try:
+                    if not proven:
+                        require(self.spec.state_dir, request.run, f"go on with {self.spec.component} ({step})")
                     self.node.execute(step, content, gate)
                 except _TROUBLE as error:
                     if not proven:
@@ -437,10 +435,8 @@ class Slots:
                 report["marked_bad"] = True
             op.detail["report"] = {key: value for key, value in report.items() if key != "log_tail"}
             raise Failed(self._sentence(error, target, report), report) from error
-        except LeaseLost:  # whoever has the lock now decides what serves: going back could undo what they did
-            raise
-        except BaseException:
-            if not proven:
+        except BaseException as error:
+            if not proven and not isinstance(error, LeaseLost):  # whoever has the lock now decides what serves
                 self.node.spec = replace(self.node.spec, drain_timeout=min(_HURRY, self.node.spec.drain_timeout))
                 op.detail["report"] = self._go_back(plan, serves, previous)
             raise
