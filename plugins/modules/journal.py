@@ -110,6 +110,10 @@ lock_action:
   description: One of V(acquired), V(renewed), V(taken_over), V(broken), V(released), V(none).
   returned: state is locked or unlocked
   type: str
+msg:
+  description: Whose lock was broken, or who has it where this run has lost it; a warning says the same.
+  returned: when there is something to say
+  type: str
 record:
   description: The record as it was written.
   returned: when one was appended
@@ -168,7 +172,7 @@ def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     taken = lock.acquire(params["run"], params["owner"], params["lease"], params["dead_run"], params["break_lock"])
     result = {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
     if taken.how == "broken" and taken.replaced is not None:
-        result["notes"] = [f"The lock was taken from {describe(taken.replaced)}; that run stops at its next step on this node"]
+        result["msg"] = f"The lock was taken from {describe(taken.replaced)}; that run stops at its next step on this node"
     return result
 
 
@@ -185,7 +189,7 @@ def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
         released = lock.release(params["run"], params["break_lock"])
     except LockHeld as held:  # there is nothing to give back; what failed before is what people are to read
         note = f"The lock is another run's by now: {describe(held.lease)}"
-        return {**result, "lock_action": "none", "lease": held.lease, "notes": [note]}
+        return {**result, "lock_action": "none", "lease": held.lease, "msg": note}
     return {**result, "lock_action": "released" if released else "none"}
 
 
@@ -242,8 +246,8 @@ def main() -> None:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}")
-    for note in result.pop("notes", []):
-        module.warn(f"{note}.")
+    if "msg" in result:
+        module.warn(f"{result['msg']}.")
     module.exit_json(**result)
 
 

@@ -193,7 +193,7 @@ class Slots:
             serves = sp.serving(world)
             target = world.slot(serves).content if serves else None
             if target is None and request.check:
-                return Outcome(False, None, None, None, Plan(None, ()), f"{self.spec.component}: nothing is live here that could be restarted")
+                return Outcome(False, None, None, None, Plan(None, ()), f"{self.spec.component}: nothing is live that could be restarted")
             if target is None:
                 raise Refused(f"{self.spec.component}: nothing is live here that could be restarted; activate a release first")
         return self.activate(target, request, fresh=True)
