@@ -153,8 +153,7 @@ class Slots:
             return outcome
         if request.check:
             outcome.message = f"{self.spec.component}: would make {target.release} live in {plan.slot}"
-            missing = self.node.missing(target)
-            outcome.warnings += [f"{missing} yet"] if missing else []
+            outcome.warnings += [f"{missing} yet" for missing in [self.node.missing(target)] if missing]
             return outcome
         self._refuse(target, previous, records, request)
         came_from = self._interrupted_previous(records, target) if world.interrupted else previous
