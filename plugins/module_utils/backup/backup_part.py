@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import sha256
 
@@ -139,13 +139,23 @@ def copy_private(source: Path, target: Path) -> int:
     Holes and other file systems do not matter; the folder above ``target`` is made.
     """
     with open(source, "rb") as reading:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as writing:
-            shutil.copyfileobj(reading, writing, 1 << 20)
-            writing.flush()
-            os.fsync(writing.fileno())
-            return writing.tell()
+        return keep_private(reading, target)
+
+
+def keep_private(reading: BinaryIO, target: Path) -> int:
+    """Like :func:`copy_private`, of an open file."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as writing:
+        return copy_stream(reading, writing)
+
+
+def copy_stream(reading: BinaryIO, writing: BinaryIO) -> int:
+    """Copy an open file into another; on disk when this returns; returns its bytes."""
+    shutil.copyfileobj(reading, writing, 1 << 20)
+    writing.flush()
+    os.fsync(writing.fileno())
+    return writing.tell()
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

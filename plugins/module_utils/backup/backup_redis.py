@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_place
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import (
     Job,
     PartError,
     Saved,
-    copy_private,
+    keep_private,
     run_tool,
     tool_version,
 )
@@ -32,6 +33,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis imp
 KIND = "redis"
 CHECKER = "redis-check-rdb"
 PACKAGE = "redis-tools"
+DIR = "/var/lib/redis"
+"""Debian's folder of the server; an entry with another one says C(dir)."""
 PAUSE = 0.05
 """Seconds between two looks at a save that is under way."""
 SPARE = 5.0
@@ -42,7 +45,17 @@ _COUNTS = {
     "expires": re.compile(r"^\[info\] (\d+) expires", re.M),
     "expired": re.compile(r"^\[info\] (\d+) already expired", re.M),
 }
+_NAMES = ("dbfilename", "appenddirname", "appendfilename")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _LAYOUT = ("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename")
+
+
+def plain_names(entry: Mapping[str, Any], layout: Mapping[str, str]) -> None:
+    """What a server says of its files has to be names in its folder. Raises PartError."""
+    wrong = [f"{key} {layout[key]!r}" for key in _NAMES if layout.get(key) and not _PLAIN.fullmatch(layout[key])]
+    if wrong or not layout.get("dbfilename"):
+        said = ", ".join(wrong) or "no dbfilename"
+        raise PartError(f"{where(entry)} says {said}; expected plain names of files. Look at its configuration.")
 
 
 def where(entry: Mapping[str, Any]) -> str:
@@ -139,10 +152,12 @@ def _save(entry: Mapping[str, Any], target: Path, timeout: float) -> Saved:
         layout = server.layout()
         keys = server.keys()
         about = server.info("server")
+    plain_names(entry, layout)
     source = Path(layout["dir"]) / layout["dbfilename"]
     try:
-        copy_private(source, target)
-        state = source.stat()
+        with restore_place.opened(source.parent) as place, place.read(source.name) as reading:
+            keep_private(reading, target)
+            state = os.fstat(reading.fileno())
     except FileNotFoundError:
         raise PartError(
             f"{where(entry)} says that its file is {source}, which is not on this node. A set is made where the server runs: "

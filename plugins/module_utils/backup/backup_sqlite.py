@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_place
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import Job, PartError, Saved, sync
 
 KIND = "sqlite"
@@ -54,6 +55,8 @@ def job(entry: Mapping[str, Any]) -> Job:
 
     def save(folder: Path) -> Saved:
         size()
+        with restore_place.holding(source) as (place, name), place.read(name):
+            pass  # a link that its folder's owner made could point at anything that root can read
         target = folder / path
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         copy(source, target)

@@ -10,16 +10,15 @@ came from. A SQLite database is overwritten by SQLite itself, in one transaction
 
 from __future__ import annotations
 
-import filecmp
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_sqlite
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, bytes_of, copy_private
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_sqlite, restore_place
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, bytes_of, keep_private
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_part import Ground, Loss, enter, need, place_for, some
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 
 NEVER = {
     "state": "the journal only grows, and what a component is was written by what serves now; read it in the set",
@@ -65,15 +64,30 @@ class FilesRestore:
         """Files that are there and differ, files that are not there."""
         differ, gone = [], []
         for name, about in self.sources.items():
-            target = self._target(name)
-            if not os.path.lexists(target):
+            same = self._same(name, about)
+            if same is None:
                 gone.append(name)
-            elif "link" in about:
-                if not target.is_symlink() or os.readlink(target) != about["link"]:
-                    differ.append(name)
-            elif target.is_symlink() or not target.is_file() or not filecmp.cmp(self.ground.path / name, target, shallow=False):
+            elif not same:
                 differ.append(name)
         return differ, gone
+
+    def _same(self, name: str, about: Mapping[str, Any]) -> bool | None:
+        """Whether a file is as in the set; None where it is not there."""
+        target = self._target(name)
+        try:
+            with restore_place.opened(target.parent) as place:
+                state = place.look(target.name)
+                if state is None:
+                    return None
+                if "link" in about:
+                    return stat.S_ISLNK(state.st_mode) and os.readlink(target.name, dir_fd=place.handle) == about["link"]
+                saved = self.ground.path / name
+                if not stat.S_ISREG(state.st_mode) or state.st_size != saved.stat().st_size:
+                    return False
+                with place.read(target.name) as there, open(saved, "rb") as then:
+                    return _alike(there, then)
+        except FileNotFoundError:
+            return None
 
     def run(self) -> dict[str, Any]:
         """Put them back; returns C(replaced), C(returned) (paths) and C(kept), the folder with what was there."""
@@ -85,31 +99,43 @@ class FilesRestore:
             place = place_for(self.ground)
             kept = str(place)
             for name in differ:
-                target = self._target(name)
-                if target.is_file() and not target.is_symlink():
-                    copy_private(target, place / name)
+                self._keep(self._target(name), place / name)
             enter(self.ground, place, what="files", files={name: str(self._target(name)) for name in differ})
         for name in [*differ, *gone]:
             self._put(name)
         changed = {"replaced": differ, "returned": gone}
         return {**{key: [str(self._target(name)) for name in names] for key, names in changed.items()}, "kept": kept}
 
+    def _keep(self, target: Path, kept: Path) -> None:
+        """Save what is there; a link says in the note where it was."""
+        with restore_place.opened(target.parent) as place:
+            state = place.look(target.name)
+            if state is not None and stat.S_ISREG(state.st_mode):
+                with place.read(target.name) as reading:
+                    keep_private(reading, kept)
+
     def _put(self, name: str) -> None:
         about, target = self.sources[name], self._target(name)
-        if target.is_dir() and not target.is_symlink():
-            raise PartError(f"{target} is a folder now; expected a file. Nothing of it was touched. Move it away and run again.")
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.restore")
-        beside.unlink(missing_ok=True)
-        if "link" in about:
-            os.symlink(str(about["link"]), beside)
-        else:
-            copy_private(self.ground.path / name, beside)
-            os.chmod(beside, int(str(about["mode"]), 8))
-        if os.geteuid() == 0:
-            os.chown(beside, int(about["owner"][0]), int(about["owner"][1]), follow_symlinks=False)
-        os.rename(beside, target)
-        fsync_dir(target.parent)
+        owner = (int(about["owner"][0]), int(about["owner"][1]))
+        with restore_place.opened(target.parent, make=True) as place:
+            state = place.look(target.name)
+            if state is not None and stat.S_ISDIR(state.st_mode):
+                raise PartError(f"{target} is a folder now; expected a file. Nothing of it was touched. Move it away and run again.")
+            if "link" in about:
+                place.link(target.name, str(about["link"]), owner)
+                return
+            with open(self.ground.path / name, "rb") as reading:
+                place.put(target.name, reading, int(str(about["mode"]), 8), owner)
+
+
+def _alike(first: BinaryIO, second: BinaryIO) -> bool:
+    """Whether two files hold the same."""
+    while True:
+        one, other = first.read(1 << 20), second.read(1 << 20)
+        if one != other:
+            return False
+        if not one:
+            return True
 
 
 class SqliteRestore:
@@ -122,7 +148,10 @@ class SqliteRestore:
     def plan(self, check: bool) -> Loss:
         """Rows of each table now and in the set."""
         then: Mapping[str, int] = self.ground.part["facts"]["rows"]
-        if not self.target.exists():
+        try:
+            with restore_place.holding(self.target) as (place, name), place.read(name):
+                pass  # a link of somebody else's is refused before anything is made of it
+        except FileNotFoundError:
             return Loss([f"{self.target} is not there and comes back with {sum(then.values())} rows"], {"rows_then": sum(then.values())})
         try:
             with backup_sqlite.opened(self.target) as live, backup_sqlite.opened(self.ground.path) as saved:
@@ -145,48 +174,59 @@ class SqliteRestore:
         facts = self.ground.part["facts"]
         size = self.ground.path.stat().st_size
         kept = ""
-        if self.target.exists():
-            need(self.ground.state_dir, self.target.stat().st_size, self.ground.min_free, self.ground.title)
-            place = place_for(self.ground)
-            kept = str(place / self.target.name)
-            self._keep(Path(kept))
-            enter(self.ground, place, what=f"SQLite database {self.target}")
-            need(self.target.parent, size, self.ground.min_free, self.ground.title)
-            if self._overwrite():
-                return {"rows": backup_sqlite.look(self.target)["rows"], "kept": kept}
-        need(self.target.parent, size, self.ground.min_free, self.ground.title)
-        beside = self.target.with_name(f".{self.target.name}.restore")
-        beside.unlink(missing_ok=True)
-        self.target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        copy_private(self.ground.path, beside)
-        os.chmod(beside, int(str(facts["mode"]), 8))
-        if os.geteuid() == 0:
-            os.chown(beside, int(facts["owner"][0]), int(facts["owner"][1]))
-        for suffix in ("-wal", "-shm", "-journal"):
-            self.target.with_name(self.target.name + suffix).unlink(missing_ok=True)
-        os.rename(beside, self.target)
-        fsync_dir(self.target.parent)
-        return {"rows": backup_sqlite.look(self.target)["rows"], "kept": kept}
+        with restore_place.opened(self.target.parent, make=True):
+            pass  # where it was removed with its folder
+        with restore_place.holding(self.target) as (place, name):
+            state = place.look(name)
+            if state is not None:
+                need(self.ground.state_dir, state.st_size, self.ground.min_free, self.ground.title)
+                folder = place_for(self.ground)
+                kept = str(folder / self.target.name)
+                self._keep(place, name, Path(kept))
+                enter(self.ground, folder, what=f"SQLite database {self.target}")
+                need(place.path, size, self.ground.min_free, self.ground.title)
+                if self._overwrite(place, name, state):
+                    return {"rows": backup_sqlite.look(place.path / name)["rows"], "kept": kept}
+            need(place.path, size, self.ground.min_free, self.ground.title)
+            for suffix in ("-wal", "-shm", "-journal"):
+                place.remove(name + suffix)
+            with open(self.ground.path, "rb") as reading:
+                place.put(name, reading, int(str(facts["mode"]), 8), (int(facts["owner"][0]), int(facts["owner"][1])))
+            return {"rows": backup_sqlite.look(place.path / name)["rows"], "kept": kept}
 
-    def _keep(self, kept: Path) -> None:
+    def _keep(self, place: restore_place.Place, name: str, kept: Path) -> None:
         """Save what is there: by SQLite, or as it is where SQLite cannot read it."""
+        with place.read(name):
+            pass
         try:
-            backup_sqlite.copy(self.target, kept)
+            backup_sqlite.copy(place.path / name, kept)
         except PartError as problem:
             if "locked" in str(problem):
                 raise
             for suffix in ("", "-wal"):
-                file = self.target.with_name(self.target.name + suffix)
-                if file.exists():
+                if place.look(name + suffix) is not None:
                     target = kept.with_name(kept.name + suffix)
                     target.unlink(missing_ok=True)
-                    copy_private(file, target)
+                    with place.read(name + suffix) as reading:
+                        keep_private(reading, target)
 
-    def _overwrite(self) -> bool:
-        """Have SQLite write the set's pages over the live ones; False where it cannot read the live one at all."""
+    def _overwrite(self, place: restore_place.Place, name: str, state: os.stat_result) -> bool:
+        """Have SQLite write the set's pages over the live ones; False where it cannot read the live one at all.
+
+        SQLite works by path, so it does that as the one whose folder it is, and can harm nobody else.
+        """
+        around = os.fstat(place.handle)
+        owner = around if around.st_uid else state
+
+        def work() -> None:
+            with backup_sqlite.opened(self.ground.path) as reading:
+                reading.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file, which is root's alone
+                restore_place.become(owner.st_uid, owner.st_gid)
+                with backup_sqlite.opened(place.path / name, "rw") as writing:
+                    backup_sqlite.into(reading, writing)
+
         try:
-            with backup_sqlite.opened(self.ground.path) as reading, backup_sqlite.opened(self.target, "rw") as writing:
-                backup_sqlite.into(reading, writing)
+            restore_place.in_child(work)
         except PartError as problem:
             if "locked" in str(problem):
                 raise PartError(f"{problem} Nothing was changed. Stop what uses it, and run again.") from problem

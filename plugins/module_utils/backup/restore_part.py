@@ -10,6 +10,7 @@ which set it was replaced, and where it is. It goes when it is older than the se
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_place
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import Component
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
@@ -176,6 +178,7 @@ def prune_replaced(state_dir: Path, days: int, check: bool, drop: Callable[[Mapp
         gone.append(note["name"])
         if not check:
             for path in note.get("paths", []):
-                tree.remove(Path(path))
+                with contextlib.suppress(FileNotFoundError), restore_place.opened(Path(path).parent) as place:  # gone with its folder
+                    place.remove(Path(path).name)
             tree.remove(Path(note["place"]))
     return gone

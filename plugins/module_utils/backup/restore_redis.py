@@ -11,16 +11,17 @@ well the server gets its old files back.
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_redis
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, copy_private, sync
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_redis, restore_place
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_redis import Server, where
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_part import Ground, Loss, Manager, enter, need, place_for
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_place import Place
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
@@ -58,69 +59,80 @@ class RedisRestore:
 
     def _refuse(self) -> None:
         major = self.version.partition(".")[0]
+        name = where(self.ground.entry)
         if self.layout.get("appendonly") == "yes" and (not major.isdigit() or int(major) < 7):
             raise PartError(
-                f"{where(self.ground.entry)} has an append-only file and is version {self.version or 'unknown'}: from 7 on one can be made"
+                f"{name} has an append-only file and is version {self.version or 'unknown'}: from 7 on one can be made"
                 " of a set. Nothing was changed. Turn appendonly off, or restore by hand."
             )
+        # the server says this itself, and root moves what has these names: a server that was taken over could name any
+        declared = str(self.ground.entry.get("dir") or backup_redis.DIR)
+        if os.path.realpath(self.layout["dir"]) != os.path.realpath(declared):
+            raise PartError(
+                f"{name}: its folder is {self.layout['dir']}, expected {declared}. Nothing was changed. Where the server is right, declare"
+                f" 'dir: {self.layout['dir']}' with it in aistack_backup, and run role backup again (deploy)."
+            )
+        backup_redis.plain_names(self.ground.entry, self.layout)
         if not Path(self.layout["dir"]).is_dir():
-            raise PartError(f"{where(self.ground.entry)}: its folder {self.layout['dir']} is not on this node. Nothing was changed.")
+            raise PartError(f"{name}: its folder {self.layout['dir']} is not on this node. Nothing was changed.")
 
     def run(self) -> dict[str, Any]:
         """Exchange the files; returns C(keys), C(down_seconds), C(replaced)."""
         self._refuse()
-        data = Path(self.layout["dir"])
-        need(data, 2 * self.ground.path.stat().st_size, self.ground.min_free, self.ground.title)
-        new = data / NEW
-        tree.remove(new)  # of a restore that was killed
+        path = Path(self.layout["dir"])
+        need(path, 2 * self.ground.path.stat().st_size, self.ground.min_free, self.ground.title)
+        with restore_place.opened(path) as data:
+            data.remove(NEW)  # of a restore that was killed
+            try:
+                with data.made(NEW) as new:
+                    return self._run(data, new)
+            finally:
+                data.remove(NEW)
+
+    def _run(self, data: Place, new: Place) -> dict[str, Any]:
         counts = self._prepare(data, new)
         began = time.monotonic()
         self._stop()
-        place = place_for(self.ground)
-        old = data / f"replaced-{place.name}"
-        enter(self.ground, place, paths=[str(old)], what="the files that Redis had")
-        moved: list[tuple[Path, Path]] = []
-        try:
-            old.mkdir(mode=0o700)
-            self._exchange(data, new, old, moved)
-            keys = self._start(counts)
-        except (PartError, OSError) as problem:
-            self._back(moved, old, str(problem))
-            old.rmdir()
-            tree.remove(place)
-            raise PartError(f"{self.ground.title} was not put back: {problem} It has its old files again and was started.") from problem
-        finally:
-            tree.remove(new)
-        return {"keys": keys, "down_seconds": round(time.monotonic() - began, 3), "replaced": str(old)}
+        note = place_for(self.ground)
+        name = f"replaced-{note.name}"
+        kept = data.path / name
+        enter(self.ground, note, paths=[str(kept)], what="the files that Redis had")
+        moved: list[tuple[Place, str, Place]] = []
+        with data.made(name) as old:
+            try:
+                self._exchange(data, new, old, moved)
+                keys = self._start(counts)
+            except (PartError, OSError) as problem:
+                self._back(moved, kept, str(problem))
+                data.remove(name)
+                tree.remove(note)
+                raise PartError(f"{self.ground.title} was not put back: {problem} It has its old files again and was started.") from problem
+        return {"keys": keys, "down_seconds": round(time.monotonic() - began, 3), "replaced": str(kept)}
 
     def _names(self) -> list[str]:
         return [name for name in (self.layout["dbfilename"], self.layout.get("appenddirname", "")) if name]
 
-    def _prepare(self, data: Path, new: Path) -> dict[str, Any]:
-        """Everything that the server is to find, in a folder beside, in its own name."""
-        owner = data.stat()
-        new.mkdir(mode=0o700)
-        files = [new / self.layout["dbfilename"]]
-        folders = [new]
+    def _prepare(self, data: Place, new: Place) -> dict[str, Any]:
+        """Everything that the server is to find, in a folder of root's beside, in the server's own name."""
+        state = os.fstat(data.handle)
+        owner = (state.st_uid, state.st_gid)
         if self.layout.get("appendonly") == "yes":
-            folder = new / self.layout["appenddirname"]
             base = f"{self.layout['appendfilename']}.1.base.rdb"
-            folder.mkdir(mode=0o750)
-            manifest = folder / f"{self.layout['appendfilename']}.manifest"
-            manifest.write_text(f"file {base} seq 1 type b\n", encoding="utf-8")
-            sync(manifest)
-            copy_private(self.ground.path, folder / base)
-            files += [folder / base, manifest]
-            folders.append(folder)
-        copy_private(self.ground.path, files[0])
-        for path in files:
-            os.chmod(path, 0o660)
-        if os.geteuid() == 0:
-            for path in [*files, *folders]:
-                os.chown(path, owner.st_uid, owner.st_gid)
-        for folder in folders:
-            fsync_dir(folder)
-        return backup_redis.check(files[0])
+            with new.made(self.layout["appenddirname"]) as folder:
+                self._copy(folder, base, owner)
+                manifest = io.BytesIO(f"file {base} seq 1 type b\n".encode())
+                folder.put(f"{self.layout['appendfilename']}.manifest", manifest, 0o660, owner)
+                restore_place.give(folder.handle, 0o750, owner)
+        counts = self._copy(new, self.layout["dbfilename"], owner)
+        os.fsync(new.handle)
+        return counts
+
+    def _copy(self, place: Place, name: str, owner: tuple[int, int]) -> dict[str, Any]:
+        """The set's file under this name; returns what reading it back says."""
+        with open(self.ground.path, "rb") as reading:
+            place.put(name, reading, 0o660, owner)
+        with place.read(name) as written:
+            return backup_redis.check(Path(f"/proc/{os.getpid()}/fd/{written.fileno()}"))
 
     def _stop(self) -> None:
         try:
@@ -138,23 +150,23 @@ class RedisRestore:
             " changed. Name its unit in the description."
         )
 
-    def _exchange(self, data: Path, new: Path, old: Path, moved: list[tuple[Path, Path]]) -> None:
+    def _exchange(self, data: Place, new: Place, old: Place, moved: list[tuple[Place, str, Place]]) -> None:
         """Rename the old files away and the new ones in; ``moved`` has every rename, for the way back."""
-        for folder, target in ((data, old), (new, data)):
+        for place, target in ((data, old), (new, data)):
             for name in self._names():
-                if os.path.lexists(folder / name):
-                    os.rename(folder / name, target / name)
-                    moved.append((folder / name, target / name))
-        for folder in (data, old):
-            fsync_dir(folder)
+                if place.look(name) is not None:
+                    place.move(name, target)
+                    moved.append((place, name, target))
+        for place in (data, old):
+            os.fsync(place.handle)
 
-    def _back(self, moved: list[tuple[Path, Path]], old: Path, why: str) -> None:
+    def _back(self, moved: list[tuple[Place, str, Place]], old: Path, why: str) -> None:
         """The old files again. Raises PartError where the server does not come up with them either."""
         try:
             self.manager.stop(self.unit)
-            for before, after in reversed(moved):
-                if os.path.lexists(after):
-                    os.rename(after, before)
+            for before, name, after in reversed(moved):
+                if after.look(name) is not None:
+                    after.move(name, before)
             self._start({})
         except (PartError, UnitError, OSError) as problem:
             raise PartError(

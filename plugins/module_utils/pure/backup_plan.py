@@ -34,7 +34,7 @@ _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}$")
 _COMMON = {"component", "hosts"}
 ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {
     "postgres": ({"name", "component"}, {"name", "component", "url_variable", "user", "jobs", "admin"}),
-    "redis": ({"name", "port"}, {"name", "host", "port", "username", "password_file", "unit"}),
+    "redis": ({"name", "port"}, {"name", "host", "port", "username", "password_file", "unit", "dir"}),
     "buckets": ({"name"}, {"name", "endpoint", "access_key_id", "secret_key_file", "region", "options", "ca_file"}),
     "sqlite": ({"name", "path"}, {"name", "path"}),
 }

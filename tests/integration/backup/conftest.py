@@ -93,7 +93,7 @@ class RealRedis:
         password_file.write_text("bk-password\n")
         return {
             "name": "broker", "host": "127.0.0.1", "port": self.port, "username": "backup", "password_file": str(password_file),
-            "unit": "redis-server.service",
+            "unit": "redis-server.service", "dir": str(self.data),
         }  # fmt: skip
 
 

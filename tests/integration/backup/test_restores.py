@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -136,7 +137,7 @@ def test_redis_that_reads_back_less_is_not_accepted(redis: RealRedis, node: Node
     real = restore_redis.backup_redis.check
 
     def more(path: Path) -> dict[str, Any]:
-        return {**real(path), **({"keys": 99} if restore_redis.NEW in str(path) else {})}
+        return {**real(path), **({"keys": 99} if str(path).startswith("/proc/") else {})}
 
     monkeypatch.setattr(restore_redis.backup_redis, "check", more)
     with pytest.raises(BackupSetError, match="did not read back what the set holds: expected 99 keys, got 3"):
@@ -145,19 +146,19 @@ def test_redis_that_reads_back_less_is_not_accepted(redis: RealRedis, node: Node
         assert redis.cli("GET", "c") == "new", "the old files serve"
 
 
-def kill_at_rename(function: Callable[[], Any], below: Path, count: int) -> None:
-    """Run something in another process and kill that at its so manieth rename of something below a folder."""
+def kill_at_rename(function: Callable[[], Any], count: int) -> None:
+    """Run something in another process and kill that at its so manieth rename from one open folder into another."""
 
     def body() -> None:
         real = os.rename
         calls: list[int] = []
 
-        def die(source: Any, target: Any) -> None:
-            if str(source).startswith(f"{below}/") and not Path(source).name.startswith("."):
+        def die(source: Any, target: Any, **where: int) -> None:
+            if where.get("src_dir_fd") != where.get("dst_dir_fd"):
                 calls.append(1)
                 if len(calls) == count:
                     os.kill(os.getpid(), signal.SIGKILL)
-            real(source, target)
+            real(source, target, **where)
 
         os.rename = die
         function()
@@ -191,12 +192,48 @@ class Gone:
 def test_a_killed_restore_of_redis_is_finished_by_running_it_again(redis: RealRedis, node: Node, broker: str, call: int) -> None:
     request = restore_set.Request(node.state, broker, node.root, ["redis"], min_free=0, manager=Gone(redis))
     renames = 4 if redis.appendonly else 2
-    kill_at_rename(lambda: restore_set.restore(request, broker), redis.data, min(call, renames))
+    kill_at_rename(lambda: restore_set.restore(request, broker), min(call, renames))
     redis.stop()
     put_back(node, broker, "redis", redis=redis)
     assert [redis.cli("GET", key) for key in ("a", "b", "c")] == ["1", "2", ""]
     outcomes = [record["outcome"] for record in Journal.of(node.state).read() if record["op"] == "restore"]
     assert outcomes == ["started", "started", "ok"]
+
+
+def test_redis_that_was_taken_over_exchanges_what_root_prepares(
+    redis: RealRedis, node: Node, broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "shadow"
+    victim.write_text("root's")
+    victim.chmod(0o600)
+    new = redis.data / restore_redis.NEW
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        if new.exists() and not (redis.data / "away").exists():
+            os.rename(new, redis.data / "away")
+            new.mkdir(mode=0o777)
+            for name in ("dump.rdb", "appendonlydir"):
+                (new / name).symlink_to(victim)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with contextlib.suppress(BackupSetError):
+        put_back(node, broker, "redis", redis=redis)
+    state = victim.stat()
+    assert (victim.read_text(), state.st_mode & 0o777, state.st_uid) == ("root's", 0o600, os.geteuid())
+    assert redis.cli("PING") == "PONG"
+
+
+@pytest.mark.parametrize("said", [{"dir": "/etc"}, {"dbfilename": "../../etc/passwd"}, {"appenddirname": "/etc"}])
+def test_names_that_redis_says_are_not_believed(
+    redis: RealRedis, node: Node, broker: str, said: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = restore_redis.Server.layout
+    monkeypatch.setattr(restore_redis.Server, "layout", lambda self: {**real(self), **said})
+    told = "its folder is /etc, expected" if "dir" in said else "expected plain names of files"
+    assert told in str(refused(node, broker, "redis", redis=redis))
+    assert redis.cli("GET", "c") == "new"
 
 
 @pytest.fixture
