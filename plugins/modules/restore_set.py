@@ -10,7 +10,8 @@ module: restore_set
 short_description: Put a backup set back, or parts of it, after telling what that takes away
 version_added: 0.1.0
 description:
-  - The set is read back whole first; one that cannot be verified, or that is of another stack, is refused.
+  - The set is read back whole first; one that cannot be verified, that was not signed with this node's key, or that is of another stack,
+    is refused. Files are written only where today's description, or the node's own layout, has them.
   - Databases and tables are restored beside the live ones, proven, compared row by row, and swapped in by rename. Redis is stopped for a
     moment and gets other files by rename. Of a bucket, only objects that differ are touched. An environment comes back as the folder
     that its hash names.
@@ -55,6 +56,14 @@ options:
     description: Whether sessions that are left then are ended. Otherwise they are a refusal.
     type: bool
     default: false
+  accept_unsigned:
+    description:
+      - Names of sets that are put back although the key of this node (C(<state_dir>/backup.key)) did not sign them, such as sets of a
+        version that signed none, and of another node with a key of its own. Any other is refused.
+      - What such a set holds is written as root; accept only one of which you know where it comes from.
+    type: list
+    elements: str
+    default: []
   lock_wait:
     description: Seconds to wait for another set that is being made, pruned or restored.
     type: int
@@ -152,8 +161,8 @@ plan:
   returned: failure, when it came after the plan
   type: dict
 refused:
-  description: Set where only the consent is missing.
-  returned: failure, when the consent is missing
+  description: Set where only a consent is missing.
+  returned: failure, when a consent is missing
   type: bool
 problems:
   description: Everything that is wrong.
@@ -186,6 +195,7 @@ def main() -> None:
             "terminate": {"type": "bool", "default": False},
             "min_free_bytes": {"type": "int", "default": 268435456},
             "timeout": {"type": "int", "default": 3600},
+            "accept_unsigned": {"type": "list", "elements": "str", "default": []},
             "lock_wait": {"type": "int", "default": 60},
             "root": {"type": "path", "default": "/opt/aistack"},
             "state_dir": {"type": "path", "default": "/var/lib/aistack"},
@@ -209,6 +219,7 @@ def main() -> None:
         min_free=params["min_free_bytes"],
         timeout=params["timeout"],
         lock_wait=params["lock_wait"],
+        accept_unsigned=params["accept_unsigned"],
         run=params["run"],
         actor=params["actor"],
     )

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_age, backup_files, backup_jobs
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_age, backup_files, backup_jobs, backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import (
     Files,
     Job,
@@ -267,10 +267,13 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
         }
         close_to_others(partial)
         write_json(partial / MANIFEST, manifest)
+        backup_key.sign(request.state_dir, partial, final.name)
         for here, _names, _files in os.walk(partial):
             sync(Path(here))
         os.rename(partial, final)
         fsync_dir(final.parent)
+    except backup_key.KeyProblem as problem:
+        raise BackupSetError(f"No backup set: it cannot be signed, {problem}. Nothing was moved.") from problem
     except OSError as problem:
         raise BackupSetError(f"No backup set: {problem.filename or partial}: {problem.strerror}. Nothing was moved.") from problem
     finally:
@@ -370,7 +373,9 @@ def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], 
             name = (newest_verified(state_dir) or {"name": "newest"})["name"]
         seen = verify(state_dir, name)
         told = [f"  - {problem}" for problem in seen["problems"]]
-        return {key: value for key, value in seen.items() if key != "manifest"}, [f"{seen['name']}: {seen['verdict']}", *told]
+        signed = {backup_key.GOOD: "", backup_key.NONE: ", not signed", backup_key.OTHER: ", not signed with the key of this node"}
+        line = f"{seen['name']}: {seen['verdict']}{signed[seen['signature']]}"
+        return {key: value for key, value in seen.items() if key != "manifest"}, [line, *told]
     if given.dry_run:
         plan = make(request, check=True)
         rows = [f"  {title}: {backup_plan.size_text(size)} at most" for title, size in plan["parts"].items()]

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import hash_files
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_dump
@@ -24,7 +24,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 
 BACKUPS = "backups"
-MANIFEST = "manifest.json"
+MANIFEST = backup_key.MANIFEST
+OWN = (MANIFEST, backup_key.SIGNATURE)
+"""Files of a set that are not in its manifest."""
 CHECKED = ".checked-"
 
 
@@ -78,16 +80,19 @@ def locate(state_dir: Path, name: str) -> Path:
 def verify(state_dir: Path, name: str, note: bool = True) -> dict[str, Any]:
     """Read a whole set back: every checksum, nothing missing, nothing more, every part by its own means.
 
-    Returns C(name), C(path), C(verdict) (``verified``, or ``unusable: …``), C(problems), C(seconds), C(manifest).
+    Returns C(name), C(path), C(verdict) (``verified``, or ``unusable: …``), C(problems), C(seconds), C(manifest), C(signature)
+    (C(good), C(none), C(other); a set that is whole is verified whoever made it).
     With ``note`` the verdict is written beside the sets. Raises BackupSetError where there is no such set.
     """
     path = locate(state_dir, name)
     began = time.monotonic()
     manifest: dict[str, Any] = {}
+    signature = backup_key.NONE
     try:
         manifest = load(path)
+        signature = backup_key.judge(state_dir, path)
         problems = _problems(path, manifest) if manifest["format"] == FORMAT else _dump_problems(path, manifest)
-    except (BackupSetError, OSError) as problem:
+    except (BackupSetError, backup_key.KeyProblem, OSError) as problem:
         problems = [str(problem)]
     verdict = backup_plan.verdict(problems)
     seconds = round(time.monotonic() - began, 3)
@@ -97,7 +102,8 @@ def verify(state_dir: Path, name: str, note: bool = True) -> dict[str, Any]:
         temporary = beside.with_name(f"{beside.name}.{os.getpid()}")
         write_json(temporary, checked)
         os.rename(temporary, beside)
-    return {"name": path.name, "path": str(path), "verdict": verdict, "problems": problems, "seconds": seconds, "manifest": manifest}
+    told = {"name": path.name, "path": str(path), "verdict": verdict, "problems": problems, "seconds": seconds}
+    return {**told, "manifest": manifest, "signature": signature}
 
 
 def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
@@ -105,7 +111,7 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
     if manifest.get("name") != path.name:
         problems.append(f"its manifest is that of {manifest.get('name')!r}")
     expected: Mapping[str, Any] = manifest.get("files", {})
-    found = {name: entry for name, entry in hash_files(path).items() if name != MANIFEST}
+    found = {name: entry for name, entry in hash_files(path).items() if name not in OWN}
     for name in sorted(set(expected) | set(found)):
         if name not in found:
             problems.append(f"{name} is missing")

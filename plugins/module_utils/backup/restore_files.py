@@ -11,19 +11,25 @@ came from. A SQLite database is overwritten by SQLite itself, in one transaction
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_sqlite, restore_place
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import CREDENTIALS
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, bytes_of, keep_private
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_part import Ground, Loss, enter, need, place_for, some
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
 
 NEVER = {
     "state": "the journal only grows, and what a component is was written by what serves now; read it in the set",
 }
 """Parts that are evidence."""
+
+
+_CONFIG = re.compile(r"(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 
 class FilesRestore:
@@ -46,19 +52,43 @@ class FilesRestore:
         return Loss(lines or [f"{self.ground.title}: nothing differs"], counts, bool(lines))
 
     def _refuse(self) -> None:
+        """What is never put back, and what today's description does not name: a set says itself where its files came from."""
         name = str(self.ground.part["name"])
         if self.ground.part["kind"] == "releases" or name in NEVER:
             raise PartError(f"{self.ground.title} is not put back: {NEVER.get(name, 'a release is staged, never restored')}.")
+        strange = [inside for inside in self.sources if not self._allowed(inside)]
+        if strange:
+            raise PartError(
+                f"{self.ground.title}: {some([str(self._target(inside)) for inside in strange])} is not this part's to write: expected"
+                f" {self._places()}. Nothing was changed. Declare it in aistack_backup and run role backup (deploy), or take it out of"
+                f" {self.ground.path} by hand."
+            )
+
+    def _allowed(self, inside: str) -> bool:
+        if self.ground.part["name"] == "config":
+            return bool(_CONFIG.fullmatch(inside))
+        if self.ground.part["name"] == CREDENTIALS:
+            return "/" not in inside
+        target = str(self._target(inside))
+        return any(target == path.rstrip("/") or target.startswith(f"{path.rstrip('/')}/") for path in self.ground.declared)
+
+    def _places(self) -> str:
+        """Where files of this part belong, for messages."""
+        if self.ground.part["name"] == "config":
+            return f"{self.ground.root}/<component>/config/<hash>/<file>"
+        if self.ground.part["name"] == CREDENTIALS:
+            return f"files in {self.ground.state_dir / CREDENTIALS}"
+        return f"what 'files' of the description names ({', '.join(self.ground.declared) or 'nothing'})"
 
     def _target(self, name: str) -> Path:
-        """Where a file belongs: an environment under its component's folder of today, everything else where it came from."""
+        """Where a file belongs: an environment under its component's folder of today, a declared file at its own path."""
+        if self.ground.part["name"] == CREDENTIALS:
+            return self.ground.state_dir / CREDENTIALS / name
         if self.ground.part["name"] != "config":
-            return Path(str(self.sources[name]["source"]))
+            return Path("/") / name
         component, _slash, rest = name.partition("/")
-        for known in self.ground.of:
-            if known.name == component:
-                return known.layout.base / "config" / rest
-        return Path(str(self.sources[name]["source"]))
+        known = next((one.layout for one in self.ground.of if one.name == component), Layout(self.ground.root, component))
+        return known.base / "config" / rest
 
     def _seen(self) -> tuple[list[str], list[str]]:
         """Files that are there and differ, files that are not there."""
@@ -143,7 +173,7 @@ class SqliteRestore:
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self.target = Path(str(ground.entry.get("path") or ground.part["facts"]["source"]))
+        self.target = Path(str(ground.entry["path"]))
 
     def plan(self, check: bool) -> Loss:
         """Rows of each table now and in the set."""

@@ -65,7 +65,8 @@ class Ground:
         folder: where the part is, plain; ``part``: of the manifest; ``files``: the manifest's checksums, None where it was encrypted.
         entry: what the node's description says of it; empty for a node's own files.
         origin: the set's name; ``stamp``: of this restore.
-        of: the components of this node.
+        of: the components of this node; ``root``: where components are.
+        declared: files and folders that the description names today.
         tables: only these tables of a database.
         wait, terminate: how sessions are made to leave a database.
         min_free: bytes that have to stay free; ``timeout``: seconds.
@@ -79,6 +80,8 @@ class Ground:
     origin: str
     stamp: str
     of: Sequence[Component] = ()
+    root: Path = Path("/opt/aistack")
+    declared: Sequence[str] = ()
     tables: Sequence[str] = ()
     wait: float = 10.0
     terminate: bool = False

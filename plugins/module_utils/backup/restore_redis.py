@@ -51,6 +51,7 @@ class RedisRestore:
                 self.layout = server.layout()
                 self.version = server.info("server").get("redis_version", "")
         except PartError as problem:
+            self._refuse()
             told = f"{name} does not answer ({problem}); it gets {then} keys of the set, whatever its files hold"
             return Loss([told], {"keys_then": then})
         self._refuse()

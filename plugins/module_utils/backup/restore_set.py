@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 import shutil
 import time
@@ -20,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_age,
     backup_files,
     backup_jobs,
+    backup_key,
     backup_set,
     restore_part,
 )
@@ -51,6 +53,7 @@ class Request:
         tables: only these tables of the one database that is meant.
         identity, identity_file: of age, for an encrypted set; the text touches no disk.
         wait, terminate: how sessions are made to leave a database.
+        accept_unsigned: names of sets that are restored although the key of this node did not sign them.
     """
 
     state_dir: Path
@@ -67,6 +70,7 @@ class Request:
     lock_wait: float = 60.0
     run: str = ""
     actor: str = ""
+    accept_unsigned: Sequence[str] = ()
     manager: Manager | None = None
 
 
@@ -169,6 +173,7 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                 f" one is {(backup_set.newest_verified(request.state_dir) or {'name': 'not there'})['name']}.",
                 problems=seen["problems"],
             )
+        _ours(request, path, str(seen["signature"]))
         if manifest["format"] != backup_plan.FORMAT:
             told = "is a dump that was made before a migration, no set; the journal's record of that migration says how it is restored"
             raise BackupSetError(f"Nothing was restored: {path.name} {told}.")
@@ -181,6 +186,8 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                     " Take a set of this stack."
                 )
             parts = _chosen(request, manifest, path.name)
+            for part in parts:
+                _inside(part)
             opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
             if any(part.get("encrypted") for part in parts):
                 opening.mkdir(mode=0o700)
@@ -198,10 +205,43 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
         yield manifest, restorers
 
 
+def _ours(request: Request, path: Path, signature: str) -> None:
+    """Refuse a set that may be somebody else's. Raises BackupSetError."""
+    state = path.stat()
+    if state.st_uid not in (0, os.geteuid()) or state.st_mode & 0o022:
+        raise BackupSetError(
+            f"Nothing was restored: {path} can be changed by others than root while it is read. Copy the set as root into"
+            f" {backup_set.folder_of(request.state_dir)}, and name it."
+        )
+    if signature == backup_key.GOOD or path.name in request.accept_unsigned:
+        return
+    key = request.state_dir / backup_key.KEY
+    if signature == backup_key.NONE:
+        why = "is not signed: a version before made it, or somebody else"
+    elif key.exists():
+        why = f"was not signed with the key of this node ({key}): another node made it, or it was changed"
+    else:
+        why = f"is signed, and this node has no key ({key}): put the key of the node that made it there, if you have it"
+    raise BackupSetError(
+        f"Nothing was restored: the set {path.name} {why}. What it holds is written as root. If you know where it comes from, accept it"
+        f" by its name: -e accept_unsigned={path.name}",
+        refused=True,
+    )
+
+
+def _inside(part: Mapping[str, Any]) -> None:
+    """Every name that a part has in its set stays in the set. Raises PartError."""
+    names = [str(part["path"]), *map(str, part.get("facts", {}).get("sources", ())), str(part.get("encrypted", {}).get("path", ""))]
+    wrong = [name for name in names if name.startswith("/") or ".." in name.split("/")]
+    if wrong:
+        raise PartError(f"{part['kind']}:{part['name']} names {wrong[0]!r}, which is outside of its set.")
+
+
 def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> dict[str, Any]:
     """Decrypt one part and judge what is inside. Raises PartError."""
     restore_part.need(into, int(part["bytes"]), request.min_free, f"{part['kind']}:{part['name']}")
     plain = backup_age.decrypt(path, part, into, request.identity, request.identity_file)
+    _inside(plain)
     wrong = backup_jobs.verify(into, plain)
     if wrong:
         raise PartError(f"{part['kind']}:{part['name']}: what was encrypted is damaged: {'; '.join(wrong)}.")
@@ -243,6 +283,8 @@ def _restorer(
         part=part,
         files=files,
         entry=entry or {},
+        root=request.root,
+        declared=[str(path) for path in described.get("files") or []],
         origin=origin,
         stamp=backup_plan.stamp_of(time.time()),
         of=of,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_tool
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import Ended, Tool, ToolError, free_bytes, sha256
@@ -66,7 +67,7 @@ def make(
     timeout: float,
     run: str = "",
 ) -> Backup:
-    """Dumps, checks and names the set ``<utc>-<component>-<from>-<to>`` under ``folder``.
+    """Dumps, checks, signs and names the set ``<utc>-<component>-<from>-<to>`` under ``folder`` (C(<state>/backups)).
 
     ``size`` is the database's size in bytes, ``min_free`` what has to stay free besides; ``timeout`` in seconds.
     Raises BackupError; a set that did not come to its end leaves nothing behind.
@@ -112,10 +113,13 @@ def make(
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())
+        backup_key.sign(folder.parent, partial, name)
         fsync_dir(partial)
         final = folder / name
         partial.rename(final)
         fsync_dir(folder)
+    except backup_key.KeyProblem as problem:
+        raise BackupError(f"No backup: it cannot be signed, {problem}. Nothing was migrated.") from problem
     except OSError as problem:
         raise BackupError(f"No backup: {partial}: {problem.strerror}. Nothing was migrated.") from problem
     finally:
