@@ -13,9 +13,8 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   timeout:
-    description: Seconds for one part.
+    description: Seconds for one part; C(timeout) of C(<state_dir>/backup.json) if left out, which role backup writes, else an hour.
     type: int
-    default: 3600
   root:
     description: Where components live.
     type: path

@@ -54,9 +54,8 @@ options:
     type: bool
     default: true
   backup_timeout:
-    description: Seconds that the dump may take.
+    description: Seconds that the dump may take; C(timeout) of C(<state_dir>/backup.json) if left out, else an hour.
     type: float
-    default: 3600
   min_free_bytes:
     description: Bytes that have to stay free besides the size of the database.
     type: int
@@ -236,7 +235,7 @@ def main() -> None:
             "statement_timeout": {"type": "float", "default": 0},
             "lock_wait": {"type": "float", "default": 90},
             "backup": {"type": "bool", "default": True},
-            "backup_timeout": {"type": "float", "default": 3600},
+            "backup_timeout": {"type": "float"},
             "min_free_bytes": {"type": "int", "default": 268435456},
             "accept_interrupted": {"type": "bool", "default": False},
         },

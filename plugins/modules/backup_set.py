@@ -179,7 +179,7 @@ ARGUMENTS: dict[str, Any] = {
     "set": {"type": "str", "default": "newest"},
     "required": {"type": "bool", "default": True},
     "min_free_bytes": {"type": "int"},
-    "timeout": {"type": "int", "default": 3600},
+    "timeout": {"type": "int"},
     "wait": {"type": "int", "default": 300},
     "root": {"type": "path", "default": "/opt/aistack"},
     "state_dir": {"type": "path", "default": "/var/lib/aistack"},

@@ -194,7 +194,7 @@ def main() -> None:
             "wait": {"type": "float", "default": 10},
             "terminate": {"type": "bool", "default": False},
             "min_free_bytes": {"type": "int", "default": 268435456},
-            "timeout": {"type": "int", "default": 3600},
+            "timeout": {"type": "int"},
             "accept_unsigned": {"type": "list", "elements": "str", "default": []},
             "lock_wait": {"type": "int", "default": 60},
             "root": {"type": "path", "default": "/opt/aistack"},

@@ -33,6 +33,9 @@ DESCRIPTION = "backup.json"
 SYSTEM_USER = "aistack"
 """Who the database's tools run as, where this node has such a user and an entry names no other."""
 
+TIMEOUT = 3600.0
+"""Seconds for one part where the description says nothing."""
+
 Previous = tuple[Path, Mapping[str, Any]]
 """Folder and manifest of the set before."""
 
@@ -58,6 +61,19 @@ def load_description(state_dir: Path) -> dict[str, Any]:
     return checked(document, str(path))
 
 
+def patience(described: Mapping[str, Any], given: float | None = None) -> float:
+    """Seconds for one part of a set: those that were given, else the description's, else an hour."""
+    return float(given if given is not None else described.get("timeout") or TIMEOUT)
+
+
+def patience_of(state_dir: Path) -> float:
+    """Likewise, of this node; an hour where nobody described it."""
+    try:
+        return patience(load_description(state_dir))
+    except PartError:
+        return TIMEOUT
+
+
 def checked(document: Any, where: str) -> dict[str, Any]:
     """A description without faults. Raises PartError with all of them."""
     problems = backup_plan.description_problems(document)
@@ -76,7 +92,7 @@ def build(
     jobs: list[Job] = []
     left_out: list[str] = []
     for entry in described.get("postgres") or []:
-        found = _postgres(entry, of, timeout)
+        found = _postgres(entry, of, timeout, described.get("count_below"))
         if isinstance(found, str):
             left_out.append(found)
         else:
@@ -115,7 +131,7 @@ def database(entry: Mapping[str, Any], of: list[Component]) -> tuple[DatabaseAdd
         raise PartError(f"Database {entry['name']}: its address cannot be read from {variable} in {path}: {problem}.") from problem
 
 
-def _postgres(entry: Mapping[str, Any], of: list[Component], timeout: float) -> Job | str:
+def _postgres(entry: Mapping[str, Any], of: list[Component], timeout: float, count_below: int | None) -> Job | str:
     name = str(entry["name"])
     found = database(entry, of)
     if found is None:
@@ -132,9 +148,9 @@ def _postgres(entry: Mapping[str, Any], of: list[Component], timeout: float) -> 
 
     def save(folder: Path) -> Saved:
         try:
-            part = pg_snapshot.make(
-                folder, name, address, variables, user, jobs=int(entry.get("jobs") or 2), timeout=timeout, min_free=0
-            )
+            below = backup_plan.COUNT_BELOW if count_below is None else int(count_below)
+            words: dict[str, Any] = {"jobs": int(entry.get("jobs") or 2), "timeout": timeout, "min_free": 0, "count_below": below}
+            part = pg_snapshot.make(folder, name, address, variables, user, **words)
         except BackupError as problem:
             raise PartError(str(problem)) from problem
         facts = {**part["facts"], "component": str(entry["component"])}

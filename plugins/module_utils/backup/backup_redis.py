@@ -33,6 +33,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis imp
 KIND = "redis"
 CHECKER = "redis-check-rdb"
 PACKAGE = "redis-tools"
+CHECK_TIMEOUT = 21600.0
+"""Seconds for reading a file back; it ends by itself, this is for a disk that hangs."""
 DIR = "/var/lib/redis"
 """Debian's folder of the server; an entry with another one says C(dir)."""
 PAUSE = 0.05
@@ -232,7 +234,7 @@ def check(path: Path) -> dict[str, Any]:
         if head != b"REDIS" or tail[:1] != b"\xff":
             raise PartError(f"{path} is no whole RDB file: it is cut short, or something else.")
         return {"checked": "beginning and end"}
-    ended = run_tool([CHECKER, str(path)], 3600, package=PACKAGE)
+    ended = run_tool([CHECKER, str(path)], CHECK_TIMEOUT, package=PACKAGE)
     if ended.rc != 0 or "RDB looks OK" not in ended.stdout:
         said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()][-3:]
         raise PartError(f"{path} is no RDB file that Redis can read back: {' | '.join(said)}")

@@ -28,7 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_age, backup_files, backup_jobs, backup_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+    backup_age,
+    backup_failed,
+    backup_files,
+    backup_jobs,
+    backup_key,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import (
     Files,
     Job,
@@ -76,7 +82,7 @@ class Request:
         reason: becomes part of the name; ``stamp`` (``yyyymmddThhmmssZ``) the rest of it, now if empty.
         description: as in ``backup.json``; read from there if None.
         min_free: bytes that have to stay free besides; the description's, or 256 MiB, if None.
-        timeout: seconds for one part; ``wait``: seconds to wait for another set that is being made.
+        timeout: seconds for one part; the description's if None; ``wait``: seconds to wait for another set that is being made.
     """
 
     state_dir: Path
@@ -87,7 +93,7 @@ class Request:
     stamp: str = ""
     description: Mapping[str, Any] | None = None
     min_free: int | None = None
-    timeout: float = 3600.0
+    timeout: float | None = None
     wait: float = 300.0
 
 
@@ -153,6 +159,7 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         manifest = _write(request, ground, folder_of(request.state_dir) / name)
         total = sum(int(entry["bytes"]) for entry in manifest["files"].values())
         operation.detail.update(bytes=total, seconds=manifest["seconds"], verdict=manifest["verdict"])
+        backup_failed.clear(request.state_dir)
     path = folder_of(request.state_dir) / name
     return {
         "name": name,
@@ -187,7 +194,8 @@ def _ground(request: Request) -> _Ground:
             described = backup_jobs.checked(request.description, "the description given")
         of = backup_files.components(request.state_dir, request.root)
         previous = _previous(request.state_dir)
-        jobs, left_out = backup_jobs.build(described, request.state_dir, of, previous, request.timeout)
+        timeout = backup_jobs.patience(described, request.timeout)
+        jobs, left_out = backup_jobs.build(described, request.state_dir, of, previous, timeout)
         recipient = str((described.get("encrypt") or {}).get("recipient", ""))
         if recipient:
             backup_age.version()
@@ -336,18 +344,21 @@ def command(arguments: Sequence[str], state_dir: str, root: str = ROOT) -> int:
     """C(aistack backup …): makes a set and prunes, or what an option says; returns the exit status (0, 1 failed, 2 wrong words)."""
     parser = argparse.ArgumentParser("aistack backup", description="Make a backup set of this node and remove those that nobody needs.")
     parser.add_argument("--reason", default="manual", help="why; becomes part of the set's name")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for one part; otherwise the role's backup_timeout")
     parser.add_argument("--no-prune", action="store_true", help="remove no older set afterwards")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="only list the sets")
     instead.add_argument("--verify", metavar="NAME", help="only read a set back; 'newest' is the newest one")
     instead.add_argument("--prune", action="store_true", help="only remove the sets that nobody needs")
+    instead.add_argument("--note-failure", metavar="UNIT", help="only note that this unit made no set, for the health of the stack")
     instead.add_argument("--dry-run", action="store_true", help="only say what would be saved, and its size")
     parser.add_argument("--json", action="store_true", help="answer with JSON")
     try:
         given = parser.parse_args(list(arguments))
     except SystemExit as leaving:
         return int(leaving.code or 0)
-    request = Request(Path(state_dir), given.reason, Path(root), actor=os.environ.get("SUDO_USER") or getpass.getuser())
+    actor = os.environ.get("SUDO_USER") or getpass.getuser()
+    request = Request(Path(state_dir), given.reason, Path(root), actor=actor, timeout=given.timeout)
     try:
         answer, lines = _obey(given, request)
     except BackupSetError as problem:
@@ -376,6 +387,9 @@ def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], 
         signed = {backup_key.GOOD: "", backup_key.NONE: ", not signed", backup_key.OTHER: ", not signed with the key of this node"}
         line = f"{seen['name']}: {seen['verdict']}{signed[seen['signature']]}"
         return {key: value for key, value in seen.items() if key != "manifest"}, [line, *told]
+    if given.note_failure:
+        noted = backup_failed.note(state_dir, given.note_failure)
+        return noted, [f"{given.note_failure} made no backup set: {noted['why']}", "The newest verified one stays; see it with --list."]
     if given.dry_run:
         plan = make(request, check=True)
         rows = [f"  {title}: {backup_plan.size_text(size)} at most" for title, size in plan["parts"].items()]

@@ -87,9 +87,11 @@ class PostgresRestore:
         if not self.ground.tables and not self._beside():
             pg_restore.restore_beside(self.server, self.name, folder, part, min_free=min_free, check=True)
         rows = sum(count for count in facts["rows"].values() if count)
-        told = f"{self.name}: {rows} rows of the set take the place of what is there"
+        large = sum((facts.get("approximate") or {}).values())
+        told = f"{self.name}: {f'about {rows + large}' if large else rows} rows of the set take the place of what is there"
         now = f" ({live['bytes']} bytes)" if live else " (there is no such database now)"
-        return Loss([f"{told}{now}; which rows that loses is found out when it is restored beside, not in check mode"], {"rows_then": rows})
+        counts = {"rows_then": rows + large, **({"approximate": True} if large else {})}
+        return Loss([f"{told}{now}; which rows that loses is found out when it is restored beside, not in check mode"], counts)
 
     def _beside(self) -> str:
         """The database that was restored from this very set already; empty where there is none."""

@@ -52,6 +52,7 @@ class Request:
         what: parts, as C(kind) or C(kind:name); those that hold data, and the environment, where empty.
         tables: only these tables of the one database that is meant.
         identity, identity_file: of age, for an encrypted set; the text touches no disk.
+        timeout: seconds for one part; the description's if None.
         wait, terminate: how sessions are made to leave a database.
         accept_unsigned: names of sets that are restored although the key of this node did not sign them.
     """
@@ -66,7 +67,7 @@ class Request:
     terminate: bool = False
     wait: float = 10.0
     min_free: int = backup_set.MIN_FREE
-    timeout: float = 3600.0
+    timeout: float | None = None
     lock_wait: float = 60.0
     run: str = ""
     actor: str = ""
@@ -292,7 +293,7 @@ def _restorer(
         wait=request.wait,
         terminate=request.terminate,
         min_free=request.min_free,
-        timeout=request.timeout,
+        timeout=backup_jobs.patience(described, request.timeout),
     )
     if kind == "postgres":
         return PostgresRestore(ground)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks, pooler
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
@@ -259,7 +260,7 @@ def _backup(course: Migration, plan: Plan, before: Fingerprint) -> pg_dump.Backu
             before,
             size,
             request.min_free_bytes,
-            request.backup_timeout,
+            request.backup_timeout if request.backup_timeout is not None else backup_jobs.patience_of(Path(request.state_dir)),
             request.run,
         )
     except pg_dump.BackupError as problem:

@@ -85,7 +85,7 @@ class Request:
     statement_timeout: float = 0.0
     lock_wait: float = 90.0
     backup: bool = True
-    backup_timeout: float = 3600.0
+    backup_timeout: float | None = None
     min_free_bytes: int = 268435456
     accept_interrupted: bool = False
     accept_loss: Sequence[str] = ()

@@ -30,9 +30,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import Tool, ToolError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import database_settings, fingerprint
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import PART_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
 
 KIND = "postgres"
 DUMP = "dump"
@@ -54,20 +54,22 @@ def make(
     jobs: int = 2,
     timeout: float = 3600.0,
     min_free: int = MIN_FREE,
+    count_below: int | None = None,
 ) -> dict[str, Any]:
     """Dumps and checks a database into ``folder/postgres/<name>``; returns a part of a set's manifest.
 
     ``folder`` is that of the set, ``jobs`` the number of pg_dump's processes, ``timeout`` is in seconds, ``min_free`` the bytes that
-    have to stay free besides. The part is C(kind), C(name), C(path) (relative), C(bytes), C(seconds), C(facts) and C(files):
-    relative path to C(sha256) and C(bytes), for the manifest's own list.
+    have to stay free besides. Tables with ``count_below`` rows or more by the statistics are not counted. The part is C(kind), C(name),
+    C(path) (relative), C(bytes), C(seconds), C(facts) and C(files): relative path to C(sha256) and C(bytes), for the manifest's own list.
 
     C(facts): C(database), C(tool), C(server), C(jobs), C(size) (bytes of the database), C(hash) and C(objects) of the schema, C(rows)
-    by table, C(heads) of Alembic, C(entries) and C(tables) of the archive.
+    by table (None: not counted), C(approximate) (rows of those by the statistics), C(heads) of Alembic, C(entries) and C(tables) of the
+    archive.
 
     Raises BackupError; then nothing of the part is left.
     """
-    if not COMPONENT_NAME.match(name):
-        raise BackupError(f"No backup: {name!r} cannot name a part of a set; expected {COMPONENT_NAME.pattern}. {UNCHANGED}")
+    if not PART_NAME.match(name):
+        raise BackupError(f"No backup: {name!r} cannot name a part of a set; expected {PART_NAME.pattern}. {UNCHANGED}")
     part = folder / KIND / name
     if part.exists():
         raise BackupError(f"No backup: {part} exists already; a database is saved once in a set. {UNCHANGED}")
@@ -79,7 +81,7 @@ def make(
             for inner in (folder / KIND, part, part / DUMP):
                 inner.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                about, facts = _dump(psql, part / DUMP, address, variables, user, jobs, began + timeout)
+                about, facts = _dump(psql, part / DUMP, address, variables, user, jobs, began + timeout, count_below)
                 _write(part / ABOUT, about)
                 entries, tables = pg_dump.check(part / DUMP, Fingerprint.load(about), None, UNCHANGED)
                 files = pg_tool.hash_files(folder, part, jobs)
@@ -169,7 +171,8 @@ def space(psql: Psql, folder: Path, min_free: int) -> dict[str, int]:
 
 
 def _dump(
-    psql: Psql, folder: Path, address: DatabaseAddress, variables: Mapping[str, str], user: str | None, jobs: int, end: float
+    psql: Psql, folder: Path, address: DatabaseAddress, variables: Mapping[str, str], user: str | None, jobs: int, end: float,
+    count_below: int | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     limit = max(end - time.monotonic(), 1.0)
     psql.settle(
@@ -189,7 +192,7 @@ def _dump(
         tool = stack.enter_context(Tool(argv, address, variables, user, APPLICATION, pass_fds=pass_fds))
         pool = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(psql.stop)  # before the pool is waited for: a count that nobody needs any more ends
-        counting = pool.submit(_count, psql, tables, objects, limit)
+        counting = pool.submit(_count, psql, tables, objects, limit, count_below)
         version = pg_tool.version("pg_dump")
         pg_dump.judge(tool.wait(end - time.monotonic()), address, limit, UNCHANGED)
         counted, heads = counting.result()
@@ -203,13 +206,18 @@ def _dump(
             f"No backup: the schema of {address.describe()} was changed while it was dumped ({changes}). {UNCHANGED} Run it again when"
             " nobody changes it."
         )
-    facts = {"tool": version, "server": server, "size": size, "heads": heads, **found.summary()}
+    large = {f"{schema}.{name}": int(rows) for schema, name, rows, readable in tables if readable and not _counted(rows, count_below)}
+    facts = {"tool": version, "server": server, "size": size, "heads": heads, **found.summary(), "approximate": large}
     return {**found.as_dict(), "database": properties}, facts
 
 
-def _count(psql: Psql, tables: list[Any], objects: list[Any], limit: float) -> tuple[dict[str, Any], list[str]]:
-    """Rows of every table and the heads of Alembic, from the snapshot that the dump is made from."""
-    counting = fingerprint.rows_query(tables, None)
+def _counted(rows: float, below: int | None) -> bool:
+    return below is None or rows < below
+
+
+def _count(psql: Psql, tables: list[Any], objects: list[Any], limit: float, below: int | None) -> tuple[dict[str, Any], list[str]]:
+    """Rows of every table that is not too large and the heads of Alembic, from the snapshot that the dump is made from."""
+    counting = fingerprint.rows_query(tables, below)
     counted = psql.query(counting, limit + 5) if counting else {}
     alembic = fingerprint.heads_query(objects, tables)
     return dict(counted or {}), list(psql.query(alembic) or []) if alembic else []

@@ -86,18 +86,20 @@ def restore_table(
     full = f"{schema}.{name}"
     pg_restore.whole(folder, part, files, 2)
     about = pg_snapshot.about(folder, part)
-    saved = part["facts"]["rows"].get(full)
-    if saved is None:
+    saved = part["facts"]["rows"].get(full)  # None where it was not counted
+    about_rows = part["facts"].get("approximate", {}).get(full)
+    if full not in part["facts"]["rows"] or (saved is None and about_rows is None):
         near = ", ".join(sorted(part["facts"]["rows"])[:20])
         raise RestoreError("unknown_table", f"The set has no table {full}; it has: {near}. Nothing was changed.")
     with _at_work(server, database, f"{full} was not restored") as psql:
         shape = _swappable(psql, full, Fingerprint.load(about))
         space = restore_names.beside(name, RESTORE, restore_names.stamp())
-        _room(server, psql, shape, folder, part, saved, min_free)
+        _room(server, psql, shape, folder, part, about_rows if saved is None else saved, min_free)
         old = [entry for entry, note in spaces(psql, name).items() if note.get("state") != PROVEN]
         result = {"table": full, "beside": space, "removed": old, "changed": True}
         if check:
-            return {**result, "rows": saved, "seconds": round(time.monotonic() - began, 3)}
+            rows = {"rows": saved} if saved is not None else {"rows": about_rows, "approximate": True}
+            return {**result, **rows, "seconds": round(time.monotonic() - began, 3)}
         for left in old:
             psql.query(f"DROP SCHEMA {quoted(left)} CASCADE", READ_TIMEOUT)
         try:
@@ -111,17 +113,17 @@ def restore_table(
                 psql.query(statement, timeout)
             psql.query(f"ANALYZE {quoted(space)}.{quoted(name)}", timeout)
             found = psql.query(f"SELECT count(*) FROM {quoted(space)}.{quoted(name)}", timeout)
-            if found != saved:
+            if saved is not None and found != saved:
                 raise RestoreError(
                     "differs",
                     f"{full}: {saved} rows were saved, {found} are restored. They were removed; the live table is as before."
                     " Take another set.",
                 )
-            psql.query(_note(space, state=PROVEN, schema=schema, set=origin, rows=saved))
+            psql.query(_note(space, state=PROVEN, schema=schema, set=origin, rows=found))
         except BaseException:
             _away(server, database, space)
             raise
-    return {**result, "rows": saved, "seconds": round(time.monotonic() - began, 3)}
+    return {**result, "rows": found, "seconds": round(time.monotonic() - began, 3)}
 
 
 def _swappable(psql: Psql, full: str, known: Fingerprint) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.backup import Backup
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.celery import Celery
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.comfyui import Comfyui
@@ -33,7 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import TypeSpec
 
 _ALL: tuple[type[Probe], ...] = (
-    Celery, Comfyui, Command, Disk, Dns, File, Haproxy, Http, Log, Metrics, Ollama,
+    Backup, Celery, Comfyui, Command, Disk, Dns, File, Haproxy, Http, Log, Metrics, Ollama,
     Port, Postgres, Process, Redis, S3, Sequence, Tcp, Tls, Unit, Usage,
 )  # fmt: skip
 

@@ -27,8 +27,11 @@ KEEP = {"last": 7, "days": 30}
 NAME = re.compile(r"^(\d{8}T\d{6}Z)-([A-Za-z0-9][A-Za-z0-9._-]{0,199})$")
 """Folder of a set, of the dumps that were made before a migration (format 1) as well."""
 
+COUNT_BELOW = 20_000_000
+"""Tables with more rows by the database's statistics are not counted for a set: that would take longer than the dump."""
+
 _STAMP = "%Y%m%dT%H%M%SZ"
-_PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}$")
 
 _COMMON = {"component", "hosts"}
@@ -40,7 +43,8 @@ ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {
 }
 """Lists of the description: keys that an entry needs, keys that it may have. C(files) is a list of paths."""
 
-TOP_KEYS = {"stack", "keep", "encrypt", "files", "min_free_bytes", *ENTRY_KEYS}
+NUMBERS = ("min_free_bytes", "timeout", "count_below")
+TOP_KEYS = {"stack", "keep", "encrypt", "files", *NUMBERS, *ENTRY_KEYS}
 
 
 def set_name(stamp: str, reason: str) -> str:
@@ -85,6 +89,12 @@ def description_problems(description: Any) -> list[str]:
     encrypt = description.get("encrypt")
     if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.match(str(encrypt.get("recipient", "")))):
         problems.append("encrypt: expected {recipient: age1…}, the public key that age-keygen prints")
+    problems += [
+        f"{key}: expected a whole number from {least} on, got {description[key]!r}"
+        for key, least in zip(NUMBERS, (0, 1, 0))
+        if description.get(key) is not None
+        and (isinstance(description[key], bool) or not isinstance(description[key], int) or description[key] < least)
+    ]
     for kind, (needed, allowed) in ENTRY_KEYS.items():
         problems += _entry_problems(kind, description.get(kind), needed, allowed)
     files = description.get("files") or []
@@ -128,8 +138,8 @@ def _entry_problems(kind: str, entries: Any, needed: set[str], allowed: set[str]
         problems += [f"{where}: unknown key '{key}'{_like(key, known)}" for key in entry if key not in known]
         problems += [f"{where}: '{key}' is missing" for key in sorted(needed) if not entry.get(key)]
         name = str(entry.get("name", ""))
-        if name and not _PART_NAME.match(name):
-            problems.append(f"{where}.name: {name!r} becomes a folder and has to match {_PART_NAME.pattern}")
+        if name and not PART_NAME.match(name):
+            problems.append(f"{where}.name: {name!r} becomes a folder and has to match {PART_NAME.pattern}")
         if name in seen:
             problems.append(f"{where}.name: '{name}' is there twice")
         seen.add(name)
@@ -157,7 +167,7 @@ def for_host(
         "keep": {**KEEP, **(backup.get("keep") or {})},
         "encrypt": backup.get("encrypt"),
         "files": list(backup.get("files") or []),
-        **({"min_free_bytes": backup["min_free_bytes"]} if "min_free_bytes" in backup else {}),
+        **{key: backup[key] for key in NUMBERS if backup.get(key) is not None},
     }
     for kind in ENTRY_KEYS:
         described[kind] = []

@@ -176,6 +176,17 @@ def test_check_mode_makes_nothing(cluster: Cluster, node: Node, sales: str) -> N
     assert cluster.admin(f"SELECT count(*) FROM pg_database WHERE datname LIKE '{sales}%'") == "1"
 
 
+def test_a_large_table_is_told_by_the_statistics(cluster: Cluster, node: Node, sales: str) -> None:
+    cluster.admin("ANALYZE", sales)
+    described = json.loads((node.state / "backup.json").read_text())
+    entry = {**described["postgres"][0], "name": "Sales.DB"}
+    node.describe(**{**described, "postgres": [entry], "count_below": 3})
+    planned = restore_set.plan(ask(node, made(node)), check=True)
+    assert "about 6 rows of the set take the place of what is there" in planned["lines"][0]
+    assert planned["parts"][0]["counts"] == {"rows_then": 6, "approximate": True}
+    assert planned["parts"][0]["part"] == "postgres:Sales.DB", "every name that the description allows can be saved"
+
+
 def test_one_table_comes_back(cluster: Cluster, node: Node, sales: str) -> None:
     name = made(node)
     cluster.admin("DELETE FROM orders; DELETE FROM customers", sales)

@@ -19,7 +19,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_admin, pg_compare, pg_restore, pg_swap
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
+    pg_admin,
+    pg_compare,
+    pg_restore,
+    pg_snapshot,
+    pg_swap,
+    pg_table,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import row_compare
 
@@ -65,6 +72,21 @@ def test_restored_beside_and_proven(shop: Shop) -> None:
     assert not list(folder.parent.glob(".restore-*")), "the copy of the dump was left behind"
     with shop.server.session() as psql:
         assert pg_admin.family(psql, shop.name)[beside].note["state"] == "proven"
+
+
+def test_a_table_that_is_too_large_to_count_proves_nothing_by_its_number(shop: Shop) -> None:
+    shop.sql("ANALYZE")
+    folder, part = shop.set(count_below=900)
+    facts = part["facts"]
+    assert (facts["rows"]["public.lines"], facts["rows"]["public.orders"]) == (None, 500)
+    assert facts["approximate"] == {"public.lines": 900}
+    assert pg_snapshot.verify(folder, part) == []
+    result = restore(shop, folder, part)
+    assert (result["rows"]["public.lines"], result["rows"]["public.orders"]) == (None, 500)
+    assert shop.sql("SELECT count(*) FROM lines", result["beside"]) == "900"
+    table = pg_table.restore_table(shop.server, shop.name, "lines", folder, part, min_free=0, check=True)
+    assert (table["rows"], table["approximate"]) == (900, True)
+    assert pg_table.restore_table(shop.server, shop.name, "lines", folder, part, min_free=0)["rows"] == 900
 
 
 def test_check_mode_makes_nothing(shop: Shop) -> None:

@@ -484,3 +484,35 @@ def test_the_command(node: Any, capsys: pytest.CaptureFixture[str]) -> None:
     rc, _out, err = run()
     assert (rc, "Role backup writes it" in err) == (1, True)
     assert json.loads(run("--json")[2])["failed"] is True
+
+
+def test_the_time_for_a_part_is_the_descriptions(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    real = backup_jobs.build
+
+    def build(described: Any, state_dir: Any, of: Any, previous: Any, timeout: float) -> Any:
+        seen.append(timeout)
+        return real(described, state_dir, of, previous, timeout)
+
+    monkeypatch.setattr(backup_jobs, "build", build)
+    for more in ({}, {"timeout": 21600}):
+        node.describe(**more)
+        backup_set.make(node.request(f"t{len(more)}"))
+    backup_set.make(node.request("given", timeout=5.0))
+    assert backup_set.command(["--timeout", "7", "--reason", "words"], str(node.state), str(node.root)) == 0
+    assert seen == [3600.0, 21600.0, 5.0, 7.0]
+    assert backup_jobs.patience_of(node.state) == 21600.0
+    assert backup_jobs.patience_of(node.state / "nowhere") == 3600.0
+
+
+def test_a_unit_that_failed_is_noted_until_a_set_was_made(node: Any, program: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    program("journalctl", 'case "$*" in *--unit=aistack-backup.service*) printf "No backup set: no space\\n\\nFailed\\n" ;; esac')
+    node.describe()
+    words = ["--note-failure", "aistack-backup.service"]
+    assert backup_set.command(words, str(node.state), str(node.root)) == 0
+    assert "aistack-backup.service made no backup set: No backup set: no space | Failed" in capsys.readouterr().out
+    note = node.state / "backup.failed"
+    assert json.loads(note.read_text())["why"] == "No backup set: no space | Failed"
+    assert note.stat().st_mode & 0o777 == 0o600
+    backup_set.make(node.request())
+    assert not note.exists()

@@ -1,0 +1,90 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""There is a backup set that is verified and young, and the unit that makes them did not fail since."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: Any) -> float:
+    """A number of seconds, or a text such as 90m, 26h, 2d. Raises ValueError."""
+    found = _AGE.fullmatch(str(value).strip())
+    if isinstance(value, bool) or not found:
+        raise ValueError(f"{value!r} is no age: expected seconds, or a number with s, m, h or d, such as 26h")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def wanted(value: Any) -> dict[str, float]:
+    """The expected age in seconds; a plain value means at most. Raises ValueError."""
+    if not isinstance(value, Mapping):
+        return {"le": seconds(value)}
+    strange = [key for key in value if key not in ("lt", "le", "gt", "ge")]
+    if strange:
+        raise ValueError(f"an age is compared with lt, le, gt or ge, not with {strange[0]}")
+    return {str(key): seconds(operand) for key, operand in value.items()}
+
+
+def words(age: float) -> str:
+    """An age for people."""
+    return f"{age / 86400:.1f} d" if age >= 172800 else f"{age / 3600:.1f} h" if age >= 3600 else f"{age / 60:.0f} min"
+
+
+def _problems(spec: Mapping[str, Any]) -> list[str]:
+    try:
+        wanted(spec.get("age", DEFAULT))
+    except ValueError as problem:
+        return [f"age: {problem}"]
+    return []
+
+
+DEFAULT = {"lt": "26h"}
+
+
+class Backup(Probe):
+    """Look at the sets of this node. Where there is none yet, the time counts since it is described what to save."""
+
+    type = "backup"
+    target = Option("str", "state directory of the stack", required=True)
+    options = {"age": Option("expect", "of the newest verified set, such as {lt: 26h}, which is asked where nothing is")}
+    hint = "see: journalctl -u aistack-backup; make one now: aistack backup"
+
+    @staticmethod
+    def check(spec: Mapping[str, Any]) -> list[str]:
+        return _problems(spec)
+
+    def expectation(self) -> str:
+        return f"a verified backup set of age {describe(self.spec.get('age', DEFAULT))}"
+
+    def look(self, context: Context) -> Attempt:
+        # the parts of a set use probes
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_failed, backup_jobs, backup_shelf
+        from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import moment
+
+        state_dir = Path(str(self.spec["target"]))
+        try:
+            newest = backup_shelf.newest_verified(state_dir)
+            since = moment(newest["name"]) if newest else (state_dir / backup_jobs.DESCRIPTION).stat().st_mtime
+        except FileNotFoundError as problem:
+            return Attempt(False, f"nobody said what to save: there is no {problem.filename}", self.expectation())
+        except OSError as problem:
+            raise CannotJudge(f"the sets in {problem.filename} cannot be read: {problem.strerror}") from problem
+        age = max(0.0, time.time() - since)
+        got = f"{newest['name']}, {words(age)} old" if newest else f"no verified set yet; what to save is described since {words(age)}"
+        failed = backup_failed.read(state_dir)
+        if failed:
+            return Attempt(False, f"{got}; {failed['unit']} failed at {failed['time']}: {failed['why']}", self.expectation())
+        return Attempt(not check(wanted(self.spec.get("age", DEFAULT)), age), got, self.expectation())
