@@ -193,7 +193,7 @@ database_state:
   returned: failure while steps ran
   type: str
 restore_command:
-  description: Command that restores the backup.
+  description: Command for the controller that puts the backup back, after it has shown what that takes away.
   returned: failure that left changes
   type: str
 resumed:

@@ -28,7 +28,7 @@ options:
     choices: [planned, restored]
     default: planned
   set:
-    description: Name or path of the set.
+    description: Name or path of the set, or of the dump that was made before a migration.
     type: str
     required: true
   what:

@@ -329,7 +329,7 @@ def pruned(request: Request, check: bool = False) -> dict[str, Any]:
             raise BackupSetError(f"No set was removed: {problem}") from problem
         journal = Journal.of(state_dir)
         needed = backup_plan.named_sets(journal.read(), {component.name: component.layout.staged() for component in of})
-        sets = [Seen(one["name"], one["verdict"]) for one in listed(state_dir)]
+        sets = [Seen(one["name"], one["verdict"], one["format"] != 1) for one in listed(state_dir)]
         removed, kept = backup_plan.retention(sets, {**backup_plan.KEEP, **(described.get("keep") or {})}, needed, time.time())
         if removed and not check:
             with journal.operation("prune", run=request.run, actor=request.actor, detail={"sets": removed}):

@@ -179,6 +179,9 @@ def _described(path: Path) -> dict[str, Any]:
         described.update(parts=[f"postgres:{manifest.get('component')}"], bytes=manifest.get("bytes"), reason="migrate", verdict="verified")
     if seen.get("verdict"):
         described.update(verdict=str(seen["verdict"]), checked=seen.get("time"))
+    ahead = backup_plan.ahead(path.name, time.time())
+    if ahead and described["verdict"] == "verified":
+        described.update(verdict=f"passed over: {ahead}", ahead=ahead)
     return described
 
 

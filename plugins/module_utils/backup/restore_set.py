@@ -23,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_jobs,
     backup_key,
     backup_set,
+    restore_dump,
     restore_part,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import Component
@@ -175,13 +176,19 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                 problems=seen["problems"],
             )
         _ours(request, path, str(seen["signature"]))
-        if manifest["format"] != backup_plan.FORMAT:
-            told = "is a dump that was made before a migration, no set; the journal's record of that migration says how it is restored"
-            raise BackupSetError(f"Nothing was restored: {path.name} {told}.")
+        whole = manifest["format"] == backup_plan.FORMAT
+        opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
         try:
-            described = backup_jobs.load_description(request.state_dir)
+            described = _described(request, whole)
             of = backup_files.components(request.state_dir, request.root)
-            if manifest.get("stack") != described.get("stack", ""):
+            if not whole:
+                opening.mkdir(mode=0o700)
+                stack.callback(shutil.rmtree, opening)
+                entry = restore_dump.entry_of(manifest, described, of)
+                described = {**described, "postgres": [entry]}
+                dump = restore_dump.part_of(path, manifest, entry, opening)
+                manifest = {"node": platform.node(), **manifest, "name": path.name, "parts": [dump], "files": None}
+            elif manifest.get("stack") != described.get("stack", ""):
                 raise PartError(
                     f"the set {path.name} is of the stack {manifest.get('stack')!r}, this node is of {described.get('stack', '')!r}."
                     " Take a set of this stack."
@@ -189,7 +196,6 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
             parts = _chosen(request, manifest, path.name)
             for part in parts:
                 _inside(part)
-            opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
             if any(part.get("encrypted") for part in parts):
                 opening.mkdir(mode=0o700)
                 stack.callback(shutil.rmtree, opening)
@@ -199,11 +205,20 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                     plain = _open(request, path, part, opening)
                     restorer = _restorer(request, described, of, path.name, opening, plain, None)
                 else:
-                    restorer = _restorer(request, described, of, path.name, path, part, manifest["files"])
+                    restorer = _restorer(request, described, of, path.name, path if whole else opening, part, manifest["files"])
                 restorers.append((f"{part['kind']}:{part['name']}", restorer))
         except PartError as problem:
             raise BackupSetError(f"Nothing was restored: {problem}") from problem
+        except OSError as problem:
+            raise BackupSetError(f"Nothing was restored: {problem.filename or path}: {problem.strerror}.") from problem
         yield manifest, restorers
+
+
+def _described(request: Request, needed: bool) -> Mapping[str, Any]:
+    """What this node has to save; nothing where nobody said and a dump before a migration is put back. Raises PartError."""
+    if not needed and not (request.state_dir / backup_jobs.DESCRIPTION).exists():
+        return {}
+    return backup_jobs.load_description(request.state_dir)
 
 
 def _ours(request: Request, path: Path, signature: str) -> None:

@@ -262,6 +262,8 @@ def _backup(course: Migration, plan: Plan, before: Fingerprint) -> pg_dump.Backu
             request.min_free_bytes,
             request.backup_timeout if request.backup_timeout is not None else backup_jobs.patience_of(Path(request.state_dir)),
             request.run,
+            request.url_variable,
+            str(course.psql.query(pg_dump.SEARCH_PATH)),
         )
     except pg_dump.BackupError as problem:
         raise MigrationError("backup", f"{request.component}: {problem}", **course.result) from problem
@@ -456,9 +458,9 @@ def _listed(lines: list[str], limit: int = 20) -> str:
 def _way_back(course: Migration, folder: str) -> str:
     if not folder:
         return "No backup was made (backup: false)."
-    command = pg_dump.restore_command(course.base.address, f"{folder}/db.dump")
+    command = pg_dump.restore_command(folder)
     course.result["restore_command"] = command
-    return f"The backup from before is {folder}; stop the component and restore it with: {command}"
+    return f"The backup from before is {folder}. This shows what putting it back takes away, and asks for consent: {command}"
 
 
 def _stamp(course: Migration, graph: RevisionGraph, check: bool) -> dict[str, Any]:

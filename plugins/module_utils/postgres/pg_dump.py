@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
+import platform
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -30,6 +31,10 @@ APPLICATION = "aistack-backup"
 UNTOUCHED = "Nothing was migrated."
 ARGUMENTS = ("--no-password", "--lock-wait-timeout=10s")
 """What every dump is made with: no question, and no endless wait for a lock."""
+
+
+SEARCH_PATH = "SELECT to_json(array_to_string(ARRAY(SELECT quote_ident(s) FROM unnest(current_schemas(false)) s), ', '))"
+"""Question for the schemas whose names a session leaves out where it writes definitions."""
 
 
 class BackupError(Exception):
@@ -66,10 +71,13 @@ def make(
     min_free: int,
     timeout: float,
     run: str = "",
+    url_variable: str = "",
+    search_path: str = "",
 ) -> Backup:
     """Dumps, checks, signs and names the set ``<utc>-<component>-<from>-<to>`` under ``folder`` (C(<state>/backups)).
 
-    ``size`` is the database's size in bytes, ``min_free`` what has to stay free besides; ``timeout`` in seconds.
+    ``search_path`` is that of the session that took the fingerprint. ``size`` is the database's size in bytes, ``min_free`` what has
+    to stay free besides; ``timeout`` in seconds.
     Raises BackupError; a set that did not come to its end leaves nothing behind.
     """
     free = free_bytes(folder)
@@ -79,8 +87,10 @@ def make(
             " Nothing was migrated. Free some space there, or point state_dir to a larger disk."
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for stale in folder.glob(f"{PARTIAL}*-{component}-*"):
-        shutil.rmtree(stale)  # of a run that was killed; the advisory lock is held by this one
+    own = re.compile(rf"{re.escape(PARTIAL)}\d{{8}}T\d{{6}}Z-{re.escape(component)}-")
+    for stale in folder.glob(f"{PARTIAL}*"):
+        if own.match(stale.name):  # not of a component whose name only ends alike
+            shutil.rmtree(stale)  # of a run that was killed; the advisory lock is held by this one
     name = _name(component, *heads)
     partial = folder / (PARTIAL + name)
     partial.mkdir(mode=0o700)
@@ -102,6 +112,10 @@ def make(
             "file": "db.dump",
             "sha256": sha256(dump),
             "bytes": dump.stat().st_size,
+            "size": size,
+            "url_variable": url_variable,
+            "search_path": search_path,
+            "node": platform.node(),
             "seconds": round(seconds, 3),
             "entries": entries,
             "tables": tables,
@@ -179,12 +193,9 @@ def load(path: str) -> dict[str, Any] | None:
     return None
 
 
-def restore_command(address: DatabaseAddress, dump: str) -> str:
-    """A command that puts the schemas back exactly as they are in ``dump``, in one transaction; it asks for the password."""
-    target = f"-h {shlex.quote(address.host)} " if address.host else ""
-    who = f"-p {address.port} -U {shlex.quote(address.user)} -d {shlex.quote(address.database)}"
-    psql = f"psql -X -v ON_ERROR_STOP=1 --single-transaction {target}{who}"
-    return f"( echo 'DROP SCHEMA public CASCADE; CREATE SCHEMA public;'; pg_restore -f - {shlex.quote(dump)} ) | {psql}"
+def restore_command(folder: str) -> str:
+    """The command that puts a dump back: it shows what that takes away and asks for consent; who works on the database is sent away."""
+    return f"ansible-playbook phasegate.aistack.restore -e set={Path(folder).name} -e terminate=true"
 
 
 __all__ = ["Backup", "BackupError", "DatabaseError", "check", "free_bytes", "judge", "load", "make", "restore_command", "sha256"]

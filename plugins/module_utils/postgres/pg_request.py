@@ -79,7 +79,7 @@ def any_of(params: Mapping[str, Any]) -> Found:
 def part_of(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The database of that name in a set's manifest, or its only one. Raises ValueError."""
     if manifest["format"] == 1:
-        raise ValueError("the set is a dump that was made before a migration; its manifest names the command that restores it")
+        raise ValueError("the set is a dump that was made before a migration; restore.yml puts it back by its name (-e set=NAME)")
     parts = {str(part["name"]): dict(part) for part in manifest["parts"] if part["kind"] == pg_snapshot.KIND}
     if name in parts:
         return parts[name]

@@ -79,6 +79,12 @@ def restore_beside(
         with alone(server, database) as psql:
             psql.settle(statement_timeout="0")
             like = properties(psql, database)
+            if like is None and not about.get("database"):
+                raise RestoreError(
+                    "no_database",
+                    f"There is no database {database} now, and the dump from before a migration does not say how it was made. Nothing was"
+                    " changed. Make it as the platform's role postgres does (deploy), then run again; or take a set.",
+                )
             room(server, psql, like or about["database"], folder, part, min_free)
             owners(psql, held, database)
             unproven = _unproven(psql, database)
@@ -96,7 +102,7 @@ def restore_beside(
                 load(server, name, folder, part, jobs, timeout)
                 proving = time.monotonic()
                 proof = prove(server, name, about, part["facts"], timeout)
-                comment = about["database"]["comment"]
+                comment = (about.get("database") or like or {}).get("comment")
                 write_note(psql, name, state=PROVEN, set=origin, part=part["name"], hash=part["facts"]["hash"], comment=comment)
             except BaseException:
                 _away(server, name)
@@ -115,7 +121,7 @@ def whole(folder: Path, part: Mapping[str, Any], files: Mapping[str, Any] | None
     problems = pg_snapshot.verify(folder, part, files, jobs)
     if not problems:
         try:
-            return pg_tool.archive(folder / str(part["path"]) / DUMP)
+            return pg_tool.archive(pg_snapshot.archive_of(folder / str(part["path"])))
         except ToolError as problem:
             problems = [str(problem)]
     raise RestoreError(
@@ -182,8 +188,34 @@ def _away(server: Server, name: str) -> None:
         drop(psql, name)
 
 
+@contextlib.contextmanager
+def timescale(server: Server, name: str, held: pg_tool.Archive) -> Iterator[bool]:
+    """What TimescaleDB wants done before and after a restore; yields whether the archive has it. Its catalogue is restored by one process.
+
+    Raises DatabaseError.
+    """
+    if not any(entry.startswith("EXTENSION - timescaledb ") for entry in held.entries):
+        yield False
+        return
+    with server.session(name) as psql:
+        psql.query("CREATE EXTENSION IF NOT EXISTS timescaledb", READ_TIMEOUT)
+        psql.query("SELECT to_json(timescaledb_pre_restore())", READ_TIMEOUT)
+    yield True
+    with server.session(name) as psql:
+        psql.query("SELECT to_json(timescaledb_post_restore())", READ_TIMEOUT)
+
+
 def load(server: Server, name: str, folder: Path, part: Mapping[str, Any], jobs: int, timeout: float) -> None:
-    """Runs pg_restore into the database ``name``. Raises RestoreError."""
+    """Runs pg_restore into the database ``name``. Raises RestoreError, DatabaseError."""
+    try:
+        held = pg_tool.archive(pg_snapshot.archive_of(folder / str(part["path"])))
+    except ToolError as problem:
+        raise RestoreError("damaged", f"{problem} Nothing was changed. Take another set.") from problem
+    with timescale(server, name, held) as there:
+        _load(server, name, folder, part, 1 if there else jobs, timeout)
+
+
+def _load(server: Server, name: str, folder: Path, part: Mapping[str, Any], jobs: int, timeout: float) -> None:
     quoted = name.replace("\\", "\\\\").replace("'", "\\'")
     with readable(server, name, folder, part) as (source, pass_fds):
         argv = ["pg_restore", f"--jobs={jobs}", "--exit-on-error", "--no-password", f"--dbname=dbname='{quoted}'", source]
@@ -218,8 +250,9 @@ def readable(server: Server, name: str, folder: Path, part: Mapping[str, Any]) -
     Yields how the tool names it and the descriptors that it inherits for that, because its user may not enter the parents.
     """
     dump = folder / str(part["path"]) / DUMP
+    archive = pg_snapshot.archive_of(folder / str(part["path"]))
     if not as_user(server.user):
-        yield str(dump), ()
+        yield str(archive), ()
         return
     entry = pwd.getpwnam(str(server.user))
     parts = restore_names.split(name)
@@ -234,7 +267,7 @@ def readable(server: Server, name: str, folder: Path, part: Mapping[str, Any]) -
             shutil.copyfile(path, work / path.name, follow_symlinks=False)
             os.chown(work / path.name, entry.pw_uid, entry.pw_gid)
         os.fchown(handle, entry.pw_uid, entry.pw_gid)
-        yield f"/proc/self/fd/{handle}", (handle,)
+        yield f"/proc/self/fd/{handle}{'' if archive == dump else f'/{archive.name}'}", (handle,)
     finally:
         os.close(handle)
         shutil.rmtree(work)
@@ -249,7 +282,8 @@ def prove(server: Server, name: str, about: Mapping[str, Any], facts: Mapping[st
     """
     known = Fingerprint.load(about)
     with server.session(name) as psql, server.session(name) as analysing, ThreadPoolExecutor(1) as pool:
-        psql.settle(search_path="", statement_timeout=f"{int(timeout * 1000)}ms")
+        # definitions are written as one sees them: names of a schema on this path without it
+        psql.settle(search_path=str(about.get("search_path") or ""), statement_timeout=f"{int(timeout * 1000)}ms")
         analysing.settle(statement_timeout=f"{int(timeout * 1000)}ms")
         analysed = pool.submit(analysing.query, "ANALYZE", timeout + 5)
         try:
@@ -265,7 +299,8 @@ def prove(server: Server, name: str, about: Mapping[str, Any], facts: Mapping[st
             raise
         analysed.result()
     different, rewritten = fingerprint.restored_differences(known, now)
-    if server_version.partition(".")[0] != str(facts.get("server", "")).partition(".")[0]:  # another version writes definitions differently
+    major = str(facts.get("server") or server_version).partition(".")[0]
+    if server_version.partition(".")[0] != major:  # another version writes definitions differently
         rewritten += [line for line in different if line.startswith("changed: ")]
         different = [line for line in different if not line.startswith("changed: ")]
     for table in sorted(set(known.rows) | set(now.rows)):

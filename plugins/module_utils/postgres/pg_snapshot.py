@@ -36,6 +36,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint
 
 KIND = "postgres"
 DUMP = "dump"
+FILE = "db.dump"
+"""The dump of one file that is made before a migration, where it stands in the place of a dump's folder."""
+
 ABOUT = "database.json"
 MIN_FREE = 268435456
 UNCHANGED = "Nothing was changed."
@@ -272,6 +275,12 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
+def archive_of(where: Path) -> Path:
+    """What pg_restore reads of the part in this folder: a folder, or the one file in it."""
+    file = where / DUMP / FILE
+    return file if file.is_file() else where / DUMP
+
+
 def about(folder: Path, part: Mapping[str, Any]) -> dict[str, Any]:
     """What C(database.json) says. Raises BackupError."""
     path = folder / str(part["path"]) / ABOUT
@@ -295,14 +304,14 @@ def verify(folder: Path, part: Mapping[str, Any], files: Mapping[str, Any] | Non
     if relative.is_absolute() or ".." in relative.parts or not relative.parts:
         return [f"The part {part.get('name')} has a path that is none inside the set: {relative}."]
     where = folder / relative
-    if not (where / DUMP / "toc.dat").is_file():
+    if not (where / DUMP / "toc.dat").is_file() and not (where / DUMP / FILE).is_file():
         return [f"{where / DUMP} holds no dump: there is no toc.dat."]
     facts = part["facts"]
     listed = files if files is not None else part.get("files")
     problems = _checksums(folder, where, listed, jobs) if listed is not None else []
     try:
         known = Fingerprint.load(about(folder, part))
-        held = pg_tool.archive(where / DUMP)
+        held = pg_tool.archive(archive_of(where))
     except (BackupError, ToolError) as problem:
         return [*problems, str(problem)]
     if known.hash != facts["hash"]:

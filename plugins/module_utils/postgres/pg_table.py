@@ -92,7 +92,7 @@ def restore_table(
         near = ", ".join(sorted(part["facts"]["rows"])[:20])
         raise RestoreError("unknown_table", f"The set has no table {full}; it has: {near}. Nothing was changed.")
     with _at_work(server, database, f"{full} was not restored") as psql:
-        shape = _swappable(psql, full, Fingerprint.load(about))
+        shape = _swappable(psql, full, Fingerprint.load(about), str(about.get("search_path") or ""))
         space = restore_names.beside(name, RESTORE, restore_names.stamp())
         _room(server, psql, shape, folder, part, about_rows if saved is None else saved, min_free)
         old = [entry for entry, note in spaces(psql, name).items() if note.get("state") != PROVEN]
@@ -126,8 +126,8 @@ def restore_table(
     return {**result, "rows": found, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _swappable(psql: Psql, full: str, known: Fingerprint) -> dict[str, Any]:
-    """The live table, where a restored one could take its place. Raises RestoreError."""
+def _swappable(psql: Psql, full: str, known: Fingerprint, search_path: str) -> dict[str, Any]:
+    """The live table, where a restored one could take its place; ``search_path`` is that of ``known``. Raises RestoreError."""
     schema, _dot, name = full.partition(".")
     shape = psql.query(table_swap.table_query(schema, name), READ_TIMEOUT)
     if not shape:
@@ -143,7 +143,9 @@ def _swappable(psql: Psql, full: str, known: Fingerprint) -> dict[str, Any]:
             f"{full} cannot be replaced alone: {'; '.join(reasons)}. Nothing was changed. Restore the whole database.",
             reasons=reasons,
         )
+    psql.settle(search_path=search_path)
     now = Fingerprint.of(psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT), [], None)
+    psql.settle(search_path="")
     saved, live = (table_swap.objects_of(each, schema, name, shape["sql"]) for each in (known, now))
     different, _rewritten = fingerprint.restored_differences(saved, live)
     if different:

@@ -27,6 +27,9 @@ KEEP = {"last": 7, "days": 30}
 NAME = re.compile(r"^(\d{8}T\d{6}Z)-([A-Za-z0-9][A-Za-z0-9._-]{0,199})$")
 """Folder of a set, of the dumps that were made before a migration (format 1) as well."""
 
+AHEAD = 300.0
+"""Seconds that a set may be younger than now: clocks are set right by small steps."""
+
 COUNT_BELOW = 20_000_000
 """Tables with more rows by the database's statistics are not counted for a set: that would take longer than the dump."""
 
@@ -78,6 +81,17 @@ def moment(text: str) -> float:
         return float(calendar.timegm(time.strptime(stamp, _STAMP)))
     except ValueError:
         raise ValueError(f"{text!r} does not begin with a time like 20260131T120000Z") from None
+
+
+def ahead(name: str, now: float) -> str:
+    """That a set's name is a time to come, so that it would count as the newest for long; empty where it is not."""
+    try:
+        seconds = moment(name) - now
+    except ValueError:
+        return ""
+    if seconds <= AHEAD:
+        return ""
+    return f"its name is {seconds / 3600:.1f} h ahead of this node's clock, which was ahead then or is behind now"
 
 
 def description_problems(description: Any) -> list[str]:
@@ -230,15 +244,19 @@ def size_text(count: float) -> str:
 
 @dataclass(frozen=True)
 class Seen:
-    """A set that is there: its name, its verdict (``verified`` or anything else) and whether it can be read at all."""
+    """A set that is there: its name, its verdict (``verified`` or anything else), and whether it is whole.
+
+    A dump that was made before a migration is not: it holds one database.
+    """
 
     name: str
     verdict: str
+    whole: bool = True
 
     @property
     def good(self) -> bool:
         """Whether it counts."""
-        return self.verdict == "verified"
+        return self.whole and self.verdict == "verified"
 
 
 def named_sets(records: Sequence[Mapping[str, Any]], staged: Mapping[str, Collection[str]]) -> dict[str, str]:
@@ -292,7 +310,8 @@ def retention(
 
     Args:
         sets: what is there.
-        keep: ``last``: so many of the newest good ones stay; ``days``: so do all that are younger.
+        keep: ``last``: so many of the newest good ones stay, dumps from before a migration not counted; ``days``: so do all that are
+            younger.
         needed: sets that stay in any case, and why.
         now: seconds since 1970.
     """

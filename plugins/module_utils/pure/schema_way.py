@@ -16,7 +16,7 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 DUMP = 1
-"""Format of a dump that was made before a migration; no restore of a set takes it."""
+"""Format of a dump that was made before a migration; a rollback never chooses it."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,8 @@ def _set_with(heads: Sequence[str], component: str, backups: Sequence[Facts]) ->
             None,
             f"the backup set {newest.get('name')} cannot be relied on: {newest.get('problem') or newest.get('verdict') or 'no verdict'}",
         )
-    dump = f", only {holding[-1].get('name')}, a dump from before a migration, which is put back by hand" if holding else ""
+    told = "a dump from before a migration, which is put back by its name alone (restore.yml)"
+    dump = f", only {holding[-1].get('name')}, {told}" if holding else ""
     return None, f"no backup set holds the database of {component} at {words(heads)}{dump}"
 
 

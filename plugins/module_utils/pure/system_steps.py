@@ -45,6 +45,8 @@ def complete(
     """Put the steps of the level system into *made*; returns why it must not be carried out. *named* is the set asked for."""
     wanted = {name: target.release for name, target in targets.items()}
     fitting = [entry for entry in view.get("backups") or [] if fits(entry, wanted)]
+    ahead = [entry for entry in fitting if entry.get("ahead") and entry.get("name") != named]
+    made["warnings"] += [f"the backup set {entry.get('name')} is passed over: {entry['problem']}" for entry in ahead]
     if named is not None:
         fitting, problem = _named(made, view, fitting, named)
         if problem:

@@ -15,13 +15,14 @@ import os
 import platform
 import secrets
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_facts
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import SLOTS, Layout
@@ -245,6 +246,10 @@ def _set(path: Path) -> dict[str, Any]:
         files = _first_format(manifest, known) if manifest.get("format") == 1 else _second_format(manifest, known)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         known["problem"] = f"its manifest cannot be read: {error}"
+        return known
+    ahead = backup_plan.ahead(path.name, time.time())
+    if ahead:
+        known.update(problem=ahead, ahead=True)
         return known
     for name, size in files.items():
         try:

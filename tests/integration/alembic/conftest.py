@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import psql as psql_module
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
@@ -152,6 +155,20 @@ class Stage:
 
     def sql(self, text: str) -> str:
         return self.cluster.admin(text, self.database)
+
+    def restore(self, command: str) -> None:
+        """Do what the printed command does on the node, with the consent that it asks for."""
+        (name,) = re.findall(r"^ansible-playbook phasegate\.aistack\.restore -e set=(\S+) -e terminate=true$", command)
+        base = self.root / "backend"
+        (base / "slots" / "blue").mkdir(parents=True)
+        (base / "config" / "c1").mkdir(parents=True)
+        (base / "config" / "c1" / "env").write_text((self.root / "env").read_text())
+        (base / "slots" / "blue" / "config").symlink_to("../../config/c1")
+        entry = {"name": "db", "component": "backend", "admin": {"host": str(self.cluster.folder)}}
+        (self.state_dir / "backup.json").write_text(json.dumps({"stack": "lab", "postgres": [entry]}))
+        request = restore_set.Request(self.state_dir, name, self.root, terminate=True, wait=0.2, min_free=1024)
+        done = restore_set.restore(request, name)["done"]["postgres:db"]
+        self.cluster.admin(f"DROP DATABASE {done['replaced']}")
 
     def session(self, application: str = "elsewhere") -> psql_module.Psql:
         """A session of the application's user, as another program would have it."""

@@ -46,12 +46,6 @@ def refused(stage: Stage, **changes: Any) -> MigrationError:
     return caught.value
 
 
-def restore(command: str) -> None:
-    environment = {**os.environ, "PGPASSWORD": PASSWORD}
-    child = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
-    assert child.returncode == 0, child.stderr
-
-
 def outcomes(stage: Stage) -> list[str]:
     return [entry["outcome"] for entry in Journal.of(stage.state_dir).read() if entry["op"] == "migrate"]
 
@@ -138,7 +132,7 @@ def test_commits_part_way_and_fails(stage: Stage) -> None:
     command = problem.facts["restore_command"]
     assert command in str(problem)
     before = alembic_plan.take_fingerprint
-    restore(command)
+    stage.restore(command)
     with stage.session() as session:
         now = before(session)
     assert now.hash == problem.facts["fingerprint"]["before"]["hash"]
@@ -344,8 +338,7 @@ def test_killed_after_a_part_was_committed(stage: Stage) -> None:
     assert problem.code == "interrupted"
     assert "run-killed" in str(problem)
     assert "new: column public.workflows.owner" in str(problem)
-    assert "psql" in problem.facts["restore_command"]
-    restore(problem.facts["restore_command"])
+    stage.restore(problem.facts["restore_command"])
     stage.release.add("bbb2", "aaa1", ADD, DROP)
     assert alembic.migrate(stage.request())["resumed"] == "run-killed"
 

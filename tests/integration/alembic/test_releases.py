@@ -17,7 +17,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembi
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 
 from .conftest import Stage
-from .test_migrate import restore
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLES = ["workflows", "workflow_nodes", "workflow_edges", "agent_logs", "context_traces", "router_logs"]
@@ -117,7 +116,7 @@ def test_v4_13_commits_part_way_and_fails(line: Line) -> None:
     assert "new: column public.workflows.priority" in str(problem)
     assert "new: index public.ix_workflows_priority" in str(problem)
     assert 'column "priority" of relation "workflows" already exists' in str(line.refused("v4.13.0"))
-    restore(problem.facts["restore_command"])
+    line.stage.restore(problem.facts["restore_command"])
     assert line.fingerprint().hash == before.hash
 
 

@@ -22,6 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_se
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback_view
 
 FORK = multiprocessing.get_context("fork")
 RECIPIENT = "age1" + "q" * 58
@@ -516,3 +518,19 @@ def test_a_unit_that_failed_is_noted_until_a_set_was_made(node: Any, program: An
     assert note.stat().st_mode & 0o777 == 0o600
     backup_set.make(node.request())
     assert not note.exists()
+
+
+def test_a_set_from_the_future_is_passed_over(node: Any) -> None:
+    node.describe(keep={"last": 0, "days": 0})
+    now = backup_set.make(node.request())["name"]
+    later = backup_set.make(node.request(stamp=backup_plan.stamp_of(time.time() + 86400)))["name"]
+    first = backup_shelf.listed(node.state)[0]
+    assert first["name"] == later
+    assert "passed over: its name is 24.0 h ahead of this node's clock" in first["verdict"]
+    newest = backup_shelf.newest_verified(node.state)
+    assert newest
+    assert newest["name"] == now
+    seen = {one["name"]: one for one in rollback_view.backup_sets(node.state / "backups")}
+    assert (seen[later]["ahead"], "ahead" in seen[now]) == (True, False)
+    gone = backup_set.pruned(node.request())
+    assert (gone["removed"], gone["kept"][now]) == ([], "the newest verified one")

@@ -249,8 +249,17 @@ def test_a_backup_that_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert pg_dump.load(str(tmp_path)) is None
 
 
-def test_the_restore_command_is_quoted() -> None:
-    command = pg_dump.restore_command(ADDRESS, "/a b/db.dump")
-    assert "'/a b/db.dump'" in command
-    assert "--single-transaction" in command
-    assert "hidden-word" not in command
+def test_what_another_component_is_dumping_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools(tmp_path, monkeypatch, "echo x", "echo '1; 0 0 TABLE DATA public t app'")
+    others = [tmp_path / "backups" / f".partial-20260131T120000Z-{name}-a-b" for name in ("web-backend", "backends", "other-backend")]
+    own = tmp_path / "backups" / ".partial-20260131T120000Z-backend-a-b"
+    for path in (*others, own):
+        path.mkdir(parents=True)
+    backup(tmp_path)
+    assert all(path.is_dir() for path in others)
+    assert not own.exists()
+
+
+def test_the_restore_command_names_the_set() -> None:
+    told = pg_dump.restore_command("/var/lib/aistack/backups/20260131T120000Z-backend-a1-b2")
+    assert told == "ansible-playbook phasegate.aistack.restore -e set=20260131T120000Z-backend-a1-b2 -e terminate=true"

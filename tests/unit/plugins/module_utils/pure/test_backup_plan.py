@@ -144,6 +144,15 @@ def test_retention_keeps_the_last_and_the_young() -> None:
     assert kept == {name(0.1): "the newest verified one", name(1): "one of the newest 2", name(2): "younger than 5 days"}
 
 
+def test_a_dump_of_one_database_is_no_set() -> None:
+    whole = Seen(name(39), "verified")
+    dumps = [Seen(f"{name(days)}-backend-a-b", "verified", whole=False) for days in (1, 2, 3, 4, 35, 36, 37)]
+    removed, kept = plan.retention([whole, *dumps], {"last": 2, "days": 30}, {dumps[-1].name: "live needs it"}, NOW)
+    assert kept[whole.name] == "the newest verified one"
+    assert {kept[one.name] for one in dumps[:4]} == {"younger than 30 days"}
+    assert removed == [dumps[5].name, dumps[4].name]
+
+
 def test_retention_never_removes_what_a_rollback_needs_nor_the_newest_verified() -> None:
     sets = [Seen(name(1), "unusable: x"), Seen(name(40), "verified"), Seen(name(50), "verified"), Seen(name(60), "verified")]
     removed, kept = plan.retention(sets, {"last": 0, "days": 0}, {name(60): "live needs it"}, NOW)

@@ -228,9 +228,16 @@ def test_a_dump_from_before_a_migration_is_no_set_to_restore(node: System) -> No
     node.backups = [dump]
     made = node.plan(level="schema")
     assert codes(made) == ["backup_missing"]
-    assert "only dump, a dump from before a migration, which is put back by hand" in made["refusals"][0]["reason"]
+    assert "only dump, a dump from before a migration, which is put back by its name alone (restore.yml)" in made["refusals"][0]["reason"]
     node.backups = [a_set("v2", stack="blog")]
     assert codes(node.plan(level="schema")) == ["backup_missing"]
+
+
+def test_a_set_from_the_future_is_passed_over(node: System) -> None:
+    node.backups = [a_set("v2"), a_set("v2", "2036-01-01", name="later", problem="the clock was ahead", ahead=True)]
+    made = node.system()
+    assert node.restore(made)["set"] == "set-v2"
+    assert "the backup set later is passed over: the clock was ahead" in made["warnings"]
 
 
 def test_what_stands_still_is_started_though_it_need_not_move(node: System) -> None:
