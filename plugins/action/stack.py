@@ -17,7 +17,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import notice
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
 
@@ -173,6 +173,10 @@ class ActionModule(ActionBase):
             }
         page: dict[str, Any] = {"changed": False}
         if not same_run:
+            backup = task_vars.get("aistack_backup")
+            exposed = backup_plan.exposed(backup) if isinstance(backup, Mapping) and not task_vars.get("backup_copy") else ""
+            if exposed:
+                self._display.warning(exposed)
             page["ansible_facts"] = {"aistack_run": new_run_id(), "aistack_process": this_process(), "aistack_accepted": [],
                                      "aistack_proven": {}}
         phase = stack["phases"].get(args["phase"])

@@ -26,8 +26,11 @@ options:
         replaced, and what they restored beside a database and never swapped in, goes after the same number of days, unless somebody
         works on it.
       - V(listed) returns the sets that are there.
+      - V(copied) copies the newest verified set to where C(copy) of the description says, and removes copies that are as old as sets are
+        kept.
+      - V(fetched) brings O(set) back from there, and reads it back.
     type: str
-    choices: [made, verified, pruned, listed]
+    choices: [made, verified, pruned, listed, copied, fetched]
     default: made
   reason:
     description: Why a set is made; becomes part of its name.
@@ -38,9 +41,14 @@ options:
     type: str
     default: ""
   set:
-    description: Name or path of the set for O(state=verified); V(newest) is the newest that counts as verified.
+    description: Name or path of the set for O(state=verified), where V(newest) is the newest that counts as verified; its name for
+      O(state=fetched).
     type: str
     default: newest
+  node:
+    description: For O(state=fetched), the name of the node whose set it is; this one if left out.
+    type: str
+    default: ""
   required:
     description: Whether it is an error that this node has no description. V(false) makes no set there and says so.
     type: bool
@@ -90,7 +98,7 @@ EXAMPLES = r"""
 RETURN = r"""
 name:
   description: Name of the set.
-  returned: state is made or verified, when there is one
+  returned: state is made, verified, copied or fetched, when there is one
   type: str
   sample: 20260131T120000Z-deploy
 path:
@@ -132,8 +140,8 @@ problems:
   type: list
   elements: str
 removed:
-  description: Sets that were removed, or would be in check mode.
-  returned: state is pruned
+  description: Sets that were removed, or would be in check mode; of copies, those that were.
+  returned: state is pruned or copied
   type: list
   elements: str
 kept:
@@ -157,6 +165,10 @@ beside_kept:
   description: What is as old and stays there, and why; each is a warning as well.
   returned: state is pruned
   type: dict
+place:
+  description: Where the copies of the node's sets are, as rclone names it.
+  returned: state is copied or fetched
+  type: str
 sets:
   description: What is there, newest first, with C(name), C(path), C(made), C(reason), C(bytes), C(parts), C(verdict), C(checked), ….
   returned: state is listed
@@ -169,14 +181,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_set, restore_prune
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy, backup_jobs, backup_set, restore_prune
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["made", "verified", "pruned", "listed"], "default": "made"},
+    "state": {"type": "str", "choices": ["made", "verified", "pruned", "listed", "copied", "fetched"], "default": "made"},
     "reason": {"type": "str", "default": "manual"},
     "stamp": {"type": "str", "default": ""},
     "set": {"type": "str", "default": "newest"},
+    "node": {"type": "str", "default": ""},
     "required": {"type": "bool", "default": True},
     "min_free_bytes": {"type": "int"},
     "timeout": {"type": "int"},
@@ -246,6 +259,10 @@ def main() -> None:
             for name, why in gone["beside_kept"].items():
                 module.warn(f"{name} stays, although it is old: {why}")
             result = {"changed": bool(gone["removed"] or gone["replaced"] or gone["beside"]), **gone}
+        elif params["state"] == "copied":
+            result = backup_copy.copy(request, check)
+        elif params["state"] == "fetched":
+            result = backup_copy.fetch(request, params["set"], params["node"], check)
         else:
             result = {"changed": False, "sets": backup_set.listed(state_dir)}
     except BackupSetError as error:

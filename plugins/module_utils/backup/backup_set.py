@@ -350,6 +350,9 @@ def command(arguments: Sequence[str], state_dir: str, root: str = ROOT) -> int:
     instead.add_argument("--list", action="store_true", help="only list the sets")
     instead.add_argument("--verify", metavar="NAME", help="only read a set back; 'newest' is the newest one")
     instead.add_argument("--prune", action="store_true", help="only remove the sets that nobody needs")
+    instead.add_argument("--copy", action="store_true", help="only copy the newest verified set to where the role says")
+    instead.add_argument("--fetch", metavar="NAME", help="only bring that set back from there")
+    parser.add_argument("--node", default="", help="with --fetch: the node whose set it is; this one if left out")
     instead.add_argument("--note-failure", metavar="UNIT", help="only note that this unit made no set, for the health of the stack")
     instead.add_argument("--dry-run", action="store_true", help="only say what would be saved, and its size")
     parser.add_argument("--json", action="store_true", help="answer with JSON")
@@ -390,6 +393,12 @@ def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], 
     if given.note_failure:
         noted = backup_failed.note(state_dir, given.note_failure)
         return noted, [f"{given.note_failure} made no backup set: {noted['why']}", "The newest verified one stays; see it with --list."]
+    if given.copy or given.fetch:
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy  # it needs this module
+
+        moved = backup_copy.fetch(request, given.fetch, given.node) if given.fetch else backup_copy.copy(request)
+        done = ("fetched from" if given.fetch else "copied to") if moved["changed"] else "there already:"
+        return moved, [f"{moved['name']}: {done} {moved['path'] if given.fetch and not moved['changed'] else moved['place']}"]
     if given.dry_run:
         plan = make(request, check=True)
         rows = [f"  {title}: {backup_plan.size_text(size)} at most" for title, size in plan["parts"].items()]
@@ -410,6 +419,12 @@ def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], 
         names = [*gone["removed"], *(f"what restore {name} replaced" for name in gone["replaced"]), *gone["beside"]]
         lines += [f"removed {name}" for name in names] or (["nothing to remove"] if given.prune else [])
         lines += [f"{name} stays, although it is old: {why}" for name, why in gone["beside_kept"].items()]
+    if not given.prune and backup_jobs.load_description(state_dir).get("copy"):
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy
+
+        copied = backup_copy.copy(request)
+        answer.update(copied_to=copied["place"], copies_removed=copied["removed"])
+        lines += [f"copied to {copied['place']}", *(f"removed the copy of {name}" for name in copied["removed"])]
     return answer, lines
 
 

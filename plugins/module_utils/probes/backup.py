@@ -44,11 +44,13 @@ def words(age: float) -> str:
 
 
 def _problems(spec: Mapping[str, Any]) -> list[str]:
-    try:
-        wanted(spec.get("age", DEFAULT))
-    except ValueError as problem:
-        return [f"age: {problem}"]
-    return []
+    problems = []
+    for key in ("age", "copy"):
+        try:
+            wanted(DEFAULT if spec.get(key) is None else spec[key])
+        except ValueError as problem:
+            problems.append(f"{key}: {problem}")
+    return problems
 
 
 DEFAULT = {"lt": "26h"}
@@ -59,7 +61,10 @@ class Backup(Probe):
 
     type = "backup"
     target = Option("str", "state directory of the stack", required=True)
-    options = {"age": Option("expect", "of the newest verified set, such as {lt: 26h}, which is asked where nothing is")}
+    options = {
+        "age": Option("expect", "of the newest verified set, such as {lt: 26h}, which is asked where nothing is"),
+        "copy": Option("expect", "age of the newest set that was copied to another place, such as {lt: 50h}"),
+    }
     hint = "see: journalctl -u aistack-backup; make one now: aistack backup"
 
     @staticmethod
@@ -67,11 +72,13 @@ class Backup(Probe):
         return _problems(spec)
 
     def expectation(self) -> str:
-        return f"a verified backup set of age {describe(self.spec.get('age', DEFAULT))}"
+        copy = self.spec.get("copy")
+        more = "" if copy is None else f", one copied elsewhere of age {describe(copy)}"
+        return f"a verified backup set of age {describe(self.spec.get('age', DEFAULT))}{more}"
 
     def look(self, context: Context) -> Attempt:
         # the parts of a set use probes
-        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_failed, backup_jobs, backup_shelf
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy, backup_failed, backup_jobs, backup_shelf
         from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import moment
 
         state_dir = Path(str(self.spec["target"]))
@@ -87,4 +94,11 @@ class Backup(Probe):
         failed = backup_failed.read(state_dir)
         if failed:
             return Attempt(False, f"{got}; {failed['unit']} failed at {failed['time']}: {failed['why']}", self.expectation())
-        return Attempt(not check(wanted(self.spec.get("age", DEFAULT)), age), got, self.expectation())
+        good = not check(wanted(self.spec.get("age", DEFAULT)), age)
+        if self.spec.get("copy") is not None:
+            copied = backup_copy.copied(state_dir)
+            since = moment(copied["name"]) if copied else (state_dir / backup_jobs.DESCRIPTION).stat().st_mtime
+            age = max(0.0, time.time() - since)
+            got += f"; {copied['name']} is in {copied['place']}, {words(age)} old" if copied else "; none was copied yet"
+            good = good and not check(wanted(self.spec["copy"]), age)
+        return Attempt(good, got, self.expectation())

@@ -35,6 +35,7 @@ COUNT_BELOW = 20_000_000
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]*")
 _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}$")
 
 _COMMON = {"component", "hosts"}
@@ -47,7 +48,8 @@ ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {
 """Lists of the description: keys that an entry needs, keys that it may have. C(files) is a list of paths."""
 
 NUMBERS = ("min_free_bytes", "timeout", "count_below")
-TOP_KEYS = {"stack", "keep", "encrypt", "files", *NUMBERS, *ENTRY_KEYS}
+COPY_KEYS = ({"remote", "path"}, {"remote", "path", "config_file", "keep"})
+TOP_KEYS = {"stack", "keep", "encrypt", "copy", "files", *NUMBERS, *ENTRY_KEYS}
 
 
 def set_name(stamp: str, reason: str) -> str:
@@ -100,6 +102,7 @@ def description_problems(description: Any) -> list[str]:
         return [f"it must be a mapping, is {type(description).__name__}"]
     problems = [f"unknown key '{key}'{_like(key, TOP_KEYS)}" for key in description if key not in TOP_KEYS]
     problems += _keep_problems(description.get("keep"))
+    problems += _copy_problems(description.get("copy"))
     encrypt = description.get("encrypt")
     if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.match(str(encrypt.get("recipient", "")))):
         problems.append("encrypt: expected {recipient: age1…}, the public key that age-keygen prints")
@@ -122,6 +125,29 @@ def description_problems(description: Any) -> list[str]:
 def _like(key: str, known: Iterable[str]) -> str:
     close = nearest(str(key), known, 1, 0.6)
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def _copy_problems(copy: Any) -> list[str]:
+    if copy is None:
+        return []
+    needed, allowed = COPY_KEYS
+    if not isinstance(copy, Mapping):
+        return ["copy: expected {remote: name in rclone's configuration, path: folder or bucket there}"]
+    problems = [f"copy: unknown key '{key}'{_like(key, allowed)}" for key in copy if key not in allowed]
+    problems += [f"copy: '{key}' is missing" for key in sorted(needed) if not copy.get(key)]
+    if copy.get("remote") and not _REMOTE.fullmatch(str(copy["remote"])):
+        problems.append(f"copy.remote: {copy['remote']!r} is no name of a remote in rclone's configuration")
+    return [*problems, *(f"copy.{problem}" for problem in _keep_problems(copy.get("keep")))]
+
+
+def exposed(backup: Mapping[str, Any]) -> str:
+    """What has to be said of a description whose sets lie plain, on the disk that they are to survive; empty where all is well."""
+    if not backup or backup.get("copy") or backup.get("encrypt"):
+        return ""
+    return (
+        "aistack_backup: sets stay on the node whose disk they are to survive, and hold its credentials in plain. Declare 'copy', best"
+        " with 'encrypt' (see role backup)."
+    )
 
 
 def _keep_problems(keep: Any) -> list[str]:
@@ -180,6 +206,7 @@ def for_host(
         "stack": stack,
         "keep": {**KEEP, **(backup.get("keep") or {})},
         "encrypt": backup.get("encrypt"),
+        "copy": backup.get("copy"),
         "files": list(backup.get("files") or []),
         **{key: backup[key] for key in NUMBERS if backup.get(key) is not None},
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -232,3 +233,28 @@ def test_a_set_that_cannot_be_verified_is_refused_before_the_consent(place: Plac
         assert part in said
     assert "Take the lock" not in said
     assert (place.rows(), place.called()) == (3, ["plan"])
+
+
+def test_a_set_that_is_gone_here_comes_back_from_its_copy(place: Place) -> None:
+    (place.folder / "elsewhere").mkdir()
+    config = place.folder / "state/backup.rclone.conf"
+    config.write_text(f"[offsite]\ntype = alias\nremote = {place.folder / 'elsewhere'}\n")
+    config.chmod(0o600)
+    hosts = json.loads((place.folder / "hosts.json").read_text())
+    hosts["all"]["vars"]["backup_copy"] = {"remote": "offsite", "path": "sets"}
+    (place.folder / "hosts.json").write_text(json.dumps(hosts))
+    described = json.loads((place.folder / "state/backup.json").read_text())
+    (place.folder / "state/backup.json").write_text(json.dumps({**described, "copy": {"remote": "offsite", "path": "sets"}}))
+    rc, said = place.play("playbooks/backup.yml")
+    assert rc == 0, said
+    name = place.sets()[-1]
+    shutil.rmtree(place.folder / "state/backups")
+    with sqlite3.connect(place.folder / "shop.db") as database:
+        database.execute("delete from orders")
+    words = ["-e", f"set={name}", "-e", f"confirm={name}"]
+    rc, said = place.play("playbooks/restore.yml", *words)
+    assert rc != 0
+    assert f"No node has a backup set {name}" in said
+    rc, said = place.play("playbooks/restore.yml", *words, "-e", "from_copy=true")
+    assert rc == 0, said
+    assert place.rows() == 3

@@ -9,6 +9,7 @@ import errno
 import json
 import multiprocessing
 import os
+import platform
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_part, backup_set, backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+    backup_copy,
+    backup_jobs,
+    backup_part,
+    backup_set,
+    backup_shelf,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
@@ -534,3 +541,29 @@ def test_a_set_from_the_future_is_passed_over(node: Any) -> None:
     assert (seen[later]["ahead"], "ahead" in seen[now]) == (True, False)
     gone = backup_set.pruned(node.request())
     assert (gone["removed"], gone["kept"][now]) == ([], "the newest verified one")
+
+
+def test_what_the_copy_before_has_is_copied_on_the_other_side(node: Any, program: Any) -> None:
+    said = node.root / "said"
+    program(
+        "rclone",
+        f'echo "$RCLONE_CONFIG $*" >> {said}\n'
+        "case $1 in\n"
+        "lsf) echo 20250101T000000Z-daily/manifest.json ;;\n"
+        """backend) echo '{"Features": {"Copy": true}}' ;;\n"""
+        "esac",
+    )
+    config = node.state / backup_copy.CONFIG
+    config.write_text("[offsite]\\ntype = s3\\nsecret_access_key = geheim\\n")
+    config.chmod(0o600)
+    node.describe(copy={"remote": "offsite", "path": "bucket/sets/", "keep": {"last": 9}})
+    name = backup_set.make(node.request())["name"]
+    assert backup_copy.copy(node.request())["place"] == f"offsite:bucket/sets/{platform.node()}"
+    lines = said.read_text().splitlines()
+    copied = next(line for line in lines if " copy " in line)
+    place = f"offsite:bucket/sets/{platform.node()}"
+    assert f"--copy-dest {place}/20250101T000000Z-daily {node.state}/backups/{name} {place}/{name}" in copied
+    assert "--exclude /manifest.json" in copied
+    order = [line.split()[1] for line in lines]
+    assert order.index("copy") < order.index("check") < order.index("copyto"), "the manifest is last"
+    assert all(line.startswith(f"{config} ") and "geheim" not in line for line in lines)

@@ -78,3 +78,17 @@ def test_a_unit_that_failed_is_shown_until_a_set_was_made(look: Any, state: Path
 def test_what_is_no_age(state: Path, age: Any) -> None:
     with pytest.raises(ProbeError, match="age: "):
         normalise({"name": "x", "backup": str(state), "age": age}, None)
+
+
+def test_the_age_of_the_newest_copy(look: Any, state: Path) -> None:
+    name = a_set(state, 1)
+    os.utime(state / "backup.json", (time.time() - 60 * 3600,) * 2)
+    seen = look(backup=str(state), copy={"lt": "50h"})
+    assert not seen.ok
+    assert seen.got.endswith("; none was copied yet")
+    (state / "backup.copied").write_text(json.dumps({"name": name, "place": "offsite:sets/node", "time": "now"}))
+    seen = look(backup=str(state), copy={"lt": "50h"})
+    assert seen.ok
+    assert seen.got.endswith(f"; {name} is in offsite:sets/node, 1.0 h old")
+    (state / "backup.copied").write_text(json.dumps({"name": a_set(state, 51), "place": "offsite:sets/node", "time": "now"}))
+    assert not look(backup=str(state), copy={"lt": "50h"}).ok

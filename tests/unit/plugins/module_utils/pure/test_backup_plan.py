@@ -80,6 +80,13 @@ def test_a_description_without_faults() -> None:
         ({"sqlite": [{"name": "a", "path": "/x"}, {"name": "a", "path": "/y"}]}, "sqlite[1].name: 'a' is there twice"),
         ({"sqlite": ["a"]}, "sqlite[0]: must be a mapping, is str"),
         ({"buckets": "assets"}, "buckets: must be a list, is str"),
+        ({"timeout": 0}, "timeout: expected a whole number from 1 on, got 0"),
+        ({"count_below": "many"}, "count_below: expected a whole number from 0 on, got 'many'"),
+        ({"copy": "offsite"}, "copy: expected {remote: name in rclone's configuration"),
+        ({"copy": {"remote": "offsite", "pat": "x"}}, "copy: unknown key 'pat'; did you mean 'path'?"),
+        ({"copy": {"remote": "offsite"}}, "copy: 'path' is missing"),
+        ({"copy": {"remote": "a:b", "path": "x"}}, "copy.remote: 'a:b' is no name of a remote"),
+        ({"copy": {"remote": "a", "path": "x", "keep": {"last": -1}}}, "copy.keep.last: expected a whole number"),
         ({"files": ["etc/hosts"]}, "files: 'etc/hosts' is no absolute path"),
         ({"files": "/etc/hosts"}, "files: must be a list"),
     ],
@@ -130,6 +137,13 @@ def test_room() -> None:
     twice = plan.room({"postgres:db": 100, "redis:b": 50}, 1249, 1000, True, "/state")
     assert twice.needed == 1250, "the part that is being encrypted is there twice"
     assert twice.problem
+
+
+@pytest.mark.parametrize("more", [{"copy": {"remote": "offsite", "path": "sets"}}, {"encrypt": {"recipient": "age1"}}])
+def test_plain_sets_on_one_disk_are_worth_a_warning(more: dict[str, Any]) -> None:
+    assert "Declare 'copy'" in plan.exposed({"sqlite": [{"name": "a", "path": "/a"}]})
+    assert plan.exposed({"sqlite": [{"name": "a", "path": "/a"}], **more}) == ""
+    assert plan.exposed({}) == ""
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (3 << 30, "3.0 GiB"), (5 << 40, "5.0 TiB")])
