@@ -58,9 +58,20 @@ class Places:
             return hosts if probe.get("from_all") else hosts[:1]
         if probe.get("hosts") is None:
             return None
-        given = probe["hosts"]
+        return [host for host in self._everywhere(probe) if host in self.in_play]
+
+    def _everywhere(self, probe: Mapping[str, Any]) -> list[str]:
+        given = probe.get("hosts") or []
         names = [given] if isinstance(given, str) else list(given)
-        return [host for name in names for host in self.members(str(name)) if host in self.in_play]
+        return [host for name in names for host in self.members(str(name))]
+
+    def without(self, probe: Mapping[str, Any]) -> list[str]:
+        """Hosts that should run a probe and are not in the play. Where any host of a group may ask, only when none of them is there."""
+        if not probe.get("from"):
+            return [host for host in self._everywhere(probe) if host not in self.in_play]
+        hosts = self.members(str(probe["from"]))
+        absent = [host for host in hosts if host not in self.in_play]
+        return absent if probe.get("from_all") or len(absent) == len(hosts) else []
 
 
 def label(probe: Mapping[str, Any]) -> str:
@@ -95,13 +106,14 @@ class ActionModule(ActionBase):
             enforce = boolean(args.get("enforce", True))
         except (TypeError, ValueError) as error:
             return {**result, "failed": True, "msg": f"gate: deadline has to be a number of seconds, enforce true or false: {error}"}
-        mine, nowhere, problems = self._pick(given, host, places)
+        mine, left_out, problems = self._pick(given, host, places)
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             msg = f"The gate cannot be used ({len(problems)} problems). Nothing was asked.\n{listed}"
             return {**result, "failed": True, "verdict": "error", "problems": problems, "msg": msg}
-        if nowhere and host == (places.in_play or [host])[0]:
-            display.warning(f"not judged, because no host of theirs is in this run: {', '.join(nowhere)}")
+        if left_out and host == [*(variables.get("ansible_play_hosts") or []), host][0]:  # once, by the first who is still there
+            result["left_out"] = left_out
+            display.warning(f"not asked, because their hosts are not in this run: {', '.join(left_out)}")
         if not mine:
             return {
                 **result, "changed": False, "verdict": joint([]), "probes": [], "elapsed_s": 0.0, "contexts": {},
@@ -130,9 +142,9 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _pick(given: Sequence[Any], host: str, places: Places) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-        """The canonical probes of this host, those that no host of the play runs, and every problem of any of them."""
+        """The canonical probes of this host, those that are left out with their hosts, and every problem of any of them."""
         mine: list[dict[str, Any]] = []
-        nowhere: list[str] = []
+        left_out: list[str] = []
         problems: list[str] = []
         for index, probe in enumerate(given):
             where = f"probes[{index}] ({probe.get('name', 'no name') if isinstance(probe, Mapping) else probe!r})"
@@ -147,9 +159,10 @@ class ActionModule(ActionBase):
                 continue
             if hosts is None or host in hosts:
                 mine.append(canonical)
-            elif not hosts:
-                nowhere.append(label(canonical))
-        return mine, nowhere, problems
+            absent = places.without(canonical)
+            if absent or hosts == []:
+                left_out.append(f"{label(canonical)} ({', '.join(absent) or 'its group has no hosts'})")
+        return mine, left_out, problems
 
     def _slices(self, sent: dict[str, Any], deadline: float, host: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Run the module until it has decided, with a line for each probe that is waited for in between."""

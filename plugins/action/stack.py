@@ -11,19 +11,53 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
+from ansible.utils.vars import load_extra_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
+from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
 
 VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
+COLLECTION = Path(__file__).resolve().parents[2]
+
+
+def read_verbs() -> dict[str, Any]:
+    """What every verb of the collection is told with: ``meta/verbs.yml``."""
+    verbs_of: dict[str, Any] = yaml.safe_load((COLLECTION / "meta" / "verbs.yml").read_text(encoding="utf-8"))
+    return verbs_of
+
+
+def role_prefixes(components: Any) -> list[str]:
+    """How the variables of the collection's roles begin, and those of the roles that ``aistack_components`` names."""
+    roles = [path.name for path in (COLLECTION / "roles").iterdir() if path.is_dir()]
+    described = components.values() if isinstance(components, Mapping) else ()
+    roles += [str(component.get("role") or "").rpartition(".")[2] for component in described if isinstance(component, Mapping)]
+    return sorted({f"{role}_" for role in roles if role})
+
+
+def inventory_names(hostvars: Any, loader: Any) -> set[str]:
+    """Names of the variables that the inventory has, for any group or host: what an operator may put another value in the place of."""
+    inventory = hostvars._inventory
+    entities = [*inventory.groups.values(), *inventory.hosts.values()]
+    names = {str(name) for entity in entities for name in entity.get_vars()}
+    try:
+        names |= set(get_vars_from_inventory_sources(loader, inventory._sources, entities, "task"))
+        names |= set(get_vars_from_path(loader, loader.get_basedir(), entities, "task"))
+    except AnsibleError:  # files of hosts that are not in the play, behind another vault perhaps: Ansible has not read them either
+        pass
+    return names
 
 
 def new_run_id() -> str:
@@ -167,12 +201,86 @@ class ActionModule(ActionBase):
         accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
         return problems or env_check.problems(components, stack["groups"], environments, accounts)
 
+    def _words(self, known: Mapping[str, Any], verb: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[list[str], list[str]]:
+        """What is wrong with the extra variables and the parameters of a verb; and what only a warning comes of."""
+        problems: list[str] = []
+        given: dict[str, Any] = {}
+        for name in verbs.parameters(verb):
+            if name in task_vars:
+                try:
+                    given[name] = self._templar.template(task_vars[name])
+                except AnsibleError as error:
+                    problems.append(f"{name}: cannot be filled in: {error}")
+        problems += verbs.value_problems(verb, given)
+        extra = load_extra_vars(self._loader)
+        prefixes = [*verbs.FOREIGN, *role_prefixes(task_vars.get("aistack_components"))]
+        strangers = verbs.unknown(verb, extra, prefixes)
+        if strangers:  # only now, because it reads the inventory's files
+            own = self._templar.template(task_vars.get("aistack_extra_vars") or [])
+            declared = {*([own] if isinstance(own, str) else own), *inventory_names(task_vars["hostvars"], self._loader)}
+            strangers = [name for name in strangers if name not in declared]
+        told = [name for name in strangers if verb.get("unknown") == "told" and not verbs.mistyped(verb, name)]
+        problems += [verbs.unknown_problem(known, verb, name) for name in strangers if name not in told]
+        return problems, [verbs.unknown_problem(known, verb, name) for name in told]
+
+    def _components(self, task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Of every component what says where it runs and whether it has a release. All of it would take longer."""
+        components = task_vars.get("aistack_components") or {}
+        if not isinstance(components, Mapping):
+            components = self._templar.template(components)
+        keys = ("hosts", "application", "release_from", "after", "migrations")
+        asked = {name: {key: component[key] for key in keys if key in component} for name, component in components.items()}
+        described: dict[str, dict[str, Any]] = self._templar.template(asked)
+        return described
+
+    def _left_out(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
+                  task_vars: dict[str, Any]) -> dict[str, list[str]]:
+        """Host to its components, for the hosts that the verb works on and that are not in the run, or not any more."""
+        in_run = task_vars.get("ansible_play_hosts") or []
+        groups = stack["groups"]
+        if verb.get("limit") != "refused":
+            everywhere = groups.get(str(self._templar.template(task_vars.get("aistack_hosts") or "aistack")), [])
+            return {host: [] for host in everywhere if host not in in_run}
+        components = self._components(task_vars)
+        if name == "deploy":
+            wanted = released(components, args["application"] or None)
+        elif name == "migrate":
+            wanted = migrated(components)
+        elif name == "rollback":
+            wanted = list(components) if args["level"] == "system" else released(components)
+        else:
+            wanted = stack["phases"].get(args["phase"], {}).get("components", [])
+        return verbs.left_out({part: groups.get(components[part]["hosts"], []) for part in wanted}, in_run)
+
+    def _told(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
+              task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Who is left out, for the result: a refusal where that was not said to be meant."""
+        missing = self._left_out(name, verb, args, stack, task_vars)
+        if not missing:
+            return {}
+        said = verbs.left_out_text(missing, [host for host in missing if host in (task_vars.get("ansible_play_hosts_all") or [])])
+        partial = "partial" in task_vars and boolean(self._templar.template(task_vars["partial"]), strict=False)
+        if verb.get("limit") != "refused" or partial:
+            return {"left_out": missing, "warnings": [f"{verb['playbook']} leaves hosts as they are. {said[0].upper()}{said[1:]}"]}
+        return {
+            "failed": True,
+            "left_out": missing,
+            "msg": f"Refused: {verb['playbook']} would do its work on a part of the hosts only. {said[0].upper()}{said[1:]}. "
+                   "A migration runs on the first host of a component's group and nowhere else, and probes that are asked from there are "
+                   "not asked: new code could serve on the old schema, beside hosts that have the old code. Expected every host of the "
+                   "components. Nothing was touched. Run it without --limit, once they answer; or, if the others are to stay as they "
+                   "are, say so: -e partial=true.",
+        }
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate and return the facts of the run, or every fault at once."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validated, args = self.validate_argument_spec(
             argument_spec={
+                "verb": {"type": "str", "default": ""},
+                "description": {"type": "bool", "default": True},
+                "level": {"type": "str", "default": ""},
                 "phase": {"type": "str", "default": ""},
                 "phase_optional": {"type": "bool", "default": False},
                 "application": {"type": "str", "default": ""},
@@ -191,6 +299,25 @@ class ActionModule(ActionBase):
             return {"changed": False, "ansible_facts": found}
         same_run = facts.get("aistack_process") == this_process()
         problems: list[str] = []
+        warnings: list[str] = []
+        known = read_verbs() if args["verb"] else {}
+        if args["verb"] not in ("", *known):
+            return {"failed": True, "msg": f"stack: there is no verb '{args['verb']}'{nearest(args['verb'], known)}"}
+        verb = known.get(args["verb"], {})
+        if verb and not same_run:
+            problems, warnings = self._words(known, verb, task_vars)
+            if problems:
+                listed = "\n".join(f"  - {problem}" for problem in problems)
+                return {
+                    "failed": True,
+                    "problems": problems,
+                    "msg": f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
+                           "Variables of your own are named in aistack_extra_vars: [name, …].",
+                }
+        if not args["description"]:
+            groups = {"groups": task_vars.get("groups", {})}
+            told = {} if same_run or not verb else self._told(args["verb"], verb, args, groups, task_vars)
+            return {"changed": False, **told, "warnings": [*warnings, *told.get("warnings", [])]}
         # what an earlier play of the same run has validated is only looked up
         needed = {"phases", *(name for name, asked in (("applications", "application"), ("components", "only")) if args[asked])}
         wanted = [name for name in VARIABLES if not same_run or name in needed]
@@ -230,6 +357,11 @@ class ActionModule(ActionBase):
                        f"({len(problems)} problems). Nothing was touched.\n{listed}",
             }
         page: dict[str, Any] = {"changed": False}
+        if verb:
+            told = self._told(args["verb"], verb, args, stack, task_vars)
+            if told.get("failed"):
+                return told
+            page.update(told, warnings=[*warnings, *told.get("warnings", [])])
         if not same_run:
             backup = task_vars.get("aistack_backup")
             exposed = backup_plan.exposed(backup) if isinstance(backup, Mapping) and not task_vars.get("backup_copy") else ""

@@ -56,6 +56,7 @@ class CallbackModule(CallbackBase):
         self._play = ""
         self._asked_changes = 0
         self._unreported: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        self._warned: set[tuple[str, str]] = set()
 
     def _is_terminal(self) -> bool:
         return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -121,10 +122,27 @@ class CallbackModule(CallbackBase):
             self._line("")
             self._line(str(values["heading"]), C.COLOR_HIGHLIGHT)
 
+    def _warnings(self, result: TaskResult) -> None:
+        """A line for each warning of a task, once for each node: Ansible leaves it to the callback to show them."""
+        host = result.host.get_name()
+        for text in map(str, result.result.get("warnings") or []):
+            if (host, text) not in self._warned:
+                self._warned.add((host, text))
+                self._line(f"  {'warning':<8} {host:<12} {text}", C.COLOR_WARN)
+
+    def v2_runner_item_on_ok(self, result: TaskResult) -> None:
+        """Of one turn of a loop only its warnings are of interest; the task tells the rest."""
+        self._warnings(result)
+
+    def v2_runner_item_on_failed(self, result: TaskResult) -> None:
+        """Likewise."""
+        self._warnings(result)
+
     def v2_runner_on_ok(self, result: TaskResult) -> None:
         """A line for what changed, for a gate, and for what took its time."""
         values = dict(result.result)
         action = str(result.task.action)
+        self._warnings(result)
         if self._asked(result.task):
             self._asked_changes += bool(values.get("changed"))
             if self._display.verbosity == 0:
@@ -165,6 +183,7 @@ class CallbackModule(CallbackBase):
         if values.get("quiet") or (self._asked(result.task) and self._display.verbosity == 0):
             return
         host = result.host.get_name()
+        self._warnings(result)
         if str(result.task.action).endswith(".report"):  # it explains what failed; the failure has its line already
             if self._unreported.pop(host, None):
                 self._line(f"\n  {host}:", C.COLOR_ERROR)

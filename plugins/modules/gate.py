@@ -140,6 +140,12 @@ verdict:
   returned: always
   type: str
   sample: pass
+left_out:
+  description: Probes that were not asked, each with the hosts that should have and are not in this run.
+  returned: on the first host of the run, where there are any
+  type: list
+  elements: str
+  sample: ["web/page (web-1)"]
 probes:
   description: One entry for each probe that ran on this host.
   returned: always

@@ -15,7 +15,25 @@ description:
     ports that are given twice, and probes that make no sense are reported too, all at once.
   - Runs on the controller alone; no node is contacted.
   - Gives the run its identifier, which every record in the journals of the nodes carries.
+  - With O(verb), extra variables (C(-e)) that the verb does not know are refused with the nearest name that it knows, and values
+    that its parameters cannot have. What verbs know stands in C(meta/verbs.yml) of the collection. Variables of the inventory, of
+    roles, and those that begin with C(aistack_), C(ansible_), C(awx_), C(tower_) or an underscore are nobody's mistake; further ones
+    are named in the variable C(aistack_extra_vars), a list.
+  - With O(verb), hosts that the verb works on and that C(--limit) or an earlier failure leaves out of the run are a refusal, unless
+    C(partial=true) says that this is meant; or a warning where the verb loses nothing by it.
 options:
+  verb:
+    description: The verb that runs, by its name in C(meta/verbs.yml). Nothing of it is looked at where this is left out.
+    type: str
+    default: ''
+  description:
+    description: Validate the description of the stack. Without, only what O(verb) concerns is looked at, and the run gets no identifier.
+    type: bool
+    default: true
+  level:
+    description: The level of a rollback, which says whose hosts have to be there.
+    type: str
+    default: ''
   phase:
     description: The phase that is about to be opened. It has to exist, unless O(phase_optional=true).
     type: str
@@ -71,6 +89,7 @@ extends_documentation_fragment:
 EXAMPLES = r"""
 - name: Check the description of the stack
   phasegate.aistack.stack:
+    verb: phase
     phase: phase1
   run_once: true
 """
@@ -89,8 +108,12 @@ ansible_facts:
       description: Identifier of this run, C(<UTC time>-<random>).
       type: str
       sample: 20261121T031500Z-9f3a1c
+left_out:
+  description: Host to its components, for each host that O(verb) works on and that is not in this run.
+  returned: where there are any
+  type: dict
 problems:
-  description: One line for each fault in the description.
+  description: One line for each fault in the description, or in what the verb was told.
   returned: failure
   type: list
   elements: str

@@ -9,6 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+PLAYBOOKS = {
+    "--allow-bad": "-e allow_bad=true",
+    "--force-lock": "-e break_lock=true",
+    "--to TAG": "-e to=TAG",
+    "--to": "-e to=TAG",
+    "--best-effort": "emergency_rollback.yml",
+}
+"""What the words of the node's command are to somebody who came by a playbook. The longer ones come first."""
+
+
+def for_playbooks(text: str) -> str:
+    """A way out that the node's command tells, in words that a playbook understands."""
+    for option, words in PLAYBOOKS.items():
+        text = text.replace(option, words)
+    return text
+
 
 def grouped(refusals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
     """(sentence, refusal) for each reason, in the order in which they came.

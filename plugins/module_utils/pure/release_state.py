@@ -200,6 +200,17 @@ def _is_live(live: Live | None, tag: str | None, slot: str | None) -> bool:
     return live is not None and (live.release, live.slot) == (tag, slot)
 
 
+def good_before(records: Iterable[Record], component: str, release: str, run: str) -> bool:
+    """Whether the last mark that the release had before ``run`` is good."""
+    marks = [
+        _detail(record).get("state")
+        for record in records
+        if (record.get("op"), record.get("component"), record.get("release")) == ("mark", component, release)
+        and record.get("outcome") == "ok" and record.get("run") != run
+    ]
+    return [state for state in marks if state in ("good", "bad")][-1:] == ["good"]
+
+
 def derive(
     records: Sequence[Record],
     component: str,

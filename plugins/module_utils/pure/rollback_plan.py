@@ -124,7 +124,7 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
         return [Problem("unknown_level", f"there is no level {wish.level}", f"choose one of {', '.join(LEVELS)}")]
     if wish.backup is not None and wish.level != "system":
         reason = f"level {wish.level} takes no backup set by name; {wish.backup} was named"
-        return [Problem("set_and_level", reason, "choose level=system, or leave the set out")]
+        return [Problem("set_and_level", reason, "choose -e level=system, or leave the set out")]
     application, problems = rollback_state.application_of(view, wish.application)
     if problems:
         alone = None if view.get("components") else _data_alone(made, view, wish)

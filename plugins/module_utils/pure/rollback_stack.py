@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import grouped
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import for_playbooks, grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import common_target
 
@@ -73,7 +73,7 @@ def decide(
     if target is None and best_effort:
         target = common_target([entry for entry in candidates if set(entry["tags"]) - {entry["present"]}])
     refusals = [
-        {**refusal, "node": node}
+        {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
         for node, plan in plans.items()
         for refusal in plan.get("refusals") or []
         if refusal.get("code") not in MERELY_LOCAL
@@ -115,13 +115,14 @@ def _decide_config(plans: Mapping[str, Mapping[str, Any]], silent: Mapping[str, 
     newest = max((str(plan.get("changed_by") or "") for plan in plans.values() if plan.get("allowed")), default="")
     nodes = [node for node, plan in plans.items() if plan.get("allowed") and (to or str(plan.get("changed_by") or "") == newest)]
     refusals = [
-        {**refusal, "node": node}
+        {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
         for node, plan in plans.items()
         for refusal in plan.get("refusals") or []
         if not nodes or refusal.get("code") not in (*MERELY_LOCAL, *NO_SUCH_CONFIG)
     ]
     refusals += [
-        _refusal(node, "silent", why, "repair the node, or leave it out with --limit") for node, why in silent.items()
+        _refusal(node, "silent", why, f"repair the node, or leave it out: --limit 'all:!{node}' -e partial=true")
+        for node, why in silent.items()
     ]
     if not nodes and not refusals:
         refusals.append(_refusal("", "nothing_live", "no node that answered has a live release", "deploy a release: deploy.yml"))
@@ -238,7 +239,7 @@ def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str,
         if not answer.get("components"):
             refusals = (answer.get("plan") or {}).get("refusals") or []
             there = bool(refusals) and all(refusal.get("code") == "already_there" for refusal in refusals)
-            why = "; ".join(f"{refusal['reason']} (instead: {refusal['way_out']})" for refusal in refusals)
+            why = "; ".join(f"{refusal['reason']} (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals)
             said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
             rows.append(_row(node, "", "ok" if there else "failed", 0.0, str(said)))
         for component in answer.get("components") or []:

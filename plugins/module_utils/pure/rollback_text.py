@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import grouped
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import for_playbooks, grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
 
 Facts = Mapping[str, Any]
@@ -121,7 +121,7 @@ def steps(merged: Facts, *kinds: str) -> list[tuple[str, Facts]]:
 def refusals(merged: Facts) -> list[str]:
     """Every reason against it, with the way out."""
     found = grouped((node, entry) for node, plan in plans(merged).items() for entry in plan.get("refusals") or [])
-    return [f"{sentence} ({entry['code']}). Instead: {entry['way_out']}" for sentence, entry in found]
+    return [f"{sentence} ({entry['code']}). Instead: {for_playbooks(entry['way_out'])}" for sentence, entry in found]
 
 
 def allowed(merged: Facts) -> bool:

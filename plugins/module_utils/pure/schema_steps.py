@@ -32,7 +32,7 @@ def complete(
         present = present_heads(made, name, component)
         if level == "schema" and database.get("from") != "database":
             reason = f"{name}: the database does not answer: {database.get('why')}"
-            problems.append(Problem("database_away", reason, "bring the database up first; level=app needs it less", name))
+            problems.append(Problem("database_away", reason, "bring the database up first; -e level=app needs it less", name))
             continue
         tag = targets[name].release
         wanted = schema_way.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
@@ -98,7 +98,7 @@ def _app(
             "schema_unproven",
             f"{name}: the code of {tag} is made for the schema at {words(wanted)} and was never proven on the present one at"
             f" {words(present)}, {ahead}",
-            f"take the schema back as well: level=schema (to={tag}); or mend {must(component).release} and deploy it under a new tag",
+            f"take the schema back as well: -e level=schema (-e to={tag}); or mend {must(component).release} and deploy it under a new tag",
             name,
         )
     ]

@@ -79,7 +79,7 @@ def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Prob
     node = view.get("node") or "this node"
     if named is None:
         reason = f"{node} holds data and no release, so that none of its backup sets says which release it belongs to"
-        way_out = f"name the set of that time: set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
+        way_out = f"name the set of that time: -e set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
         return [Problem("which_set", reason, way_out)]
     found = next((entry for entry in held if entry.get("name") == named), None)
     if found is None:
@@ -116,13 +116,13 @@ def _names(entries: Sequence[Set]) -> str:
 
 
 def _otherwise(made: Mapping[str, Any]) -> str:
-    return f"take the code and the schema back: level=schema (to={made['to']})"
+    return f"take the code and the schema back: -e level=schema (-e to={made['to']})"
 
 
 def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> tuple[list[Set], Problem | None]:
     """What is left to choose from where a set is named, or why that one is none."""
     there = next((entry for entry in view.get("backups") or [] if entry.get("name") == named), None)
-    choice = f"name one of that time (set=NAME): {_names(fitting)}; or leave set out"
+    choice = f"name one of that time (-e set=NAME): {_names(fitting)}; or leave set out"
     if there is None:
         if not fitting or any(_holds_data(entry) for entry in fitting):
             return [], Problem("backup_missing", f"the backup set {named} is not on {view.get('node') or 'this node'}", choice)
@@ -198,7 +198,7 @@ def _schema(made: dict[str, Any], members: schema_steps.Members, targets: Mappin
             needs = "which schema it needs is not known" if wanted is None else f"it is made for the schema at {words(wanted)}"
             where = f"at {words(heads)}, where the set {found.get('name')} has it" if held else f"at {words(heads)}, as it is"
             reason = f"{name}: {tag} was never proven on the schema {where}; {needs}"
-            problems.append(Problem("schema_unproven", reason, f"name another set (set=NAME), or {_otherwise(made)}", name))
+            problems.append(Problem("schema_unproven", reason, f"name another set (-e set=NAME), or {_otherwise(made)}", name))
     return problems
 
 
@@ -216,5 +216,5 @@ def _tell(made: dict[str, Any], members: schema_steps.Members, targets: Mapping[
         if target is not None and then and then != target.config:
             made["warnings"].append(
                 f"{component}: goes back with the config {target.config}, the last that {target.release} was live with; the set {name} is"
-                f" of the time of {then}: level=config -e to={then} takes it from there"
+                f" of the time of {then}: -e level=config -e to={then} takes it from there"
             )

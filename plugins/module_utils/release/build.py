@@ -117,7 +117,7 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
     if "No space left on device" in output or "ENOSPC" in output or "os error 28" in output:
         raise ReleaseError(
             f"The disk became full while {step} {recipe.component} {recipe.tag} (command: {shown}). "
-            "Nothing of it was kept. Free space, for example with state=pruned, and stage again.",
+            "Nothing of it was kept. Free space, for example with backup.yml, which removes old backup sets, and run the same again.",
             **extra,
         )
     if finished.timed_out:

@@ -84,7 +84,7 @@ def present(request: Request) -> dict[str, Any] | None:
     if state.marks.get(tag) == "bad" and not request.allow_bad and not is_live:
         raise ReleaseError(
             f"The release {tag} of {layout.component} is marked bad on this node: {state.reasons.get(tag) or 'no reason given'}. "
-            "It is not chosen again. Correct it and give it a new tag, or ask for it by name with allow_bad=true."
+            "It is not chosen again. Correct it and give it a new tag, or ask for it by name with -e allow_bad=true."
         )
     manifest = layout.manifest(tag)
     if manifest is None:
@@ -110,7 +110,7 @@ def preflight(request: Request) -> None:
     if free >= needed:
         return
     staged = request.layout.staged()
-    hint = f" Staged here: {', '.join(staged)}; state=pruned removes what is not needed." if staged else ""
+    hint = f" Staged here: {', '.join(staged)}; the module release removes what is not needed (state: pruned)." if staged else ""
     raise ReleaseError(
         f"The release {request.recipe.tag} of {request.layout.component} was not staged: the disk of {where} is too full, "
         f"needed {needed} bytes ({needed / 2**20:.0f} MiB), free {free} bytes ({free / 2**20:.0f} MiB). "
@@ -195,7 +195,7 @@ def stage(request: Request) -> dict[str, Any]:
         free = shutil.disk_usage(layout.releases).free
         raise ReleaseError(
             f"The disk became full while staging {layout.component} {tag} ({error.filename or layout.releases}): {free} bytes are free "
-            "after cleaning up. Nothing of it was kept. Free space, for example with state=pruned, and stage again."
+            "after cleaning up. Nothing of it was kept. Free space, for example with backup.yml, which removes old sets, and run it again."
         ) from error
     finally:
         tree.remove(work)

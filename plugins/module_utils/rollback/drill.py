@@ -218,14 +218,14 @@ def _tags(request: Request) -> tuple[str, str]:
     live = str((layout.live() or {}).get("release") or "")
     newer = request.newer or live
     if not newer:
-        raise DrillError("nothing_live", f"Nothing was drilled: nothing of {name} is live on this node. Name the release (from=TAG).")
+        raise DrillError("nothing_live", f"Nothing was drilled: nothing of {name} is live on this node. Name the release (-e from=TAG).")
     older = request.older or (state_of(layout, request.journal).previous_good if newer == live else live) or ""
     staged = layout.staged()
     shown = ", ".join(staged) or "none"
     if not older:
         raise DrillError(
             "no_previous_good",
-            f"Nothing was drilled: no release of {name} was good before {newer}. Name the one to go back to (to=TAG); staged: {shown}.",
+            f"Nothing was drilled: no release of {name} was good before {newer}. Name the one to go back to (-e to=TAG); staged: {shown}.",
         )
     if newer == older:
         raise DrillError("same_release", f"Nothing was drilled: from and to are both {newer}. Name two releases; staged: {shown}.")
@@ -283,7 +283,7 @@ def _prepared(drill: _Drill, psql: Psql, check: bool) -> dict[str, Any]:
     way = pure.way(held, drill.graphs[drill.older], drill.graphs[drill.newer], (drill.older, drill.newer))
     if way.problem:
         raise DrillError(
-            "wrong_schema", f"Nothing was drilled with the set {path.name}: {way.problem}. Name another set (set=NAME) or other releases."
+            "wrong_schema", f"Nothing was drilled with the set {path.name}: {way.problem}. Name another (-e set=NAME) or other releases."
         )
     drill_scratch.ready(drill.server, psql, drill.database, source)
     common.update(set=path.name, made=manifest.get("made"))
@@ -335,11 +335,11 @@ def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, Any]]:
         raise DrillError(
             "unverifiable",
             f"Nothing was drilled: the set {seen['name']} cannot be used: {'; '.join(seen['problems'][:3])}. Nothing can be restored from"
-            f" it: make a new one (backup.yml), or name another one (set=NAME){known}.",
+            f" it: make a new one (backup.yml), or name another one (-e set=NAME){known}.",
             problems=seen["problems"],
         )
     if manifest["format"] != FORMAT:
-        raise DrillError("no_set", f"Nothing was drilled: {seen['name']} is a dump from before a migration, no set. Name a set (set=NAME).")
+        raise DrillError("no_set", f"Nothing was drilled: {seen['name']} is a dump of before a migration. Name one (-e set=NAME).")
     if str(manifest.get("stack") or "") != drill.stack:
         raise DrillError("other_stack", f"Nothing was drilled: {seen['name']} is of the stack {manifest.get('stack')}, not {drill.stack}.")
     return Path(seen["path"]), manifest
@@ -350,7 +350,7 @@ def _source(drill: _Drill, path: Path, manifest: Mapping[str, Any]) -> Source:
     request, name = drill.request, str(drill.entry["name"])
     part = next((one for one in manifest["parts"] if (one["kind"], one["name"]) == ("postgres", name)), None)
     if part is None:
-        raise DrillError("no_part", f"Nothing was drilled: the set {path.name} does not hold postgres:{name}. Name another set (set=NAME).")
+        raise DrillError("no_part", f"Nothing was drilled: the set {path.name} does not hold postgres:{name}. Name another (-e set=NAME).")
     if not part.get("encrypted"):
         return Source(path, part, manifest["files"], path.name, request.timeout, request.min_free)
     restore_part.need(drill.place, int(part["bytes"]), request.min_free, f"postgres:{name}")

@@ -398,7 +398,7 @@ class Slots:
             reason = state.reasons.get(target.release) or "no reason given"
             raise Refused(
                 f"{self.spec.component}: release {target.release} is marked bad ({reason}). "
-                "Choose another release, or set allow_bad if it is to be tried again"
+                "Choose another release, or say -e allow_bad=true if it is to be tried again"
             )
 
     def _carry_out(
@@ -430,8 +430,7 @@ class Slots:
             report.update(self._go_back(plan, serves, previous))
             blame = isinstance(error, GateFailed) and not error.public and error.judged.verdict == "fail"
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
-                self._mark(target.release, "bad", str(error)[:500], request)
-                report["marked_bad"] = True
+                report["marked_bad"] = self._mark(target.release, "bad", str(error)[:500], request)
             op.detail["report"] = {key: value for key, value in report.items() if key != "log_tail"}
             raise Failed(self._sentence(error, target, report), report) from error
         except BaseException as error:
@@ -482,18 +481,13 @@ class Slots:
             ending = "Nothing served before. See the log's tail in this report"
         return f"{self.spec.component}: {target.release if target else 'nothing'} was not made live: {error}. {ending}."
 
-    def _mark(self, release: str, state: str, reason: str, request: Request) -> None:
-        self.journal.append(
-            {
-                "op": "mark",
-                "component": self.spec.component,
-                "release": release,
-                "run": request.run,
-                "actor": request.actor,
-                "outcome": "ok",
-                "detail": {"state": state, "reason": reason},
-            }
-        )
+    def _mark(self, release: str, state: str, reason: str, request: Request) -> bool:
+        """Note it in the journal; False where a gate that has changed since would make bad what was good before this run."""
+        if state == "bad" and release_state.good_before(self.journal.read(), self.spec.component, release, request.run):
+            return False
+        whose = {"component": self.spec.component, "release": release, "run": request.run, "actor": request.actor}
+        self.journal.append({"op": "mark", **whose, "outcome": "ok", "detail": {"state": state, "reason": reason}})
+        return True
 
     def _operation(self, op: str, release: str | None, request: Request, detail: dict[str, Any]) -> AbstractContextManager[Any]:
         return self.journal.operation(op, self.spec.component, release, request.run, request.actor, detail)

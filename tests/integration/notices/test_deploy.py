@@ -80,7 +80,7 @@ def deploy(tmp_path: Path) -> Callable[..., Ran]:
         (tmp_path / "inventory.yml").write_text(json.dumps(inventory), encoding="utf-8")
         return subprocess.run(
             [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "inventory.yml", "deploy.yml", "-e", "release=v1.1.0",
-             "-e", "backup=false", *arguments],
+             "-e", "backup=false", "-e", "partial=true", *arguments],
             cwd=tmp_path, env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_NOCOLOR": "1"},
             capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip

@@ -57,3 +57,22 @@ def test_a_release_that_can_mean_something_else_tomorrow(lab: Lab) -> None:
     outcome = lab.play("deploy", "-e", "release=latest")
     outcome.says("'latest' can mean something else tomorrow")
     assert outcome.rc != 0
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-e", "relase=v4.1.0"], ["relase: deploy.yml knows no such variable; did you mean 'release'?", "Nothing was touched"]),
+        (["-e", "release=v4.1.0", "-e", "confirm_within=abc"], ["confirm_within: expected a whole number of at least 1, got abc"]),
+        ([], ["no release was named", "-e release=TAG", "Nothing was touched"]),
+        (["-e", "release=v4.0.0", "--limit", "web-1"], ["not in this run: backend-1", "-e partial=true", "Nothing was touched"]),
+    ],
+    ids=["mistyped", "wrong type", "no release", "half of the hosts"],
+)
+def test_a_deployment_that_was_not_meant_so(lab: Lab, arguments: list[str], said: list[str]) -> None:
+    seq = lab.journal()[-1]["seq"]
+    outcome = lab.play("deploy", *arguments)
+    assert outcome.rc != 0
+    outcome.says(*said)
+    assert lab.journal()[-1]["seq"] == seq

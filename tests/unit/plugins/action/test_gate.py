@@ -34,6 +34,20 @@ def test_which_hosts_ask(probe, in_play, hosts):
     assert action.Places(GROUPS, in_play or GROUPS["all"]).of(probe) == hosts
 
 
+@pytest.mark.parametrize(
+    ("probe", "absent"),
+    [
+        ({}, []),
+        ({"hosts": "backend"}, ["b1"]),
+        ({"from": "backend"}, []),
+        ({"from": "backend", "from_all": True}, ["b1"]),
+        ({"from": "web"}, ["w1"]),
+    ],
+)
+def test_who_is_left_out(probe, absent):
+    assert action.Places(GROUPS, ["b2", "g1"]).without(probe) == absent
+
+
 def test_group_that_does_not_exist():
     with pytest.raises(LookupError, match="no group or host 'bakend' in the inventory"):
         action.Places(GROUPS, GROUPS["all"]).of({"from": "bakend"})

@@ -47,3 +47,22 @@ def test_what_failed_has_one_line_and_its_explanation_once(tmp_path: Path) -> No
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     assert lines[:-1] == ["  FAILED   n1           Stage v9", "  n1:", "    failed     Stage v9", "    because    the disk is full"]
     assert lines[-1].startswith("Failed on n1 after ")
+
+
+def test_a_warning_has_a_line(tmp_path: Path) -> None:
+    (tmp_path / "book.yml").write_text(
+        "- hosts: n1\n  gather_facts: false\n  tasks:\n    - phasegate.aistack.gate:\n"
+        "        probes: [{name: page, tcp: '127.0.0.1:1', from: n2}]\n"
+    )
+    (tmp_path / "ansible.cfg").write_text("")
+    env = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases",
+        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "n1,n2,", "-c", "local", "book.yml"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=60)
+    assert "  warning  n1           not asked, because their hosts are not in this run: page (n2)" in done.stdout.splitlines()

@@ -79,7 +79,7 @@ def test_no_set_of_the_targets_time(node: System) -> None:
     node.backups = [a_set("v1"), a_set("v3"), {"name": "dump", "format": 1, "made": "2026", "verdict": "verified", "parts": [], "live": {}}]
     code, reason, way_out = node.refusal()
     assert (code, reason) == ("backup_missing", "no backup set on this node was made while v2 was live")
-    assert "level=schema (to=v2)" in way_out
+    assert "level=schema (-e to=v2)" in way_out
     node.backups = [a_set("v2", live={"backend": {"release": "v2"}, "worker": {"release": "v3"}, "beat": {"release": "v2"}})]
     assert node.refusal()[0] == "backup_missing", "half of the stack was at another release then"
 
@@ -124,7 +124,7 @@ def test_a_named_set_that_is_none(node: System, named: str, code: str, says: str
     found, reason, way_out = node.refusal(backup=named)
     assert found == code
     assert says in reason
-    assert "name one of that time (set=NAME): set-v2" in way_out
+    assert "name one of that time (-e set=NAME): set-v2" in way_out
 
 
 def test_a_set_is_named_for_the_level_system_alone(node: System) -> None:
@@ -170,7 +170,7 @@ def test_what_the_set_does_not_hold_is_said(node: System) -> None:
 def test_an_environment_that_is_not_the_sets_is_said(node: System) -> None:
     live = {name: {"release": "v2", "config": "c0"} for name in ("backend", "worker", "beat")}
     node.backups = [a_set("v2", live=live)]
-    assert any("the set set-v2 is of the time of c0: level=config -e to=c0" in text for text in node.system()["warnings"])
+    assert any("the set set-v2 is of the time of c0: -e level=config -e to=c0" in text for text in node.system()["warnings"])
 
 
 def test_a_rollback_that_was_cut_off_behind_its_restore_is_only_finished(node: System) -> None:

@@ -335,6 +335,18 @@ def test_a_release_that_fails_leaves_the_old_one_as_it_was(tmp_path: Path, strat
     assert bench.marks()["v2"] == "good"
 
 
+def test_a_gate_that_changed_makes_no_good_release_bad(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, edge=True)
+    bench.slots().activate(V1, Request(run="r1"))
+    bench.slots().activate(V2, Request(run="r2"))
+    bench.gate.fails = ("v1",)
+    with pytest.raises(Failed) as failed:
+        bench.slots().activate(V1, Request(run="r3"))
+    assert not failed.value.report["marked_bad"]
+    assert bench.marks() == {"v1": "good", "v2": "good"}
+    assert bench.journal.read()[-1]["outcome"] == "failed"
+
+
 def test_a_wrong_edge_is_noticed_and_traffic_goes_back(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request())
     fronted.gate.fails_public = ("v2",)

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an operator may say to a verb, and on which hosts it has to be.
+
+A verb is an entry of ``meta/verbs.yml``; an extra variable is a name and a value as Ansible has read them from ``-e``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import nearest
+
+Verb = Mapping[str, Any]
+
+FOREIGN = ("ansible_", "aistack_", "awx_", "tower_", "_")
+"""Beginnings of names that no verb has: of Ansible, of the stack, of what runs Ansible, and of somebody's own helpers."""
+
+BOOLEANS = ("true", "false", "yes", "no", "on", "off", "1", "0")
+
+
+def parameters(verb: Verb) -> dict[str, Mapping[str, Any]]:
+    """The parameters of a verb by name."""
+    return {str(parameter["name"]): parameter for parameter in verb.get("parameters", ())}
+
+
+def unknown(verb: Verb, extra: Iterable[str], prefixes: Sequence[str], declared: Collection[str] = ()) -> list[str]:
+    """Names among ``extra`` that the verb does not know, that begin with none of ``prefixes`` and that nobody ``declared``."""
+    known = parameters(verb)
+    return sorted(name for name in map(str, extra) if name not in known and name not in declared and not name.startswith(tuple(prefixes)))
+
+
+def mistyped(verb: Verb, name: str) -> str:
+    """The parameter that ``name`` resembles; empty where none is near."""
+    return next(iter(nearest(name, parameters(verb), count=1, cutoff=0.6)), "")
+
+
+def unknown_problem(verbs: Mapping[str, Verb], verb: Verb, name: str) -> str:
+    """One line about an extra variable that the verb does not know: the nearest name, or who knows it, or what there is."""
+    near = mistyped(verb, name)
+    others = [str(other["playbook"]) for other in verbs.values() if name in parameters(other)]
+    if near:
+        hint = f"did you mean '{near}'?"
+    elif others:
+        hint = f"{', '.join(sorted(others))} {'knows' if len(others) == 1 else 'know'} it"
+    else:
+        hint = f"it knows: {', '.join(sorted(parameters(verb)))}"
+    return f"{name}: {verb['playbook']} knows no such variable; {hint}"
+
+
+def value_problem(parameter: Mapping[str, Any], value: Any) -> str:
+    """What is wrong with the value of a parameter; empty where nothing is."""
+    kind = parameter.get("type", "str")
+    text = str(value).strip()
+    expected = ""
+    if parameter.get("choices") and text not in parameter["choices"]:
+        expected = f"one of {', '.join(parameter['choices'])}"
+    elif kind == "bool" and text.lower() not in BOOLEANS:
+        expected = "true or false"
+    elif kind in ("int", "float") and not _is_number(value, kind, parameter.get("minimum")):
+        least = f" of at least {parameter['minimum']}" if "minimum" in parameter else ""
+        expected = f"a {'whole ' if kind == 'int' else ''}number{least}"
+    elif kind == "list" and not isinstance(value, str):
+        expected = "words with commas between them"
+    elif kind in ("str", "path") and (value is None or isinstance(value, (Mapping, list, tuple))):
+        expected = "a text"
+    return f"{parameter['name']}: expected {expected}, got {text or 'nothing'} ({parameter['help']})" if expected else ""
+
+
+def _is_number(value: Any, kind: str, minimum: float | None) -> bool:
+    if isinstance(value, bool):
+        return False
+    try:
+        number = int(str(value)) if kind == "int" else float(str(value))
+    except ValueError:
+        return False
+    return number == number and abs(number) != float("inf") and (minimum is None or number >= minimum)
+
+
+def value_problems(verb: Verb, given: Mapping[str, Any]) -> list[str]:
+    """One line for each parameter whose value is none that it can have, and for each that has to be given and is not."""
+    problems = []
+    for name, parameter in parameters(verb).items():
+        if name in given:
+            problem = value_problem(parameter, given[name])
+        else:
+            problem = f"{name}: has to be given: {parameter['help']}; say -e {name}=…" if parameter.get("required") else ""
+        problems += [problem] if problem else []
+    return problems
+
+
+def left_out(hosts: Mapping[str, Sequence[str]], in_run: Collection[str]) -> dict[str, list[str]]:
+    """Host to the components that it has to run, for each host that is not in the run. ``hosts`` is by component."""
+    found: dict[str, list[str]] = {}
+    for component, names in hosts.items():
+        for host in names:
+            if host not in in_run:
+                found.setdefault(host, []).append(component)
+    return found
+
+
+def left_out_text(missing: Mapping[str, Sequence[str]], lost: Collection[str]) -> str:
+    """The hosts that are left out, each with its components and why. ``lost`` are those that were in the run once."""
+    limited = [f"{host} ({', '.join(parts)})" if parts else host for host, parts in missing.items() if host not in lost]
+    gone = [f"{host} ({', '.join(parts)})" if parts else host for host, parts in missing.items() if host in lost]
+    told = [f"not in this run: {', '.join(limited)}"] if limited else []
+    told += [f"failed or did not answer earlier in this run: {', '.join(gone)}"] if gone else []
+    return "; ".join(told)

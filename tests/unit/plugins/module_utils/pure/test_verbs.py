@@ -1,0 +1,73 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a verb is told with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import for_playbooks
+
+DEPLOY: dict[str, Any] = {
+    "playbook": "deploy.yml",
+    "parameters": [
+        {"name": "release", "help": "h"},
+        {"name": "within", "help": "h", "type": "int", "minimum": 1},
+        {"name": "allow_bad", "help": "h", "type": "bool"},
+        {"name": "level", "help": "h", "choices": ["app", "schema"]},
+        {"name": "only", "help": "h", "type": "list"},
+    ],
+}
+RESTORE: dict[str, Any] = {"playbook": "restore.yml", "parameters": [{"name": "set", "help": "h", "required": True}]}
+VERBS = {"deploy": DEPLOY, "restore": RESTORE}
+
+
+def test_names_that_nobody_knows() -> None:
+    given = ["release", "relase", "aistack_hosts", "release_keep", "own", "mine"]
+    assert verbs.unknown(DEPLOY, given, [*verbs.FOREIGN, "release_"], ["own"]) == ["mine", "relase"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("relase", "did you mean 'release'?"), ("set", "restore.yml knows it"), ("qqqq", "it knows: allow_bad, level, only, release, within")],
+)
+def test_the_way_out_of_a_name(name: str, said: str) -> None:
+    assert verbs.unknown_problem(VERBS, DEPLOY, name) == f"{name}: deploy.yml knows no such variable; {said}"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"within": "60", "allow_bad": "yes", "level": "app", "only": "a,b", "release": "v1"}, []),
+        ({"within": 60, "allow_bad": False}, []),
+        ({"within": "abc"}, ["within: expected a whole number of at least 1, got abc (h)"]),
+        ({"within": 0}, ["within: expected a whole number of at least 1, got 0 (h)"]),
+        ({"within": ""}, ["within: expected a whole number of at least 1, got nothing (h)"]),
+        ({"allow_bad": "yess"}, ["allow_bad: expected true or false, got yess (h)"]),
+        ({"level": "ap"}, ["level: expected one of app, schema, got ap (h)"]),
+        ({"only": ["a"]}, ["only: expected words with commas between them, got ['a'] (h)"]),
+    ],
+)
+def test_values(given: dict[str, Any], said: list[str]) -> None:
+    assert verbs.value_problems(DEPLOY, given) == said
+
+
+def test_what_has_to_be_given() -> None:
+    assert verbs.value_problems(RESTORE, {}) == ["set: has to be given: h; say -e set=…"]
+
+
+def test_who_is_left_out() -> None:
+    missing = verbs.left_out({"api": ["b1", "b2"], "worker": ["b1"]}, ["b2"])
+    assert missing == {"b1": ["api", "worker"]}
+    assert verbs.left_out_text(missing, []) == "not in this run: b1 (api, worker)"
+    assert verbs.left_out_text(missing, ["b1"]) == "failed or did not answer earlier in this run: b1 (api, worker)"
+
+
+def test_a_way_out_in_the_words_of_the_door() -> None:
+    assert for_playbooks("choose v1, or say --allow-bad") == "choose v1, or say -e allow_bad=true"
+    assert for_playbooks("name a release (--to)") == "name a release (-e to=TAG)"
