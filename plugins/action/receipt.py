@@ -30,6 +30,8 @@ NOT_INPUTS = {"aistack_component", "aistack_component_name", "aistack_env", "ais
               "aistack_secrets"}
 """Variables that roles mention, but that say nothing about what they converge to, or are looked at by themselves."""
 
+ASKED_ONLY = {"toolchain": "aistack_components"}
+"""What a role reads only to ask who uses what, before it changes it: nothing is made of it."""
 
 _ROLES = re.compile(
     r"^(?P<indent>[ \t]*)(?:- )?(?:ansible\.(?:builtin|legacy)\.)?(?:include|import)_role:"
@@ -113,11 +115,12 @@ def closure(role: str) -> tuple[str, str, set[str]]:
         tasks = _read(directory, _tasks(directory, entry) if entry else _files(directory, "tasks", "handlers"))
         if entry:
             text += f"{name}\n{tasks}{_read(directory, _files(directory, 'defaults', 'vars', 'templates'))}"
-            reads += "\n".join(_EXPRESSION.findall(tasks))
+            said = "\n".join(_EXPRESSION.findall(tasks))
         else:
-            whole = _read(directory, _files(directory))
-            text += f"{name}\n{whole}"
-            reads += whole
+            said = _read(directory, _files(directory))
+            text += f"{name}\n{said}"
+        asked = ASKED_ONLY.get(name.rsplit(".", 1)[-1])
+        reads += said.replace(asked, "") if asked else said
         home = "".join(f"{part}." for part in name.split(".")[:-1])
         for other, from_ in [*included(tasks), *((found, "") for found in dependencies(directory))]:
             wanted.append((other if "." in other else home + other, from_))

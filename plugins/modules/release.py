@@ -326,18 +326,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout, ReleaseError
 
 ARGUMENTS: dict[str, Any] = {
@@ -394,79 +389,11 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
-    """The variables that build or tests asked for by name; one that the schema has and nobody set is left out. Raises ReleaseError."""
-    asked = {*params["build_env"], *params["test_env_from"]}
-    if not asked:
-        return {}
-    try:
-        values = read_env(params["env_file"]) if params["env_file"] else {}
-    except OSError as error:
-        if check:  # the configuration may not be written yet
-            return {}
-        raise ReleaseError(f"The environment file {params['env_file']} cannot be read: {error.strerror}.") from error
-    unknown = sorted(asked - set(values) - {str(entry.get("name")) for entry in params["env_schema"]})
-    if unknown:
-        raise ReleaseError(
-            f"build_env or test_env_from of {params['component']} name {', '.join(unknown)}, which neither the schema of its environment "
-            f"nor {params['env_file'] or 'an environment file (env_file is not set)'} has. Correct the name, or add it to the schema."
-        )
-    return {name: value for name, value in values.items() if name in asked}
-
-
-def _sdists(given: Any) -> bool | list[str]:
-    if isinstance(given, list):
-        return [str(name) for name in given]
-    try:
-        return bool(boolean(given))
-    except TypeError as error:
-        raise ReleaseError(f"sdists is {given!r}; expected true, false or a list of packages.") from error
-
-
-def _recipe(params: dict[str, Any], check: bool) -> Recipe:
-    root = Path(params["root"])
-    build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
-    real = _real(params, check)
-    declared = {str(entry.get("name")) for entry in params["env_schema"] if entry.get("secret")}
-    for entry in params["env_schema"]:  # what is shown of the arguments
-        if entry.get("secret") and entry.get("default") is not None:
-            entry["default"] = MASK
-    return Recipe(
-        component=params["component"],
-        tag=params["release"],
-        kind=params["kind"],
-        tools=Path(params["tools"]) if params["tools"] else root / "tools" / "bin",
-        cache=root / "cache",
-        python=params["python"],
-        lock=params["lock"],
-        output=params["output"],
-        environment={str(key): str(value) for key, value in params["environment"].items()},
-        build=[[str(word) for word in argv] for argv in build],
-        tests=[[str(word) for word in argv] for argv in params["tests"]],
-        build_user=params["build_user"],
-        test_user=params["test_user"],
-        sdists=_sdists(params["sdists"]),
-        install_scripts=params["install_scripts"],
-        build_env={name: value for name, value in real.items() if name in params["build_env"]},
-        test_env={
-            **stand_ins(params["env_schema"]),
-            **{str(name): as_text(value) for name, value in params["test_env"].items()},
-            **{name: value for name, value in real.items() if name in params["test_env_from"]},
-        },
-        masker=Masker.of(real, declared),
-        test_network=params["test_network"],
-        test_sandbox=params["test_sandbox"],
-        test_memory=params["test_memory"],
-        build_timeout=params["build_timeout"],
-        test_timeout=params["test_timeout"],
-    )
-
-
 def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
     request = staging.Request(
         layout=layout,
         state_dir=Path(params["state_dir"]),
-        recipe=_recipe(params, check),
+        recipe=recipe_of(params, check),
         commit=params["commit"],
         archive=Path(params["archive"]) if params["archive"] else None,
         archive_sha256=params["archive_sha256"],

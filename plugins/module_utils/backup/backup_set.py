@@ -340,8 +340,8 @@ def pruned(request: Request, check: bool = False) -> dict[str, Any]:
     return {"removed": removed, "kept": kept}
 
 
-def command(arguments: Sequence[str], state_dir: str, root: str = ROOT) -> int:
-    """C(aistack backup …): makes a set and prunes, or what an option says; returns the exit status (0, 1 failed, 2 wrong words)."""
+def command_line() -> argparse.ArgumentParser:
+    """The options of C(aistack backup)."""
     parser = argparse.ArgumentParser("aistack backup", description="Make a backup set of this node and remove those that nobody needs.")
     parser.add_argument("--reason", default="manual", help="why; becomes part of the set's name")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for one part; otherwise the role's backup_timeout")
@@ -356,8 +356,13 @@ def command(arguments: Sequence[str], state_dir: str, root: str = ROOT) -> int:
     instead.add_argument("--note-failure", metavar="UNIT", help="only note that this unit made no set, for the health of the stack")
     instead.add_argument("--dry-run", action="store_true", help="only say what would be saved, and its size")
     parser.add_argument("--json", action="store_true", help="answer with JSON")
+    return parser
+
+
+def command(arguments: Sequence[str], state_dir: str, root: str = ROOT) -> int:
+    """C(aistack backup …): makes a set and prunes, or what an option says; returns the exit status (0, 1 failed, 2 wrong words)."""
     try:
-        given = parser.parse_args(list(arguments))
+        given = command_line().parse_args(list(arguments))
     except SystemExit as leaving:
         return int(leaving.code or 0)
     actor = os.environ.get("SUDO_USER") or getpass.getuser()

@@ -75,7 +75,8 @@ class World:
         """Stage on nodes at once; returns what each answered."""
         described = {
             "component": "api", "release": "v1", "repo": str(self.tmp / "shop"), "path": "api", "mirror_dir": str(self.tmp / "mirrors"),
-            "lock": "requirements.lock", "python": sys.executable, "min_free_bytes": 0, "test_user": getpass.getuser(), "group": "",
+            "lock": "requirements.lock", "python": sys.executable, "min_free_bytes": 0, "group": "",
+            "build_user": getpass.getuser(), "test_user": getpass.getuser(),
             "environment": {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(self.tmp / "wheels")}, "actor": "anna",
             "artefacts": {"folder": str(self.tmp / "store"), "keep": 2},
             "tests": [["sh", "-c", f"{{python}} main.py && sleep 1 && echo tested >> {self.tmp}/tested"]],

@@ -21,6 +21,7 @@ from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.phasegate.aistack.plugins.action.stack import read_verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils import cli
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import verbs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,7 +93,8 @@ def read_by(playbook: str) -> tuple[set[str], set[str]]:
     made: set[str] = set()
     for path in books(playbook):
         names(yaml.safe_load(path.read_text(encoding="utf-8")), used, made)
-    return used, {name for name in used - made - MAGIC if not name.startswith(("__", "aistack_", "ansible_"))}
+    others = ("__", "aistack_", "ansible_", *(f"{role}_" for role in ROLES))
+    return used, {name for name in used - made - MAGIC if not name.startswith(others)}
 
 
 def test_every_playbook_is_a_verb() -> None:
@@ -234,7 +236,7 @@ def every_option() -> set[str]:
     """The options of the node's command and of ansible-playbook."""
     playbook = PlaybookCLI(["ansible-playbook"])
     playbook.init_parser()
-    return options(cli.parser()) | options(playbook.parser)
+    return options(cli.parser()) | options(backup_set.command_line()) | options(playbook.parser)
 
 
 OPTIONS = every_option()

@@ -55,7 +55,8 @@ class World:
         remote.mkdir()
         build = ["sh", "-c", f"echo built >> {self.tmp}/built; echo 1 > built"]
         args = {
-            "component": "web", "release": "v1", "repo": str(self.repo), "kind": "static", "build": [build], "test_user": "root",
+            "component": "web", "release": "v1", "repo": str(self.repo), "kind": "static", "build": [build],
+            "build_user": "root", "test_user": "root",
             "mirror_dir": str(self.tmp / "mirrors"), "root": str(root), "state_dir": str(root / "state"), "min_free_bytes": 0,
             "python": sys.executable, "group": "", "artefacts": {"folder": str(self.tmp / "store")}, **given,
         }  # fmt: skip

@@ -1,0 +1,95 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the options of module C(release) to the recipe of a build: which variables builds and tests see, and which of them are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+
+YES = {"true", "yes", "on", "1"}
+NO = {"false", "no", "off", "0", ""}
+
+
+def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
+    """The variables that build or tests asked for by name; one that the schema has and nobody set is left out. Raises ReleaseError."""
+    asked = {*params["build_env"], *params["test_env_from"]}
+    if not asked:
+        return {}
+    try:
+        values = read_env(params["env_file"]) if params["env_file"] else {}
+    except OSError as error:
+        if check:  # the configuration may not be written yet
+            return {}
+        raise ReleaseError(f"The environment file {params['env_file']} cannot be read: {error.strerror}.") from error
+    unknown = sorted(asked - set(values) - {str(entry.get("name")) for entry in params["env_schema"]})
+    if unknown:
+        raise ReleaseError(
+            f"build_env or test_env_from of {params['component']} name {', '.join(unknown)}, which neither the schema of its environment "
+            f"nor {params['env_file'] or 'an environment file (env_file is not set)'} has. Correct the name, or add it to the schema."
+        )
+    return {name: value for name, value in values.items() if name in asked}
+
+
+def _sdists(given: Any) -> bool | list[str]:
+    if isinstance(given, list):
+        return [str(name) for name in given]
+    said = str(given).strip().lower()
+    if said not in YES | NO:
+        raise ReleaseError(f"sdists is {given!r}; expected true, false or a list of packages.")
+    return said in YES
+
+
+def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
+    """The recipe that the module's options describe; secrets among their defaults are blotted out of the options themselves.
+
+    In *check* mode an environment file that is not there yet is no fault.
+
+    Raises:
+        ReleaseError: a variable that build or tests ask for is unknown, or an option makes no sense.
+    """
+    root = Path(params["root"])
+    build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
+    real = _real(params, check)
+    declared = {str(entry.get("name")) for entry in params["env_schema"] if entry.get("secret")}
+    for entry in params["env_schema"]:  # what is shown of the arguments
+        if entry.get("secret") and entry.get("default") is not None:
+            entry["default"] = MASK
+    return Recipe(
+        component=params["component"],
+        tag=params["release"],
+        kind=params["kind"],
+        tools=Path(params["tools"]) if params["tools"] else root / "tools" / "bin",
+        cache=root / "cache",
+        python=params["python"],
+        lock=params["lock"],
+        output=params["output"],
+        environment={str(key): str(value) for key, value in params["environment"].items()},
+        build=[[str(word) for word in argv] for argv in build],
+        tests=[[str(word) for word in argv] for argv in params["tests"]],
+        build_user=params["build_user"],
+        test_user=params["test_user"],
+        sdists=_sdists(params["sdists"]),
+        install_scripts=params["install_scripts"],
+        build_env={name: value for name, value in real.items() if name in params["build_env"]},
+        test_env={
+            **stand_ins(params["env_schema"]),
+            **{str(name): as_text(value) for name, value in params["test_env"].items()},
+            **{name: value for name, value in real.items() if name in params["test_env_from"]},
+        },
+        masker=Masker.of(real, declared),
+        test_network=params["test_network"],
+        test_sandbox=params["test_sandbox"],
+        test_memory=params["test_memory"],
+        build_timeout=params["build_timeout"],
+        test_timeout=params["test_timeout"],
+    )
