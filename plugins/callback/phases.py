@@ -35,6 +35,8 @@ from ansible.playbook.play import Play
 from ansible.playbook.task import Task
 from ansible.plugins.callback import CallbackBase
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_answer import plain
+
 SLOW = 1.0
 """Seconds from which on a task that changed nothing is worth a line."""
 
@@ -66,7 +68,7 @@ class CallbackModule(CallbackBase):
 
     def _line(self, text: str, color: str | None = None) -> None:
         self._clear()
-        self._display.display(text, color=color)
+        self._display.display(plain(text), color=color)  # a node may say anything
 
     def _seconds(self, task: Task) -> float:
         return time.monotonic() - self._task_began.get(task._uuid, time.monotonic())

@@ -66,7 +66,7 @@ def make(
 
     Raises BackupError; then nothing of the part is left.
     """
-    if not COMPONENT_NAME.match(name):
+    if not COMPONENT_NAME.fullmatch(name):
         raise BackupError(f"No backup: {name!r} cannot name a part of a set; expected {COMPONENT_NAME.pattern}. {UNCHANGED}")
     part = folder / KIND / name
     if part.exists():

@@ -83,7 +83,7 @@ def description_problems(description: Any) -> list[str]:
     problems = [f"unknown key '{key}'{_like(key, TOP_KEYS)}" for key in description if key not in TOP_KEYS]
     problems += _keep_problems(description.get("keep"))
     encrypt = description.get("encrypt")
-    if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.match(str(encrypt.get("recipient", "")))):
+    if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.fullmatch(str(encrypt.get("recipient", "")))):
         problems.append("encrypt: expected {recipient: age1…}, the public key that age-keygen prints")
     for kind, (needed, allowed) in ENTRY_KEYS.items():
         problems += _entry_problems(kind, description.get(kind), needed, allowed)
@@ -128,7 +128,7 @@ def _entry_problems(kind: str, entries: Any, needed: set[str], allowed: set[str]
         problems += [f"{where}: unknown key '{key}'{_like(key, known)}" for key in entry if key not in known]
         problems += [f"{where}: '{key}' is missing" for key in sorted(needed) if not entry.get(key)]
         name = str(entry.get("name", ""))
-        if name and not _PART_NAME.match(name):
+        if name and not _PART_NAME.fullmatch(name):
             problems.append(f"{where}.name: {name!r} becomes a folder and has to match {_PART_NAME.pattern}")
         if name in seen:
             problems.append(f"{where}.name: '{name}' is there twice")

@@ -24,6 +24,7 @@ from urllib.parse import unquote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, nearest, newest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_answer import COMMIT
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
 KEEP_ARCHIVES = 20
@@ -109,7 +110,7 @@ class Source:
 
     def _remote(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return tags and branches, each name to commit."""
-        answer = self._git("ls-remote", self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
+        answer = self._git("ls-remote", "--end-of-options", self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.returncode != 0:
             lines = [line for line in without_credentials(answer.stderr).splitlines() if line.startswith(("fatal:", "error:", "ssh:"))]
             said = (" ".join(lines) or f"git ended with {answer.returncode}").rstrip(". ")
@@ -139,7 +140,7 @@ class Source:
             Unreachable: the repository does not answer.
         """
         tags, branches = self._remote()
-        if ref in tags and RELEASE_NAME.match(ref):
+        if ref in tags and RELEASE_NAME.fullmatch(ref):
             return tags[ref]
         latest = newest(tags)
         hint = f" The newest tag is {latest}." if latest else " The repository has no tags; make one: git tag v1.0.0."
@@ -204,9 +205,9 @@ class Source:
                 made = self._git("init", "--quiet", "--bare", str(self.mirror))
                 if made.returncode != 0:
                     raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
-            if self._git("cat-file", "-e", f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
+            if self._git("cat-file", "-e", "--end-of-options", f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
                 refs = f"+refs/tags/{ref}:refs/tags/{ref}"
-                fetched = self._git("fetch", "--quiet", "--no-tags", self.repo, refs, cwd=self.mirror)
+                fetched = self._git("fetch", "--quiet", "--no-tags", "--end-of-options", self.repo, refs, cwd=self.mirror)
                 if fetched.returncode != 0:
                     said = without_credentials(fetched.stderr.strip())
                     raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}: {said}")
@@ -223,10 +224,13 @@ class Source:
 
         Empty where the mirror lacks one of the two.
         """
+        if not (COMMIT.fullmatch(commit) and COMMIT.fullmatch(without)):
+            raise SourceError("the nodes name commits that are none: expected 40 hexadecimal digits each. Look at the nodes' releases.")
         if not (self.mirror / "HEAD").is_file():
             return []
-        told = self._git("log", "--no-merges", f"--max-count={limit + 1}", "--format=%h %s", commit, f"^{without}", cwd=self.mirror)
-        summed = self._git("diff", "--shortstat", without, commit, cwd=self.mirror)
+        form = ("--no-merges", f"--max-count={limit + 1}", "--format=%h %s")
+        told = self._git("log", *form, "--end-of-options", commit, f"^{without}", "--", cwd=self.mirror)
+        summed = self._git("diff", "--shortstat", "--end-of-options", without, commit, "--", cwd=self.mirror)
         if told.returncode != 0 or summed.returncode != 0:
             return []
         lines = told.stdout.splitlines()
@@ -235,13 +239,13 @@ class Source:
 
     def _check_folder(self, ref: str, commit: str) -> None:
         where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
-        if self._git("cat-file", "-t", where, cwd=self.mirror).stdout.strip() != "tree":
-            listing = self._git("ls-tree", "-d", "--name-only", commit, cwd=self.mirror).stdout.split("\n")
+        if self._git("cat-file", "-t", "--end-of-options", where, cwd=self.mirror).stdout.strip() != "tree":
+            listing = self._git("ls-tree", "-d", "--name-only", "--end-of-options", commit, cwd=self.mirror).stdout.split("\n")
             there = ", ".join(name for name in listing if name) or "none"
             raise SourceError(
                 f"The tag {ref} of {self.shown} has no folder {self.path}. Folders there: {there}. Correct the component's path."
             )
-        listing = self._git("ls-tree", "-r", commit, "--", self.path or ".", cwd=self.mirror).stdout.splitlines()
+        listing = self._git("ls-tree", "-r", "--end-of-options", commit, "--", self.path or ".", cwd=self.mirror).stdout.splitlines()
         modules = [line.split("\t", 1)[1] for line in listing if line.startswith("160000 ")]
         if modules:
             raise SourceError(

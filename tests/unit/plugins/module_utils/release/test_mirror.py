@@ -271,3 +271,15 @@ def test_many_commits_are_cut(repository: Repository) -> None:
     lines = from_here.changes(last, first, limit=2)
     assert len(lines) == 4
     assert lines[2] == "and more"
+
+
+def test_a_commit_that_is_an_option_reaches_no_git(repository: Repository, tmp_path: Path) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    victim = tmp_path / "authorized_keys"
+    victim.write_text("key")
+    from_here = source(repository)
+    from_here.archive("v1.0.0", first)
+    for commit, without in ((f"--output={victim}", first), (first, f"--output={victim}"), (first + "\n", first)):
+        with pytest.raises(SourceError, match="40 hexadecimal digits"):
+            from_here.changes(commit, without)
+    assert victim.read_text() == "key"
