@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a node says is not trusted on the controller: names, commits and numbers have their shape, text has no control characters. No I/O."""
+"""What a node says is not trusted on the controller: names, commits and numbers have their shape, texts no control characters. No I/O."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def wrong(answer: Mapping[str, Any]) -> str | None:
             if not isinstance(step.get("do"), str) or not isinstance(step.get("detail"), Mapping):
                 return f"{where}steps: one lacks what it does"
         for entry in part.get("candidates") or []:
-            if not isinstance(entry.get("tags"), list) or not all(isinstance(entry.get(key), str) for key in ("present", "component", "node")):
+            texts = all(isinstance(entry.get(key), str) for key in ("present", "component", "node"))
+            if not texts or not isinstance(entry.get("tags"), list):
                 return f"{where}candidates: one lacks its releases"
         for entry in part.get("refusals") or []:
             if not all(isinstance(entry.get(key), str) for key in ("reason", "way_out")):

@@ -46,7 +46,8 @@ def answer_of(result: Mapping[str, Any]) -> dict[str, Any]:
                 problem = wrong(document)
                 if problem is None:
                     return dict(plain(document))
-                return {"silent": f"its answer cannot be trusted: {plain(problem)[:200]}. Look at that node, its command aistack may be changed"}
+                said = f"its answer cannot be trusted: {plain(problem)[:200]}"
+                return {"silent": f"{said}. Look at that node, its command aistack may be changed"}
     if result.get("rc") == NOT_INSTALLED:
         return {"absent": "the command aistack is not on this node: nothing was ever released here"}
     said = " ".join(plain(str(result.get("stderr") or "") + text).split())[-300:]
