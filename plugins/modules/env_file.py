@@ -208,7 +208,7 @@ def main() -> None:
     schema = [{key: value for key, value in entry.items() if value is not None} for entry in params["schema"]]
     values = params["values"]
     _hide(module, schema)
-    if not COMPONENT_NAME.match(component):
+    if not COMPONENT_NAME.fullmatch(component):
         module.fail_json(msg=f"Not a component's name: {component}; expected {COMPONENT_NAME.pattern}.")
     version = params["schema_version"] or env_schema.version_of(schema)
     resolved = env_schema.resolve(schema, values)

@@ -106,7 +106,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
-    wrong = [name for name in params["components"] if not COMPONENT_NAME.match(name)]
+    wrong = [name for name in params["components"] if not COMPONENT_NAME.fullmatch(name)]
     if wrong:
         module.fail_json(msg=f"Not a component's name: {', '.join(wrong)}; expected {COMPONENT_NAME.pattern}.")
     result: dict[str, Any] = {"changed": False, "components": {}}

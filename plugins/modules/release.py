@@ -453,9 +453,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
-    if not COMPONENT_NAME.match(params["component"]):
+    if not COMPONENT_NAME.fullmatch(params["component"]):
         module.fail_json(msg=f"Not a component's name: {params['component']}; expected {COMPONENT_NAME.pattern}.")
-    if params["release"] is not None and not RELEASE_NAME.match(params["release"]):
+    if params["release"] is not None and not RELEASE_NAME.fullmatch(params["release"]):
         module.fail_json(msg=f"Not a release's name: {params['release']}; it becomes a folder and has to match {RELEASE_NAME.pattern}.")
     layout = Layout(params["root"], params["component"])
     check: bool = module.check_mode

@@ -129,7 +129,7 @@ def only_one(state_dir: Path, wait: float) -> Iterator[None]:
                     ) from None
                 time.sleep(0.1)
         for path in folder.iterdir():
-            if _OWN_PARTIAL.match(path.name) or path.name.startswith(REMOVING):
+            if _OWN_PARTIAL.fullmatch(path.name) or path.name.startswith(REMOVING):
                 shutil.rmtree(path)
         yield
     finally:

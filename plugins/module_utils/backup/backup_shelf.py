@@ -70,7 +70,7 @@ def load(path: Path) -> dict[str, Any]:
 def locate(state_dir: Path, name: str) -> Path:
     """The folder of a set by its name or path. Raises BackupSetError, with the names that are there."""
     path = Path(name) if name.startswith("/") else folder_of(state_dir) / name
-    if not name or (not name.startswith("/") and not NAME.match(name)) or not path.is_dir():
+    if not name or (not name.startswith("/") and not NAME.fullmatch(name)) or not path.is_dir():
         known = [entry["name"] for entry in listed(state_dir)]
         shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "") or "none"
         raise BackupSetError(f"There is no backup set {name!r} in {folder_of(state_dir)}. There are: {shown}.")
@@ -153,7 +153,7 @@ def listed(state_dir: Path) -> list[dict[str, Any]]:
     """
     folder = folder_of(state_dir)
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and NAME.match(entry.name))
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and NAME.fullmatch(entry.name))
     except FileNotFoundError:
         return []
     return sorted((_described(folder / name) for name in names), key=lambda one: (one["name"].partition("-")[0], one["name"]), reverse=True)

@@ -89,7 +89,7 @@ def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
     Raises:
         InstallError, OSError: see there.
     """
-    if not _NAME.match(wanted.name):
+    if not _NAME.fullmatch(wanted.name):
         raise InstallError(f"a stack's name is made of letters, digits, '.', '_' and '-', got {wanted.name!r}")
     place = wanted.registry / f"{wanted.name}.json"
     entry = json.dumps({"name": wanted.name, "root": wanted.root, "state_dir": wanted.state_dir}, indent=1, sort_keys=True) + "\n"

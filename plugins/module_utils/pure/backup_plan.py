@@ -104,7 +104,7 @@ def description_problems(description: Any) -> list[str]:
     problems += _keep_problems(description.get("keep"))
     problems += _copy_problems(description.get("copy"))
     encrypt = description.get("encrypt")
-    if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.match(str(encrypt.get("recipient", "")))):
+    if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.fullmatch(str(encrypt.get("recipient", "")))):
         problems.append("encrypt: expected {recipient: age1…}, the public key that age-keygen prints")
     problems += [
         f"{key}: expected a whole number from {least} on, got {description[key]!r}"

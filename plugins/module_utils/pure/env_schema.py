@@ -68,7 +68,7 @@ def check_schema(schema: Sequence[Mapping[str, Any]]) -> list[Problem]:
     for position, entry in enumerate(schema):
         name = str(entry.get("name") or "")
         label = name or f"schema entry {position + 1}"
-        if not NAME.match(name):
+        if not NAME.fullmatch(name):
             problems.append(Problem(label, f"is not a name of an environment variable; expected {NAME.pattern}"))
         if name in seen:
             problems.append(Problem(label, "stands twice in the schema"))

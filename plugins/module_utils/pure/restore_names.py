@@ -60,7 +60,7 @@ def shortened(base: str, kind: str, when: str) -> str:
 
 def split(name: str) -> Beside | None:
     """What a name says, None where it is no such name."""
-    found = _NAME.match(name)
+    found = _NAME.fullmatch(name)
     return Beside(found["base"], found["kind"], found["stamp"]) if found else None
 
 

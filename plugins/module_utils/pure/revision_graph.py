@@ -204,7 +204,7 @@ class RevisionGraph:
         if refusal:
             return Path("downgrade", here, (), refusals=(refusal,))
         goal: list[str] = []
-        if _STEPS.match(target):
+        if _STEPS.fullmatch(target):
             return self._steps_down(here, int(target[1:]))
         if target != "base":
             try:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_answer import plain, wrong
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import for_playbooks, grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import common_target
@@ -32,6 +33,7 @@ def answer_of(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     if result.get("unreachable"):
         first = (str(result.get("msg") or "").splitlines() or [""])[0]
+        first = plain(first)
         return {"silent": f"not reached: {first or 'no answer'}"}
     text = str(result.get("stdout") or "")
     for line in reversed(text.splitlines()):
@@ -41,10 +43,14 @@ def answer_of(result: Mapping[str, Any]) -> dict[str, Any]:
             except ValueError:
                 break
             if isinstance(document, dict):
-                return document
+                problem = wrong(document)
+                if problem is None:
+                    return dict(plain(document))
+                said = f"its answer cannot be trusted: {plain(problem)[:200]}"
+                return {"silent": f"{said}. Look at that node, its command aistack may be changed"}
     if result.get("rc") == NOT_INSTALLED:
         return {"absent": "the command aistack is not on this node: nothing was ever released here"}
-    said = " ".join((str(result.get("stderr") or "") + text).split())[-300:]
+    said = " ".join(plain(str(result.get("stderr") or "") + text).split())[-300:]
     return {"silent": f"no answer that can be read (exit status {result.get('rc')}): {said or 'nothing was said'}"}
 
 

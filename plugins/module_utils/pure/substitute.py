@@ -45,7 +45,7 @@ def fill(value: Any, names: Mapping[str, Any]) -> Any:
         MissingName: a name has no value, or None.
     """
     if isinstance(value, str):
-        whole = _WHOLE.match(value)
+        whole = _WHOLE.fullmatch(value)
         if whole:
             return _lookup(whole.group(1).strip(), names)
         return _NAME.sub(

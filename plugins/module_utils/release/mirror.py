@@ -143,7 +143,7 @@ class Source:
             Unreachable: the repository does not answer.
         """
         tags, branches = self._remote()
-        if ref in tags and RELEASE_NAME.match(ref):
+        if ref in tags and RELEASE_NAME.fullmatch(ref):
             return tags[ref]
         latest = newest(tags)
         hint = f" The newest tag is {latest}." if latest else " The repository has no tags; make one: git tag v1.0.0."

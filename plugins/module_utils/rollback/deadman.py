@@ -48,7 +48,7 @@ class DeadManError(Exception):
 
 
 def _path(state_dir: Path, run: str) -> Path:
-    if not _RUN.match(run):
+    if not _RUN.fullmatch(run):
         raise DeadManError(f"a run's name is made of letters, digits, '.', '_' and '-', got {run!r}")
     return state_dir / FOLDER / f"{run}.json"
 

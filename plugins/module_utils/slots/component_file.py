@@ -75,7 +75,7 @@ def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description],
     found: dict[str, Description] = {}
     problems: list[str] = []
     for path in sorted((Path(state_dir) / FOLDER).glob("*.json")):
-        if not COMPONENT_NAME.match(path.stem):
+        if not COMPONENT_NAME.fullmatch(path.stem):
             continue  # what somebody put aside
         try:
             value = json.loads(path.read_text(encoding="utf-8"))

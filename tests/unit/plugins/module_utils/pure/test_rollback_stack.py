@@ -233,3 +233,34 @@ def test_a_plan_holds_where_it_does_nothing_but_what_was_shown() -> None:
     more = {**shown, "steps": [*shown["steps"], {"do": "restore", "component": None, "detail": {"set": "s"}}]}
     assert not plan_holds(more, shown)
     assert plan_holds(shown, more)
+
+
+def _said(**detail: Any) -> dict[str, Any]:
+    step = {"do": "switch", "component": "api", "detail": {"release": "v1", "from": {"release": "v2", "config": "c2"}, **detail}}
+    return answer_of({"rc": 0, "stdout": json.dumps({**plan("b1", "api", "v2", "v1"), "steps": [step]})})
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"commit": {"v2": "--output=/home/op/.ssh/authorized_keys", "v1": "a" * 40}},
+        {"commit": {"v2": "a" * 40 + "\n"}},
+        {"commit": {"../v2": "a" * 40}},
+        {"release": "../../etc"},
+        {"release": "v1\n"},
+        {"config": "/etc/passwd"},
+        {"set": "a/b"},
+        {"release": 3},
+    ],
+)
+def test_an_answer_of_another_shape_is_none(detail: dict[str, Any]) -> None:
+    assert "candidates" in _said(commit={"v2": "a" * 40, "v1": None}, config="0123456789abcdef")
+    answer = _said(**detail)
+    assert list(answer) == ["silent"]
+    assert "cannot be trusted" in answer["silent"]
+
+
+def test_what_a_node_says_does_not_act_upon_the_terminal() -> None:
+    told = {**plan("b1", "api", "v2", "v1"), "warnings": ["a\x1b]0;title\x07b\x9b2Jc\u202ed"]}
+    assert answer_of({"rc": 0, "stdout": json.dumps(told)})["warnings"] == ["a]0;titleb2Jcd"]
+    assert "\x1b" not in answer_of({"rc": 1, "stdout": "", "stderr": "\x1b[2J"})["silent"]
