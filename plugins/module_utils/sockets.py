@@ -28,12 +28,26 @@ class CannotSee(Exception):
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that listens. ``pid`` is 0 where this user may not see it."""
+    """A process that listens. ``pid`` is 0 where this user may not see it; then ``uid`` is who made the socket."""
 
     address: str
     pid: int = 0
     name: str = ""
     unit: str = ""
+    uid: int = 0
+
+    def belongs_to(self, unit: str, pid: int = 0) -> bool:
+        """Whether it is a process of *unit*; with *pid*, that one.
+
+        In a container root may not see what the processes of others have open. There a socket counts as the unit's where such a
+        process of it runs as who made the socket; root may have made it for a process that gave up its rights since.
+        """
+        if self.pid:
+            return self.unit == unit and pid in (0, self.pid)
+        return any(
+            _unit(entry) == unit and pid in (0, int(entry)) and self.uid in (0, owner)
+            for entry, owner in _closed_processes()
+        )
 
     def describe(self) -> str:
         """For people."""
@@ -43,14 +57,14 @@ class Holder:
         return f"{self.name} (pid {self.pid}{unit}) on {self.address}"
 
 
-def listeners(text: str, family: int) -> Iterator[tuple[str, int, str]]:
-    """Read ``/proc/net/tcp`` or ``tcp6``: address, port and inode of each socket that listens. ``family`` is 4 or 6."""
+def listeners(text: str, family: int) -> Iterator[tuple[str, int, str, int]]:
+    """Read ``/proc/net/tcp`` or ``tcp6``: address, port, inode and user of each socket that listens. ``family`` is 4 or 6."""
     for line in text.splitlines()[1:]:
         fields = line.split()
         if len(fields) < 10 or fields[3] != _LISTEN:
             continue
         raw, _colon, port = fields[1].rpartition(":")
-        yield _address(raw, family), int(port, 16), fields[9]
+        yield _address(raw, family), int(port, 16), fields[9], int(fields[7])
 
 
 def _address(raw: str, family: int) -> str:
@@ -67,6 +81,7 @@ def holders(port: int) -> list[Holder]:
         CannotSee: there is no /proc/net/tcp.
     """
     inodes: dict[str, str] = {}
+    users: dict[str, int] = {}
     for name, family in (("tcp", 4), ("tcp6", 6)):
         try:
             text = (PROC / "net" / name).read_text(encoding="ascii", errors="replace")
@@ -74,7 +89,9 @@ def holders(port: int) -> list[Holder]:
             if family == 6:
                 continue  # a kernel without IPv6
             raise CannotSee(f"{PROC / 'net' / name} is not there") from error
-        inodes.update({inode: address for address, number, inode in listeners(text, family) if number == port})
+        for address, number, inode, uid in listeners(text, family):
+            if number == port:
+                inodes[inode], users[address] = address, uid
     if not inodes:
         return []
     wanted = {f"socket:[{inode}]": address for inode, address in inodes.items()}
@@ -84,8 +101,22 @@ def holders(port: int) -> list[Holder]:
             for address in {wanted[link] for link in _links(entry) if link in wanted}:
                 found[(address, int(entry))] = Holder(address, int(entry), _comm(entry), _unit(entry))
     seen = {holder.address for holder in found.values()}
-    hidden = [Holder(address) for address in sorted(set(inodes.values()) - seen)]
+    hidden = [Holder(address, uid=users[address]) for address in sorted(set(inodes.values()) - seen)]
     return [*(found[key] for key in sorted(found)), *hidden]
+
+
+def _closed_processes() -> Iterator[tuple[str, int]]:
+    """Number and user of each process whose open files this user may not see."""
+    for entry in os.listdir(PROC):
+        if not entry.isdigit():
+            continue
+        try:
+            owner = (PROC / entry).stat().st_uid
+            os.readlink(PROC / entry / "cwd")
+        except PermissionError:
+            yield entry, owner
+        except OSError:
+            continue  # it has ended
 
 
 def _links(pid: str) -> list[str]:
@@ -143,7 +174,7 @@ def in_the_way(places: Iterable[Place], unit: str = "") -> list[str]:
                 problems.append(f"{address} is no address of this node, so that nothing can listen on {at(address, port)}")
             elif refused == errno.EADDRINUSE:
                 found = [holder for holder in holders(port) if overlaps(holder.address, numeric)]
-                others = [holder for holder in found if not unit or holder.unit != unit]
+                others = [holder for holder in found if not unit or not holder.belongs_to(unit)]
                 if others or not found:
                     problems.append(f"{at(address, port)} is held by {shown(others) or 'a socket that does not listen'}")
             elif refused:
@@ -162,7 +193,7 @@ def not_held(places: Iterable[Place], unit: str, pid: int = 0) -> list[str]:
         found = holders(port)
         for numeric in addresses(address):
             held = [holder for holder in found if holder.address == numeric or ip_address(holder.address).is_unspecified]
-            if not any(holder.unit == unit and pid in (0, holder.pid) for holder in held):
+            if not any(holder.belongs_to(unit, pid) for holder in held):
                 who = f"{unit}{f' (pid {pid})' if pid else ''}"
                 problems.append(f"{at(address, port)} is not held by {who}, but by {shown(held) or 'nobody'}")
     return list(dict.fromkeys(problems))

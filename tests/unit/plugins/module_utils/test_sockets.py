@@ -26,8 +26,8 @@ TCP6 = """\
 
 
 def test_proc_net_tcp_of_linux() -> None:
-    assert list(sockets.listeners(TCP, 4)) == [("127.0.0.1", 6379, "24551")]
-    assert list(sockets.listeners(TCP6, 6)) == [("::1", 8000, "9931")]
+    assert list(sockets.listeners(TCP, 4)) == [("127.0.0.1", 6379, "24551", 102)]
+    assert list(sockets.listeners(TCP6, 6)) == [("::1", 8000, "9931", 0)]
 
 
 @pytest.fixture
@@ -81,3 +81,20 @@ def test_what_a_unit_does_not_listen_on(port: int, free: int, monkeypatch: pytes
 )
 def test_addresses_as_configurations_write_them(given: str, numbers: list[str]) -> None:
     assert sockets.addresses(given) == numbers
+
+
+@pytest.mark.parametrize(
+    ("unit", "uid", "pid", "mine"),
+    [
+        ("db.service", 102, 0, True),
+        ("db.service", 0, 0, True),  # made before it gave up being root
+        ("db.service", 33, 0, False),
+        ("other.service", 102, 0, False),
+        ("db.service", 102, 71, True),
+        ("db.service", 102, 99, False),
+    ],
+)
+def test_what_root_may_not_see_in_a_container(monkeypatch: pytest.MonkeyPatch, unit: str, uid: int, pid: int, mine: bool) -> None:
+    monkeypatch.setattr(sockets, "_closed_processes", lambda: iter([("71", 102), ("72", 33)]))
+    monkeypatch.setattr(sockets, "_unit", {"71": "db.service", "72": "web.service"}.get)
+    assert sockets.Holder("127.0.0.1", uid=uid).belongs_to(unit, pid) is mine
