@@ -38,6 +38,7 @@ _ROLES = re.compile(
     r"(?P<how>[ \t]*\{[^}]*\}?|(?:\n(?P=indent)[ \t]+\S.*)+)",
     re.MULTILINE,
 )
+_REGISTERED = re.compile(r"^[ \t]*register:[ \t]*(\w+)", re.MULTILINE)
 _SETTING = re.compile(r"""(?:^|[{,\s])(name|tasks_from):[ \t]*["']?([^\s"'},]+)""")
 _EXPRESSION = re.compile(
     r"\{\{.*?\}\}|^[ \t]*(?:when|until|that|failed_when|changed_when):[^\n]*(?:\n[ \t]+- [^\n]*)*", re.DOTALL | re.MULTILINE
@@ -137,8 +138,9 @@ class ActionModule(ActionBase):
         text, reads, roles = closure(component["role"])
         mentioned = set(re.findall(r"\baistack_[a-z_]+\b", reads)) - NOT_INPUTS
         prefixes = tuple(f"{role}_" for role in roles)
+        results = set(_REGISTERED.findall(text))  # what earlier tasks of this very run said is no input of the next ones
         variables = {key: self._value(value) for key, value in task_vars.items()
-                     if key.startswith(prefixes) or key in mentioned}
+                     if (key.startswith(prefixes) or key in mentioned) and key not in results}
         described = {
             "component": component,
             "role": hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(),

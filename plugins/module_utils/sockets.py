@@ -112,11 +112,14 @@ def _closed_processes() -> Iterator[tuple[str, int]]:
             continue
         try:
             owner = (PROC / entry).stat().st_uid
+        except OSError:
+            continue  # it has ended
+        try:
             os.readlink(PROC / entry / "cwd")
         except PermissionError:
             yield entry, owner
         except OSError:
-            continue  # it has ended
+            continue
 
 
 def _links(pid: str) -> list[str]:

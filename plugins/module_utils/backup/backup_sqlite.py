@@ -55,8 +55,8 @@ def job(entry: Mapping[str, Any]) -> Job:
 
     def save(folder: Path) -> Saved:
         size()
-        with restore_place.holding(source) as (place, name), place.read(name):
-            pass  # a link that its folder's owner made could point at anything that root can read
+        with restore_place.holding(source) as (place, name):
+            place.read(name).close()  # a link that its folder's owner made could point at anything that root can read
         target = folder / path
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         copy(source, target)

@@ -179,8 +179,8 @@ class SqliteRestore:
         """Rows of each table now and in the set."""
         then: Mapping[str, int] = self.ground.part["facts"]["rows"]
         try:
-            with restore_place.holding(self.target) as (place, name), place.read(name):
-                pass  # a link of somebody else's is refused before anything is made of it
+            with restore_place.holding(self.target) as (place, name):
+                place.read(name).close()  # a link of somebody else's is refused before anything is made of it
         except FileNotFoundError:
             return Loss([f"{self.target} is not there and comes back with {sum(then.values())} rows"], {"rows_then": sum(then.values())})
         try:

@@ -48,7 +48,7 @@ def matches(kept: str | None, user: str, password: str) -> bool:
         salt, server = base64.b64decode(found[2]), base64.b64decode(found[4])
         return any(
             hmac.compare_digest(_keys(candidate, salt, int(found[1]))[1], server)
-            for candidate in {_prepared(password), password.encode()}
+            for candidate in (_prepared(password), password.encode())
         )
     digest = hashlib.new("md5", (password + user).encode(), usedforsecurity=False) if kept.startswith("md5") else None
     return digest is not None and hmac.compare_digest("md5" + digest.hexdigest(), kept)

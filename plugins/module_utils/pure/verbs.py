@@ -9,6 +9,7 @@ A verb is an entry of ``meta/verbs.yml``; an extra variable is a name and a valu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ def _is_number(value: Any, kind: str, minimum: float | None) -> bool:
         number = int(str(value)) if kind == "int" else float(str(value))
     except ValueError:
         return False
-    return number == number and abs(number) != float("inf") and (minimum is None or number >= minimum)
+    return math.isfinite(number) and (minimum is None or number >= minimum)
 
 
 def value_problems(verb: Verb, given: Mapping[str, Any]) -> list[str]:

@@ -110,3 +110,8 @@ def test_the_roles_of_this_collection() -> None:
     assert found["postgres"] == {"postgres", "toolchain"}
     assert found["toolchain"] == {"toolchain", "release"}
     assert "aistack_components" not in receipt.closure("postgres")[1]
+
+
+def test_what_a_run_has_said_is_no_input() -> None:
+    """A result that a role registers under a public name differs from run to run."""
+    assert {"migrate_result", "migrate_plan"} <= set(receipt._REGISTERED.findall(receipt.closure("backend")[0]))

@@ -79,7 +79,7 @@ class World:
         action._connection = SimpleNamespace(_shell=shell, fetch_file=fetch)
         self.monkeypatch.setattr(release.ActionBase, "run", lambda self, tmp, task_vars: {})
         self.monkeypatch.setattr(action, "_execute_module", execute)
-        self.monkeypatch.setattr(action, "_transfer_file", lambda here, there: shutil.copy(here, there))
+        self.monkeypatch.setattr(action, "_transfer_file", shutil.copy)
         self.monkeypatch.setattr(action, "_fixup_perms2", lambda paths: None)
         answer = action.run(task_vars={"inventory_hostname": node})
         assert "built" not in answer, "it holds a hash of the component's variables"

@@ -89,9 +89,10 @@ def put_back(node: Any, name: str, *what: str) -> dict[str, Any]:
 
 
 def database(path: Path, *texts: str) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
         connection.executemany("INSERT INTO notes VALUES (?)", [(text,) for text in texts])
+        connection.commit()
 
 
 def test_a_sqlite_database_that_comes_back(node: Any, service: Path, victim: Path, at_every_step: Any) -> None:

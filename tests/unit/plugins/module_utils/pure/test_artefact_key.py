@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ OPTIONS: dict[str, Any] = {"release": "v1", "component": "backend", "environment
 BUILT = {"platform": {"os": "debian 12"}, "tools": {"uv": "uv 0.9"}, "variables": "abc"}
 
 
-def key(options: dict[str, Any] = OPTIONS, commit: str = "c", path: str = "backend", **built: Any) -> str:
+def key(options: Mapping[str, Any] = MappingProxyType(OPTIONS), commit: str = "c", path: str = "backend", **built: Any) -> str:
     return artefact_key(commit, path, recipe_of(options), {**BUILT, **built})
 
 
