@@ -20,7 +20,9 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Slot, Step, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError, UnitState, Watch, now
 from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import holders, shown
@@ -37,8 +39,6 @@ _TIMING = {
     sp.STOP: "stop_s",
     sp.RETIRE: "stop_s",
 }
-_SECRET_KEY = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$|_URI(?!.)", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?P<tail>@)", re.IGNORECASE)
 
 
 def listener(port: int) -> str:
@@ -374,8 +374,8 @@ class Node:
 
     def log_tail(self, slot: str, content: Content, since: float) -> list[str]:
         """The last lines of the slot's log since *since*, without what its environment keeps secret."""
-        secrets = secret_values(_read(self.config_path(content) / "env"))
-        return [masked(line, secrets) for line in self.systemd.log_tail(self.spec.unit_of(slot), since)]
+        masker = Masker.of(parse_env(_read(self.config_path(content) / "env")))
+        return [masker.mask(line) for line in self.systemd.log_tail(self.spec.unit_of(slot), since)]
 
 
 def failure_report(error: BaseException) -> dict[str, Any]:
@@ -407,25 +407,6 @@ def public_gate(definition: Mapping[str, Any], address: str) -> dict[str, Any]:
         "start_period": 0,
         "failures": 0,
     }
-
-
-def secret_values(env: str) -> list[str]:
-    """Values in an environment file that must not be shown, longest first."""
-    found = set()
-    for line in env.splitlines():
-        key, separator, value = line.partition("=")
-        value = value.strip().strip("'\"")
-        if separator and len(value) >= 4 and _SECRET_KEY.search(key):
-            found.add(value)
-            found.update(match for match in re.findall(r"://[^/\s:@]*:([^@\s/]+)@", value) if len(match) >= 4)
-    return sorted(found, key=len, reverse=True)
-
-
-def masked(line: str, secrets: list[str]) -> str:
-    """*line* without *secrets* and without passwords in URLs."""
-    for secret in secrets:
-        line = line.replace(secret, "***")
-    return _URL_PASSWORD.sub(r"\g<head>***\g<tail>", line)
 
 
 def _read(path: Path) -> str:

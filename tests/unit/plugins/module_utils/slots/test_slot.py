@@ -18,15 +18,14 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import quote
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError, Load, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Leaving, Refused, Request, Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import (
     EdgeSpec,
     Judged,
     Spec,
-    masked,
     public_gate,
-    secret_values,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError, UnitState
 
@@ -669,11 +668,16 @@ def test_public_gate_takes_critical_probes_of_the_port_to_the_edge() -> None:
     assert (gate["deadline"], gate["min_healthy_time"]) == (15, 0)
 
 
-def test_log_lines_are_masked() -> None:
-    secrets = secret_values("API_KEY='abcdef'\nLEVEL=debug\nDATABASE_URL=postgresql://u:p4ssw0rd@h/d\nSHORT_KEY=ab\n")
-    assert "debug" not in secrets
-    assert masked("key abcdef, password p4ssw0rd, level debug", secrets) == "key ***, password ***, level debug"
-    assert masked("amqp://u:other@h", secrets) == "amqp://u:***@h"
+def test_log_lines_are_masked_by_what_the_environment_really_holds(fronted: Bench) -> None:
+    """Values as systemd reads them: quoted ones, and lines of those that have several."""
+    nasty = 'pa$$w"rd\\x9'
+    env = f"API_KEY={quote(nasty)}\nPEM_KEY={quote('first line' + chr(10) + 'second line')}\nURL=postgresql://u:p4ssw0rd@h/d\nLEVEL=debug\n"
+    (fronted.root / "opt/web/config/c1/env").write_text(env)
+    slots = fronted.slots()
+    lines = [f"key {nasty}", "PEM second line", "password p4ssw0rd at debug", "amqp://u:other@h"]
+    slots.node.systemd.log_tail = lambda unit, since, lines_=30: lines  # type: ignore[method-assign]
+    assert slots.node.log_tail("blue", V1, 0.0) == ["key ****", "PEM ****", "password **** at debug", "amqp://u:****@h"]
+
 
 
 def test_a_port_that_is_taken_names_the_process(fronted: Bench) -> None:
