@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import Component
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import Job, PartError, Saved
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_snapshot
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
@@ -92,7 +93,7 @@ def build(
     jobs: list[Job] = []
     left_out: list[str] = []
     for entry in described.get("postgres") or []:
-        found = _postgres(entry, of, timeout, described.get("count_below"))
+        found = _postgres(entry, state_dir, of, timeout, described.get("count_below"))
         if isinstance(found, str):
             left_out.append(found)
         else:
@@ -131,7 +132,9 @@ def database(entry: Mapping[str, Any], of: list[Component]) -> tuple[DatabaseAdd
         raise PartError(f"Database {entry['name']}: its address cannot be read from {variable} in {path}: {problem}.") from problem
 
 
-def _postgres(entry: Mapping[str, Any], of: list[Component], timeout: float, count_below: int | None) -> Job | str:
+def _postgres(
+    entry: Mapping[str, Any], state_dir: Path, of: list[Component], timeout: float, count_below: int | None
+) -> Job | str:
     name = str(entry["name"])
     found = database(entry, of)
     if found is None:
@@ -150,6 +153,7 @@ def _postgres(entry: Mapping[str, Any], of: list[Component], timeout: float, cou
         try:
             below = backup_plan.COUNT_BELOW if count_below is None else int(count_below)
             words: dict[str, Any] = {"jobs": int(entry.get("jobs") or 2), "timeout": timeout, "min_free": 0, "count_below": below}
+            words["version"] = version_file.load(state_dir, str(entry["component"]))
             part = pg_snapshot.make(folder, name, address, variables, user, **words)
         except BackupError as problem:
             raise PartError(str(problem)) from problem

@@ -269,7 +269,7 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
             "heads": {
                 part["facts"]["component"]: part["facts"].get("heads", [])
                 for part in parts
-                if part["kind"] == "postgres" and part["facts"].get("component")
+                if part["kind"] == "postgres" and part["facts"].get("component") and part["facts"].get("heads", []) is not None
             },
             "left_out": ground.left_out,
         }

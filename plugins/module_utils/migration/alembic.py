@@ -21,7 +21,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import require
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks, pooler
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks, pooler, version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.migration_locks import LockHeld, Watcher
@@ -30,6 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql im
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_history
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED, VersionTable
 
 RETRIED = ("lock_timeout", "deadlock")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
@@ -51,6 +52,10 @@ class Migration:
 
     def question(self, op: str, **arguments: Any) -> dict[str, Any]:
         return alembic_plan.ask(self.request, self.session, op, **arguments)
+
+    @property
+    def version(self) -> VersionTable:
+        return self.session.version or ASSUMED
 
     def reopen(self) -> None:
         """A new helper, after the old one was ended."""
@@ -80,7 +85,7 @@ def migrate(request: Request, check: bool = False) -> dict[str, Any]:
         raise
     course = Migration(request, base, psql, session)
     try:
-        with psql:
+        with psql, version_file.kept(request, psql, check, lambda: course.session.version):
             return _run(course, check)
     except DatabaseError as problem:
         raise MigrationError("database", f"{request.component}: {problem}", **course.result) from problem
@@ -295,7 +300,7 @@ def _move(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dump.Ba
             "before": before.summary(),
             "after": after.summary(),
             "differences": fingerprint.schema_differences(before, after),
-            "rows": fingerprint.row_differences(before, after),
+            "rows": fingerprint.row_differences(before, after, course.version.is_named),
         }
         spent = round(time.monotonic() - began, 3)
         operation.detail.update({"seconds": spent, "attempts": len(course.result["attempts"]), "schema_after": after.hash})
@@ -405,7 +410,7 @@ def _failure(
     changes = fingerprint.schema_differences(before, after)
     if sorted(now) != sorted(plan.path.current):
         changes.insert(0, f"revision: was {', '.join(plan.path.current) or 'none'}, is {', '.join(now) or 'none'}")
-    rows = fingerprint.row_differences(before, after)
+    rows = fingerprint.row_differences(before, after, course.version.is_named)
     course.result["fingerprint"] = {"before": before.summary(), "after": after.summary(), "differences": changes, "rows": rows}
     if not gone:
         state = "Its session on the server has not ended yet, so what is true now may still change. " + _listed(changes)

@@ -28,6 +28,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_ur
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import Policy, Step, Verdict
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import Path as RevisionPath
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 
 READ_TIMEOUT = 30.0
@@ -236,7 +237,10 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
     try:
         if op == "open":
             return session.open(request.ini, request.lock_timeout, request.statement_limit, database=request.database)
-        return session.request(op, READ_TIMEOUT, **arguments)
+        answer = session.request(op, READ_TIMEOUT, **arguments)
+        if op == "current":
+            session.version = VersionTable.of(answer)
+        return answer
     except HelperError as problem:
         place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""
         kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
@@ -356,18 +360,19 @@ def complete(
     for revision in order:
         wanted.append({"revision": revision.revision, "before": list(before), "direction": path.direction})
         before = graph.heads_after(before, revision, path.direction)
-    rendered = ask(request, session, "sql", steps=wanted)["steps"] if wanted else {}
+    said = ask(request, session, "sql", steps=wanted) if wanted else {"steps": {}}
+    rendered, version = said["steps"], VersionTable.of(seen if seen.get("version_table") else said)
     for step in steps:
         answer = rendered.get(step.revision.revision) or {}
         step.sql = answer.get("sql")
         step.sql_error = str(answer.get("error") or "")
         if path.direction == "upgrade":
             _lint(request, step)
-    migration_policy.analyse(steps)
+    migration_policy.analyse(steps, version.name)
     fresh = False
     if steps and not path.current:
         fresh = not any(
-            name != "alembic_version" for _schema, name, _rows, _read in psql.query(fingerprint.TABLES_QUERY, READ_TIMEOUT)
+            not version.matches(schema, name) for schema, name, _rows, _read in psql.query(fingerprint.TABLES_QUERY, READ_TIMEOUT)
         )
     losses = counted(psql, data_loss.found(steps)) if path.direction == "downgrade" else []
     down = Down(tuple(losses), bool(steps) and not path.target, tuple(request.accept_loss), request.allow_base)

@@ -185,12 +185,14 @@ def op_order(request):
 
 def op_sql(request):
     """SQL of single steps: [{"revision", "before": [heads], "direction"}]; a step that cannot be rendered says why."""
-    result = {}
+    result, named = {}, {}
     for wanted in request["steps"]:
         buffer = io.StringIO()
         STATE["config"].output_buffer = buffer
 
         def one(heads, context, wanted=wanted):
+            named["version_table"] = context.version_table
+            named["version_table_schema"] = context.version_table_schema
             return list(steps_for(wanted["revision"], wanted["direction"]))
 
         try:
@@ -203,7 +205,7 @@ def op_sql(request):
             raise
         except BaseException as problem:
             result[wanted["revision"]] = {"sql": None, "error": "%s: %s" % (type(problem).__name__, first_line(problem))}
-    return {"steps": result}
+    return {"steps": result, **named}
 
 
 def steps_for(revision, direction):

@@ -13,17 +13,13 @@ import os
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_history
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import heads_query
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
-
-VERSION_TABLES = (
-    "SELECT coalesce(json_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname)), '[]') FROM pg_class c"
-    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'alembic_version' AND c.relkind IN ('r', 'p')"
-)
 
 
 def _address(request: Request) -> tuple[Ground | None, str]:
@@ -52,24 +48,25 @@ def look(request: Request) -> dict[str, Any]:
         "tables": {"expected": list(request.tables), "present": [], "missing": list(request.tables)},
         "history": migration_history.migrations(Journal.of(request.state_dir).read(), request.component),
     }  # fmt: skip
+    version = version_file.load(request.state_dir, request.component)
     base, seen["why"] = _address(request)
     if base is None:
         return seen
     seen["database"] = base.address.as_dict()
     try:
         with alembic_plan.connect(request, base) as psql:
-            tables = psql.query(VERSION_TABLES)
-            if len(tables) > 1:
-                seen["why"] = f"there are {len(tables)} tables alembic_version: {', '.join(tables)}"
+            tables = psql.query(version.tables_query())
+            seen["fresh"] = all(version.matches(schema, name) for schema, name, _rows, _read in psql.query(fingerprint.TABLES_QUERY))
+            table, seen["why"] = version.only(tables, not seen["fresh"])
+            if seen["why"]:
                 return seen
-            if tables:
-                seen["current"] = psql.query(f"SELECT coalesce(json_agg(version_num ORDER BY version_num), '[]') FROM {tables[0]}")
-            seen["fresh"] = not any(name != "alembic_version" for _schema, name, _rows, _read in psql.query(fingerprint.TABLES_QUERY))
+            if table:
+                seen["current"] = psql.query(heads_query(table))
             seen["tables"] = alembic_plan.present_tables(psql, request.tables)
     except (DatabaseError, MigrationError) as problem:
         seen["why"] = str(problem)
         return seen
     if not seen["fresh"] and not seen["current"] and not tables:
-        seen["why"] = "it holds tables, but none named alembic_version"
+        seen["why"] = f"it holds tables, but none named {version.name}"
         return seen
     return {**seen, "known": True, "why": ""}

@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user, base_environment
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import tail
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable
 
 APPLICATION = "aistack-migrate"
 TICK = 0.25
@@ -72,6 +73,7 @@ class AlembicSession:
         wrapper: Sequence[str] = (),
     ) -> None:
         self.masker = Masker.of(variables)
+        self.version: VersionTable | None = None  # what env.py said, once it was asked
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         read, write = os.pipe()
         self._answers = read

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, foreign_keys, row_compare
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, foreign_keys, row_compare, version_table
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED, VersionTable
 
 APPLICATION = "aistack-fingerprint"
 READ_TIMEOUT = 60.0
@@ -62,6 +63,7 @@ def take(
     keys: bool = True,
     checksums: Sequence[str] = (),
     budget: float = 120.0,
+    version: VersionTable = ASSUMED,
 ) -> dict[str, Any]:
     """Looks at a database, and compares it with an earlier look.
 
@@ -82,7 +84,7 @@ def take(
         result = {
             **found.summary(),
             "uncounted": sorted(name for name, rows in found.rows.items() if rows is None),
-            "heads": list(reader.within(alembic) or []) if (alembic := fingerprint.heads_query(objects, tables)) else [],
+            "heads": list(reader.within(alembic) or []) if (alembic := version_table.question(objects, tables, version)) else [],
             "foreign_keys": _foreign_keys(reader) if keys else None,
             "checksums": hashed,
             "fingerprint": {**found.as_dict(), "checksums": hashed},

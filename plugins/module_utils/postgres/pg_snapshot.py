@@ -29,10 +29,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import APPLICATION, PARTIAL, BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import Tool, ToolError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import database_settings, fingerprint
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import database_settings, fingerprint, version_table
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import PART_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED, VersionTable
 
 KIND = "postgres"
 DUMP = "dump"
@@ -58,6 +59,7 @@ def make(
     timeout: float = 3600.0,
     min_free: int = MIN_FREE,
     count_below: int | None = None,
+    version: VersionTable = ASSUMED,
 ) -> dict[str, Any]:
     """Dumps and checks a database into ``folder/postgres/<name>``; returns a part of a set's manifest.
 
@@ -66,8 +68,8 @@ def make(
     C(path) (relative), C(bytes), C(seconds), C(facts) and C(files): relative path to C(sha256) and C(bytes), for the manifest's own list.
 
     C(facts): C(database), C(tool), C(server), C(jobs), C(size) (bytes of the database), C(hash) and C(objects) of the schema, C(rows)
-    by table (None: not counted), C(approximate) (rows of those by the statistics), C(heads) of Alembic, C(entries) and C(tables) of the
-    archive.
+    by table (None: not counted), C(approximate) (rows of those by the statistics), C(heads) of Alembic in the table C(version) (None:
+    it cannot be told), C(entries) and C(tables) of the archive.
 
     Raises BackupError; then nothing of the part is left.
     """
@@ -84,7 +86,7 @@ def make(
             for inner in (folder / KIND, part, part / DUMP):
                 inner.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                about, facts = _dump(psql, part / DUMP, address, variables, user, jobs, began + timeout, count_below)
+                about, facts = _dump(psql, part / DUMP, address, variables, user, jobs, began + timeout, count_below, version)
                 _write(part / ABOUT, about)
                 entries, tables = pg_dump.check(part / DUMP, Fingerprint.load(about), None, UNCHANGED)
                 files = pg_tool.hash_files(folder, part, jobs)
@@ -175,7 +177,7 @@ def space(psql: Psql, folder: Path, min_free: int) -> dict[str, int]:
 
 def _dump(
     psql: Psql, folder: Path, address: DatabaseAddress, variables: Mapping[str, str], user: str | None, jobs: int, end: float,
-    count_below: int | None,
+    count_below: int | None, version: VersionTable,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     limit = max(end - time.monotonic(), 1.0)
     psql.settle(
@@ -195,8 +197,8 @@ def _dump(
         tool = stack.enter_context(Tool(argv, address, variables, user, APPLICATION, pass_fds=pass_fds))
         pool = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(psql.stop)  # before the pool is waited for: a count that nobody needs any more ends
-        counting = pool.submit(_count, psql, tables, objects, limit, count_below)
-        version = pg_tool.version("pg_dump")
+        counting = pool.submit(_count, psql, tables, objects, limit, count_below, version)
+        tool_version = pg_tool.version("pg_dump")
         pg_dump.judge(tool.wait(end - time.monotonic()), address, limit, UNCHANGED)
         counted, heads = counting.result()
         after = Fingerprint.of(psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT), [], None)
@@ -210,7 +212,7 @@ def _dump(
             " nobody changes it."
         )
     large = {f"{schema}.{name}": int(rows) for schema, name, rows, readable in tables if readable and not _counted(rows, count_below)}
-    facts = {"tool": version, "server": server, "size": size, "heads": heads, **found.summary(), "approximate": large}
+    facts = {"tool": tool_version, "server": server, "size": size, "heads": heads, **found.summary(), "approximate": large}
     return {**found.as_dict(), "database": properties}, facts
 
 
@@ -218,12 +220,14 @@ def _counted(rows: float, below: int | None) -> bool:
     return below is None or rows < below
 
 
-def _count(psql: Psql, tables: list[Any], objects: list[Any], limit: float, below: int | None) -> tuple[dict[str, Any], list[str]]:
+def _count(
+    psql: Psql, tables: list[Any], objects: list[Any], limit: float, below: int | None, version: VersionTable
+) -> tuple[dict[str, Any], list[str] | None]:
     """Rows of every table that is not too large and the heads of Alembic, from the snapshot that the dump is made from."""
     counting = fingerprint.rows_query(tables, below)
     counted = psql.query(counting, limit + 5) if counting else {}
-    alembic = fingerprint.heads_query(objects, tables)
-    return dict(counted or {}), list(psql.query(alembic) or []) if alembic else []
+    question = version_table.question(objects, tables, version)
+    return dict(counted or {}), (None if question is None else list(psql.query(question) or []) if question else [])
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.row_compare import Shape
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema_way import same, words
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED, VersionTable
 
 FORMAT = 1
 SUFFIX = "__drill"
@@ -103,13 +104,13 @@ def _rows(count: int) -> str:
     return f"{count} row{'' if count == 1 else 's'}"
 
 
-def differences(before: Look, after: Look) -> list[TableDifference]:
+def differences(before: Look, after: Look, version: VersionTable) -> list[TableDifference]:
     """Tables whose rows, columns or contents are not as before; that of Alembic itself is left out."""
     was, now = Fingerprint.load(before["fingerprint"]), Fingerprint.load(after["fingerprint"])
     digests = tuple(look["fingerprint"].get("checksums") or {} for look in (before, after))
     found = []
     for name in sorted(set(was.rows) | set(now.rows)):
-        if name.endswith(".alembic_version"):
+        if version.is_named(name):
             continue
         entry = TableDifference(name, was.rows.get(name), now.rows.get(name))
         if name not in now.rows:
@@ -160,6 +161,7 @@ class Course:
         held, again: at the newer release, as it was saved and as the way down and up left it; None where it was not saved there.
         seconds: of C(restore), C(prepare), C(upgrade), C(downgrade).
         goes: what the way down takes: tables and columns of the newer release, each with its rows.
+        version: the table of versions, which is no data.
         stuck: why the way down cannot be gone, broken: what failed on the way; both empty where all went through.
     """
 
@@ -171,6 +173,7 @@ class Course:
     goes: list[str] = field(default_factory=list)
     stuck: str = ""
     broken: str = ""
+    version: VersionTable = ASSUMED
 
 
 def judge(course: Course) -> dict[str, Any]:
@@ -188,8 +191,8 @@ def judge(course: Course) -> dict[str, Any]:
         return {**result, "verdict": FAILED, "why": course.broken, "recovery_s": None}
     if course.first is None or course.last is None:
         raise ValueError("a drill is judged by what the database was before and after")
-    found = differences(course.first, course.last)
-    written = differences(course.held, course.again) if course.held is not None and course.again is not None else []
+    found = differences(course.first, course.last, course.version)
+    written = differences(course.held, course.again, course.version) if course.held is not None and course.again is not None else []
     result["differences"] = [entry.as_dict() for entry in found]
     result["lost"] = [f"{entry.table}: {text}" for entry in found for text in entry.lost]
     result["lost"] += [f"{entry.table} (written by the newer release): {text}" for entry in written for text in entry.lost]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,19 +108,6 @@ def rows_query(tables: Iterable[Sequence[Any]], below: int | None = ROWS_EXACT_B
     return "SELECT json_object_agg(name, rows) FROM (" + " UNION ALL ".join(counts) + ") AS counted"
 
 
-def heads_query(objects: Iterable[Sequence[Any]], tables: Iterable[Sequence[Any]]) -> str | None:
-    """A question for the revisions in every readable table of Alembic's; None where there is none."""
-    columns = {name for kind, name, _definition in objects if kind == "column"}
-    sources = [
-        f"SELECT version_num FROM {quoted(schema)}.{quoted(name)}"
-        for schema, name, _estimate, readable in tables
-        if name == "alembic_version" and readable and f"{schema}.{name}.version_num" in columns
-    ]
-    if not sources:
-        return None
-    return f"SELECT coalesce(json_agg(version_num ORDER BY version_num), '[]') FROM ({' UNION ALL '.join(sources)}) AS heads"
-
-
 @dataclass
 class Fingerprint:
     """``objects``: (kind, name) to definition; ``rows``: table to number, None where it was not counted."""
@@ -204,12 +191,12 @@ def _bare(text: str) -> str:
     return re.sub(r"[()\s]", "", _CAST.sub("", text))
 
 
-def row_differences(before: Fingerprint, after: Fingerprint) -> list[str]:
-    """One line for each table whose number of rows is another; the revision table and uncounted ones are left out."""
+def row_differences(before: Fingerprint, after: Fingerprint, left_out: Callable[[str], bool]) -> list[str]:
+    """One line for each table whose number of rows is another; uncounted ones and those ``left_out`` (the one of versions) are not told."""
     lines = []
     for name in sorted(set(before.rows) & set(after.rows)):
         was, now = before.rows[name], after.rows[name]
-        if was is not None and now is not None and was != now and not name.endswith(".alembic_version"):
+        if was is not None and now is not None and was != now and not left_out(name):
             lines.append(f"rows of {name}: were {was}, are {now}")
     return lines
 

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import data_loss, sql_statements
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.data_loss import Down
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import Refusal, Revision
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import DEFAULT
 
 DECISIONS = ("allow", "refuse")
 LINT_ERRORS = ("adding-required-field", "ban-drop-database", "ban-truncate-cascade", "syntax-error")
@@ -103,14 +104,14 @@ class Verdict:
         return {"allowed": self.allowed, "refusals": [entry.as_dict() for entry in self.refusals], "warnings": list(self.warnings)}
 
 
-def analyse(steps: Iterable[Step]) -> list[Step]:
+def analyse(steps: Iterable[Step], version_table: str = DEFAULT) -> list[Step]:
     """Fills statements, phase and risk. A table made by an earlier pending step is nobody's yet: nothing on it breaks or locks."""
     result = []
     new: set[str] = set()
     for step in steps:
         texts = sql_statements.split(step.sql or "")
         step.statements = []
-        for statement in map(sql_statements.describe, texts):
+        for statement in (sql_statements.describe(text, version_table) for text in texts):
             if statement.action in sql_statements.QUIET:
                 continue
             new |= sql_statements.created([statement])

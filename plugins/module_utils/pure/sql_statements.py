@@ -9,10 +9,13 @@ The lock modes are those of PostgreSQL's documentation, "Explicit Locking" and t
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import DEFAULT
 
 RISKS = ("none", "low", "medium", "high")
 _NAME = r'(?P<table>(?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))*)'
@@ -196,8 +199,6 @@ _IF = r"(?:IF (?:NOT )?EXISTS )?"
 _COLUMN = r'(?:"[^"]+"|[\w$]+)'
 _RULES: tuple[tuple[str, Make], ...] = (
     (r"(?:BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|SET|RESET|SHOW)\b", _say("transaction or setting", risk="none")),
-    (r"(?:INSERT INTO|UPDATE|DELETE FROM) (?:\w+\.)?\"?alembic_version\b", _say("notes the revision", risk="none")),
-    (r"CREATE TABLE (?:IF NOT EXISTS )?(?:\w+\.)?\"?alembic_version\b", _say("makes the version table", risk="none")),
     (rf"CREATE (?:(?:GLOBAL |LOCAL )?TEMP(?:ORARY)? |UNLOGGED )?TABLE {_IF}{_NAME}", _create_table),
     (
         rf"CREATE (?:UNIQUE )?INDEX CONCURRENTLY .*?\bON (?:ONLY )?{_NAME}",
@@ -275,10 +276,23 @@ _RULES: tuple[tuple[str, Make], ...] = (
 _COMPILED = tuple((re.compile(pattern, re.I | re.S), make) for pattern, make in _RULES)
 
 
-def describe(text: str) -> Statement:
-    """What one statement does. What no rule knows is said to be unknown, at medium risk."""
+@functools.lru_cache(maxsize=8)
+def _of_versions(table: str) -> tuple[tuple[re.Pattern[str], Make], ...]:
+    """What Alembic itself does to the table of versions."""
+    name = rf'(?:{_COLUMN}\.)?"?{re.escape(table)}(?![\w$])'
+    return (
+        (re.compile(rf"(?:INSERT INTO|UPDATE|DELETE FROM) {name}", re.I), _say("notes the revision", risk="none")),
+        (re.compile(rf"CREATE TABLE (?:IF NOT EXISTS )?{name}", re.I), _say("makes the version table", risk="none")),
+    )
+
+
+def describe(text: str, version_table: str = DEFAULT) -> Statement:
+    """What one statement does; ``version_table``: where Alembic notes the revision.
+
+    What no rule knows is said to be unknown, at medium risk.
+    """
     flat = " ".join(text.split())
-    for pattern, make in _COMPILED:
+    for pattern, make in (*_of_versions(version_table), *_COMPILED):
         match = pattern.match(flat)
         if match:
             return make(text, match)

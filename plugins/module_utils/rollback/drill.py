@@ -34,7 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_sh
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan, version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, NotYet
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
@@ -364,7 +364,7 @@ def _drilled(
     request, began, time_of = drill.request, time.monotonic(), utc_now()
     detail = {"to": drill.older, "set": source.origin}
     with request.journal.operation("drill", request.component, drill.newer, request.run, request.actor, detail) as operation:
-        course = Course()
+        course = Course(version=version_file.load(request.state_dir, request.component))
         with drill_scratch.restored(drill.server, psql, drill.database, source) as (name, seconds):
             course.seconds["restore"] = seconds
             drill.steps["restore"] = f"{source.origin} into {name}, at {words(held)}, and compared with what was saved"
@@ -374,7 +374,7 @@ def _drilled(
         counted = course.first["fingerprint"]["rows"] if course.first else None
         result = {
             **common, **judged, "time": time_of, "steps": drill.steps, "changed": True,
-            "tables": None if counted is None else sum(not table.endswith(".alembic_version") for table in counted),
+            "tables": None if counted is None else sum(not course.version.is_named(table) for table in counted),
         }  # fmt: skip
         operation.detail.update({key: judged[key] for key in ("verdict", "why", "seconds", "recovery_s")})
         result["record"] = str(_write(drill, result))

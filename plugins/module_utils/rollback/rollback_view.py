@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import TABLES_QUERY
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable, heads_query
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import SLOTS, Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
@@ -32,21 +35,18 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit impor
 ANSWER_S = 2
 """Seconds that a database has to let somebody in, and again to answer."""
 SERVICE_USER = "aistack"
-_TABLES = (
-    "SELECT coalesce(json_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname)), '[]') FROM pg_class c"
-    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'alembic_version' AND c.relkind IN ('r', 'p')"
-)
 _OF_MANIFEST = ("alembic_heads", "commit", "built_at", "env_schema_version")
 
 
 class Asked:
     """A question to a component's database, asked in a thread of its own while the rest is looked at."""
 
-    def __init__(self, root: str, component: str, url_variable: str) -> None:
+    def __init__(self, root: str, component: str, url_variable: str, version: VersionTable) -> None:
         self.heads: list[str] | None = None
         self.why = ""
         self._env = Path(root) / component / "slots" / "live" / "config" / "env"
         self._variable = url_variable
+        self._version = version
         self._thread = threading.Thread(target=self._ask, name=f"heads of {component}", daemon=True)
         self._thread.start()
 
@@ -66,30 +66,30 @@ class Asked:
             return
         try:
             self.heads = current_heads(
-                lambda user: Psql(address, {**variables, "PGCONNECT_TIMEOUT": str(ANSWER_S)}, user, "aistack-plan")
+                lambda user: Psql(address, {**variables, "PGCONNECT_TIMEOUT": str(ANSWER_S)}, user, "aistack-plan"),
+                self._version,
             )
         except DatabaseError as problem:
             self.why = str(problem)
 
 
-def current_heads(connect: Any) -> list[str]:
-    """Heads in the table of versions; empty where there is no such table. *connect* takes a user and returns a session.
+def current_heads(connect: Any, version: VersionTable) -> list[str]:
+    """Heads in the table of versions; empty where nothing was migrated yet. *connect* takes a user and returns a session.
 
     Raises:
-        DatabaseError: there is no session, or several such tables.
+        DatabaseError: there is no session, several such tables, or not the one that was recorded.
     """
     try:
         session = connect(SERVICE_USER)
     except LookupError:  # no such user here: ask as who we are
         session = connect(None)
     with session as psql:
-        tables = psql.query(_TABLES, ANSWER_S)
-        if len(tables) > 1:
-            raise DatabaseError("statement", f"there are {len(tables)} tables alembic_version: {', '.join(tables)}")
-        if not tables:
-            return []
-        query = f"SELECT coalesce(json_agg(version_num ORDER BY version_num), '[]') FROM {tables[0]}"
-        return [str(head) for head in psql.query(query, ANSWER_S)]
+        tables = psql.query(version.tables_query(), ANSWER_S)
+        others = version.recorded and not tables and bool(psql.query(TABLES_QUERY, ANSWER_S))
+        table, why = version.only(tables, others)
+        if why:
+            raise DatabaseError("statement", why)
+        return [str(head) for head in psql.query(heads_query(table), ANSWER_S)] if table else []
 
 
 def look(
@@ -120,7 +120,7 @@ def look(
     described, problems = component_file.load_all(state_dir)
     described = {name: found for name, found in described.items() if components is None or name in components}
     asked = {
-        name: Asked(found["root"], name, found["database"].get("url_variable") or "DATABASE_URL")
+        name: Asked(found["root"], name, found["database"].get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
         for name, found in described.items()
         if ask and found.get("database") and os.path.lexists(Path(found["root"]) / name / "slots" / "live")
     }

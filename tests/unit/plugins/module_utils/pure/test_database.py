@@ -13,6 +13,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint
     rows_query,
     schema_differences,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_fingerprints() -> None:
         "gone: column public.t.b",
         "changed: column public.t.a: was 'int', is 'bigint'",
     ]
-    assert row_differences(before, after) == ["rows of public.t: were 3, are 2"]
+    assert row_differences(before, after, ASSUMED.is_named) == ["rows of public.t: were 3, are 2"]
     assert schema_differences(before, before) == []
 
 

@@ -15,7 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
     row_compare,
     table_swap,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint, heads_query, restored_differences
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint, restored_differences
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.row_compare import Difference, Shape, Sums
 
 WHEN = "20260131t120000z"
@@ -324,16 +324,6 @@ def test_what_a_restore_only_writes_differently() -> None:
 def test_casts_and_brackets(one: str, other: str, same: bool) -> None:
     different, _rewritten = restored_differences(Fingerprint({"column t.a": one}), Fingerprint({"column t.a": other}))
     assert (different == []) is same
-
-
-def test_where_alembic_notes_its_revisions() -> None:
-    objects = [["column", "public.alembic_version.version_num", "x"], ["column", "s.alembic_version.other", "x"]]
-    tables = [["public", "alembic_version", 1, True], ["s", "alembic_version", 1, True], ["public", "t", 1, True]]
-    query = heads_query(objects, tables)
-    assert query is not None
-    assert '"public"."alembic_version"' in query
-    assert '"s"' not in query
-    assert heads_query(objects, tables[1:]) is None
 
 
 def test_broken_keys() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_view import backup_sets, current_heads, look
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Finished, Systemd
@@ -130,12 +131,14 @@ def test_heads_are_read_from_the_table_wherever_it_is() -> None:
             raise LookupError(user)
         return session
 
-    assert current_heads(connect) == ["bb", "aa"]
+    assert current_heads(connect, VersionTable()) == ["bb", "aa"]
     assert "FROM app.alembic_version" in session.asked[1]
     assert session.asked[-1] == "closed"
-    assert current_heads(lambda user: Session([], [])) == []
+    assert current_heads(lambda user: Session([], []), VersionTable()) == []
     with pytest.raises(DatabaseError, match="2 tables"):
-        current_heads(lambda user: Session(["a", "b"], []))
+        current_heads(lambda user: Session(["a", "b"], []), VersionTable())
+    with pytest.raises(DatabaseError, match="cannot be read"):
+        current_heads(lambda user: Session(["a"], ["aa"]), VersionTable(problem="it cannot be read"))
 
 
 def test_backup_sets_of_both_forms(tmp_path: Path) -> None:
