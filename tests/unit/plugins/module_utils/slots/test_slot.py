@@ -679,7 +679,6 @@ def test_log_lines_are_masked_by_what_the_environment_really_holds(fronted: Benc
     assert slots.node.log_tail("blue", V1, 0.0) == ["key ****", "PEM ****", "password **** at debug", "amqp://u:****@h"]
 
 
-
 def test_a_port_that_is_taken_names_the_process(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request())
     fronted.holders = {18001: "nginx (pid 7)"}
