@@ -33,7 +33,7 @@ def told(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-e", "level=everything"], ["no level everything", "app, config, schema"]),
+        (["-e", "level=everything"], ["everything", "app, config, schema"]),
         (["-e", "to=v9.9.9"], ["v9.9.9 was never deployed here", "deploy.yml -e release=v9.9.9"]),
         (["-e", f"to={AFTER}"], ["already"]),
         ([], ["expected the target's name as consent", f"-e confirm={BEFORE}"]),
