@@ -120,8 +120,8 @@ def test_a_node_that_is_not_reachable(lab: Lab, playbook: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "release"), [("stage", "v4.10.0"), ("migrate", "v4.7.0"), ("activate", "v4.2.0")],
-    ids=["staging", "a migration", "a switch"],
+    ("operation", "release"), [("stage", "v4.10.0"), ("migrate", "v4.7.0"), ("prepare", "v4.2.0")],
+    ids=["staging", "a migration", "a slot that is proven"],
 )
 @pytest.mark.usefixtures("still_serving")
 def test_the_controller_is_killed(lab: Lab, operation: str, release: str) -> None:
