@@ -66,7 +66,7 @@ def test_a_release_that_can_mean_something_else_tomorrow(lab: Lab) -> None:
         (["-e", "relase=v4.1.0"], ["relase: deploy.yml knows no such variable; did you mean 'release'?", "Nothing was touched"]),
         (["-e", "release=v4.1.0", "-e", "confirm_within=abc"], ["confirm_within: expected a whole number of at least 1, got abc"]),
         ([], ["no release was named", "-e release=TAG", "Nothing was touched"]),
-        (["-e", "release=v4.0.0", "--limit", "web-1"], ["not in this run: backend-1", "-e partial=true", "Nothing was touched"]),
+        (["-e", "release=v4.0.0", "--limit", "web-1"], ["Not in this run: backend-1", "-e partial=true", "Nothing was touched"]),
     ],
     ids=["mistyped", "wrong type", "no release", "half of the hosts"],
 )
