@@ -50,6 +50,7 @@ class Users:
 
 def may_log_in(lab: OperatorLab, password: str) -> bool:
     """Whether PostgreSQL lets the application's user in with that password, from the application's node."""
+    # a refused login ends psql with an error, and is an answer here
     # the script goes to the node on standard input, and the password from there into psql's environment
     said = lab.on("backend-1", f"PGPASSWORD={password} psql -XAtw -h {BACKEND} -U sparklio -d sparklio -c 'select 1' 2>&1 || true")
     assert said.strip() == "1" or "password authentication failed" in said, said

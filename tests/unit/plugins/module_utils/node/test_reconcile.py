@@ -84,10 +84,10 @@ def test_power_lost_anywhere_one_slot_serves_after_the_boot_and_the_next_run_fin
     for step in range(1, 30):
         fleet = deployed(tmp_path / str(step), name)
         seen: list[int] = []
-        if not power_lost(fleet, name, (step, before), lambda fleet=fleet: fleet.deploy(2)):  # type: ignore[misc]
+        if not power_lost(fleet, name, (step, before), lambda fleet=fleet: fleet.deploy(2)):
             break
         boot(fleet)
-        fleet.machines[name].watch = lambda state, seen=seen: seen.append(state["blue"]["running"] + state["green"]["running"])  # type: ignore[misc]
+        fleet.machines[name].watch = lambda state, seen=seen: seen.append(state["blue"]["running"] + state["green"]["running"])
         assert reconcile(fleet)["outcome"] == "ok"
         served.add(serving(fleet, name))
         assert name != "beat" or max(seen, default=1) == 1, "two ran at the same time"
@@ -137,7 +137,7 @@ def test_the_lease_of_a_run_that_ended_with_the_power_is_no_obstacle(fleet: Flee
     with pytest.raises(Locked, match="ann on elsewhere"):
         reconcile(fleet)
     assert serving(fleet, "beat") is None, "somebody is at work, and what none of the units starts is theirs"
-    monkeypatch.setattr(core, "_started", lambda: float(lock.current()["clock_expires"]))  # type: ignore[index]
+    monkeypatch.setattr(core, "_started", lambda: float(lock.current()["clock_expires"]))
     assert reconcile(fleet)["outcome"] == "ok"
     assert serving(fleet, "beat") == "v2"
     lease = lock.holder()

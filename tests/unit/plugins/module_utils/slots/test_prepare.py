@@ -32,7 +32,7 @@ class Yard(Bench):
         plain = super().slots(**options)
         slots = PreparingSlots(plain.spec, self.gate, self.journal, plain.node.systemd, plain.node.edge)
         slots.node.holder = plain.node.holder
-        slots.process = lambda slot: self.pids.get(slot, f"process of {slot}")  # type: ignore[method-assign]
+        slots.process = lambda slot: self.pids.get(slot, f"process of {slot}")
         return slots
 
 
@@ -149,7 +149,7 @@ def test_several_are_prepared_at_the_same_time(tmp_path: Path) -> None:
     for name in ("one", "two"):
         yard = Yard(tmp_path / name)
         yard.slots().activate(V1, Request(run="r1"))
-        yard.gate = Meeting()  # type: ignore[assignment]
+        yard.gate = Meeting()
         work.append(Work(yard.slots(), V2, Request(run="r2")))
     done, failed = side_by_side(work)
     assert [outcome.changed for _name, outcome in done] == [True, True]

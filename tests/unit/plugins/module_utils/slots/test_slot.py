@@ -675,7 +675,7 @@ def test_log_lines_are_masked_by_what_the_environment_really_holds(fronted: Benc
     (fronted.root / "opt/web/config/c1/env").write_text(env)
     slots = fronted.slots()
     lines = [f"key {nasty}", "PEM second line", "password p4ssw0rd at debug", "amqp://u:other@h"]
-    slots.node.systemd.log_tail = lambda unit, since, lines_=30: lines  # type: ignore[method-assign]
+    slots.node.systemd.log_tail = lambda unit, since, lines_=30: lines
     assert slots.node.log_tail("blue", V1, 0.0) == ["key ****", "PEM ****", "password **** at debug", "amqp://u:****@h"]
 
 
