@@ -60,7 +60,8 @@ def pooled(stage: Stage) -> Iterator[Pooler]:
     for process in running:
         process.kill()
         process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(("mode", "size"), [("transaction", 5), ("transaction", 1)])

@@ -157,6 +157,7 @@ def test_tests_and_builds_get_nothing_real_that_nobody_named(node: Node) -> None
         {"name": "DATABASE_URL", "type": "dsn", "secret": True, "default": "postgresql://a:b@c/d"}, {"name": "API_KEY", "secret": True},
         {"name": "PAGE"}, {"name": "UNSET", "default": 3},
     ]  # fmt: skip
+    # whoever may not write there shows it by the file that is missing
     shown = ["sh", "-c", "echo $DATABASE_URL $API_KEY $PAGE $UNSET; echo $DATABASE_URL $API_KEY $PAGE > {release_path}/built || true"]
     given: dict[str, Any] = {"env_file": str(node.tmp / "env"), "env_schema": schema, "tests": [shown]}
     made_up = "postgresql://planned:****@localhost:5432/planned xxxxxxxx xxxxxxxx 3"

@@ -60,7 +60,8 @@ def describe(layout: Layout, kind: str = "node", **given: Any) -> None:
 
 def lay_down(tmp_path: Path, packed: dict[str, Any], path: Path, **given: Any) -> tuple[dict[str, Any], Path]:
     work = tmp_path / "work"
-    shutil.rmtree(work, ignore_errors=True)
+    if work.exists():
+        shutil.rmtree(work)
     work.mkdir()
     return artefact.lay_down(Artefact(path, packed["sha256"], "k", "one"), recipe(tmp_path, **given), "c", work), work
 
