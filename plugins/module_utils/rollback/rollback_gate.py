@@ -23,6 +23,8 @@ QUICK_S = 0.25
 """Seconds between two attempts of a probe, at most."""
 STANDING_S = 1.0
 """Seconds of passing without a break that a release needs, at most: it has proven itself longer when it was deployed."""
+URGENT_S = 0.25
+"""The same in an emergency, where every second of it is one in which users are served by what is to go."""
 
 _WORKING, _PASSED, _MOVED, _FAILED = "working", "passed", "moved", "failed"
 
@@ -38,7 +40,7 @@ class Turns:
 
     def __init__(self, names: Sequence[str], free: bool, stop: threading.Event) -> None:
         self._order = list(names)
-        self._free = free
+        self.free = free
         self._stop = stop
         self._state = dict.fromkeys(names, _WORKING)
         self._why: dict[str, str] = {}
@@ -48,7 +50,7 @@ class Turns:
         """*name* has passed its gate: wait for its turn. Returns why it must not take it, or nothing."""
         with self._changed:
             self._set(name, _PASSED)
-            if self._free:
+            if self.free:
                 return ASKED_TO_END if self._stop.is_set() else ""
             while self._open(name):
                 self._changed.wait(0.2)
@@ -95,7 +97,8 @@ class BackGate:
     """Judges a slot to which a component goes back, then waits for its turn.
 
     The probes are those that the release was activated with. A slot that has been running all along since it served is asked once;
-    one that had to be started stands the same test as then, with shorter pauses between the attempts and for a shorter time.
+    one that had to be started stands the same test as then, with shorter pauses between the attempts and for a shorter time; for
+    the shortest where nobody waits for anybody, which is an emergency.
 
     Args:
         name: the component.
@@ -157,7 +160,8 @@ class BackGate:
             return ASKED_TO_END if self._stop.is_set() else trouble()
 
         warm = self._warm(str(context["slot"]))
-        definition = once(definition) if warm else quick(definition)
+        urgent = self._turns is not None and self._turns.free
+        definition = once(definition) if warm else quick(definition, URGENT_S if urgent else STANDING_S)
         if self.no_worse is None:
             return self._gate(definition, context, asked_to_end)
         return self.no_worse.judge(self._gate, definition, context, asked_to_end, warm)
@@ -181,12 +185,12 @@ def once(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {**quick(definition), "successes": 1, "min_healthy_time": 0}
 
 
-def quick(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """*definition* with short pauses and a short time to stand; failures that end it early may go on for as long as before."""
+def quick(definition: Mapping[str, Any], standing: float = STANDING_S) -> dict[str, Any]:
+    """*definition* with short pauses and *standing* seconds to stand; failures that end it early may go on for as long as before."""
     pause = float(definition.get("interval") or 1.0)
     found = {**definition, "interval": min(QUICK_S, pause)}
     if definition.get("min_healthy_time"):
-        found["min_healthy_time"] = min(STANDING_S, float(definition["min_healthy_time"]))
+        found["min_healthy_time"] = min(standing, float(definition["min_healthy_time"]))
     if definition.get("failures"):
         found["failures"] = math.ceil(int(definition["failures"]) * max(1.0, pause / QUICK_S))
     return found

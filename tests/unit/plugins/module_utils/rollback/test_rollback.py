@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_pl
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import NODE, Locked, Who, roll_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_gate import ASKED_TO_END, Turns, once, quick
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_gate import (
+    ASKED_TO_END,
+    BackGate,
+    Turns,
+    once,
+    quick,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Judged
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
@@ -418,3 +426,18 @@ def test_a_quick_gate_keeps_its_patience() -> None:
     assert (found["interval"], found["failures"], found["successes"]) == (0.25, 16, 4)
     assert 0 < found["min_healthy_time"] <= 3
     assert once({"interval": 0.1})["interval"] == 0.1
+
+
+@pytest.mark.parametrize(("emergency", "longest"), [(True, 0.25), (False, 1.0)])
+def test_a_slot_that_has_to_start_stands_shortest_in_an_emergency(emergency: bool, longest: float) -> None:
+    asked: list[float] = []
+
+    def gate(definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+        asked.append(definition["min_healthy_time"])
+        return Judged("pass", {}, "")
+
+    turns = Turns(["api"], emergency, threading.Event())
+    judge = BackGate("api", Content("v1", "c1"), gate, threading.Event(), turns, False)
+    given = {"probes": [], "min_healthy_time": 3}
+    assert judge(given, {"release": "v1", "config_path": "/c/c1", "slot": "blue"}, lambda: "").verdict == "pass"
+    assert asked == [longest]
