@@ -62,9 +62,9 @@ class Store:
             self._put(self.before.read_text(encoding="utf-8"))
         self.finish()
 
-    def finish(self) -> None:
-        """Forget what is no longer needed: the former value last, so that it can be taken back until then."""
-        for path in (self.next, self.before):
+    def finish(self, keep: bool = False) -> None:
+        """Forget what is no longer needed: the former value last, so that it can be taken back until then; or *keep* that one."""
+        for path in (self.next, *(() if keep else (self.before,))):
             path.unlink(missing_ok=True)
 
     def _put(self, text: str) -> None:
@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
         _validated, args = self.validate_argument_spec(
             argument_spec={
                 "secret": {"type": "str", "required": True, "no_log": False},
-                "state": {"type": "str", "choices": ["begun", "abandoned", "finished"], "default": "begun"},
+                "state": {"type": "str", "choices": ["begun", "abandoned", "finished", "forgotten"], "default": "begun"},
             },
         )
         name, check = args["secret"], bool(self._task.check_mode)
@@ -107,9 +107,13 @@ class ActionModule(ActionBase):
             if args["state"] == "begun":
                 fresh = store.begin(check)
                 return {"changed": fresh, "fresh": fresh, "generated": True}
-            pending = store.next.exists() or store.before.exists()
+            keep = bool(rotations[name].get("previous")) and args["state"] != "forgotten"
+            if args["state"] == "forgotten" and store.next.exists():
+                return {"failed": True, "msg": f"A change of the secret '{name}' is under way, so that its former value is still needed. "
+                                               "Finish it first: run the same without forget=true."}
+            pending = store.next.exists() or (store.before.exists() and not keep)
             if pending and not check:
-                store.abandon() if args["state"] == "abandoned" else store.finish()
+                store.abandon() if args["state"] == "abandoned" else store.finish(keep)
             return {"changed": pending, "fresh": False, "generated": True}
         except FileNotFoundError as error:
             return {"failed": True, "msg": f"No secret was changed: {error.filename} is not there. The first run of site.yml makes it; "

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters about changing a secret: who uses it, why it is not changed just so, what is left to do, and an environment meanwhile."""
+"""Filters about changing a secret: who uses it, why it is not changed just so, what is left to do, and how things are meanwhile."""
 
 from __future__ import annotations
 
@@ -36,9 +36,41 @@ def rotation_plan(seen: Mapping[str, Any], kind: str) -> list[str]:
     return rotation.plan(kind, rotation.State(**{key: bool(seen[key]) for key in ("value", "bridge", "behind", "live")}))
 
 
-def rotation_text(steps: Iterable[str]) -> list[str]:
+def rotation_text(steps: Iterable[str], kind: str) -> list[str]:
     """Steps in words, one line each."""
-    return [rotation.WORDS[step] for step in steps]
+    return rotation.words(kind, list(steps))
+
+
+def rotation_login(variables: Mapping[str, Any], kind: str, user: str) -> dict[str, Any]:
+    """The login of a server's role with its new password: ``name``, ``password``, and as ``s3`` the entry of ``minio_users``.
+
+    ``variables`` are those of a host of the server.
+    """
+    if kind == "minio":
+        for entry in variables.get("minio_users") or []:
+            if entry["key"] == user:
+                return {"name": user, "password": entry["secret"], "s3": dict(entry)}
+    else:
+        entries = [dict(entry) for entry in variables.get(f"{kind}_users") or []]
+        if kind == "redis" and variables.get("redis_password"):
+            entries.append({"name": "default", "password": variables["redis_password"]})
+        for entry in entries:
+            if entry["name"] == user:
+                return {"name": user, "password": entry["password"]}
+    raise AnsibleFilterError(f"{kind}_users has no {user}, which aistack_rotations names. Nothing was changed.")
+
+
+def rotation_bridge(login: Mapping[str, Any]) -> dict[str, Any]:
+    """The second login beside one of `rotation_login`, of the same shape."""
+    name, password = rotation.bridge_name(login["name"]), rotation.bridge_password(login["name"], login["password"])
+    s3 = {**login["s3"], "key": name, "secret": password} if "s3" in login else None
+    return {"name": name, "password": password, **({"s3": s3} if s3 else {})}
+
+
+def rotation_keys(seen: Mapping[str, Any], user: str) -> dict[str, bool]:
+    """What an S3 server says of a key and of the second one beside it, as `rotation_plan` wants it; ``seen`` by key."""
+    own, beside = seen.get(user) or {}, seen.get(rotation.bridge_name(user)) or {}
+    return {"exists": bool(own.get("known")), "value": bool(own.get("logs_in")), "bridge": bool(beside.get("known"))}
 
 
 def rotation_env(environment: Mapping[str, Any], user: str, password: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -49,6 +81,11 @@ def rotation_env(environment: Mapping[str, Any], user: str, password: str, varia
         raise AnsibleFilterError(f"The components cannot be moved to a second login: {problem}.") from None
 
 
+def rotation_exchanged(environment: Mapping[str, Any], variable: str, previous: str) -> dict[str, Any]:
+    """An environment (``schema`` and ``values``) that uses the former key and accepts the new one."""
+    return {**environment, "values": rotation.exchanged(environment.get("values") or {}, variable, previous)}
+
+
 class FilterModule:
     """Names of the filters."""
 
@@ -57,7 +94,11 @@ class FilterModule:
         return {
             "login_refusal": login_refusal,
             "login_users": login_users,
+            "rotation_bridge": rotation_bridge,
             "rotation_env": rotation_env,
+            "rotation_exchanged": rotation_exchanged,
+            "rotation_keys": rotation_keys,
+            "rotation_login": rotation_login,
             "rotation_plan": rotation_plan,
             "rotation_text": rotation_text,
         }

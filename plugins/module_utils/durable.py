@@ -21,16 +21,18 @@ def fsync_dir(path: Path) -> None:
         os.close(handle)
 
 
-def write_file(path: Path, text: str, mode: int) -> None:
-    """Replace *path* by *text*, whole or not at all, on disk before this returns."""
+def write_file(path: Path, text: str, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Replace *path* by *text*, whole or not at all, on disk before this returns. ``owner`` is a user's and a group's number."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write(text)
             out.flush()
+            if owner is not None:
+                os.fchown(out.fileno(), *owner)
+            os.fchmod(out.fileno(), mode)
             os.fsync(out.fileno())
-        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):  # it has its place already

@@ -24,9 +24,10 @@ options:
   state:
     description:
       - V(begun) makes the new value, unless a change was begun.
-      - V(abandoned) puts the former value back, V(finished) forgets it.
+      - V(abandoned) puts the former value back.
+      - V(finished) forgets it, unless the entry has C(previous); then it stays in C(.before) until V(forgotten).
     type: str
-    choices: [begun, abandoned, finished]
+    choices: [begun, abandoned, finished, forgotten]
     default: begun
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller

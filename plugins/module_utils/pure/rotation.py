@@ -4,8 +4,9 @@
 
 """Changing a secret while applications use it: what may be changed, what is left to do, and what an environment holds meanwhile.
 
-Where a server knows one password for a name, a second login stands in for as long as the change lasts. It never changes what it is
-called, and its password follows from the new one, so that a run that was cut off anywhere is taken up by the next one.
+Where a server knows one password for a name (PostgreSQL, S3), a second login stands in for as long as the change lasts. It never
+changes what it is called, and its password follows from the new one, so that a run that was cut off anywhere is taken up by the next
+one. Where it knows several (Redis), the new one is let in beside the former one.
 """
 
 from __future__ import annotations
@@ -20,15 +21,25 @@ from urllib.parse import quote
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import login_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 
-KINDS = ("postgres", "env")
-KEYS = {"postgres": ("kind", "component", "user", "file", "variables"), "env": ("kind", "file")}
+KINDS = ("postgres", "redis", "minio", "env")
+BRIDGED = ("postgres", "minio")
+"""Kinds of servers that know one password for a name."""
+KEYS = {
+    "postgres": ("kind", "component", "user", "file", "variables"),
+    "redis": ("kind", "component", "user", "file"),
+    "minio": ("kind", "component", "user", "file", "variables"),
+    "env": ("kind", "file", "variable", "previous"),
+}
+PAIR = "pair"
+"""What an C(env) is whose application accepts two keys: its own, and the one before, in the variable C(previous)."""
 VARIABLES = ("user", "password")
 """Where an environment holds a login in variables of its own and not in an address: which ones these are."""
 
 SUFFIX = "__rotation"
 
-BRIDGE, TO_BRIDGE, CHANGE, MOVE, CLOSE = "bridge", "to_bridge", "change", "move", "close"
+BRIDGE, TO_BRIDGE, CHANGE, MOVE, CLOSE, ACCEPT = "bridge", "to_bridge", "change", "move", "close", "accept"
 WORDS = {
+    ACCEPT: "have every component accept the new key beside the one that it uses",
     BRIDGE: "add a second login and prove it",
     TO_BRIDGE: "move the components that use it to the second login",
     CHANGE: "change the password",
@@ -36,6 +47,8 @@ WORDS = {
     CLOSE: "withdraw the second login",
 }
 """The steps, in the words of reports."""
+BESIDE = {BRIDGE: "let the new password in beside the former one", CLOSE: "withdraw the former password"}
+"""Words of their own where a server knows several passwords for a name."""
 
 
 def bridge_name(user: str) -> str:
@@ -54,7 +67,7 @@ class State:
 
     Attributes:
         value: whether the server has the new value.
-        bridge: whether the second login is open.
+        bridge: whether the second login is open; where a server knows several passwords, whether another one than the new one is valid.
         behind: whether something is live with another environment than the one with the new value.
         live: whether anything is live at all.
     """
@@ -67,13 +80,21 @@ class State:
 
 def plan(kind: str, state: State) -> list[str]:
     """What is left to do, in this order; each step may be repeated. Nothing where it is all done."""
-    if kind == "env":
-        return [MOVE] if state.behind else []
+    if kind in ("env", PAIR):
+        return [*([ACCEPT] if kind == PAIR else []), MOVE] if state.behind else []
+    if kind not in BRIDGED:
+        moved = [MOVE] if state.behind and state.live else []
+        return [*([] if state.value else [BRIDGE]), *moved, *([] if state.value and not state.bridge else [CLOSE])]
     if not state.value and not state.live:
         return [CHANGE, *([CLOSE] if state.bridge else [])]
     if not state.value:
         return [BRIDGE, TO_BRIDGE, CHANGE, MOVE, CLOSE]
     return [*([MOVE] if state.behind else []), *([CLOSE] if state.bridge else [])]
+
+
+def words(kind: str, steps: Sequence[str]) -> list[str]:
+    """Steps in words, one line each."""
+    return [(WORDS if kind in BRIDGED else {**WORDS, **BESIDE})[step] for step in steps]
 
 
 def _bridged(text: str, user: str, password: str) -> str:
@@ -91,7 +112,8 @@ def bridged(values: Mapping[str, Any], user: str, password: str, variables: Mapp
     ``variables`` names those that hold ``user`` and ``password`` by themselves. Raises ValueError where the password stands in a
     variable that is neither; its message names the variable.
     """
-    own = {str((variables or {}).get(key)): key for key in VARIABLES}
+    here = variables if variables and values.get(variables["user"]) == user else {}
+    own = {str(here.get(key)): key for key in VARIABLES}
     instead = {"user": bridge_name(user), "password": bridge_password(user, password)}
     changed: dict[str, Any] = {}
     for name, value in values.items():
@@ -105,6 +127,11 @@ def bridged(values: Mapping[str, Any], user: str, password: str, variables: Mapp
         else:
             changed[name] = _bridged(value, user, password) if isinstance(value, str) else value
     return changed
+
+
+def exchanged(values: Mapping[str, Any], variable: str, previous: str) -> dict[str, Any]:
+    """An environment that uses the former key and accepts the new one, where the given one does the reverse."""
+    return {**values, variable: values.get(previous, ""), previous: values.get(variable, "")}
 
 
 def users_of(user: str, components: Mapping[str, Any], environments: Mapping[str, Any]) -> list[str]:
@@ -138,9 +165,11 @@ def problems(rotations: Any, components: Mapping[str, Any]) -> list[str]:
             continue
         found += [f"{where}: unknown key '{key}'{did_you_mean(str(key), KEYS[kind])}" for key in entry if key not in KEYS[kind]]
         if kind == "env":
+            missing = [key for key in ("variable", "file") if entry.get("previous") and not entry.get(key)]
+            found += [f"{where}: '{key}' is missing, which previous needs" for key in missing]
             continue
         found += [f"{where}: '{key}' is missing" for key in ("component", "user") if not entry.get(key)]
-        variables = entry.get("variables", dict.fromkeys(VARIABLES, ""))
+        variables = entry.get("variables", None if kind == "minio" else dict.fromkeys(VARIABLES, ""))
         if not isinstance(variables, Mapping) or set(variables) != set(VARIABLES):
             found.append(f"{where}.variables: must name the variables that hold {' and '.join(VARIABLES)}, both")
         component = entry.get("component")
@@ -152,20 +181,16 @@ def problems(rotations: Any, components: Mapping[str, Any]) -> list[str]:
 def refusal(differ: Sequence[str], kind: str, host: str, live: Sequence[str], rotations: Mapping[str, Any]) -> str:
     """Why a password is not changed just so, and the way to change it."""
     named = [name for name, entry in rotations.items() if entry.get("kind") == kind and entry.get("user") in differ]
-    if kind not in KINDS:
-        way = (
-            f"Add a user of another name with the new password to {kind}_users beside this one, have aistack_env use it, run site.yml, and"
-            " take the former entry out when nothing uses it any more"
-        )
-    elif named:
+    more = ", variables: {user: …, password: …}" if kind == "minio" else ""
+    if named:
         way = (
             f"Run ansible-playbook phasegate.aistack.rotate -e secret={named[0]}: it changes the password with both valid for a while, and"
             " finishes a change that was begun"
         )
     else:
         way = (
-            f"Declare it in the inventory (aistack_rotations: {{NAME: {{kind: {kind}, component: {kind}, user: {differ[0]}}}}}) and run"
-            " ansible-playbook phasegate.aistack.rotate -e secret=NAME"
+            f"Declare it in the inventory (aistack_rotations: {{NAME: {{kind: {kind}, component: {kind}, user: {differ[0]}{more}}}}}) and"
+            " run ansible-playbook phasegate.aistack.rotate -e secret=NAME"
         )
     return (
         f"The inventory has another password for {', '.join(differ)} than the server on {host}, and live components log in with the one"

@@ -5,7 +5,8 @@
 """Bring buckets, applications' keys and their policies to what is declared.
 
 Reads one JSON object on standard input; prints one line for each change that was made, or would be made in check
-mode; nothing printed means nothing to do. Secrets reach the client by its environment or its standard input only,
+mode; nothing printed means nothing to do. With C(look) it prints one JSON object instead: for each key whether it is C(known) and
+C(logs_in) with that secret. Secrets reach the client by its environment or its standard input only,
 and are not part of any message.
 """
 
@@ -19,6 +20,8 @@ import tempfile
 import time
 from typing import Any
 from urllib.parse import quote
+
+OTHER_SECRETS = 3
 
 
 class Failure(Exception):
@@ -115,8 +118,25 @@ def make_buckets(root: Client, wanted: dict[str, Any]) -> None:
                     root.must(f"bucket {name}: versioning", "version", "enable" if bucket["versioning"] else "suspend", f"s3/{name}")
 
 
-def make_user(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: str) -> None:
-    """Create a key or change its secret; give it the policy of its buckets."""
+def seen(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: str) -> tuple[dict[str, Any], bool]:
+    """What the server says of a key (nothing where it does not know it), and whether it lets the key in with that secret."""
+    status, answer, _error = root.run("admin", "user", "info", "s3", user["key"])
+    known = answer[0] if status == 0 and answer else {}
+    as_user = Client(wanted["mc"], wanted["endpoint"], user["key"], user["secret"], home)
+    return known, bool(known) and known.get("userStatus") == "enabled" and "signature" not in as_user.run("ls", "s3")[2]
+
+
+def remove_user(root: Client, wanted: dict[str, Any], key: str) -> None:
+    """Remove a key and its policy, where they are there."""
+    for what, name in (("user", key), ("policy", f"aistack-{key}")):
+        if root.run("admin", what, "info", "s3", name)[0] == 0:
+            print(f"key {key}: {'removed' if what == 'user' else 'policy removed'}")
+            if not wanted["check"]:
+                root.must(f"key {key}: removing the {what}", "admin", what, "remove", "s3", name)
+
+
+def make_user(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: str) -> bool:
+    """Create a key or change its secret; give it the policy of its buckets. False where its secret would change and must not."""
     key, check = user["key"], wanted["check"]
     name, policy = f"aistack-{key}", policy_for(user["buckets"])
     status, answer, _error = root.run("admin", "policy", "info", "s3", name)
@@ -128,11 +148,9 @@ def make_user(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: 
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(policy, file)
             root.must(f"policy {name}: creating", "admin", "policy", "create", "s3", name, path)
-    status, answer, _error = root.run("admin", "user", "info", "s3", key)
-    known = answer[0] if status == 0 and answer else {}
-    as_user = Client(wanted["mc"], wanted["endpoint"], key, user["secret"], home)
-    logs_in = bool(known) and known.get("userStatus") == "enabled" and "signature" not in as_user.run("ls", "s3")[2]
-    if not logs_in:
+    known, logs_in = seen(root, wanted, user, home)
+    may = not known or wanted["change"]
+    if not logs_in and may:
         print(f"key {key}: {'secret changed' if known else 'created'}")
         if not check:
             root.must(f"key {key}: creating", "admin", "user", "add", "s3", stdin=f"{key}\n{user['secret']}\n")
@@ -140,12 +158,16 @@ def make_user(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: 
         print(f"key {key}: policy attached")
         if not check:
             root.must(f"key {key}: attaching its policy", "admin", "policy", "attach", "s3", name, "--user", key)
+    return logs_in or may
 
 
 def main() -> int:
-    """Exit status: 0, or 1 with the failure on standard error."""
+    """Exit status: 0, 1 with the failure on standard error, or 3 with the keys whose secrets would change unless C(change) is given."""
     wanted = json.load(sys.stdin)
     if wanted["check"] and not os.path.exists(wanted["mc"]):
+        if wanted.get("look"):
+            print("{}")
+            return 0
         for bucket in wanted["buckets"]:
             print(f"bucket {bucket['name']}: created")
         for user in wanted["users"]:
@@ -155,11 +177,19 @@ def main() -> int:
         root = Client(wanted["mc"], wanted["endpoint"], wanted["root"]["key"], wanted["root"]["secret"], home)
         try:
             if not wait(root, wanted):
-                print("buckets and keys: compared once the server runs with these settings")
+                print("{}" if wanted.get("look") else "buckets and keys: compared once the server runs with these settings")
+                return 0
+            if wanted.get("look"):
+                found = {user["key"]: seen(root, wanted, user, home) for user in wanted["users"]}
+                print(json.dumps({key: {"known": bool(known), "logs_in": logs_in} for key, (known, logs_in) in found.items()}))
                 return 0
             make_buckets(root, wanted)
-            for user in wanted["users"]:
-                make_user(root, wanted, user, home)
+            kept = [user["key"] for user in wanted["users"] if not make_user(root, wanted, user, home)]
+            for key in wanted.get("absent", []):
+                remove_user(root, wanted, key)
+            if kept:
+                print("\n".join(kept), file=sys.stderr)
+                return OTHER_SECRETS
         except Failure as failure:
             print(failure, file=sys.stderr)
             return 1

@@ -79,6 +79,12 @@ if words[:3] == ["admin", "user", "add"]:
     state["users"][name] = dict({{"policy": ""}}, **state["users"].get(name, {{}}))
     state["users"][name].update(secret=secret, status="enabled")
     end(ok)
+if words[:3] == ["admin", "user", "remove"]:
+    del state["users"][words[4]]
+    end(ok)
+if words[:3] == ["admin", "policy", "remove"]:
+    del state["policies"][words[4]]
+    end(ok)
 error("unknown command: " + " ".join(words))
 """
 WANTED = {
@@ -86,6 +92,8 @@ WANTED = {
     "root": {"key": "root", "secret": ROOT_SECRET},
     "buckets": [{"name": "assets", "versioning": True}, {"name": "scratch"}],
     "users": [{"key": "app", "secret": SECRET, "buckets": ["scratch", "assets"]}],
+    "absent": [],
+    "change": True,
     "check": False,
 }
 
@@ -188,6 +196,43 @@ def test_what_was_turned_by_hand_is_turned_back(server: Server) -> None:
     assert server.run() == [
         "bucket assets: versioning on", "key app: policy for scratch, assets", "key app: secret changed", "key app: policy attached",
     ]
+    assert server.run() == []
+
+
+def test_a_secret_that_must_not_change_stays_and_is_told(server: Server) -> None:
+    server.run()
+    state = server.get()
+    state["users"]["app"].update(secret="other", policy="")
+    server.put(state)
+    server.wanted.update(change=False, users=[*server.wanted["users"], {"key": "new", "secret": SECRET, "buckets": ["assets"]}])
+    assert server.run(status=3) == ["app"]
+    users = server.get()["users"]
+    assert users["app"]["secret"] == "other"
+    assert users["new"]["secret"] == SECRET, "a key that nobody has yet is made"
+    server.wanted["change"] = True
+    assert server.run() == ["key app: secret changed"]
+
+
+def test_looking_tells_who_is_let_in_and_changes_nothing(server: Server) -> None:
+    server.run()
+    before = {key: value for key, value in server.get().items() if key != "calls"}
+    others = [{"key": "app", "secret": "wrong", "buckets": []}, {"key": "unknown", "secret": SECRET, "buckets": []}]
+    server.wanted.update(look=True, check=True)
+    assert json.loads(server.run()[0]) == {"app": {"known": True, "logs_in": True}}
+    server.wanted["users"] = others
+    assert json.loads(server.run()[0]) == {
+        "app": {"known": True, "logs_in": False}, "unknown": {"known": False, "logs_in": False},
+    }
+    assert {key: value for key, value in server.get().items() if key != "calls"} == before
+    server.change(down=True)
+    assert server.run() == ["{}"]
+
+
+def test_a_key_is_taken_away_with_its_policy_once(server: Server) -> None:
+    server.run()
+    server.wanted.update(users=[], absent=["app"])
+    assert server.run() == ["key app: removed", "key app: policy removed"]
+    assert (server.get()["users"], server.get()["policies"]) == ({}, {})
     assert server.run() == []
 
 

@@ -44,6 +44,18 @@ def test_begun_once_and_finished(store: Store) -> None:
     assert store.path.read_text() == new
 
 
+def test_where_two_keys_are_accepted_the_former_one_stays(store: Store) -> None:
+    store.begin(check=False)
+    store.finish(keep=True)
+    assert value_of(store.before.read_text()) == OLD
+    assert not store.next.exists()
+    between = value_of(store.path.read_text())
+    assert store.begin(check=False), "the next change is one of its own"
+    assert value_of(store.before.read_text()) == between
+    store.finish()
+    assert not store.before.exists()
+
+
 def test_abandoned_the_former_value_is_back(store: Store) -> None:
     store.begin(check=False)
     store.abandon()

@@ -83,8 +83,74 @@ def test_a_secret_of_the_application_alone_moves_once() -> None:
     assert rotation.plan("env", State(value=True, bridge=False, behind=False, live=True)) == []
 
 
+KEYS = {"KEY": NEW, "BEFORE": OLD, "OTHER": "x"}
+"""What an application with two keys is to have in the end."""
+
+
+@pytest.mark.parametrize("second", range(5))
+@pytest.mark.parametrize("first", range(5))
+def test_with_two_keys_what_one_component_signs_every_other_accepts(first: int, second: int) -> None:
+    live = {name: {"KEY": OLD, "BEFORE": "", "OTHER": "x"} for name in ("api", "worker")}
+    for until in (first, second, None):
+        behind = [name for name, values in live.items() if values != KEYS]
+        steps = rotation.plan(rotation.PAIR, State(value=True, bridge=False, behind=bool(behind), live=True))
+        for step, name in [(step, name) for step in steps for name in behind][:until]:
+            live[name] = rotation.exchanged(KEYS, "KEY", "BEFORE") if step == rotation.ACCEPT else KEYS
+            for values in live.values():
+                for other in live.values():
+                    assert values["KEY"] in (other["KEY"], other["BEFORE"]), f"refused after {step} of {name}"
+    assert live == {"api": KEYS, "worker": KEYS}
+
+
+@dataclass
+class Redis:
+    """A server that knows several passwords for a name, and what each of two components logs in with."""
+
+    server: set[str] = field(default_factory=lambda: {OLD})
+    live: dict[str, str] = field(default_factory=lambda: {"api": OLD, "worker": OLD})
+
+    def atoms(self) -> list[tuple[str, str]]:
+        behind = any(password != NEW for password in self.live.values())
+        seen = State(value=NEW in self.server, bridge=bool(self.server - {NEW}), behind=behind, live=bool(self.live))
+        return [(step, name) for step in rotation.plan("redis", seen) for name in (self.live if step == rotation.MOVE else [""])]
+
+    def do(self, step: str, name: str) -> None:
+        if step == rotation.BRIDGE:
+            self.server.add(NEW)
+        elif step == rotation.MOVE:
+            self.live[name] = NEW
+        else:
+            assert step == rotation.CLOSE
+            self.server = {NEW}
+        assert set(self.live.values()) <= self.server, f"somebody is refused after {step}"
+
+
+@pytest.mark.parametrize("second", range(5))
+@pytest.mark.parametrize("first", range(5))
+def test_with_several_passwords_for_a_name_nobody_is_refused_either(first: int, second: int) -> None:
+    world = Redis()
+    assert len(world.atoms()) == 4
+    for until in (first, second, None):
+        for step, name in world.atoms()[:until]:
+            world.do(step, name)
+    assert world.server == {NEW}
+    assert set(world.live.values()) == {NEW}
+    assert world.atoms() == []
+
+
+def test_where_nothing_is_live_redis_has_the_new_password_alone() -> None:
+    assert Redis(live={}).atoms() == [(rotation.BRIDGE, ""), (rotation.CLOSE, "")]
+
+
+def test_words_say_what_happens_to_which_kind_of_server() -> None:
+    assert rotation.words("redis", [rotation.BRIDGE, rotation.CLOSE]) == [
+        "let the new password in beside the former one", "withdraw the former password",
+    ]
+    assert rotation.words("minio", [rotation.BRIDGE]) == ["add a second login and prove it"]
+
+
 def test_every_step_has_words() -> None:
-    every = {rotation.BRIDGE, rotation.TO_BRIDGE, rotation.CHANGE, rotation.MOVE, rotation.CLOSE}
+    every = {rotation.BRIDGE, rotation.TO_BRIDGE, rotation.CHANGE, rotation.MOVE, rotation.CLOSE, rotation.ACCEPT}
     assert set(rotation.WORDS) == every
 
 
@@ -117,6 +183,8 @@ def test_a_login_in_variables_of_its_own() -> None:
     assert NEW not in str(caught.value)
     moved = rotation.bridged(values, USER, NEW, {"user": "DB_USER", "password": "DB_PASSWORD"})
     assert moved == {"DB_USER": BRIDGE[0], "DB_NAME": USER, "DB_PASSWORD": BRIDGE[1]}
+    other = {"DB_USER": "reader", "DB_PASSWORD": "of-the-reader"}
+    assert rotation.bridged(other, USER, NEW, {"user": "DB_USER", "password": "DB_PASSWORD"}) == other
 
 
 def test_who_uses_a_login() -> None:
@@ -151,6 +219,15 @@ def test_who_uses_a_login() -> None:
             {"a": {"kind": "postgres", "component": "db", "user": "x", "variables": {"user": "U"}}},
             "aistack_rotations.a.variables: must name the variables that hold user and password, both",
         ),
+        (
+            {"a": {"kind": "env", "file": "/x", "previous": "BEFORE"}},
+            "aistack_rotations.a: 'variable' is missing, which previous needs",
+        ),
+        ({"a": {"kind": "redis", "component": "db", "user": "x"}}, None),
+        (
+            {"a": {"kind": "minio", "component": "db", "user": "x"}},
+            "aistack_rotations.a.variables: must name the variables that hold user and password, both",
+        ),
     ],
 )
 def test_what_can_be_changed_is_described_or_refused(given: Any, problem: str | None) -> None:
@@ -164,6 +241,5 @@ def test_the_refusal_names_the_way_out() -> None:
         assert words in text
     undeclared = rotation.refusal([USER], "postgres", "db-1", ["api on web-1"], {"x": {"kind": "env"}})
     assert "aistack_rotations: {NAME: {kind: postgres, component: postgres, user: shop}}" in undeclared
-    redis = rotation.refusal([USER], "redis", "db-1", ["api on web-1"], {})
-    assert "Add a user of another name with the new password to redis_users" in redis
-    assert "rotate" not in redis
+    s3 = rotation.refusal([USER], "minio", "db-1", ["api on web-1"], {})
+    assert "{kind: minio, component: minio, user: shop, variables: {user: …, password: …}}" in s3
