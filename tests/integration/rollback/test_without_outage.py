@@ -2,15 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The database's password is changed while users ask: none of them notices, and the former one is refused afterwards."""
+"""Passwords of servers are changed while users ask: none of them notices, and the former one is refused afterwards."""
 
 from __future__ import annotations
 
 import os
 import threading
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from ..refusals.conftest import BACKEND, ROOT
 from .conftest import OperatorLab
@@ -57,8 +60,49 @@ def may_log_in(lab: OperatorLab, password: str) -> bool:
     return said.strip() == "1"
 
 
+def redis_lets_in(lab: OperatorLab, password: str) -> bool:
+    """Whether Redis lets the application's user in with that password."""
+    said = lab.on("backend-1", f"REDISCLI_AUTH={password} redis-cli --user sparklio PING 2>&1 || true")
+    assert "PONG" in said or "NOAUTH" in said, said
+    return "WRONGPASS" not in said and "PONG" in said
+
+
+def minio_lets_in(lab: OperatorLab, secret: str) -> bool:
+    """Whether the S3 server lets the application's key in with that secret."""
+    said = lab.on("backend-1", f"MC_HOST_s3=http://sparklio:{secret}@{BACKEND}:9000 /opt/aistack/minio/bin/mc ls s3 2>&1 || true")
+    assert "sparklio-assets" in said or "signature" in said, said
+    return "signature" not in said
+
+
+def secrets_file(name: str) -> Path:
+    return Path(os.environ.get("AISTACK_SECRETS_DIR") or ROOT / ".lab" / "secrets") / name
+
+
+@pytest.mark.parametrize(
+    ("secret", "name", "lets_in"), [("redis", "redis", redis_lets_in), ("minio", "minio_app", minio_lets_in)], ids=["redis", "minio"]
+)
+def test_a_servers_password_changes_under_load(
+    lab: OperatorLab, secret: str, name: str, lets_in: Callable[[OperatorLab, str], bool]
+) -> None:
+    file = secrets_file(name)
+    old = file.read_text().strip()
+    assert lets_in(lab, old)
+    with Users() as users:
+        done = lab.play("rotate", "-e", f"secret={secret}")
+    assert done.rc == 0, done.text
+    assert users.failed == []
+    assert users.asked > 50
+    new = file.read_text().strip()
+    assert new != old
+    assert (lets_in(lab, new), lets_in(lab, old)) == (True, False)
+    assert sorted(path.name for path in file.parent.glob(f"{name}.*")) == []
+    assert not any(value in done.text + lab.on("backend-1", "cat /var/lib/aistack/journal.jsonl") for value in (old, new))
+    seen = lab.play("healthcheck")
+    assert seen.rc == 0, seen.text
+
+
 def test_the_databases_password_changes_under_load(lab: OperatorLab) -> None:
-    file = Path(os.environ.get("AISTACK_SECRETS_DIR") or ROOT / ".lab" / "secrets") / "postgres"
+    file = secrets_file("postgres")
     old, seq = file.read_text().strip(), lab.journal()[-1]["seq"]
     planned = lab.play("rotate", "-e", "secret=postgres", "--check")
     assert planned.rc == 0, planned.text
