@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
             return {"failed": True, "changed": False, "msg": known}
         plans = {str(node): answer_of(result or {}) for node, result in args["answers"].items()}
         decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time())
-        text = decision_text(decision)
+        text = decision_text({**decision, "plans": plans})
         try:
             lost = code(plans, args["repositories"])
         except SourceError as error:  # the plan is whole without it: it says why it lacks the list

@@ -13,6 +13,8 @@ description:
   - Checks the values of environment variables against a schema, lists every problem at once, and writes them as an environment file
     of systemd under a name that is made of its content. A configuration is never changed once written; another one gets another name.
   - A problem names the variable, never the value of a secret.
+  - Beside it C(secrets.json) keeps which variables the schema declares secret, so that the node can hide them, and take them along
+    when it goes back; names only.
 author: phasegate contributors (@phasegate)
 options:
   component:
@@ -221,7 +223,7 @@ def main() -> None:
             schema_version=version,
         )
     content = env_file.render_env(resolved.values)
-    config = env_file.locate(params["root"], component, content, version)
+    config = env_file.locate(params["root"], component, content, version, resolved.secrets)
     result: dict[str, Any] = {
         "changed": not config.present,
         "config": config.hash,

@@ -29,7 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_p
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import Path as RevisionPath
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env, secrets_beside
 
 READ_TIMEOUT = 30.0
 """Seconds for a question to the release's code or to the catalog."""
@@ -225,7 +225,10 @@ def connect(request: Request, base: Ground, application: str = "aistack-migrate-
 def start(request: Request, base: Ground) -> AlembicSession:
     """The helper, with the release's Alembic still to be opened. Raises MigrationError."""
     try:
-        return AlembicSession(request.interpreter, str(request.tree), base.variables, request.user, request.component, request.wrapper)
+        where = (request.interpreter, str(request.tree))
+        return AlembicSession(
+            *where, base.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
+        )
     except HelperError as problem:
         raise MigrationError("python", f"{request.component}: {problem}") from problem
     except LookupError as problem:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_script
@@ -71,8 +71,9 @@ class AlembicSession:
         user: str | None,
         component: str,
         wrapper: Sequence[str] = (),
+        declared: Collection[str] = (),
     ) -> None:
-        self.masker = Masker.of(variables)
+        self.masker = Masker.of(variables, declared)
         self.version: VersionTable | None = None  # what env.py said, once it was asked
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         read, write = os.pipe()

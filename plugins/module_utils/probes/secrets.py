@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env, secrets_beside
 
 
 class Secrets:
@@ -38,13 +38,13 @@ class Secrets:
             OSError: the file cannot be read.
         """
         values = parse_env(Path(path).read_text(encoding="utf-8", errors="replace"))
-        self.learn(values)
+        self.learn(values, secrets_beside(path))
         return values
 
-    def learn(self, values: Mapping[str, str]) -> None:
-        """Remember what is secret among the values of an environment."""
+    def learn(self, values: Mapping[str, str], declared: Collection[str] = ()) -> None:
+        """Remember what is secret among the values of an environment; *declared* are the names that its schema calls secret."""
         with self._lock:
-            self._masker.learn(values)
+            self._masker.learn(values, declared)
 
     def add(self, value: str, shortest: int = 1) -> None:
         """Remember one secret, unless it is shorter than *shortest* characters."""

@@ -23,6 +23,7 @@ _SHAPES: dict[str, re.Pattern[str]] = {
     "tags": RELEASE_NAME,
     "commit": COMMIT,
     "config": _NAME,
+    "of": _NAME,
     "set": _NAME,
     "run": _NAME,
     "changed_by": _NAME,

@@ -199,6 +199,7 @@ def _step(number: int, step: Answer) -> list[str]:
             for key, sign in (("added", "+"), ("removed", "-"), ("changed", "~"))
             for name in detail["environment"][key]
         ]
+        changes += [f"={name} (as today)" for name in detail.get("today") or []]
         return lines + (_wrapped(f"environment: {' '.join(changes)}", "     ", "     ") if changes else [])
     if step["do"] == "downgrade":
         text = f"{name}: {', '.join(detail['revisions'])} undone by the code of {detail['release']}"

@@ -38,7 +38,8 @@ def component_facts(
         description: the component's description, as it stands on the node.
         staged: releases that are there, the newest first.
         live: ``release``, ``slot`` and ``config`` as the links have it.
-        found: what else was found, taken over as it is: ``slots``, ``configs``, ``manifests``, ``env``, ``database``.
+        found: what else was found, taken over as it is: ``slots``, ``configs``, ``manifests``, ``env``, ``way_back``,
+            ``database``.
     """
     name = str(description["component"])
     source = str(description.get("source") or name)

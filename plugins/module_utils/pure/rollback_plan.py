@@ -246,6 +246,8 @@ def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str
         "detail": {
             "release": target.release,
             "config": target.config,
+            "of": target.of or None,
+            "today": list(target.today),
             "from": {"release": now.release, "config": now.config, "slot": (component.get("live") or {}).get("slot")},
             "commit": {tag: (manifests.get(tag) or {}).get("commit") for tag in dict.fromkeys((now.release, target.release))},
             "environment": rollback_state.environment_changes(component, now.config, target.config),

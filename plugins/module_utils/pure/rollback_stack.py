@@ -15,6 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_answer
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import for_playbooks, grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import common_target
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_text import environment
 
 NOT_INSTALLED = 127
 """Exit status of a shell that did not find the command."""
@@ -211,8 +212,15 @@ def decision_text(decision: Mapping[str, Any]) -> str:
         lines += [f"  - {sentence}", f"    instead: {refusal['way_out']}"]
     named = {refusal["node"] for refusal in decision["refusals"]}
     lines += [f"  without {node}: {why}" for node, why in decision["silent"].items() if node not in named]
+    lines += [f"  environment, names only: {entry}" for entry in _environment(decision)]
     lines += [f"  note: {warning}" for warning in decision["warnings"]]
     return "\n".join(lines)
+
+
+def _environment(decision: Mapping[str, Any]) -> list[str]:
+    """What becomes of the environment on the nodes that take part, where the decision tells their plans."""
+    plans = decision.get("plans") or {}
+    return environment({"nodes": {node: plans[node] for node in decision["nodes"] if node in plans}}) if decision["allowed"] else []
 
 
 def plan_holds(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:

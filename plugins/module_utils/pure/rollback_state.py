@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
@@ -32,12 +32,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Target:
-    """What a component is to run; ``here`` where it does so already."""
+    """What a component is to run; ``here`` where it does so already.
+
+    ``of`` is the config of then, where ``config`` is that one with the secrets of today; ``today`` names those that differ.
+    """
 
     release: str
     config: str
     here: bool = False
     warnings: tuple[str, ...] = ()
+    of: str = ""
+    today: tuple[str, ...] = ()
 
 
 def application_of(view: View, wanted: str | None) -> tuple[str | None, list[Problem]]:
@@ -171,7 +176,30 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
         warnings.append(f"{tag} is marked bad ({reason or 'no reason given'}) and was asked for all the same")
     elif tag not in good:
         warnings.append(f"{tag} was live here, but never marked good")
-    return Target(tag, configs[0], warnings=tuple(warnings))
+    return with_todays_secrets(component, Target(tag, configs[0], warnings=tuple(warnings)))
+
+
+def with_todays_secrets(component: Component, target: Target) -> Target:
+    """*target*, with the values of today for what its config keeps secret."""
+    found = (component.get("way_back") or {}).get(target.config)
+    if not found:
+        return target
+    warnings = [*target.warnings, *([found["problem"]] if found["problem"] else [])]
+    if found["kept"]:
+        names = ", ".join(found["kept"])
+        warnings.append(f"{names}: secret, and not part of the environment of today, so that {target.release} has the value of then again")
+    of = target.config if found["config"] != target.config else ""
+    here = target.here or (target.release, found["config"]) == _pair(must(component))
+    return replace(target, config=found["config"], here=here, warnings=tuple(warnings), of=of, today=tuple(found["today"]))
+
+
+def _pair(content: Content) -> tuple[str, str]:
+    return content.release, content.config
+
+
+def _as_of_today(component: Component, config: str) -> str:
+    """The config that a way back to *config* leads to, unless it is asked for by its own name."""
+    return str(((component.get("way_back") or {}).get(config) or {}).get("config") or config)
 
 
 def no_target(lists: Sequence[Mapping[str, Any]]) -> list[Problem]:
@@ -196,18 +224,21 @@ def no_target(lists: Sequence[Mapping[str, Any]]) -> list[Problem]:
 
 
 def _previous_config(component: Component) -> tuple[str | None, int, str]:
-    """The config that the present release was live with before the present one; when that changed (number of the record), in which run."""
+    """The config that the present release was live with before the present one; when that changed (number of the record), in which run.
+
+    Configs that differ in secrets alone are one: those of then are not taken back unless asked for by name.
+    """
     now = must(component)
     history = component.get("history") or []
     changed, run = 0, ""
     for record in reversed(history):
-        if (record["release"], record.get("config")) != (now.release, now.config):
+        if record["release"] != now.release or _as_of_today(component, str(record.get("config"))) != now.config:
             break
         changed, run = int(record["seq"]), str(record.get("run") or "")
     if not changed:  # the last switch was cut off, or the journal does not know it
         cut = component.get("interrupted") or {}
         changed, run = int(cut.get("seq") or 0), str(cut.get("run") or "")
-    earlier = [config for config in configs_of(component, now.release) if config != now.config]
+    earlier = [config for config in configs_of(component, now.release) if now.config not in (config, _as_of_today(component, config))]
     return (earlier[0] if earlier else None), changed, run
 
 
@@ -220,8 +251,8 @@ def config_change(components: Sequence[tuple[str, Component]]) -> str:
 def config_targets(components: Sequence[tuple[str, Component]], to: str | None) -> tuple[dict[str, Target], list[Problem]]:
     """The config of each component that moves.
 
-    Asked for by hash: the components that have had it. By release: what each had with it. Not asked: what the last run that changed
-    a config replaced.
+    Asked for by hash: the components that have had it, secrets of then included. By release: what each had with it. Not asked: what the
+    last run that changed a config replaced. Both with the secrets of today.
     """
     if to is None:
         changes = {name: _previous_config(entry) for name, entry in components}
@@ -237,19 +268,31 @@ def config_targets(components: Sequence[tuple[str, Component]], to: str | None) 
         newest = max(changes, key=lambda name: changes[name][1])
         run = changes[newest][2]
         chosen = {name: change[0] for name, change in changes.items() if name == newest or (run and change[2] == run)}
-        return {name: _config_target(entry, str(chosen[name])) for name, entry in components if chosen.get(name)}, []
+        return {
+            name: with_todays_secrets(entry, _config_target(entry, str(chosen[name]))) for name, entry in components if chosen.get(name)
+        }, []
     targets: dict[str, Target] = {}
     for name, entry in components:
         known = [record.get("config") for record in entry.get("history") or []]
         configs = configs_of(entry, to)
+        of = [config for config in configs_of(entry, must(entry).release) if to != config and _as_of_today(entry, config) == to]
         if to in known and to in (entry.get("configs") or []):
-            targets[name] = _config_target(entry, to)
-        elif configs:
-            targets[name] = _config_target(entry, configs[0])
+            targets[name] = _as_asked(entry, _config_target(entry, to))
+        elif configs or of:  # of: what a way back was about to make when it was cut off
+            targets[name] = with_todays_secrets(entry, _config_target(entry, (configs or of)[0]))
     if targets:
         return targets, []
     reason = f"{to} is neither a config that was live here and still exists, nor a release that was live here with one"
     return {}, [Problem("never_deployed", reason, "aistack status --json lists releases and configs")]
+
+
+def _as_asked(component: Component, target: Target) -> Target:
+    """*target*, a config asked for by its name; tells which secrets of then come back."""
+    today = ((component.get("way_back") or {}).get(target.config) or {}).get("today")
+    if not today:
+        return target
+    beware = f"{', '.join(today)}: secret, and changed since; asked for by its name, {target.config} brings the value of then back"
+    return replace(target, warnings=(*target.warnings, beware))
 
 
 def _config_target(component: Component, config: str) -> Target:

@@ -192,6 +192,8 @@ def plan_text(merged: Facts) -> str:
         lines += ["REFUSED; nothing was touched.", *(f"  - {entry}" for entry in against or ["no node has a plan"])]
         return "\n".join(lines)
     lines += [f"expected {_seconds(expected(merged))}, objective of the level {_seconds(objective(merged))}"]
+    variables = environment(merged)
+    lines += ["environment, names only:", *(f"  - {entry}" for entry in variables)] if variables else []
     lost = told(merged, "losses")
     lines += ["lost:", *(f"  - {entry}" for entry in lost)] if lost else ["lost: nothing"]
     price = counted(merged.get("prices"))
@@ -319,7 +321,7 @@ def _numbered(found: Sequence[Facts]) -> list[str]:
 
 def _differences(merged: Facts, facts: Facts) -> list[str]:
     lines = ["Code:", "", *bullets(_code(merged, facts), "The same commit."), "", "Environment (names only):", ""]
-    lines += [*bullets(_environment(merged), "None that the configurations show."), "", "Database:", ""]
+    lines += [*bullets(environment(merged), "None that the configurations show."), "", "Database:", ""]
     sql = [str(line) for line in facts.get("sql") or []]
     if sql:
         return [*lines, "```sql", *sql, "```"]
@@ -339,11 +341,14 @@ def _code(merged: Facts, facts: Facts) -> list[str]:
     return [*found, *(str(line) for line in facts.get("code") or [])]
 
 
-def _environment(merged: Facts) -> list[str]:
+def environment(merged: Facts) -> list[str]:
+    """Names of the variables that change with the release, and of the secrets that stay as they are today; one line a component."""
     found: dict[str, None] = {}
     for node, step in steps(merged, "switch"):
         changes = step["detail"].get("environment") or {}
         parts = [f"{kind} {', '.join(changes[kind])}" for kind in ("added", "removed", "changed") if changes.get(kind)]
+        if step["detail"].get("today"):
+            parts.append(f"as today {', '.join(step['detail']['today'])}")
         if parts:
             found[f"{step['component']} on {node}: {'; '.join(parts)}"] = None
     return list(found)

@@ -213,7 +213,7 @@ def _tell(made: dict[str, Any], members: schema_steps.Members, targets: Mapping[
     for component, _entry in members:
         then = ((found.get("live") or {}).get(component) or {}).get("config")
         target: Any = targets.get(component)
-        if target is not None and then and then != target.config:
+        if target is not None and then and then not in (target.config, target.of):
             made["warnings"].append(
                 f"{component}: goes back with the config {target.config}, the last that {target.release} was live with; the set {name} is"
                 f" of the time of {then}: -e level=config -e to={then} takes it from there"

@@ -9,9 +9,10 @@ Writing quotes every value, so that systemd, a POSIX shell and :func:`parse_env`
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.durable import f
 
 _ESCAPED = '"\\`$'
 """What systemd and a shell let a backslash escape inside double quotes."""
+NAMES = "secrets.json"
+"""Beside an environment: which of its variables the schema declares secret, and the schema's version. Names only."""
+STAGING = ".staging-"
+"""What the folder of a configuration is called, with its hash and the process's number behind, until it is whole."""
 
 
 def quote(value: str) -> str:
@@ -122,23 +127,58 @@ def config_hash(content: str, schema_version: str) -> str:
 
 
 @dataclass(frozen=True)
+class Declared:
+    """What the schema of a configuration said: its version, and the names of the variables that it declares secret."""
+
+    schema_version: str
+    secrets: frozenset[str]
+
+    def text(self) -> str:
+        """As it is written beside the environment."""
+        return json.dumps({"format": 1, "schema_version": self.schema_version, "secrets": sorted(self.secrets)}, sort_keys=True) + "\n"
+
+
+def declared_beside(path: str | os.PathLike[str]) -> Declared | None:
+    """What was declared of the environment file *path*; None where that was not written down, or cannot be read."""
+    try:
+        found = json.loads((Path(path).parent / NAMES).read_text(encoding="utf-8"))
+        return Declared(str(found["schema_version"]), frozenset(str(name) for name in found["secrets"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def secrets_beside(path: str | os.PathLike[str]) -> frozenset[str]:
+    """Names of the variables of the environment file *path* that are declared secret; none where nobody wrote that down."""
+    found = declared_beside(path)
+    return found.secrets if found else frozenset()
+
+
+@dataclass(frozen=True)
 class Config:
-    """A configuration on disk: its hash, the env file, and whether it is already as it has to be."""
+    """A configuration on disk: its hash, the env file, whether it is already as it has to be, and what its schema declares."""
 
     hash: str
     path: Path
     present: bool
+    declared: Declared | None = None
 
 
-def locate(root: str | os.PathLike[str], component: str, content: str, schema_version: str) -> Config:
-    """Return where a configuration belongs and whether it is there, unchanged and closed to others."""
+def locate(
+    root: str | os.PathLike[str], component: str, content: str, schema_version: str, secrets: Collection[str] | None = None
+) -> Config:
+    """Return where a configuration belongs and whether it is there, unchanged and closed to others.
+
+    ``secrets`` are the names that its schema declares so; None writes none down, and leaves what stands there.
+    """
     name = config_hash(content, schema_version)
     path = Path(root) / component / "config" / name / "env"
+    declared = None if secrets is None else Declared(schema_version, frozenset(secrets))
+    wanted = {path: content, **({path.parent / NAMES: declared.text()} if declared else {})}
     try:
-        same = path.read_text(encoding="utf-8") == content and path.stat().st_mode & 0o777 == 0o600
-    except OSError:
+        same = all(file.read_text(encoding="utf-8") == text and file.stat().st_mode & 0o777 == 0o600 for file, text in wanted.items())
+    except (OSError, ValueError):
         same = False
-    return Config(name, path, same)
+    return Config(name, path, same, declared)
 
 
 def write_config(config: Config, content: str, owner: tuple[int, int] | None = None) -> None:
@@ -149,21 +189,24 @@ def write_config(config: Config, content: str, owner: tuple[int, int] | None = N
     folder = config.path.parent
     parent = folder.parent
     parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    staging = parent / f".staging-{config.hash}-{os.getpid()}"
+    staging = parent / f"{STAGING}{config.hash}-{os.getpid()}"
     shutil.rmtree(staging, ignore_errors=True)  # of a dead process with our number; what cannot go makes mkdir fail
     staging.mkdir(mode=0o750)
     os.chmod(staging, 0o750)
-    handle = os.open(staging / "env", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-        if owner is not None:
-            os.fchown(stream.fileno(), *owner)
+    files = {**({NAMES: config.declared.text()} if config.declared else {}), "env": content}
+    for name, text in files.items():
+        handle = os.open(staging / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
     if owner is not None:
         os.chown(staging, *owner)
-    if folder.is_dir():  # it was tampered with: only the file is replaced, the folder may be in use
-        os.rename(staging / "env", config.path)
+    if folder.is_dir():  # it was tampered with, or lacks a file: only the files are replaced, the folder may be in use
+        for name in files:
+            os.rename(staging / name, folder / name)
         staging.rmdir()
     else:
         os.rename(staging, folder)

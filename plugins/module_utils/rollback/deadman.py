@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import TAKING_BACK, Lock, LockHeld, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import activations_of_run
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import TROUBLE, Locked, Tools, Who, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_gate import BackGate
@@ -273,7 +274,7 @@ def _take_back(state_dir: Path, who: Who, tools: Tools) -> list[dict[str, Any]]:
     order = sorted((name for name in mine if name in described), key=lambda name: (-int(described[name].get("order") or 0), name))
     if not order:
         return []
-    targets = {name: mine[name].previous for name in order}
+    targets = {name: _target(described[name], mine[name].previous) for name in order}
     tags = {str((target or {}).get("release")) for target in targets.values()}
     detail = {
         "level": "app",
@@ -298,6 +299,12 @@ def _take_back(state_dir: Path, who: Who, tools: Tools) -> list[dict[str, Any]]:
         if failed:
             raise _NotAll("; ".join(failed))
     return rows
+
+
+def _target(description: component_file.Description, then: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What *then* was live, with the secrets of today."""
+    found = way_back.content(description["root"], description["component"], then)
+    return {**(then or {}), "config": found.config} if found else None
 
 
 class _NotAll(Exception):

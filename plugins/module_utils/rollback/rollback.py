@@ -36,6 +36,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Plan, Wish, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_excuse import NoWorse
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_gate import BackGate, Turns
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_view import look
@@ -214,6 +215,7 @@ class _Course:
         self.state_dir, self.journal, self.view = state_dir, journal, view
         self.made, self.who, self.tools = made, who, tools
         self.steps = [step for step in made["steps"] if step["do"] == "switch"]
+        self.of = {step["component"]: step["detail"]["of"] for step in self.steps if step["detail"].get("of")}
         self.users = [step["component"] for step in self.steps if step["detail"].get("fronted")]
         self.cut = _resumes(view, made)
         self.rows: dict[str, dict[str, Any]] = {}
@@ -325,6 +327,8 @@ class _Course:
         if turns is not None and self.who.best_effort and name not in self.users:
             turns.let_move(self.users, USERS_FIRST_S)
         try:
+            if turns is not None and name in self.of:
+                self._configure(name, target, self.of[name])
             slots, no_worse = self._slots(name, target, turns, request)
             outcome = slots.activate(target, request, back=True)
         except TROUBLE as error:
@@ -344,6 +348,13 @@ class _Course:
             self.tools.say(
                 f"{name}: {'went back' if row['outcome'] == 'ok' else 'did not go back'} ({row['seconds']:.1f} s): {row['message']}"
             )
+
+    def _configure(self, name: str, target: Content, of: str) -> None:
+        """Have the configuration of then with the secrets of today, which the plan names."""
+        made = way_back.make(self.view["components"][name]["description"]["root"], name, of).config
+        if made != target.config:
+            what = f"the plan has the config {target.config}, and the secrets that are live now make it {made}"
+            raise ValueError(f"{name}: {what}: somebody changed them meanwhile. It stays as it is; run the same again")
 
     def _undo(self, failed: Sequence[Mapping[str, Any]]) -> None:
         """All or nothing: those that moved return to where they were."""

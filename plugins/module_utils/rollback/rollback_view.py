@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import back
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import TABLES_QUERY
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable, heads_query
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import SLOTS, Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
@@ -35,6 +36,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit impor
 ANSWER_S = 2
 """Seconds that a database has to let somebody in, and again to answer."""
 SERVICE_USER = "aistack"
+_OF_WAY = ("config", "today", "kept", "problem")
+_SAME: dict[str, Any] = {"today": (), "kept": (), "problem": ""}
 _OF_MANIFEST = ("alembic_heads", "commit", "built_at", "env_schema_version")
 
 
@@ -194,6 +197,11 @@ def _component(
     used = {record["config"] for record in facts["history"][-20:]} | {slot["config"] for slot in slots.values()}
     facts["drills"] = {tag: drills for tag in staged if (drills := layout.drills(tag))}
     facts["env"] = {config: _digests(layout.base / "config" / config / "env", salt) for config in configs if config in used}
+    known = {record["config"] for record in facts["history"]}
+    ways = {config: way_back.look(layout.root, name, config) for config in configs if config in known}
+    told = {config: {key: getattr(way, key) for key in _OF_WAY} for config, way in ways.items()}
+    facts["way_back"] = {config: found for config, found in told.items() if found != {**_SAME, "config": config}}
+    facts["env"].update({way.config: _hidden(way.values, salt) for way in ways.values() if way.values})
     return facts
 
 
@@ -212,6 +220,10 @@ def _digests(path: Path, salt: bytes) -> dict[str, str] | None:
         values = read_env(path)
     except OSError:
         return None
+    return _hidden(values, salt)
+
+
+def _hidden(values: Mapping[str, str], salt: bytes) -> dict[str, str]:
     return {name: hashlib.blake2b(value.encode(), key=salt, digest_size=8).hexdigest() for name, value in values.items()}
 
 

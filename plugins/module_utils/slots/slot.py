@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, GateFailed, Node, Spec, failure_report
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError
@@ -217,18 +218,22 @@ class Slots:
             return nothing
         serves, current = self._previous(world)
         back, gone = mine[0].previous, mine[0].release
-        target = Content(back["release"], back["config"]) if back else None
+        target = way_back.content(self.spec.root, component, back)
         plan = self._plan(world, target, False) if target else sp.plan_stopped(world, forget=True)
         outcome = Outcome(bool(plan.steps) or world.interrupted, plan.slot, target, current, plan)
         did, where = "would go" if request.check else "went", target.release if target else "nothing"
         outcome.message = f"{component}: {did} back from {gone} to {where}"
+        if not outcome.changed and back and target and target.config != back["config"]:
+            outcome.message += f"; only secrets had changed, and those stay (level config to {back['config']} has the former ones)"
         if request.check or not outcome.changed:
             return outcome
+        way_back.content(self.spec.root, component, back, write=True)
         if target and self.node.missing(target):
             raise Refused(f"{component}: cannot go back to {target.release}: {self.node.missing(target)}")
         detail = {
             "slot": plan.slot,
             "config": target.config if target else None,
+            "of": back["config"] if back else None,
             "reverted": {"release": gone, "run": request.run},
             "previous": current,
             "reason": request.reason,

@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.durable import f
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Slot, Step, World
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError, UnitState, Watch, now
 from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import holders, shown
@@ -374,7 +374,8 @@ class Node:
 
     def log_tail(self, slot: str, content: Content, since: float) -> list[str]:
         """The last lines of the slot's log since *since*, without what its environment keeps secret."""
-        masker = Masker.of(parse_env(_read(self.config_path(content) / "env")))
+        env = self.config_path(content) / "env"
+        masker = Masker.of(parse_env(_read(env)), secrets_beside(env))
         return [masker.mask(line) for line in self.systemd.log_tail(self.spec.unit_of(slot), since)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import NAMES, read_env, secrets_beside
 
 Call = Callable[..., dict[str, Any]]
 
@@ -45,6 +45,19 @@ def test_check_run_check_run(call: Call, tmp_path: Path) -> None:
     told = [(record["op"], record["outcome"], record["run"]) for record in records]
     assert told == [("configure", "started", "r1"), ("configure", "ok", "r1")]
     assert records[1]["detail"]["config"] == done["config"]
+
+
+def test_the_names_of_secrets_are_kept_beside_it(call: Call, tmp_path: Path) -> None:
+    done = call("env_file", **arguments(tmp_path))
+    beside = Path(done["path"]).with_name(NAMES)
+    assert beside.stat().st_mode & 0o777 == 0o600
+    assert secrets_beside(done["path"]) == {entry["name"] for entry in SCHEMA if entry.get("secret")}
+    assert not any(secret in beside.read_text() for secret in ("hunter2", "s3cr3tpw"))
+    beside.unlink()  # written by the version before
+    assert call("env_file", check=True, **arguments(tmp_path))["changed"] is True
+    assert call("env_file", **arguments(tmp_path))["config"] == done["config"]
+    assert call("env_file", **arguments(tmp_path))["changed"] is False
+    assert secrets_beside(done["path"])
 
 
 def test_no_secret_leaves_the_module(call: Call, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option, ProbeError, TypeSpec
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import SettingsError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import NAMES, Declared
 
 
 class Scripted(Probe):
@@ -330,14 +331,16 @@ def test_nothing_to_judge_passes():
 def test_log_of_the_unit_is_shown_without_secrets(script, tmp_path, monkeypatch):
     bin_dir = tmp_path / "bin"
     bin_dir.mkdir()
-    for name, text in (("systemctl", "NRestarts=1\nActiveState=failed"), ("journalctl", "connecting as app with hunter22xyz\nFATAL")):
+    log = "connecting as app with hunter22xyz\nFATAL: qwertz-7"
+    for name, text in (("systemctl", "NRestarts=1\nActiveState=failed"), ("journalctl", log)):
         (bin_dir / name).write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {bin_dir}/{name}.args\ncat <<'X'\n{text}\nX\n")
         (bin_dir / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin_dir}:{os.environ['PATH']}")
-    (tmp_path / "env").write_text('DB_PASSWORD="hunter22xyz"\nLOG_LEVEL="FATAL"\n')
+    (tmp_path / "env").write_text('DB_PASSWORD="hunter22xyz"\nLOG_LEVEL="FATAL"\nLICENCE="qwertz-7"\n')
+    (tmp_path / NAMES).write_text(Declared("s", frozenset({"LICENCE"})).text())
     context = {"unit": "aistack-backend@blue.service", "config_path": str(tmp_path)}
     result = run_gate([script(bad, component="backend")], {"deadline": 0}, {"backend": context})
-    assert result.probes[0]["log_tail"] == ["connecting as app with ****", "FATAL"]
+    assert result.probes[0]["log_tail"] == ["connecting as app with ****", "FATAL: ****"]
     assert "--lines=20" in (bin_dir / "journalctl.args").read_text()
     passed = run_gate([script(good, component="backend")], {"deadline": 0}, {"backend": context})
     assert "log_tail" not in passed.probes[0]

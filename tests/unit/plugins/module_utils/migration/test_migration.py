@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_script, migration_locks, squawk
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, alembic_script, migration_locks, squawk
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import (
     AlembicSession,
     HelperError,
@@ -23,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import NAMES, Declared, read_env
 
 ADDRESS = DatabaseAddress("db.example", 5433, "app", "sparklio", "hidden-word")
 
@@ -263,3 +264,15 @@ def test_what_another_component_is_dumping_stays(tmp_path: Path, monkeypatch: py
 def test_the_restore_command_names_the_set() -> None:
     told = pg_dump.restore_command("/var/lib/aistack/backups/20260131T120000Z-backend-a1-b2")
     assert told == "ansible-playbook phasegate.aistack.restore -e set=20260131T120000Z-backend-a1-b2 -e terminate=true"
+
+
+def test_a_session_hides_what_is_declared_secret(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("LICENCE=qwertz-7\nDATABASE_URL=postgresql://app:hunter22@db/shop\n")
+    (tmp_path / NAMES).write_text(Declared("s", frozenset({"LICENCE"})).text())
+    request = alembic_plan.Request(
+        component="web", release="v1", root=str(tmp_path), state_dir=str(tmp_path), env_file=str(tmp_path / "env"),
+        release_path=str(tmp_path), python=sys.executable, user=None,
+    )  # fmt: skip
+    ground = alembic_plan.Ground(read_env(request.env_file), ADDRESS)
+    with alembic_plan.start(request, ground) as session:
+        assert session.masker.mask("licence qwertz-7 on hunter22") == "licence **** on ****"

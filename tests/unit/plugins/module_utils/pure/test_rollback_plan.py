@@ -31,6 +31,7 @@ class Node:
         self.backups: list[dict[str, Any]] = []
         self.warm: set[str] = set()
         self.configs = ["c0", "c1", "c2", "c3", "c4"]
+        self.ways: dict[str, dict[str, Any]] = {}
 
     def tell(
         self, op: str, component: str | None, release: str | None, outcome: str = "ok", run: str = "", **detail: Any
@@ -95,7 +96,8 @@ class Node:
                 slots=slots,
                 configs=self.configs,
                 manifests={tag: {"alembic_heads": HEADS.get(tag), "commit": f"commit-{tag}"} for tag in self.staged},
-                env={"c2": {"A": "1", "B": "2"}, "c3": {"A": "1", "B": "3", "C": "4"}},
+                env={"c2": {"A": "1", "B": "2"}, "c3": {"A": "1", "B": "3", "C": "4"}, "c2new": {"A": "1", "B": "3"}},
+                way_back=self.ways,
                 database=None,
             )
             if name == "backend":
@@ -235,6 +237,32 @@ def test_a_release_goes_back_with_the_config_it_was_last_active_with(node: Node)
     assert moved(again.plan()) == [("backend", "v1", "c1")]
     again.configs.remove("c1")
     assert moved(again.plan()) == [("backend", "v1", "c0")]
+
+
+@pytest.mark.parametrize("level", ["app", "schema"])
+def test_the_secrets_of_then_stay_where_they_are(node: Node, level: str) -> None:
+    node.ways = {"c2": {"config": "c2new", "today": ("B",), "kept": ("OLD",), "problem": ""}}
+    node.warm = {"backend"}
+    made = node.plan(level=level, to="v2")
+    assert moved(made) == [(name, "v2", "c2new") for name in (("beat", "worker", "backend") if level == "app" else ORDER)]
+    detail = next(step["detail"] for step in made["steps"] if step["do"] == "switch" and step["component"] == "backend")
+    assert (detail["of"], detail["today"], detail["warm"]) == ("c2", ["B"], False)
+    assert detail["environment"] == {"added": [], "removed": ["C"], "changed": []}
+    beware = "backend: OLD: secret, and not part of the environment of today, so that v2 has the value of then again"
+    assert beware in made["warnings"]
+
+
+def test_secrets_that_cannot_be_compared_are_said(node: Node) -> None:
+    node.ways = {"c2": {"config": "c2", "today": (), "kept": (), "problem": "no secret could be compared"}}
+    made = node.plan()
+    assert "backend: no secret could be compared" in made["warnings"]
+    assert (made["steps"][0]["detail"]["config"], made["steps"][0]["detail"]["of"]) == ("c2", None)
+
+
+def test_a_config_by_the_name_of_its_release_has_the_secrets_of_today(node: Node) -> None:
+    node.ways = {"c2": {"config": "c2new", "today": ("B",), "kept": (), "problem": ""}}
+    assert moved(node.plan(level="config", to="v2")) == [("beat", "v3", "c2new"), ("worker", "v3", "c2new"), ("backend", "v3", "c2new")]
+    assert moved(node.plan(level="config", to="c2")) == [("beat", "v3", "c2"), ("worker", "v3", "c2"), ("backend", "v3", "c2")]
 
 
 def test_level_and_application_have_to_be_known(node: Node) -> None:

@@ -35,6 +35,16 @@ def test_the_newest_that_every_node_has() -> None:
     assert decision_text(decision) == "from v3 to v1 on b1, w1"
 
 
+def test_an_emergency_names_the_variables_that_go_back() -> None:
+    changes = {"environment": {"added": [], "removed": ["FRESH"], "changed": ["LEVEL"]}, "today": ["SMTP_PW"]}
+    step = {"do": "switch", "component": "api", "detail": changes}
+    plans = {**BOTH, "b1": {**BOTH["b1"], "steps": [step]}, "g1": {"absent": "no command"}}
+    text = decision_text({**decide(plans), "plans": plans})
+    assert "environment, names only: api on b1: removed FRESH; changed LEVEL; as today SMTP_PW" in text
+    refused = {**decide(plans, to="v3"), "plans": plans}
+    assert "names only" not in decision_text({**refused, "allowed": False})
+
+
 def test_what_was_asked_for() -> None:
     assert decide(BOTH, to="v2")["to"] == "v2"
 

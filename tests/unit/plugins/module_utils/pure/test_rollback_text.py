@@ -226,6 +226,16 @@ def test_differences() -> None:
     assert "DROP TABLE visits;" in section(document(SCHEMA, sql=["DROP TABLE visits;"]), "Differences")
 
 
+def test_the_page_and_the_table_name_what_becomes_of_the_environment() -> None:
+    merged = copy.deepcopy(APP)
+    merged["nodes"]["backend-1"]["steps"][0]["detail"]["today"] = ["DATABASE_URL", "SMTP_PW"]
+    said = "backend on backend-1: as today DATABASE_URL, SMTP_PW"
+    assert f"- {said}" in section(document(merged), "Differences")
+    table = rollback_text.plan_text(merged)
+    assert f"environment, names only:\n  - {said}\n  - frontend on web-1: added NEW; changed BACKEND_URL\n" in table
+    assert "environment" not in rollback_text.plan_text({"nodes": {"backend-1": plan(switch("backend"))}})
+
+
 def test_what_is_lost_not_verified_and_risky() -> None:
     assert section(document(APP), "What is lost") == ["Nothing."]
     assert section(document(APP), "Not verified, and to know") == ["Everything that the plan goes by was looked at."]

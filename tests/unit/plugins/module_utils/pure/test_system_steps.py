@@ -68,6 +68,14 @@ def test_everything_stands_still_before_it_is_saved_and_put_back(node: System) -
     assert made["losses"][-1].startswith("everything: all that was written since the backup set set-v2 of 2026-01-02")
 
 
+def test_the_secrets_of_the_sets_time_stay_where_they_are(node: System) -> None:
+    node.ways = {"c2": {"config": "c2new", "today": ("B",), "kept": (), "problem": ""}}
+    made = node.system()
+    switches = [step["detail"] for step in made["steps"] if step["do"] == "switch"]
+    assert [(detail["config"], detail["of"], detail["today"]) for detail in switches] == [("c2new", "c2", ["B"])] * 3
+    assert not any("goes back with the config" in text for text in made["warnings"]), "it is that of the set's time"
+
+
 def test_the_newest_set_of_the_targets_time_or_the_one_that_is_named(node: System) -> None:
     node.backups.append(a_set("v2", "2025-12-24", name="older"))
     assert node.restore(node.system())["set"] == "set-v2"

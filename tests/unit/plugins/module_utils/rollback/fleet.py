@@ -122,7 +122,7 @@ class Fleet:
                 (release / "release.json").write_text(json.dumps(manifest))
                 config = root / "opt" / name / "config" / f"c{number}"
                 config.mkdir(parents=True, exist_ok=True)
-                (config / "env").write_text(f'LEVEL="info"\nTOKEN="hunter2-{number}"\n')
+                (config / "env").write_text(f'LEVEL="level-{number}"\nTOKEN="hunter2"\n')
             component_file.save(component_file.describe(self.spec(name), {"application": "shop", "order": order}), self.state)
 
     def spec(self, name: str, **options: Any) -> Spec:

@@ -56,10 +56,10 @@ def test_values_of_the_environment_are_told_apart_and_not_told(fleet: Fleet) -> 
     view = view_of(fleet)
     assert "hunter2" not in json.dumps(view)
     env = view["components"]["web"]["env"]
-    assert env["c1"]["LEVEL"] == env["c2"]["LEVEL"]
-    assert env["c1"]["TOKEN"] != env["c2"]["TOKEN"]
+    assert env["c1"]["TOKEN"] == env["c2"]["TOKEN"]
+    assert env["c1"]["LEVEL"] != env["c2"]["LEVEL"]
     assert view_of(fleet)["components"]["web"]["env"] != env, "the digest of a secret must not be looked up later"
-    assert plan(view, Wish())["steps"][-1]["detail"]["environment"] == {"added": [], "removed": [], "changed": ["TOKEN"]}
+    assert plan(view, Wish())["steps"][-1]["detail"]["environment"] == {"added": [], "removed": [], "changed": ["LEVEL"]}
 
 
 def test_a_description_that_cannot_be_used_is_said(fleet: Fleet) -> None:

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import quote
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import NAMES, Declared, quote
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError, Load, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Leaving, Refused, Request, Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import (
@@ -677,6 +677,17 @@ def test_log_lines_are_masked_by_what_the_environment_really_holds(fronted: Benc
     lines = [f"key {nasty}", "PEM second line", "password p4ssw0rd at debug", "amqp://u:other@h"]
     slots.node.systemd.log_tail = lambda unit, since, lines_=30: lines
     assert slots.node.log_tail("blue", V1, 0.0) == ["key ****", "PEM ****", "password **** at debug", "amqp://u:****@h"]
+
+
+def test_the_log_is_shown_without_what_is_declared_secret(fronted: Bench) -> None:
+    """Names alone do not tell: LICENCE is in no list of words."""
+    folder = fronted.root / "opt/web/config/c1"
+    (folder / "env").write_text("LICENCE=qwertz-7\nLEVEL=info\n")
+    slots = fronted.slots()
+    slots.node.systemd.log_tail = lambda unit, since, lines_=30: ["licence qwertz-7 at info"]
+    assert slots.node.log_tail("blue", V1, 0.0) == ["licence qwertz-7 at info"]
+    (folder / NAMES).write_text(Declared("s", frozenset({"LICENCE"})).text())
+    assert slots.node.log_tail("blue", V1, 0.0) == ["licence **** at info"]
 
 
 def test_a_port_that_is_taken_names_the_process(fronted: Bench) -> None:
