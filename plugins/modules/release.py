@@ -22,6 +22,7 @@ options:
       - V(staged) sees to it that the release is there, as it was staged.
       - V(marked) notes in the journal that the release is good or bad.
       - V(pruned) removes old releases; never the live one, the previous good one, one that a slot points at, or one of O(keep_releases).
+      - V(pruned) removes configurations as well, with their secrets, that no slot, no release that stays and no level config leads to.
       - V(packed) writes a staged release, packed, to O(artefact); it is what the controller keeps.
     type: str
     choices: [staged, marked, pruned, packed]
@@ -216,6 +217,7 @@ options:
     description:
       - How many releases O(state=pruned) leaves besides the live one and those that are needed. Good ones that served before come first,
         what is bad goes first; two good ones behind the live one stay in any case.
+      - So many configurations of the live release stay besides its present one, and as many that differ in more than secrets.
     type: int
     default: 3
   keep_releases:
@@ -306,6 +308,11 @@ removed:
   returned: state is pruned
   type: list
   elements: str
+removed_configs:
+  description: Configurations that were removed, or would be in check mode, as C(component/name); those of all that run its trees.
+  returned: state is pruned
+  type: list
+  elements: str
 kept:
   description: Releases that stay, and why.
   returned: state is pruned
@@ -330,7 +337,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, staging
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout, ReleaseError
@@ -429,16 +436,6 @@ def _packed(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, An
     return {"changed": False, "packed": artefact.pack(layout, params["release"], Path(params["artefact"]))}
 
 
-def _pruned(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
-    journal = Journal.of(params["state_dir"])
-    state = releases.state_of(layout, journal, params["run"])
-    exempt = [*params["keep_releases"], *releases.shared_exemptions(layout, journal)]
-    removed, kept = releases.prunable(layout, state, params["keep"], exempt)
-    if not check:
-        releases.prune(layout, journal, removed, params["run"], params["actor"])
-    return {"changed": bool(removed), "removed": removed, "kept": kept}
-
-
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -481,7 +478,8 @@ def main() -> None:
         else:
             if not check:
                 require(params["state_dir"], params["run"], f"remove old releases of {params['component']}")
-            result = _pruned(params, layout, check)
+            who = (params["run"], params["actor"])
+            result = retention.pruned(layout, params["state_dir"], params["keep"], params["keep_releases"], *who, check)
     except LeaseLost as lost:
         module.fail_json(msg=str(lost), lease=lost.lease)
     except ReleaseError as error:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases on a node: where they are, whether they are as they were staged, marking and pruning."""
+"""Releases on a node: where they are, whether they are as they were staged, marking, and which may go."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def prunable(layout: Layout, state: ComponentState, keep: int, keep_releases: It
     for item in state.interrupted:
         if item.release:
             why[item.release] = f"an interrupted {item.op} names it"
-    for users in _users(layout):
+    for users in users_of(layout):
         for slot, described in users.slots().items():
             if described and described["release"]:
                 why[described["release"]] = f"in the slot {slot} of {users.component}"
@@ -227,7 +227,7 @@ def prunable(layout: Layout, state: ComponentState, keep: int, keep_releases: It
     return [tag for tag in staged if tag not in why], {tag: why[tag] for tag in staged if tag in why}
 
 
-def _users(layout: Layout) -> list[Layout]:
+def users_of(layout: Layout) -> list[Layout]:
     """Return the components that run this component's trees: itself, and those whose releases link here."""
     users = [layout]
     here = layout.releases.resolve()
@@ -246,19 +246,6 @@ def shared_exemptions(layout: Layout, journal: Journal) -> list[str]:
     """Return the good releases behind the live ones of the other components that run this component's trees."""
     records = journal.read()
     found: list[str] = []
-    for users in _users(layout)[1:]:
+    for users in users_of(layout)[1:]:
         found += derive(records, users.component, staged=layout.staged()).candidates[:GOOD_BEHIND]
     return found
-
-
-def prune(layout: Layout, journal: Journal, tags: list[str], run: str, actor: str) -> None:
-    """Remove releases and say so in the journal."""
-    if not tags:
-        return
-    with journal.operation("prune", layout.component, run=run, actor=actor, detail={"remove": tags}) as operation:
-        removed: list[str] = []
-        operation.detail["removed"] = removed
-        for tag in tags:
-            tree.remove(layout.release(tag))
-            tree.remove(layout.drill_file(tag))
-            removed.append(tag)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Passwords of servers are changed while users ask: none of them notices, and the former one is refused afterwards."""
+"""Passwords of servers are changed while users ask: none notices, the former one is refused, and no way back needs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ..refusals.conftest import BACKEND, ROOT
-from .conftest import OperatorLab
+from .conftest import AFTER, BEFORE, OperatorLab, config
 
 USERS = 8
 """More than the application keeps connections for, so that it logs in anew all the time."""
@@ -101,7 +101,33 @@ def test_a_servers_password_changes_under_load(
     assert seen.rc == 0, seen.text
 
 
-def test_the_databases_password_changes_under_load(lab: OperatorLab) -> None:
+def environment(lab: OperatorLab, component: str) -> str:
+    return lab.on("backend-1", f"cat /opt/aistack/{component}/slots/live/config/env")
+
+
+def goes_back_with_the_new_one(lab: OperatorLab, new: str, old: str) -> None:
+    """The release behind the live one was live with the former password alone, which the server refuses."""
+    seq = lab.journal()[-1]["seq"]
+    plan = lab.on("backend-1", "aistack plan")
+    assert "=DATABASE_URL (as today)" in " ".join(plan.split()), plan
+    went = lab.play("emergency_rollback", "-e", "reason='after the password was changed'")
+    assert went.rc == 0, went.text
+    went.says(f"everything is back at {BEFORE} (from {AFTER})")
+    assert lab.serving() == {"backend": BEFORE, "frontend": BEFORE}
+    lab.get(f"http://{BACKEND}:8000/readyz")  # raises where the database refuses it
+    records = lab.journal()
+    reverts = {record["component"]: record["detail"]["config"] for record in records if record["op"] == "revert" and record["seq"] > seq}
+    earlier = {record["detail"].get("config") for record in records if record["op"] == "activate" and record["release"] == BEFORE}
+    for component in ("backend", "worker", "beat"):
+        env = environment(lab, component)
+        assert (new in env, old in env) == (True, False), f"{component} has another password than that of today"
+        assert reverts[component] == config(lab, "backend-1", component)
+        assert reverts[component] not in earlier
+    assert not any(secret in plan + went.text + lab.on("backend-1", "cat /var/lib/aistack/journal.jsonl") for secret in (old, new))
+
+
+def test_the_databases_password_changes_under_load(deployed: OperatorLab) -> None:
+    lab = deployed
     file = secrets_file("postgres")
     old, seq = file.read_text().strip(), lab.journal()[-1]["seq"]
     planned = lab.play("rotate", "-e", "secret=postgres", "--check")
@@ -121,3 +147,4 @@ def test_the_databases_password_changes_under_load(lab: OperatorLab) -> None:
     records = [record for record in lab.journal() if record["op"] == "rotate" and record["seq"] > seq]
     assert [record["outcome"] for record in records] == ["started", "ok"]
     assert not any(secret in done.text + lab.on("backend-1", "cat /var/lib/aistack/journal.jsonl") for secret in (old, new))
+    goes_back_with_the_new_one(lab, new, old)
