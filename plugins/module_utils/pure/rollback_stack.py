@@ -220,7 +220,8 @@ def decision_text(decision: Mapping[str, Any]) -> str:
 def _environment(decision: Mapping[str, Any]) -> list[str]:
     """What becomes of the environment on the nodes that take part, where the decision tells their plans."""
     plans = decision.get("plans") or {}
-    return environment({"nodes": {node: plans[node] for node in decision["nodes"] if node in plans}}) if decision["allowed"] else []
+    taking_part = {node: plans[node] for node in decision.get("nodes") or [] if node in plans}
+    return environment({"nodes": taking_part}) if decision.get("allowed") else []
 
 
 def plan_holds(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
@@ -280,7 +281,8 @@ def outcome_text(decision: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
     last = f"everything is back at {decision['to']} (from {decision['from']})"
     if bad:
         last = f"NOT everything is back at {decision['to']}: {named}"
-    notes = [f"note: {warning}" for warning in decision.get("warnings") or []]
+    notes = [f"environment, names only: {entry}" for entry in _environment(decision)]
+    notes += [f"note: {warning}" for warning in decision.get("warnings") or []]
     for key, word in (("warnings", "beware"), ("unverified", "not verified")):
         notes += [f"{word}: {row['node']}: {row['component']}: {text}" for row in rows for text in row.get(key) or []]
     return "\n".join([*table(cells), "", *notes, last])

@@ -29,8 +29,14 @@ esac
 PLAN: dict[str, Any] = {
     "candidates": [{"node": "backend-1", "component": "backend", "present": "v2", "tags": ["v2", "v1"]}],
     "allowed": True, "refusals": [], "warnings": [], "unverified": ["backend: the database does not answer (connection refused)"],
-    "from": "v2", "to": "v1", "level": "app", "steps": [],
+    "from": "v2", "to": "v1", "level": "app",
+    "steps": [{
+        "do": "switch", "component": "backend",
+        "detail": {"release": "v1", "config": "c1", "from": {"release": "v2", "config": "c2"}, "today": ["DATABASE_URL"],
+                   "environment": {"added": [], "removed": ["FRESH"], "changed": ["LOG_LEVEL"]}},
+    }],
 }  # fmt: skip
+VARIABLES = "environment, names only: backend on backend-1: removed FRESH; changed LOG_LEVEL; as today DATABASE_URL"
 READY = "readyz: expected status 200, got status 503; it fails in the same way on green, which served before"
 WENT: dict[str, Any] = {
     "outcome": "ok", "changed": True, "from": "v2", "to": "v1",
@@ -103,6 +109,14 @@ def test_without_the_vault_it_goes_on_where_variables_are_left_out(site: Site) -
     said = " ".join((done.stdout + done.stderr).split())
     assert "backend-1: not verified: backend: the database does not answer (connection refused)" in said
     assert f"not verified: backend-1: backend: {READY}" in said
+
+
+@pytest.mark.parametrize("check", [["--check"], []])
+def test_the_variables_that_go_back_are_named(site: Site, check: list[str]) -> None:
+    done = site.play(*check, ANSIBLE_VARS_ENABLED="", ANSIBLE_STDOUT_CALLBACK="phasegate.aistack.phases")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert VARIABLES in " ".join((done.stdout + done.stderr).split())
+    assert len(site.calls) == 1 + (not check)
 
 
 def test_without_the_vault_nothing_is_touched_and_the_vault_is_named(site: Site) -> None:
