@@ -38,7 +38,32 @@ def test_nothing_live_is_no_reason_to_refuse() -> None:
 def test_a_plan_and_its_words() -> None:
     steps = FILTERS["rotation_plan"]({"value": True, "bridge": True, "behind": False, "live": True}, "postgres")
     assert steps == ["close"]
-    assert FILTERS["rotation_text"](steps) == ["withdraw the second login"]
+    assert FILTERS["rotation_text"](steps, "postgres") == ["withdraw the second login"]
+    assert FILTERS["rotation_text"](steps, "redis") == ["withdraw the former password"]
+
+
+def test_the_login_that_the_inventory_describes_and_the_second_one() -> None:
+    entry = {"key": "shop", "secret": "new-secret", "buckets": ["assets"]}
+    login = FILTERS["rotation_login"]({"minio_users": [entry]}, "minio", "shop")
+    assert login == {"name": "shop", "password": "new-secret", "s3": entry}
+    bridge = FILTERS["rotation_bridge"](login)
+    assert bridge["s3"] == {"key": "shop__rotation", "secret": bridge["password"], "buckets": ["assets"]}
+    assert bridge["password"] not in ("new-secret", "")
+    assert FILTERS["rotation_login"]({"redis_password": "pw", "redis_users": []}, "redis", "default") == {"name": "default", "password": "pw"}
+    assert FILTERS["rotation_login"]({"postgres_users": [{"name": "shop", "password": "pw"}]}, "postgres", "shop")["password"] == "pw"
+    with pytest.raises(AnsibleFilterError, match="redis_users has no shop"):
+        FILTERS["rotation_login"]({}, "redis", "shop")
+
+
+def test_what_an_s3_server_knows() -> None:
+    seen = {"shop": {"known": True, "logs_in": False}, "shop__rotation": {"known": True, "logs_in": True}}
+    assert FILTERS["rotation_keys"](seen, "shop") == {"exists": True, "value": False, "bridge": True}
+    assert FILTERS["rotation_keys"]({}, "shop") == {"exists": False, "value": False, "bridge": False}
+
+
+def test_an_environment_with_both_keys_exchanged() -> None:
+    entry = {"schema": [{"name": "KEY"}], "values": {"KEY": "new", "BEFORE": "old"}}
+    assert FILTERS["rotation_exchanged"](entry, "KEY", "BEFORE") == {"schema": entry["schema"], "values": {"KEY": "old", "BEFORE": "new"}}
 
 
 def test_an_environment_meanwhile_keeps_its_schema() -> None:
