@@ -49,7 +49,7 @@ def test_the_login_that_the_inventory_describes_and_the_second_one() -> None:
     bridge = FILTERS["rotation_bridge"](login)
     assert bridge["s3"] == {"key": "shop__rotation", "secret": bridge["password"], "buckets": ["assets"]}
     assert bridge["password"] not in ("new-secret", "")
-    assert FILTERS["rotation_login"]({"redis_password": "pw", "redis_users": []}, "redis", "default") == {"name": "default", "password": "pw"}
+    assert FILTERS["rotation_login"]({"redis_password": "pw"}, "redis", "default") == {"name": "default", "password": "pw"}
     assert FILTERS["rotation_login"]({"postgres_users": [{"name": "shop", "password": "pw"}]}, "postgres", "shop")["password"] == "pw"
     with pytest.raises(AnsibleFilterError, match="redis_users has no shop"):
         FILTERS["rotation_login"]({}, "redis", "shop")
