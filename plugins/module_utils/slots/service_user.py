@@ -30,10 +30,13 @@ def service_user(component: str | None, unit: str = "", units: str | os.PathLike
     Returns:
         A user, or None where this host has none of them.
     """
-    said = _of_unit(re.sub(r"@.*\.", "@.", unit) or f"aistack-{component}@.service", Path(units)) if component else None
-    if said and said != TOOLS_USER:
-        return said
-    for user in [derived_user(component)] * bool(component) + [TOOLS_USER]:
+    wanted = [TOOLS_USER]
+    if component:
+        said = _of_unit(re.sub(r"@.*\.", "@.", unit) or f"aistack-{component}@.service", Path(units))
+        if said and said != TOOLS_USER:
+            return said
+        wanted.insert(0, derived_user(component))
+    for user in wanted:
         try:
             pwd.getpwnam(user)
         except KeyError:
