@@ -57,12 +57,12 @@ def test_a_service_is_started_again_for_as_long_as_what_it_needs_is_not_there(pa
     assert "RestartSec=2" in service.splitlines()
 
 
-@pytest.mark.parametrize("role", ["redis", "edge"])
-def test_so_is_a_service_of_the_distribution(role: str) -> None:
+@pytest.mark.parametrize(("role", "when"), [("redis", "always"), ("edge", "always"), ("postgres", "on-failure")])
+def test_so_is_a_service_of_the_distribution(role: str, when: str) -> None:
     text = (ROLES / role / "templates/unit.conf.j2").read_text(encoding="utf-8")
     unit, service = text.partition("[Service]")[::2]
     assert "StartLimitIntervalSec=0" in unit.splitlines()
-    assert {"Restart=always", "RestartSec=2"} <= set(service.splitlines())
+    assert {f"Restart={when}", "RestartSec=2"} <= set(service.splitlines())
 
 
 def test_slots_start_after_what_they_stand_on_where_it_is_on_the_same_host() -> None:
