@@ -43,9 +43,9 @@ options:
     type: path
     required: true
   user:
-    description: System user that the release's code, C(psql), C(pg_dump) and C(pg_restore) run as, where the module runs as root.
+    description: System user that the release's code, C(psql), C(pg_dump) and C(pg_restore) run as, where the module runs as root; that
+      of the component if left out.
     type: str
-    default: aistack
   ini:
     description: Alembic's configuration file, from the tree.
     type: str

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
 
 
@@ -173,6 +174,7 @@ class FilterModule:
             "recently_proven": recently_proven,
             "released": released,
             "required_phases": required_phases,
+            "service_users": service_users,
             "slot_probes": slot_probes,
             "stale_components": stale_components,
             "unproven": unproven,

@@ -73,9 +73,8 @@ options:
     description: Environment that it gets; that of the live slot if left out.
     type: path
   user:
-    description: System user that it runs as, where the module runs as root.
+    description: System user that it runs as, where the module runs as root; that of the component if left out.
     type: str
-    default: aistack
 extends_documentation_fragment:
   - phasegate.aistack.places
   - phasegate.aistack.attributes
@@ -160,6 +159,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -178,7 +178,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "python": {"type": "path"},
         "cwd": {"type": "path"},
         "env_file": {"type": "path"},
-        "user": {"type": "str", "default": "aistack"},
+        "user": {"type": "str"},
     }
 
 
@@ -194,7 +194,7 @@ def asker(params: dict[str, Any], names: dict[str, Any]) -> Ask:
         params["python"] or os.path.join(tree, ".venv", "bin", "python"),
         params["cwd"] or tree,
         params["env_file"] or os.path.join(config, "env"),
-        params["user"],
+        params["user"] or service_user(params["component"], str(names.get("unit") or "")),
     )
 
 

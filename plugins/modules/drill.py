@@ -39,9 +39,8 @@ options:
     type: str
     default: ""
   user:
-    description: System user that runs the releases' code.
+    description: System user that runs the releases' code; that of the component if left out.
     type: str
-    default: aistack
   ini:
     description: Alembic's configuration file, from the release's tree.
     type: str
@@ -186,7 +185,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import drill
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 
 def main() -> None:
@@ -197,7 +198,7 @@ def main() -> None:
             "from": {"type": "str", "default": ""},
             "to": {"type": "str", "default": ""},
             "set": {"type": "str", "default": ""},
-            "user": {"type": "str", "default": "aistack"},
+            "user": {"type": "str"},
             "ini": {"type": "str", "default": "alembic.ini"},
             "url_variable": {"type": "str", "default": "DATABASE_URL"},
             "tables": {"type": "list", "elements": "str", "default": []},
@@ -225,7 +226,7 @@ def main() -> None:
         set=params["set"],
         root=Path(params["root"]),
         state_dir=Path(params["state_dir"]),
-        user=params["user"] or None,
+        user=(service_user(params["component"]) or TOOLS_USER) if params["user"] is None else params["user"] or None,
         ini=params["ini"],
         url_variable=params["url_variable"],
         tables=params["tables"],

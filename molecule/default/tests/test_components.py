@@ -90,6 +90,22 @@ def test_exactly_one_beat(lab: Any) -> None:
     assert sum(int(count or 0) for count in beats) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "when"),
+    [
+        ("backend-1", "'postgresql@*-main.service'", "on-failure"),
+        ("backend-1", "redis-server.service", "always"),
+        ("backend-1", "minio.service", "always"),
+        ("backend-1", "haproxy.service", "always"),
+        ("web-1", "haproxy.service", "always"),
+    ],
+)
+def test_what_dies_is_started_again_for_as_long_as_it_takes(lab: Any, name: str, unit: str, when: str) -> None:
+    """As systemd has it, drop-ins and all."""
+    shown = lab.node(name).check_output(f"systemctl show --property=Restart,RestartUSec,StartLimitIntervalUSec {unit}")
+    assert set(shown.split()) == {f"Restart={when}", "RestartUSec=2s", "StartLimitIntervalUSec=0"}
+
+
 @pytest.mark.parametrize("name", ["backend-1", "gpu-1", "web-1"])
 def test_nothing_failed(lab: Any, name: str) -> None:
     """No unit of the node has failed."""

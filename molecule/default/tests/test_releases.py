@@ -22,11 +22,12 @@ def release_path(lab: Any, name: str, component: str) -> str:
 
 @pytest.mark.parametrize(("name", "component"), RELEASED)
 def test_release_is_read_only(lab: Any, name: str, component: str) -> None:
-    """Nothing in a staged tree can be written by the services' user."""
+    """Nothing in a staged tree can be written by the user that runs it."""
     path = release_path(lab, name, component)
     # folders that this user may not even enter are as they should be
     closed = "-type d '(' -not -readable -o -not -executable ')' -prune"
-    writable = lab.node(name).check_output(f"cd / && runuser -u aistack -- find %s {closed} -o -not -type l -writable -print -quit", path)
+    find = f"cd / && runuser -u aistack-{component} -- find %s {closed} -o -not -type l -writable -print -quit"
+    writable = lab.node(name).check_output(find, path)
     assert writable == ""
 
 

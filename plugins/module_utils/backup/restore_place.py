@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, copy_stream
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
 
 LINKS = 40
 """Links on the way to a folder, as the kernel counts them."""
@@ -61,6 +63,7 @@ class Place:
 
     def put(self, name: str, reading: BinaryIO, mode: int, owner: tuple[int, int]) -> None:
         """Make ``name`` a file with this content, mode and owner, whole or not at all."""
+        owner = self.heir(*owner)
         beside = f".{name}.restore"
         self.remove(beside)
         with self.create(beside) as writing:
@@ -70,12 +73,27 @@ class Place:
 
     def link(self, name: str, target: str, owner: tuple[int, int]) -> None:
         """Make ``name`` a link to ``target``."""
+        owner = self.heir(*owner)
         beside = f".{name}.restore"
         self.remove(beside)
         os.symlink(target, beside, dir_fd=self.handle)
         if os.geteuid() == 0:
             os.chown(beside, *owner, dir_fd=self.handle, follow_symlinks=False)
         self._rename(beside, name)
+
+    def heir(self, user: int, group: int) -> tuple[int, int]:
+        """Who owns something here that a set has as this owner's.
+
+        Sets that an earlier version made have files of the one user that all components ran as; systemd has given their folders to the
+        component's own user since.
+        """
+        around = os.fstat(self.handle)
+        try:
+            before = pwd.getpwnam(TOOLS_USER)
+        except KeyError:
+            return user, group
+        moved = user == before.pw_uid and around.st_gid == before.pw_gid and around.st_uid != 0
+        return (around.st_uid, around.st_gid) if moved else (user, group)
 
     def _rename(self, before: str, after: str) -> None:
         os.rename(before, after, src_dir_fd=self.handle, dst_dir_fd=self.handle)

@@ -12,6 +12,8 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import DECISIONS, LINT_ERRORS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 
 def _decision(default: str) -> dict[str, Any]:
@@ -26,7 +28,7 @@ SPEC: dict[str, Any] = {
     "release_path": {"type": "path"},
     "python": {"type": "path"},
     "env_file": {"type": "path", "required": True},
-    "user": {"type": "str", "default": "aistack"},
+    "user": {"type": "str"},
     "ini": {"type": "str", "default": "alembic.ini"},
     "url_variable": {"type": "str", "default": "DATABASE_URL"},
     "tables": {"type": "list", "elements": "str", "default": []},
@@ -64,7 +66,8 @@ ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir", "pl
 def of(params: Mapping[str, Any]) -> Request:
     """The request that a module's parameters describe; what was left out keeps its default."""
     known = {entry.name for entry in fields(Request)}
-    return Request(**{name: value for name, value in params.items() if name in known and value is not None})
+    given = {name: value for name, value in params.items() if name in known and value is not None}
+    return Request(**{"user": service_user(params["component"]) or TOOLS_USER, **given})
 
 
 def brief(facts: Mapping[str, Any]) -> dict[str, Any]:

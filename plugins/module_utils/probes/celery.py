@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, describe, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 _MARK = "aistack-celery-answer:"
 SCRIPT = r"""
@@ -76,7 +76,7 @@ class Celery(Probe):
         "cwd": Option("str", "folder to run in; ${release_path} by default"),
         "env_file": Option("str", "environment file of the release; ${config_path}/env by default"),
         "broker": Option("str", "variable of env_file with the broker's address; the application is then not imported, which is faster"),
-        "user": Option("str", "system user that asks; aistack by default, where this process may choose"),
+        "user": Option("str", "system user that asks; that of the component by default, where this process may choose"),
         "workers": Option("list", "names of the workers that have to answer, such as worker@backend-1"),
         "count": Option("expect", "how many workers answer, where they are not named"),
         "queues": Option("list", "queues that each worker has to take from, exactly"),
@@ -143,7 +143,7 @@ class Celery(Probe):
             "active": self.spec.get("active") is not None,
             "timeout": 1.5,
         }
-        done = context.execute([python, "-c", SCRIPT], environment, cwd, self._user(), json.dumps(question))
+        done = context.execute([python, "-c", SCRIPT], environment, cwd, self._user(names), json.dumps(question))
         answers = [line[len(_MARK) :] for line in done.stdout.splitlines() if line.startswith(_MARK)]
         if done.rc != 0 or not answers:
             raise NotAsExpected(
@@ -160,14 +160,8 @@ class Celery(Probe):
             raise CannotJudge(f"'{key}' is not given, and {names.get('missing') or f'${{{name}}} is not known'}")
         return os.path.join(str(names[name]), below) if below else str(names[name])
 
-    def _user(self) -> str | None:
-        if self.spec.get("user"):
-            return str(self.spec["user"])
-        try:
-            pwd.getpwnam("aistack")
-        except KeyError:
-            return None
-        return "aistack"
+    def _user(self, names: Mapping[str, Any]) -> str | None:
+        return str(self.spec.get("user") or "") or service_user(self.spec.get("component"), str(names.get("unit") or ""))
 
     def _compare(self, answer: Mapping[str, Any]) -> list[Mismatch]:
         workers: Mapping[str, Mapping[str, Any]] = answer["workers"]

@@ -15,12 +15,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
 
 PHASE_KEYS = {"title", "requires", "components", "acceptance", "preflight", "note"}
 COMPONENT_KEYS = {
     "acceptance", "after", "application", "build", "build_env", "edge", "env", "exposed", "gate", "gate_settings", "hosts",
     "install_scripts", "kind", "lock", "migrations", "options", "output", "path", "port", "release_from", "role", "runtime", "sdists",
-    "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title", "unit",
+    "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title", "unit", "user",
 }
 APPLICATION_KEYS = {"repo", "release"}
 MIGRATION_KEYS = {"tables", "config", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
@@ -234,6 +235,8 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
         problems += _check_making(where, name, component, stack)
+        problems += check_user(where, component)
+    problems += same_user(components)
     cycle = find_cycle({name: list(value.get("after", [])) for name, value in components.items() if isinstance(value, Mapping)})
     if cycle:
         problems.append(f"aistack_components.{cycle[0]}.after: a cycle: {' -> '.join(cycle)}; no order would start these")

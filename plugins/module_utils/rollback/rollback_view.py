@@ -26,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql im
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import TABLES_QUERY
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable, heads_query
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
@@ -35,7 +36,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit impor
 
 ANSWER_S = 2
 """Seconds that a database has to let somebody in, and again to answer."""
-SERVICE_USER = "aistack"
 _OF_WAY = ("config", "today", "kept", "problem")
 _SAME: dict[str, Any] = {"today": (), "kept": (), "problem": ""}
 _OF_MANIFEST = ("alembic_heads", "commit", "built_at", "env_schema_version")
@@ -83,7 +83,7 @@ def current_heads(connect: Any, version: VersionTable) -> list[str]:
         DatabaseError: there is no session, several such tables, or not the one that was recorded.
     """
     try:
-        session = connect(SERVICE_USER)
+        session = connect(TOOLS_USER)
     except LookupError:  # no such user here: ask as who we are
         session = connect(None)
     with session as psql:

@@ -103,6 +103,15 @@ class Watched:
         Path("/tmp/hunt-over").unlink()
 
 
+# as each of them: environments of all processes that are another's, files of environments, credentials
+OTHERS = """
+cd /
+for user in $(getent passwd | grep -o '^aistack[^:]*'); do
+  echo "as $user"
+  runuser -u $user -- sh -c '
+    for p in /proc/[0-9]*; do [ "$(stat -c %U $p)" = "$0" ] || cat $p/environ; done
+    cat /opt/aistack/*/config/*/env /var/lib/aistack/credentials/*' $user 2>/dev/null
+done"""
 PLACES = {
     "the system's journal": "journalctl --since '@{since}' --no-pager -o cat",
     "what the node remembers": "cat /var/lib/aistack/journal.jsonl* /var/lib/aistack/components/* /var/lib/aistack/gates/*"
@@ -112,6 +121,8 @@ PLACES = {
                                   " -not -path '*/node_modules/*' -not -path '*/.venv/*' -newermt '@{since}' -exec cat {{}} + 2>/dev/null",
     "environments of the users who build and test": "for p in /proc/[0-9]*; do case $(stat -c %U $p 2>/dev/null) in"
                                                     " aistack-build|aistack-test|nobody) cat $p/environ;; esac; done",
+    # as each of them: environments of all processes that are another's, files of environments, credentials
+    "what each user of the stack reads of others": OTHERS,
 }  # fmt: skip
 
 
@@ -137,6 +148,8 @@ def test_a_deployment_shows_no_secret_anywhere(lab: OperatorLab, hunted: tuple[d
             texts[f"{place} of {node}"] = lab.on(node, script.format(since=since) + " || true")
     assert len(texts["the system's journal of backend-1"]) > 1000
     assert len(texts["output of the deployment"]) > 10000
+    asked = texts["what each user of the stack reads of others of backend-1"]
+    assert {f"as aistack-{component}" for component in ("backend", "worker", "beat")} <= set(asked.splitlines())
     shown = [(place, name) for place, text in texts.items() for name, secret in secrets.items() if secret in text]
     assert shown == []
 

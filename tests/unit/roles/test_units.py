@@ -28,7 +28,8 @@ def rendered(**more: Any) -> dict[str, list[str]]:
     )
     template.environment.filters["dictsort"] = lambda value: sorted(value.items())
     text = template.render({
-        "ansible_managed": "managed", "aistack_root": "/opt/aistack", "release_component": "worker", "release_user": "aistack",
+        "ansible_managed": "managed", "aistack_root": "/opt/aistack", "release_component": "worker",
+        "release_user": "aistack-worker", "release_group": "aistack",
         "release_unit": {"description": "Worker", "exec": "/bin/true"}, "__release_slots": {"stop_timeout": 30},
         "aistack_components": COMPONENTS, "groups": {"data": ["one"], "gpu": ["two"]}, "inventory_hostname": "one",
         "release_description": {"after": ["postgres", "ollama", "backend", "toolchain"]}, **more,
@@ -56,12 +57,12 @@ def test_a_service_is_started_again_for_as_long_as_what_it_needs_is_not_there(pa
     assert "RestartSec=2" in service.splitlines()
 
 
-@pytest.mark.parametrize("role", ["redis", "edge"])
-def test_so_is_a_service_of_the_distribution(role: str) -> None:
+@pytest.mark.parametrize(("role", "when"), [("redis", "always"), ("edge", "always"), ("postgres", "on-failure")])
+def test_so_is_a_service_of_the_distribution(role: str, when: str) -> None:
     text = (ROLES / role / "templates/unit.conf.j2").read_text(encoding="utf-8")
     unit, service = text.partition("[Service]")[::2]
     assert "StartLimitIntervalSec=0" in unit.splitlines()
-    assert {"Restart=always", "RestartSec=2"} <= set(service.splitlines())
+    assert {f"Restart={when}", "RestartSec=2"} <= set(service.splitlines())
 
 
 def test_slots_start_after_what_they_stand_on_where_it_is_on_the_same_host() -> None:
@@ -70,3 +71,9 @@ def test_slots_start_after_what_they_stand_on_where_it_is_on_the_same_host() -> 
         "After=network-online.target", "After=postgresql.service", "After=aistack-backend@blue.service aistack-backend@green.service",
     ]  # fmt: skip
     assert [line for line in rendered(release_description={})["Unit"] if line.startswith("After=")] == ["After=network-online.target"]
+
+
+def test_a_slot_runs_as_the_user_of_its_component() -> None:
+    """A group of all components reads the trees; what one of them runs is no business of the others."""
+    service = rendered()["Service"]
+    assert {"User=aistack-worker", "Group=aistack", "ProtectProc=invisible"} <= set(service)

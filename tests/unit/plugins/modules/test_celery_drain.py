@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.modules import celery_drain
+
 Call = Callable[..., dict[str, Any]]
 BLUE = "worker-blue@a"
 PYTHON = """#!/usr/bin/env python3
@@ -89,6 +91,14 @@ def test_drained_checked_again_and_resumed(call: Call, node: Node) -> None:
     assert (back["changed"], node.queues) == (True, ["celery"])
     assert call("celery_drain", **node.arguments("resumed"))["changed"] is False
     assert "hush-hush" not in done["text"] + back["text"]
+
+
+def test_the_user_of_the_component_asks(call: Call, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    monkeypatch.setattr(celery_drain, "service_user", lambda component, unit: asked.append((component, unit)) or me)
+    assert call("celery_drain", **node.arguments("status", user=None))["drained"] is False
+    assert set(asked) == {("worker", "aistack-worker@blue.service")}
 
 
 def test_enforced_it_fails_and_the_worker_goes_on(call: Call, node: Node) -> None:

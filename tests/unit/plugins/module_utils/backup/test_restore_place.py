@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +95,20 @@ def database(path: Path, *texts: str) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
         connection.executemany("INSERT INTO notes VALUES (?)", [(text,) for text in texts])
         connection.commit()
+
+
+def test_what_an_earlier_version_saved_goes_to_the_user_that_has_the_folder_now(service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All components ran as one user; a set of then has its number."""
+    now = service.stat()
+    before = SimpleNamespace(pw_uid=4242, pw_gid=now.st_gid)
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: {"aistack": before}[name])
+    with restore_place.opened(service) as place:
+        assert place.heir(4242, now.st_gid) == ((now.st_uid, now.st_gid) if now.st_uid else (4242, now.st_gid))
+        assert place.heir(4243, 7) == (4243, 7)  # of somebody else
+        before.pw_gid += 1  # the folder is of somebody else
+        assert place.heir(4242, 7) == (4242, 7)
+        monkeypatch.setattr(pwd, "getpwnam", lambda name: {}[name])
+        assert place.heir(4242, 7) == (4242, 7)
 
 
 def test_a_sqlite_database_that_comes_back(node: Any, service: Path, victim: Path, at_every_step: Any) -> None:

@@ -12,6 +12,7 @@ import pwd
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import celery
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -39,6 +40,15 @@ def release(tmp_path, monkeypatch):
         return {"python": str(python), "cwd": str(folder), "env_file": str(tmp_path / "env"), "user": ME}
 
     return answers
+
+
+def test_the_user_of_the_component_asks(look, release, monkeypatch):
+    base = {**release("aistack-celery-answer:" + json.dumps(ANSWER)), "user": ""}
+    asked = []
+    monkeypatch.setattr(celery, "service_user", lambda *names: asked.append(names) or ME)
+    seen = look(celery="app", component="worker", count=1, names={"unit": "aistack-worker@blue.service"}, **base)
+    assert seen.ok, seen
+    assert asked == [("worker", "aistack-worker@blue.service")]
 
 
 def test_a_broker_instead_of_the_application(look, release, tmp_path):

@@ -68,6 +68,8 @@ def test_a_good_stack_has_no_problems() -> None:
         ("components/db/after", ["worker"], "a cycle: "),
         ("components/db/after", ["dbs"], "aistack_components.db.after: unknown component 'dbs'; did you mean 'db'?"),
         ("components/db/hosts", "ones", "aistack_components.db.hosts: no inventory group 'ones'; did you mean 'one'?"),
+        ("components/web/user", "root", "aistack_components.web.user: 'root' cannot be taken"),
+        ("components/web/user", "aistack-beat", "aistack_components.web: runs as the user 'aistack-beat', as 'beat' does"),
         ("components/db/role", "", "aistack_components.db: 'role' is missing"),
         ("components/beat/hosts", "two", "aistack_components.beat.hosts: exactly one host may run 'beat'"),
         ("components/worker/release_from", "db", "'db' has no application of its own"),

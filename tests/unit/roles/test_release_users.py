@@ -1,0 +1,65 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The script that makes the users of components, with a host of made-up commands."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+VARS = yaml.safe_load((Path(__file__).resolve().parents[3] / "roles/release/vars/main.yml").read_text(encoding="utf-8"))
+COMMANDS = {
+    "id": 'for user; do :; done; grep "^$user " "$HOST/users" | cut -d" " -f2 | grep .',
+    "getent": 'grep -qx "$2" "$HOST/groups"',
+    "groupadd": 'echo "groupadd $*" >> "$HOST/did"; for name; do :; done; echo "$name" >> "$HOST/groups"',
+    "useradd": 'echo "useradd $*" >> "$HOST/did"; for name; do :; done; echo "$name $3" >> "$HOST/users"',
+}
+
+
+class Host:
+    """Users and groups in files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name, text in COMMANDS.items():
+            (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+            (folder / name).chmod(0o755)
+        for name in ("users", "groups", "did"):
+            (folder / name).touch()
+
+    def make(self, how: str, *users: str) -> subprocess.CompletedProcess[str]:
+        command = ["/bin/sh", "-c", VARS["__release_make_users"], how, "aistack", *users]
+        environment = {"PATH": f"{self.folder}:/usr/bin:/bin", "HOST": str(self.folder)}
+        return subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+
+    @property
+    def did(self) -> list[str]:
+        return (self.folder / "did").read_text().splitlines()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_what_is_missing_is_made_once(host: Host) -> None:
+    predicted = host.make("check", "aistack-api", "aistack-worker")
+    assert (predicted.returncode, predicted.stdout, host.did) == (0, "aistack-api\naistack-worker\n", [])
+    assert host.make("make", "aistack-api", "aistack-worker").stdout == predicted.stdout
+    assert [line.split()[0] for line in host.did] == ["groupadd", "useradd", "useradd"]
+    assert "--gid aistack --no-user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin -- aistack-api" in host.did[1]
+    again = host.make("make", "aistack-api", "aistack-worker")
+    assert (again.returncode, again.stdout, len(host.did)) == (0, "", 3)
+    assert host.make("check", "aistack-api").stdout == ""
+
+
+def test_a_user_of_somebody_else_is_left_alone(host: Host) -> None:
+    (host.folder / "users").write_text("postgres postgres\n")
+    refused = host.make("make", "postgres")
+    assert refused.returncode == 1
+    assert "The user postgres is on this host already, and its group is postgres; expected aistack" in refused.stderr
+    assert host.did == []
