@@ -19,11 +19,13 @@ options:
   state:
     description:
       - V(locked) takes the lease for O(run), or renews it. A run that lost its lease to another is refused.
+      - V(renewed) lengthens the lease of O(run) by what it was taken for, and takes none. The controller asks for it while a run goes on
+        that took the lease with V(locked), also on nodes on which nothing works; it warns once when a node does not answer.
       - V(unlocked) appends O(record) if there is one, then gives the lease back. A run that lost its lease records no success.
       - V(appended) appends O(record).
       - V(read) returns records and what is wrong with the chain.
     type: str
-    choices: [locked, unlocked, appended, read]
+    choices: [locked, renewed, unlocked, appended, read]
     default: read
   state_dir:
     description: Directory of the journal and of the lock.
@@ -34,7 +36,7 @@ options:
     type: path
     default: /opt/aistack
   run:
-    description: Identifies the run. Required to lock and unlock; the same run may lock again.
+    description: Identifies the run. Required to lock, to renew and to unlock; the same run may lock again.
     type: str
     default: ""
   owner:
@@ -43,7 +45,7 @@ options:
     type: dict
     default: {}
   lease:
-    description: Seconds after which the lease ends by itself. Long module runs renew it.
+    description: Seconds after which the lease ends by itself unless the run goes on.
     type: int
     default: 900
   dead_run:
@@ -107,8 +109,8 @@ lease:
   returned: when there is one
   type: dict
 lock_action:
-  description: One of V(acquired), V(renewed), V(taken_over), V(broken), V(released), V(none).
-  returned: state is locked or unlocked
+  description: One of V(acquired), V(renewed), V(taken_over), V(broken), V(released), V(lost), V(none).
+  returned: state is locked, renewed or unlocked
   type: str
 msg:
   description: Whose lock was broken, or who has it where this run has lost it; a warning says the same.
@@ -176,6 +178,11 @@ def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     return result
 
 
+def _renewed(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    held = check or Lock(params["state_dir"]).prolong(params["run"])
+    return {"changed": False, "lock_action": "renewed" if held else "lost"}
+
+
 def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False}
     lock = Lock(params["state_dir"])
@@ -214,7 +221,7 @@ def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["locked", "unlocked", "appended", "read"], "default": "read"},
+            "state": {"type": "str", "choices": ["locked", "renewed", "unlocked", "appended", "read"], "default": "read"},
             "state_dir": {"type": "path", "default": "/var/lib/aistack"},
             "root": {"type": "path", "default": "/opt/aistack"},
             "run": {"type": "str", "default": ""},
@@ -231,11 +238,13 @@ def main() -> None:
     )
     params: dict[str, Any] = module.params
     check: bool = module.check_mode
-    if params["state"] in ("locked", "unlocked") and not params["run"]:
+    if params["state"] in ("locked", "renewed", "unlocked") and not params["run"]:
         module.fail_json(msg=f"state={params['state']} needs run: the id of the run that owns the lock, got an empty text.")
     try:
         if params["state"] == "locked":
             result = _locked(params, check)
+        elif params["state"] == "renewed":
+            result = _renewed(params, check)
         elif params["state"] == "unlocked":
             result = _unlocked(params, check)
         elif params["state"] == "appended":
