@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import threading
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import LOCK, Journal, utc_now
 
@@ -92,12 +91,8 @@ class Lock:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         self.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        handle = os.open(self.state_dir / GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with flock.held(self.state_dir / GUARD):
             yield
-        finally:
-            os.close(handle)
 
     def current(self) -> Lease | None:
         """Return the lease that is there, expired or not, or None. An unreadable one has the run ``unreadable``."""
