@@ -159,6 +159,9 @@ class Journal:
             try:
                 _write_all(handle, torn)
                 os.fsync(handle)
+            except BaseException:
+                aside.unlink()  # the torn end is still where it was
+                raise
             finally:
                 os.close(handle)
             return aside

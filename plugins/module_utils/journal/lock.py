@@ -116,11 +116,15 @@ class Lock:
     def _write(self, lease: Lease) -> None:
         temporary = self.state_dir / f".{LOCK}.{os.getpid()}"
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(lease, stream, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.rename(temporary, self.path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                json.dump(lease, stream, sort_keys=True)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.rename(temporary, self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         fsync_dir(self.state_dir)
 
     def _lease(self, run: str, owner: dict[str, Any], lease_s: float, since: str | None = None) -> Lease:
