@@ -17,7 +17,7 @@ from pathlib import Path
 
 PATIENCE_S = 30.0
 """Seconds for what others do in a moment: replace a small file, write a line."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.02
 _STATES = {"T": "stopped", "t": "stopped by a debugger", "D": "waiting for a disk"}
 
 

@@ -21,12 +21,15 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 
 LOOK_S = 0.3
 """Seconds between two looks at whether the run is still there."""
+GRACE_S = 2.0
+"""Seconds for a question that is ended to clean up after itself."""
 SHORTEST_ASK_S = 15.0
 """What one question to a node may take at least, however short the lease."""
 
@@ -80,6 +83,7 @@ class Beat:
         child = _child(again=False)
         if not child:
             with _ending():
+                signal.signal(signal.SIGTERM, _leave)
                 let_go({there, *self.for_ask})
                 os.write(there, json.dumps(self._answer()).encode())
         os.close(there)
@@ -96,10 +100,7 @@ class Beat:
                         break
         finally:
             os.close(here)
-            for end_it in (os.killpg, os.kill):  # it may have no group of its own yet
-                with contextlib.suppress(ProcessLookupError, PermissionError):  # what became root on this host ends by itself
-                    end_it(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            _end(child)
         try:
             said = json.loads(told)
         except ValueError:
@@ -216,6 +217,25 @@ def _child(again: bool = True) -> int:
     if again and os.fork():
         os._exit(0)
     return 0
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit  # on its way out a connection removes where it has put a password for ssh
+
+
+def _end(child: int) -> None:
+    """End a process that leads a session, and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGTERM)
+    end, ended = time.monotonic() + GRACE_S, False
+    while not ended and time.monotonic() < end:
+        ended = os.waitpid(child, os.WNOHANG)[0] == child
+        time.sleep(0 if ended else 0.02)
+    for end_it in (os.killpg, os.kill) if not ended else (os.killpg,):  # it may have no group of its own yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # what became root on this host ends by itself
+            end_it(child, signal.SIGKILL)
+    if not ended:
+        os.waitpid(child, 0)
 
 
 class _ending:

@@ -35,7 +35,11 @@ def fill(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
             raise OSError(request.param, os.strerror(request.param))
         fsync(handle)
 
+    def allocate(handle: int, _offset: int, _length: int) -> None:
+        no_room(handle)
+
     monkeypatch.setattr(os, "fsync", no_room)
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
     yield lambda helps: state.update(full=True, helps=helps)
     state["full"] = False
 

@@ -41,7 +41,10 @@ class World:
         self._add("asked", str(os.getpid()))
         what = (self.folder / "answer").read_text(encoding="utf-8")
         if what == "hang":
-            time.sleep(60)
+            try:
+                time.sleep(60)
+            finally:
+                self._add("cleaned", str(os.getpid()))
         if what == "trouble":
             raise RuntimeError("no route\nto host")
         if what == "die":
@@ -156,6 +159,7 @@ def test_a_question_under_way_ends_with_the_run(world: World) -> None:
     world.run.kill()
     world.run.wait()
     until(lambda: not proc.alive(asks, started))
+    assert world.lines("cleaned") == [str(asks)], "what it had put aside is removed"
 
 
 def test_nothing_waits_for_it(world: World) -> None:
