@@ -4,7 +4,8 @@
 """Controller side of C(phasegate.aistack.journal): who runs, and whether the run that holds the lock still lives.
 
 The lease names the C(ansible-playbook) process that took it. When that process ran on this very
-controller and is gone, the lease is taken over at once; one that lives is left alone.
+controller and is gone, the lease is taken over at once; one that lives is left alone. While the process
+goes on, the lease is kept alive from here, over the connection that took it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.heartbeat import Beat, Heart, Mark
+
+display = Display()
 
 
 def controller_id() -> str:
@@ -62,25 +68,66 @@ def is_dead(lease: dict[str, Any]) -> bool:
 
 
 class ActionModule(ActionBase):
-    """Fill in C(owner); take over from a dead run of this controller."""
+    """Fill in C(owner); take over from a dead run of this controller; keep the lease alive until it is given back."""
 
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module, a second time if the holder of the lock turned out to be dead."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
         args = dict(self._task.args)
-        args["owner"] = {**owner_facts(), **(args.get("owner") or {})}
+        heart, troubles = None, []
+        if not self._task.check_mode and args.get("state") in ("locked", "unlocked"):
+            mark = self._mark(args, task_vars or {})
+            mark.remove()
+            if args["state"] == "locked":
+                try:
+                    heart = self._heart(mark, args, task_vars or {})
+                except OSError as error:
+                    troubles.append(f"The lock is not kept alive while other nodes are worked on: {error}")
+        try:
+            result: dict[str, Any] = super().run(tmp, task_vars)
+            result.update(self._asked(args, task_vars))
+            if heart and not result.get("failed") and result.get("lease"):
+                heart.go(float(result["lease"]["lease_s"]))
+        finally:
+            if heart:
+                heart.leave()
+        if troubles:
+            result["warnings"] = [*(result.get("warnings") or []), *troubles]
+        return result
 
-        def call(**more: Any) -> dict[str, Any]:
-            answer: dict[str, Any] = self._execute_module(
-                module_name="phasegate.aistack.journal", module_args={**args, **more}, task_vars=task_vars
-            )
-            return answer
-
-        answer = call()
+    def _asked(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        args = {**given, "owner": {**owner_facts(), **(given.get("owner") or {})}}
+        answer = self._module(args, task_vars)
         lease = answer.get("lease") or {}
         if answer.get("failed") and args.get("state") == "locked" and lease and is_dead(lease):
-            answer = call(dead_run=lease.get("run"))
-        result.update(answer)
-        return result
+            answer = self._module({**args, "dead_run": lease.get("run")}, task_vars)
+        return answer
+
+    def _module(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(module_name="phasegate.aistack.journal", module_args=args, task_vars=task_vars)
+        return answer
+
+    def _mark(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Mark:
+        whose = f"{task_vars.get('inventory_hostname')}\n{self._task.delegate_to}\n{args.get('state_dir')}"
+        return Mark(C.DEFAULT_LOCAL_TMP, hashlib.sha256(whose.encode()).hexdigest()[:16])
+
+    def _heart(self, mark: Mark, args: dict[str, Any], task_vars: dict[str, Any]) -> Heart:
+        asked: dict[str, Any] = {key: args[key] for key in ("state_dir", "run") if key in args}
+
+        def ask() -> bool:
+            try:
+                answer = self._module({**asked, "state": "renewed"}, task_vars)
+            finally:
+                self.cleanup(force=True)
+            if answer.get("failed") or "lock_action" not in answer:
+                raise RuntimeError(answer.get("msg") or "the node gave no answer")
+            return bool(answer["lock_action"] == "renewed")
+
+        def say(text: str) -> None:
+            display.display(f"[WARNING]: {text}", color=C.COLOR_WARN, stderr=True)
+
+        lockfile = self._play_context.connection_lockfd
+        beat = Beat(str(task_vars.get("inventory_hostname")), ask, say, (lockfile,) if lockfile is not None else ())
+        writer = getattr(display._final_q, "_writer", None)  # what a worker says reaches the screen by way of the run's process
+        return Heart(mark, beat, os.getppid(), [writer.fileno()] if writer is not None else [])

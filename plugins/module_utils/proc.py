@@ -233,3 +233,12 @@ def alive(pid: int, started: str | None) -> bool:
     """Tell whether the process that had ``pid`` and began at ``started`` still runs."""
     now = start_time(pid)
     return now is not None and (not started or now == started)
+
+
+def stopped(pid: int) -> bool:
+    """Tell whether a process was stopped (Ctrl+Z, a debugger); False where that cannot be seen."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in ("T", "t")

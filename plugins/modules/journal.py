@@ -18,12 +18,15 @@ author: phasegate contributors (@phasegate)
 options:
   state:
     description:
-      - V(locked) takes the lease for O(run), or renews it. A run that lost its lease to another is refused.
+      - V(locked) takes the lease for O(run), or renews it. A run that lost its lease to another is refused. It also keeps 8 MiB of the disk
+        free for a way back (C(reserve) in O(state_dir)), and warns where there is no room for them.
+      - V(renewed) lengthens the lease of O(run) by what it was taken for, and takes none. The controller asks for it while a run goes on
+        that took the lease with V(locked), also on nodes on which nothing works; it warns once when a node does not answer.
       - V(unlocked) appends O(record) if there is one, then gives the lease back. A run that lost its lease records no success.
       - V(appended) appends O(record).
       - V(read) returns records and what is wrong with the chain.
     type: str
-    choices: [locked, unlocked, appended, read]
+    choices: [locked, renewed, unlocked, appended, read]
     default: read
   state_dir:
     description: Directory of the journal and of the lock.
@@ -34,7 +37,7 @@ options:
     type: path
     default: /opt/aistack
   run:
-    description: Identifies the run. Required to lock and unlock; the same run may lock again.
+    description: Identifies the run. Required to lock, to renew and to unlock; the same run may lock again.
     type: str
     default: ""
   owner:
@@ -43,7 +46,7 @@ options:
     type: dict
     default: {}
   lease:
-    description: Seconds after which the lease ends by itself. Long module runs renew it.
+    description: Seconds after which the lease ends by itself unless the run goes on.
     type: int
     default: 900
   dead_run:
@@ -107,8 +110,8 @@ lease:
   returned: when there is one
   type: dict
 lock_action:
-  description: One of V(acquired), V(renewed), V(taken_over), V(broken), V(released), V(none).
-  returned: state is locked or unlocked
+  description: One of V(acquired), V(renewed), V(taken_over), V(broken), V(released), V(lost), V(none).
+  returned: state is locked, renewed or unlocked
   type: str
 msg:
   description: Whose lock was broken, or who has it where this run has lost it; a warning says the same.
@@ -144,20 +147,22 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import reserve
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
 
 
-def _append(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _append(params: dict[str, Any], check: bool, journal: Journal) -> dict[str, Any]:
     fields = dict(params["record"])
     fields.setdefault("run", params["run"])
     fields.setdefault("actor", params["owner"].get("actor", ""))
     fields.setdefault("outcome", "ok")
     if check:
         return journal_chain.link(fields, None, "")
-    return Journal.of(params["state_dir"]).append(fields)
+    return journal.append(fields)
 
 
 def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -170,26 +175,42 @@ def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
             raise LockHeld(lock.refusal(standing), standing)
         return {"changed": False, "lock_action": "none"}
     taken = lock.acquire(params["run"], params["owner"], params["lease"], params["dead_run"], params["break_lock"])
-    result = {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
+    result: dict[str, Any] = {"changed": taken.replaced is not None, "lock_action": taken.how, "lease": taken.lease}
+    if not reserve.keep(params["state_dir"]):
+        told = (
+            f"There is no room to keep {reserve.SIZE >> 20} MiB free for a way back ({params['state_dir']}/{reserve.NAME}). Free some "
+            "space: once the disk is full, a rollback may have to go on without lock and journal"
+        )
+        result["warnings"] = [told]
     if taken.how == "broken" and taken.replaced is not None:
         result["msg"] = f"The lock was taken from {describe(taken.replaced)}; that run stops at its next step on this node"
     return result
 
 
+def _renewed(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    held = check or Lock(params["state_dir"]).prolong(params["run"])
+    return {"changed": False, "lock_action": "renewed" if held else "lost"}
+
+
 def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False}
-    lock = Lock(params["state_dir"])
-    if params["record"] and params["record"].get("outcome", "ok") == "ok" and not check:
+    lock, journal = Lock(params["state_dir"]), EmergencyJournal(Journal.of(params["state_dir"]).path)
+    done = (params["record"] or {}).get("outcome", "ok") == "ok"
+    if params["record"] and done and not check:
         lock.require(params["run"], "say that it is done", beside=True)
     if params["record"]:
-        result.update(changed=True, record=_append(params, check))
+        result.update(changed=True, record=_append(params, check, lock.journal if done else journal))
     if check:
         return {**result, "lock_action": "none"}
+    if not done:  # a full disk must not keep the lock of a run that failed
+        lock = EmergencyLock(params["state_dir"], journal)
     try:
         released = lock.release(params["run"], params["break_lock"])
     except LockHeld as held:  # there is nothing to give back; what failed before is what people are to read
         note = f"The lock is another run's by now: {describe(held.lease)}"
         return {**result, "lock_action": "none", "lease": held.lease, "msg": note}
+    if journal.notes():
+        result["warnings"] = journal.notes()
     return {**result, "lock_action": "released" if released else "none"}
 
 
@@ -210,11 +231,15 @@ def _read(params: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _no_room(error: Exception) -> bool:
+    return isinstance(error, OSError) and reserve.is_full(error)
+
+
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["locked", "unlocked", "appended", "read"], "default": "read"},
+            "state": {"type": "str", "choices": ["locked", "renewed", "unlocked", "appended", "read"], "default": "read"},
             "state_dir": {"type": "path", "default": "/var/lib/aistack"},
             "root": {"type": "path", "default": "/opt/aistack"},
             "run": {"type": "str", "default": ""},
@@ -231,23 +256,26 @@ def main() -> None:
     )
     params: dict[str, Any] = module.params
     check: bool = module.check_mode
-    if params["state"] in ("locked", "unlocked") and not params["run"]:
+    if params["state"] in ("locked", "renewed", "unlocked") and not params["run"]:
         module.fail_json(msg=f"state={params['state']} needs run: the id of the run that owns the lock, got an empty text.")
     try:
         if params["state"] == "locked":
             result = _locked(params, check)
+        elif params["state"] == "renewed":
+            result = _renewed(params, check)
         elif params["state"] == "unlocked":
             result = _unlocked(params, check)
         elif params["state"] == "appended":
-            result = {"changed": True, "record": _append(params, check)}
+            result = {"changed": True, "record": _append(params, check, Journal.of(params["state_dir"]))}
         else:
             result = _read(params)
     except LockHeld as held:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
-        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}")
-    if "msg" in result:
-        module.warn(f"{result['msg']}.")
+        full = " Free some space; to take a release back, emergency_rollback.yml needs none." if _no_room(error) else ""
+        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}.{full}")
+    for warning in [*result.pop("warnings", []), *([result["msg"]] if "msg" in result else [])]:
+        module.warn(f"{warning}.")
     module.exit_json(**result)
 
 

@@ -291,6 +291,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
@@ -329,7 +330,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     gate = SlotGate()
     spec = spec_of(params)
-    slots = PreparingSlots(spec, gate, Journal.of(params["state_dir"]))
+    journal = EmergencyJournal(Journal.of(params["state_dir"]).path)
+    slots = PreparingSlots(spec, gate, journal if params["state"] == "reverted" else Journal.of(params["state_dir"]))
     if params["state"] == "status":
         status = slots.status()
         live = status["slots"].get(status["live"], {})
@@ -353,7 +355,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     elif params["state"] == "resumed":
         outcome = slots.resume(request)
     elif params["state"] == "reverted":
+        if not module.check_mode:
+            journal.begin()
         outcome = slots.revert(request)
+        outcome.warnings += journal.notes()
     elif params["state"] == "restarted" or target is None:
         outcome = slots.restart(target, request)
     else:

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_age,
     backup_failed,
@@ -124,8 +125,8 @@ def only_one(state_dir: Path, wait: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= end:
                     raise BackupSetError(
-                        f"Another set is being made, pruned or restored on this node for more than {wait:g} s (lock {folder / LOCK})."
-                        " Wait for it and run again."
+                        f"Another set is being made, pruned or restored on this node for more than {wait:g} s, by"
+                        f" {flock.named(folder / LOCK)} (lock {folder / LOCK}). Wait for it and run again."
                     ) from None
                 time.sleep(0.1)
         for path in folder.iterdir():

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.journal_chain import Reading, Record
@@ -93,7 +93,7 @@ class Journal:
         created = not self.path.exists()
         handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            flock.take(handle, self.path)
             if created:
                 os.fchmod(handle, 0o640)
             last, aside = self._settle(handle)
@@ -159,6 +159,9 @@ class Journal:
             try:
                 _write_all(handle, torn)
                 os.fsync(handle)
+            except BaseException:
+                aside.unlink()  # the torn end is still where it was
+                raise
             finally:
                 os.close(handle)
             return aside

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import threading
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import LOCK, Journal, utc_now
 
@@ -92,12 +91,8 @@ class Lock:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         self.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        handle = os.open(self.state_dir / GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with flock.held(self.state_dir / GUARD):
             yield
-        finally:
-            os.close(handle)
 
     def current(self) -> Lease | None:
         """Return the lease that is there, expired or not, or None. An unreadable one has the run ``unreadable``."""
@@ -121,11 +116,15 @@ class Lock:
     def _write(self, lease: Lease) -> None:
         temporary = self.state_dir / f".{LOCK}.{os.getpid()}"
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(lease, stream, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.rename(temporary, self.path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                json.dump(lease, stream, sort_keys=True)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.rename(temporary, self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         fsync_dir(self.state_dir)
 
     def _lease(self, run: str, owner: dict[str, Any], lease_s: float, since: str | None = None) -> Lease:
@@ -294,6 +293,24 @@ class Lock:
             self._write(fresh)
             return True
 
+    def prolong(self, run: str) -> bool:
+        """Lengthen the lease from outside of this node, where nothing need be at work; False when it is not this run's (any more).
+
+        Who works here stays named in it. A lease from before the last boot stays known as one (:func:`from_before`).
+        """
+        if not self.path.exists():
+            return False
+        with self._guard():
+            lease = self.current()
+            if lease is None or lease.get("run") != run:
+                return False
+            fresh = self._lease(run, lease.get("owner") or {}, float(lease.get("lease_s", 900)), since=str(lease.get("since")))
+            fresh["worker"] = lease.get("worker")
+            if from_before(lease):
+                fresh["before_boot"] = True
+            self._write(fresh)
+            return True
+
     def release(self, run: str, break_lock: bool = False) -> bool:
         """Give the lease back; True when there was one of this run (or any, with ``break_lock``).
 
@@ -314,6 +331,25 @@ class Lock:
             fsync_dir(self.state_dir)
             self._note("released", run, lease.get("owner") or {}, replaced=_public(lease))
             return True
+
+
+def from_before(lease: Lease) -> bool:
+    """Whether the run last worked here under its lease before this node started.
+
+    In a container the kernel goes on, and the boot's id is the same.
+    """
+    if lease.get("before_boot") or lease.get("boot") != proc.boot_id():
+        return True
+    return float(lease.get("clock_expires") or 0.0) - float(lease.get("lease_s") or 0.0) < _started()
+
+
+def _started() -> float:
+    """When the first process of this node began, in seconds since the kernel did; 0 where that cannot be seen."""
+    try:
+        fields = Path("/proc/1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _public(lease: Lease) -> dict[str, Any]:

@@ -12,7 +12,6 @@ tree and environment, no network and nothing of the operator's.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -23,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
@@ -90,10 +89,8 @@ def tool(name: str) -> str | None:
 def _made_once(folder: Path) -> Iterator[bool]:
     """Hold ``folder`` alone; true where it has to be made. It counts as made when the block ends well."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(f"{folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     done = Path(f"{folder}.done")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with flock.held(f"{folder}.lock", 2 * INSTALL_TIMEOUT):
         if done.exists() and folder.is_dir():
             os.utime(done)
             yield False
@@ -107,8 +104,6 @@ def _made_once(folder: Path) -> Iterator[bool]:
             raise
         done.touch(mode=0o600)
         _forget(folder.parent)
-    finally:
-        os.close(handle)
 
 
 def _forget(folder: Path) -> None:

@@ -11,15 +11,13 @@ left it; :func:`slot_plan.plan_boot` has the rule. A switch that was cut off sta
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock, LockHeld, keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, from_before, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import TROUBLE, Who, take_lock
@@ -136,7 +134,7 @@ def _locked(state_dir: Path, who: Who) -> Iterator[None]:
     """
     what = "after the boot"
     lease = Lock(state_dir).holder()
-    if lease is not None and _from_before(lease):
+    if lease is not None and from_before(lease):
         with keep_lease(state_dir, str(lease["run"]), what):
             yield
         return
@@ -148,18 +146,3 @@ def _locked(state_dir: Path, who: Who) -> Iterator[None]:
         with contextlib.suppress(LockHeld):  # somebody broke in and has it now
             Lock(state_dir).release(who.run)
 
-
-def _from_before(lease: Lease) -> bool:
-    """Whether a lease was last lengthened before this node started. In a container the kernel goes on, and the boot's id is the same."""
-    if lease.get("boot") != proc.boot_id():
-        return True
-    return float(lease.get("clock_expires") or 0.0) - float(lease.get("lease_s") or 0.0) < _started()
-
-
-def _started() -> float:
-    """When the first process of this node began, in seconds since the kernel did; 0 where that cannot be seen."""
-    try:
-        fields = Path("/proc/1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return 0.0

@@ -191,6 +191,8 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
             (row["node"], row.get("component") or "(node)", _came(row), _took(row.get("seconds")), row.get("said") or "") for row in rows
         ]
         lines += [*grid(("node", "component", "outcome", "took", "said"), told), ""]
+        beware = [f"- Beware: {row['node']}: {cell(text)}" for row in rows for text in row.get("warnings") or []]
+        lines += [*beware, ""] if beware else []
     lines += ["## What was lost", "", *bullets(_lost(merged, outcome, story), "Nothing."), ""]
     lines += ["## Verification", "", *_verification(outcome), ""]
     lines += ["## Follow-ups", "", *_follow_ups(outcome, facts, story, before, after), ""]

@@ -9,7 +9,6 @@ A bare mirror of each repository is kept in a cache folder; the operator's check
 from __future__ import annotations
 
 import base64
-import fcntl
 import gzip
 import hashlib
 import os
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMMIT, RELEASE_NAME, nearest, newest, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
@@ -30,6 +30,8 @@ KEEP_ARCHIVES = 20
 END = "--end-of-options"
 """Behind it nothing is an option, whatever it begins with."""
 GIT_TIMEOUT = 600
+LOCK_WAIT = 4.0 * GIT_TIMEOUT
+"""Seconds for another run that fetches and packs."""
 
 
 class SourceError(Exception):
@@ -194,12 +196,11 @@ class Source:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.mirror.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(f"{self.mirror}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+            with flock.held(f"{self.mirror}.lock", LOCK_WAIT):
+                yield
+        except flock.Stuck as stuck:
+            raise SourceError(f"{stuck}.") from stuck
 
     def archive(self, ref: str, commit: str) -> Archive:
         """Return the archive of this source's folder at ``commit``, from the cache or freshly made."""

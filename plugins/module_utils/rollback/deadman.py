@@ -22,8 +22,8 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_quick import QuickJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import TAKING_BACK, Lock, LockHeld, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import activations_of_run
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
@@ -184,15 +184,15 @@ def _claim(path: Path) -> bool:
     return True
 
 
-def _wait(state_dir: Path, who: Who, patience: float) -> None:
+def _wait(lock: Lock, who: Who, patience: float) -> None:
     """Take the lock as the run. Waits for other runs, and for a process of the same run that is still switching."""
     end = time.monotonic() + patience
     while True:
-        worker = (Lock(state_dir).current() or {}).get("worker") or {}
+        worker = (lock.current() or {}).get("worker") or {}
         busy = worker.get("pid") and proc.alive(int(worker["pid"]), worker.get("pid_started"))
         try:
             if not busy or time.monotonic() >= end:
-                take_lock(state_dir, who)
+                take_lock(lock.state_dir, who, lock)
                 return
         except Locked:
             if time.monotonic() >= end:
@@ -232,14 +232,17 @@ def revert(
         return answer
     tools = tools or Tools()
     changed = False
+    journal = EmergencyJournal(Journal.of(state_dir).path)
+    lock = EmergencyLock(state_dir, journal)
     while True:
-        _wait(state_dir, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
+        journal.begin()
+        _wait(lock, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
         try:
             with keep_lease(state_dir, who.run, f"{TAKING_BACK} {who.run}"):
-                rows = _take_back(state_dir, who, tools)
+                rows = _take_back(state_dir, who, tools, journal)
         finally:
             with contextlib.suppress(LockHeld):  # somebody broke in and has it now: it is theirs to give back
-                Lock(state_dir).release(who.run)
+                lock.release(who.run)
         changed = changed or any(row["changed"] for row in rows)
         failed = [row for row in rows if row["outcome"] == "failed"]
         if not failed or not unless_confirmed or time.monotonic() - began > AGAIN_FOR_S:
@@ -252,13 +255,8 @@ def revert(
             with contextlib.suppress(FileNotFoundError):  # only one of the two is there
                 left.unlink()
         _done(who.run, systemd)
-    return {
-        **answer,
-        "changed": changed,
-        "outcome": "failed" if failed else "ok",
-        "components": rows,
-        "seconds": round(time.monotonic() - began, 3),
-    }
+    answer.update(changed=changed, outcome="failed" if failed else "ok", components=rows, seconds=round(time.monotonic() - began, 3))
+    return journal.told(answer)
 
 
 def _done(run: str, systemd: Systemd | None) -> None:
@@ -266,9 +264,8 @@ def _done(run: str, systemd: Systemd | None) -> None:
         (systemd or Systemd()).forget(timer_of(run))
 
 
-def _take_back(state_dir: Path, who: Who, tools: Tools) -> list[dict[str, Any]]:
+def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> list[dict[str, Any]]:
     """Every component on its own: one that does not go back holds no other."""
-    journal = QuickJournal.of(state_dir)
     described, _problems = component_file.load_all(state_dir)
     mine = {found.component: found for found in activations_of_run(journal.read(), who.run)}
     order = sorted((name for name in mine if name in described), key=lambda name: (-int(described[name].get("order") or 0), name))

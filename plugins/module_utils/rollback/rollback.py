@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_quick import QuickJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import (
     Acquired,
     LeaseLost,
@@ -100,13 +100,13 @@ class Tools:
         return SlotGate()
 
 
-def take_lock(state_dir: Path, who: Who) -> Acquired:
-    """Take the lock of this node; a dead or expired owner is no obstacle.
+def take_lock(state_dir: Path, who: Who, lock: Lock | None = None) -> Acquired:
+    """Take the lock of this node, as *lock* if given; a dead or expired owner is no obstacle.
 
     Raises:
         Locked: a living run has it.
     """
-    lock = Lock(state_dir)
+    lock = lock or Lock(state_dir)
     lease = lock.current() or {}
     owner = lease.get("owner") or {}
     dead = owner.get("controller_id") == NODE and not proc.alive(int(owner.get("pid") or 0), owner.get("pid_started"))
@@ -140,7 +140,7 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
     """
     began = time.monotonic()
     tools = tools or Tools()
-    journal = QuickJournal.of(state_dir)
+    journal = EmergencyJournal(Journal.of(state_dir).path)
     view, wish, made = _planned(state_dir, stack, wish, tools, journal)
     if _refused(view, made):
         return _answer(made, "refused", [], began, who)
@@ -149,18 +149,21 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
             require(state_dir, who.run, f"go back to {made['to']}", beside=True)
         except LeaseLost as lost:
             raise Locked(str(lost).rstrip(".")) from lost
-    lease = take_lock(state_dir, who)
+    journal.begin()
+    lock = EmergencyLock(state_dir, journal)
+    lease = take_lock(state_dir, who, lock)
     try:
         with keep_lease(state_dir, who.run, f"rollback to {made['to']}"):
             if _last(journal) != view["seq"] + (lease.how != "renewed"):  # somebody did something between the look and the lock
                 view, wish, made = _planned(state_dir, stack, wish, tools, journal)
                 if _refused(view, made):
                     return _answer(made, "refused", [], began, who)
-            return _Course(state_dir, journal, view, made, who, tools).run(began)
+            answer = _Course(state_dir, journal, view, made, who, tools).run(began)
     finally:
         if lease.how != "renewed":  # else it belongs to whoever runs this as a part of something larger
             with contextlib.suppress(LockHeld):  # somebody took it by force meanwhile
-                Lock(state_dir).release(who.run)
+                lock.release(who.run)
+    return journal.told(answer)
 
 
 def _last(journal: Journal) -> int:

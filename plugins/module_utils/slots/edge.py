@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 
 MASTER = "/run/haproxy-master.sock"
 """Where Debian's unit has the master answer (C(-S)): it passes a command on to a process from before a reload."""
@@ -295,7 +295,7 @@ class Edge:
         Other components of the node switch at the same HAProxy: the lock keeps an older answer from replacing a newer.
         """
         folder = os.path.dirname(self.state_file) or "."
-        with _locked(f"{self.state_file}.lock"):
+        with flock.held(f"{self.state_file}.lock"):
             text = self.command("show servers state")
             parse_servers_state(text)  # never replace a good file by something else
             handle, temporary = tempfile.mkstemp(prefix=".server-state.", dir=folder)
@@ -322,16 +322,6 @@ def _process(pid: str) -> tuple[str, str]:
         return "", ""
     fields = rest.split()
     return ("", "") if fields[0] in ("Z", "X") else (head.partition("(")[2], fields[1])
-
-
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _sync_folder(folder: str) -> None:

@@ -365,7 +365,10 @@ class Slots:
         return loaded if isinstance(loaded, dict) else {}
 
     def _save_gate(self, release: str, gate: dict[str, Any]) -> None:
-        kept = {tag: saved for tag, saved in self._gates().items() if self.node.release_path(Content(tag, "")).is_dir()}
+        known = self._gates()
+        if known.get(release) == gate:
+            return  # as on the way back, which must not need room on the disk for it
+        kept = {tag: saved for tag, saved in known.items() if self.node.release_path(Content(tag, "")).is_dir()}
         kept[release] = gate
         write_file(self.gates_file, json.dumps(kept, indent=1, sort_keys=True) + "\n", 0o600)
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +15,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.action import journal
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
-
-COLLECTIONS = next(parent for parent in Path(journal.__file__).parents if parent.name == "ansible_collections").parent
+from ansible_collections.phasegate.aistack.tests.unit.plugins.action.controller import Controller
 
 PLAY = """
 - hosts: localhost
@@ -36,51 +32,19 @@ PLAY = """
 """
 
 
-class Controller:
-    """Starts playbooks."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.state = folder, folder / "state"
-        (folder / "ansible.cfg").write_text("")
-
-    def start(self, run: str, seconds: float) -> subprocess.Popen[str]:
-        book = self.folder / f"{run}.yml"
-        book.write_text(PLAY.format(run=run, state=self.state, seconds=seconds))
-        env = {
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_PIPELINING": "1",
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
-            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-        }
-        command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", str(book)]
-        return subprocess.Popen(
-            command, cwd=self.folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-        )
-
-    def wait_for_lock(self, run: str, process: subprocess.Popen[str]) -> None:
-        end = time.monotonic() + 30
-        while (Lock(self.state).current() or {}).get("run") != run:
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < end, f"{run} never took the lock"
-            time.sleep(0.05)
-
-
 @pytest.fixture
 def controller(tmp_path: Path) -> Controller:
     return Controller(tmp_path)
 
 
 def test_a_living_run_is_refused_a_killed_one_is_taken_over(controller: Controller) -> None:
-    first = controller.start("first", 60)
+    first = controller.start("first", 60, PLAY)
     try:
         controller.wait_for_lock("first", first)
         owner = (Lock(controller.state).current() or {})["owner"]
         assert owner["pid"] == first.pid, "the lease names the ansible-playbook process itself"
         assert proc.alive(owner["pid"], owner["pid_started"])
-        second = controller.start("second", 0)
+        second = controller.start("second", 0, PLAY)
         said = second.communicate(timeout=60)[0]
         assert second.returncode != 0
         assert "held by" in said
@@ -88,7 +52,7 @@ def test_a_living_run_is_refused_a_killed_one_is_taken_over(controller: Controll
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate()
-    third = controller.start("third", 0)
+    third = controller.start("third", 0, PLAY)
     said = third.communicate(timeout=60)[0]
     assert third.returncode == 0, said
     notes = [record["detail"] for record in Lock(controller.state).journal.read() if record["op"] == "lock"]

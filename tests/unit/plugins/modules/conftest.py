@@ -12,10 +12,19 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 Answer = dict[str, Any]
 Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What modules warn of; whether Ansible puts it into the answer depends on what else this process has imported."""
+    said: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, warning, **_more: said.append(str(warning)))
+    return said
 
 
 @pytest.fixture

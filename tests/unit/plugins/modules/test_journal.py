@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import reserve
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 
@@ -33,6 +36,36 @@ def test_lock_record_unlock(call: Call, state: Path) -> None:
     assert Lock(state).holder() is None
     again = call("journal", state="unlocked", state_dir=str(state), run="r1", owner=ANN)
     assert (again["changed"], again["lock_action"]) == (False, "none")
+
+
+def test_room_for_a_way_back_is_kept_and_what_fails_needs_none(
+    call: Call, state: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for a full disk: nothing but folders can be brought to it."""
+    given = {"state_dir": str(state), "run": "r1", "owner": ANN}
+    call("journal", state="locked", **given)
+    assert warned == []
+    assert (state / reserve.NAME).stat().st_blocks * 512 >= reserve.SIZE
+    (state / reserve.NAME).unlink()
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    refused = call("journal", state="unlocked", record={"op": "phase", "component": "deploy"}, **given)
+    assert "emergency_rollback.yml needs none" in refused["msg"]
+    assert Lock(state).holder(), "a success that cannot be recorded is none"
+    done = call("journal", state="unlocked", record={"op": "phase", "component": "deploy", "outcome": "failed"}, **given)
+    assert done["lock_action"] == "released"
+    assert "phase deploy failed" in warned[-1]
+    assert Lock(state).holder() is None
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(reserve, "SIZE", 2**60)
+    call("journal", state="locked", **{**given, "run": "r2"})
+    assert "There is no room to keep" in warned[-1]
 
 
 def test_another_run_is_refused_with_the_lease(call: Call, state: Path) -> None:

@@ -275,6 +275,22 @@ def test_a_full_disk_does_not_end_what_is_under_way(lock: Lock, monkeypatch: pyt
         require(lock.state_dir, "r1")  # it ran out, but it is nobody else's
 
 
+def test_a_lease_is_lengthened_from_outside_and_who_works_stays_named(lock: Lock) -> None:
+    assert lock.prolong("r1") is False
+    lock.acquire("r1", ANN, 60)
+    with keep_lease(lock.state_dir, "r1", "stage backend v1"):
+        before = lock.current() or {}
+        time.sleep(0.01)
+        assert lock.prolong("r1") is True
+        after = lock.current() or {}
+    assert after["clock_expires"] > before["clock_expires"]
+    assert {**after, "clock_expires": 0, "expires": ""} == {**before, "clock_expires": 0, "expires": ""}
+    assert lock.prolong("r2") is False
+    lock.acquire("r2", BOB, 60, break_lock=True)
+    assert lock.prolong("r1") is False
+    assert (lock.holder() or {})["run"] == "r2"
+
+
 def test_without_a_lease_nothing_is_written(tmp_path: Path) -> None:
     with keep_lease(tmp_path / "state", "r1"):
         pass

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock as locks
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import reconcile as core
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Locked, Who
@@ -137,19 +138,22 @@ def test_the_lease_of_a_run_that_ended_with_the_power_is_no_obstacle(fleet: Flee
     with pytest.raises(Locked, match="ann on elsewhere"):
         reconcile(fleet)
     assert serving(fleet, "beat") is None, "somebody is at work, and what none of the units starts is theirs"
-    monkeypatch.setattr(core, "_started", lambda: float(lock.current()["clock_expires"]))
+    monkeypatch.setattr(locks, "_started", lambda: float(lock.current()["clock_expires"]))
+    assert lock.prolong("deploy-2"), "the controller lengthens it meanwhile, which is no work on this node"
+    monkeypatch.undo()
     assert reconcile(fleet)["outcome"] == "ok"
     assert serving(fleet, "beat") == "v2"
     lease = lock.holder()
     assert lease is not None
     assert (lease["run"], lease["worker"]) == ("deploy-2", None)
+    assert not locks.from_before(lease), "it was worked under since the boot"
 
 
 def test_a_lease_of_another_boot_is_one_from_before(fleet: Fleet) -> None:
     lease = Lock(fleet.state).acquire("deploy-2", OWNER).lease
-    assert not core._from_before(lease)
-    assert core._from_before({**lease, "boot": "another"})
-    assert 0 <= core._started() < float(lease["clock_expires"])
+    assert not locks.from_before(lease)
+    assert locks.from_before({**lease, "boot": "another"})
+    assert 0 <= locks._started() < float(lease["clock_expires"])
 
 
 def test_an_edge_that_does_not_answer_holds_no_other_component(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,8 +183,10 @@ def test_follow_ups() -> None:
 
 
 def test_what_is_not_back_is_said_everywhere() -> None:
-    rows = [*ROWS[:1], {"node": "web-1", "component": "frontend", "outcome": "stuck", "seconds": 0, "said": "gate | page"}]
+    stuck = {"node": "web-1", "component": "frontend", "outcome": "stuck", "seconds": 0, "said": "gate | page"}
+    rows = [*ROWS[:1], {**stuck, "warnings": ["the disk is full"]}]
     text = document({"rows": rows})
+    assert "- Beware: web-1: the disk is full" in section(text, "What was done")
     assert "| Outcome | NOT complete |" in text
     assert "| web-1 | frontend | STUCK |  | gate \\| page |" in text
     assert "- [ ] frontend on web-1 is not back (gate \\| page): run the rollback again." in text
