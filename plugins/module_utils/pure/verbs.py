@@ -13,7 +13,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, nearest
 
 Verb = Mapping[str, Any]
 
@@ -64,6 +64,8 @@ def value_problem(parameter: Mapping[str, Any], value: Any) -> str:
     elif kind in ("int", "float") and not _is_number(value, kind, parameter.get("minimum")):
         least = f" of at least {parameter['minimum']}" if "minimum" in parameter else ""
         expected = f"a {'whole ' if kind == 'int' else ''}number{least}"
+    elif kind == "name" and not (isinstance(value, str) and RELEASE_NAME.match(value)):
+        expected = "a name: a letter or a digit, then at most 99 letters, digits and . _ + -"
     elif kind == "list" and not isinstance(value, str):
         expected = "words with commas between them"
     elif kind in ("str", "path") and (value is None or isinstance(value, (Mapping, list, tuple))):
