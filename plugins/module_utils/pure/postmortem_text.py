@@ -63,8 +63,12 @@ def gathered(journals: Mapping[str, Sequence[Record]], run: str = "", resumes: S
     runs = {node: {run or _newest(records), *resumes} for node, records in journals.items()}
     for node, records in journals.items():
         for record in records:
-            if record.get("op") == "rollback" and record.get("run") in runs[node]:
+            if record.get("run") not in runs[node]:
+                continue
+            if record.get("op") == "rollback":
                 _rollback(story, record)
+            elif _begins(record):  # one that was killed before its nodes went back has this alone
+                story.left |= {part for part in str(_detail(record).get("from") or "").split(", ") if part}
     for node, records in journals.items():
         first = _first(records, story.left, runs[node])
         for record in records:
@@ -78,6 +82,10 @@ def gathered(journals: Mapping[str, Sequence[Record]], run: str = "", resumes: S
 def _detail(record: Record) -> Mapping[str, Any]:
     detail = record.get("detail")
     return detail if isinstance(detail, Mapping) else {}
+
+
+def _begins(record: Record) -> bool:
+    return (record.get("op"), record.get("component"), record.get("outcome")) == ("phase", "rollback", "started")
 
 
 def _newest(records: Sequence[Record]) -> str:
@@ -150,7 +158,7 @@ def _text(record: Record) -> str:
     if op == "mark" and detail.get("state") in ("good", "bad") and outcome == "ok":
         reason = f": {detail['reason']}" if detail.get("reason") else ""
         return f"{name}: {release} is marked {detail['state']}{reason}"
-    if (op, record.get("component"), outcome) == ("phase", "rollback", "started"):
+    if _begins(record):
         return f"run {record.get('run') or '?'} of the whole stack goes back to {detail.get('to')} (level {detail.get('level')})"
     if outcome == "started":
         return ""

@@ -274,7 +274,8 @@ def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str,
         if not answer.get("components"):
             refusals = (answer.get("plan") or {}).get("refusals") or []
             there = bool(refusals) and all(refusal.get("code") == "already_there" for refusal in refusals)
-            why = "; ".join(f"{refusal['reason']} (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals)
+            ways = ["" if there else f" (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals]
+            why = "; ".join(f"{refusal['reason']}{way}" for refusal, way in zip(refusals, ways))
             said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
             rows.append(_row(node, "", "ok" if there else "failed", 0.0, str(said)))
         for component in answer.get("components") or []:
