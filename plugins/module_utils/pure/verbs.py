@@ -112,3 +112,16 @@ def left_out_text(missing: Mapping[str, Sequence[str]], lost: Collection[str]) -
     told = [f"not in this run: {', '.join(limited)}"] if limited else []
     told += [f"failed or did not answer earlier in this run: {', '.join(gone)}"] if gone else []
     return "; ".join(told)
+
+
+def partial_refusal(playbook: str, missing: Mapping[str, Sequence[str]], lost: Collection[str]) -> str:
+    """Why a verb does not work on a part of the hosts, a line for each thing that has to be known. As of :func:`left_out_text`."""
+    left = left_out_text(missing, lost)
+    return "\n".join([
+        f"Refused: {playbook} would do its work on a part of the hosts only. Nothing was touched.",
+        *(f"  {line[0].upper()}{line[1:]}" for line in left.split("; ")),
+        "  That is dangerous: a migration runs on the first host of a component's group and nowhere else, and probes",
+        "  that are asked from there are not asked: new code could serve on the old schema, beside hosts with the old code.",
+        "  Expected every host of the components. Either run it without --limit, once they answer;",
+        "  or, if the others are to stay as they are, say so: -e partial=true.",
+    ])

@@ -389,3 +389,29 @@ def test_what_a_node_says_does_not_act_upon_the_terminal() -> None:
     told = {**plan("b1", "api", "v2", "v1"), "warnings": ["a\x1b]0;title\x07b\x9b2Jc\u202ed"]}
     assert answer_of({"rc": 0, "stdout": json.dumps(told)})["warnings"] == ["a\ufffd]0;title\ufffdb\ufffd2Jc\ufffdd"]
     assert "\x1b" not in answer_of({"rc": 1, "stdout": "", "stderr": "\x1b[2J"})["silent"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"last_rollback": {**went(), "time": "yesterday"}},
+        {"last_rollback": {**went(), "time": 3}},
+        {"last_rollback": {**went(), "run": "../r"}},
+        {"last_rollback": ["r1"]},
+        {"resumes": {"seq": "1; id", "to": "v1"}},
+        {"resumes": {"seq": -1}},
+        opened(since="soon"),
+        opened(runs=[]),
+        opened(runs=["a b"]),
+        opened(to="../v1"),
+        opened(moves={"api": "c1"}),
+        opened(moves={"api": {"to": {"config": "/etc"}}}),
+        {"open": "r7"},
+    ],
+)
+def test_what_a_node_says_of_earlier_rollbacks_has_its_shape(told: dict[str, Any]) -> None:
+    def said(more: dict[str, Any]) -> dict[str, Any]:
+        return answer_of({"rc": 0, "stdout": json.dumps({**plan("b1", "api", "v2", "v1"), **more})})
+
+    assert "candidates" in said({"last_rollback": went(), "resumes": {"seq": 4, "to": "v1"}, **opened(**moving("c1"))})
+    assert "cannot be trusted" in said(told)["silent"]
