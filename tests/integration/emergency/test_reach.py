@@ -98,7 +98,10 @@ def site(tmp_path: Path) -> Site:
 def test_without_the_vault_it_goes_on_where_variables_are_left_out(site: Site) -> None:
     done = site.play(ANSIBLE_VARS_ENABLED="")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert site.calls == ["plan --json --level app --best-effort", "rollback --json --level app --best-effort --force-lock --to v1 --reason emergency rollback"]
+    assert site.calls == [
+        "plan --json --level app --best-effort",
+        "rollback --json --level app --best-effort --force-lock --to v1 --reason emergency rollback",
+    ]
     assert site.sources == []
     said = " ".join((done.stdout + done.stderr).split())
     assert "backend-1: not verified: backend: the database does not answer (connection refused)" in said

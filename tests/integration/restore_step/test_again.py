@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A planned rollback whose controller is killed is finished by the same command: the playbook and the journal are real, the slots are not."""
+"""A planned rollback whose controller is killed is finished by the same command: playbook and journal are real, the slots are not."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ class Node:
 
 
 @pytest.mark.parametrize(
-    ("step", "named"), [("(5/5) Every gate", ["-e", "to=v1"]), ("(5/5) Record and give the lock back", [])], ids=["not gated", "not recorded"]
+    ("step", "named"),
+    [("(5/5) Every gate", ["-e", "to=v1"]), ("(5/5) Record and give the lock back", [])],
+    ids=["not gated", "not recorded"],
 )
 def test_killed_after_the_switch_it_is_finished_by_the_same_command(tmp_path: Path, step: str, named: list[str]) -> None:
     node = Node(tmp_path)
