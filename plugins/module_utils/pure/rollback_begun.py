@@ -121,16 +121,19 @@ def told(
 
 
 def settled(plans: Plans, decision: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The plans as they are shown and carried out: that a node is there already refuses nothing."""
+    """The plans as they are shown and carried out: a node that is there refuses nothing, has no steps, and says C(there)."""
     found = {}
     for node, plan in plans.items():
-        there = "candidates" in plan and not plan.get("allowed", True) and (
-            only_there(plan) if plan.get("level") == "config" else is_there(plan, decision.get("to"))
-        )
-        if there and decision.get("allowed") and node in (decision.get("nodes") or []):
-            plan = {**plan, "allowed": True, "refusals": [], "steps": [], "expected_s": 0.0}
+        if decision.get("allowed") and node in (decision.get("nodes") or []) and is_settled(plan, decision.get("to")):
+            to = plan.get("to") if plan.get("level") == "config" else decision.get("to")
+            plan = {**plan, "there": True, "to": to, "allowed": True, "refusals": [], "steps": [], "expected_s": 0.0}
         found[node] = dict(plan)
     return found
+
+
+def is_settled(plan: Mapping[str, Any], target: str | None) -> bool:
+    """:func:`is_there` for every level."""
+    return only_there(plan) if plan.get("level") == "config" else is_there(plan, target)
 
 
 def beginning(decision: Mapping[str, Any], plan: Mapping[str, Any], level: str, reason: str) -> dict[str, Any]:

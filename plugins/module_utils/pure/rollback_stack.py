@@ -255,6 +255,8 @@ def plan_holds(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
         found = [(step["do"], step.get("component"), step.get("detail") or {}) for step in plan.get("steps") or []]
         return [[do, component, *(detail.get(key) for key in keys)] for do, component, detail in found]
 
+    if shown.get("there"):
+        return rollback_begun.is_settled(now, shown.get("to"))
     there = rollback_begun.only_there(now)
     consented = steps(shown)
     return bool((now.get("allowed") or there) and now.get("to") == shown.get("to") and all(step in consented for step in steps(now)))

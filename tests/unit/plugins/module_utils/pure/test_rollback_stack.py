@@ -415,3 +415,20 @@ def test_what_a_node_says_of_earlier_rollbacks_has_its_shape(told: dict[str, Any
 
     assert "candidates" in said({"last_rollback": went(), "resumes": {"seq": 4, "to": "v1"}, **opened(**moving("c1"))})
     assert "cannot be trusted" in said(told)["silent"]
+
+
+def test_a_node_that_was_taken_back_by_hand_stays_where_the_others_go() -> None:
+    """Asked without a target it would go on from there; it is neither shown nor done."""
+    further = [{"do": "switch", "component": "api", "detail": {"release": "v1", "config": "c1", "from": {"release": "v2"}}}]
+    answers = {
+        "b1": plan("b1", "api", "v2", "v2", "v1", level="app", allowed=True, to="v1", steps=further),
+        "b2": plan("b2", "api", "v2", "v2", level="app", allowed=False, refusals=[{**ALREADY, "code": "no_previous_good"}]),
+        "w1": plan("w1", "web", "v3", "v3", "v2", level="app", allowed=True, to="v2"),
+    }
+    decision = decide(answers, level="app")
+    assert (decision["allowed"], decision["to"]) == (True, "v2")
+    shown = settled(answers, decision)
+    assert (shown["b1"]["steps"], shown["b1"]["to"], shown["b2"]["allowed"]) == ([], "v2", True)
+    assert all(plan_holds(answers[node], shown[node]) for node in answers)
+    gone = plan("b1", "api", "v4", "v4", "v2", level="app", allowed=True, to="v2", steps=further)
+    assert not plan_holds(gone, shown["b1"]), "somebody deployed meanwhile"
