@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
 
 SQUAWK_LOCK = Path(__file__).resolve().parents[2] / "roles" / "toolchain" / "files" / "squawk.txt"
 
@@ -42,7 +43,7 @@ def planned(request: Request, seen: Mapping[str, Any], origin: controller_plan.O
     try:
         return controller_plan.document(request, seen, origin, why)
     except (controller_plan.Unavailable, OSError) as problem:
-        display.vv(f"alembic: no plan on the controller: {problem}")
+        display.vv(printable(f"alembic: no plan on the controller: {problem}"))
         return str(problem)
 
 

@@ -18,7 +18,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import joint
 
@@ -179,7 +179,7 @@ class ActionModule(ActionBase):
             left = max(0.0, deadline - float(answer.get("elapsed_s", 0.0)))
             for row in answer.get("probes", []):
                 if row["verdict"] == "waiting":
-                    display.display(progress(host, row, left))
+                    display.display(printable(progress(host, row, left)))
             if time.monotonic() - began > deadline + 60:  # the node's clock stands still; do not wait with it
                 break
             sent["resume"] = answer["state"]

@@ -18,6 +18,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.action.gate import Places
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import TriggerError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import FAIL, PASS, WAITING
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.watch_text import cut_short, progress_line, row_line
 from ansible_collections.phasegate.aistack.plugins.modules.metric_gate import argument_spec
@@ -101,13 +102,13 @@ class ActionModule(ActionBase):
                 lost += 1
                 if lost > LOST or "state" not in answer:
                     raise
-                display.warning(f"{host} cannot be reached for the {lost}. time, the watch goes on: {problem}")
+                display.warning(printable(f"{host} cannot be reached for the {lost}. time, the watch goes on: {problem}"))
             if answer.get("failed") or answer.get("verdict") != WAITING:
                 if answer.get("verdict") == FAIL:
                     mark.touch()
                 return answer
             sent["resume"] = answer["state"]
-            display.display(progress_line(host, answer))
+            display.display(printable(progress_line(host, answer)))
             due = time.monotonic() + (float(answer["due_s"]) if not lost else float(sent["interval"]))
             while time.monotonic() < due:
                 if mark.exists():

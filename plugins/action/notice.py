@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import notice_send
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.notice import EVENTS
 
 display = Display()
@@ -41,7 +42,7 @@ class ActionModule(ActionBase):
         result = notice_send.send_all(entries, args["event"], facts, check=self._task.check_mode)
         failed += result["failed"]
         for entry in failed:
-            display.warning(f"notice {args['event']}: {entry['name']} was not told: {entry['why']}")
+            display.warning(printable(f"notice {args['event']}: {entry['name']} was not told: {entry['why']}"))
         told = ", ".join(result["sent"]) or "nobody"
         said = f"{'would tell' if self._task.check_mode else 'told'} {told}" + (f"; {len(failed)} not reached" if failed else "")
         return {"changed": False, "sent": result["sent"], "not_reached": failed, "msg": f"{args['event']}: {said}"}

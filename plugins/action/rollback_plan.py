@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_begun import settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, decide, decision_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
@@ -59,7 +60,8 @@ class ActionModule(ActionBase):
             known = f"There is no level {args['level']}; expected one of {', '.join(LEVELS)}. Nothing was touched."
             return {"failed": True, "changed": False, "msg": known}
         plans = {str(node): answer_of(result or {}) for node, result in args["answers"].items()}
-        decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time())
+        decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time(), args["level"])
+        plans = settled(plans, decision)
         text = decision_text({**decision, "plans": plans})
         try:
             lost = code(plans, args["repositories"])

@@ -258,18 +258,15 @@ class ActionModule(ActionBase):
         missing = self._left_out(name, verb, args, stack, task_vars)
         if not missing:
             return {}
-        said = verbs.left_out_text(missing, [host for host in missing if host in (task_vars.get("ansible_play_hosts_all") or [])])
+        lost = [host for host in missing if host in (task_vars.get("ansible_play_hosts_all") or [])]
+        said = verbs.left_out_text(missing, lost)
         partial = "partial" in task_vars and boolean(self._templar.template(task_vars["partial"]), strict=False)
         if verb.get("limit") != "refused" or partial:
             return {"left_out": missing, "warnings": [f"{verb['playbook']} leaves hosts as they are. {said[0].upper()}{said[1:]}"]}
         return {
             "failed": True,
             "left_out": missing,
-            "msg": f"Refused: {verb['playbook']} would do its work on a part of the hosts only. {said[0].upper()}{said[1:]}. "
-                   "A migration runs on the first host of a component's group and nowhere else, and probes that are asked from there are "
-                   "not asked: new code could serve on the old schema, beside hosts that have the old code. Expected every host of the "
-                   "components. Nothing was touched. Run it without --limit, once they answer; or, if the others are to stay as they "
-                   "are, say so: -e partial=true.",
+            "msg": verbs.partial_refusal(verb["playbook"], missing, lost),
         }
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.postmortem_text import evidence, notice_facts, postmortem_markdown
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import outcome_rows, plan_holds
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_begun import beginning
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, outcome_rows, plan_holds
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_text import plan_markdown, plan_text
 
 
@@ -19,6 +20,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map the name of each filter to its function."""
         return {
+            "rollback_answer": answer_of,
+            "rollback_beginning": beginning,
             "rollback_evidence": evidence,
             "rollback_notice": notice_facts,
             "rollback_plan_holds": plan_holds,

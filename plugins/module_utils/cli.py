@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         found.add_argument(
             "--to", metavar="TAG", help="release to go to; for the level config, a config or a release that had it"
         )
-        found.add_argument("--level", choices=levels, default="app", help="app: the slots; config: the environment alone")
+        found.add_argument("--level", choices=levels, help="app: the slots (what is taken if none is said); config: the environment alone")
         found.add_argument("--application", metavar="NAME", help="which application, where there are several")
         found.add_argument("--best-effort", action="store_true", help="what cannot go back, or fails on what serves as well, holds nothing")
         found.add_argument("--allow-bad", action="store_true", help="go to a release although it is marked bad")
@@ -219,7 +219,8 @@ def journal(stack: Stack, given: argparse.Namespace) -> int:
 def _wish(given: argparse.Namespace) -> Any:
     from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Wish
 
-    return Wish(given.level, given.to, given.application, given.allow_bad, given.best_effort, getattr(given, "set", None))
+    named = getattr(given, "set", None)
+    return Wish(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level))
 
 
 def plan(stack: Stack, given: argparse.Namespace) -> int:
@@ -238,6 +239,7 @@ def plan(stack: Stack, given: argparse.Namespace) -> int:
         "stack": stack.name,
         "descriptions": {name: entry["description"] for name, entry in view["components"].items()},
         "resumes": view["cut_rollback"],
+        "open": view["open_rollback"],
         "last_rollback": view["last_rollback"],
     }
     emit(given, answer, lambda: node_text.plan_text(answer))

@@ -34,7 +34,7 @@ options:
   again:
     description:
       - Go back although a rollback ended a quarter of an hour ago or less, and no release is named.
-      - Without it that is refused, since two people who call for the same emergency must not go back twice.
+      - Without it only that one is finished, since two people who call for the same emergency must not go back twice.
     type: bool
     default: false
   repositories:
@@ -102,8 +102,26 @@ warnings:
   returned: always
   type: list
   elements: str
+notes:
+  description: What is known of rollbacks that were begun before; part of RV(warnings).
+  returned: always
+  type: list
+  elements: str
+there:
+  description: Whether everything is where it is to go. Where RV(resumes) is empty as well, nothing is to be done.
+  returned: always
+  type: bool
+resumes:
+  description: The runs that had begun what this finishes, whether they were killed or failed, or went back a moment ago.
+  returned: always
+  type: list
+  elements: str
+began:
+  description: When the first of them began, in seconds since 1970.
+  returned: always
+  type: float
 plans:
-  description: The plan of each node.
+  description: The plan of each node. One that is where it is to go has no steps.
   returned: always
   type: dict
 text:

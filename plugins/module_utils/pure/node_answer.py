@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMMIT, COMPONENT_NAME, RELEASE_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMMIT, COMPONENT_NAME, RELEASE_NAME, printable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _SEVERAL = re.compile(rf"{_NAME.pattern}(, {_NAME.pattern})*")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and newline, and those that turn the direction of writing."""
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z", re.ASCII)
 _SHAPES: dict[str, re.Pattern[str]] = {
     "component": COMPONENT_NAME,
     "release": RELEASE_NAME,
@@ -26,20 +25,24 @@ _SHAPES: dict[str, re.Pattern[str]] = {
     "of": _NAME,
     "set": _NAME,
     "run": _NAME,
+    "runs": _NAME,
     "changed_by": _NAME,
+    "time": _TIME,
+    "since": _TIME,
     "do": re.compile(r"[a-z_]{1,30}"),
     "level": re.compile(r"[a-z]{1,20}"),
     "from": _SEVERAL,
     "to": _SEVERAL,
 }
 """What stands under a key, as one text, in a list or as the values of a mapping; nothing may stand there as well."""
+_NUMBERS = ("seq",)
 _LISTS = ("candidates", "refusals", "steps", "components", "warnings", "unverified", "losses")
 
 
 def plain(value: Any) -> Any:
-    """*value* without characters that a terminal acts upon, wherever they stand in it."""
+    """*value* without what a terminal would obey, wherever it stands in it."""
     if isinstance(value, str):
-        return _CONTROL.sub("", value)
+        return printable(value)
     if isinstance(value, Mapping):
         return {plain(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -49,7 +52,7 @@ def plain(value: Any) -> Any:
 
 def wrong(answer: Mapping[str, Any]) -> str | None:
     """Where an answer is not of the shape that a plan or an outcome has; None where all of it is."""
-    for key in ("plan", "descriptions"):
+    for key in ("plan", "descriptions", "open", "last_rollback", "resumes"):
         if answer.get(key) is not None and not isinstance(answer[key], Mapping):
             return f"{key} is no mapping"
     for where, part in (("", answer), ("plan.", answer.get("plan") or {})):
@@ -71,6 +74,11 @@ def wrong(answer: Mapping[str, Any]) -> str | None:
         for entry in part.get("refusals") or []:
             if not all(isinstance(entry.get(key), str) for key in ("reason", "way_out")):
                 return f"{where}refusals: one lacks its reason"
+    begun = answer.get("open") or {}
+    if begun and (not isinstance(begun.get("runs"), list) or not begun["runs"] or not isinstance(begun.get("moves"), Mapping)):
+        return "open: it lacks its runs"
+    if not all(isinstance(move, Mapping) and isinstance(move.get("to"), Mapping) for move in (begun.get("moves") or {}).values()):
+        return "open.moves: one lacks where it goes"
     for name in answer.get("descriptions") or {}:
         if not COMPONENT_NAME.fullmatch(str(name)):
             return "descriptions: a name that is no component's"
@@ -80,6 +88,8 @@ def wrong(answer: Mapping[str, Any]) -> str | None:
 def _walk(value: Any, where: str) -> str | None:
     if isinstance(value, Mapping):
         for key, entry in value.items():
+            if key in _NUMBERS and not (entry is None or (isinstance(entry, int) and not isinstance(entry, bool) and entry >= 0)):
+                return f"{where}.{key} is no number".lstrip(".")
             if key == "report":  # what a gate saw: shown, and used for nothing else
                 continue
             place = f"{where}.{key}".lstrip(".")

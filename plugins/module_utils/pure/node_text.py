@@ -151,8 +151,8 @@ def plan_text(answer: Answer) -> str:
     """A plan, or why there is none and what to do instead."""
     title = f"Rollback of {answer['application'] or 'this node'}, level {answer['level']}: {answer['from'] or '?'} → {answer['to'] or '?'}"
     lines = [title]
-    if answer.get("resumes"):
-        lines += _wrapped(f"This finishes what run {answer['resumes'].get('run')} began and did not end.", "", "")
+    begun = _finishes(answer)
+    lines += _wrapped(f"This finishes what run {begun} began and did not end.", "", "") if begun else []
     if not answer["allowed"]:
         lines += ["Refused; nothing is touched."]
         for sentence, refusal in grouped(("", refusal) for refusal in answer["refusals"]):
@@ -166,6 +166,14 @@ def plan_text(answer: Answer) -> str:
     lines += _notes(answer)
     lines += _section("Otherwise possible", _others(answer))
     return "\n".join(lines)
+
+
+def _finishes(answer: Answer) -> str:
+    """The run that had the same aim and did not come to its end; empty where there is none."""
+    cut, begun = answer.get("resumes") or {}, answer.get("open") or {}
+    found = {cut.get("run"): cut, **({begun["runs"][-1]: begun} if begun.get("runs") else {})}
+    same = [run for run, aim in found.items() if run and (aim.get("to"), aim.get("level")) == (answer["to"], answer["level"])]
+    return str(same[0]) if same else ""
 
 
 def _notes(answer: Answer) -> list[str]:
@@ -240,6 +248,9 @@ def rollback_text(answer: Answer) -> str:
     """How a rollback ended."""
     if answer["outcome"] == "refused":
         return plan_text(answer["plan"])
+    if answer["outcome"] == "ok" and answer["plan"]["refusals"] and not answer["components"]:
+        said = f"{answer['plan']['refusals'][0]['reason']}; nothing was to be done"
+        return "\n".join([*_wrapped(f"{said[0].upper()}{said[1:]}.", "", ""), *_notes(answer["plan"])])
     what = f"{answer['from']} → {answer['to']} (level {answer['level']})"
     heads = {
         "ok": f"Done in {answer['seconds']:.1f} s: {what}.",

@@ -54,14 +54,21 @@ class Story:
     lines: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def gathered(journals: Mapping[str, Sequence[Record]], run: str = "") -> Story:
-    """The story of the rollback that ``run`` did, out of the journals by node; without ``run``, of each node's newest one."""
+def gathered(journals: Mapping[str, Sequence[Record]], run: str = "", resumes: Sequence[str] = ()) -> Story:
+    """The story of the rollback that ``run`` did, out of the journals by node; without ``run``, of each node's newest one.
+
+    ``resumes`` are runs that had begun it.
+    """
     story = Story()
-    runs = {node: run or _newest(records) for node, records in journals.items()}
+    runs = {node: {run or _newest(records), *resumes} for node, records in journals.items()}
     for node, records in journals.items():
         for record in records:
-            if record.get("op") == "rollback" and record.get("run") == runs[node]:
+            if record.get("run") not in runs[node]:
+                continue
+            if record.get("op") == "rollback":
                 _rollback(story, record)
+            elif _begins(record):  # one that was killed before its nodes went back has this alone
+                story.left |= {part for part in str(_detail(record).get("from") or "").split(", ") if part}
     for node, records in journals.items():
         first = _first(records, story.left, runs[node])
         for record in records:
@@ -75,6 +82,10 @@ def gathered(journals: Mapping[str, Sequence[Record]], run: str = "") -> Story:
 def _detail(record: Record) -> Mapping[str, Any]:
     detail = record.get("detail")
     return detail if isinstance(detail, Mapping) else {}
+
+
+def _begins(record: Record) -> bool:
+    return (record.get("op"), record.get("component"), record.get("outcome")) == ("phase", "rollback", "started")
 
 
 def _newest(records: Sequence[Record]) -> str:
@@ -99,9 +110,9 @@ def _rollback(story: Story, record: Record) -> None:
         story.causes.append(str(detail["reason"]))
 
 
-def _first(records: Sequence[Record], left: Collection[str], run: str) -> int:
+def _first(records: Sequence[Record], left: Collection[str], runs: Collection[str]) -> int:
     """Where the story begins on one node: with the run that last made a release live that was left; else with the rollback."""
-    before = [int(record.get("seq", 0)) for record in records if record.get("run") == run]
+    before = [int(record.get("seq", 0)) for record in records if record.get("run") in runs]
     if not before:
         return 1 + max((int(record.get("seq", 0)) for record in records), default=0)
     deployed = [
@@ -114,7 +125,7 @@ def _first(records: Sequence[Record], left: Collection[str], run: str) -> int:
     return min([*own, *before])
 
 
-def _look(story: Story, node: str, record: Record, run: str) -> None:
+def _look(story: Story, node: str, record: Record, runs: Collection[str]) -> None:
     detail, time, release = _detail(record), str(record.get("time") or ""), str(record.get("release") or "")
     op, outcome = record.get("op"), record.get("outcome")
     live = op == "activate" and outcome == "ok" and release in story.left
@@ -123,11 +134,11 @@ def _look(story: Story, node: str, record: Record, run: str) -> None:
     if op == "mark" and detail.get("state") == "bad" and release:
         nodes = story.bad.setdefault(release, [])
         nodes += [node] if node not in nodes else []
-        story.causes += [str(detail["reason"])] if detail.get("reason") and record.get("run") != run else []
-    if op == "migrate" and outcome == "ok" and record.get("run") == run:
+        story.causes += [str(detail["reason"])] if detail.get("reason") and record.get("run") not in runs else []
+    if op == "migrate" and outcome == "ok" and record.get("run") in runs:
         lost = detail.get("losses") or {}
         story.lost += [f"{name}: {'a number of rows that is not known' if rows is None else f'{rows} rows'}" for name, rows in lost.items()]
-    if outcome == "failed" and op != "rollback" and record.get("run") != run:
+    if outcome == "failed" and op != "rollback" and record.get("run") not in runs:
         story.causes.append(_text(record))
     told = _text(record)
     if told:
@@ -147,6 +158,8 @@ def _text(record: Record) -> str:
     if op == "mark" and detail.get("state") in ("good", "bad") and outcome == "ok":
         reason = f": {detail['reason']}" if detail.get("reason") else ""
         return f"{name}: {release} is marked {detail['state']}{reason}"
+    if _begins(record):
+        return f"run {record.get('run') or '?'} of the whole stack goes back to {detail.get('to')} (level {detail.get('level')})"
     if outcome == "started":
         return ""
     failed = outcome == "failed"
@@ -173,10 +186,10 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
             answered for each set that it put back), ``error``. What is left out is taken
             from the journals.
         facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``told``, ``backup``, ``plan`` (where the
-            plan can be read), and ``journals`` (node to its records).
+            plan can be read), ``resumes`` (runs that had begun it), and ``journals`` (node to its records).
     """
     run = str(facts.get("run") or "")
-    story = gathered(facts.get("journals") or {}, run)
+    story = gathered(facts.get("journals") or {}, run, facts.get("resumes") or ())
     before = ", ".join(sorted(story.left)) or rollback_text.shared(merged, "from") or "not known"
     after = story.to or rollback_text.shared(merged, "to") or "not known"
     rows = list(outcome.get("rows") or [])
@@ -185,7 +198,7 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
     lines += ["## Cause", "", *_cause(facts, story), ""]
     lines += ["## Timeline (UTC)", ""]
     lines += grid(("time", "node", "what"), story.lines) if story.lines else ["The journals tell nothing about this run."]
-    lines += ["", "## What was done", "", *bullets(_done(merged), "Nothing."), ""]
+    lines += ["", "## What was done", "", *bullets(_done(merged, facts), "Nothing."), ""]
     if rows:
         told = [
             (row["node"], row.get("component") or "(node)", _came(row), _took(row.get("seconds")), row.get("said") or "") for row in rows
@@ -213,12 +226,12 @@ def notice_facts(merged: Facts, facts: Facts, outcome: Facts | None = None) -> d
         losses = [*rollback_text.told(merged, "losses"), *rollback_text.counted(merged.get("prices"))]
         foreseen = {"expected_s": rollback_text.expected(merged), "losses": losses}
         return {**told, **foreseen, "warnings": rollback_text.told(merged, "warnings")}
-    story = gathered(facts.get("journals") or {}, str(facts.get("run") or ""))
+    story = gathered(facts.get("journals") or {}, str(facts.get("run") or ""), facts.get("resumes") or ())
     failed = _result(outcome, story) != COMPLETE
     return {
         **told,
         "seconds": _seconds(outcome, story),
-        "done": [] if failed else _done(merged),
+        "done": [] if failed else _done(merged, facts),
         "losses": _lost(merged, outcome, story),
     }
 
@@ -299,11 +312,13 @@ def _cause(facts: Facts, story: Story) -> list[str]:
     return ["As it was recorded:", "", *bullets(recorded, "Nothing was recorded.")]
 
 
-def _done(merged: Facts) -> list[str]:
+def _done(merged: Facts, facts: Facts) -> list[str]:
     by_text: dict[str, list[str]] = {}
     for node, step in rollback_text.steps(merged):
         by_text.setdefault(rollback_text.step_text(step), []).append(node)
-    return [f"{text} (on {', '.join(dict.fromkeys(nodes))})" for text, nodes in by_text.items()]
+    runs = ", ".join(facts.get("resumes") or [])
+    begun = [f"what run {runs} had begun was finished; the timeline has what it did"] if runs else []
+    return begun + [f"{text} (on {', '.join(dict.fromkeys(nodes))})" for text, nodes in by_text.items()]
 
 
 def _lost(merged: Facts, outcome: Facts, story: Story) -> list[str]:

@@ -194,3 +194,58 @@ def restores(records: Sequence[Record]) -> list[dict[str, Any]]:
 def cut_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
     """All rollbacks that were begun and never ended, the oldest first."""
     return [item for item in interrupted(records) if item.op == "rollback"]
+
+
+def open_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
+    """The planned rollback that a controller began here and did not bring to its end, whether it was killed or failed; else None.
+
+    The controller notes beginning and end as C(phase) of C(rollback). Runs with the same aim are one: each takes up what the one before
+    left. It is settled by a good end, by a deployment, and by whatever else goes elsewhere.
+
+    Returns:
+        C(runs), the oldest first; C(level), C(to) and C(from) of the whole stack; C(since) and C(seq) of the first beginning;
+        C(moves): component to what it moves C(to) on this node, as far as they have been begun.
+    """
+    begun: list[Record] = []
+    for record in records:
+        if (record.get("op"), record.get("component")) == ("phase", "rollback"):
+            if record.get("outcome") == "started":
+                begun = [*(other for other in begun if _aim(other) == _aim(record)), record]
+            elif record.get("outcome") == "ok":
+                begun = []
+        elif begun and _settles(record, begun):
+            begun = []
+    if not begun:
+        return None
+    first = begun[0]
+    return {
+        "runs": list(dict.fromkeys(str(record.get("run") or "") for record in begun)),
+        **{key: (first.get("detail") or {}).get(key) for key in ("level", "to", "from")},
+        "since": first.get("time"),
+        "seq": int(first.get("seq") or 0),
+        "moves": _moves(begun),
+    }
+
+
+def _aim(record: Record) -> tuple[Any, Any]:
+    detail = record.get("detail") or {}
+    return detail.get("level"), detail.get("to")
+
+
+def _moves(begun: Sequence[Record]) -> dict[str, Any]:
+    return {name: move for record in begun for name, move in ((record.get("detail") or {}).get("moves") or {}).items()}
+
+
+def _settles(record: Record, begun: Sequence[Record]) -> bool:
+    """Whether a record says that what was begun is of no interest any more."""
+    if record.get("outcome") != "ok" or record.get("run") in {other.get("run") for other in begun}:
+        return False
+    if (record.get("op"), record.get("component")) == ("phase", "deploy"):
+        return True
+    if record.get("op") != "activate":
+        return False
+    level, to = _aim(begun[0])
+    if level != "config":
+        return bool(record.get("release") != to)
+    move = _moves(begun).get(str(record.get("component")))
+    return move is not None and (record.get("detail") or {}).get("config") != (move.get("to") or {}).get("config")

@@ -43,6 +43,8 @@ class Wish:
         allow_bad: go to a release although it is marked bad.
         best_effort: go on with the components that can, where others cannot.
         backup: for the level C(system), the backup set that is wanted; None: the newest of the target's time.
+        level_named: whether the level was said, and not only taken because none was.
+        configs: for the level C(config), component to the config that it goes to; what is not named stays. Comes before ``to``.
     """
 
     level: str = "app"
@@ -51,6 +53,8 @@ class Wish:
     allow_bad: bool = False
     best_effort: bool = False
     backup: str | None = None
+    level_named: bool = False
+    configs: Mapping[str, str] | None = None
 
 
 def candidates(view: View, application: str | None = None) -> list[dict[str, Any]]:
@@ -143,7 +147,7 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     made["candidates"] = candidates(view, application)
     made["from"] = _joined(rollback_state.must(entry).release for _name, entry in members)
     if wish.level == "config":
-        targets, problems = rollback_state.config_targets(members, wish.to)
+        targets, problems = rollback_state.config_targets(members, wish.to, wish.configs)
         made["changed_by"] = None if wish.to else rollback_state.config_change(members)
         made["from"] = _joined(rollback_state.must(entry).config for name, entry in members if name in targets)
     else:

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_begun
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_answer import plain, wrong
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.refusal_text import for_playbooks, grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import table
@@ -19,8 +19,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_te
 
 NOT_INSTALLED = 127
 """Exit status of a shell that did not find the command."""
-JUST_S = 900.0
-"""Seconds in which a second rollback that names no release is taken for a repetition of the first."""
 MERELY_LOCAL = ("no_component", "no_previous_good", "already_there", "nothing_live")
 """Refusals of one node that do not bind the others: it has no part in this rollback, or the others decide for it."""
 NO_SUCH_CONFIG = ("no_previous_config", "never_deployed")
@@ -56,34 +54,45 @@ def answer_of(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decide(
-    answers: Mapping[str, Mapping[str, Any]], to: str | None = None, best_effort: bool = False, now: float | None = None
-) -> dict[str, Any]:
+    answers: Mapping[str, Mapping[str, Any]], to: str | None = None, best_effort: bool = False, now: float | None = None,
+    level: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Where all nodes go, or why none of them does.
 
     Args:
         answers: node to what :func:`answer_of` made of its plan.
-        to: the release that was asked for; None: the newest that every component on every node can be at.
+        to: the release that was asked for; None: that of a rollback that was begun and is not finished, else the newest that every
+            component on every node can be at.
         best_effort: go on although nodes are silent or components cannot go there.
-        now: seconds since 1970; given, a rollback that ended well a moment ago is not repeated without a release being named: two
-            people who call for the same emergency must not go back twice.
+        now: seconds since 1970; given, a rollback that ended well a moment ago is finished, and no other begun, without a release being
+            named: two people who call for the same emergency must not go back twice.
+        level: the level that was asked for; None: that of the plans.
 
     Returns:
         ``to``, ``from``, ``allowed``, ``refusals`` (each with ``node``), ``nodes`` (those that take part), ``silent`` (node to why),
-        ``warnings``.
+        ``warnings``, of them ``notes`` about what was begun before; ``there`` (everything is at the target), ``resumes`` (the runs that
+        had begun what this finishes), ``began`` (when the first of them did, seconds since 1970; None). There, and nothing to finish:
+        allowed, and nothing is to be done.
     """
     plans = {node: answer for node, answer in answers.items() if "candidates" in answer}
     silent = {node: str(answer["silent"]) for node, answer in answers.items() if "silent" in answer}
-    if any(plan.get("level") == "config" for plan in plans.values()):
-        return _decide_config(plans, silent, to)
+    level = level or next((str(plan["level"]) for plan in plans.values() if plan.get("level")), "app")
+    begun = rollback_begun.begun(plans, level)
+    if level == "config":
+        return _decide_config(plans, silent, to, begun)
     candidates = [entry for plan in plans.values() for entry in plan["candidates"]]
-    target = to or common_target(candidates)
+    just = rollback_begun.just_back(plans, now) if now is not None else None
+    target = to or (just["to"] if just and rollback_begun.can_all(plans, just["to"]) else None)
+    if target is None and begun is not None and not best_effort:
+        target = begun["to"]
+    target = target or common_target(candidates)
     if target is None and best_effort:
         target = common_target([entry for entry in candidates if set(entry["tags"]) - {entry["present"]}])
     refusals = [
         {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
         for node, plan in plans.items()
         for refusal in plan.get("refusals") or []
-        if refusal.get("code") not in MERELY_LOCAL
+        if refusal.get("code") not in MERELY_LOCAL and not rollback_begun.is_there(plan, target)
     ]
     if silent and not best_effort:
         refusals += [
@@ -95,32 +104,49 @@ def decide(
     elif target is None:
         refusals.append(_no_target(candidates))
     refusals += [_other_target(node, plan, target) for node, plan in plans.items() if _moves_data_elsewhere(plan, target)]
-    if now is not None and not to:
-        refusals += [refusal for node, plan in plans.items() for refusal in _repeated(node, plan, now)]
-    nodes = [node for node, plan in plans.items() if plan["candidates"] or plan.get("steps")]
+    if just is not None and not to and just["to"] != target:
+        refusals += [_repeated(node, last) for node, last in just["nodes"].items()]
+    finishes = [one for one in (begun, just) if one is not None and one["to"] == target]
+    there = bool(candidates) and all(rollback_begun.is_there(plan, target) for plan in plans.values())
     present = sorted({str(entry["present"]) for entry in candidates})
-    if candidates and target is not None and present == [target]:
-        refusals.append(_refusal("", "already_there", f"every component is at {target} already", "nothing is to be done"))
+    began_from = min(finishes, key=lambda one: float(one["began"] or 0.0))["from"] if finishes else None
     warnings = [f"{node}: {warning}" for node, plan in plans.items() for warning in plan.get("warnings") or []]
     warnings += [f"{node}: not verified: {text}" for node, plan in plans.items() for text in plan.get("unverified") or []]
+    notes = rollback_begun.told(plans, begun, None if to else just, target, level, there)
     return {
         "to": target,
-        "from": ", ".join(present) or None,
+        "from": began_from or ", ".join(present) or None,
         "allowed": not refusals or (best_effort and _only_parts(refusals) and _somebody_moves(plans.values())),
         "refusals": refusals,
-        "nodes": nodes,
+        "nodes": [node for node, plan in plans.items() if plan["candidates"] or plan.get("steps")],
         "silent": silent,
-        "warnings": warnings,
+        "warnings": [*warnings, *notes],
+        "notes": notes,
+        "there": there,
+        **rollback_begun.summed(finishes),
     }
 
 
-def _decide_config(plans: Mapping[str, Mapping[str, Any]], silent: Mapping[str, str], to: str | None) -> dict[str, Any]:
+def _decide_config(
+    plans: Mapping[str, Mapping[str, Any]], silent: Mapping[str, str], to: str | None, begun: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The same for the level config: configs differ from node to node, so that each goes to its own.
 
-    Without ``to``, what the last run that changed a config anywhere replaced; runs are named by their time.
+    Without ``to``, what a rollback that is not finished wanted on the nodes that had a part in it; else what the last run that changed
+    a config anywhere replaced; runs are named by their time.
     """
+    if begun is not None and to is not None and to != begun["to"]:
+        begun = None  # another one is wanted now
     newest = max((str(plan.get("changed_by") or "") for plan in plans.values() if plan.get("allowed")), default="")
-    nodes = [node for node, plan in plans.items() if plan.get("allowed") and (to or str(plan.get("changed_by") or "") == newest)]
+
+    def takes_part(node: str, plan: Mapping[str, Any]) -> bool:
+        if begun is not None and not to:
+            return node in begun["part"] and (bool(plan.get("allowed")) or rollback_begun.only_there(plan))
+        if rollback_begun.only_there(plan):
+            return bool(to)
+        return bool(plan.get("allowed")) and (bool(to) or str(plan.get("changed_by") or "") == newest)
+
+    nodes = [node for node, plan in plans.items() if takes_part(node, plan)]
     refusals = [
         {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
         for node, plan in plans.items()
@@ -136,14 +162,21 @@ def _decide_config(plans: Mapping[str, Mapping[str, Any]], silent: Mapping[str, 
     warnings = [f"{node}: {warning}" for node in nodes for warning in plans[node].get("warnings") or []]
     others = [node for node, plan in plans.items() if nodes and plan["candidates"] and node not in nodes]
     warnings += [f"{node}: keeps its config, which that change left alone" for node in others]
+    finishes = [begun] if begun is not None else []
+    there = bool(nodes) and all(rollback_begun.only_there(plans[node]) for node in nodes)
+    target = to or (str(begun["to"]) if begun is not None else _all_of(plans, nodes, "to"))
+    notes = rollback_begun.told(plans, begun, None, target, "config", there)
     return {
-        "to": to or _all_of(plans, nodes, "to"),
-        "from": _all_of(plans, nodes, "from"),
+        "to": target,
+        "from": (begun or {}).get("from") or _all_of(plans, nodes, "from"),
         "allowed": not refusals,
         "refusals": refusals,
         "nodes": nodes,
         "silent": dict(silent),
-        "warnings": warnings,
+        "warnings": [*warnings, *notes],
+        "notes": notes,
+        "there": there,
+        **rollback_begun.summed(finishes),
     }
 
 
@@ -162,15 +195,9 @@ def _other_target(node: str, plan: Mapping[str, Any], target: str | None) -> dic
     return _refusal(node, "another_target", reason, f"name the release, so that all plan for it: -e to={target}")
 
 
-def _repeated(node: str, plan: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
-    last = plan.get("last_rollback") or {}
-    if last.get("outcome") != "ok" or {entry["present"] for entry in plan["candidates"]} != {last.get("to")}:
-        return []
-    then = datetime.datetime.fromisoformat(str(last["time"]).replace("Z", "+00:00")).timestamp()
-    if not 0 <= now - then <= JUST_S:
-        return []
-    reason = f"it went back from {last.get('from')} to {last.get('to')} {now - then:.0f} s ago (run {last.get('run')})"
-    return [_refusal(node, "just_went_back", reason, "nothing, if that was meant; to go back further name the release: -e to=TAG")]
+def _repeated(node: str, last: Mapping[str, Any]) -> dict[str, Any]:
+    reason = f"it went back from {last.get('from')} to {last.get('to')} {last['ago']:.0f} s ago (run {last.get('run')})"
+    return _refusal(node, "just_went_back", reason, "nothing, if that was meant; to go back further name the release: -e to=TAG")
 
 
 def _somebody_moves(plans: Iterable[Mapping[str, Any]]) -> bool:
@@ -204,7 +231,9 @@ def _no_target(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def decision_text(decision: Mapping[str, Any]) -> str:
     """The decision for people: where it goes, or every reason against it with the way out."""
     lines = []
-    if decision["allowed"]:
+    if decision["allowed"] and decision.get("there") and not decision.get("resumes"):
+        lines.append(f"{rollback_begun.THERE.format(to=decision['to'])}; nothing to do")
+    elif decision["allowed"]:
         lines.append(f"from {decision['from']} to {decision['to']} on {', '.join(decision['nodes'])}")
     else:
         lines.append("The rollback is refused; nothing was touched.")
@@ -235,7 +264,9 @@ def plan_holds(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
         found = [(step["do"], step.get("component"), step.get("detail") or {}) for step in plan.get("steps") or []]
         return [[do, component, *(detail.get(key) for key in keys)] for do, component, detail in found]
 
-    there = [refusal.get("code") for refusal in now.get("refusals") or []] == ["already_there"]
+    if shown.get("there"):
+        return rollback_begun.is_settled(now, shown.get("to"))
+    there = rollback_begun.only_there(now)
     consented = steps(shown)
     return bool((now.get("allowed") or there) and now.get("to") == shown.get("to") and all(step in consented for step in steps(now)))
 
@@ -254,7 +285,8 @@ def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str,
         if not answer.get("components"):
             refusals = (answer.get("plan") or {}).get("refusals") or []
             there = bool(refusals) and all(refusal.get("code") == "already_there" for refusal in refusals)
-            why = "; ".join(f"{refusal['reason']} (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals)
+            ways = ["" if there else f" (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals]
+            why = "; ".join(f"{refusal['reason']}{way}" for refusal, way in zip(refusals, ways))
             said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
             rows.append(_row(node, "", "ok" if there else "failed", 0.0, str(said)))
         for component in answer.get("components") or []:
@@ -277,8 +309,11 @@ def outcome_text(decision: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
         cells.append([row["node"], row["component"] or "(node)", "back" if row["outcome"] == "ok" else str(row["outcome"]).upper(), took,
                       " ".join(str(row["said"]).split())[:110]])
     bad = [row for row in rows if row["outcome"] != "ok"]
+    nothing = decision.get("there") and not decision.get("resumes")
     named = ", ".join(f"{row['component'] or 'everything'} on {row['node']}" for row in bad)
-    last = f"everything is back at {decision['to']} (from {decision['from']})"
+    last = f"{rollback_begun.THERE.format(to=decision['to'])}; nothing to do" if nothing else (
+        f"everything is back at {decision['to']} (from {decision['from']})"
+    )
     if bad:
         last = f"NOT everything is back at {decision['to']}: {named}"
     notes = [f"environment, names only: {entry}" for entry in _environment(decision)]

@@ -248,12 +248,16 @@ def config_change(components: Sequence[tuple[str, Component]]) -> str:
     return max(changes, key=lambda change: change[1])[2] if changes else ""
 
 
-def config_targets(components: Sequence[tuple[str, Component]], to: str | None) -> tuple[dict[str, Target], list[Problem]]:
-    """The config of each component that moves.
+def config_targets(
+    components: Sequence[tuple[str, Component]], to: str | None, exact: Mapping[str, str] | None = None
+) -> tuple[dict[str, Target], list[Problem]]:
+    """The config of each component that moves; those in *exact* to that one, if all of these are still here.
 
     Asked for by hash: the components that have had it, secrets of then included. By release: what each had with it. Not asked: what the
     last run that changed a config replaced. Both with the secrets of today.
     """
+    if exact and all(exact[name] in (entry.get("configs") or []) for name, entry in components if name in exact):
+        return {name: _config_target(entry, exact[name]) for name, entry in components if name in exact}, []
     if to is None:
         changes = {name: _previous_config(entry) for name, entry in components}
         changes = {name: change for name, change in changes.items() if change[0]}

@@ -5,9 +5,9 @@
 """The plan of a rollback for people: a Markdown document, and a table for the terminal. No I/O.
 
 The input is C({"nodes": {node: plan}}), where a plan is that of :mod:`rollback_plan`; besides C(silent) (node to why it did not
-answer) where there are such nodes, C(prices) (node to what C(restore_set) answered for each of its restores) and C(outside)
-(components of which no set holds programs, configuration or models). What is not in the facts is left open in the checklist and
-never made up.
+answer) where there are such nodes, C(prices) (node to what C(restore_set) answered for each of its restores), C(notes) (what is known
+of rollbacks that were begun before) and C(outside) (components of which no set holds programs, configuration or models). What is not
+in the facts is left open in the checklist and never made up.
 """
 
 from __future__ import annotations
@@ -96,9 +96,10 @@ def sets(merged: Facts) -> list[str]:
     return sorted({str(step["detail"].get("set")) for _node, step in steps(merged, "restore")})
 
 
-def _outside(merged: Facts) -> list[str]:
+def _besides(merged: Facts) -> list[str]:
     names = ", ".join(merged.get("outside") or [])
-    return [f"not part of the set: programs, configuration and models of {names}; they stay as they are"] if names else []
+    notes = [str(note) for note in merged.get("notes") or []]
+    return notes + ([f"not part of the set: programs, configuration and models of {names}; they stay as they are"] if names else [])
 
 
 def objective(merged: Facts) -> float | None:
@@ -198,7 +199,7 @@ def plan_text(merged: Facts) -> str:
     lines += ["lost:", *(f"  - {entry}" for entry in lost)] if lost else ["lost: nothing"]
     price = counted(merged.get("prices"))
     lines += ["counted, table by table, before anything that serves is touched:", *(f"  - {entry}" for entry in price)] if price else []
-    for title, found in (("not verified", told(merged, "unverified")), ("to know", [*told(merged, "warnings"), *_outside(merged)])):
+    for title, found in (("not verified", told(merged, "unverified")), ("to know", [*told(merged, "warnings"), *_besides(merged)])):
         lines += [f"{title}:", *(f"  - {entry}" for entry in found)] if found else []
     lines += [f"without {node}: {why}" for node, why in (merged.get("silent") or {}).items()]
     lines += [f"to be accepted by name: -e accept_set={','.join(sets(merged))}"] if sets(merged) else []
@@ -228,7 +229,7 @@ def plan_markdown(merged: Facts, facts: Facts) -> str:
     lines += ["## What is lost", "", *bullets([*told(merged, "losses"), *counted(merged.get("prices"))], "Nothing."), ""]
     lines += ["## Differences", "", *_differences(merged, facts), ""]
     lines += ["## Not verified, and to know", ""]
-    known = [*told(merged, "unverified"), *told(merged, "warnings"), *_outside(merged)]
+    known = [*told(merged, "unverified"), *told(merged, "warnings"), *_besides(merged)]
     lines += [*bullets(known, "Everything that the plan goes by was looked at."), ""]
     lines += ["## Risks", "", *bullets(_risks(merged, facts), "None that the facts show."), ""]
     lines += ["## Recovery, if it does not work", "", *bullets(_recovery(level, before, facts), ""), ""]

@@ -87,12 +87,27 @@ def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Prob
     entry, problem = _usable(made, view, [found])
     if entry is None:
         return [problem] if problem else []
+    if _put_back_by_this(view, entry):
+        made["warnings"].append(f"the backup set {named} was put back by the rollback that is finished here; that is not done again")
+        return []
     _tell(made, [], {}, entry)
     made["steps"] = [
         schema_steps.saved(view, None),
         schema_steps.restore(made, None, entry, put_back(entry)),
     ]
     return []
+
+
+def _put_back_by_this(view: View, entry: Set) -> bool:
+    """Whether the planned rollback that is not finished yet has put a set back already: what serves since may have written."""
+    begun = view.get("open_rollback")
+    if not begun or begun.get("level") != "system":
+        return False
+    return any(
+        record.get("set") == entry.get("name") and int(record["seq"]) > int(begun["seq"]) and not record.get("tables")
+        and set(put_back(entry)) <= set(record["parts"])
+        for record in view.get("restores") or []
+    )
 
 
 def fits(entry: Set, wanted: Mapping[str, str]) -> bool:

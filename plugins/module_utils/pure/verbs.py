@@ -13,7 +13,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, nearest
 
 Verb = Mapping[str, Any]
 
@@ -64,6 +64,8 @@ def value_problem(parameter: Mapping[str, Any], value: Any) -> str:
     elif kind in ("int", "float") and not _is_number(value, kind, parameter.get("minimum")):
         least = f" of at least {parameter['minimum']}" if "minimum" in parameter else ""
         expected = f"a {'whole ' if kind == 'int' else ''}number{least}"
+    elif kind == "name" and not (isinstance(value, str) and RELEASE_NAME.match(value)):
+        expected = "a name: a letter or a digit, then at most 99 letters, digits and . _ + -"
     elif kind == "list" and not isinstance(value, str):
         expected = "words with commas between them"
     elif kind in ("str", "path") and (value is None or isinstance(value, (Mapping, list, tuple))):
@@ -110,3 +112,16 @@ def left_out_text(missing: Mapping[str, Sequence[str]], lost: Collection[str]) -
     told = [f"not in this run: {', '.join(limited)}"] if limited else []
     told += [f"failed or did not answer earlier in this run: {', '.join(gone)}"] if gone else []
     return "; ".join(told)
+
+
+def partial_refusal(playbook: str, missing: Mapping[str, Sequence[str]], lost: Collection[str]) -> str:
+    """Why a verb does not work on a part of the hosts, a line for each thing that has to be known. As of :func:`left_out_text`."""
+    left = left_out_text(missing, lost)
+    return "\n".join([
+        f"Refused: {playbook} would do its work on a part of the hosts only. Nothing was touched.",
+        *(f"  {line[0].upper()}{line[1:]}" for line in left.split("; ")),
+        "  That is dangerous: a migration runs on the first host of a component's group and nowhere else, and probes",
+        "  that are asked from there are not asked: new code could serve on the old schema, beside hosts with the old code.",
+        "  Expected every host of the components. Either run it without --limit, once they answer;",
+        "  or, if the others are to stay as they are, say so: -e partial=true.",
+    ])

@@ -83,8 +83,8 @@ def present(request: Request) -> dict[str, Any] | None:
     is_live = state.live is not None and state.live.release == tag
     if state.marks.get(tag) == "bad" and not request.allow_bad and not is_live:
         raise ReleaseError(
-            f"The release {tag} of {layout.component} is marked bad on this node: {state.reasons.get(tag) or 'no reason given'}. "
-            "It is not chosen again. Correct it and give it a new tag, or ask for it by name with -e allow_bad=true."
+            f"The release {tag} of {layout.component} is marked bad on this node: {state.reasons.get(tag) or 'no reason given'}.\n"
+            "  It is not chosen again. Correct it and give it a new tag, or ask for it by name with -e allow_bad=true."
         )
     manifest = layout.manifest(tag)
     if manifest is None:

@@ -17,7 +17,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +107,8 @@ def take_lock(state_dir: Path, who: Who, lock: Lock | None = None) -> Acquired:
         Locked: a living run has it.
     """
     lock = lock or Lock(state_dir)
-    lease = lock.current() or {}
+    lease, dead = _left_behind(state_dir)
     owner = lease.get("owner") or {}
-    dead = owner.get("controller_id") == NODE and not proc.alive(int(owner.get("pid") or 0), owner.get("pid_started"))
     mine = {
         "actor": who.actor,
         "controller": platform.node(),
@@ -132,8 +131,8 @@ def take_lock(state_dir: Path, who: Who, lock: Lock | None = None) -> Acquired:
 def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | None = None) -> dict[str, Any]:
     """Plan and carry out; returns ``plan``, ``outcome`` (``ok``, ``failed``, ``partial``, ``refused``), ``components``, ``seconds``.
 
-    ``refused``: nothing was touched. ``failed``: some component did not come up, and all are as they were, unless a row says
-    ``stuck``. ``partial``: with best effort, some went back and some did not.
+    ``ok`` without components: everything was there already. ``refused``: nothing was touched. ``failed``: some component did not come
+    up, and all are as they were, unless a row says ``stuck``. ``partial``: with best effort, some went back and some did not.
 
     Raises:
         Locked: another run has this node.
@@ -141,7 +140,10 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
     began = time.monotonic()
     tools = tools or Tools()
     journal = EmergencyJournal(Journal.of(state_dir).path)
+    wish = _cut_at_the_end(state_dir, journal, wish)
     view, wish, made = _planned(state_dir, stack, wish, tools, journal)
+    if _there(view, made):
+        return _nothing_left(state_dir, view, made, began, who)
     if _refused(view, made):
         return _answer(made, "refused", [], began, who)
     if not who.force_lock:  # a part of a run that lost the lock does not take it as if it began now
@@ -156,6 +158,8 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
         with keep_lease(state_dir, who.run, f"rollback to {made['to']}"):
             if _last(journal) != view["seq"] + (lease.how != "renewed"):  # somebody did something between the look and the lock
                 view, wish, made = _planned(state_dir, stack, wish, tools, journal)
+                if _there(view, made):
+                    return _answer(made, "ok", [], began, who)
                 if _refused(view, made):
                     return _answer(made, "refused", [], began, who)
             answer = _Course(state_dir, journal, view, made, who, tools).run(began)
@@ -172,11 +176,26 @@ def _last(journal: Journal) -> int:
 
 
 def resumed(view: Mapping[str, Any], wish: Wish) -> Wish:
-    """*wish*, or what the rollback wanted that was cut off here, where nothing else is asked for."""
-    cut = view.get("cut_rollback")
-    if not cut or wish.to is not None or wish.level not in ("app", cut.get("level")):
+    """*wish*, or what the rollback wanted that was cut off here, where nothing else is asked for.
+
+    That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
+    only the slots are this command's; the rest is asked for by name.
+    """
+    if wish.to is not None:
         return wish
-    return Wish(str(cut.get("level") or "app"), cut.get("to"), cut.get("application"), wish.allow_bad, wish.best_effort)
+    known = [view.get("cut_rollback"), None if wish.best_effort else view.get("open_rollback")]
+    left = [cut for cut in known if cut and (cut.get("level") == wish.level or not wish.level_named)]
+    if not left:
+        return wish
+    cut = max(left, key=lambda found: int(found.get("seq") or 0))
+    level = str(cut.get("level")) if wish.level_named or cut.get("level") == "config" else "app"
+    moves = {name: (move.get("to") or {}).get("config") for name, move in (cut.get("moves") or {}).items()}
+    configs = {name: str(config) for name, config in moves.items() if config}
+    to = cut.get("to")
+    if level == "config" and not configs and cut is view.get("open_rollback"):
+        return wish  # this node has no part in it
+    return replace(wish, level=level, to=to, application=cut.get("application") or wish.application,
+                   configs=configs if level == "config" and configs else None)
 
 
 def _planned(state_dir: Path, stack: str, wish: Wish, tools: Tools, journal: Journal) -> tuple[dict[str, Any], Wish, Plan]:
@@ -190,10 +209,56 @@ def _resumes(view: Mapping[str, Any], made: Plan) -> dict[str, Any] | None:
     return cut if cut and cut.get("to") == made["to"] and cut.get("level") == made["level"] else None
 
 
+def _only_there(made: Plan) -> bool:
+    return [refusal["code"] for refusal in made["refusals"]] == ["already_there"]
+
+
 def _refused(view: Mapping[str, Any], made: Plan) -> bool:
     """Whether nothing is to be done. A rollback that was cut off at its very end still has to be noted as done."""
-    only_there = [refusal["code"] for refusal in made["refusals"]] == ["already_there"]
-    return not made["allowed"] and not (only_there and _resumes(view, made))
+    return not made["allowed"] and not (_only_there(made) and _resumes(view, made))
+
+
+def _there(view: Mapping[str, Any], made: Plan) -> bool:
+    """Whether everything is at the target, and this command's own journal has nothing to be ended."""
+    return _only_there(made) and not _resumes(view, made)
+
+
+def _left_behind(state_dir: Path) -> tuple[dict[str, Any], bool]:
+    """The lease that is there, and whether it is of a process of this node's command that is dead."""
+    lease = Lock(state_dir).current() or {}
+    owner = lease.get("owner") or {}
+    dead = owner.get("controller_id") == NODE and not proc.alive(int(owner.get("pid") or 0), owner.get("pid_started"))
+    return lease, dead
+
+
+def _cut_at_the_end(state_dir: Path, journal: Journal, wish: Wish) -> Wish:
+    """*wish*, or the target of the rollback that was noted as done here and killed before it gave the lock back."""
+    lease, dead = _left_behind(state_dir)
+    if wish.to is not None or not dead:
+        return wish
+    last = rollback_facts.last_rollback(journal.read()) or {}
+    level = str(last.get("level"))
+    same = level == wish.level or (level == "config" and not wish.level_named)
+    if last.get("run") != lease.get("run") or last.get("outcome") != "ok" or not same:
+        return wish
+    return replace(wish, level=level, to=last.get("to"))
+
+
+def _nothing_left(state_dir: Path, view: Mapping[str, Any], made: Plan, began: float, who: Who) -> dict[str, Any]:
+    """Everything is there. A lock that the run which brought it there has left behind is given back, if nobody works under it."""
+    lease, dead = _left_behind(state_dir)
+    run = lease.get("run")
+    begun = view.get("open_rollback") or {}
+    mine = run is not None and run in (*(begun.get("runs") or ()), (view.get("last_rollback") or {}).get("run")) and run != who.run
+    if mine and (dead or who.force_lock or Lock(state_dir).holder() is None):
+        take_lock(state_dir, who)
+        Lock(state_dir).release(who.run)
+    elif mine:
+        made["warnings"].append(f"the run that brought it there has the lock of this node yet: {describe(lease)}")
+    if begun.get("to") == made["to"] and who.run not in begun["runs"]:
+        how = f"rollback.yml -e to={made['to']}{'' if begun.get('level') == 'app' else ' -e level=' + str(begun.get('level'))}"
+        made["warnings"].append(f"run {begun['runs'][-1]} did not come to its gates and its post-mortem: {how} finishes it")
+    return _answer(made, "ok", [], began, who)
 
 
 def _answer(made: Plan, outcome: str, rows: Sequence[Mapping[str, Any]], began: float, who: Who) -> dict[str, Any]:

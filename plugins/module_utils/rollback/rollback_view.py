@@ -117,8 +117,8 @@ def look(
 
     Returns:
         ``node``, ``stack``, ``components`` (see :func:`rollback_facts.component_facts`), ``backups``, ``problems`` (sentences about
-        what could not be seen), ``cut_rollback`` (one that was begun and never ended, or None), ``last_rollback``,
-        ``seq`` (number of the journal's last record).
+        what could not be seen), ``cut_rollback`` (one that was begun and never ended, or None), ``open_rollback`` (the same of
+        a controller, see :func:`rollback_facts.open_rollback`), ``last_rollback``, ``seq`` (number of the journal's last record).
     """
     described, problems = component_file.load_all(state_dir)
     described = {name: found for name, found in described.items() if components is None or name in components}
@@ -148,6 +148,7 @@ def look(
         "problems": problems,
         "seq": int(reading.records[-1]["seq"]) if reading.records else 0,
         "cut_rollback": rollback_facts.cut_rollback(reading.records),
+        "open_rollback": rollback_facts.open_rollback(reading.records),
         "last_rollback": rollback_facts.last_rollback(reading.records),
         "restores": rollback_facts.restores(reading.records) if sets else [],
     }

@@ -301,7 +301,8 @@ class Systemd:
 
     def log_tail(self, unit: str, since: float, lines: int = 30) -> list[str]:
         """The last *lines* lines that *unit* wrote since *since* (seconds since 1970); empty where there is no journal."""
-        done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{lines}", f"--since=@{int(since)}", f"--unit={unit}"], QUICK)
+        begin = f"--since=@{since:.6f}"  # whole seconds would begin with the end of whoever had the slot before
+        done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{lines}", begin, f"--unit={unit}"], QUICK)
         return done.stdout.splitlines() if done.rc == 0 else []
 
     def _must(self, cmd: list[str], timeout: float, what: str) -> Finished:

@@ -104,7 +104,10 @@ def site(tmp_path: Path) -> Site:
 def test_without_the_vault_it_goes_on_where_variables_are_left_out(site: Site) -> None:
     done = site.play(ANSIBLE_VARS_ENABLED="")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert site.calls == ["plan --json --best-effort", "rollback --json --best-effort --force-lock --to v1 --reason emergency rollback"]
+    assert site.calls == [
+        "plan --json --level app --best-effort",
+        "rollback --json --level app --best-effort --force-lock --to v1 --reason emergency rollback",
+    ]
     assert site.sources == []
     said = " ".join((done.stdout + done.stderr).split())
     assert "backend-1: not verified: backend: the database does not answer (connection refused)" in said
@@ -138,8 +141,8 @@ def test_release_and_reason_reach_the_node_as_they_were_given(site: Site) -> Non
     done = site.play("-e", "to=v1", "-e", json.dumps({"reason": "it's $(touch broken); slow"}), ANSIBLE_VARS_ENABLED="")
     assert done.returncode == 0, done.stdout + done.stderr
     assert site.calls == [
-        "plan --json --best-effort --to v1",
-        "rollback --json --best-effort --force-lock --to v1 --reason it's $(touch broken); slow",
+        "plan --json --level app --best-effort --to v1",
+        "rollback --json --level app --best-effort --force-lock --to v1 --reason it's $(touch broken); slow",
     ]
 
 
@@ -175,4 +178,4 @@ def test_a_node_that_refuses_says_why(site: Site) -> None:
     said = " ".join((done.stdout + done.stderr).split())
     assert "v9 was never deployed here" in said
     assert "nothing was touched" in said
-    assert site.calls == ["plan --json --best-effort --to v9"]
+    assert site.calls == ["plan --json --level app --best-effort --to v9"]

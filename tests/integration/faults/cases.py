@@ -218,6 +218,7 @@ CASES = [
     Case("restore", "(2/2) Put it back", after=1.5),
     Case("restore", "Give the lock back", after=0.0),
     Case("rollback, level app", "(3/5) Take the lock"),
+    Case("rollback, level app", "(3/5) Write down what begins", after=0.0),
     Case("rollback, level app", "(3/5) Save what is"),
     Case("rollback, level app", "Go back", quick=True),
     Case("rollback, level app", "Go back", after=2.0),

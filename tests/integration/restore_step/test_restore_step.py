@@ -118,7 +118,8 @@ def place(tmp_path: Path) -> Place:
     command.write_text(COMMAND.format(python=sys.executable, folder=str(tmp_path)))
     command.chmod(0o755)
     (tmp_path / "plan.json").write_text(json.dumps(place.plan()))
-    (tmp_path / "back.json").write_text(json.dumps({"outcome": "ok", "components": [{"component": "api", "outcome": "ok", "seconds": 1}]}))
+    went = {"outcome": "ok", "changed": True, "components": [{"component": "api", "outcome": "ok", "seconds": 1}]}
+    (tmp_path / "back.json").write_text(json.dumps(went))
     return place
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ..faults.world import KILLED, World
 from ..refusals.conftest import FINGERPRINT, Lab
 from .conftest import AFTER, BEFORE, OperatorLab, backend, bring, config, keep, with_setting
 
@@ -35,11 +36,11 @@ def told(folder: Path) -> list[dict[str, Any]]:
     [
         (["-e", "level=everything"], ["everything", "app, config, schema"]),
         (["-e", "to=v9.9.9"], ["v9.9.9 was never deployed here", "deploy.yml -e release=v9.9.9"]),
-        (["-e", f"to={AFTER}"], ["already"]),
+        (["-e", "to=../v4.1.0"], ["to: expected a name", "Nothing was touched"]),
         ([], ["expected the target's name as consent", f"-e confirm={BEFORE}"]),
         (["-e", "confirm=yes"], ["expected the target's name as consent", "got yes"]),
     ],
-    ids=["unknown level", "never deployed", "already there", "no consent", "another consent"],
+    ids=["unknown level", "never deployed", "no name of a release", "no consent", "another consent"],
 )
 def test_refused_and_nothing_touched(deployed: Lab, arguments: list[str], said: list[str]) -> None:
     before = deployed.on("backend-1", FINGERPRINT)
@@ -48,6 +49,37 @@ def test_refused_and_nothing_touched(deployed: Lab, arguments: list[str], said: 
     outcome.says(*said)
     assert deployed.serving() == {"backend": AFTER, "frontend": AFTER}
     assert deployed.on("backend-1", FINGERPRINT) == before
+
+
+def test_already_there_is_a_success_without_a_change(deployed: OperatorLab, tmp_path: Path) -> None:
+    seq = deployed.journal()[-1]["seq"]
+    outcome = deployed.play("rollback", "-e", f"to={AFTER}", *telling(tmp_path))
+    assert outcome.rc == 0, outcome.text
+    outcome.says(f"every component is at {AFTER} already; nothing to do", " 0 changes,")
+    assert deployed.journal()[-1]["seq"] == seq
+    assert not (tmp_path / "told").exists(), "nobody has to know"
+
+
+def test_killed_after_the_nodes_have_switched_it_is_finished_by_the_same_command(deployed: OperatorLab, tmp_path: Path) -> None:
+    asked = ["-e", f"to={BEFORE}", "-e", f"confirm={BEFORE}", "-e", f"documents={tmp_path}", *telling(tmp_path)]
+    killed = World().faulty("rollback", asked, {"step": "(5/5) Every gate", "after": 0})
+    assert killed.rc == KILLED, killed.text
+    assert deployed.serving() == {"backend": BEFORE, "frontend": BEFORE}
+    assert [entry["event"] for entry in told(tmp_path)] == ["rollback_started"]
+    again = deployed.play("rollback", *asked)
+    assert again.rc == 0, again.text
+    again.says("this finishes what run", f"everything is back at {BEFORE} (from {AFTER})")
+    assert [entry["event"] for entry in told(tmp_path)][1:] == ["rollback_started", "rollback_finished"]
+    (post,) = tmp_path.glob("post-mortem-*.md")
+    written = post.read_text()
+    for part in (f"rollback {AFTER} → {BEFORE}", "| Outcome | complete |", f"{AFTER} is marked bad on backend-1, web-1"):
+        assert part in written, written
+    assert World().locks() == {}
+    seq = deployed.journal()[-1]["seq"]
+    done = deployed.play("rollback", *asked)
+    assert done.rc == 0, done.text
+    done.says("already; nothing to do", " 0 changes,")
+    assert deployed.journal()[-1]["seq"] == seq
 
 
 def test_the_plan_alone(deployed: Lab) -> None:

@@ -184,3 +184,11 @@ def test_arguments_that_make_no_sense(act, args):
 
 def test_unreachable_is_passed_on(act):
     assert act("b1", {"probes": [EVERYWHERE]}, {"unreachable": True, "msg": "no route"})[0]["unreachable"]
+
+
+def test_what_a_node_says_while_it_is_waited_for_does_not_act_upon_the_terminal(act):
+    waiting = answer("waiting", state={"n": 1}, probes=[row("waiting", got="a\x1b]0;title\x07\x1b[2J")])
+    _result, _calls, printed = act("b1", {"probes": [EVERYWHERE], "deadline": 30}, waiting, answer("pass"))
+    (said,) = [line for line in printed if "waiting" in line]
+    assert "\x1b" not in said
+    assert "\x07" not in said

@@ -111,3 +111,11 @@ def test_every_fault_is_named_before_anybody_is_asked(act):
     assert "no group or host 'bakend'" in result["msg"]
     assert "conditions[1] (cpu): node: 'gpu' is not one of cpu, memory, swap" in result["msg"]
     assert calls == []
+
+
+def test_what_a_node_says_meanwhile_does_not_act_upon_the_terminal(act):
+    first = waiting(1)
+    first["conditions"][0]["now"] = "95\x1b[2J\x07"
+    _result, _calls, printed = act("b1", {"conditions": [CPU]}, first, answer("pass"))
+    assert printed
+    assert not any("\x1b" in line or "\x07" in line for line in printed)

@@ -179,8 +179,10 @@ def test_rollback_and_what_is_said(fleet: Fleet, capsys: pytest.CaptureFixture[s
     assert fleet.live() == dict.fromkeys(fleet.names, "v2")
     assert fleet.records("rollback")[-1]["detail"]["reason"] == "5xx"
     code, out, _err = call(fleet, capsys, "rollback", "--to", "v2", "--json")
-    assert code == 2
+    assert (code, json.loads(out)["changed"]) == (0, False)
     assert [refusal["code"] for refusal in json.loads(out)["plan"]["refusals"]] == ["already_there"]
+    code, out, _err = call(fleet, capsys, "rollback", "--to", "v2")
+    assert (code, out) == (0, "Every component of shop is at the release v2 already; nothing was to be done.\n")
     code, out, _err = call(fleet, capsys, "rollback", "--to", "v3")
     assert code == 2
     assert out.splitlines()[1] == "Refused; nothing is touched."

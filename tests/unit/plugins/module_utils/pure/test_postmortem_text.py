@@ -299,3 +299,16 @@ def test_a_failure_is_not_told_as_done_nor_its_losses_as_lost() -> None:
     assert "frontend on web-1 is not back (no answer): run the rollback again" in todo
     assert "Mend what stopped it, and run the same command again" in todo
     assert "run the same command again" not in document()
+
+
+def test_a_run_that_finishes_another_tells_the_whole_story() -> None:
+    begun = {"op": "phase", "component": "rollback", "outcome": "started", "release": None, "actor": "ann"}
+    aim = {"level": "app", "to": "v4.1.0", "from": "v4.2.0"}
+    finish = {**begun, "run": "r10", "seq": 20, "time": "2026-01-02T03:00:00.000Z", "detail": aim}
+    journals = {"backend-1": [*JOURNAL, finish], "web-1": [finish]}
+    text = document(run="r10", resumes=["r9"], journals=journals, merged={"nodes": {"backend-1": {**PLAN, "steps": []}}})
+    assert text.startswith("# Post-mortem: sparklio, rollback v4.2.0 → v4.1.0\n")
+    assert any("rollback to v4.1.0 (level schema) begins" in line for line in section(text, "Timeline (UTC)"))
+    assert any("run r10 of the whole stack goes back to v4.1.0" in line for line in section(text, "Timeline (UTC)"))
+    assert section(text, "What was done")[0] == "- what run r9 had begun was finished; the timeline has what it did"
+    assert "| Restored version | v4.1.0 |" in text

@@ -511,3 +511,55 @@ def test_an_interrupted_rollback_is_known_until_something_is_deployed(node: Node
     assert len(rollback_facts.cut_rollbacks(node.records)) == 1
     node.tell("rollback", None, "v2", "failed", run="rb-1")
     assert rollback_facts.cut_rollbacks(node.records) == []
+
+
+# -- what a controller began
+
+
+def begun(node: Node, run: str, to: str, outcome: str = "started", level: str = "app", **detail: Any) -> Node:
+    return node.tell("phase", "rollback", None, outcome, run=run, level=level, to=to, **{"from": "v3", **detail})
+
+
+def test_a_rollback_of_a_controller_is_open_until_it_ended_well(node: Node) -> None:
+    assert rollback_facts.open_rollback(node.records) is None
+    begun(node, "c-1", "v2")
+    begun(node, "c-1", "v2", "failed")
+    first = rollback_facts.open_rollback(node.records)
+    assert first is not None
+    assert (first["runs"], first["to"], first["from"], first["level"]) == (["c-1"], "v2", "v3", "app")
+    begun(node, "c-2", "v2", **{"from": "v2"})
+    again = rollback_facts.open_rollback(node.records)
+    assert again is not None
+    assert (again["runs"], again["from"], again["seq"]) == (["c-1", "c-2"], "v3", first["seq"])
+    begun(node, "c-3", "v1")
+    other = rollback_facts.open_rollback(node.records)
+    assert other is not None
+    assert (other["runs"], other["to"]) == (["c-3"], "v1"), "another aim"
+    begun(node, "c-4", "v1", "ok")
+    assert rollback_facts.open_rollback(node.records) is None
+
+
+def test_a_rollback_of_a_controller_is_settled_by_what_goes_elsewhere(node: Node) -> None:
+    begun(node, "c-1", "v2")
+    node.switched("v2")
+    assert rollback_facts.open_rollback(node.records), "this is where it was to go"
+    node.tell("activate", "backend", "v4", "started", run="d-1").tell("activate", "backend", "v4", "failed", run="d-1")
+    assert rollback_facts.open_rollback(node.records), "that one did not go elsewhere"
+    node.tell("activate", "backend", "v3", run="c-1")
+    assert rollback_facts.open_rollback(node.records), "its own way back where a node could not go"
+    node.switched("v4")
+    assert rollback_facts.open_rollback(node.records) is None
+    begun(node, "c-2", "v2").tell("phase", "deploy", None, run="d-2")
+    assert rollback_facts.open_rollback(node.records) is None
+
+
+def test_a_config_that_was_begun_is_known_by_component(node: Node) -> None:
+    moves = {"backend": {"to": {"release": "v3", "config": "c1"}}}
+    begun(node, "c-1", "c1", level="config", moves=moves)
+    begun(node, "c-2", "c1", level="config", moves={"worker": {"to": {"release": "v3", "config": "c2"}}})
+    node.tell("activate", "backend", "v3", run="n-1", config="c1").tell("activate", "beat", "v3", run="n-1", config="c9")
+    found = rollback_facts.open_rollback(node.records)
+    assert found is not None
+    assert sorted(found["moves"]) == ["backend", "worker"]
+    node.tell("activate", "backend", "v3", run="d-1", config="c7")
+    assert rollback_facts.open_rollback(node.records) is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_begun import beginning, settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import (
     answer_of,
     decide,
@@ -65,17 +66,33 @@ def test_a_silent_node_refuses_unless_it_is_an_emergency() -> None:
     assert "without b2: not reached: no route to host" in decision_text(going)
 
 
+def went(to: str = "v2", run: str = "r1", **more: Any) -> dict[str, Any]:
+    return {"from": "v3", "to": to, "outcome": "ok", "time": "1970-01-01T00:01:40.000Z", "run": run, **more}
+
+
 def test_the_same_emergency_twice_goes_back_once() -> None:
-    last = {"from": "v3", "to": "v2", "outcome": "ok", "time": "1970-01-01T00:01:40.000Z", "run": "r1"}
-    answers = {"b1": plan("b1", "api", "v2", "v2", "v1", last_rollback=last)}
-    refused = decide(answers, best_effort=True, now=160.0)
-    assert not refused["allowed"]
+    answers = {"b1": plan("b1", "api", "v2", "v2", "v1", last_rollback=went())}
+    again = decide(answers, best_effort=True, now=160.0)
+    assert (again["allowed"], again["there"], again["from"], again["to"]) == (True, True, "v3", "v2")
+    assert again["resumes"] == ["r1"], "people may not have been told yet"
+    assert "it went back from v3 to v2 60 s ago (run r1), and does not go back twice" in decision_text(again)
+    assert "-e to=TAG" in decision_text(again)
+    assert decide(answers, to="v1", now=160.0)["to"] == "v1", "a release that is named is meant"
+    assert decide(answers, to="v2", now=160.0)["resumes"] == ["r1"]
+    assert decide(answers, now=2000.0)["to"] == "v1", "that was long ago"
+    assert decide(answers)["to"] == "v1"
+    moved_on = {"b1": plan("b1", "api", "v4", "v4", "v2", last_rollback=went())}
+    assert not decide(moved_on, now=160.0)["there"], "it was deployed since"
+
+
+def test_an_emergency_that_did_not_reach_every_node_is_finished_by_saying_it_again() -> None:
+    answers = {"b1": plan("b1", "api", "v2", "v2", "v1", last_rollback=went()), "w1": plan("w1", "web", "v3", "v3", "v1", "v2")}
+    going = decide(answers, best_effort=True, now=160.0)
+    assert (going["allowed"], going["there"], going["to"], going["resumes"]) == (True, False, "v2", ["r1"])
+    cannot = {**answers, "w1": plan("w1", "web", "v3", "v3", "v1")}
+    refused = decide(cannot, best_effort=True, now=160.0)
+    assert [refusal["code"] for refusal in refused["refusals"]] == ["just_went_back"]
     assert "b1: it went back from v3 to v2 60 s ago (run r1)" in decision_text(refused)
-    assert decide(answers, to="v1", now=160.0)["allowed"], "a release that is named is meant"
-    assert decide(answers, now=2000.0)["allowed"], "that was long ago"
-    assert decide(answers)["allowed"]
-    moved_on = {"b1": plan("b1", "api", "v4", "v4", "v2", last_rollback=last)}
-    assert decide(moved_on, now=160.0)["allowed"], "it was deployed since"
 
 
 def test_nobody_answers() -> None:
@@ -111,8 +128,80 @@ def test_a_node_that_holds_data_alone_takes_part() -> None:
     assert not decide({**BOTH, "d1": {**data, "steps": [], "refusals": [which]}})["allowed"]
 
 
-def test_already_there() -> None:
-    assert decide(BOTH, to="v3")["refusals"][0]["code"] == "already_there"
+ALREADY = {"code": "already_there", "component": None, "reason": "every component is there", "way_out": "nothing is to be done"}
+
+
+def there(node: str, component: str, tag: str, *tags: str, **more: Any) -> dict[str, Any]:
+    """The answer of a node that is where it was asked to go."""
+    return plan(node, component, tag, *(tags or (tag,)), allowed=False, to=tag, refusals=[ALREADY], **{"level": "app", **more})
+
+
+def opened(to: str = "v1", level: str = "app", run: str = "r7", **more: Any) -> dict[str, Any]:
+    began = {"runs": [run], "to": to, "from": "v3", "level": level, "since": "1970-01-01T00:01:40.000Z", "seq": 9, "moves": {}}
+    return {"open": {**began, **more}}
+
+
+def test_there_where_it_was_asked_to_go_and_nothing_was_begun() -> None:
+    decision = decide({"b1": there("b1", "api", "v3"), "w1": there("w1", "web", "v3")}, to="v3", level="app")
+    assert (decision["allowed"], decision["there"], decision["resumes"]) == (True, True, [])
+    assert decision_text(decision) == "every component is at v3 already; nothing to do"
+    silent = decide({"b1": there("b1", "api", "v3"), "w1": {"silent": "not reached"}}, to="v3", level="app")
+    assert not silent["allowed"], "nobody knows of that node"
+
+
+@pytest.mark.parametrize("to", ["v1", None])
+@pytest.mark.parametrize(
+    ("answers", "is_there"),
+    [
+        ({"b1": there("b1", "api", "v1", **opened()), "w1": there("w1", "web", "v1", **opened())}, True),  # switched, and not gated
+        ({"b1": there("b1", "api", "v1"), "w1": there("w1", "web", "v1", **opened())}, True),  # recorded on some
+        ({"b1": there("b1", "api", "v1", **opened()), "w1": plan("w1", "web", "v3", "v3", "v2", "v1", to="v1", **opened())}, False),
+        ({"b1": plan("b1", "api", "v3", "v2", "v1", to="v1", **opened()), "w1": plan("w1", "web", "v3", "v2", "v1", to="v1")}, False),
+    ],
+    ids=["not gated", "recorded on some", "switched on some", "begun on some"],
+)
+def test_what_was_begun_is_finished(answers: dict[str, Any], to: str | None, is_there: bool) -> None:
+    decision = decide(answers, to=to, level="app")
+    assert (decision["allowed"], decision["there"], decision["to"]) == (True, is_there, "v1"), decision_text(decision)
+    assert (decision["from"], decision["resumes"], decision["began"]) == ("v3", ["r7"], 100.0)
+    assert decision["nodes"] == ["b1", "w1"]
+    assert "this finishes what run r7 began" in decision_text(decision)
+    shown = settled(answers, decision)
+    assert all(one["allowed"] and not one["refusals"] for one in shown.values() if "allowed" in one)
+
+
+def test_what_was_begun_does_not_bind_another_target_nor_another_level() -> None:
+    answers = {"b1": plan("b1", "api", "v3", "v2", "v1", to="v2", **opened())}
+    other = decide(answers, to="v2", level="app")
+    assert (other["allowed"], other["to"], other["resumes"]) == (True, "v2", [])
+    schema = {"b1": there("b1", "api", "v1", "v1", **opened(level="schema"))}
+    decision = decide(schema, to="v1", level="app")
+    assert (decision["there"], decision["resumes"]) == (True, [])
+    assert "(level schema) that run r7 began is not finished" in decision_text(decision)
+    assert "rollback.yml -e level=schema -e to=v1" in decision_text(decision)
+
+
+def test_the_newest_of_two_that_were_begun_is_finished_with_all_its_runs() -> None:
+    older, newer = opened("v2", run="r6"), opened("v1", run="r8", runs=["r7", "r8"])
+    answers = {"b1": there("b1", "api", "v1", **newer), "w1": plan("w1", "web", "v3", "v2", "v1", to="v2", **older)}
+    decision = decide(answers, level="app")
+    assert (decision["to"], decision["resumes"]) == ("v1", ["r7", "r8"])
+
+
+@pytest.mark.parametrize("level", ["schema", "system"])
+def test_a_schema_that_is_still_to_go_back_is_no_already_there(level: str) -> None:
+    steps = [{"do": "downgrade", "component": "api", "detail": {"release": "v3"}}]
+    code_is_back = plan("b1", "api", "v1", "v1", level=level, allowed=True, to="v1", steps=steps)
+    decision = decide({"b1": code_is_back}, to="v1", level=level)
+    assert (decision["allowed"], decision["there"]) == (True, False)
+    away = {"code": "database_away", "component": "api", "reason": "api: no answer", "way_out": "bring it up"}
+    unknown = plan("b1", "api", "v1", "v1", level=level, allowed=False, to="v1", refusals=[away])
+    assert not decide({"b1": unknown}, to="v1", level=level)["allowed"], "nobody knows whether its schema is there"
+
+
+def test_an_emergency_goes_where_its_nodes_can_go_whatever_was_begun() -> None:
+    answers = {"b1": plan("b1", "api", "v1", "v1", "v0", **opened()), "w1": plan("w1", "web", "v1", "v1", "v0", **opened())}
+    assert decide(answers, best_effort=True, now=9000.0, level="app")["to"] == "v0"
 
 
 def test_a_refusal_of_a_node_names_the_way_out() -> None:
@@ -220,6 +309,42 @@ def test_a_config_that_is_named_goes_where_it_was() -> None:
     assert "w1: c1 is neither" in decision_text(nowhere)
 
 
+def moving(config: str) -> dict[str, Any]:
+    return {"moves": {"api": {"from": {"release": "v3", "config": "c9"}, "to": {"release": "v3", "config": config}}}}
+
+
+@pytest.mark.parametrize("to", [None, "v2"])
+def test_the_level_config_is_finished_on_the_nodes_that_had_a_part_in_it(to: str | None) -> None:
+    aim = {"level": "config", "to": to or "c1, c3", "from": "c9"}
+    done = there("b1", "api", "v3", level="config") | {"to": "c1", **opened(**aim, **moving("c1"))}
+    left = config("", "c3", **opened(**aim, **moving("c3")))
+    idle = plan("w2", "web", "v3", "v3", level="config", allowed=False, refusals=[NO_OTHER], **opened(**aim))
+    newer = config("20270101T0-z", "c8", **opened(**aim))
+    decision = decide({"b1": done, "b2": left, "w1": newer, "w2": idle}, level="config", to=to)
+    assert (decision["allowed"], decision["resumes"], decision["from"], decision["there"]) == (True, ["r7"], "c9", False)
+    if to is None:
+        assert (decision["nodes"], decision["to"]) == (["b1", "b2"], "c1, c3")
+    alone = decide({"b1": done, "w2": idle}, level="config", to=to)
+    assert (alone["allowed"], alone["there"], alone["nodes"], alone["resumes"]) == (True, True, ["b1"], ["r7"])
+    assert settled({"b1": done}, alone)["b1"]["allowed"]
+
+
+def test_a_config_that_is_there_already_and_was_not_begun() -> None:
+    done = there("b1", "api", "v3", level="config") | {"to": "c1"}
+    unknown = {"code": "never_deployed", "component": None, "reason": "c1 is neither", "way_out": "status"}
+    web = plan("w1", "web", "v3", "v3", level="config", allowed=False, refusals=[unknown])
+    decision = decide({"b1": done, "w1": web}, to="c1", level="config")
+    assert (decision["allowed"], decision["there"], decision["nodes"]) == (True, True, ["b1"])
+    assert decision_text(decision).startswith("every component is at c1 already; nothing to do")
+
+
+def test_what_the_journal_says_at_the_beginning() -> None:
+    shown = config("r", "c1")
+    shown["steps"][0]["detail"]["from"] = {"release": "v3", "config": "c9"}
+    detail = beginning({"to": "c1, c3", "from": "c9", "resumes": ["r7"], "plans": {}}, shown, "config", "too slow")
+    assert detail == {"level": "config", "reason": "too slow", "to": "c1, c3", "from": "c9", "resumes": ["r7"], **moving("c1")}
+
+
 def test_without_another_config_anywhere_or_with_a_silent_node_it_is_refused() -> None:
     alone = plan("b1", "api", "v3", "v3", level="config", allowed=False, refusals=[NO_OTHER])
     assert "v3 was live here with one config only" in decision_text(decide({"b1": alone}))
@@ -272,5 +397,48 @@ def test_an_answer_of_another_shape_is_none(detail: dict[str, Any]) -> None:
 
 def test_what_a_node_says_does_not_act_upon_the_terminal() -> None:
     told = {**plan("b1", "api", "v2", "v1"), "warnings": ["a\x1b]0;title\x07b\x9b2Jc\u202ed"]}
-    assert answer_of({"rc": 0, "stdout": json.dumps(told)})["warnings"] == ["a]0;titleb2Jcd"]
+    assert answer_of({"rc": 0, "stdout": json.dumps(told)})["warnings"] == ["a\ufffd]0;title\ufffdb\ufffd2Jc\ufffdd"]
     assert "\x1b" not in answer_of({"rc": 1, "stdout": "", "stderr": "\x1b[2J"})["silent"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"last_rollback": {**went(), "time": "yesterday"}},
+        {"last_rollback": {**went(), "time": 3}},
+        {"last_rollback": {**went(), "run": "../r"}},
+        {"last_rollback": ["r1"]},
+        {"resumes": {"seq": "1; id", "to": "v1"}},
+        {"resumes": {"seq": -1}},
+        opened(since="soon"),
+        opened(runs=[]),
+        opened(runs=["a b"]),
+        opened(to="../v1"),
+        opened(moves={"api": "c1"}),
+        opened(moves={"api": {"to": {"config": "/etc"}}}),
+        {"open": "r7"},
+    ],
+)
+def test_what_a_node_says_of_earlier_rollbacks_has_its_shape(told: dict[str, Any]) -> None:
+    def said(more: dict[str, Any]) -> dict[str, Any]:
+        return answer_of({"rc": 0, "stdout": json.dumps({**plan("b1", "api", "v2", "v1"), **more})})
+
+    assert "candidates" in said({"last_rollback": went(), "resumes": {"seq": 4, "to": "v1"}, **opened(**moving("c1"))})
+    assert "cannot be trusted" in said(told)["silent"]
+
+
+def test_a_node_that_was_taken_back_by_hand_stays_where_the_others_go() -> None:
+    """Asked without a target it would go on from there; it is neither shown nor done."""
+    further = [{"do": "switch", "component": "api", "detail": {"release": "v1", "config": "c1", "from": {"release": "v2"}}}]
+    answers = {
+        "b1": plan("b1", "api", "v2", "v2", "v1", level="app", allowed=True, to="v1", steps=further),
+        "b2": plan("b2", "api", "v2", "v2", level="app", allowed=False, refusals=[{**ALREADY, "code": "no_previous_good"}]),
+        "w1": plan("w1", "web", "v3", "v3", "v2", level="app", allowed=True, to="v2"),
+    }
+    decision = decide(answers, level="app")
+    assert (decision["allowed"], decision["to"]) == (True, "v2")
+    shown = settled(answers, decision)
+    assert (shown["b1"]["steps"], shown["b1"]["to"], shown["b2"]["allowed"]) == ([], "v2", True)
+    assert all(plan_holds(answers[node], shown[node]) for node in answers)
+    gone = plan("b1", "api", "v4", "v4", "v2", level="app", allowed=True, to="v2", steps=further)
+    assert not plan_holds(gone, shown["b1"]), "somebody deployed meanwhile"

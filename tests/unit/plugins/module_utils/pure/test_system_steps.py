@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import STEP_S, Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.system_steps import put_back
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pure.test_rollback_plan import Node, codes
 
 PARTS = [("postgres", "app"), ("redis", "broker"), ("files", "config"), ("files", "state"), ("releases", "live")]
@@ -254,3 +255,18 @@ def test_what_stands_still_is_started_though_it_need_not_move(node: System) -> N
     view["components"]["beat"]["slots"]["blue"]["running"] = False
     made = plan(view, Wish(level="schema", to="v3"))
     assert [(step["do"], step["component"]) for step in made["steps"]][-1] == ("start", "beat")
+
+
+def test_a_node_that_holds_data_alone_puts_a_set_back_once() -> None:
+    data = System("db", name="db-1")
+    held = {**a_set("v1"), "live": {}, "heads": {}}
+    view = {**data.view(), "components": {}, "backups": [held]}
+    restored = {"set": held["name"], "parts": put_back(held), "tables": [], "run": "c-1", "seq": 9}
+    wish = Wish(level="system", to="v1", backup=str(held["name"]))
+    assert [step["do"] for step in plan(view, wish)["steps"]] == ["backup", "restore"]
+    earlier = {**view, "restores": [restored]}
+    assert plan(earlier, wish)["steps"], "that was of another rollback"
+    made = plan({**earlier, "open_rollback": {"level": "system", "seq": 5, "runs": ["c-1"]}}, wish)
+    assert (made["allowed"], made["steps"]) == (True, []), "what serves since may have written"
+    assert "that is not done again" in made["warnings"][-1]
+    assert plan({**earlier, "open_rollback": {"level": "system", "seq": 10, "runs": ["c-2"]}}, wish)["steps"]

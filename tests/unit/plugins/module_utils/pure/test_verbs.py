@@ -71,3 +71,20 @@ def test_who_is_left_out() -> None:
 def test_a_way_out_in_the_words_of_the_door() -> None:
     assert for_playbooks("choose v1, or say --allow-bad") == "choose v1, or say -e allow_bad=true"
     assert for_playbooks("name a release (--to)") == "name a release (-e to=TAG)"
+
+
+def test_a_refusal_of_a_part_of_the_hosts_has_a_line_for_each_thing() -> None:
+    said = verbs.partial_refusal("deploy.yml", {"b1": ["api"], "w1": ["web"]}, ["w1"]).splitlines()
+    assert said[0] == "Refused: deploy.yml would do its work on a part of the hosts only. Nothing was touched."
+    assert said[1:3] == ["  Not in this run: b1 (api)", "  Failed or did not answer earlier in this run: w1 (web)"]
+    assert said[3].startswith("  That is dangerous: ")
+    assert said[-1].endswith("say so: -e partial=true.")
+    assert max(map(len, said)) <= 120
+
+
+@pytest.mark.parametrize("typed", ["../x", "-x", "v1;id", "v1 v2", "v1\n", "", "a" * 101, None, ["v1"], 4])
+def test_a_name_that_is_none_is_refused_as_what_was_typed(typed: Any) -> None:
+    verb = {"playbook": "rollback.yml", "parameters": [{"name": "to", "type": "name", "help": "h"}]}
+    (said,) = verbs.value_problems(verb, {"to": typed})
+    assert said.startswith("to: expected a name: a letter or a digit, then at most 99 letters, digits and . _ + -, got ")
+    assert not verbs.value_problems(verb, {"to": "v4.1.0"})

@@ -89,8 +89,9 @@ def test_a_second_rollback_goes_further_back(fleet: Fleet) -> None:
 
 def test_refused_before_anything_is_touched(fleet: Fleet) -> None:
     before = len(fleet.journal.read())
-    for to in ("v9", "v3"):
-        assert go(fleet, to=to)["outcome"] == "refused"
+    assert go(fleet, to="v9")["outcome"] == "refused"
+    there = go(fleet, to="v3")
+    assert (there["outcome"], there["changed"], there["components"]) == ("ok", False, [])
     assert len(fleet.journal.read()) == before
     assert all(machine.did == [] for machine in fleet.machines.values())
 
@@ -366,7 +367,7 @@ def die_at(fleet: Fleet, step: int, early: bool) -> bool:
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_killed_anywhere_it_is_finished_by_running_it_again(tmp_path: Path, before: bool) -> None:
-    deaths = 0
+    deaths, ends = 0, 0
     for step in range(1, 100):
         fleet = Fleet(tmp_path / str(step), warm=300)
         for number in (1, 2, 3):
@@ -376,8 +377,12 @@ def test_killed_anywhere_it_is_finished_by_running_it_again(tmp_path: Path, befo
         deaths += 1
         begun = bool(fleet.records("rollback"))
         done = bool([record for record in fleet.records("rollback") if record["outcome"] == "ok"])
-        if done:
-            continue  # killed when all was noted: there is nothing to resume
+        if done:  # killed when all was noted: only the lock is left, and it goes no further back
+            if Lock(fleet.state).current():
+                answer = go(fleet, "rb-2")
+                assert (answer["outcome"], answer["to"], answer["changed"]) == ("ok", "v2", False), f"killed at {step}"
+                ends += 1
+            continue
         answer = go(fleet, "rb-2")
         assert (answer["outcome"], answer["to"]) == ("ok", "v2"), f"killed at {step}"
         assert fleet.live() == V2
@@ -386,6 +391,70 @@ def test_killed_anywhere_it_is_finished_by_running_it_again(tmp_path: Path, befo
         if begun:
             assert fleet.records("rollback")[-1]["detail"]["resumes"] == "rb-dead"
     assert deaths > 30
+    assert before or ends >= 1
+
+
+# -- what a controller began
+
+
+def begin(fleet: Fleet, run: str, to: str, level: str = "app", outcome: str = "started", **detail: Any) -> None:
+    told = {"level": level, "to": to, "from": "v3", **detail}
+    fleet.journal.append({"op": "phase", "component": "rollback", "run": run, "outcome": outcome, "detail": told})
+
+
+def test_a_node_finishes_what_a_controller_began(fleet: Fleet) -> None:
+    begin(fleet, "ctl-1", "v1")
+    answer = go(fleet)
+    assert (answer["outcome"], answer["to"]) == ("ok", "v1"), "where the whole stack goes, not where it would go by itself"
+    assert fleet.live() == V1
+
+
+@pytest.mark.parametrize("end", [None, "failed"])
+def test_a_node_that_is_there_goes_no_further_while_the_stack_is_not_done(fleet: Fleet, end: str | None) -> None:
+    begin(fleet, "ctl-1", "v2")
+    assert go(fleet, "ctl-1", to="v2")["changed"]
+    if end:
+        begin(fleet, "ctl-1", "v2", outcome=end)
+    answer = go(fleet)
+    assert (answer["outcome"], answer["to"], answer["changed"]) == ("ok", "v2", False)
+    assert "rollback.yml -e to=v2 finishes it" in answer["plan"]["warnings"][-1]
+    assert go(fleet, "rb-2", best_effort=True)["to"] == "v1", "in an emergency users come first"
+
+
+def test_a_node_that_is_there_goes_further_when_the_stack_is_done(fleet: Fleet) -> None:
+    begin(fleet, "ctl-1", "v2")
+    go(fleet, "ctl-1", to="v2")
+    begin(fleet, "ctl-2", "v2", outcome="ok")
+    assert go(fleet)["to"] == "v1"
+
+
+def test_the_lock_of_the_run_that_brought_it_there_is_given_back_if_it_is_dead(fleet: Fleet) -> None:
+    begin(fleet, "ctl-1", "v2")
+    Lock(fleet.state).acquire("ctl-1", owner(), 300)
+    roll_back(fleet.state, "shop", Wish(to="v2"), Who("ctl-1", "ann"), fleet.tools())
+    said = roll_back(fleet.state, "shop", Wish(to="v2"), Who("rb-1", "bob"), fleet.tools())
+    assert (said["outcome"], Lock(fleet.state).holder() is None) == ("ok", False)
+    assert "ann on ctl (process 1), run ctl-1" in said["plan"]["warnings"][0]
+    assert go(fleet, to="v2", who={"force_lock": True})["outcome"] == "ok"
+    Lock(fleet.state).acquire("deploy-9", owner(), 300)
+    roll_back(fleet.state, "shop", Wish(to="v2"), Who("rb-2", "bob", force_lock=True), fleet.tools())
+    assert (Lock(fleet.state).holder() or {})["run"] == "deploy-9", "a run that has nothing to do with it keeps its lock"
+
+
+def test_the_level_config_is_finished_by_component(fleet: Fleet) -> None:
+    configs = {name: {"to": {"release": "v3", "config": "c1"}} for name in ("web", "worker")}
+    begin(fleet, "ctl-1", "c1, c7", level="config", moves=configs)
+    answer = go(fleet, level="config", level_named=True)
+    assert sorted(rows(answer)) == ["web", "worker"]
+    again = go(fleet, "rb-2", level="config", level_named=True)
+    assert (again["outcome"], again["changed"]) == ("ok", False), "without what was begun it would go forward again"
+    begin(fleet, "ctl-2", "c1, c7", level="config", outcome="ok")
+    assert go(fleet, "rb-3", level="config")["changed"]
+
+
+def test_another_level_that_is_named_is_not_pushed_aside(fleet: Fleet) -> None:
+    begin(fleet, "ctl-1", "c1", level="config", moves={"web": {"to": {"release": "v3", "config": "c1"}}})
+    assert go(fleet, level="app", level_named=True)["to"] == "v2"
 
 
 def test_a_rollback_that_was_cut_off_does_not_bind_another_target(fleet: Fleet) -> None:

@@ -157,3 +157,9 @@ def test_run_command() -> None:
     assert run_command(["sh", "-c", "echo out; echo err >&2; exit 3"], 5) == Finished(3, "out\n", "err\n")
     assert run_command(["/does/not/exist"], 5).rc == 127
     assert run_command(["sleep", "5"], 0.1).rc == 124
+
+
+def test_the_log_begins_where_it_was_asked_for_and_not_a_second_before() -> None:
+    shell = Shell(journalctl=Finished(0, "one\ntwo\n", ""))
+    assert Systemd(shell).log_tail("a", 1700000000.75) == ["one", "two"]
+    assert "--since=@1700000000.750000" in shell.asked[0]
