@@ -96,7 +96,9 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True)
     secret = {str(name): str(value) for name, value in params["secret_environment"].items()}
-    rc, out, err = module.run_command(params["argv"], data=params["stdin"], binary_data=True, environ_update=secret, expand_user_and_vars=False)
+    rc, out, err = module.run_command(
+        params["argv"], data=params["stdin"], binary_data=True, environ_update=secret, expand_user_and_vars=False
+    )
     masker = Masker.of(secret, [name for name, value in secret.items() if "://" not in value])
     said = {"rc": rc, "stdout": masker.mask(out).rstrip("\n"), "stderr": masker.mask(err).rstrip("\n"), "changed": True}
     if rc != 0:

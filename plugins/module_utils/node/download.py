@@ -45,6 +45,8 @@ def fetch(url: str, target: Path, sha256: str, timeout: float, secret: Mapping[s
             while block := answer.read(1 << 20):
                 digest.update(block)
                 stream.write(block)
+            stream.flush()
+            os.fsync(stream.fileno())
     except (OSError, http.client.HTTPException, ValueError) as error:
         refused = isinstance(error, urllib.error.HTTPError) and error.code == 407
         remedy = (
@@ -53,7 +55,8 @@ def fetch(url: str, target: Path, sha256: str, timeout: float, secret: Mapping[s
             else "Correct the address, or say in aistack_environment how this node gets out (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE)."
         )
         masker = Masker.of(secret, [name for name, value in secret.items() if "://" not in value])
-        raise DownloadError(f"{shown} could not be fetched: {masker.mask(str(error)).rstrip('.')}. Nothing was changed. {remedy}") from error
+        said = masker.mask(str(error)).rstrip(".")
+        raise DownloadError(f"{shown} could not be fetched: {said}. Nothing was changed. {remedy}") from error
     if digest.hexdigest() != sha256.lower():
         raise DownloadError(
             f"{shown} is not what was expected: expected SHA-256 {sha256.lower()}, got {digest.hexdigest()}. It was thrown away. "
@@ -104,7 +107,6 @@ def download(url: str, dest: Path, sha256: str, mode: int, unpacked: bool, timeo
             inner.rename(dest)
         else:
             fetched.chmod(mode)
-            tree.sync(fetched)
             fetched.replace(dest)
     finally:
         tree.remove(room)

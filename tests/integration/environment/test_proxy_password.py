@@ -103,7 +103,8 @@ def run(folder: Path, proxy: Proxy, tasks: list[dict[str, Any]]) -> tuple[subpro
     play = {"hosts": "node", "gather_facts": False, "environment": deploy["environment"], "tasks": tasks}
     (folder / "play.json").write_text(json.dumps([play]), encoding="utf-8")
     clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    clean.update(ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_LOG_PATH=str(folder / "log"), ANSIBLE_NOCOLOR="1", ANSIBLE_STDOUT_CALLBACK="default")
+    clean.update(ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_LOG_PATH=str(folder / "log"), ANSIBLE_NOCOLOR="1")
+    clean["ANSIBLE_STDOUT_CALLBACK"] = "default"
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-vvvv", "--diff", "-i", str(folder / "hosts.json")]
     watcher = Watcher()
     watcher.start()
