@@ -2,13 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters for files in systemd's EnvironmentFile syntax."""
+"""Filters for environments: files in systemd's EnvironmentFile syntax, and the halves of C(aistack_environment)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import as_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import apt_conf as apt_conf_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import split
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import quote
 
 
@@ -17,9 +22,38 @@ def env_quote(value: Any) -> str:
     return quote(as_text(value))
 
 
+def _halves(environment: Any) -> tuple[dict[str, str], dict[str, str]]:
+    if not isinstance(environment, Mapping):
+        raise AnsibleFilterError(
+            f"aistack_environment is of the type {type(environment).__name__}; expected a mapping of variables, such as "
+            "{HTTPS_PROXY: 'http://proxy:3128'}. Correct it in the inventory."
+        )
+    return split(environment)
+
+
+def open_environment(environment: Any) -> dict[str, str]:
+    """What of an environment may stand on a command line."""
+    return _halves(environment)[0]
+
+
+def secret_environment(environment: Any) -> dict[str, str]:
+    """What of an environment may not stand on a command line."""
+    return _halves(environment)[1]
+
+
+def apt_conf(environment: Any) -> str:
+    """The proxies of an environment that need a password, as a configuration of apt; empty where there is none."""
+    return apt_conf_of(_halves(environment)[1])
+
+
 class FilterModule:
     """Names of the filters."""
 
     def filters(self) -> dict[str, Any]:
         """Map the name of each filter to its function."""
-        return {"env_quote": env_quote}
+        return {
+            "apt_conf": apt_conf,
+            "env_quote": env_quote,
+            "open_environment": open_environment,
+            "secret_environment": secret_environment,
+        }

@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import clients
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
@@ -154,12 +157,26 @@ def phases_of(phases: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     return [phase for phase in phases if phase in holding or holding & set(required_phases(phases, phase))]
 
 
+def networks(given: Iterable[Any]) -> dict[str, list[str]]:
+    """Addresses and networks by family; a name is refused, because a filter of packets knows none."""
+    try:
+        return clients.networks(given)
+    except ValueError as error:
+        raise AnsibleFilterError(
+            f"Who may reach a port is said in addresses and networks, such as 10.0.0.11 or 10.0.0.0/24: {error}. The default takes "
+            "aistack_address of the hosts that use it; where that is a name, list their addresses in the role's variable (ollama_allow, "
+            "comfyui_allow)."
+        ) from error
+
+
 class FilterModule:
     """Names of the filters."""
 
     def filters(self) -> dict[str, Any]:
         """Map the name of each filter to its function."""
         return {
+            "client_hosts": clients.client_hosts,
+            "networks": networks,
             "acceptance_probes": acceptance_probes,
             "dependency_order": dependency_order,
             "edge_frontends": edge_frontends,

@@ -107,6 +107,10 @@ options:
     description: Environment of installing and building, such as proxy, CA bundle and index.
     type: dict
     default: {}
+  secret_environment:
+    description: More of O(environment), with passwords; it wins.
+    type: dict
+    default: {}
   build:
     description: Commands, each a list; C({python}), C({release_path}) and C({tools}) are filled in.
     type: list
@@ -366,6 +370,7 @@ ARGUMENTS: dict[str, Any] = {
     "tools": {"type": "path"},
     "output": {"type": "str", "choices": ["none", "next-standalone"], "default": "none"},
     "environment": {"type": "dict", "default": {}},
+    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
     "build": {"type": "list", "elements": "list", "default": []},
     "tests": {"type": "list", "elements": "list", "default": []},
     "build_user": {"type": "str", "default": "aistack-build"},

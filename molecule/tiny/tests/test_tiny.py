@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 def test_every_gate_passes(lab: Any, tmp_path: Path) -> None:
@@ -76,3 +80,32 @@ def test_a_release_is_laid_down_where_nothing_can_build(lab: Any, tmp_path: Path
     kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert [path.stat().st_mode & 0o077 for path in kept] == [0] * len(kept)
     assert sorted(path.name.partition(".")[2] for path in kept) == ["json", "lock", "tar.gz"]
+
+
+ROOT_CONF = "/etc/ssh/sshd_config.d/05-root.conf"
+ROOT_KEYS = "/etc/ssh/authorized_keys.d/root"
+
+
+@pytest.fixture
+def root_password(lab: Any) -> Iterator[str]:
+    """On the node root may log in with the lab's key, and has a password for su; afterwards it is as it was."""
+    node, password = lab.node("gpu-1"), secrets.token_hex(8)
+    try:
+        node.check_output(f"printf 'PermitRootLogin prohibit-password\\nAllowUsers root\\n' > {ROOT_CONF}")
+        node.check_output(f"install -m 0644 /etc/ssh/authorized_keys.d/ops {ROOT_KEYS} && systemctl reload ssh")
+        node.check_output("echo root:%s | chpasswd", password)
+        yield password
+    finally:
+        node.check_output(f"rm -f {ROOT_CONF} {ROOT_KEYS} && systemctl reload ssh && usermod --password '*' root")
+
+
+@pytest.mark.parametrize("way", ["as root", "su"])
+def test_it_needs_no_sudo(lab: Any, tmp_path: Path, root_password: str, way: str) -> None:
+    """Verbs work by other ways to the rights of root than sudo."""
+    become = {"as root": {"ansible_user": "root", "ansible_become": False}}.get(
+        way, {"ansible_become_method": "su", "ansible_become_password": root_password}
+    )
+    variables, output = tmp_path / "variables.json", tmp_path / "health.json"
+    variables.write_text(json.dumps(become), encoding="utf-8")
+    lab.play("playbooks/healthcheck.yml", "-e", f"@{variables}", "-e", f"output={output}", "-e", "deadline=20").ended_well()
+    assert {row["verdict"] for row in json.loads(output.read_text(encoding="utf-8"))} == {"pass"}

@@ -60,10 +60,13 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
     root = Path(params["root"])
     build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
     real = _real(params, check)
+    fetching = {str(name): str(value) for name, value in params["secret_environment"].items()}
     declared = {str(entry.get("name")) for entry in params["env_schema"] if entry.get("secret")}
     for entry in params["env_schema"]:  # what is shown of the arguments
         if entry.get("secret") and entry.get("default") is not None:
             entry["default"] = MASK
+    masker = Masker.of(real, declared)
+    masker.learn(fetching, [name for name, value in fetching.items() if "://" not in value])
     return Recipe(
         component=params["component"],
         tag=params["release"],
@@ -73,7 +76,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         python=params["python"],
         lock=params["lock"],
         output=params["output"],
-        environment={str(key): str(value) for key, value in params["environment"].items()},
+        environment={**{str(key): str(value) for key, value in params["environment"].items()}, **fetching},
         build=[[str(word) for word in argv] for argv in build],
         tests=[[str(word) for word in argv] for argv in params["tests"]],
         build_user=params["build_user"],
@@ -86,7 +89,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
             **{str(name): as_text(value) for name, value in params["test_env"].items()},
             **{name: value for name, value in real.items() if name in params["test_env_from"]},
         },
-        masker=Masker.of(real, declared),
+        masker=masker,
         test_network=params["test_network"],
         test_sandbox=params["test_sandbox"],
         test_memory=params["test_memory"],

@@ -22,6 +22,7 @@ from ..refusals.conftest import ROOT
 from .conftest import AFTER, BEFORE, OperatorLab, bring, keep
 
 NASTY = "q'u\"o$t%e\\b`a@c:k/s#l sp é"
+TOKEN = "hunted-T0ken-of-an-index"
 LINES = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n-----END KEY-----"
 SAMPLER = """
 import os, sys, time
@@ -49,14 +50,17 @@ def secret_files() -> dict[str, str]:
 
 @pytest.fixture
 def hunted(tmp_path: Path) -> tuple[dict[str, str], list[str]]:
-    """Secrets that are looked for, those of the lab and two that need quoting; and the arguments that bring these into the backend."""
+    """Secrets that are looked for, those of the lab, two that need quoting, one of fetching; and the arguments that bring them in."""
     described = yaml.safe_load((ROOT / "inventories/sparklio/group_vars/all/env.yml").read_text(encoding="utf-8"))
     backend = described["aistack_env"]["backend"]
     for name, value in (("SMTP_PW", NASTY), ("SIGNING_PEM", LINES)):
         backend["schema"].append({"name": name, "type": "str", "secret": True})
         backend["values"][name] = value
+    # by its name it is secret as a whole, so that the key of the release's artefact stays the same and nothing is built for it
+    described["aistack_environment"] = {"UV_HUNT_TOKEN": TOKEN}
     (tmp_path / "env.json").write_text(json.dumps(described))
-    return {**secret_files(), "quotes": NASTY, "a line of several": LINES.splitlines()[1]}, ["-e", f"@{tmp_path / 'env.json'}"]
+    more = {"quotes": NASTY, "a line of several": LINES.splitlines()[1], "what fetching needs": TOKEN}
+    return {**secret_files(), **more}, ["-e", f"@{tmp_path / 'env.json'}"]
 
 
 @pytest.fixture

@@ -257,6 +257,14 @@ def test_tests_are_yet_another_user(place: Path, work: Path, monkeypatch: pytest
     assert os.listdir(place / "staging") == ["v1"]
 
 
+def test_what_a_test_makes_in_its_folder_for_temporary_files_can_run(place: Path, work: Path) -> None:
+    """/tmp may be mounted without the right to execute; compilers, and wheels with libraries in them, run what they unpack."""
+    script = "printf '#!/bin/sh\\necho ran in $TMPDIR' > $TMPDIR/program; chmod +x $TMPDIR/program; $TMPDIR/program"
+    made = recipe(place, kind="static", tests=[["sh", "-c", script]])
+    sandbox.lend(work, made.builder())
+    assert build.run_tests(made, work)[0]["summary"] == f"ran in {work}.tests/home"
+
+
 @needs_root
 def test_a_build_user_that_is_not_there(place: Path, work: Path) -> None:
     with pytest.raises(ReleaseError, match=r"run as the user no-such-user, which this host does not have\. The role toolchain"):

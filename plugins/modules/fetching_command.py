@@ -1,0 +1,111 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fetching_command
+short_description: Run a command that fetches, with variables that nobody else reads
+version_added: 0.1.0
+author: phasegate contributors (@phasegate)
+description:
+  - Like M(ansible.builtin.command), but the variables come as an argument that is not logged, instead of the keyword C(environment), which
+    stands on a command line. What the command says is shown without their passwords.
+options:
+  argv:
+    description: The command.
+    type: list
+    elements: str
+    required: true
+  stdin:
+    description: What it gets on its standard input.
+    type: str
+    default: ""
+  creates:
+    description: A path; where it is there, nothing is done.
+    type: path
+  secret_environment:
+    description: Variables with passwords, such as C(HTTPS_PROXY); see P(phasegate.aistack.secret_environment#filter).
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Says whether it would run, by O(creates).
+    support: full
+  diff_mode:
+    description: Nobody knows what it does.
+    support: none
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+seealso:
+  - module: ansible.builtin.command
+"""
+
+EXAMPLES = r"""
+- name: Packages into an environment of their own
+  phasegate.aistack.fetching_command:
+    argv: [/opt/tool/bin/pip, install, --require-hashes, --requirement, /dev/stdin]
+    stdin: "{{ lookup('ansible.builtin.file', 'requirements.txt') }}"
+    creates: /opt/tool/bin/tool
+    secret_environment: "{{ aistack_environment | phasegate.aistack.secret_environment }}"
+"""
+
+RETURN = r"""
+rc:
+  description: Its exit status.
+  returned: when it ran
+  type: int
+  sample: 0
+stdout:
+  description: What it said.
+  returned: when it ran
+  type: str
+  sample: ""
+stderr:
+  description: What it said on its error output.
+  returned: when it ran
+  type: str
+  sample: ""
+"""
+
+import os
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+
+
+def main() -> None:
+    """Read arguments, run the command, report."""
+    module = AnsibleModule(
+        argument_spec={
+            "argv": {"type": "list", "elements": "str", "required": True},
+            "stdin": {"type": "str", "default": ""},
+            "creates": {"type": "path"},
+            "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    params: dict[str, Any] = module.params
+    if params["creates"] and os.path.lexists(params["creates"]):
+        module.exit_json(changed=False, msg=f"{params['creates']} is there.")
+    if module.check_mode:
+        module.exit_json(changed=True)
+    secret = {str(name): str(value) for name, value in params["secret_environment"].items()}
+    rc, out, err = module.run_command(
+        params["argv"], data=params["stdin"], binary_data=True, environ_update=secret, expand_user_and_vars=False
+    )
+    masker = Masker.of(secret, [name for name, value in secret.items() if "://" not in value])
+    said = {"rc": rc, "stdout": masker.mask(out).rstrip("\n"), "stderr": masker.mask(err).rstrip("\n"), "changed": True}
+    if rc != 0:
+        told = said["stderr"] or said["stdout"] or "It said nothing."
+        module.fail_json(msg=f"The command ended with {rc}. It said:\n{told}\nMend what it names, then run again.", **said)
+    module.exit_json(**said)
+
+
+if __name__ == "__main__":
+    main()

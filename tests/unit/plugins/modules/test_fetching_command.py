@@ -1,0 +1,34 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A command gets its secrets; what it says is shown without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Call = Callable[..., dict[str, Any]]
+SECRET = {"HTTPS_PROXY": "http://deploy:Pr0xyS3cret@proxy:3128"}
+
+
+def test_it_runs_once(call: Call, tmp_path: Path) -> None:
+    given = {"argv": ["/bin/sh", "-c", 'cat; echo "$HTTPS_PROXY" > "$0"', str(tmp_path / "made")], "stdin": "a $HOME b\n"}
+    given.update(creates=str(tmp_path / "made"), secret_environment=SECRET)
+    assert call("fetching_command", check=True, **given)["changed"] is True
+    assert not (tmp_path / "made").exists()
+    answer = call("fetching_command", **given)
+    assert (answer["changed"], answer["stdout"]) == (True, "a $HOME b")
+    assert (tmp_path / "made").read_text(encoding="utf-8").strip() == SECRET["HTTPS_PROXY"]
+    assert call("fetching_command", **given)["changed"] is False
+
+
+def test_a_failure_says_what_it_said_but_no_secret(call: Call) -> None:
+    argv = ["/bin/sh", "-c", 'echo "refused by $HTTPS_PROXY as Pr0xyS3cret" >&2; exit 3']
+    answer = call("fetching_command", argv=argv, secret_environment=SECRET)
+    assert answer["rc"] == 3
+    assert "ended with 3" in answer["msg"]
+    assert "refused by" in answer["msg"]
+    assert "Pr0xyS3cret" not in answer["stderr"] + answer["msg"]
