@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
@@ -166,6 +167,7 @@ class FilterModule:
             "gate_probes": gate_probes,
             "joined_results": joined_results,
             "migrated": migrated,
+            "node_claims": node_claims,
             "on_host": on_host,
             "phase_components": phase_components,
             "phase_probes": phase_probes,
