@@ -10,15 +10,13 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import ONE_PER_NODE, Claims, conflicts
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import STACK_NAME
 
 
 class Refused(Exception):
@@ -40,7 +38,7 @@ def register(registry: Path, entry: Mapping[str, Any], check: bool = False) -> t
         Refused, OSError: see there.
     """
     name = entry["name"]
-    if not _NAME.fullmatch(name):
+    if not STACK_NAME.fullmatch(name):
         raise Refused(f"a stack's name is made of letters, digits, '.', '_' and '-', got {name!r}")
     place = registry / f"{name}.json"
     with _alone(registry, check):
