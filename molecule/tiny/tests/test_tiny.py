@@ -85,8 +85,8 @@ def test_both_stacks_of_the_node_make_their_sets(lab: Any) -> None:
     node = lab.node("gpu-1")
     assert node.check_output("aistack --stack tiny --json status") != node.check_output("aistack --stack lab --json status")
     assert "say --stack with one of lab, tiny" in node.run("aistack status").stderr
-    timers = node.check_output("systemctl list-timers --all --plain --no-legend 'aistack-backup*' | grep -o 'aistack-backup[^ ]*timer' | sort")
-    assert timers.split() == ["aistack-backup@lab.timer", "aistack-backup@tiny.timer"]
+    timers = node.check_output("systemctl list-timers --all --plain --no-legend 'aistack-backup*'")
+    assert sorted(re.findall(r"aistack-backup\S*timer", timers)) == ["aistack-backup@lab.timer", "aistack-backup@tiny.timer"]
 
 
 BESIDE = """

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import ONE_PER_NODE, Claims, conflicts
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import STACK_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import ONE_PER_NODE, Claims, conflicts
 
 
 class Refused(Exception):

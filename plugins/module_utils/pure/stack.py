@@ -228,7 +228,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         if not isinstance(component, Mapping):
             continue
         if not COMPONENT_NAME.fullmatch(str(name)):
-            problems.append(f"{where}: the name is to be of a-z, 0-9, '_' and '-', 64 at most, a letter or digit first: units are called after it")
+            problems.append(f"{where}: the name is to be of a-z, 0-9, '_' and '-', 64 at most, none of the two first; units are called so")
         elif name in OWN_UNITS and (component.get("application") or component.get("release_from")):
             problems.append(f"{where}: aistack-{name}@ is a unit of this collection; give the component another name")
         problems += [f"{where}: '{key}' is missing" for key in ("role", "hosts") if not component.get(key)]

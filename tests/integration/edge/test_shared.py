@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two stacks at one real HAProxy, as the role writes its configuration: none takes the other's frontends away, not from a version before."""
+"""Two stacks at one real HAProxy, as the role writes its configuration: none takes the other's frontends away."""
 
 from __future__ import annotations
 

@@ -128,7 +128,8 @@ def test_a_stack_that_may_not_be_here_gets_no_lock(call: Call, tmp_path: Path, s
     assert not (tmp_path / "etc").exists()
     assert call("journal", **shop)["lock_action"] == "acquired"
     for check in (True, False):
-        refused = call("journal", check=check, **{**given, "state_dir": str(tmp_path / "other"), "root": "/opt/other", "stack": stack("other")})
+        other = {**given, "state_dir": str(tmp_path / "other"), "root": "/opt/other", "stack": stack("other")}
+        refused = call("journal", check=check, **other)
         assert refused["failed"]
         assert refused["msg"].startswith("The stack other cannot be on this node beside the stack shop")
     assert not (tmp_path / "other").exists()

@@ -28,7 +28,7 @@ MINE = [{"name": "api", "port": 8080}]
 
 
 def body(name: str, port: int, metrics: int = 0) -> str:
-    text = f"defaults\n    mode http\n\nfrontend {name}\n    bind 127.0.0.1:{port}\n    default_backend {name}\n\nbackend {name}\n    server blue 127.0.0.1:1"
+    text = f"defaults\n    mode http\n\nfrontend {name}\n    bind 127.0.0.1:{port}\n\nbackend {name}\n    server blue 127.0.0.1:1"
     return text + (f"\n\nfrontend edge_metrics\n    bind 127.0.0.1:{metrics}\n    no log" if metrics else "")
 
 
