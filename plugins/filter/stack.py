@@ -13,6 +13,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import clients
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
@@ -184,6 +185,7 @@ class FilterModule:
             "gate_probes": gate_probes,
             "joined_results": joined_results,
             "migrated": migrated,
+            "node_claims": node_claims,
             "on_host": on_host,
             "phase_components": phase_components,
             "phase_probes": phase_probes,

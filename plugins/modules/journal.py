@@ -33,7 +33,7 @@ options:
     type: path
     default: /var/lib/aistack
   root:
-    description: Where components live. Accepted for the module defaults of the group; not used.
+    description: Where components live. Used for O(stack).
     type: path
     default: /opt/aistack
   run:
@@ -60,6 +60,24 @@ options:
       - The journal has whose it was, and a warning says so. That run is refused at its next step on this node.
     type: bool
     default: false
+  stack:
+    description:
+      - With V(locked), the stack whose node this is to be. It is registered in C(/etc/aistack), or refused before anything is touched
+        where it would overwrite what another stack has on this node.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the stack.
+        type: str
+        required: true
+      claims:
+        description: What it has on this node to itself, as the filter P(phasegate.aistack.node_claims#filter) says.
+        type: dict
+        required: true
+      registry:
+        description: Folder in which the stacks of a node are registered.
+        type: path
+        default: /etc/aistack
   record:
     description:
       - What to append. Keys are C(op), C(component), C(release), C(outcome) (V(ok) if left out), C(detail).
@@ -77,7 +95,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Nothing is written. A lease of another living run is refused as it would be.
+    description: Nothing is written. A lease of another living run, and a stack that may not be here, is refused as it would be.
   diff_mode:
     support: none
     description: There is nothing to compare.
@@ -143,6 +161,7 @@ problems:
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -151,6 +170,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal import r
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.node.node_registry import Refused, entry_of, register
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
 
@@ -166,6 +186,9 @@ def _append(params: dict[str, Any], check: bool, journal: Journal) -> dict[str, 
 
 
 def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    if params["stack"]:
+        stack = params["stack"]
+        register(Path(stack["registry"]), entry_of(stack["name"], params["root"], params["state_dir"], stack["claims"]), check)
     lock = Lock(params["state_dir"])
     if not check and not params["break_lock"]:  # a run that lost the lock does not go on as if it had just begun
         lock.require(params["run"], "take the lock again", beside=True)
@@ -247,6 +270,14 @@ def main() -> None:
             "lease": {"type": "int", "default": 900},
             "dead_run": {"type": "str"},
             "break_lock": {"type": "bool", "default": False},
+            "stack": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "claims": {"type": "dict", "required": True},
+                    "registry": {"type": "path", "default": "/etc/aistack"},
+                },
+            },
             "record": {"type": "dict"},
             "component": {"type": "str"},
             "count": {"type": "int", "default": 50},
@@ -269,6 +300,8 @@ def main() -> None:
             result = {"changed": True, "record": _append(params, check, Journal.of(params["state_dir"]))}
         else:
             result = _read(params)
+    except Refused as refused:
+        module.fail_json(msg=f"The stack {refused}.")
     except LockHeld as held:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:

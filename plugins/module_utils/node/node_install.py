@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.cli import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.node.node_registry import Refused, entry_of, register
 
 _COMPILE = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
@@ -26,7 +25,6 @@ _COMPILE = (
     "sys.stdout.buffer.write(zipapp.program(sys.argv[1], sys.argv[2], sys.argv[3]))"
 )
 _MAGIC = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _PATIENCE_S = 120.0
 UNIT = "aistack-reconcile@.service"
 """At each boot, an instance for each stack: where the power was lost in a switch, links, units and edge agree again."""
@@ -89,34 +87,31 @@ def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
     Raises:
         InstallError, OSError: see there.
     """
-    if not _NAME.fullmatch(wanted.name):
-        raise InstallError(f"a stack's name is made of letters, digits, '.', '_' and '-', got {wanted.name!r}")
     place = wanted.registry / f"{wanted.name}.json"
-    entry = json.dumps({"name": wanted.name, "root": wanted.root, "state_dir": wanted.state_dir}, indent=1, sort_keys=True) + "\n"
+    entry = entry_of(wanted.name, wanted.root, wanted.state_dir)
     try:
-        before = place.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        before = ""
+        unregistered, before, after = register(wanted.registry, entry, check=True)
+    except Refused as refused:
+        raise InstallError(str(refused)) from refused
     stamp = {"source": wanted.source, "magic": _magic(wanted.python), "python": wanted.python}
     boot = _at_boot(wanted)
     needed = zipapp.stamp_of(wanted.command) != stamp or wanted.command.stat().st_mode & 0o777 != 0o755
     if not check and (wanted.archive or not needed):
         if needed:
             _install(wanted)
-        if before != entry:
-            write_file(place, entry, 0o644)
+        register(wanted.registry, entry)
         for path, content in boot.items():
             if isinstance(content, str):
                 write_file(path, content, 0o644)
             else:
                 _link(path, content)
     return {
-        "changed": needed or before != entry or bool(boot),
+        "changed": needed or unregistered or bool(boot),
         "needed": needed,
         "command": str(wanted.command),
         "registered": str(place),
         "source": wanted.source,
-        "diff": {"before": before, "after": entry, "before_header": str(place), "after_header": str(place)},
+        "diff": {"before": before, "after": after, "before_header": str(place), "after_header": str(place)},
     }
 
 

@@ -65,7 +65,7 @@ class Backup(Probe):
         "age": Option("expect", "of the newest verified set, such as {lt: 26h}, which is asked where nothing is"),
         "copy": Option("expect", "age of the newest set that was copied to another place, such as {lt: 50h}"),
     }
-    hint = "see: journalctl -u aistack-backup; make one now: aistack backup"
+    hint = "see: journalctl -u 'aistack-backup@*'; make one now: aistack backup"
 
     @staticmethod
     def check(spec: Mapping[str, Any]) -> list[str]:

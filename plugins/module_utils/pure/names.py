@@ -13,6 +13,13 @@ RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 """What may be a release's name: it becomes a directory's name on the nodes."""
 
 COMPONENT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}\Z")
+"""What may be a component's name: units, sections of the edge and files are called after it."""
+
+STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What may be a stack's name as a whole (``fullmatch``): units and files are called after it."""
+
+OWN_UNITS = frozenset({"reconcile", "backup", "backup-failed"})
+"""Of which nodes have units ``aistack-<name>@<stack>``: no released component is called so."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 """A commit of git as a whole (``fullmatch``)."""

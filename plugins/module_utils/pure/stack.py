@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
 
 PHASE_KEYS = {"title", "requires", "components", "acceptance", "preflight", "note"}
@@ -227,6 +228,10 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _unknown_keys(where, component, COMPONENT_KEYS)
         if not isinstance(component, Mapping):
             continue
+        if not COMPONENT_NAME.fullmatch(str(name)):
+            problems.append(f"{where}: the name is to be of a-z, 0-9, '_' and '-', 64 at most, none of the two first; units are called so")
+        elif name in OWN_UNITS and (component.get("application") or component.get("release_from")):
+            problems.append(f"{where}: aistack-{name}@ is a unit of this collection; give the component another name")
         problems += [f"{where}: '{key}' is missing" for key in ("role", "hosts") if not component.get(key)]
         if component.get("hosts") and component["hosts"] not in groups:
             problems.append(f"{where}.hosts: no inventory group '{component['hosts']}'{nearest(component['hosts'], groups)}")

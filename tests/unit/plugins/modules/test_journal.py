@@ -147,3 +147,23 @@ def test_a_run_that_lost_the_lock_records_no_success_and_begins_no_second_time(c
     assert again["failed"]
     assert "bob took it for run r2" in again["msg"]
     assert call("journal", state="locked", state_dir=str(state), run="r3", owner=ANN)["lock_action"] == "acquired"
+
+
+def test_a_stack_that_may_not_be_here_gets_no_lock(call: Call, tmp_path: Path, state: Path) -> None:
+    claims = {"components": ["api"], "roles": [], "ports": {}}
+    given = {"state": "locked", "run": "r1", "owner": ANN}
+
+    def stack(name: str) -> dict[str, Any]:
+        return {"name": name, "claims": claims, "registry": str(tmp_path / "etc")}
+
+    shop = {**given, "state_dir": str(state), "root": "/opt/shop", "stack": stack("shop")}
+    assert call("journal", check=True, **shop)["lock_action"] == "none"
+    assert not (tmp_path / "etc").exists()
+    assert call("journal", **shop)["lock_action"] == "acquired"
+    for check in (True, False):
+        other = {**given, "state_dir": str(tmp_path / "other"), "root": "/opt/other", "stack": stack("other")}
+        refused = call("journal", check=check, **other)
+        assert refused["failed"]
+        assert refused["msg"].startswith("The stack other cannot be on this node beside the stack shop")
+    assert not (tmp_path / "other").exists()
+    assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["shop.json"]

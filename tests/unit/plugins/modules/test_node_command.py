@@ -82,7 +82,9 @@ def test_what_is_not_as_it_should_be_is_made_anew(call: Call, tmp_path: Path, ar
 
 def test_a_second_stack_is_registered_beside_the_first(call: Call, tmp_path: Path, arguments: dict[str, Any], archive: str) -> None:
     call("node_command", archive=archive, **arguments)
-    second = call("node_command", **{**arguments, "stack": "blog"})
+    assert "aistack_root" in call("node_command", **{**arguments, "stack": "blog"})["msg"], "the first one's is refused"
+    blog = {"stack": "blog", "root": str(tmp_path / "blog"), "state_dir": str(tmp_path / "blog/state")}
+    second = call("node_command", **{**arguments, **blog})
     assert (second["changed"], second["needed"]) == (True, False)
     assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["blog.json", "shop.json"]
 
@@ -92,7 +94,7 @@ def test_each_stack_agrees_with_itself_at_boot(call: Call, tmp_path: Path, argum
     call("node_command", **arguments)
     assert not unit.exists(), "without the command there is nothing to start"
     call("node_command", archive=archive, **arguments)
-    call("node_command", **{**arguments, "stack": "blog"})
+    call("node_command", **{**arguments, "stack": "blog", "root": str(tmp_path / "blog"), "state_dir": str(tmp_path / "blog/state")})
     assert {path.name: os.readlink(path) for path in wants.iterdir()} == {
         "aistack-reconcile@blog.service": str(unit), "aistack-reconcile@shop.service": str(unit),
     }  # fmt: skip

@@ -515,11 +515,11 @@ def test_the_time_for_a_part_is_the_descriptions(node: Any, monkeypatch: pytest.
 
 
 def test_a_unit_that_failed_is_noted_until_a_set_was_made(node: Any, program: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    program("journalctl", 'case "$*" in *--unit=aistack-backup.service*) printf "No backup set: no space\\n\\nFailed\\n" ;; esac')
+    program("journalctl", 'case "$*" in *--unit=aistack-backup@shop.service*) printf "No backup set: no space\\n\\nFailed\\n" ;; esac')
     node.describe()
-    words = ["--note-failure", "aistack-backup.service"]
+    words = ["--note-failure", "aistack-backup@shop.service"]
     assert backup_set.command(words, str(node.state), str(node.root)) == 0
-    assert "aistack-backup.service made no backup set: No backup set: no space | Failed" in capsys.readouterr().out
+    assert "aistack-backup@shop.service made no backup set: No backup set: no space | Failed" in capsys.readouterr().out
     note = node.state / "backup.failed"
     assert json.loads(note.read_text())["why"] == "No backup set: no space | Failed"
     assert note.stat().st_mode & 0o777 == 0o600

@@ -64,10 +64,10 @@ def test_a_new_node_has_time_until_its_first_set(look: Any, state: Path) -> None
 
 def test_a_unit_that_failed_is_shown_until_a_set_was_made(look: Any, state: Path) -> None:
     a_set(state, 1)
-    (state / backup_failed.NOTE).write_text(json.dumps({"unit": "aistack-backup.service", "time": "then", "why": "no space"}))
+    (state / backup_failed.NOTE).write_text(json.dumps({"unit": "aistack-backup@shop.service", "time": "then", "why": "no space"}))
     seen = look(backup=str(state))
     assert not seen.ok
-    assert seen.got.endswith("1.0 h old; aistack-backup.service failed at then: no space")
+    assert seen.got.endswith("1.0 h old; aistack-backup@shop.service failed at then: no space")
     (state / backup_failed.NOTE).write_text("half")
     assert "cannot be read" in look(backup=str(state)).got
     backup_failed.clear(state)

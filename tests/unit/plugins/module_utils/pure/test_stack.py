@@ -56,6 +56,9 @@ def test_a_good_stack_has_no_problems() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
+        ("components/a b", {}, "aistack_components.a b: the name is to be of a-z"),
+        ("components/web\n", {}, "the name is to be of a-z"),
+        ("components/reconcile", {"application": "shop"}, "aistack_components.reconcile: aistack-reconcile@ is a unit of this collection"),
         ("components/web/gates", [], "aistack_components.web: unknown key 'gates'; did you mean 'gate'?"),
         ("components/web/migrations", {"evidence": ["smoky"]},
          "aistack_components.web.migrations.evidence: unknown acceptance probe 'smoky'; did you mean 'smoke'?"),
