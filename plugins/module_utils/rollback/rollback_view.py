@@ -125,8 +125,8 @@ def look(
         if ask and found.get("database") and os.path.lexists(Path(found["root"]) / name / "slots" / "live")
     }
     journal = journal or Journal.of(state_dir)
-    reading = journal.scan()
-    problems += [f"the journal {journal.path}: {problem}" for problem in reading.problems]
+    reading, missing = journal.seen()
+    problems += [f"the journal {journal.path}: {problem}" for problem in missing]
     running, trouble = _running(described, state_dir, systemd or Systemd())
     problems += [trouble] if trouble else []
     salt = secrets.token_bytes(16)
