@@ -37,6 +37,13 @@ options:
   set:
     description: Name or path of the backup set; the newest verified one of this node if left out. It is read back whole first.
     type: str
+  accept_unsigned:
+    description:
+      - Names of sets that are drilled with although the key of this node (C(<state_dir>/backup.key)) did not sign them.
+        Any other is refused, because what a dump holds is run on the server that serves.
+    type: list
+    elements: str
+    default: []
     default: ""
   user:
     description: System user that runs the releases' code.
@@ -197,6 +204,7 @@ def main() -> None:
             "from": {"type": "str", "default": ""},
             "to": {"type": "str", "default": ""},
             "set": {"type": "str", "default": ""},
+            "accept_unsigned": {"type": "list", "elements": "str", "default": []},
             "user": {"type": "str", "default": "aistack"},
             "ini": {"type": "str", "default": "alembic.ini"},
             "url_variable": {"type": "str", "default": "DATABASE_URL"},
@@ -223,6 +231,7 @@ def main() -> None:
         newer=params["from"],
         older=params["to"],
         set=params["set"],
+        accept_unsigned=params["accept_unsigned"],
         root=Path(params["root"]),
         state_dir=Path(params["state_dir"]),
         user=params["user"] or None,

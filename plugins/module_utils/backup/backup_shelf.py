@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,40 @@ def locate(state_dir: Path, name: str) -> Path:
         shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "") or "none"
         raise BackupSetError(f"There is no backup set {name!r} in {folder_of(state_dir)}. There are: {shown}.")
     return path
+
+
+def require_ours(state_dir: Path, path: Path, signature: str, accepted: Collection[str], nothing: str, why: str) -> None:
+    """Refuse a set that may be somebody else's: its dumps are run, and its files written, as root.
+
+    Args:
+        signature: what :func:`verify` said of it.
+        accepted: names of sets that are taken although the key of this node did not sign them.
+        nothing: the beginning of the message: what was not done.
+        why: what makes it dangerous.
+
+    Raises:
+        BackupSetError: it can be changed by others, or it was not signed here and is not accepted.
+    """
+    state = path.stat()
+    if state.st_uid not in (0, os.geteuid()) or state.st_mode & 0o022:
+        raise BackupSetError(
+            f"{nothing}: {path} can be changed by others than root while it is read. Copy the set as root into"
+            f" {folder_of(state_dir)}, and name it."
+        )
+    if signature == backup_key.GOOD or path.name in accepted:
+        return
+    key = state_dir / backup_key.KEY
+    if signature == backup_key.NONE:
+        told = "is not signed: a version before made it, or somebody else"
+    elif key.exists():
+        told = f"was not signed with the key of this node ({key}): another node made it, or it was changed"
+    else:
+        told = f"is signed, and this node has no key ({key}): put the key of the node that made it there, if you have it"
+    raise BackupSetError(
+        f"{nothing}: the set {path.name} {told}. {why}. If you know where it comes from, accept it"
+        f" by its name: -e accept_unsigned={path.name}",
+        refused=True,
+    )
 
 
 def verify(state_dir: Path, name: str, note: bool = True) -> dict[str, Any]:

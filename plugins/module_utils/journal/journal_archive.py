@@ -81,9 +81,9 @@ def cut(path: Path, anchor: Anchor | None, records: list[Record]) -> list[str]:
         end = f"the last one here is {last}" if last else "there is none"
         return [
             (
-                f"{told} missing at the end of {path}: {anchor_path(path).name} names record {anchor.seq} as the last, {end}. The file was cut"
-                " off or an older one put in its place: compare it with the copy in the newest backup set (part files:state). If they cannot"
-                f" be brought back, go on: the next append continues after record {last} and notes what was missing"
+                f"{told} missing at the end of {path}: {anchor_path(path).name} names record {anchor.seq} as the last, {end}. The file"
+                " was cut off or an older one put in its place: compare it with the copy in the newest backup set (files:state). If they"
+                f" cannot be brought back, go on: the next append continues after record {last} and notes what was missing"
             )
         ]
     if not any(record["seq"] == anchor.seq and record["hash"] == anchor.hash for record in reversed(records)):
