@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_key, backup_list
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import hash_files
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_dump
@@ -145,7 +145,8 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
     if manifest.get("name") != path.name:
         problems.append(f"its manifest is that of {manifest.get('name')!r}")
     expected: Mapping[str, Any] = manifest.get("files", {})
-    found = {name: entry for name, entry in hash_files(path).items() if name not in OWN}
+    apart = tuple(backup_list.folders(manifest.get("parts", []))) if manifest.get("objects") else ()
+    found = {name: entry for name, entry in hash_files(path, but=apart).items() if name not in OWN}
     for name in sorted(set(expected) | set(found)):
         if name not in found:
             problems.append(f"{name} is missing")
@@ -153,6 +154,8 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name} is there, and not in the manifest")
         elif found[name]["sha256"] != expected[name]["sha256"]:
             problems.append(f"{name} was changed: expected {_told(expected[name])}, got {_told(found[name])}")
+    if backup_list.NAME in found:  # what it says of the objects is as good as it is itself
+        problems += backup_list.problems(path, manifest)
     parts = list(manifest.get("parts", []))
     with ThreadPoolExecutor(max(1, len(parts))) as pool:
         for told_by_part in pool.map(lambda part: backup_jobs.verify(path, part), parts):
@@ -207,7 +210,7 @@ def _described(path: Path) -> dict[str, Any]:
     described = {**base, **{key: manifest[key] for key in keys if key in manifest}}
     if manifest["format"] == FORMAT:
         described["parts"] = [f"{part['kind']}:{part['name']}" for part in manifest.get("parts", [])]
-        described["bytes"] = sum(int(entry["bytes"]) for entry in manifest.get("files", {}).values())
+        described["bytes"] = backup_list.total(manifest)
         described["verdict"] = str(manifest.get("verdict", ""))
     else:
         described.update(parts=[f"postgres:{manifest.get('component')}"], bytes=manifest.get("bytes"), reason="migrate", verdict="verified")

@@ -251,6 +251,10 @@ def _set(path: Path) -> dict[str, Any]:
     if ahead:
         known.update(problem=ahead, ahead=True)
         return known
+    apart = [part.get("path") for part in manifest.get("parts") or [] if manifest.get("objects") and part.get("kind") == "bucket"]
+    gone = next((place for place in apart if not (path / str(place)).exists()), None)
+    if gone is not None:
+        known["problem"] = f"{gone} is not there"
     for name, size in files.items():
         try:
             there = (path / name).stat().st_size
