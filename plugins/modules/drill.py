@@ -37,6 +37,7 @@ options:
   set:
     description: Name or path of the backup set; the newest verified one of this node if left out. It is read back whole first.
     type: str
+    default: ""
   accept_unsigned:
     description:
       - Names of sets that are drilled with although the key of this node (C(<state_dir>/backup.key)) did not sign them.
@@ -44,7 +45,6 @@ options:
     type: list
     elements: str
     default: []
-    default: ""
   user:
     description: System user that runs the releases' code.
     type: str
