@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     verb("status", "what is live, what it can go back to, who has the lock")
     journal = verb("journal", "what was done on this node")
     journal.add_argument("--lines", type=int, default=20, metavar="N", help="the newest N records (20); 0: all")
-    journal.add_argument("--verify", action="store_true", help="check the chain of hashes")
+    journal.add_argument("--verify", action="store_true", help="check the chain of hashes, its end, and the archived parts")
     plan = verb("plan", "where this node would go back to, in which steps; changes nothing")
     rollback = verb("rollback", "go back to the previous good release, or to another")
     for found, levels in ((plan, ("app", "config", "schema", "system")), (rollback, ("app", "config"))):
@@ -208,10 +208,10 @@ def journal(stack: Stack, given: argparse.Namespace) -> int:
 
     _readable(stack)
     book = Journal.of(stack.state_dir)
-    records = book.read()
-    problems = book.verify() if given.verify else []
-    shown = records[-given.lines :] if given.lines > 0 else records
-    answer = {"path": str(book.path), "count": len(records), "records": shown, "verified": given.verify, "problems": problems}
+    problems = book.verify_all() if given.verify else []
+    shown = book.newest(max(given.lines, 0))
+    count = int(shown[-1]["seq"]) if shown else 0
+    answer = {"path": str(book.path), "count": count, "records": shown, "verified": given.verify, "problems": problems}
     emit(given, answer, lambda: node_text.journal_text(answer))
     return FAILED if problems else OK
 

@@ -38,6 +38,13 @@ options:
     description: Name or path of the backup set; the newest verified one of this node if left out. It is read back whole first.
     type: str
     default: ""
+  accept_unsigned:
+    description:
+      - Names of sets that are drilled with although the key of this node (C(<state_dir>/backup.key)) did not sign them.
+        Any other is refused, because what a dump holds is run on the server that serves.
+    type: list
+    elements: str
+    default: []
   user:
     description: System user that runs the releases' code; that of the component if left out.
     type: str
@@ -198,6 +205,7 @@ def main() -> None:
             "from": {"type": "str", "default": ""},
             "to": {"type": "str", "default": ""},
             "set": {"type": "str", "default": ""},
+            "accept_unsigned": {"type": "list", "elements": "str", "default": []},
             "user": {"type": "str"},
             "ini": {"type": "str", "default": "alembic.ini"},
             "url_variable": {"type": "str", "default": "DATABASE_URL"},
@@ -224,6 +232,7 @@ def main() -> None:
         newer=params["from"],
         older=params["to"],
         set=params["set"],
+        accept_unsigned=params["accept_unsigned"],
         root=Path(params["root"]),
         state_dir=Path(params["state_dir"]),
         user=(service_user(params["component"]) or TOOLS_USER) if params["user"] is None else params["user"] or None,

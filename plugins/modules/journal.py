@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Takes and gives back the lease under which one run changes a node, appends records to the node's journal, and reads it.
   - The journal is append-only and each record carries the hash of the one before.
+    After 5000 records its older part is archived beside it as C(journal.jsonl.<n>.gz); what planning can still need stays at hand.
   - A lease that expired, or whose C(ansible-playbook) process on this controller is dead, is taken over, and the takeover is journaled.
     A lease of a living run is refused with a message that says who holds it, since when, until when, and the way out.
 author: phasegate contributors (@phasegate)
@@ -87,7 +88,9 @@ options:
     description: Return only records of this component, and derive its state.
     type: str
   count:
-    description: Return at most this many records, the newest. V(0) returns all.
+    description:
+      - Return at most this many records, the newest. V(0) returns all.
+      - Archived parts of the journal are read as far as this needs it.
     type: int
     default: 50
 extends_documentation_fragment:
@@ -154,7 +157,7 @@ interrupted:
   type: list
   elements: dict
 problems:
-  description: What is wrong with the chain, one sentence each.
+  description: What is wrong with the chain of C(journal.jsonl), and whether records are missing at its end, one sentence each.
   returned: state is read
   type: list
   elements: str
@@ -241,10 +244,9 @@ def _read(params: dict[str, Any]) -> dict[str, Any]:
     journal = Journal.of(params["state_dir"])
     records = journal.read()
     component = params["component"]
-    shown = [record for record in records if component is None or record.get("component") == component]
     result: dict[str, Any] = {
         "changed": False,
-        "records": shown[-params["count"] :] if params["count"] else shown,
+        "records": journal.newest(params["count"], component),
         "interrupted": [asdict(item) for item in interrupted(records, component, params["run"] or None)],
         "problems": journal.verify(),
         "lease": Lock(params["state_dir"]).holder(),

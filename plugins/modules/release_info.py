@@ -124,7 +124,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     root = Path(module.params["root"])
-    reading = Journal.of(module.params["state_dir"]).scan()
+    reading, problems = Journal.of(module.params["state_dir"]).seen()
     names = module.params["components"] if module.params["components"] is not None else _known(root)
     where = root
     while not where.exists():
@@ -136,7 +136,7 @@ def main() -> None:
         journal={
             "records": len(reading.records),
             "torn": reading.torn is not None,
-            "problems": reading.problems + journal_chain.verify(reading.records),
+            "problems": problems + journal_chain.verify(reading.records),
         },
         disk={"free": space.free, "total": space.total},
     )

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_list
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import (
     Ended,
     Files,
@@ -241,11 +242,15 @@ def _known(target: Path, path: str, linked: Iterable[str], before: tuple[Path, M
         return {}
     source, manifest, earlier = before
     files: Files = {}
-    for file in linked:
-        entry = manifest.get("files", {}).get(f"{earlier}/{file}")
-        here = target / file
-        if entry and here.is_file() and (source / file).is_file() and here.samefile(source / file):
-            files[f"{path}/{file}"] = {"sha256": entry["sha256"], "bytes": entry["bytes"]}
+    wanted = {f"{earlier}/{file}": file for file in linked}
+    with contextlib.suppress(OSError, EOFError, ValueError):  # what is not known is read
+        for name, entry in backup_list.objects_of(source.parents[len(Path(earlier).parts) - 1], manifest):
+            file = wanted.get(name)
+            if file is None:
+                continue
+            here = target / file
+            if here.is_file() and (source / file).is_file() and here.samefile(source / file):
+                files[f"{path}/{file}"] = {"sha256": entry["sha256"], "bytes": entry["bytes"]}
     return files
 
 

@@ -22,7 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.release 
 
 KIND = "files"
 RELEASES = "releases"
-STATE_FILES = ("journal.jsonl", "backup.json")
+STATE_FILES = ("journal.jsonl", "journal.jsonl.*.gz", "backup.json")
+"""Files and patterns below the state."""
 STATE_FOLDERS = ("components", "gates", "receipts")
 CREDENTIALS = "credentials"
 
@@ -85,7 +86,7 @@ def jobs(described: Mapping[str, Any], state_dir: Path, of: list[Component]) -> 
         }
 
     def state() -> Sources:
-        files = [state_dir / name for name in STATE_FILES]
+        files = [file for name in STATE_FILES for file in sorted(state_dir.glob(name))]
         files += [file for name in STATE_FOLDERS for file in _plain(state_dir / name)]
         return {file.relative_to(state_dir).as_posix(): file for file in files if file.is_file()}
 

@@ -191,10 +191,12 @@ def close_to_others(folder: Path) -> None:
                 os.chown(path, 0, 0)
 
 
-def hash_files(root: Path, path: str = "", known: Mapping[str, Mapping[str, Any]] | None = None) -> Files:
+def hash_files(
+    root: Path, path: str = "", known: Mapping[str, Mapping[str, Any]] | None = None, but: tuple[str, ...] = ()
+) -> Files:
     """Checksums of the file or of all files below the folder ``path`` of ``root``; they are on disk when this returns.
 
-    Those in ``known`` (names relative to ``root``) are taken from there.
+    Those in ``known`` (names relative to ``root``) are taken from there; those that begin with one of ``but`` are left out.
     """
     have = known or {}
     found: Files = {}
@@ -202,6 +204,8 @@ def hash_files(root: Path, path: str = "", known: Mapping[str, Mapping[str, Any]
     start = root / path
     for file in [start] if start.is_file() else walk_files(start):
         relative = file.relative_to(root).as_posix()
+        if but and relative.startswith(but):
+            continue
         if relative in have and have[relative]["bytes"] == file.lstat().st_size:
             found[relative] = {"sha256": have[relative]["sha256"], "bytes": have[relative]["bytes"]}
         else:

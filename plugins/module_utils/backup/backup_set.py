@@ -35,6 +35,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_files,
     backup_jobs,
     backup_key,
+    backup_list,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import (
     Files,
@@ -158,7 +159,7 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         operation = stack.enter_context(journal.operation("backup", run=request.run, actor=request.actor, detail=told))
         ground = _ground(request)
         manifest = _write(request, ground, folder_of(request.state_dir) / name)
-        total = sum(int(entry["bytes"]) for entry in manifest["files"].values())
+        total = backup_list.total(manifest)
         operation.detail.update(bytes=total, seconds=manifest["seconds"], verdict=manifest["verdict"])
         backup_failed.clear(request.state_dir)
     path = folder_of(request.state_dir) / name
@@ -253,6 +254,7 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
             tools.update({tool: version for tool, version in versions.items() if version})
         if ground.recipient:
             tools["age"] = backup_age.version()
+        files, objects = backup_list.write(partial, parts, files)
         manifest = {
             "format": FORMAT,
             "name": final.name,
@@ -265,7 +267,8 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
             "verdict": backup_plan.verdict([]),
             "tools": dict(sorted(tools.items())),
             "parts": parts,
-            "files": dict(sorted(files.items())),
+            "files": files,
+            **({"objects": objects} if objects else {}),
             "live": ground.live,
             "heads": {
                 part["facts"]["component"]: part["facts"].get("heads", [])

@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs, backup_key, backup_list
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import hash_files
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_dump
@@ -77,6 +77,40 @@ def locate(state_dir: Path, name: str) -> Path:
     return path
 
 
+def require_ours(state_dir: Path, path: Path, signature: str, accepted: Collection[str], nothing: str, why: str) -> None:
+    """Refuse a set that may be somebody else's: its dumps are run, and its files written, as root.
+
+    Args:
+        signature: what :func:`verify` said of it.
+        accepted: names of sets that are taken although the key of this node did not sign them.
+        nothing: the beginning of the message: what was not done.
+        why: what makes it dangerous.
+
+    Raises:
+        BackupSetError: it can be changed by others, or it was not signed here and is not accepted.
+    """
+    state = path.stat()
+    if state.st_uid not in (0, os.geteuid()) or state.st_mode & 0o022:
+        raise BackupSetError(
+            f"{nothing}: {path} can be changed by others than root while it is read. Copy the set as root into"
+            f" {folder_of(state_dir)}, and name it."
+        )
+    if signature == backup_key.GOOD or path.name in accepted:
+        return
+    key = state_dir / backup_key.KEY
+    if signature == backup_key.NONE:
+        told = "is not signed: a version before made it, or somebody else"
+    elif key.exists():
+        told = f"was not signed with the key of this node ({key}): another node made it, or it was changed"
+    else:
+        told = f"is signed, and this node has no key ({key}): put the key of the node that made it there, if you have it"
+    raise BackupSetError(
+        f"{nothing}: the set {path.name} {told}. {why}. If you know where it comes from, accept it"
+        f" by its name: -e accept_unsigned={path.name}",
+        refused=True,
+    )
+
+
 def verify(state_dir: Path, name: str, note: bool = True) -> dict[str, Any]:
     """Read a whole set back: every checksum, nothing missing, nothing more, every part by its own means.
 
@@ -111,7 +145,8 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
     if manifest.get("name") != path.name:
         problems.append(f"its manifest is that of {manifest.get('name')!r}")
     expected: Mapping[str, Any] = manifest.get("files", {})
-    found = {name: entry for name, entry in hash_files(path).items() if name not in OWN}
+    apart = tuple(backup_list.folders(manifest.get("parts", []))) if manifest.get("objects") else ()
+    found = {name: entry for name, entry in hash_files(path, but=apart).items() if name not in OWN}
     for name in sorted(set(expected) | set(found)):
         if name not in found:
             problems.append(f"{name} is missing")
@@ -119,6 +154,8 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name} is there, and not in the manifest")
         elif found[name]["sha256"] != expected[name]["sha256"]:
             problems.append(f"{name} was changed: expected {_told(expected[name])}, got {_told(found[name])}")
+    if backup_list.NAME in found:  # what it says of the objects is as good as it is itself
+        problems += backup_list.problems(path, manifest)
     parts = list(manifest.get("parts", []))
     with ThreadPoolExecutor(max(1, len(parts))) as pool:
         for told_by_part in pool.map(lambda part: backup_jobs.verify(path, part), parts):
@@ -173,7 +210,7 @@ def _described(path: Path) -> dict[str, Any]:
     described = {**base, **{key: manifest[key] for key in keys if key in manifest}}
     if manifest["format"] == FORMAT:
         described["parts"] = [f"{part['kind']}:{part['name']}" for part in manifest.get("parts", [])]
-        described["bytes"] = sum(int(entry["bytes"]) for entry in manifest.get("files", {}).values())
+        described["bytes"] = backup_list.total(manifest)
         described["verdict"] = str(manifest.get("verdict", ""))
     else:
         described.update(parts=[f"postgres:{manifest.get('component')}"], bytes=manifest.get("bytes"), reason="migrate", verdict="verified")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import shutil
 import time
@@ -21,8 +20,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_age,
     backup_files,
     backup_jobs,
-    backup_key,
     backup_set,
+    backup_shelf,
     restore_dump,
     restore_part,
 )
@@ -176,7 +175,8 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                 f" one is {(backup_set.newest_verified(request.state_dir) or {'name': 'not there'})['name']}.",
                 problems=seen["problems"],
             )
-        _ours(request, path, str(seen["signature"]))
+        why = "What it holds is written as root"
+        backup_shelf.require_ours(request.state_dir, path, str(seen["signature"]), request.accept_unsigned, "Nothing was restored", why)
         whole = manifest["format"] == backup_plan.FORMAT
         opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
         try:
@@ -220,30 +220,6 @@ def _described(request: Request, needed: bool) -> Mapping[str, Any]:
     if not needed and not (request.state_dir / backup_jobs.DESCRIPTION).exists():
         return {}
     return backup_jobs.load_description(request.state_dir)
-
-
-def _ours(request: Request, path: Path, signature: str) -> None:
-    """Refuse a set that may be somebody else's. Raises BackupSetError."""
-    state = path.stat()
-    if state.st_uid not in (0, os.geteuid()) or state.st_mode & 0o022:
-        raise BackupSetError(
-            f"Nothing was restored: {path} can be changed by others than root while it is read. Copy the set as root into"
-            f" {backup_set.folder_of(request.state_dir)}, and name it."
-        )
-    if signature == backup_key.GOOD or path.name in request.accept_unsigned:
-        return
-    key = request.state_dir / backup_key.KEY
-    if signature == backup_key.NONE:
-        why = "is not signed: a version before made it, or somebody else"
-    elif key.exists():
-        why = f"was not signed with the key of this node ({key}): another node made it, or it was changed"
-    else:
-        why = f"is signed, and this node has no key ({key}): put the key of the node that made it there, if you have it"
-    raise BackupSetError(
-        f"Nothing was restored: the set {path.name} {why}. What it holds is written as root. If you know where it comes from, accept it"
-        f" by its name: -e accept_unsigned={path.name}",
-        refused=True,
-    )
 
 
 def _inside(part: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -15,6 +16,8 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import journal_archive
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_archive import Anchor
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.journal_chain import Reading, Record
 
@@ -68,16 +71,44 @@ class Journal:
         """Return the records, oldest first; a torn last line is left out."""
         return self.scan().records
 
-    def verify(self) -> list[str]:
-        """Return one sentence a problem; an empty list means that the chain holds."""
+    def seen(self) -> tuple[Reading, list[str]]:
+        """Read everything; the other are sentences about what cannot be read, or is missing at the end."""
+        problems, anchor = [], None
+        try:
+            anchor = journal_archive.read_anchor(self.path)  # before the records: it must not be newer than what is read
+        except ValueError as error:
+            problems.append(f"{error}; whether records are missing at the end is not known. The next append writes it anew")
         reading = self.scan()
-        problems = reading.problems + journal_chain.verify(reading.records)
+        return reading, problems + reading.problems + journal_archive.cut(self.path, anchor, reading.records)
+
+    def verify(self) -> list[str]:
+        """Return one sentence a problem of the file itself; an empty list means that the chain holds, up to where it ended last."""
+        reading, problems = self.seen()
+        problems += journal_chain.verify(reading.records)
         if reading.torn is not None:
             problems.append(
                 f"the last line of {self.path} is torn (an append was cut short): {reading.torn[:60]!r}; "
                 "the next append moves it aside"
             )
         return problems
+
+    def verify_all(self) -> list[str]:
+        """:meth:`verify`, with the archived parts."""
+        _carried, chained = journal_chain.split(self.read())
+        archived = journal_archive.verify(self.path, chained[0]) if chained and chained[0]["op"] == journal_chain.SEAL else []
+        return archived + self.verify()
+
+    def newest(self, count: int, component: str | None = None) -> list[Record]:
+        """The newest *count* records, 0: all, of a component or of all, oldest first; archived parts are read as far as needed."""
+        _carried, chained = journal_chain.split(self.read())
+        found = [record for record in chained if component is None or record.get("component") == component]
+        for _seal, part in journal_archive.parts(self.path, chained[0] if chained else None):
+            if count and len(found) >= count:
+                break
+            with contextlib.suppress(OSError, EOFError):  # verify_all says so
+                more = (record for record in journal_archive.records_of(part))
+                found[:0] = [record for record in more if component is None or record.get("component") == component]
+        return found[-count:] if count else found
 
     def append(self, record: Record) -> Record:
         """Chain a record to the last one, write it, and return it complete.
@@ -90,17 +121,24 @@ class Journal:
             OSError: it could not be written; nothing of it is then in the journal.
         """
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        created = not self.path.exists()
-        handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        handle = self._locked()
         try:
-            flock.take(handle, self.path)
-            if created:
-                os.fchmod(handle, 0o640)
             last, aside = self._settle(handle)
+            anchor, sealed = self._anchor(handle, last)
+            since = int(last["seq"]) - sealed if last else 0
+            if since >= journal_archive.ROTATE_AT and (anchor is None or since % journal_archive.TRY_EVERY == 0):
+                with contextlib.suppress(OSError):  # a full disk: the journal grows on, and it is tried again
+                    sealed = journal_archive.rotate(self.path, handle, utc_now(), journal_archive.ROTATE_AT)
+                    os.close(handle)
+                    handle = self._locked()
+                    last = self._settle(handle)[0]
             fields = dict(record)
             fields["actor"] = record.get("actor") or self._actor(str(record.get("run") or ""))
-            if aside is not None:
-                fields["detail"] = {**(record.get("detail") or {}), "journal_repaired": str(aside)}
+            noted: dict[str, Any] = {"journal_repaired": str(aside)} if aside is not None else {}
+            if anchor is not None and anchor.seq > (int(last["seq"]) if last else 0):
+                noted[journal_chain.MISSING] = {"seq": anchor.seq, "hash": anchor.hash}
+            if noted:
+                fields["detail"] = {**(record.get("detail") or {}), **noted}
             complete = journal_chain.link(fields, last, utc_now())
             size = os.fstat(handle).st_size
             try:
@@ -109,11 +147,39 @@ class Journal:
             except OSError:
                 os.ftruncate(handle, size)
                 raise
+            journal_archive.write_anchor(self.path, Anchor(int(complete["seq"]), str(complete["hash"]), sealed))
         finally:
             os.close(handle)
-        if created:
-            fsync_dir(self.path.parent)
         return complete
+
+    def _locked(self) -> int:
+        """Open the journal for appending and lock it: the file that has its name now, not one that was archived meanwhile."""
+        while True:
+            created = not self.path.exists()
+            handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            try:
+                flock.take(handle, self.path)
+                if created:
+                    os.fchmod(handle, 0o640)
+                    fsync_dir(self.path.parent)
+                if os.path.samestat(os.fstat(handle), os.stat(self.path)):
+                    return handle
+            except FileNotFoundError:
+                pass
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)
+
+    def _anchor(self, handle: int, last: Record | None) -> tuple[Anchor | None, int]:
+        """The anchor, and the number of the file's seal; where the anchor is not of this file, the seal is looked for."""
+        try:
+            anchor = journal_archive.read_anchor(self.path)
+        except ValueError:
+            anchor = None
+        if anchor is not None and last is not None and anchor.seq <= int(last["seq"]):
+            return anchor, anchor.sealed
+        return anchor, journal_archive.sealed(handle)
 
     def _actor(self, run: str) -> str:
         """Return who holds the lock for this run: a module that was not told who runs need not be."""

@@ -318,7 +318,7 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
     attempts: list[dict[str, Any]] = []
     course.result["attempts"] = attempts
     target = alembic_plan.alembic_target(plan.path)
-    watcher = Watcher(course.psql)
+    watcher = Watcher(course.psql, course.session.application)
     reached: list[str] = []
 
     def note(event: dict[str, Any]) -> None:
@@ -396,7 +396,7 @@ def _failure(
     happened = _happened(course, plan, problem, watcher, seconds)
     folder = str(backup.path) if backup else ""
     try:
-        gone = migration_locks.terminate(course.psql)
+        gone = migration_locks.terminate(course.psql, course.session.application)
         after = alembic_plan.take_fingerprint(course.psql)
         course.reopen()
         now = course.question("current")["current"]

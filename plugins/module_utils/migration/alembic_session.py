@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import secrets
 import selectors
 import signal
 import subprocess
@@ -24,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import VersionTable
 
 APPLICATION = "aistack-migrate"
+"""What the names of its sessions on the server begin with; a slash, the component and a random part follow."""
 TICK = 0.25
 """Seconds between two looks at the database while a request runs."""
 
@@ -73,6 +76,8 @@ class AlembicSession:
         wrapper: Sequence[str] = (),
         declared: Collection[str] = (),
     ) -> None:
+        # another component, or somebody who only asks, may have sessions on the same database: each helper knows its own
+        self.application = f"{APPLICATION}/{re.sub('[^A-Za-z0-9_-]', '_', component)[:30]}/{secrets.token_hex(4)}"
         self.masker = Masker.of(variables, declared)
         self.version: VersionTable | None = None  # what env.py said, once it was asked
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -84,7 +89,7 @@ class AlembicSession:
             **variables,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
-            "PGAPPNAME": APPLICATION,
+            "PGAPPNAME": self.application,
         }
         try:
             self._child = subprocess.Popen(
@@ -131,7 +136,7 @@ class AlembicSession:
         With ``database``, a connection that leads to another one is refused.
         """
         settings = {
-            "application_name": APPLICATION,
+            "application_name": self.application,
             "lock_timeout": f"{int(lock_timeout * 1000)}ms",
             "statement_timeout": f"{int(statement_timeout * 1000)}ms",
         }

@@ -107,18 +107,19 @@ def _leftovers(psql: Psql) -> list[dict[str, Any]]:
     return list(
         psql.query(
             f"SELECT coalesce(json_agg({_SESSION}), '[]') FROM pg_stat_activity a"
-            f" WHERE a.application_name = {literal(APPLICATION)} AND a.datname = current_database() AND a.state IS DISTINCT FROM 'idle'"
+            f" WHERE (a.application_name = {literal(APPLICATION)} OR a.application_name LIKE {literal(f'{APPLICATION}/%')})"
+            " AND a.datname = current_database() AND a.state IS DISTINCT FROM 'idle'"
         )
     )
 
 
-def terminate(psql: Psql, wait: float = 10.0) -> bool:
-    """Ends the migration's own sessions on the server; True when none is left after ``wait`` seconds."""
+def terminate(psql: Psql, application: str, wait: float = 10.0) -> bool:
+    """Ends the sessions of one helper on the server, by its name; True when none is left after ``wait`` seconds."""
     end = time.monotonic() + wait
     while time.monotonic() < end:
         left = psql.query(
             "SELECT coalesce(json_agg(pg_terminate_backend(pid)), '[]') FROM pg_stat_activity"
-            f" WHERE application_name = {literal(APPLICATION)} AND datname = current_database()"
+            f" WHERE application_name = {literal(application)} AND datname = current_database()"
         )
         if not left:
             return True
@@ -128,9 +129,10 @@ def terminate(psql: Psql, wait: float = 10.0) -> bool:
 
 @dataclass
 class Watcher:
-    """Samples who the migration waits for. ``last`` is the newest sample in which it waited."""
+    """Samples who the migration waits for: the helper ``application``. ``last`` is the newest sample in which it waited."""
 
     psql: Psql
+    application: str
     last: list[dict[str, Any]] = field(default_factory=list)
     waited: float = 0.0
     broken: str = ""
@@ -149,7 +151,7 @@ class Watcher:
                     'blockers', (SELECT coalesce(json_agg({_SESSION}), '[]') FROM pg_stat_activity a
                                  WHERE a.pid = ANY (pg_blocking_pids(w.pid))))), '[]')
                 FROM pg_stat_activity w LEFT JOIN pg_locks l ON l.pid = w.pid AND NOT l.granted
-                WHERE w.application_name = {literal(APPLICATION)} AND w.datname = current_database() AND w.wait_event_type = 'Lock'
+                WHERE w.application_name = {literal(self.application)} AND w.datname = current_database() AND w.wait_event_type = 'Lock'
                 """,
                 5,
             )

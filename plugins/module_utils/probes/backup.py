@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import time
 from collections.abc import Mapping
@@ -56,8 +57,33 @@ def _problems(spec: Mapping[str, Any]) -> list[str]:
 DEFAULT = {"lt": "26h"}
 
 
+def restored(state_dir: Path, now: float) -> str:
+    """What proves that the dumps of sets can be put back: a drill restored one. Reading back proves that they are whole and readable."""
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+
+    ended = [record for record in Journal.of(state_dir).read() if (record.get("op"), record.get("outcome")) == ("drill", "ok")]
+    if not ended:
+        return "restored on trial: never (drill.yml)"
+    made = datetime.datetime.strptime(str(ended[-1]["time"])[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return f"restored on trial: {words(max(0.0, now - made.timestamp()))} ago"
+
+
+def _proven(state_dir: Path, newest: Mapping[str, Any]) -> str:
+    if not any(str(part).startswith("postgres:") for part in newest.get("parts") or []):
+        return ""
+    try:
+        tried = restored(state_dir, time.time())
+    except (OSError, ValueError) as problem:
+        tried = f"whether it was restored on trial cannot be read: {problem}"
+    return f" (dumps read back: checksums, pg_restore --list; {tried})"
+
+
 class Backup(Probe):
-    """Look at the sets of this node. Where there is none yet, the time counts since it is described what to save."""
+    """Look at the sets of this node. Where there is none yet, the time counts since it is described what to save.
+
+    A verified set was read back: every checksum, and the list of what each dump holds. That it can be put back is proven by a drill
+    alone; the probe says when the last one was, and judges by the set's age.
+    """
 
     type = "backup"
     target = Option("str", "state directory of the stack", required=True)
@@ -90,7 +116,9 @@ class Backup(Probe):
         except OSError as problem:
             raise CannotJudge(f"the sets in {problem.filename} cannot be read: {problem.strerror}") from problem
         age = max(0.0, time.time() - since)
-        got = f"{newest['name']}, {words(age)} old" if newest else f"no verified set yet; what to save is described since {words(age)}"
+        got = f"no verified set yet; what to save is described since {words(age)}"
+        if newest:
+            got = f"{newest['name']}, {words(age)} old{_proven(state_dir, newest)}"
         failed = backup_failed.read(state_dir)
         if failed:
             return Attempt(False, f"{got}; {failed['unit']} failed at {failed['time']}: {failed['why']}", self.expectation())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,12 @@ Record = dict[str, Any]
 
 GENESIS = "0" * 64
 """``prev`` of the first record."""
+
+SEAL = "seal"
+"""The operation of the record with which a file begins whose older part was archived."""
+
+MISSING = "journal_missing"
+"""Key in the detail of a record that was appended where records were missing: ``seq`` and ``hash`` of the last of those."""
 
 OPERATIONS = (
     "stage",
@@ -37,6 +43,7 @@ OPERATIONS = (
     "restore",
     "drill",
     "rotate",
+    "seal",
 )
 OUTCOMES = ("started", "ok", "failed")
 KEYS = ("seq", "time", "run", "actor", "op", "component", "release", "outcome", "detail", "prev", "hash")
@@ -150,22 +157,60 @@ def parse(raw: bytes) -> Reading:
     return reading
 
 
-def verify(records: Iterable[Record]) -> list[str]:
-    """Check the chain and return one sentence a break; an empty list means that it holds."""
-    problems: list[str] = []
-    last: Record | None = None
+def lines_digest(records: Iterable[Record]) -> str:
+    """The SHA-256 (hex) of records as they are written."""
+    told = hashlib.sha256()
+    for record in records:
+        told.update(encode(record).encode())
+    return told.hexdigest()
+
+
+def split(records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
+    """What was carried over from archived parts, and the chain of the file itself, which begins with its C(seal) if it has one."""
+    for at, record in enumerate(records):
+        if record.get("op") == SEAL:
+            return records[:at], records[at:]
+    return [], records
+
+
+def verify(records: Sequence[Record]) -> list[str]:
+    """Check one file and return one sentence a break; an empty list means that it holds.
+
+    Its chain begins with the first record of all, or with a C(seal), whose C(prev) an archived part has to answer for. Records
+    before the seal are copies out of archived parts: the seal vouches for them.
+    """
+    carried, chained = split(records)
+    problems = [] if not chained or chained[0].get("op") != SEAL else _carried(carried, chained[0])
+    return [*problems, *(problem for problem in check(chained))]
+
+
+def _carried(carried: Sequence[Record], seal: Record) -> list[str]:
+    detail = seal.get("detail") or {}
+    if lines_digest(carried) == detail.get("carried_sha256"):
+        return []
+    return [
+        (f"the {len(carried)} records before record {seal.get('seq')} (seal), copies of older ones, are not the {detail.get('carried')}"
+        f" that it was written with; they stand as they were in {detail.get('file')} and the parts before it")
+    ]
+
+
+def check(records: Iterable[Record], last: Record | None = None) -> Iterator[str]:
+    """One sentence for each break in a chain that goes on from *last*; without it, from the first record of all or from a C(seal)."""
     for record in records:
         where = f"record {record.get('seq')} ({record.get('time')}, {record.get('op')})"
         if digest(record) != record.get("hash"):
-            problems.append(f"{where}: its content does not match its hash; it was changed after it was written")
+            yield f"{where}: its content does not match its hash; it was changed after it was written"
+        begins = last is None and record.get("op") == SEAL
         expected = str(last["hash"]) if last else GENESIS
-        if record.get("prev") != expected:
-            problems.append(
+        if not begins and record.get("prev") != expected:
+            yield (
                 f"{where}: expected prev {expected[:12]}…, got {str(record.get('prev'))[:12]}…; "
                 "a record before it was removed, inserted or changed"
             )
         number = int(last["seq"]) + 1 if last else 1
-        if record.get("seq") != number:
-            problems.append(f"{where}: expected seq {number}, got {record.get('seq')}")
+        if not begins and record.get("seq") != number:
+            yield f"{where}: expected seq {number}, got {record.get('seq')}"
+        missing = (record.get("detail") or {}).get(MISSING)
+        if missing:
+            yield f"{where}: the journal had been cut off when it was written; records up to {missing.get('seq')} were there before"
         last = record
-    return problems

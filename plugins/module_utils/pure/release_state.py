@@ -162,7 +162,7 @@ def interrupted(records: Sequence[Record], component: str | None = None, current
             opened[int(record.get("seq", 0))] = record
             continue
         for seq, start in list(opened.items()):
-            if _ends(record, start):
+            if settles(record, start):
                 del opened[seq]
     return [
         Interrupted(
@@ -180,7 +180,8 @@ def interrupted(records: Sequence[Record], component: str | None = None, current
     ]
 
 
-def _ends(end: Record, start: Record) -> bool:
+def settles(end: Record, start: Record) -> bool:
+    """Whether the record *end* ends what *start* began."""
     if end.get("component") != start.get("component"):
         return False
     if end.get("op") in _SWITCHES and start.get("op") in _SWITCHES:

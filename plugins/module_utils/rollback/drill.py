@@ -88,6 +88,7 @@ class Request:
         newer, older: releases; what is live and the previous good one if empty. With ``newer`` alone, what is live is ``older``.
         set: name or path of a backup set; the newest verified one if empty.
         look_timeout: for reading the whole database once.
+        accept_unsigned: names of sets that are drilled with although the key of this node did not sign them.
     """
 
     component: str
@@ -108,6 +109,7 @@ class Request:
     min_free: int = 268435456
     identity: str = ""
     identity_file: str = ""
+    accept_unsigned: Sequence[str] = ()
     run: str = ""
     actor: str = ""
 
@@ -342,6 +344,14 @@ def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, Any]]:
         raise DrillError("no_set", f"Nothing was drilled: {seen['name']} is a dump of before a migration. Name one (-e set=NAME).")
     if str(manifest.get("stack") or "") != drill.stack:
         raise DrillError("other_stack", f"Nothing was drilled: {seen['name']} is of the stack {manifest.get('stack')}, not {drill.stack}.")
+    backup_shelf.require_ours(
+        state_dir,
+        Path(seen["path"]),
+        str(seen["signature"]),
+        drill.request.accept_unsigned,
+        "Nothing was drilled",
+        "Its dump is run on the server that serves",
+    )
     return Path(seen["path"]), manifest
 
 

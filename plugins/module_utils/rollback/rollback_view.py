@@ -128,8 +128,8 @@ def look(
         if ask and found.get("database") and os.path.lexists(Path(found["root"]) / name / "slots" / "live")
     }
     journal = journal or Journal.of(state_dir)
-    reading = journal.scan()
-    problems += [f"the journal {journal.path}: {problem}" for problem in reading.problems]
+    reading, missing = journal.seen()
+    problems += [f"the journal {journal.path}: {problem}" for problem in missing]
     running, trouble = _running(described, state_dir, systemd or Systemd())
     problems += [trouble] if trouble else []
     salt = secrets.token_bytes(16)
@@ -264,6 +264,10 @@ def _set(path: Path) -> dict[str, Any]:
     if ahead:
         known.update(problem=ahead, ahead=True)
         return known
+    apart = [part.get("path") for part in manifest.get("parts") or [] if manifest.get("objects") and part.get("kind") == "bucket"]
+    gone = next((place for place in apart if not (path / str(place)).exists()), None)
+    if gone is not None:
+        known["problem"] = f"{gone} is not there"
     for name, size in files.items():
         try:
             there = (path / name).stat().st_size

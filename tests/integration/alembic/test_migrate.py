@@ -180,10 +180,12 @@ def test_gets_its_lock_at_a_later_try(stage: Stage) -> None:
 def test_budget_ends_the_work_on_the_server_too(stage: Stage) -> None:
     first(stage)
     stage.release.add("bbb2", "aaa1", f"{ADD}\nop.execute('SELECT pg_sleep(1)')\n" * 6, DROP)
-    problem = refused(stage, budget=1.5)
+    with stage.session("aistack-migrate/worker/0badcafe") as other, stage.session("aistack-migrate") as older:
+        problem = refused(stage, budget=1.5)
+        assert [one.query("SELECT to_json(1)") for one in (other, older)] == [1, 1], "another component's session was ended"
     assert problem.code in ("budget", "script", "database")
     assert problem.facts["database_state"] == "unchanged"
-    assert stage.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'aistack-migrate'") == "0"
+    assert stage.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'aistack-migrate/%'") == "0"
 
 
 def test_database_ahead_of_the_code(stage: Stage) -> None:
@@ -310,7 +312,7 @@ def killed(stage: Stage, moment: str, **changes: Any) -> None:
     child.wait()
 
 
-SLEEPS = "EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'aistack-migrate' AND query LIKE '%pg_sleep%')"
+SLEEPS = "EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'aistack-migrate/%' AND query LIKE '%pg_sleep%')"
 
 
 def test_killed_half_way_then_again(stage: Stage) -> None:

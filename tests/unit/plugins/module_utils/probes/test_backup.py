@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_failed
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import stamp_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 
 
-def a_set(state: Path, hours: float, verdict: str = "verified", form: int = 2) -> str:
+def a_set(state: Path, hours: float, verdict: str = "verified", form: int = 2, *parts: str) -> str:
     name = f"{stamp_of(time.time() - hours * 3600)}-daily"
     folder = state / "backups" / name
     folder.mkdir(parents=True)
-    manifest = {"format": form, "name": name, "verdict": verdict, "parts": [], "files": {}}
+    manifest: dict[str, Any] = {"format": form, "name": name, "verdict": verdict, "files": {}}
+    manifest["parts"] = [{"kind": "postgres", "name": part} for part in parts]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return name
 
@@ -44,6 +46,20 @@ def test_the_age_of_the_newest_verified_set(look: Any, state: Path) -> None:
     assert not look(backup=str(state)).ok, "26 hours where nothing is asked"
     a_set(state, 3)
     assert look(backup=str(state)).ok
+
+
+def test_what_a_verified_dump_is_proven_by_is_said(look: Any, state: Path) -> None:
+    a_set(state, 1, "verified", 2, "shop")
+    read_back = "1.0 h old (dumps read back: checksums, pg_restore --list; restored on trial: "
+    seen = look(backup=str(state))
+    assert seen.ok
+    assert seen.got.endswith(f"{read_back}never (drill.yml))")
+    journal = Journal.of(state)
+    journal.append({"op": "drill", "component": "backend", "outcome": "failed", "time": "2026-01-01T00:00:00.000Z"})
+    assert "never" in look(backup=str(state)).got
+    then = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - 3 * 86400 - 60))
+    journal.append({"op": "drill", "component": "backend", "outcome": "ok", "time": then})
+    assert look(backup=str(state)).got.endswith(f"{read_back}3.0 d ago)")
 
 
 def test_a_dump_from_before_a_migration_is_no_set(look: Any, state: Path) -> None:

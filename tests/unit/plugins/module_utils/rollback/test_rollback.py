@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_archive import anchor_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Wish
@@ -262,6 +263,7 @@ def test_a_way_back_that_was_cut_off_remembers_where_it_came_from(fleet: Fleet) 
         slots.activate(Content("v2", "c2"), Request(run="r9"), back=True)
     lines = fleet.journal.path.read_bytes().splitlines(keepends=True)
     fleet.journal.path.write_bytes(b"".join(lines[:-1]))  # as if it had been killed: the end was not noted
+    anchor_path(fleet.journal.path).unlink()
     machine.raise_at = {}
     outcome = fleet.make(fleet.spec("web"), fleet.gate, fleet.journal).activate(Content("v2", "c2"), Request(run="r9"), back=True)
     assert outcome.previous == {"slot": "blue", "release": "v3", "config": "c3"}
