@@ -57,6 +57,18 @@ class Answer:
             ) from error
 
 
+def client_context(ca_file: str | None) -> ssl.SSLContext:
+    """A client that trusts the certificates in the file, those of the system without one.
+
+    Raises:
+        CannotJudge: the file cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise CannotJudge(f"{ca_file}: {error.strerror or error}") from error
+
+
 def request(
     url: str,
     context: Context,
@@ -80,11 +92,7 @@ def request(
         raise CannotJudge(f"'{url}': {error}") from error
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        try:
-            tls = ssl.create_default_context(cafile=ca_file)
-        except OSError as error:
-            raise CannotJudge(f"{ca_file}: {error.strerror or error}") from error
-        connection = http.client.HTTPSConnection(parts.hostname, port, timeout=context.remaining(), context=tls)
+        connection = http.client.HTTPSConnection(parts.hostname, port, timeout=context.remaining(), context=client_context(ca_file))
     else:
         connection = http.client.HTTPConnection(parts.hostname, port, timeout=context.remaining())
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
