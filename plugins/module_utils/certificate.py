@@ -59,11 +59,11 @@ def _server(certificate: str, key: str) -> ssl.SSLContext:
     except ssl.SSLError as error:
         if asked:
             raise CertificateProblem(
-                f"{key} is behind a passphrase, which nobody could give to a server; take it off (openssl pkey) and keep the file in a vault"
+                f"{key} is behind a passphrase, which no server is told; take it off (openssl pkey) and keep the file in a vault"
             ) from None
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise CertificateProblem(f"{key} is not the key of the first certificate in {certificate}; give the pair that belongs together"
-                                     ) from None
+            said = f"{key} is not the key of the first certificate in {certificate}; give the pair that belongs together"
+            raise CertificateProblem(said) from None
         raise CertificateProblem(
             f"{certificate} and {key} cannot be read as a certificate and its key: {ssl_reason(error)}; expected PEM files, the server's"
             " certificate first and those between it and its CA after it"

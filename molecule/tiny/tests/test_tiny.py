@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import ssl
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,51 @@ def test_its_own_tests_saw_nothing_of_the_node(lab: Any) -> None:
     assert words[1] == "xxxxxxxx", "the value of production is hello"
     assert words[2] == "aistack-test"
     assert int(words[3]) < 10, "it saw the processes of others"
+
+
+def shown(context: ssl.SSLContext, address: str) -> str:
+    """The serial number of the certificate that the edge shows, after it answered a request."""
+    client = http.client.HTTPSConnection(address, 8080, timeout=30, context=context)
+    try:
+        client.request("GET", "/health")
+        serial = client.sock.getpeercert()["serialNumber"]
+        assert client.getresponse().status == 200
+        return str(serial)
+    finally:
+        client.close()
+
+
+def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Path) -> None:
+    """The edge speaks TLS to who comes from elsewhere, plain text is sent there, and a renewal is a reload that nobody notices."""
+    address, pki = lab.addresses["gpu-1"], root / ".lab" / "tls"
+    trusted = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+    plain = http.client.HTTPConnection(address, 8090, timeout=30)
+    plain.request("GET", "/health?a=b")
+    assert plain.getresponse().headers["Location"] == f"https://{address}:8080/health?a=b"
+    before = shown(trusted, address)
+    lost: list[str] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            try:
+                shown(trusted, address)
+            except (AssertionError, OSError, http.client.HTTPException) as problem:
+                lost.append(repr(problem))
+            over.wait(0.02)
+
+    user = threading.Thread(target=visit, daemon=True)
+    user.start()
+    try:
+        subprocess.run([root / "lab/bin/throw-away-ca", pki, "edge", address], check=True)
+        ran = lab.play("site.yml", "--tags", "phase0").ended_well()
+    finally:
+        over.set()
+        user.join(60)
+    assert ran.changed["gpu-1"] > 0, "a renewed file under the same path is something to do"
+    assert shown(trusted, address) != before
+    assert lost == []
+    assert lab.node("gpu-1").file("/etc/haproxy/aistack-tls.pem").mode == 0o600
 
 
 LAID_DOWN = """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configuration as the roles write it with TLS, certificates as they lay them down, and a throw-away CA that stands in for an operator's."""
+"""Configuration and certificates as the roles lay them down, and a throw-away CA that stands in for an operator's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ PLAY = """
       vars:
         toolchain_caller: "{{ one.role }}"
         toolchain_tls: "{{ tls }}"
-        toolchain_tls_files: [{path: "{{ one.path }}", holds: [certificate, key], owner: "{{ one.owner }}", group: "{{ one.group }}", mode: "0600"}]
+        toolchain_tls_files:
+          - {path: "{{ one.path }}", holds: [certificate, key], owner: "{{ one.owner }}", group: "{{ one.group }}", mode: "0600"}
       loop: "{{ laid }}"
       loop_control: {loop_var: one, label: "{{ one.role }}"}
     - ansible.builtin.template: {src: "{{ root }}/roles/{{ item.src }}", dest: "{{ item.dest }}", mode: "0644"}
@@ -92,7 +93,8 @@ class World:
             "postgres_listen": ["127.0.0.1"], "postgres_port": self.cluster.port, "__postgres_socket": str(self.cluster.folder),
             "postgres_clients": [{"database": "postgres", "user": "app", "address": "0.0.0.0/0"},
                                  {"database": "template1", "user": "app", "address": "127.0.0.1/32"}],
-            "edge_bind": ["127.0.0.1", "127.0.0.2"], "edge_admin_socket": str(self.file("admin")), "edge_state_file": str(self.file("state")),
+            "edge_bind": ["127.0.0.1", "127.0.0.2"], "edge_admin_socket": str(self.file("admin")),
+            "edge_state_file": str(self.file("state")),
             "edge_frontends": [{"name": name, "port": ports[name], "servers": slots} for name in ("web", "app")],
             "edge_redirects": {"web": ports["redirect"]},
             "rendered": [

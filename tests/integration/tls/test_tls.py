@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -129,7 +130,7 @@ def test_postgres(world: World, postgres: int, tmp_path: Path) -> None:
     assert "no encryption" in seen.got
     assert look(**login, database="template1", sslmode="disable").ok, "a client on the node's own loopback"
     (tmp_path / "env").write_text(
-        f'DATABASE_URL="postgresql+asyncpg://app:{PASSWORD.replace("/", "%2F").replace("@", "%40").replace(":", "%3A")}@localhost:{postgres}'
+        f'DATABASE_URL="postgresql+asyncpg://app:{quote(PASSWORD, safe="")}@localhost:{postgres}'
         f'/postgres?sslmode=verify-full&sslrootcert={ca}"\n'
     )
     assert look(type="postgres", env_file=str(tmp_path / "env"), **query).ok
@@ -190,9 +191,9 @@ def test_edge(world: World, edge: subprocess.Popen[bytes]) -> None:
     assert (answer.status, answer.headers["Location"]) == (308, f"https://127.0.0.2:{ports['web']}/a?b=c")
     client = ssl.create_default_context(cafile=ca)
     client.set_alpn_protocols(["h2", "http/1.1"])
-    with socket.create_connection(("127.0.0.2", ports["web"]), PATIENCE) as plain:
-        with client.wrap_socket(plain, server_hostname="127.0.0.2") as line:
-            assert line.selected_alpn_protocol() == "h2"
+    plain = socket.create_connection(("127.0.0.2", ports["web"]), PATIENCE)
+    with client.wrap_socket(plain, server_hostname="127.0.0.2") as line:
+        assert line.selected_alpn_protocol() == "h2"
     lost: list[str] = []
     asked, over = [0], threading.Event()
 
