@@ -38,9 +38,9 @@ class ActionModule(ActionBase):
             }
         )
         given = {path: self._readable(path) for path in [args["certificate"], args["key"], *args["ca"]] if path}
-        files = [given[args["certificate"]], given[args["key"]]]
+        certificate, key = given[args["certificate"]], given[args["key"]]
         try:
-            left = days_left(*files, args["names"], [given[path] for path in args["ca"] if path], args["system"])
+            left = days_left(certificate, key, args["names"], [given[path] for path in args["ca"] if path], args["system"])
         except CertificateProblem as problem:
             said = str(problem)
             for path, real in given.items():
