@@ -76,7 +76,8 @@ class Server:
 
     def __enter__(self) -> Server:
         with self._told():
-            tls = client_context(self._entry.get("ca_file")) if self._entry.get("tls") or self._entry.get("ca_file") else None
+            trusted = self._entry.get("ca_file"), self._entry.get("certificate")
+            tls = client_context(*trusted) if self._entry.get("tls") or any(trusted) else None
             host, name = str(self._entry.get("host") or "127.0.0.1"), str(self._entry.get("server_name") or "")
             self._line = Connection(host, int(self._entry["port"]), self._context, tls, name)
         if self._entry.get("password_file"):

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import struct
@@ -16,7 +15,6 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
-    CannotJudge,
     Context,
     NotAsExpected,
     Probe,
@@ -30,23 +28,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL's first message of a client that wants TLS
-_PARTIAL_CHAIN = 0x80000  # ssl.VERIFY_X509_PARTIAL_CHAIN, which Python names from 3.10 on
-_FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
-
-
-def _pinned(path: str) -> ssl.SSLContext:
-    """A client that takes the first certificate in the file, and no other."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            found = _FIRST.search(file.read())
-        if not found:
-            raise CannotJudge(f"{path}: it holds no certificate")
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        tls.load_verify_locations(cadata=found[0])
-    except OSError as error:
-        raise CannotJudge(f"{path}: {error.strerror or error}") from error
-    tls.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN)
-    return tls
 
 
 class Tls(Probe):
@@ -79,9 +60,7 @@ class Tls(Probe):
 
     def look(self, context: Context) -> Attempt:
         host, port = parted(str(self.spec["target"]), self.spec.get("port") or 443)
-        tls = client_context(self.spec.get("ca_file"))
-        if self.spec.get("certificate"):
-            tls = _pinned(str(self.spec["certificate"]))
+        tls = client_context(self.spec.get("ca_file"), self.spec.get("certificate"))
         try:
             with socket.create_connection((host, port), timeout=context.remaining()) as plain:
                 plain.settimeout(context.remaining())

@@ -93,6 +93,9 @@ def test_redis(world: World, redis: int, tmp_path: Path) -> None:
     entry = {"name": "broker", "port": redis, "password_file": str(tmp_path / "password"), "ca_file": ca}
     with backup_redis.Server(entry, 20) as server:
         assert server.info("server")["redis_version"]
+    pinned = {**entry, "ca_file": None, "host": "127.0.0.1", "certificate": str(world.file("redis-tls.pem")), "server_name": "localhost"}
+    with backup_redis.Server(pinned, 20) as server:
+        assert server.keys() == {}
     with pytest.raises(PartError, match="cannot be reached: the certificate is not trusted"), backup_redis.Server(
         {**entry, "ca_file": None, "tls": True}, 20
     ):
