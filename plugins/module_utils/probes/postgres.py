@@ -92,7 +92,8 @@ class Postgres(Probe):
                 address = parse_url(values[key])
             except ValueError as error:
                 raise CannotJudge(f"{key} of {self.spec['env_file']} is no database URL: {error}") from error
-            environment = address.environment()
+            inherited = {name: value for name, value in values.items() if name.startswith("PGSSL")}  # what the address has no word for
+            environment = {**inherited, **address.environment()}
         target = self.spec.get("target") or self.spec.get("host")
         if target:
             host, port = (str(target), 5432) if str(target).startswith("/") else parted(str(target), 5432)

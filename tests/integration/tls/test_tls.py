@@ -137,6 +137,10 @@ def test_postgres(world: World, postgres: int, tmp_path: Path) -> None:
         f'/postgres?sslmode=verify-full&sslrootcert={ca}"\n'
     )
     assert look(type="postgres", env_file=str(tmp_path / "env"), **query).ok
+    # SQLAlchemy with asyncpg takes no file in the address
+    url = f"postgresql+asyncpg://app:{quote(PASSWORD, safe='')}@localhost:{postgres}/postgres?ssl=verify-full"
+    (tmp_path / "env").write_text(f'DATABASE_URL="{url}"\nPGSSLROOTCERT="{ca}"\n')
+    assert look(type="postgres", env_file=str(tmp_path / "env"), **query).ok
     shown = {"tls": f"127.0.0.1:{postgres}", "starttls": "postgres"}
     assert look(**shown, certificate=file).ok
     assert look(**shown, ca_file=ca, days_left=20).ok
