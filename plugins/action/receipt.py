@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ _ROLES = re.compile(
     r"(?P<how>[ \t]*\{[^}]*\}?|(?:\n(?P=indent)[ \t]+\S.*)+)",
     re.MULTILINE,
 )
+NAMING_FILES = re.compile(r"\w+_tls|aistack_ca|toolchain_ca")
+"""Variables that name files of the controller, whose contents are inputs: a renewed certificate has the path of the one before."""
+
 _REGISTERED = re.compile(r"^[ \t]*register:[ \t]*(\w+)", re.MULTILINE)
 _SETTING = re.compile(r"""(?:^|[{,\s])(name|tasks_from):[ \t]*["']?([^\s"'},]+)""")
 _EXPRESSION = re.compile(
@@ -141,13 +144,23 @@ class ActionModule(ActionBase):
         results = set(_REGISTERED.findall(text))  # what earlier tasks of this very run said is no input of the next ones
         variables = {key: self._value(value) for key, value in task_vars.items()
                      if (key.startswith(prefixes) or key in mentioned) and key not in results}
+        named = [path for key, value in variables.items() if NAMING_FILES.fullmatch(key)
+                 for path in (value.values() if isinstance(value, Mapping) else [value]) if isinstance(path, str) and path]
         described = {
+            **({"files": {path: self._digest(path) for path in named}} if named else {}),
             "component": component,
             "role": hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(),
             "variables": variables,
             "environment": environments.get(component.get("env") or name),
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _digest(self, path: str) -> str:
+        """SHA-256 of a file of the controller, as it lies there; empty where it cannot be read, which its role will say."""
+        try:
+            return hashlib.sha256(Path(self._loader.path_dwim(path)).read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     def _value(self, value: Any) -> Any:
         """What a variable says; as it is written where it speaks of what is known only inside the role."""

@@ -127,13 +127,14 @@ def managed_accounts(component: Mapping[str, Any], stack: Mapping[str, Any], rea
     accounts = []
     for host in hosts:
         port = read(host, f"{role}_port") or (read(host, "aistack_ports") or {}).get(role)
-        addresses = {str(read(host, key)) for key in ("aistack_address", "ansible_host")} | {host}
+        tls = read(host, f"{role}_tls") or {}
+        addresses = {str(read(host, key)) for key in ("aistack_address", "ansible_host")} | {host, *(tls.get("names") or [])}
         places = frozenset((address, int(port)) for address in addresses if port)
         entries = [(entry[name], entry[password], variable) for entry in read(host, variable) or []
                    if isinstance(entry, Mapping) and entry.get(name) and entry.get(password)]
         if role == "redis" and read(host, "redis_password"):
             entries.append(("default", read(host, "redis_password"), "redis_password"))
-        accounts += [env_check.Account(role, str(user), str(value), source, hosts, places) for user, value, source in entries]
+        accounts += [env_check.Account(role, str(user), str(value), source, hosts, places, bool(tls)) for user, value, source in entries]
     return accounts
 
 

@@ -59,6 +59,12 @@ options:
         description: File on the node with its password.
         type: path
         required: true
+      certificate:
+        description: Where the server speaks TLS, the PEM file on the node whose first certificate it has to show.
+        type: path
+      server_name:
+        description: Name in that certificate, where it is not O(server.host).
+        type: str
   timeout:
     description: Seconds to wait for the server.
     type: int
@@ -99,12 +105,14 @@ proven:
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import redis_login
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context, NotAsExpected
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Connection, RedisError
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import login_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.redis_login import LoginError, PartError, Server
 
@@ -116,16 +124,15 @@ def _prove(module: AnsibleModule) -> list[str]:
         login = login_of(str(value))
         if login is None or login.kind != "redis" or login.user != module.params["user"]:
             continue
-        if str(value).startswith("rediss"):
-            module.warn(f"{name} is not tried from here, because it is encrypted; the gates of what uses it are the proof.")
-            continue
+        trusted = dict(parse_qsl(urlsplit(str(value)).query)).get("ssl_ca_certs")
         try:
-            line = Connection(login.address, login.port, Context(float(module.params["timeout"])))
+            tls = client_context(trusted) if login.tls else None
+            line = Connection(login.address, login.port, Context(float(module.params["timeout"])), tls)
             try:
                 line.command("AUTH", login.user, login.password)
             finally:
                 line.close()
-        except (RedisError, NotAsExpected, OSError) as problem:
+        except (RedisError, NotAsExpected, CannotJudge, OSError) as problem:
             module.fail_json(msg=f"{name} does not let in: {getattr(problem, 'got', problem)}")
         proven.append(name)
     return proven
@@ -162,6 +169,8 @@ def main() -> None:
                     "port": {"type": "int", "default": 6379},
                     "username": {"type": "str", "required": True},
                     "password_file": {"type": "path", "required": True, "no_log": False},
+                    "certificate": {"type": "path"},
+                    "server_name": {"type": "str"},
                 },
             },
             "timeout": {"type": "int", "default": 20},

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import secrets
+import ssl
+import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -44,6 +48,51 @@ def test_its_own_tests_saw_nothing_of_the_node(lab: Any) -> None:
     assert words[1] == "xxxxxxxx", "the value of production is hello"
     assert words[2] == "aistack-test"
     assert int(words[3]) < 10, "it saw the processes of others"
+
+
+def shown(context: ssl.SSLContext, address: str) -> str:
+    """The serial number of the certificate that the edge shows, after it answered a request."""
+    client = http.client.HTTPSConnection(address, 8080, timeout=30, context=context)
+    try:
+        client.request("GET", "/health")
+        serial = client.sock.getpeercert()["serialNumber"]
+        assert client.getresponse().status == 200
+        return str(serial)
+    finally:
+        client.close()
+
+
+def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Path) -> None:
+    """The edge speaks TLS to who comes from elsewhere, plain text is sent there, and a renewal is a reload that nobody notices."""
+    address, pki = lab.addresses["gpu-1"], root / ".lab" / "tls"
+    trusted = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+    plain = http.client.HTTPConnection(address, 8090, timeout=30)
+    plain.request("GET", "/health?a=b")
+    assert plain.getresponse().headers["Location"] == f"https://{address}:8080/health?a=b"
+    before = shown(trusted, address)
+    lost: list[str] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            try:
+                shown(trusted, address)
+            except (AssertionError, OSError, http.client.HTTPException) as problem:
+                lost.append(repr(problem))
+            over.wait(0.02)
+
+    user = threading.Thread(target=visit, daemon=True)
+    user.start()
+    try:
+        subprocess.run([root / "lab/bin/throw-away-ca", pki, "edge", address], check=True)
+        ran = lab.play("site.yml", "--tags", "phase0").ended_well()
+    finally:
+        over.set()
+        user.join(60)
+    assert ran.changed["gpu-1"] > 0, "a renewed file under the same path is something to do"
+    assert shown(trusted, address) != before
+    assert lost == []
+    assert lab.node("gpu-1").file("/etc/haproxy/aistack-tiny.pem").mode == 0o600
 
 
 LAID_DOWN = """
@@ -127,33 +176,39 @@ BESIDE = """
   gather_facts: false
   tasks:
     - ansible.builtin.include_role: {name: phasegate.aistack.edge}
-      vars: {edge_stack: other, edge_frontends: [{name: other, port: 8090, servers: {blue: 18090, green: 18091}}]}
+      vars:
+        edge_stack: other
+        edge_tls: {}
+        edge_redirects: {}
+        edge_frontends: [{name: other, port: 8190, servers: {blue: 18190, green: 18191}}]
     - ansible.builtin.include_role: {name: phasegate.aistack.edge}
 """
 
 
-def status(address: str, port: int) -> int:
+def status(url: str, context: ssl.SSLContext) -> int:
     """What the edge answers; 503 where it knows the frontend and nothing serves behind it."""
     try:
-        with urllib.request.urlopen(f"http://{address}:{port}/health", timeout=20) as answer:
+        with urllib.request.urlopen(f"{url}/health", timeout=20, context=context) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def test_the_edge_has_the_frontends_of_both(lab: Any, tmp_path: Path) -> None:
+def test_the_edge_has_the_frontends_of_both(lab: Any, root: Path, tmp_path: Path) -> None:
     """A reload by one keeps the other's; and a stack that is gone is taken out as docs/architecture.md says."""
     node, address = lab.node("gpu-1"), lab.addresses["gpu-1"]
+    trusted = ssl.create_default_context(cafile=str(root / ".lab" / "tls" / "ca.pem"))
+    tiny, other = f"https://{address}:8080", f"http://{address}:8190"
     sums = "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -p MainPID haproxy"
     before = node.check_output(sums)
     play = tmp_path / "play.yml"
     play.write_text(BESIDE, encoding="utf-8")
     try:
         lab.play(str(play)).ended_well()
-        assert (status(address, 8080), status(address, 8090)) == (200, 503)
+        assert (status(tiny, trusted), status(other, trusted)) == (200, 503)
     finally:
         node.check_output("sed -i '/^# BEGIN stack other$/,/^# END stack other$/d' /etc/haproxy/haproxy.cfg && systemctl reload haproxy")
-    assert status(address, 8080) == 200
+    assert status(tiny, trusted) == 200
     assert node.check_output(sums) == before, "as it was, and never restarted"
 
 

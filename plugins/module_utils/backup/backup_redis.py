@@ -27,8 +27,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_pa
     run_tool,
     tool_version,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context, NotAsExpected, os_error_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Connection, RedisError
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 
 KIND = "redis"
 CHECKER = "redis-check-rdb"
@@ -75,7 +76,10 @@ class Server:
 
     def __enter__(self) -> Server:
         with self._told():
-            self._line = Connection(str(self._entry.get("host") or "127.0.0.1"), int(self._entry["port"]), self._context)
+            trusted = self._entry.get("ca_file"), self._entry.get("certificate")
+            tls = client_context(*trusted) if self._entry.get("tls") or any(trusted) else None
+            host, name = str(self._entry.get("host") or "127.0.0.1"), str(self._entry.get("server_name") or "")
+            self._line = Connection(host, int(self._entry["port"]), self._context, tls, name)
         if self._entry.get("password_file"):
             path = Path(str(self._entry["password_file"]))
             try:
@@ -103,6 +107,8 @@ class Server:
             elif str(problem).startswith(("NOAUTH", "WRONGPASS")):
                 hint = " Correct username and password_file of the description."
             raise PartError(f"{name} refused {command or 'the connection'}: {problem}.{hint}") from problem
+        except CannotJudge as problem:
+            raise PartError(f"{name}: {problem}. Correct ca_file of the description.") from problem
         except NotAsExpected as problem:
             raise PartError(f"{name}: {problem.got}.") from problem
         except OSError as problem:

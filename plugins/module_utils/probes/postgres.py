@@ -23,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_ur
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, Mismatch, check, check_all, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
 
+_NAMES = {"user": "PGUSER", "database": "PGDATABASE", "sslmode": "PGSSLMODE", "ca_file": "PGSSLROOTCERT"}
 _FIELD, _RECORD = "\x1f", "\x1e"
 _NO_CONNECTION = 2
 """Exit status of psql where the connection failed; 1 and 3 mean that the query did."""
@@ -41,7 +42,8 @@ class Postgres(Probe):
         "password_file": Option("str", "file on the node with the password"),
         "env_file": Option("str", "environment file on the node that holds a database URL"),
         "env_key": Option("str", "its name in there; DATABASE_URL by default"),
-        "sslmode": Option("str", "as libpq knows it"),
+        "sslmode": Option("str", "as libpq knows it; verify-full by default where ca_file is given"),
+        "ca_file": Option("str", "CA certificates on the node that the server's one has to be signed by"),
         "query": Option("str", "SELECT 1 by default; it should only read"),
         "value": Option("expect", "first column of the first row"),
         "rows": Option("expect", "number of rows"),
@@ -90,13 +92,16 @@ class Postgres(Probe):
                 address = parse_url(values[key])
             except ValueError as error:
                 raise CannotJudge(f"{key} of {self.spec['env_file']} is no database URL: {error}") from error
-            environment = address.environment()
+            inherited = {name: value for name, value in values.items() if name.startswith("PGSSL")}  # what the address has no word for
+            environment = {**inherited, **address.environment()}
         target = self.spec.get("target") or self.spec.get("host")
         if target:
             host, port = (str(target), 5432) if str(target).startswith("/") else parted(str(target), 5432)
             environment["PGHOST"] = host
             environment["PGPORT"] = str(self.spec.get("port") or port)
-        for key, name in (("user", "PGUSER"), ("database", "PGDATABASE"), ("sslmode", "PGSSLMODE")):
+        if self.spec.get("ca_file"):
+            environment["PGSSLMODE"] = "verify-full"
+        for key, name in _NAMES.items():
             if self.spec.get(key):
                 environment[name] = str(self.spec[key])
         if self.spec.get("password_file"):

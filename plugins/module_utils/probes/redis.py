@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     OUTPUT_LIMIT,
@@ -22,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     os_error_text,
     parted,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe, is_operator, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
 
@@ -38,9 +40,9 @@ class RedisError(Exception):
 
 
 class Connection:
-    """A connection that speaks RESP2."""
+    """A connection that speaks RESP2, over TLS where a context for it is given; ``name`` is the one in the certificate if not the host."""
 
-    def __init__(self, host: str, port: int, context: Context) -> None:
+    def __init__(self, host: str, port: int, context: Context, tls: ssl.SSLContext | None = None, name: str = "") -> None:
         self._context = context
         if host.startswith("/"):
             self._socket = socket.socket(socket.AF_UNIX)
@@ -48,6 +50,14 @@ class Connection:
             self._socket.connect(host)
         else:
             self._socket = socket.create_connection((host, port), timeout=context.remaining())
+        if tls is not None:
+            plain = self._socket
+            try:
+                plain.settimeout(context.remaining())
+                self._socket = tls.wrap_socket(plain, server_hostname=name or host)
+            except BaseException:
+                plain.close()
+                raise
         self._buffer = b""
 
     def close(self) -> None:
@@ -113,7 +123,10 @@ class Redis(Probe):
         "port": Option("int", "6379 by default"),
         "username": Option("str", "user; Redis' default user without it"),
         "password_file": Option("str", "file on the node with the password"),
-        "env_file": Option("str", "environment file on the node that holds a redis:// URL"),
+        "tls": Option("bool", "true speaks TLS; an address that begins with rediss:// does so by itself"),
+        "ca_file": Option("str", "CA certificates on the node; ssl_ca_certs of the address, or else the system's"),
+        "server_name": Option("str", "name in the certificate, where it is not the host"),
+        "env_file": Option("str", "environment file on the node that holds a redis:// or rediss:// URL"),
         "env_key": Option("str", "its name in there; REDIS_URL by default"),
         "db": Option("int", "number of the database"),
         "command": Option("list", "PING by default"),
@@ -143,11 +156,12 @@ class Redis(Probe):
         return "a reply" if self.spec.get("command") else "PONG"
 
     def look(self, context: Context) -> Attempt:
-        host, port, user, password, number = self._address(context)
+        host, port, user, password, number, tls = self._address(context)
         words = self.spec.get("command") or ["PING"]
         where = f"{' '.join(words)} on {host}" + ("" if host.startswith("/") else f":{port}")
         try:
-            reply = self._ask(host, port, user, password, number, words, context)
+            connection = Connection(host, port, context, tls, str(self.spec.get("server_name") or ""))
+            reply = self._ask(connection, user, password, number, words)
         except RedisError as error:
             closed = str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR invalid password"))
             said = f"{error} ({where})"
@@ -165,8 +179,7 @@ class Redis(Probe):
         return judge(check(wanted, came, text=True), self.expectation(), show(reply, 80), where)
 
     @staticmethod
-    def _ask(host: str, port: int, user: str, password: str, number: int, words: list[str], context: Context) -> Any:
-        connection = Connection(host, port, context)
+    def _ask(connection: Connection, user: str, password: str, number: int, words: list[str]) -> Any:
         try:
             if password:
                 connection.command("AUTH", *([user] if user else []), password)
@@ -176,8 +189,9 @@ class Redis(Probe):
         finally:
             connection.close()
 
-    def _address(self, context: Context) -> tuple[str, int, str, str, int]:
+    def _address(self, context: Context) -> tuple[str, int, str, str, int, ssl.SSLContext | None]:
         host, port, user, password, number = "", 6379, "", "", 0
+        encrypted, trusted = bool(self.spec.get("tls")), self.spec.get("ca_file")
         if self.spec.get("env_file"):
             key = str(self.spec.get("env_key") or "REDIS_URL")
             values = context.secrets.environment(self.spec["env_file"])
@@ -185,8 +199,11 @@ class Redis(Probe):
                 raise CannotJudge(f"{self.spec['env_file']} has no {key}")
             context.secrets.learn({key: values[key]})
             parts = urlsplit(values[key])
-            if parts.scheme not in ("redis", "unix"):
-                raise CannotJudge(f"{key} of {self.spec['env_file']} is no redis:// address")
+            if parts.scheme not in ("redis", "rediss", "unix"):
+                raise CannotJudge(f"{key} of {self.spec['env_file']} is no redis:// or rediss:// address")
+            if parts.scheme == "rediss" and self.spec.get("tls") is None:
+                encrypted = True
+            trusted = trusted or dict(parse_qsl(parts.query)).get("ssl_ca_certs")
             try:
                 port = parts.port or port
             except ValueError as error:
@@ -195,7 +212,7 @@ class Redis(Probe):
             user, password = unquote(parts.username or ""), unquote(parts.password or "")
             context.secrets.add(password)
             tail = parts.path.strip("/")
-            number = int(tail) if parts.scheme == "redis" and tail.isdigit() else 0
+            number = int(tail) if parts.scheme != "unix" and tail.isdigit() else 0
         target = str(self.spec.get("target") or self.spec.get("host") or "")
         if target:
             host, port = (target, port) if target.startswith("/") else parted(target, port)
@@ -203,7 +220,8 @@ class Redis(Probe):
         user = str(self.spec.get("username") or user)
         if self.spec.get("password_file"):
             password = context.secrets.read(self.spec["password_file"])
-        return host, port, user, password, int(self.spec.get("db") or number)
+        tls = client_context(trusted) if encrypted and not host.startswith("/") else None
+        return host, port, user, password, int(self.spec.get("db") or number), tls
 
 
 def _fields(reply: Any) -> Any:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
-    CannotJudge,
     Context,
     NotAsExpected,
     Probe,
@@ -21,8 +23,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     os_error_text,
     parted,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL's first message of a client that wants TLS
 
 
 class Tls(Probe):
@@ -35,24 +40,34 @@ class Tls(Probe):
         "server_name": Option("str", "name in the certificate, where it is not the host"),
         "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
         "port": Option("int", "port, where the short form has none"),
+        "starttls": Option("str", "postgres: what is asked of such a server before it speaks TLS"),
+        "certificate": Option("str", "PEM file on the node: the server has to show its first certificate, which is then trusted as it is"),
     }
     hint = "renew the certificate, or look at it: openssl s_client -connect {target}"
+
+    @staticmethod
+    def check(spec: Mapping[str, Any]) -> list[str]:
+        if spec.get("starttls") in (None, "postgres"):
+            return []
+        return [f"starttls: 'postgres' is known, '{spec['starttls']}' is not"]
 
     def _wanted(self) -> object:
         return at_least(self.spec.get("days_left", 14))
 
     def expectation(self) -> str:
-        return f"a trusted certificate, days left {describe(self._wanted())}"
+        which = f"the certificate in {self.spec['certificate']}" if self.spec.get("certificate") else "a trusted certificate"
+        return f"{which}, days left {describe(self._wanted())}"
 
     def look(self, context: Context) -> Attempt:
         host, port = parted(str(self.spec["target"]), self.spec.get("port") or 443)
-        try:
-            tls = ssl.create_default_context(cafile=self.spec.get("ca_file"))
-        except OSError as error:
-            raise CannotJudge(f"{self.spec.get('ca_file')}: {error.strerror or error}") from error
+        tls = client_context(self.spec.get("ca_file"), self.spec.get("certificate"))
         try:
             with socket.create_connection((host, port), timeout=context.remaining()) as plain:
                 plain.settimeout(context.remaining())
+                if self.spec.get("starttls"):
+                    plain.sendall(_SSL_REQUEST)
+                    if plain.recv(1) != b"S":
+                        raise NotAsExpected(f"the server speaks no TLS ({host}:{port})")
                 with tls.wrap_socket(plain, server_hostname=self.spec.get("server_name") or host) as wrapped:
                     certificate = wrapped.getpeercert() or {}
         except OSError as error:

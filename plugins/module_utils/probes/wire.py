@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     excerpt,
     os_error_text,
 )
+
+_PARTIAL_CHAIN = 0x80000  # ssl.VERIFY_X509_PARTIAL_CHAIN, which Python names from 3.10 on
+_FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,37 @@ class Answer:
             ) from error
 
 
+def _pinned(path: str) -> ssl.SSLContext:
+    """A client that takes the first certificate in the file, and no other."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            found = _FIRST.search(file.read())
+        if not found:
+            raise CannotJudge(f"{path}: it holds no certificate")
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.load_verify_locations(cadata=found[0])
+    except OSError as error:
+        raise CannotJudge(f"{path}: {error.strerror or error}") from error
+    tls.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN)
+    return tls
+
+
+def client_context(ca_file: str | None = None, certificate: str | None = None) -> ssl.SSLContext:
+    """A client that trusts the certificates in a file, those of the system without one.
+
+    With C(certificate) it takes the first certificate in that file, and no other.
+
+    Raises:
+        CannotJudge: a file cannot be read.
+    """
+    if certificate:
+        return _pinned(certificate)
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise CannotJudge(f"{ca_file}: {error.strerror or error}") from error
+
+
 def request(
     url: str,
     context: Context,
@@ -80,11 +115,7 @@ def request(
         raise CannotJudge(f"'{url}': {error}") from error
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        try:
-            tls = ssl.create_default_context(cafile=ca_file)
-        except OSError as error:
-            raise CannotJudge(f"{ca_file}: {error.strerror or error}") from error
-        connection = http.client.HTTPSConnection(parts.hostname, port, timeout=context.remaining(), context=tls)
+        connection = http.client.HTTPSConnection(parts.hostname, port, timeout=context.remaining(), context=client_context(ca_file))
     else:
         connection = http.client.HTTPConnection(parts.hostname, port, timeout=context.remaining())
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -41,7 +41,9 @@ _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}\Z")
 _COMMON = {"component", "hosts"}
 ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {
     "postgres": ({"name", "component"}, {"name", "component", "url_variable", "user", "jobs", "admin"}),
-    "redis": ({"name", "port"}, {"name", "host", "port", "username", "password_file", "unit", "dir"}),
+    "redis": (
+        {"name", "port"}, {"name", "host", "port", "username", "password_file", "unit", "dir", "tls", "ca_file", "server_name"}
+    ),
     "buckets": ({"name"}, {"name", "endpoint", "access_key_id", "secret_key_file", "region", "options", "ca_file"}),
     "sqlite": ({"name", "path"}, {"name", "path"}),
 }

@@ -36,6 +36,7 @@ class Account:
         variable: the variable of the inventory that says so, for messages.
         hosts: the hosts that the server runs on.
         places: ``(address, port)`` under which it is reached from elsewhere.
+        tls: whether the server takes TLS only from there.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Account:
     variable: str
     hosts: tuple[str, ...]
     places: frozenset[tuple[str, int]]
+    tls: bool = False
 
     def at(self, address: str, port: int, host: str) -> bool:
         """Whether that place, seen from *host*, is this server."""
@@ -54,13 +56,14 @@ class Account:
 
 @dataclass(frozen=True)
 class Login:
-    """Who an address says it is. ``password`` is never shown."""
+    """Who an address says it is, and whether over TLS (None: as the server likes). ``password`` is never shown."""
 
     kind: str
     user: str
     password: str = field(repr=False)
     address: str
     port: int
+    tls: bool | None = None
 
 
 def login_of(text: str) -> Login | None:
@@ -72,10 +75,11 @@ def login_of(text: str) -> Login | None:
     try:
         if kind == "postgres":
             found = parse_url(text)
-            return Login(kind, found.user, found.password, found.host, found.port)
+            plain = found.extra.get("PGSSLMODE") == "disable"
+            return Login(kind, found.user, found.password, found.host, found.port, False if plain else None)
         parts = urlsplit(text.strip())
         user, password = unquote(parts.username or "") or "default", unquote(parts.password or "")
-        return Login(kind, user, password, parts.hostname or "", parts.port or 6379)
+        return Login(kind, user, password, parts.hostname or "", parts.port or 6379, parts.scheme == "rediss")
     except ValueError:
         return None  # its type in the schema says what is wrong with it
 
@@ -87,6 +91,38 @@ def _key_pairs(values: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
             if name.endswith(ending):
                 yield name, value, name[: -len(ending)] + partner
                 break
+
+
+_TLS_WAYS = {  # what a client has to write, by the kind of the server: in plain text, over TLS
+    "redis": ("redis://", "rediss://"), "postgres": ("sslmode=disable", "sslmode=verify-full"), "minio": ("http://", "https://"),
+}
+
+
+def _tls_problems(values: Mapping[str, str], accounts: Sequence[Account], host: str) -> list[str]:
+    """Addresses that speak plain text to a server of the same stack that takes TLS only, or the other way round."""
+    problems: list[str] = []
+    for name, value in values.items():
+        login = login_of(value)
+        for account in accounts:
+            plain, over_tls = _TLS_WAYS[account.kind]
+            says: bool | None = None
+            if account.kind == "minio":
+                said = [(scheme, place) for scheme in ("http", "https") for place in account.places
+                        if f"{value.strip()}/".startswith(f"{scheme}://{place[0]}:{place[1]}/")]
+                says = said[0][0] == "https" if said else None
+            elif login is not None and login.kind == account.kind and account.at(login.address, login.port, host):
+                near = account.kind == "postgres" and login.address in LOOPBACK  # which takes both
+                says = None if near else login.tls
+            if says is None or says == account.tls:
+                continue
+            takes = f"takes TLS only ({account.kind}_tls)" if account.tls else f"speaks plain text ({account.kind}_tls is not given)"
+            line = (
+                f"{name}: says {over_tls if says else plain}, but {account.kind} on {', '.join(account.hosts)} {takes}; write"
+                f" {over_tls if account.tls else plain} there{'' if account.tls else f', or give {account.kind}_tls'}"
+            )
+            if line not in problems:
+                problems.append(line)
+    return problems
 
 
 def login_problems(values: Mapping[str, str], accounts: Sequence[Account], host: str) -> list[str]:
@@ -103,6 +139,7 @@ def login_problems(values: Mapping[str, str], accounts: Sequence[Account], host:
                     f"{name}: holds another password for {login.user} at {login.address}:{login.port} than {account.variable} gives to that"
                     " user there, so it would be refused; take both from the same secret"
                 )
+    problems += _tls_problems(values, accounts, host)
     reached = " ".join(values.values())
     for name, key, partner in _key_pairs(values):
         for account in accounts:

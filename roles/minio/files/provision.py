@@ -31,10 +31,13 @@ class Failure(Exception):
 class Client:
     """The command-line client of the server, speaking as one key."""
 
-    def __init__(self, program: str, endpoint: str, key: str, secret: str, home: str) -> None:
-        host = f"http://{quote(key, safe='')}:{quote(secret, safe='')}@{endpoint}"
-        self._command = [program, "--config-dir", home, "--quiet", "--json", "--no-color"]
+    def __init__(self, wanted: dict[str, Any], key: str, secret: str, home: str) -> None:
+        certificate = wanted.get("certificate")  # the server's own, the only one that is trusted
+        host = f"{'https' if certificate else 'http'}://{quote(key, safe='')}:{quote(secret, safe='')}@{wanted['endpoint']}"
+        self._command = [wanted["mc"], "--config-dir", home, "--quiet", "--json", "--no-color"]
         self._environment = {"PATH": os.environ.get("PATH", ""), "HOME": home, "MC_HOST_s3": host}
+        if certificate:
+            self._environment.update(SSL_CERT_FILE=certificate, SSL_CERT_DIR=home)
 
     def run(self, *arguments: str, stdin: str = "") -> tuple[int, list[dict[str, Any]], str]:
         """Exit status, the JSON objects printed, and the text of the first error."""
@@ -122,7 +125,7 @@ def seen(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: str) 
     """What the server says of a key (nothing where it does not know it), and whether it lets the key in with that secret."""
     status, answer, _error = root.run("admin", "user", "info", "s3", user["key"])
     known = answer[0] if status == 0 and answer else {}
-    as_user = Client(wanted["mc"], wanted["endpoint"], user["key"], user["secret"], home)
+    as_user = Client(wanted, user["key"], user["secret"], home)
     return known, bool(known) and known.get("userStatus") == "enabled" and "signature" not in as_user.run("ls", "s3")[2]
 
 
@@ -174,7 +177,7 @@ def main() -> int:
             print(f"key {user['key']}: created")
         return 0
     with tempfile.TemporaryDirectory(prefix="aistack-s3-") as home:
-        root = Client(wanted["mc"], wanted["endpoint"], wanted["root"]["key"], wanted["root"]["secret"], home)
+        root = Client(wanted, wanted["root"]["key"], wanted["root"]["secret"], home)
         try:
             if not wait(root, wanted):
                 print("{}" if wanted.get("look") else "buckets and keys: compared once the server runs with these settings")

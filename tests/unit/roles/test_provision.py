@@ -29,6 +29,7 @@ with open(STATE) as file:
 words = [word for word in sys.argv[1:] if not word.startswith("--") or word == "--user"][1:]
 state["calls"].append(sys.argv[1:])
 address = urlsplit(os.environ["MC_HOST_s3"])
+state["trust"] = [address.scheme, os.environ.get("SSL_CERT_FILE")]
 key, secret = unquote(address.username), unquote(address.password)
 
 
@@ -117,7 +118,7 @@ class Server:
         self.client.write_text(f"#!{sys.executable} -IS\n" + CLIENT.format(state=str(self.state)), encoding="utf-8")
         self.client.chmod(0o755)
         self.wanted: dict[str, Any] = dict(copy.deepcopy(WANTED), mc=str(self.client))
-        self.put({"down": False, "root": ROOT_SECRET, "buckets": {}, "policies": {}, "users": {}, "calls": []})
+        self.put({"down": False, "root": ROOT_SECRET, "buckets": {}, "policies": {}, "users": {}, "calls": [], "trust": ["http", None]})
 
     def put(self, state: dict[str, Any]) -> None:
         self.state.write_text(json.dumps(state), encoding="utf-8")
@@ -161,6 +162,14 @@ def test_from_nothing_to_declared_and_then_nothing(server: Server) -> None:
     assert state["buckets"] == {"assets": "Enabled", "scratch": None}
     assert state["users"]["app"] == {"secret": SECRET, "status": "enabled", "policy": "aistack-app"}
     assert server.run() == []
+
+
+def test_over_tls_it_trusts_the_servers_own_certificate(server: Server) -> None:
+    server.run()
+    assert server.get()["trust"] == ["http", None]
+    server.wanted["certificate"] = "/etc/minio/certs/public.crt"
+    assert server.run() == []
+    assert server.get()["trust"] == ["https", "/etc/minio/certs/public.crt"]
 
 
 def test_no_secret_is_an_argument(server: Server) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
 
 from ansible_collections.phasegate.aistack.plugins.action import receipt
 
@@ -18,7 +19,7 @@ FILES = {
                           "- name: Ship it\n  ansible.builtin.include_role:\n    name: phasegate.aistack.ship\n    tasks_from: go\n"
                           "  vars:\n    name: of a variable\n",
     "web/meta/main.yml": "dependencies:\n  - role: phasegate.aistack.base\n",
-    "web/templates/web.conf.j2": "port {{ aistack_ports }}\n",
+    "web/templates/web.conf.j2": "port {{ aistack_ports }} {{ aistack_ca }}\n",
     "ship/tasks/main.yml": "- name: not included by web\n  debug: {msg: '{{ aistack_other }}'}\n",
     "ship/tasks/unit.yml": "- template: {src: unit.j2}\n",
     "ship/tasks/go.yml": "- include_tasks: steps.yml\n- import_role: {name: move, tasks_from: '{{ ship_step }}'}\n",
@@ -56,7 +57,7 @@ def roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def inputs(**variables: Any) -> str:
     action = receipt.ActionModule.__new__(receipt.ActionModule)
-    action._templar = Templar()
+    action._templar, action._loader = Templar(), DataLoader()
     return action._inputs({"role": "web"}, "web", {}, variables)
 
 
@@ -73,6 +74,19 @@ def test_a_variable_of_an_included_role_makes_it_stale(roles: Path, variable: st
 
 def test_a_variable_that_is_known_only_inside_the_role_counts_as_it_is_written(roles: Path) -> None:
     assert inputs() != inputs(ship_edge="{{ ship_inner }}") != inputs(ship_edge="{{ ship_inner }}!")
+
+
+@pytest.mark.parametrize("form", [dict, str])
+def test_a_file_of_the_controller_counts_by_what_it_holds(roles: Path, tmp_path: Path, form: type) -> None:
+    path = tmp_path / "renewed.pem"
+    given = {"web_tls": {"certificate": str(path)}} if form is dict else {"aistack_ca": str(path)}
+    absent = inputs(**given)
+    path.write_text("one")
+    one = inputs(**given)
+    assert one not in (absent, inputs())
+    assert one == inputs(**given)
+    path.write_text("two")
+    assert inputs(**given) != one
 
 
 @pytest.mark.parametrize("variable", ["other_port", "shipping", "aistack_other", "aistack_components", "aistack_run"])

@@ -14,6 +14,9 @@ import time
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
+
 
 def test_fields_of_an_answer(web, look):
     web.routes["/health"] = (200, {"status": "ok", "version": "v4.1.0", "nodes": [{"name": "a"}]})
@@ -186,6 +189,28 @@ def test_days_left_of_a_certificate(look, certificate, tls_port):
     assert not seen.ok
     assert seen.expected == "days_left >= 60"
     assert "not trusted" in look(tls=f"localhost:{tls_port}").got
+
+
+def test_the_certificate_that_a_server_has_to_show(look, certificate, tls_port, tmp_path):
+    shown = certificate / "cert.pem"
+    assert look(tls=f"localhost:{tls_port}", certificate=str(shown)).ok
+    Authority(tmp_path).issue("other", "localhost")
+    seen = look(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "other.pem"))
+    assert not seen.ok
+    assert seen.expected.startswith(f"the certificate in {tmp_path / 'other.pem'}")
+    (tmp_path / "empty.pem").write_text("nothing")
+    assert "holds no certificate" in look(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "empty.pem")).got
+    assert "No such file" in look(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "absent.pem")).got
+
+
+def test_a_database_that_speaks_no_tls(look, talk):
+    def serve(client):
+        assert client.recv(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+        client.sendall(b"N")
+
+    assert "speaks no TLS" in look(tls=f"127.0.0.1:{talk(serve)}", starttls="postgres").got
+    with pytest.raises(ProbeError, match="'smtp' is not"):
+        look(tls="127.0.0.1:25", starttls="smtp")
 
 
 def test_threads_do_not_pile_up(web, look):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -49,6 +50,32 @@ def test_a_login_that_the_server_would_refuse(values: dict[str, str], host: str,
     for word in words:
         assert word in found[0]
     assert not any(secret in line for line in found for secret in (GOOD, OTHER, QUOTED, OTHER[:5]))
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "takes_tls", "words"),
+    [
+        ("redis://:{}@10.0.0.1/0", "web", True, ["URL: says redis://", "redis on db takes TLS only (redis_tls)", "write rediss://"]),
+        ("redis://:{}@127.0.0.1/0", "db", True, ["write rediss://"]),
+        ("rediss://:{}@10.0.0.1/0", "web", True, []),
+        ("rediss://:{}@10.0.0.1/0", "web", False, ["speaks plain text", "or give redis_tls"]),
+        ("postgresql://app:{}@10.0.0.1/shop?sslmode=disable", "web", True, ["sslmode=disable", "write sslmode=verify-full"]),
+        ("postgresql://app:{}@127.0.0.1/shop?sslmode=disable", "db", True, []),
+        ("postgresql://app:{}@10.0.0.1/shop", "web", True, []),  # libpq asks for TLS by itself
+        ("postgresql://app:{}@10.0.0.1/shop?sslmode=verify-full", "web", True, []),
+        ("postgresql://app:{}@10.0.0.1/shop?sslmode=disable", "web", False, []),
+        ("http://10.0.0.1:9000", "web", True, ["minio on db takes TLS only", "write https://"]),
+        ("https://10.0.0.1:9000/", "web", True, []),
+        ("https://10.0.0.1:9000", "web", False, ["write http://"]),
+        ("http://10.0.0.1:90001", "web", True, []),
+    ],
+)
+def test_an_address_that_speaks_otherwise_than_the_server(url: str, host: str, takes_tls: bool, words: list[str]) -> None:
+    accounts = [dataclasses.replace(account, tls=takes_tls) for account in ACCOUNTS]
+    found = env_check.login_problems({"URL": url.format(GOOD)}, accounts, host)
+    assert len(found) == bool(words), found
+    for word in words:
+        assert word in found[0]
 
 
 def components(**more: Any) -> dict[str, Any]:
