@@ -12,8 +12,6 @@ import secrets
 import ssl
 import subprocess
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,63 +158,3 @@ def test_it_needs_no_sudo(lab: Any, tmp_path: Path, root_password: str, way: str
     variables.write_text(json.dumps(become), encoding="utf-8")
     lab.play("playbooks/healthcheck.yml", "-e", f"@{variables}", "-e", f"output={output}", "-e", "deadline=20").ended_well()
     assert {row["verdict"] for row in json.loads(output.read_text(encoding="utf-8"))} == {"pass"}
-
-
-def test_both_stacks_of_the_node_make_their_sets(lab: Any) -> None:
-    """Each has its timer, and there is none of a version before."""
-    node = lab.node("gpu-1")
-    assert node.check_output("aistack --stack tiny --json status") != node.check_output("aistack --stack lab --json status")
-    assert "say --stack with one of lab, tiny" in node.run("aistack status").stderr
-    timers = node.check_output("systemctl list-timers --all --plain --no-legend 'aistack-backup*'")
-    assert sorted(re.findall(r"aistack-backup\S*timer", timers)) == ["aistack-backup@lab.timer", "aistack-backup@tiny.timer"]
-
-
-BESIDE = """
-- hosts: aistack
-  gather_facts: false
-  tasks:
-    - ansible.builtin.include_role: {name: phasegate.aistack.edge}
-      vars:
-        edge_stack: other
-        edge_tls: {}
-        edge_redirects: {}
-        edge_frontends: [{name: other, port: 8190, servers: {blue: 18190, green: 18191}}]
-    - ansible.builtin.include_role: {name: phasegate.aistack.edge}
-"""
-
-
-def status(url: str, context: ssl.SSLContext) -> int:
-    """What the edge answers; 503 where it knows the frontend and nothing serves behind it."""
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=20, context=context) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-def test_the_edge_has_the_frontends_of_both(lab: Any, root: Path, tmp_path: Path) -> None:
-    """A reload by one keeps the other's; and a stack that is gone is taken out as docs/architecture.md says."""
-    node, address = lab.node("gpu-1"), lab.addresses["gpu-1"]
-    trusted = ssl.create_default_context(cafile=str(root / ".lab" / "tls" / "ca.pem"))
-    tiny, other = f"https://{address}:8080", f"http://{address}:8190"
-    sums = "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -p MainPID haproxy"
-    before = node.check_output(sums)
-    play = tmp_path / "play.yml"
-    play.write_text(BESIDE, encoding="utf-8")
-    try:
-        lab.play(str(play)).ended_well()
-        assert (status(tiny, trusted), status(other, trusted)) == (200, 503)
-    finally:
-        node.check_output("sed -i '/^# BEGIN stack other$/,/^# END stack other$/d' /etc/haproxy/haproxy.cfg && systemctl reload haproxy")
-    assert status(tiny, trusted) == 200
-    assert node.check_output(sums) == before, "as it was, and never restarted"
-
-
-def test_another_stack_with_the_same_names_is_refused(lab: Any) -> None:
-    """Before anything is touched, with what to do."""
-    other = {"aistack_name": "other", "aistack_root": "/opt/other", "aistack_state": "/var/lib/other", "aistack_phase": "phase0"}
-    refused = lab.play("playbooks/phase.yml", "-e", json.dumps(other)).ended_badly()
-    said = " ".join(refused.output.split())
-    assert "The stack other cannot be on this node beside the stack tiny" in said
-    assert "the units of both are called aistack-api@: give it another name" in said
-    assert lab.node("gpu-1").run("ls -d /opt/other /var/lib/other /etc/aistack/other.json").stdout == ""
