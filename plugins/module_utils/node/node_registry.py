@@ -39,7 +39,7 @@ def register(registry: Path, entry: Mapping[str, Any], check: bool = False) -> t
     """
     name = entry["name"]
     if not STACK_NAME.fullmatch(name):
-        raise Refused(f"a stack's name is made of letters, digits, '.', '_' and '-', got {name!r}")
+        raise Refused(f"cannot be called so: a stack's name is made of letters, digits, '.', '_' and '-', got {name!r}")
     place = registry / f"{name}.json"
     with _alone(registry, check):
         before = _text(place)
