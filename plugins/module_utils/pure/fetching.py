@@ -19,7 +19,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking imp
 _USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/]*@", re.IGNORECASE)
 _ANY = re.compile(r"^(?P<scheme>([a-z][a-z0-9+.-]*://)?)\S*@", re.IGNORECASE)
 """User information of a proxy, which has no path: also without a scheme, also with signs that should have been encoded."""
-_PROXY = re.compile(r"_proxy$", re.IGNORECASE)
 _APT = re.compile(r"(https?)_proxy", re.IGNORECASE)
 
 
@@ -34,7 +33,7 @@ def split(environment: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str
     secret: dict[str, str] = {}
     for name, raw in environment.items():
         value = as_text(raw)
-        address = (_ANY if _PROXY.search(name) else _USERINFO).sub(r"\g<scheme>", value)
+        address = (_ANY if name.lower().endswith("_proxy") else _USERINFO).sub(r"\g<scheme>", value)
         named = is_secret(name) and "://" not in value and len(value) >= SHORTEST
         if address == value and without_credentials(value) == value and not named:
             shown[name] = value
