@@ -286,7 +286,8 @@ def resume(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack resume``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
     from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
-    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Request, Slots
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
     from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate import SlotGate
 
     _readable(stack)

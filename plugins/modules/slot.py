@@ -296,10 +296,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Leaving, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError

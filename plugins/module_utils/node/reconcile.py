@@ -22,8 +22,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rele
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import TROUBLE, Who, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Outcome, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, Judged, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 

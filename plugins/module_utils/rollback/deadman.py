@@ -32,7 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.release 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import TROUBLE, Locked, Tools, Who, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_gate import BackGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError
 
 COMMAND = "/usr/local/bin/aistack"

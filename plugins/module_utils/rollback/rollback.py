@@ -41,8 +41,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollbac
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_gate import BackGate, Turns
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Refused, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 

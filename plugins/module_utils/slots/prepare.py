@@ -16,8 +16,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.prepared import OP, ahead, asked_once, prepared_by
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Outcome, Refused, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, Judged
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 

@@ -112,10 +112,10 @@ def test_what_such_a_run_activated_is_not_taken_back_by_it(call: Call, lock: Loc
 
 def test_no_attempt_of_a_migration_begins_without_the_lock(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    session = SimpleNamespace(request=lambda direction, *_words, **_named: asked.append(direction))
+    session = SimpleNamespace(request=lambda direction, *_words, **_named: asked.append(direction), application="x")
     request = SimpleNamespace(state_dir=lock.state_dir, run="r1", component="api", direction="upgrade", budget=5.0)
     course = SimpleNamespace(request=request, result={}, psql=None, session=session)
-    monkeypatch.setattr(alembic, "Watcher", lambda psql: SimpleNamespace(look=None, last=None))
+    monkeypatch.setattr(alembic, "Watcher", lambda psql, application: SimpleNamespace(look=None, last=None))
     monkeypatch.setattr(alembic.alembic_plan, "alembic_target", lambda path: "head")
     plan: Any = SimpleNamespace(path=None)
     alembic._attempts(course, plan, None, None)  # type: ignore[arg-type]

@@ -16,8 +16,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal import l
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import reconcile as core
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Locked, Who
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_slot import FakeEdge
 

@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_pl
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import env_file, retention
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 

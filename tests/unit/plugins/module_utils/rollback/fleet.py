@@ -19,7 +19,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan i
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Tools
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import EdgeSpec, Judged, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitState
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_slot import (

@@ -31,7 +31,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollbac
     once,
     quick,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Judged
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet

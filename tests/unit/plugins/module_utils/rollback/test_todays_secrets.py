@@ -18,7 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan i
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import env_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Who, roll_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 SECRETS = ("MAILBOX",)

@@ -15,8 +15,8 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.prepared import ahead, prepared_by
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots, Work, asked_to_end, side_by_side
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Judged
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_slot import GATE, V1, V2, V3, Bench
 

@@ -19,8 +19,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import NAMES, Declared, quote
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError, Load, Server
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Failed, Leaving, Refused, Request, Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import (
     EdgeSpec,
     Judged,

@@ -1,0 +1,94 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is asked of the slots of a component, by whom, and how it ends."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan
+
+
+class Log(Protocol):
+    """What is needed of the journal."""
+
+    def read(self) -> list[dict[str, Any]]: ...
+
+    def append(self, record: dict[str, Any]) -> dict[str, Any]: ...
+
+    def operation(
+        self, op: str, component: str | None, release: str | None, run: str, actor: str, detail: dict[str, Any] | None
+    ) -> AbstractContextManager[Any]: ...
+
+
+class Refused(Exception):
+    """Not done, and nothing was touched; the message says why and what to do."""
+
+
+class Failed(Exception):
+    """Tried, and gone back as far as possible.
+
+    Attributes:
+        report: ``probe``, ``expected``, ``got``, ``attempts``, ``log_tail``, ``still_serving``, ``went_back``.
+    """
+
+    def __init__(self, message: str, report: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class Leaving(BaseException):
+    """A signal asked this process to end."""
+
+
+@dataclass
+class Request:
+    """Who asks, and how far they may go.
+
+    Attributes:
+        allow_bad: activate a release although it is marked bad.
+        mark_good: mark a release good whose gate held.
+        mark_bad: mark a release bad that did not pass its gate, or was taken back.
+        reason: why; written to the journal where something is taken back.
+    """
+
+    run: str = ""
+    actor: str = ""
+    allow_bad: bool = False
+    mark_good: bool = True
+    mark_bad: bool = True
+    reason: str = ""
+    check: bool = False
+
+
+@dataclass
+class Outcome:
+    """How an operation ended; the shape that the module returns."""
+
+    changed: bool
+    slot: str | None
+    content: Content | None
+    previous: dict[str, Any] | None
+    plan: Plan
+    message: str = ""
+    warnings: list[str] = field(default_factory=list)
+    warm_until: str | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "changed": self.changed,
+            "slot": self.slot,
+            "release": self.content.release if self.content else None,
+            "config": self.content.config if self.content else None,
+            "previous": self.previous,
+            "steps": [str(step) for step in self.plan.steps],
+            "timings": self.timings,
+            "warm_until": self.warm_until,
+            "msg": self.message,
+        }
