@@ -82,6 +82,7 @@ class World:
         slots = {"blue": ports["slot"], "green": ports["slot"]}
         given: Mapping[str, Any] = {
             "ansible_python_interpreter": sys.executable, "root": str(ROOT), "aistack_address": "127.0.0.1", "aistack_ports": {},
+            "aistack_name": "shop", "__edge_before": {"stdout": "", "stderr_lines": [""]},  # nothing of another stack is there
             "aistack_state": str(self.folder), "aistack_root": str(self.folder), "aistack_ca": str(self.authority.ca),
             "tls": {"certificate": str(pair[0]), "key": str(pair[1]), "names": ["localhost", "127.0.0.1", "127.0.0.2"]},
             "redis_tls": {"certificate": "x"}, "postgres_tls": {"certificate": "x"}, "edge_tls": {"certificate": "x"},
