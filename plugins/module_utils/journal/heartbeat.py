@@ -255,4 +255,3 @@ def _number(handle: int) -> float:
             return 0.0
         text += got
     return float(text)
-

@@ -41,7 +41,7 @@ def fetch(url: str, target: Path, sha256: str, timeout: float, secret: Mapping[s
     digest = hashlib.sha256()
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        with open(handle, "wb") as stream, urllib.request.urlopen(url, timeout=timeout) as answer:
+        with open(handle, "wb") as stream, urllib.request.build_opener().open(url, timeout=timeout) as answer:
             while block := answer.read(1 << 20):
                 digest.update(block)
                 stream.write(block)

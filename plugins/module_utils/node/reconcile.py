@@ -146,4 +146,3 @@ def _locked(state_dir: Path, who: Who) -> Iterator[None]:
     finally:
         with contextlib.suppress(LockHeld):  # somebody broke in and has it now
             Lock(state_dir).release(who.run)
-

@@ -188,9 +188,10 @@ def _carried(carried: Sequence[Record], seal: Record) -> list[str]:
     detail = seal.get("detail") or {}
     if lines_digest(carried) == detail.get("carried_sha256"):
         return []
+    before = f"the {len(carried)} records before record {seal.get('seq')} (seal), copies of older ones,"
     return [
-        (f"the {len(carried)} records before record {seal.get('seq')} (seal), copies of older ones, are not the {detail.get('carried')}"
-        f" that it was written with; they stand as they were in {detail.get('file')} and the parts before it")
+        f"{before} are not the {detail.get('carried')} that it was written with; they stand as they were in {detail.get('file')} and the"
+        " parts before it"
     ]
 
 

@@ -178,7 +178,10 @@ def database(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> restore_postgres.Po
     part = object.__new__(restore_postgres.PostgresRestore)
     part.ground = Ground(lock.state_dir, Path("/nonexistent"), {}, None, {}, "set-1", "s", run="r1")
     part.name, part.server = "shop", None  # type: ignore[assignment]
-    swapped = lambda *_words: pytest.fail("what is live was replaced")  # noqa: E731
+
+    def swapped(*_words: Any) -> None:
+        pytest.fail("what is live was replaced")
+
     monkeypatch.setattr(restore_postgres.pg_swap, "swap", swapped)
     monkeypatch.setattr(restore_postgres.pg_table, "swap_table", swapped)
     monkeypatch.setattr(restore_postgres.pg_table, "compare_table", lambda *_words: lose(lock))

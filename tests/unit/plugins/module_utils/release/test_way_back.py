@@ -51,7 +51,8 @@ def test_made_once_as_a_deployment_would_have_made_it(place: Place) -> None:
     seen = way_back.look(place.root, "web", then)
     assert sorted(os.listdir(place.folder)) == before, "looking writes nothing"
     made = way_back.make(place.root, "web", then)
-    assert made.config == seen.config not in (then, now)
+    assert made.config == seen.config
+    assert made.config not in (then, now)
     assert (made.today, made.kept) == (("SMTP_PW",), ())
     assert place.env(made.config) == {"SMTP_PW": "new", "LEVEL": "debug"}
     files = {path.name: path.stat().st_mode & 0o777 for path in (place.folder / made.config).iterdir()}
