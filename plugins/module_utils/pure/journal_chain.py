@@ -189,10 +189,8 @@ def _carried(carried: Sequence[Record], seal: Record) -> list[str]:
     if lines_digest(carried) == detail.get("carried_sha256"):
         return []
     before = f"the {len(carried)} records before record {seal.get('seq')} (seal), copies of older ones,"
-    return [
-        f"{before} are not the {detail.get('carried')} that it was written with; they stand as they were in {detail.get('file')} and the"
-        " parts before it"
-    ]
+    where = f"{detail.get('file')} and the parts before it"
+    return [f"{before} are not the {detail.get('carried')} that it was written with; they stand as they were in {where}"]
 
 
 def check(records: Iterable[Record], last: Record | None = None) -> Iterator[str]:
