@@ -27,6 +27,9 @@ class EmergencyJournal(QuickJournal):
         unlocked: there was no room for the lock.
     """
 
+    rotates = False
+    """A way back waits for nothing that can wait, and what waits to be written knows its number already: a seal would take it."""
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
         self.freed = self.unlocked = False
