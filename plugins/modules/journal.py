@@ -234,10 +234,11 @@ def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
         released = lock.release(params["run"], params["break_lock"])
     except LockHeld as held:  # there is nothing to give back; what failed before is what people are to read
         note = f"The lock is another run's by now: {describe(held.lease)}"
-        return {**result, "lock_action": "none", "lease": held.lease, "msg": note}
-    if journal.notes():
-        result["warnings"] = journal.notes()
-    return {**result, "lock_action": "released" if released else "none"}
+        result.update(lock_action="none", lease=held.lease, msg=note)
+    else:
+        result["lock_action"] = "released" if released else "none"
+    notes = journal.notes()
+    return {**result, "warnings": notes} if notes else result
 
 
 def _read(params: dict[str, Any]) -> dict[str, Any]:

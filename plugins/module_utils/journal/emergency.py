@@ -7,6 +7,7 @@ back goes on without a lock, and with records that nobody could write down. What
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Any
@@ -87,7 +88,8 @@ class EmergencyJournal(QuickJournal):
 
     def notes(self) -> list[str]:
         """What a full disk meant, in sentences; none where it was not full."""
-        self.settle()
+        with contextlib.suppress(OSError):  # what is still not written is told here
+            self.settle()
         place, found = self.path.parent, []
         if self.freed:
             found.append(
