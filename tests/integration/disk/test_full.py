@@ -149,4 +149,6 @@ def test_what_a_full_disk_leaves_of_an_ordinary_run(disk: Disk) -> None:
         lock.acquire("r2", {"actor": "bob"}, 60, break_lock=True)
     assert lock.path.read_bytes() == lease
     assert lock.journal.verify() == []
-    assert sorted(path.name for path in disk.place.iterdir()) == [".lock.guard", "journal.jsonl", "lock.json", "log"]
+    assert sorted(path.name for path in disk.place.iterdir()) == [
+        ".lock.guard", "journal.jsonl", "journal.jsonl.last", "lock.json", "log",
+    ]  # fmt: skip
