@@ -221,23 +221,24 @@ def _renewed(params: dict[str, Any], check: bool) -> dict[str, Any]:
 def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False}
     lock, journal = Lock(params["state_dir"]), EmergencyJournal(Journal.of(params["state_dir"]).path)
-    done = (params["record"] or {}).get("outcome", "ok") == "ok"
-    if params["record"] and done and not check:
+    done = bool(params["record"]) and params["record"].get("outcome", "ok") == "ok"
+    if done and not check:
         lock.require(params["run"], "say that it is done", beside=True)
     if params["record"]:
         result.update(changed=True, record=_append(params, check, lock.journal if done else journal))
     if check:
         return {**result, "lock_action": "none"}
-    if not done:  # a full disk must not keep the lock of a run that failed
+    if not done:  # a full disk must not keep the lock of a run that failed, or has nothing to say
         lock = EmergencyLock(params["state_dir"], journal)
     try:
         released = lock.release(params["run"], params["break_lock"])
     except LockHeld as held:  # there is nothing to give back; what failed before is what people are to read
         note = f"The lock is another run's by now: {describe(held.lease)}"
-        return {**result, "lock_action": "none", "lease": held.lease, "msg": note}
-    if journal.notes():
-        result["warnings"] = journal.notes()
-    return {**result, "lock_action": "released" if released else "none"}
+        result.update(lock_action="none", lease=held.lease, msg=note)
+    else:
+        result["lock_action"] = "released" if released else "none"
+    notes = journal.notes()
+    return {**result, "warnings": notes} if notes else result
 
 
 def _read(params: dict[str, Any]) -> dict[str, Any]:

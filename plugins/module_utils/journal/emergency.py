@@ -7,6 +7,7 @@ back goes on without a lock, and with records that nobody could write down. What
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Any
@@ -26,6 +27,9 @@ class EmergencyJournal(QuickJournal):
         freed: the reserve was freed.
         unlocked: there was no room for the lock.
     """
+
+    rotates = False
+    """A way back waits for nothing that can wait, and what waits to be written knows its number already: a seal would take it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
@@ -84,7 +88,8 @@ class EmergencyJournal(QuickJournal):
 
     def notes(self) -> list[str]:
         """What a full disk meant, in sentences; none where it was not full."""
-        self.settle()
+        with contextlib.suppress(OSError):  # what is still not written is told here
+            self.settle()
         place, found = self.path.parent, []
         if self.freed:
             found.append(

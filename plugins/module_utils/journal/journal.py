@@ -51,6 +51,9 @@ class Journal:
     ``path`` is the file; it is created with mode 0640 by the first append, its directory with 0755.
     """
 
+    rotates = True
+    """Whether an append may archive the older part."""
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
@@ -126,12 +129,14 @@ class Journal:
             last, aside = self._settle(handle)
             anchor, sealed = self._anchor(handle, last)
             since = int(last["seq"]) - sealed if last else 0
-            if since >= journal_archive.ROTATE_AT and (anchor is None or since % journal_archive.TRY_EVERY == 0):
-                with contextlib.suppress(OSError):  # a full disk: the journal grows on, and it is tried again
-                    sealed = journal_archive.rotate(self.path, handle, utc_now(), journal_archive.ROTATE_AT)
-                    os.close(handle)
-                    handle = self._locked()
-                    last = self._settle(handle)[0]
+            due = since >= journal_archive.ROTATE_AT and (anchor is None or since % journal_archive.TRY_EVERY == 0)
+            if self.rotates and due:
+                self._rotate(handle)
+                os.close(handle)  # whatever came of it: only the file that has the name now is written to
+                handle = -1
+                handle = self._locked()
+                last = self._settle(handle)[0]
+                sealed = journal_archive.sealed(handle)
             fields = dict(record)
             fields["actor"] = record.get("actor") or self._actor(str(record.get("run") or ""))
             noted: dict[str, Any] = {"journal_repaired": str(aside)} if aside is not None else {}
@@ -149,8 +154,17 @@ class Journal:
                 raise
             journal_archive.write_anchor(self.path, Anchor(int(complete["seq"]), str(complete["hash"]), sealed))
         finally:
-            os.close(handle)
+            if handle >= 0:
+                os.close(handle)
         return complete
+
+    def _rotate(self, handle: int) -> None:
+        """Archive the older part. Where that does not work the journal grows on, and it is tried again.
+
+        Whatever went wrong, a full disk or a record that nobody foresaw: what happens on this node can be written down all the same.
+        """
+        with contextlib.suppress(Exception):
+            journal_archive.rotate(self.path, handle, utc_now(), journal_archive.ROTATE_AT)
 
     def _locked(self) -> int:
         """Open the journal for appending and lock it: the file that has its name now, not one that was archived meanwhile."""

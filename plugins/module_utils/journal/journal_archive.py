@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain, journal_keep
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.journal_chain import SEAL, Record
 
 ROTATE_AT = 5000
@@ -65,9 +65,12 @@ def read_anchor(path: Path) -> Anchor | None:
 
 
 def write_anchor(path: Path, anchor: Anchor) -> None:
-    """Replace the anchor, the journal being locked. One that cannot be written stays behind, which is no harm."""
+    """Replace the anchor, the journal being locked. One that cannot be written stays behind, which is no harm.
+
+    Nor is one whose new name a crash takes away again: that it reaches the disk is not waited for, at each record.
+    """
     with contextlib.suppress(OSError):
-        _replace(anchor_path(path), [json.dumps(asdict(anchor)).encode() + b"\n"])
+        _replace(anchor_path(path), [json.dumps(asdict(anchor)).encode() + b"\n"], folder=False)
 
 
 def cut(path: Path, anchor: Anchor | None, records: list[Record]) -> list[str]:
@@ -115,6 +118,9 @@ def rotate(path: Path, handle: int, time: str, at_least: int) -> int:
     Raises:
         OSError: it could not be written; the journal is as it was.
     """
+    # every process that knows a journal would load it, and hardly any needs it
+    from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_keep
+
     raw = _all(handle)
     reading = journal_chain.parse(raw)
     _carried, chained = journal_chain.split(reading.records)
@@ -239,7 +245,7 @@ def _sha256(path: Path) -> str:
     return told.hexdigest()
 
 
-def _replace(path: Path, chunks: Iterable[bytes]) -> None:
+def _replace(path: Path, chunks: Iterable[bytes], folder: bool = True) -> None:
     """Replace a file beside the journal, whole or not at all, 0640. One process at a time does so: it has the journal's lock."""
     temporary = path.with_name(f".{path.name}.new")
     try:
@@ -255,4 +261,5 @@ def _replace(path: Path, chunks: Iterable[bytes]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    fsync_dir(path.parent)
+    if folder:
+        fsync_dir(path.parent)

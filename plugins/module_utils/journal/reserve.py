@@ -68,18 +68,19 @@ def _beside(path: Path) -> Path:
 
 def _made(path: Path, size: int, lasting: bool = True) -> bool:
     """Make a file whose blocks are really there; False, and no file, where they are not."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        _allocate(handle, size)
-        if lasting:
-            os.fsync(handle)
-    except OSError as error:
-        path.unlink()
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _allocate(handle, size)
+            if lasting:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:  # there may be no room for so much as a name
+        path.unlink(missing_ok=True)
         if is_full(error):
             return False
         raise
-    finally:
-        os.close(handle)
     return True
 
 

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import STACK_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import ONE_PER_NODE, Claims, conflicts
@@ -70,7 +70,7 @@ def _alone(registry: Path, check: bool) -> Iterator[None]:
     registry.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle = os.open(registry, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        flock.take(handle, registry)
         yield
     finally:
         os.close(handle)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import settles
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_facts import beginnings
 
 Record = dict[str, Any]
 
@@ -93,12 +94,16 @@ class _Choice:
         self.keep.update(restores[-OF_A_KIND:])
 
     def _rollbacks(self) -> None:
-        """Of each rollback that has no end, whether something was deployed since."""
+        """Of each rollback that has no end, whether something was deployed since; of a controller's without a good end, its beginnings."""
         activated = [at for at, record in enumerate(self.records) if record.get("op") == "activate"]
         for start in self.opened:
             if self.records[start].get("op") == "rollback":
                 others = (at for at in reversed(activated) if self.records[at].get("run") != self.records[start].get("run"))
                 self.keep.update(at for at in [next(others, -1)] if at > start)
+        begun, settled = beginnings(self.records)
+        self.keep.update(begun)
+        stay = set(self.opened)
+        self.keep.update(at for starts, at in settled if stay.intersection(starts))
 
 
 def _last(records: Sequence[Record], positions: Iterable[int], kind: Callable[[Record], Any]) -> set[int]:

@@ -42,6 +42,12 @@ def begun(plans: Plans, level: str) -> dict[str, Any] | None:
     return {"to": newest.get("to"), "from": first.get("from"), "runs": runs, "began": moment(first.get("since")), "part": part}
 
 
+def stands(begun_: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether everything is where a rollback found it or where it goes; elsewhere something came since, of which not every node knows."""
+    known = {begun_["to"], *(str(begun_["from"]).split(", "))}
+    return not begun_["from"] or all(entry["present"] in known for entry in candidates)
+
+
 def just_back(plans: Plans, now: float) -> dict[str, Any] | None:
     """What nodes went back to within the last :data:`JUST_S` seconds before *now*, and are at still; None where none did.
 

@@ -206,15 +206,7 @@ def open_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
         C(runs), the oldest first; C(level), C(to) and C(from) of the whole stack; C(since) and C(seq) of the first beginning;
         C(moves): component to what it moves C(to) on this node, as far as they have been begun.
     """
-    begun: list[Record] = []
-    for record in records:
-        if (record.get("op"), record.get("component")) == ("phase", "rollback"):
-            if record.get("outcome") == "started":
-                begun = [*(other for other in begun if _aim(other) == _aim(record)), record]
-            elif record.get("outcome") == "ok":
-                begun = []
-        elif begun and _settles(record, begun):
-            begun = []
+    begun = [records[at] for at in beginnings(records)[0]]
     if not begun:
         return None
     first = begun[0]
@@ -225,6 +217,22 @@ def open_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
         "seq": int(first.get("seq") or 0),
         "moves": _moves(begun),
     }
+
+
+def beginnings(records: Sequence[Record]) -> tuple[list[int], list[tuple[list[int], int]]]:
+    """Positions of the beginnings of which :func:`open_rollback` tells, and of those that something else has settled, with what did."""
+    begun: list[int] = []
+    settled: list[tuple[list[int], int]] = []
+    for at, record in enumerate(records):
+        if (record.get("op"), record.get("component")) == ("phase", "rollback"):
+            if record.get("outcome") == "started":
+                begun = [*(other for other in begun if _aim(records[other]) == _aim(record)), at]
+            elif record.get("outcome") == "ok":
+                begun = []
+        elif begun and _settles(record, [records[other] for other in begun]):
+            settled.append((begun, at))
+            begun = []
+    return begun, settled
 
 
 def _aim(record: Record) -> tuple[Any, Any]:

@@ -81,6 +81,8 @@ def decide(
     if level == "config":
         return _decide_config(plans, silent, to, begun)
     candidates = [entry for plan in plans.values() for entry in plan["candidates"]]
+    if begun is not None and not rollback_begun.stands(begun, candidates):
+        begun = None
     just = rollback_begun.just_back(plans, now) if now is not None else None
     target = to or (just["to"] if just and rollback_begun.can_all(plans, just["to"]) else None)
     if target is None and begun is not None and not best_effort:

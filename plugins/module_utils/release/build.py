@@ -324,7 +324,7 @@ def compile_python(recipe: Recipe, tree: Path, staging_prefix: Path) -> bool:
 
 
 def keep_output(recipe: Recipe, tree: Path) -> None:
-    """Reduce a built tree to what runs: for C(next-standalone), the server with its static files."""
+    """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files."""
     if recipe.output != "next-standalone":
         return
     standalone = sandbox.inside(tree, tree / ".next" / "standalone")
@@ -340,6 +340,7 @@ def keep_output(recipe: Recipe, tree: Path) -> None:
     kept = tree.with_name(f"{tree.name}.output")
     shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
     os.rename(standalone, kept)
+    os.chmod(kept, 0o700)
     if (tree / ".next" / "static").is_dir():
         (kept / ".next").mkdir(exist_ok=True)
         os.rename(tree / ".next" / "static", kept / ".next" / "static")

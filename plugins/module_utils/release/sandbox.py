@@ -109,14 +109,14 @@ def opened(cache: Path, who: Account | None) -> Iterator[Path]:
 
 
 def lend(work: Path, who: Account | None) -> None:
-    """Give an unpacked tree to the build user; the folder itself comes last, until then nobody else is in it."""
+    """Give an unpacked tree to the build user; the folder itself comes last, and is closed until then: nobody else is in it."""
     if who is None:
         return
-    for folder, names, files in os.walk(work):
-        for name in [*names, *files]:
-            os.chown(Path(folder) / name, who.uid, who.gid, follow_symlinks=False)
-    os.chown(work, who.uid, who.gid)
     os.chmod(work, 0o700)
+    for _folder, names, files, handle in os.fwalk(work):
+        for name in [*names, *files]:
+            os.chown(name, who.uid, who.gid, dir_fd=handle, follow_symlinks=False)
+    os.chown(work, who.uid, who.gid)
 
 
 def show(work: Path, builder: Account | None, tester: Account | None) -> None:
@@ -127,24 +127,21 @@ def show(work: Path, builder: Account | None, tester: Account | None) -> None:
 
 
 def take_back(work: Path, who: Account | None) -> None:
-    """See to it that sealing changes nothing but what the build made.
+    """Take a tree back from the build user, and see to it that sealing changes nothing but what the build made.
 
     Raises:
         ReleaseError: the tree holds what is neither a file, a folder nor a link, or (as a hard link) somebody else's file.
     """
-    for folder, names, files in os.walk(work):
-        for name in [*names, *files]:
-            path = Path(folder) / name
-            status = path.lstat()
-            kind = stat.S_IFMT(status.st_mode)
-            what = "" if kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK) else "neither a file, a folder nor a link"
-            if who and status.st_uid != who.uid:
-                what = f"owned by user number {status.st_uid}, expected {who.name}, who builds"
-            if what:
-                raise ReleaseError(
-                    f"What was built holds {path.relative_to(work)}, which is {what}. Nothing was staged. "
-                    "Correct the build, so that it leaves files of its own alone, and give the release a new tag."
-                )
+    for _folder, _name, status, path in tree.taken(work):
+        kind = stat.S_IFMT(status.st_mode)
+        what = "" if kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK) else "neither a file, a folder nor a link"
+        if who and status.st_uid != who.uid:
+            what = f"owned by user number {status.st_uid}, expected {who.name}, who builds"
+        if what:
+            raise ReleaseError(
+                f"What was built holds {path}, which is {what}. Nothing was staged. "
+                "Correct the build, so that it leaves files of its own alone, and give the release a new tag."
+            )
 
 
 def inside(work: Path, path: Path) -> Path:

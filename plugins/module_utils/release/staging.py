@@ -206,8 +206,7 @@ def stage(request: Request) -> dict[str, Any]:
 def _make(request: Request, work: Path) -> dict[str, Any]:
     recipe = request.recipe
     tree.remove(work)
-    work.mkdir(mode=0o755)
-    os.chmod(work, 0o755)
+    work.mkdir(mode=0o700)  # who builds is not in it while root writes to it
     if request.artefact is not None:
         with request.timed("lay down"):
             had = artefact.lay_down(request.artefact, recipe, request.commit, work)
@@ -229,11 +228,11 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
         build.run_build(recipe, work)
     with request.timed("tests"):
         tests = build.run_tests(recipe, work)
-    build.keep_output(recipe, work)
     with request.timed("compile"):
         if recipe.kind == "python":
             build.compile_python(recipe, work, work)
     sandbox.take_back(work, builder)
+    build.keep_output(recipe, work)
     return _finish(request, work, lock_hash, heads, tests)
 
 

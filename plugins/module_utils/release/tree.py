@@ -223,24 +223,53 @@ def _make_links(target: Path, folders: _Folders, links: list[tuple[list[str], ta
             raise _refused(member, "it leads elsewhere")
 
 
+def taken(root: Path, mode: int = 0o700) -> Iterator[tuple[int, str, os.stat_result, str]]:
+    """Yield what is below ``root``: the handle of its folder, its name, its status, its path in the tree. No link is followed.
+
+    Where this is root, a folder is taken from its owner before it is looked into, ``root`` first. So whoever has it up to then, and may
+    have processes yet that know of no end, cannot put a link in the place of what was looked at. ``mode`` is for the folders below
+    ``root``, which itself is closed.
+    """
+    handle = os.open(root, _FOLDER)
+    try:
+        yield from _entries(handle, "", 0o700, mode)
+    finally:
+        os.close(handle)
+
+
+def _entries(handle: int, place: str, own: int, mode: int) -> Iterator[tuple[int, str, os.stat_result, str]]:
+    status = os.fstat(handle)
+    if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (0, 0):
+        os.fchown(handle, 0, 0)
+    if stat.S_IMODE(status.st_mode) != own:
+        os.fchmod(handle, own)
+    for name in sorted(os.listdir(handle)):
+        status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+        yield handle, name, status, place + name
+        if stat.S_ISDIR(status.st_mode):
+            if os.geteuid() != 0:  # root needs no leave to look
+                os.chmod(name, 0o700, dir_fd=handle)
+            inner = os.open(name, _FOLDER, dir_fd=handle)
+            try:
+                yield from _entries(inner, f"{place}{name}/", mode, mode)
+            finally:
+                os.close(inner)
+
+
 def seal(root: Path, gid: int | None = None) -> None:
     """Make every file read-only and readable for the service, owned by root where we are root.
 
     With ``gid``, others cannot enter the tree at all: a build may have put secrets into it.
     """
     privileged = os.geteuid() == 0
-    for folder, names, files in os.walk(root):
-        for name in [*files, *names]:
-            path = Path(folder) / name
-            status = path.lstat()
-            if privileged and (status.st_uid, status.st_gid) != (0, 0):
-                os.chown(path, 0, 0, follow_symlinks=False)
-            if stat.S_ISLNK(status.st_mode):
-                continue
-            runnable = 0o555 if status.st_mode & 0o111 else 0o444
-            mode = 0o755 if stat.S_ISDIR(status.st_mode) else runnable
-            if stat.S_IMODE(status.st_mode) != mode:
-                os.chmod(path, mode)
+    for folder, name, status, _path in taken(root, 0o755):
+        if stat.S_ISDIR(status.st_mode):
+            continue
+        if privileged and (status.st_uid, status.st_gid) != (0, 0):
+            os.chown(name, 0, 0, dir_fd=folder, follow_symlinks=False)
+        mode = 0o555 if status.st_mode & 0o111 else 0o444
+        if not stat.S_ISLNK(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
+            os.chmod(name, mode, dir_fd=folder)
     if gid is not None and privileged:
         os.chown(root, 0, gid)
         os.chmod(root, 0o750)
@@ -314,9 +343,6 @@ def remove(path: Path) -> None:
     hidden = path if path.name.startswith(".") else path.with_name(f".removing-{path.name}-{os.getpid()}")
     if hidden is not path:
         os.rename(path, hidden)
-    for folder, names, _files in os.walk(hidden):
-        for name in names:
-            inner = Path(folder) / name
-            if not inner.is_symlink():
-                os.chmod(inner, 0o700)
+    for _entry in taken(hidden):
+        pass
     shutil.rmtree(hidden)

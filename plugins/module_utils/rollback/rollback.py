@@ -144,7 +144,7 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
     wish = _cut_at_the_end(state_dir, journal, wish)
     view, wish, made = _planned(state_dir, stack, wish, tools, journal)
     if _there(view, made):
-        return _nothing_left(state_dir, view, made, began, who)
+        return journal.told(_nothing_left(EmergencyLock(state_dir, journal), view, made, began, who))
     if _refused(view, made):
         return _answer(made, "refused", [], began, who)
     if not who.force_lock:  # a part of a run that lost the lock does not take it as if it began now
@@ -159,11 +159,12 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
         with keep_lease(state_dir, who.run, f"rollback to {made['to']}"):
             if _last(journal) != view["seq"] + (lease.how != "renewed"):  # somebody did something between the look and the lock
                 view, wish, made = _planned(state_dir, stack, wish, tools, journal)
-                if _there(view, made):
-                    return _answer(made, "ok", [], began, who)
-                if _refused(view, made):
-                    return _answer(made, "refused", [], began, who)
-            answer = _Course(state_dir, journal, view, made, who, tools).run(began)
+            if _there(view, made):
+                answer = _answer(made, "ok", [], began, who)
+            elif _refused(view, made):
+                answer = _answer(made, "refused", [], began, who)
+            else:
+                answer = _Course(state_dir, journal, view, made, who, tools).run(began)
     finally:
         if lease.how != "renewed":  # else it belongs to whoever runs this as a part of something larger
             with contextlib.suppress(LockHeld):  # somebody took it by force meanwhile
@@ -245,15 +246,15 @@ def _cut_at_the_end(state_dir: Path, journal: Journal, wish: Wish) -> Wish:
     return replace(wish, level=level, to=last.get("to"))
 
 
-def _nothing_left(state_dir: Path, view: Mapping[str, Any], made: Plan, began: float, who: Who) -> dict[str, Any]:
+def _nothing_left(lock: Lock, view: Mapping[str, Any], made: Plan, began: float, who: Who) -> dict[str, Any]:
     """Everything is there. A lock that the run which brought it there has left behind is given back, if nobody works under it."""
-    lease, dead = _left_behind(state_dir)
+    lease, dead = _left_behind(lock.state_dir)
     run = lease.get("run")
     begun = view.get("open_rollback") or {}
     mine = run is not None and run in (*(begun.get("runs") or ()), (view.get("last_rollback") or {}).get("run")) and run != who.run
-    if mine and (dead or who.force_lock or Lock(state_dir).holder() is None):
-        take_lock(state_dir, who)
-        Lock(state_dir).release(who.run)
+    if mine and (dead or who.force_lock or lock.holder() is None):
+        take_lock(lock.state_dir, who, lock)
+        lock.release(who.run)
     elif mine:
         made["warnings"].append(f"the run that brought it there has the lock of this node yet: {describe(lease)}")
     if begun.get("to") == made["to"] and who.run not in begun["runs"]:

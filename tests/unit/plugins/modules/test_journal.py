@@ -167,3 +167,39 @@ def test_a_stack_that_may_not_be_here_gets_no_lock(call: Call, tmp_path: Path, s
         assert refused["msg"].startswith("The stack other cannot be on this node beside the stack shop")
     assert not (tmp_path / "other").exists()
     assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["shop.json"]
+
+
+def test_a_run_that_has_nothing_to_record_gives_its_lock_back_without_room(
+    call: Call, state: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"state_dir": str(state), "run": "r1", "owner": ANN}
+    call("journal", state="locked", **given)
+    (state / reserve.NAME).unlink()
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert call("journal", state="unlocked", **given)["lock_action"] == "released"
+    assert Lock(state).current() is None
+    assert any("lock ok" in text for text in warned)
+
+
+def test_a_failure_without_room_is_told_where_the_lock_is_anothers(
+    call: Call, state: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Lock(state).acquire("r2", {"actor": "bob"}, 60)
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    failed = {"op": "phase", "component": "deploy", "outcome": "failed"}
+    assert call("journal", state="unlocked", state_dir=str(state), run="r1", owner=ANN, record=failed)["lock_action"] == "none"
+    assert any("lacks 1 records" in text for text in warned)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import reserve
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
@@ -190,3 +191,34 @@ def test_a_torn_end_stays_where_it_is_while_there_is_no_room_to_move_it(tmp_path
             journal.append(record("stage"))
     assert journal.path.read_bytes() == before
     assert list(tmp_path.glob("*.torn-*")) == []
+
+
+def test_where_not_so_much_as_a_name_has_room_the_way_back_begins_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Lock(tmp_path).acquire("r1", ANN, 60)
+    reserve.keep(tmp_path)
+    opened = os.open
+
+    def no_inode(path: str | Path, flags: int, *given: Any, **more: Any) -> int:
+        if flags & os.O_CREAT and not os.path.lexists(path) and (tmp_path / reserve.NAME).exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+        return opened(path, flags, *given, **more)
+
+    monkeypatch.setattr(os, "open", no_inode)
+    journal = EmergencyJournal(Journal.of(tmp_path).path)
+    journal.begin()
+    assert journal.freed
+    assert EmergencyLock(tmp_path, journal).acquire("r2", BOB, 60, break_lock=True).how == "broken"
+
+
+def test_what_cannot_be_written_at_the_end_is_told_whatever_the_reason(
+    tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = EmergencyJournal(Journal.of(tmp_path).path)
+    fill(False)
+    journal.append(record("activate"))
+
+    def stuck(_handle: int, path: Path) -> None:
+        raise flock.Stuck(path, 30)
+
+    monkeypatch.setattr(flock, "take", stuck)
+    assert "lacks 1 records" in journal.notes()[0]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import journal_archive
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_quick import QuickJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain, journal_keep
@@ -233,4 +236,67 @@ def test_many_writers_lose_nothing_while_it_is_archived(journal: Journal) -> Non
     assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
     for number in range(4):
         assert numbers(journal.newest(0, f"w{number}")) == list(range(40))
+    assert journal.verify_all() == []
+
+
+def test_a_lock_that_is_not_to_be_had_after_archiving_fails_the_append_and_touches_no_other_file(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(journal, 20)
+    other = (tmp_path / "other").open("wb", buffering=0)
+    take, taken, opened = flock.take, [], []
+
+    def stuck(handle: int, path: Path) -> None:
+        taken.append(path)
+        if len(taken) > 1:
+            opened.append(os.dup(other.fileno()))  # another thread has a file of that number by now
+            raise flock.Stuck(path, 0)
+        take(handle, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(flock, "take", stuck)
+        with pytest.raises(flock.Stuck):
+            fill(journal, 1, 21)
+    for handle in opened:
+        os.fstat(handle)
+        os.close(handle)
+    assert (tmp_path / "other").read_bytes() == b""
+    fill(journal, 1, 22)
+    assert numbers(journal.newest(0)) == [*range(1, 21), 22]
+    assert journal.verify_all() == []
+
+
+def test_a_record_is_not_written_to_a_file_that_has_lost_its_name(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(journal, 20)
+    synced = journal_archive.fsync_dir
+
+    def broken(folder: Path) -> None:
+        if (journal.path.parent / FIRST).exists() and journal.path.stat().st_ino != before:
+            raise OSError(errno.EIO, "Input/output error")
+        synced(folder)
+
+    before = journal.path.stat().st_ino
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_archive, "fsync_dir", broken)
+        fill(journal, 1, 21)
+    assert numbers(journal.newest(0)) == list(range(1, 22))
+    assert journal.verify_all() == []
+
+
+def test_what_nobody_foresaw_in_archiving_is_no_reason_to_write_nothing(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(_records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        raise TypeError("unhashable type: 'list'")
+
+    monkeypatch.setattr(journal_keep, "kept", wrong)
+    fill(journal, 25)
+    assert len(journal.read()) == 25
+    assert journal.verify_all() == []
+
+
+def test_a_way_back_leaves_archiving_to_others(journal: Journal) -> None:
+    fill(journal, 25 - 6)
+    fill(EmergencyJournal(journal.path), 6, 20)
+    assert len(journal.read()) == 25
+    fill(journal, 1, 26)
+    assert len(journal.read()) < 25
     assert journal.verify_all() == []

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.node_registry import Refused, entry_of, register
 
 CLAIMS = {"components": ["api"], "roles": [], "ports": {"8080": "api"}}
@@ -90,4 +93,15 @@ def test_a_name_becomes_a_files_and_a_units(registry: Path, tmp_path: Path, name
 def test_what_is_no_entry_stands_in_nobodys_way(registry: Path, tmp_path: Path) -> None:
     registry.mkdir()
     (registry / "broken.json").write_text("[")
+    assert register(registry, entry(tmp_path, "shop", CLAIMS))[0]
+
+
+def test_a_registry_that_somebody_holds_for_ever_is_named(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flock, "PATIENCE_S", 0.1)
+    registry.mkdir()
+    handle = os.open(registry, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(flock.Stuck, match=f"{registry} has been locked for more than"):
+        register(registry, entry(tmp_path, "shop", CLAIMS))
+    os.close(handle)
     assert register(registry, entry(tmp_path, "shop", CLAIMS))[0]

@@ -28,6 +28,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_fa
     cut_rollback,
     cut_rollbacks,
     last_rollback,
+    open_rollback,
     restores,
 )
 
@@ -53,7 +54,8 @@ def history(dice: random.Random, again: bool) -> Iterator[Record]:
         detail: Record = {"slot": slot, "config": config, "timings": {"gate": number}, "previous": {"release": dice.choice(TAGS)}}
         if dice.random() < 0.3:
             detail["backup"] = {"path": f"/b/set{number}"}
-        what = dice.choice(("deploy", "deploy", "restart", "revert", "retire", "mark", "migrate", "rollback", "prune", "other", "restore"))
+        what = dice.choice(("deploy", "deploy", "restart", "revert", "retire", "mark", "migrate", "rollback", "prune", "other", "restore",
+                            "planned"))  # fmt: skip
         if not there[name]:
             what = "deploy"
         tag = dice.choice(there[name]) if what != "deploy" else dice.choice(TAGS) if again else f"v{number}"
@@ -93,6 +95,13 @@ def history(dice: random.Random, again: bool) -> Iterator[Record]:
                     "outcome": dice.choice(("ok", "failed")),
                     "detail": {"from": dice.choice(TAGS)},
                 }
+        elif what == "planned":
+            level, to = dice.choice(("app", "app", "config")), dice.choice(there[name])
+            begun = {"level": level, "to": to, "from": "x", "moves": {name: {"to": {"release": to, "config": config}}}}
+            planned = {"run": run, "op": "phase", "component": "rollback"}
+            yield {**planned, "outcome": "started", "detail": begun}
+            if dice.random() < 0.6:
+                yield {**planned, "outcome": dice.choice(("ok", "failed", "failed"))}
         elif what == "prune":
             removed = [one for one in there[name][:-2] if one != live.get(name)][:2]
             there[name] = [one for one in there[name] if one not in removed]
@@ -115,6 +124,7 @@ def core(records: list[Record]) -> Record:
         "cut": cut_rollback(records),
         "cuts": cut_rollbacks(records),
         "last": last_rollback(records),
+        "open": open_rollback(records),
         "restores": restores(records),
         "interrupted": interrupted(records),
         "seq": records[-1]["seq"],

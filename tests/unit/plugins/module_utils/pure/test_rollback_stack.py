@@ -181,6 +181,15 @@ def test_what_was_begun_does_not_bind_another_target_nor_another_level() -> None
     assert "rollback.yml -e level=schema -e to=v1" in decision_text(decision)
 
 
+@pytest.mark.parametrize("to", [None, "v1"])
+def test_what_one_node_alone_takes_for_begun_long_after_is_no_aim_for_all(to: str | None) -> None:
+    """It was away when the others were deployed to, which settled it for them."""
+    answers = {"b1": plan("b1", "api", "v5", "v5", "v4", "v1"), "w1": plan("w1", "web", "v3", "v3", "v4", "v1", **opened())}
+    decided = decide(answers, to)
+    assert (decided["to"], decided["resumes"], decided["began"]) == (to or "v4", [], None)
+    assert to or any("run r7 began is not finished" in note for note in decided["notes"])
+
+
 def test_the_newest_of_two_that_were_begun_is_finished_with_all_its_runs() -> None:
     older, newer = opened("v2", run="r6"), opened("v1", run="r8", runs=["r7", "r8"])
     answers = {"b1": there("b1", "api", "v1", **newer), "w1": plan("w1", "web", "v3", "v2", "v1", to="v2", **older)}

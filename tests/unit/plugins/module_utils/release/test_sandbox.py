@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pwd
 import shutil
+import stat
+import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -218,6 +221,55 @@ def test_what_a_build_may_not_leave_in_a_tree(place: Path, work: Path) -> None:
     os.link(place / "roots", work / "linked")
     with pytest.raises(ReleaseError, match=r"holds linked, which is owned by user number 0, expected nobody"):
         sandbox.take_back(work, builder)
+
+
+SWAP = 'while read -r name; do mv "$name" "$name.was" && ln -s "$0" "$name"; echo tried; done'
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["seal", "remove", "take back", "lend"])
+def test_a_folder_that_its_owner_swaps_for_a_link_leads_root_nowhere(place: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """The worst moment is each one at which root has just looked; who swaps has been in the tree since before."""
+    builder, away, work = proc.account(BUILDER), place / "away", place / "v1"
+    for folder in (away, work / "sub"):
+        (folder / "in").mkdir(parents=True)
+        (folder / "in" / "file").write_text("")
+    for path in (away, away / "in", away / "in" / "file"):
+        path.chmod(0o741)
+    for path in (work, work / "sub", work / "sub" / "in", work / "sub" / "in" / "file"):
+        os.chown(path, builder.uid, builder.gid)
+        path.chmod(0o700)
+    command = ["sh", "-c", SWAP, str(away)]
+    who = {"user": builder.uid, "group": builder.gid, "extra_groups": []}
+    calls: dict[str, Callable[[], None]] = {
+        "seal": lambda: trees.seal(work), "remove": lambda: trees.remove(work),
+        "take back": lambda: sandbox.take_back(work, builder), "lend": lambda: sandbox.lend(work, builder),
+    }  # fmt: skip
+    looks: list[str] = []
+    with subprocess.Popen(command, cwd=work, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, **who) as owner:
+        stats = {name: getattr(os, name) for name in ("stat", "lstat")}
+
+        def looking(name: str) -> Callable[..., os.stat_result]:
+            def look(path: Any, *given: Any, **more: Any) -> os.stat_result:
+                found = stats[name](path, *given, **more)
+                if not isinstance(path, int) and os.path.basename(os.fspath(path)) in ("sub", "in") and not stat.S_ISLNK(found.st_mode):
+                    looks.append(os.fspath(path))
+                    owner.stdin.write({"sub": b"sub\n", "in": b"sub/in\n"}[os.path.basename(os.fspath(path))])
+                    assert owner.stdout.readline() == b"tried\n"
+                return found
+
+            return look
+
+        with monkeypatch.context() as patch:
+            for name in stats:
+                patch.setattr(os, name, looking(name))
+            with contextlib.suppress(OSError):
+                calls[how]()
+        owner.stdin.close()
+    assert looks
+    for path in (away, away / "in", away / "in" / "file"):
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o741, 0), path
 
 
 @pytest.mark.parametrize("link", [".next", ".next/standalone", ".next/static", "public"])

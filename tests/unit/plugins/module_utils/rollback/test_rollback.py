@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -441,6 +443,23 @@ def test_the_lock_of_the_run_that_brought_it_there_is_given_back_if_it_is_dead(f
     Lock(fleet.state).acquire("deploy-9", owner(), 300)
     roll_back(fleet.state, "shop", Wish(to="v2"), Who("rb-2", "bob", force_lock=True), fleet.tools())
     assert (Lock(fleet.state).holder() or {})["run"] == "deploy-9", "a run that has nothing to do with it keeps its lock"
+
+
+def test_a_lock_that_was_left_is_given_back_on_a_full_disk(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(fleet, "ctl-1", "v2")
+    Lock(fleet.state).acquire("ctl-1", owner(), 300)
+    roll_back(fleet.state, "shop", Wish(to="v2"), Who("ctl-1", "ann"), fleet.tools())
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    answer = go(fleet, to="v2", who={"force_lock": True})
+    assert answer["outcome"] == "ok"
+    assert "no room for the lock" in answer["disk"][0]
 
 
 def test_the_level_config_is_finished_by_component(fleet: Fleet) -> None:
