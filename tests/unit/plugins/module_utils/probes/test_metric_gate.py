@@ -195,6 +195,7 @@ class Haproxy(threading.Thread):
         super().__init__(daemon=True)
         self.total, self.bad, self.step = 5000, 40, (30, 0)
         self.pid, self.uptime, self.asked = 77, 600, 0
+        self.lock = threading.Lock()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
@@ -209,6 +210,10 @@ class Haproxy(threading.Thread):
                 client.sendall(self.answer(client.makefile().readline().strip()).encode())
 
     def answer(self, line: str) -> str:
+        with self.lock:
+            return self._answer(line)
+
+    def _answer(self, line: str) -> str:
         if line == "show info":
             return f"Name: HAProxy\nVersion: 3.0.11\nPid: {self.pid}\nUptime: 0d\nUptime_sec: {self.uptime}\n\n"
         self.asked += 1
@@ -241,7 +246,8 @@ def test_counters_of_haproxy(haproxy: Haproxy, watch: Callable[..., dict[str, An
 
 def test_haproxy_was_reloaded(haproxy: Haproxy, watch: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     def reload() -> None:
-        haproxy.total, haproxy.bad, haproxy.pid, haproxy.uptime = 0, 0, 78, 0
+        with haproxy.lock:
+            haproxy.total, haproxy.bad, haproxy.pid, haproxy.uptime = 0, 0, 78, 0
 
     later = threading.Timer(0.2, reload)
     later.start()

@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.filter.environment import open_environment
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import apt_conf, split
 
 
@@ -44,8 +42,3 @@ def test_apt_conf() -> None:
     assert apt_conf({"PIP_INDEX_URL": "https://u:hush@index"}) == ""
     given = {"http_proxy": "u:hu;sh@proxy:1", "HTTPS_PROXY": 'http://u:h"ush@proxy:2'}
     assert apt_conf(given) == 'Acquire::http::Proxy "http://u:hu%3Bsh@proxy:1";\nAcquire::https::Proxy "http://u:h%22ush@proxy:2";\n'
-
-
-def test_an_environment_of_another_type_is_named() -> None:
-    with pytest.raises(AnsibleFilterError, match="expected a mapping of variables"):
-        open_environment("HTTPS_PROXY=http://proxy")
