@@ -401,7 +401,7 @@ def test_check_mode_tells_and_touches_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_a_warm_slot_of_an_older_unit_is_started_anew_by_a_deployment_and_taken_as_it_runs_by_a_way_back(fronted: Bench, back: bool) -> None:
+def test_a_warm_slot_of_an_older_unit_is_started_anew_by_a_deployment_and_taken_so_by_a_way_back(fronted: Bench, back: bool) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.slots(warm=300).activate(V2, Request(run="r2"))
     unit = fronted.root / "aistack-web@.service"
