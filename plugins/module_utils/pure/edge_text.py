@@ -54,7 +54,7 @@ def kept(
         stack: the stack whose part is written anew.
         registered: the stacks of the node, a line each, and lines of a stack with one of its components: they tell whose a file without
             marks is.
-        frontends: its frontends, C(name) and C(port) each.
+        frontends: its frontends, C(name) and C(port) each; once more with the port that sends there, where it has one.
         shared: its settings that all stacks of the node share, by the name of their variable.
         take: that it may change them for the others as well.
 
@@ -85,5 +85,5 @@ def kept(
         "after": "\n".join(found[name] for name in sorted(found) if name > stack),
         "metrics": metrics is not None,
         "tls": " ssl crt " in theirs,
-        "problems": problems,
+        "problems": list(dict.fromkeys(problems)),
     }

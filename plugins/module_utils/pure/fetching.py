@@ -17,8 +17,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import SHORTEST, is_secret, without_credentials
 
 _USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/]*@", re.IGNORECASE)
-_ANY = re.compile(r"^(?P<scheme>([a-z][a-z0-9+.-]*://)?)\S*@", re.IGNORECASE)
+_ANY = re.compile(r"^(?P<scheme>\s*([a-z][a-z0-9+.-]*://)?).*@", re.IGNORECASE | re.DOTALL)
 """User information of a proxy, which has no path: also without a scheme, also with signs that should have been encoded."""
+_PERHAPS = re.compile(r"://[^\s/:@]*:(?!\d+(/|$))\S*@", re.IGNORECASE)
+"""User information with a slash that should have been encoded: behind a host there would be a number."""
 _APT = re.compile(r"(https?)_proxy", re.IGNORECASE)
 
 
@@ -35,11 +37,12 @@ def split(environment: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str
         value = as_text(raw)
         address = (_ANY if name.lower().endswith("_proxy") else _USERINFO).sub(r"\g<scheme>", value)
         named = is_secret(name) and "://" not in value and len(value) >= SHORTEST
-        if address == value and without_credentials(value) == value and not named:
+        perhaps = _PERHAPS.search(address) is not None
+        if address == value and without_credentials(value) == value and not named and not perhaps:
             shown[name] = value
             continue
         secret[name] = value
-        if address != value and without_credentials(address) == address:
+        if address != value and without_credentials(address) == address and not perhaps:
             shown[name] = address
     return shown, secret
 

@@ -63,6 +63,7 @@ class Slot:
         retiring: whether a timer is going to stop it.
         stale: whether its ``slot.env`` is not what it should be.
         looping: whether its process dies and is started again and again.
+        outdated: whether its unit was changed after it was started.
     """
 
     content: Content | None = None
@@ -72,6 +73,7 @@ class Slot:
     retiring: bool = False
     stale: bool = False
     looping: bool = False
+    outdated: bool = False
 
     @property
     def ails(self) -> bool:
@@ -157,6 +159,7 @@ def plan_active(
     fresh: bool = False,
     into: str | None = None,
     trusted: bool = False,
+    as_it_runs: bool = False,
 ) -> Plan:
     """Steps after which *target* is live.
 
@@ -168,6 +171,7 @@ def plan_active(
         fresh: have it started anew even if it is live already.
         into: the slot to use; chosen if None.
         trusted: for going back to a slot that served a moment ago: it is gated only if it has to be started.
+        as_it_runs: take a slot that is warm although its unit was changed since it was started: it served so.
     """
     serves = serving(world)
     # A live slot that hangs or dies again and again is replaced by a fresh start of the same, not argued with.
@@ -176,6 +180,7 @@ def plan_active(
     if strategy == "recreate":
         return Plan(slot, tuple(_recreate(world, target, slot, anew and (fresh or slot == serves))))
     again = anew and (slot != serves or fresh)
+    again = again or (slot != serves and world.slot(slot).outdated and not (trusted or as_it_runs))
     return Plan(slot, tuple(_bluegreen(world, target, slot, warm, again, trusted)))
 
 

@@ -66,7 +66,7 @@ class Slots:
             Failed: it did not come up, or did not pass its gate; what served before serves on.
         """
         world, records = self._look(request)
-        plan = self._plan(world, target, fresh)
+        plan = self._plan(world, target, fresh, back)
         serves, previous = self._previous(world)
         outcome = Outcome(bool(plan.steps) or world.interrupted, plan.slot, target, previous, plan)
         if not outcome.changed:
@@ -139,7 +139,7 @@ class Slots:
         serves, current = self._previous(world)
         back, gone = mine[0].previous, mine[0].release
         target = way_back.content(self.spec.root, component, back)
-        plan = self._plan(world, target, False) if target else sp.plan_stopped(world, forget=True)
+        plan = self._plan(world, target, False, True) if target else sp.plan_stopped(world, forget=True)
         outcome = Outcome(bool(plan.steps) or world.interrupted, plan.slot, target, current, plan)
         did, where = "would go" if request.check else "went", target.release if target else "nothing"
         outcome.message = f"{component}: {did} back from {gone} to {where}"
@@ -298,8 +298,8 @@ class Slots:
         left = release_state.interrupted(records, self.spec.component)
         return replace(world, interrupted=any(i.op in ("activate", "revert") for i in left)), records
 
-    def _plan(self, world: World, target: Content, fresh: bool) -> Plan:
-        return sp.plan_active(world, target, self.spec.strategy, warm=self.spec.warm > 0, fresh=fresh)
+    def _plan(self, world: World, target: Content, fresh: bool, back: bool = False) -> Plan:
+        return sp.plan_active(world, target, self.spec.strategy, warm=self.spec.warm > 0, fresh=fresh, as_it_runs=back)
 
     def _previous(self, world: World) -> tuple[str | None, dict[str, Any] | None]:
         serves = sp.serving(world)

@@ -242,7 +242,7 @@ class Node:
         content = self.content(slot)
         stale = content is not None and _read(self.slots / slot / "slot.env") != self.slot_env(slot, content)
         retiring = units[f"{slot}.timer"].active == "active"
-        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.looping)
+        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.looping, unit.outdated)
 
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""

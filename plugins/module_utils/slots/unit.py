@@ -9,6 +9,7 @@ Everything goes through ``systemctl``, ``systemd-run`` and ``journalctl`` with a
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ PROPERTIES = (
     "ExecMainCode",
     "ExecMainStatus",
     "ActiveEnterTimestamp",
+    "ActiveEnterTimestampMonotonic",
+    "FragmentPath",
+    "DropInPaths",
 )
 QUICK = 15.0
 """Seconds for a command that only asks."""
@@ -111,6 +115,16 @@ class UnitState:
     exec_code: int = 0
     exec_status: int = 0
     active_since: str = ""
+    entered: float = 0.0  # seconds of the monotonic clock at which it became active; 0 where that is not known
+    files: tuple[str, ...] = ()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it runs by an older unit: a file of it was changed after it was started."""
+        if not self.running or not self.entered:
+            return False
+        started = time.time() - time.monotonic() + self.entered
+        return any(_changed(path) > started for path in self.files)
 
     @property
     def exists(self) -> bool:
@@ -167,9 +181,18 @@ def parse_show(text: str) -> list[UnitState]:
                     exec_code=_number(pairs.get("ExecMainCode")),
                     exec_status=_number(pairs.get("ExecMainStatus")),
                     active_since=pairs.get("ActiveEnterTimestamp", ""),
+                    entered=_number(pairs.get("ActiveEnterTimestampMonotonic")) / 1e6,
+                    files=(*pairs.get("FragmentPath", "").split(), *pairs.get("DropInPaths", "").split()),
                 )
             )
     return states
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_ctime
+    except OSError:  # gone since systemd read it
+        return 0.0
 
 
 def _number(value: str | None) -> int:

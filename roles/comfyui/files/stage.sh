@@ -19,6 +19,18 @@ as() {
     fi
 }
 give() { [ "$(id -u)" != 0 ] || chown "$@"; }
+# Root makes a folder only where the service can put nothing in its way.
+no_link_can_come() {
+    above=$1
+    while [ "$above" != / ]; do
+        above=$(dirname "$above")
+        if [ -d "$above" ] && as "$user" test -w "$above"; then
+            echo "$1 is no folder, and $user cannot make it one although $above is open to it: remove what is in the way there, then run" \
+                "again. Nothing was staged; what serves is as it was." >&2
+            exit 1
+        fi
+    done
+}
 
 lock=$tree/.aistack-lock
 cat >"$lock"
@@ -30,7 +42,8 @@ if [ ! -s "$lock" ] && grep -qEv '^[[:space:]]*(#|$)' "$tree/requirements.txt" 2
 fi
 for name in models input output temp user; do
     [ "$name" = models ] && target=$models || target=$data/$name
-    [ -d "$target" ] || as "$user" mkdir -m 0750 "$target" 2>/dev/null || {
+    [ -d "$target" ] || as "$user" mkdir -p -m 0750 "$target" 2>/dev/null || {
+        no_link_can_come "$target"
         mkdir -p "$target"
         chmod 0750 "$target"
         give "$user:$(id -g "$user")" "$target"

@@ -49,12 +49,12 @@ class Stage:
         (folder / "uv").write_text(UV.format(calls=self.calls, python="/usr/bin/python3"), encoding="utf-8")
         (folder / "uv").chmod(0o755)
 
-    def run(self, lock: str = "", *sdists: str) -> subprocess.CompletedProcess[str]:
+    def run(self, lock: str = "", *sdists: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run it as the role does."""
         where = [str(self.tree), str(self.place), "c0ffee", str(self.folder / "uv"), sys.executable, str(self.data), f"{self.data}/models"]
         return subprocess.run(
             ["/bin/sh", "-c", SCRIPT.read_text(encoding="utf-8"), "stage", *where, OTHER, OTHER, *sdists],
-            input=lock, capture_output=True, text=True, timeout=60, check=False,
+            input=lock, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **env},
         )  # fmt: skip
 
 
@@ -123,3 +123,21 @@ def test_a_link_of_the_service_is_not_followed_with_the_rights_of_root(stage: St
     assert stage.run().returncode != 0
     assert (outside.stat().st_uid, list(outside.iterdir())) == (os.geteuid(), [])
     assert not stage.place.exists()
+
+
+def test_a_link_that_comes_in_the_very_moment_is_given_to_nobody(stage: Stage, tmp_path: Path) -> None:
+    """The service owns the folder: what is in the way of its own mkdir may be a link by the time root comes."""
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    (stage.data / "temp").touch()
+    programs = tmp_path / "programs"
+    programs.mkdir(mode=0o755)
+    swap = f'[ "$(id -u)" != {os.geteuid()} ] || {{ rm -f "$last"; ln -s {outside} "$last"; }}'
+    (programs / "mkdir").write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncase $*$last in "-p "*/temp) {swap} ;; esac\nexec /bin/mkdir "$@"\n', encoding="utf-8"
+    )
+    (programs / "mkdir").chmod(0o755)
+    done = stage.run(PATH=f"{programs}:{os.environ['PATH']}")
+    assert done.returncode != 0
+    assert "remove what is in the way there" in done.stderr
+    assert (outside.stat().st_uid, outside.stat().st_mode & 0o777) == (os.geteuid(), 0o755)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jinja2.nativetypes import NativeEnvironment
 
-VARS = yaml.safe_load((Path(__file__).resolve().parents[3] / "roles/release/vars/main.yml").read_text(encoding="utf-8"))
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+VARS = yaml.safe_load((ROLES / "release/vars/main.yml").read_text(encoding="utf-8"))
 COMMANDS = {
     "id": 'for user; do :; done; grep "^$user " "$HOST/users" | cut -d" " -f2 | grep .',
     "getent": 'grep -qx "$2" "$HOST/groups"',
@@ -63,3 +65,14 @@ def test_a_user_of_somebody_else_is_left_alone(host: Host) -> None:
     assert refused.returncode == 1
     assert "The user postgres is on this host already, and its group is postgres; expected aistack" in refused.stderr
     assert host.did == []
+
+
+@pytest.mark.parametrize(("check", "user"), [(False, "shopweb"), (True, "")])
+def test_a_first_migration_runs_as_the_components_user_before_a_unit_names_it(check: bool, user: str) -> None:
+    tasks = yaml.safe_load((ROLES / "release/tasks/migrate.yml").read_text(encoding="utf-8"))
+    defaults = yaml.safe_load((ROLES / "migrate/defaults/main.yml").read_text(encoding="utf-8"))
+    engine = NativeEnvironment()
+    engine.filters["combine"] = lambda first, second: {**first, **second}
+    given = {"ansible_check_mode": check, "release_user": "shopweb", "release_description": {"migrations": {"tables": ["a"]}}}
+    settings = engine.from_string(tasks[0]["vars"]["migrate_settings"]).render(given)
+    assert (engine.from_string(defaults["migrate_user"]).render(migrate_settings=settings) or "") == user

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_text import kept
 
@@ -100,3 +103,17 @@ def test_metrics_are_there_once() -> None:
     found = look(f"{GLOBAL}\n{part('shop', 'web', 80, 9101)}\n", shared={"edge_metrics_port": "9101"})
     assert (found["metrics"], found["problems"]) == (True, [])
     assert not look(f"{GLOBAL}\n{part('shop', 'web', 80)}\n")["metrics"]
+
+
+def test_a_port_that_sends_to_tls_is_one_stacks_alone_as_well() -> None:
+    """HAProxy listens twice at the same place without a word, and each stack gets some of the other's users."""
+    given = yaml.safe_load((Path(__file__).resolve().parents[5] / "roles/edge/vars/main.yml").read_text(encoding="utf-8"))
+    engine = NativeEnvironment()
+    engine.filters["phasegate.aistack.edge_kept"] = kept
+    engine.filters["bool"] = bool
+    engine.filters["dict2items"] = lambda pairs, key_name, value_name: [{key_name: key, value_name: pairs[key]} for key in pairs]
+    found = engine.from_string(given["__edge_kept"]).render({
+        "__edge_before": {"stdout": f"{GLOBAL}\n{part('shop', 'web_redirect', 80)}\n", "stderr_lines": ["sum", "mine", "shop"]},
+        "edge_stack": "mine", "edge_frontends": MINE, "edge_redirects": {"api": 80}, "__edge_shared": SHARED, "edge_common": False,
+    })  # fmt: skip
+    assert found["problems"] == ["port 80 of api is that of a frontend of shop"]

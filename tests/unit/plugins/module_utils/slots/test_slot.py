@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +99,8 @@ class FakeSystemd:
                 active = "active" if state[slot]["running"] else "inactive"
                 really = state[slot]["enabled"]
                 known = state[slot].get("known", really)  # as of when the units were read
-                found.append(UnitState(unit, "loaded", active, enabled=known, needs_reload=known != really))
+                since, files = state[slot].get("since", 0.0), tuple(state.get("files", ()))
+                found.append(UnitState(unit, "loaded", active, enabled=known, needs_reload=known != really, entered=since, files=files))
         return found
 
     def _set(self, verb: str, unit: str, key: str, value: bool) -> None:
@@ -106,7 +108,8 @@ class FakeSystemd:
         self.machine.change(f"{verb} {slot}", lambda state: state[slot].update({key: value}))
 
     def start(self, unit: str) -> None:
-        self._set("start", unit, "running", True)
+        slot = slot_of(unit)
+        self.machine.change(f"start {slot}", lambda state: state[slot].update(running=True, since=time.monotonic()))
 
     def stop(self, unit: str) -> bool:
         self._set("stop", unit, "running", False)
@@ -395,6 +398,23 @@ def test_check_mode_tells_and_touches_nothing(bench: Bench) -> None:
         bench.slots().activate(content, Request())
     unstaged = bench.slots().activate(Content("v9", "c9"), Request(check=True))
     assert "not staged here" in unstaged.warnings[0]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_warm_slot_of_an_older_unit_is_started_anew_by_a_deployment_and_taken_so_by_a_way_back(fronted: Bench, back: bool) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.slots(warm=300).activate(V2, Request(run="r2"))
+    unit = fronted.root / "aistack-web@.service"
+    state = fronted.machine.load()
+    state["files"] = [str(unit)]
+    fronted.machine.path.write_text(json.dumps(state))
+    unit.write_text("[Service]\nUser=aistack-web\n")
+    fronted.machine.did.clear()
+    fronted.slots(warm=300).activate(V1, Request(run="r3"), back=back)
+    assert fronted.serving() == ("blue", "v1")
+    assert ("stop blue" in fronted.machine.did, "start blue" in fronted.machine.did) == (not back, not back)
+    fronted.machine.did.clear()
+    assert fronted.slots(warm=300).activate(V1, Request(run="r4")).changed is False  # what serves is left alone
 
 
 @pytest.mark.parametrize("warm", [0, 300])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def test_show_as_captured(version: str, restarting: bool) -> None:
     assert dying.restarts >= 4
     assert (killed.failed, killed.reason) == (True, "killed by signal 9")
     assert (nothing.exists, nothing.running, nothing.enabled) == (False, False, False)
+
+
+def test_a_unit_whose_file_changed_after_it_was_started_is_outdated(tmp_path: Path) -> None:
+    file = tmp_path / "a@.service"
+    for earlier, outdated in ((-5.0, False), (5.0, True)):
+        file.write_text("[Service]\n")
+        entered = int((time.monotonic() - earlier) * 1e6)
+        text = f"{RUNS}ActiveEnterTimestampMonotonic={entered}\nFragmentPath={file}\nDropInPaths={tmp_path}/gone.conf\n"
+        assert parse_show(text)[0].outdated is outdated
+        assert parse_show(text.replace("=active", "=inactive"))[0].outdated is False
 
 
 class Shell:
