@@ -83,7 +83,9 @@ def only_there(plan: Mapping[str, Any]) -> bool:
 def is_there(plan: Mapping[str, Any], target: str | None) -> bool:
     """Whether a node is at the target as a whole, and has no step to take for it. One without a release has a step or a refusal, or is."""
     if not plan["candidates"]:
-        return not plan.get("steps") and not plan.get("refusals")
+        codes = {refusal.get("code") for refusal in plan.get("refusals") or []}
+        none_here = set() if plan.get("level") == "system" else {"no_component"}  # of the level system it may have a part by its data
+        return not plan.get("steps") and codes <= none_here
     if any(entry["present"] != target for entry in plan["candidates"]):
         return False
     steps = plan.get("steps") or []

@@ -145,6 +145,9 @@ def test_there_where_it_was_asked_to_go_and_nothing_was_begun() -> None:
     decision = decide({"b1": there("b1", "api", "v3"), "w1": there("w1", "web", "v3")}, to="v3", level="app")
     assert (decision["allowed"], decision["there"], decision["resumes"]) == (True, True, [])
     assert decision_text(decision) == "every component is at v3 already; nothing to do"
+    nothing = {"code": "no_component", "component": None, "reason": "no component is described on g1", "way_out": "deploy"}
+    beside = {**plan("g1", "api", "v3", allowed=False, to="v3", refusals=[nothing]), "candidates": []}
+    assert decide({"b1": there("b1", "api", "v3"), "g1": beside}, to="v3", level="app")["there"], "nothing is released on that node"
     silent = decide({"b1": there("b1", "api", "v3"), "w1": {"silent": "not reached"}}, to="v3", level="app")
     assert not silent["allowed"], "nobody knows of that node"
 
