@@ -116,6 +116,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import login_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.redis_login import LoginError, PartError, Server
 
+NO_ADMIN = (
+    "If the server has no user yet that may change users: set redis_admin_password in the inventory, run site.yml once with the former"
+    " password, then this again."
+)
+
 
 def _prove(module: AnsibleModule) -> list[str]:
     """Log in by every address of the user; the first refusal ends the module."""
@@ -182,8 +187,10 @@ def main() -> None:
     )
     try:
         result = _work(module)
-    except (LoginError, PartError) as problem:
+    except LoginError as problem:
         module.fail_json(msg=str(problem))
+    except PartError as problem:
+        module.fail_json(msg=f"{str(problem).rstrip('.')}. Nothing was changed by this. {NO_ADMIN}")
     except OSError as problem:
         module.fail_json(msg=f"The file of users cannot be used: {problem}")
     module.exit_json(**result)

@@ -112,4 +112,6 @@ def test_an_address_is_proven_before_something_moves_to_it(login: Login) -> None
 def test_refusals_say_what_to_do(login: Login) -> None:
     assert "run site.yml for the component once" in login("admitted", fails=True, user="nobody")["msg"]
     login.password_file.unlink()
-    assert str(login.password_file) in login("observed", fails=True)["msg"]
+    said = login("observed", fails=True)["msg"]
+    assert str(login.password_file) in said
+    assert "set redis_admin_password in the inventory" in said
