@@ -58,8 +58,8 @@ def encrypted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copyfile(data / "server.crt", root)
 
     def switched(value: str) -> None:
-        for name in ("ssl", "log_connections"):
-            cluster.admin(f"ALTER SYSTEM SET {name} = {value}")
+        for name in ("ssl", "log_connections"):  # the files of other tests decide again afterwards
+            cluster.admin(f"ALTER SYSTEM SET {name} = on" if value == "on" else f"ALTER SYSTEM RESET {name}")
         cluster.admin("SELECT pg_reload_conf()")
         end = time.monotonic() + 20
         while cluster.admin("SHOW ssl") != value:
