@@ -2,16 +2,41 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the plays ask of the environment in which things are fetched."""
+"""Files of servers' environments hold what the inventory says, whatever characters are in it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
-from ansible.errors import AnsibleFilterError
+from jinja2 import Environment
 
-from ansible_collections.phasegate.aistack.plugins.filter.environment import open_environment
+from ansible_collections.phasegate.aistack.plugins.filter.environment import env_quote
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
+
+ROLES = Path(__file__).resolve().parents[4] / "roles"
+ODD = ['ab"cd', "ends in \\", "two\nINJECTED=1", "$HOME `id` \\$x", "plain", "with space ", "#; '"]
 
 
-def test_an_environment_of_another_type_is_named() -> None:
-    with pytest.raises(AnsibleFilterError, match="expected a mapping of variables"):
-        open_environment("HTTPS_PROXY=http://proxy")
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize(
+    ("role", "variables", "names"),
+    [
+        (
+            "minio",
+            {"minio_root_user": "root", "minio_data": "/data"},
+            {"MINIO_ROOT_PASSWORD": "minio_root_password", "X": "minio_environment"},
+        ),
+        ("ollama", {}, {"X": "__ollama_environment"}),
+        ("comfyui", {}, {"HOME": "comfyui_data", "X": "comfyui_environment"}),
+    ],
+)
+def test_what_systemd_reads_is_what_was_meant(role: str, variables: dict[str, Any], names: dict[str, str], value: str) -> None:
+    given = {**variables, **{variable: {"X": value} if name == "X" else value for name, variable in names.items()}}
+    text = (ROLES / role / "templates" / f"{role}.env.j2").read_text(encoding="utf-8")
+    jinja = Environment(trim_blocks=True, autoescape=False)  # as Ansible's module template has it
+    jinja.filters["phasegate.aistack.env_quote"] = env_quote
+    read = parse_env(jinja.from_string(text).render(given))
+    assert {name: read.get(name) for name in names} == dict.fromkeys(names, value)
+    assert "INJECTED" not in read
