@@ -81,12 +81,12 @@ def emergency(fleet: Fleet) -> dict[str, Any]:
 
 
 def timer(fleet: Fleet) -> dict[str, Any]:
-    return deadman.revert(fleet.state, Who("deploy-2", "root", "not confirmed"), True, fleet.tools(), systemd=Timers())  # type: ignore[arg-type]
+    return deadman.revert(fleet.state, Who("deploy-2", "root", "not confirmed"), True, fleet.tools(), systemd=Timers())
 
 
 @pytest.fixture(params=[emergency, timer], ids=["emergency", "dead man's switch"])
 def go(fleet: Fleet, request: pytest.FixtureRequest) -> Callable[[Fleet], dict[str, Any]]:
-    deadman.arm(fleet.state, "shop", "deploy-2", 60, "ann", sys.executable, Timers())  # type: ignore[arg-type]
+    deadman.arm(fleet.state, "shop", "deploy-2", 60, "ann", sys.executable, Timers())
     work: Callable[[Fleet], dict[str, Any]] = request.param
     return work
 

@@ -26,7 +26,7 @@ PASSWORD = "Pr0xyS3cret"
 TOKEN = "glpat-Ind3xT0ken"
 WANTED = "Basic " + base64.b64encode(f"deploy:{PASSWORD}".encode()).decode()
 DATA = b"what was published\n"
-ADDRESS = "http://files.invalid/data"
+ADDRESS = "http://origin.invalid/data"
 FETCH = f"import os, urllib.request; print(os.environ['PIP_INDEX_URL']); print(urllib.request.urlopen('{ADDRESS}').read().decode())"
 
 

@@ -62,6 +62,7 @@ def may_log_in(lab: OperatorLab, password: str) -> bool:
 
 def redis_lets_in(lab: OperatorLab, password: str) -> bool:
     """Whether Redis lets the application's user in with that password."""
+    # a refused login may end the client with an error, and is an answer here
     said = lab.on("backend-1", f"REDISCLI_AUTH={password} redis-cli --user sparklio PING 2>&1 || true")
     assert "PONG" in said or "NOAUTH" in said, said
     return "WRONGPASS" not in said and "PONG" in said
@@ -69,6 +70,7 @@ def redis_lets_in(lab: OperatorLab, password: str) -> bool:
 
 def minio_lets_in(lab: OperatorLab, secret: str) -> bool:
     """Whether the S3 server lets the application's key in with that secret."""
+    # a refused login ends the client with an error, and is an answer here
     said = lab.on("backend-1", f"MC_HOST_s3=http://sparklio:{secret}@{BACKEND}:9000 /opt/aistack/minio/bin/mc ls s3 2>&1 || true")
     assert "sparklio-assets" in said or "signature" in said, said
     return "signature" not in said

@@ -118,11 +118,11 @@ def test_no_attempt_of_a_migration_begins_without_the_lock(lock: Lock, monkeypat
     monkeypatch.setattr(alembic, "Watcher", lambda psql, application: SimpleNamespace(look=None, last=None))
     monkeypatch.setattr(alembic.alembic_plan, "alembic_target", lambda path: "head")
     plan: Any = SimpleNamespace(path=None)
-    alembic._attempts(course, plan, None, None)  # type: ignore[arg-type]
+    alembic._attempts(course, plan, None, None)
     assert asked == ["upgrade"]
     lose(lock)
     with pytest.raises(LeaseLost, match="could migrate api"):
-        alembic._attempts(course, plan, None, None)  # type: ignore[arg-type]
+        alembic._attempts(course, plan, None, None)
     assert asked == ["upgrade"]
 
 
@@ -177,7 +177,7 @@ def database(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> restore_postgres.Po
     """A database that was restored beside the live one when the lock is lost."""
     part = object.__new__(restore_postgres.PostgresRestore)
     part.ground = Ground(lock.state_dir, Path("/nonexistent"), {}, None, {}, "set-1", "s", run="r1")
-    part.name, part.server = "shop", None  # type: ignore[assignment]
+    part.name, part.server = "shop", None
 
     def swapped(*_words: Any) -> None:
         pytest.fail("what is live was replaced")

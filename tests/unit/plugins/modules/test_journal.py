@@ -21,6 +21,19 @@ Call = Callable[..., dict[str, Any]]
 ANN = {"actor": "ann", "controller": "laptop", "pid": 4711}
 
 
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """From now on no file can be written; folders can be synced. Returns what writes again."""
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    return fsync
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
@@ -47,14 +60,7 @@ def test_room_for_a_way_back_is_kept_and_what_fails_needs_none(
     assert warned == []
     assert (state / reserve.NAME).stat().st_blocks * 512 >= reserve.SIZE
     (state / reserve.NAME).unlink()
-    fsync = os.fsync
-
-    def full(handle: int) -> None:
-        if not stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", full)
+    fsync = fill_disk(monkeypatch)
     refused = call("journal", state="unlocked", record={"op": "phase", "component": "deploy"}, **given)
     assert "emergency_rollback.yml needs none" in refused["msg"]
     assert Lock(state).holder(), "a success that cannot be recorded is none"
@@ -175,14 +181,7 @@ def test_a_run_that_has_nothing_to_record_gives_its_lock_back_without_room(
     given = {"state_dir": str(state), "run": "r1", "owner": ANN}
     call("journal", state="locked", **given)
     (state / reserve.NAME).unlink()
-    fsync = os.fsync
-
-    def full(handle: int) -> None:
-        if not stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", full)
+    fill_disk(monkeypatch)
     assert call("journal", state="unlocked", **given)["lock_action"] == "released"
     assert Lock(state).current() is None
     assert any("lock ok" in text for text in warned)
@@ -192,14 +191,7 @@ def test_a_failure_without_room_is_told_where_the_lock_is_anothers(
     call: Call, state: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Lock(state).acquire("r2", {"actor": "bob"}, 60)
-    fsync = os.fsync
-
-    def full(handle: int) -> None:
-        if not stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", full)
+    fill_disk(monkeypatch)
     failed = {"op": "phase", "component": "deploy", "outcome": "failed"}
     assert call("journal", state="unlocked", state_dir=str(state), run="r1", owner=ANN, record=failed)["lock_action"] == "none"
     assert any("lacks 1 records" in text for text in warned)

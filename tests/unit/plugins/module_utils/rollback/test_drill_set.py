@@ -26,7 +26,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, folder: Path, signature: str, name: 
     monkeypatch.setattr(backup_shelf, "verify", lambda *_given, **_more: seen)
     monkeypatch.setattr(backup_shelf, "newest_verified", lambda *_given: {"name": NAME})
     request = drill.Request("backend", set=name, state_dir=folder, **more)
-    return drill._set(SimpleNamespace(request=request, stack="shop"), False)  # type: ignore[arg-type]
+    return drill._set(SimpleNamespace(request=request, stack="shop"), False)
 
 
 @pytest.mark.parametrize("name", [NAME, ""], ids=["named", "newest"])
