@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.phasegate.aistack.plugins.action.alembic_info import planned, request_of, separated
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 
 
-class ActionModule(ActionBase):
+class ActionModule(Followed):
     """Run the module; in check mode fill in the plan that it could not make."""
 
     _supports_check_mode = True

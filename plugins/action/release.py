@@ -20,13 +20,13 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_store
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import Stored, Wanted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 
 BUILD_TIMEOUT = 900
 """Seconds; what O(build_timeout) is where it is left out."""
@@ -63,7 +63,7 @@ def store_of(settings: Any, repo: str, component: str) -> artefact_store.Store |
     return artefact_store.Store(folder, artefact_store.application_of(repo), component, int(keep))
 
 
-class ActionModule(ActionBase):
+class ActionModule(Followed):
     """Ask the node first; bring an artefact or an archive only where it has not the release."""
 
     _supports_check_mode = True
@@ -143,6 +143,7 @@ class ActionModule(ActionBase):
         notes: list[str] = []
         stored, began = self._usable(wanted, notes), time.monotonic()
         if stored is None:
+            self.say("waits for who builds the same release, or builds it")
             with wanted.store.building(wanted.key, float(args.get("build_timeout") or BUILD_TIMEOUT)):
                 stored = self._usable(wanted, notes)  # what was waited for
                 if stored is None:

@@ -16,15 +16,20 @@ description:
   - Prints one line for each change and each gate, with the node and the time it took, and nothing for what was
     as it should be.
   - A failure is printed as the text that the module wrote for people, without a dictionary around it.
-  - On a terminal the task that runs at the moment is shown and replaced by what came of it.
+  - On a terminal the task that runs at the moment is shown with a clock that ticks and with what long work is at (which
+    step, how many bytes, who is waited for), and is replaced by what came of it. Without a terminal a task that goes on
+    has a line every 30 seconds.
   - With C(-v) results that changed nothing are shown too.
 extends_documentation_fragment:
   - default_callback
 """
 
 import os
+import shutil
 import sys
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
@@ -34,11 +39,107 @@ from ansible.playbook import Playbook
 from ansible.playbook.play import Play
 from ansible.playbook.task import Task
 from ansible.plugins.callback import CallbackBase
+from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import board
 
 SLOW = 1.0
 """Seconds from which on a task that changed nothing is worth a line."""
+ASKING = ("ansible.builtin.pause", "pause")
+"""Actions that ask somebody: what he reads and types stays as it is."""
+
+
+class Clock:
+    """What the running task is at, shown anew while nothing else is: in place on a terminal, else in a line now and then."""
+
+    TICK_S = 1.0
+    LINE_S = 30.0
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._began = self._at = time.monotonic()
+        self._name = ""
+        self._transient = False
+        self._guard = display._lock  # held by the display while it writes, and by Ansible while it forks
+        self._stopped = threading.Event()
+        self._folder: Path | None = None
+        self._terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+    def start(self) -> None:
+        """Begin to tick; without room for the board what long work is at is not shown, only how long it takes."""
+        try:
+            self._folder = board.open_for_run()
+        except OSError as error:
+            self._display.warning(f"What long work is at is not shown: {error}")
+        plain = self._display.display
+
+        def display(*args: Any, **given: Any) -> None:  # what workers and warnings say does not go behind the running line
+            if self._display._final_q:  # in a worker, whose words come here
+                plain(*args, **given)
+                return
+            with self._guard:
+                self.clear()
+                plain(*args, **given)
+
+        self._display.display = display  # type: ignore[method-assign]
+        threading.Thread(target=self._go_on, name="clock", daemon=True).start()
+
+    def stop(self) -> None:
+        """Tick no more."""
+        self._stopped.set()
+        self.task("")
+
+    def task(self, name: str) -> None:
+        """Another task runs now; none where the name is empty."""
+        with self._guard:
+            self.clear()
+            self._name, self._at = name, time.monotonic()
+            if self._terminal and name:
+                self._draw()
+
+    def clear(self) -> None:
+        """Take the running line away, so that another one can be written."""
+        if self._transient:
+            sys.stdout.write("\r\x1b[K")
+            sys.stdout.flush()
+            self._transient = False
+
+    def _go_on(self) -> None:
+        lines = 0
+        at = self._at
+        while not self._stopped.wait(self.TICK_S):
+            with self._guard:
+                if not self._name:
+                    continue
+                if self._terminal:
+                    self._draw()
+                    continue
+                if at != self._at:
+                    at, lines = self._at, 0
+                seconds = time.monotonic() - self._at
+                if seconds >= (lines + 1) * self.LINE_S:
+                    lines = int(seconds / self.LINE_S)
+                    self._display.display(self._text(seconds))
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        minutes, seconds = divmod(int(now - self._began), 60)
+        width = max(40, shutil.get_terminal_size().columns - 1)
+        text = f"  {minutes:02d}:{seconds:02d}    {self._text(now - self._at).strip()}"
+        self.clear()
+        sys.stdout.write(text if len(text) <= width else f"{text[: width - 1]}…")
+        sys.stdout.flush()
+        self._transient = True
+
+    def _text(self, seconds: float) -> str:
+        took = f"  {seconds:.0f} s" if seconds >= SLOW else ""
+        said = board.read(self._folder) if self._folder is not None else {}
+        same: dict[str, list[str]] = {}
+        for host, text in said.items():
+            same.setdefault(text, []).append(host)
+        told = "".join(f"  {', '.join(hosts)}: {text}" for text, hosts in same.items())
+        return printable(f"  {'…':<8} {self._name}{took}{told}")
 
 
 class CallbackModule(CallbackBase):
@@ -52,23 +153,14 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._began = time.monotonic()
         self._task_began: dict[str, float] = {}
-        self._transient = False
+        self._clock = Clock(self._display)
         self._play = ""
         self._asked_changes = 0
         self._unreported: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         self._warned: set[tuple[str, str]] = set()
 
-    def _is_terminal(self) -> bool:
-        return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-    def _clear(self) -> None:
-        if self._transient:
-            sys.stdout.write("\r\x1b[K")
-            sys.stdout.flush()
-            self._transient = False
-
     def _line(self, text: str, color: str | None = None) -> None:
-        self._clear()
+        self._clock.clear()
         self._display.display(printable(text), color=color)  # much of it is what nodes and releases say
 
     def _seconds(self, task: Task) -> float:
@@ -91,6 +183,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_start(self, playbook: Playbook) -> None:
         """Begin counting the time."""
         self._began = time.monotonic()
+        self._clock.start()
 
     def v2_playbook_on_play_start(self, play: Play) -> None:
         """Remember the play; its heading is printed with the first thing that happens in it."""
@@ -101,14 +194,9 @@ class CallbackModule(CallbackBase):
         self._line("No node of the inventory is in the group that this play works on.", C.COLOR_ERROR)
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
-        """Show on a terminal what is being done now."""
+        """Show what is being done now."""
         self._task_began[task._uuid] = time.monotonic()
-        if self._is_terminal():
-            self._clear()
-            minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
-            sys.stdout.write(f"  {minutes:02d}:{seconds:02d}    {self._task_name(task)} …"[:110])
-            sys.stdout.flush()
-            self._transient = True
+        self._clock.task("" if task.action in ASKING else self._task_name(task))
 
     def v2_playbook_on_handler_task_start(self, task: Task) -> None:
         """Handlers are tasks like any other."""
@@ -236,7 +324,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
         """One line for all nodes, with the time."""
-        self._clear()
+        self._clock.stop()
         for host, failures in self._unreported.items():
             for name, values in failures:
                 self._line(f"\n  {'FAILED':<8} {host:<12} {name}", C.COLOR_ERROR)

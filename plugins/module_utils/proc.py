@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc_keeper import KEEPER
 
@@ -27,6 +27,10 @@ KEEPER_SECONDS = 60.0
 GRACE = 1.0
 """Seconds after a program's end in which what it wrote last is still read, though another process holds its pipes."""
 STEP = 0.2
+
+
+Said = Callable[[bytes], None]
+"""Told what a command has said so far."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,14 @@ def run(
     timeout: float,
     user: str | None = None,
     umask: int | None = None,
+    said: Said | None = None,
 ) -> Finished:
     """Run a command of somebody else's, as ``user`` if this process is root; nothing that it started is left when this returns.
 
     ``timeout`` is in seconds; past it all of it is ended and ``timed_out`` is set. A command that is not there gives ``rc`` 127,
     one that may not be run 126, as a shell would. A ``user`` gets no further rights by programs that would give some (sudo,
-    crontab). Where this is not Linux, what leaves the command's session is not found.
+    crontab). Where this is not Linux, what leaves the command's session is not found. ``said`` is told what the command has said so
+    far, again and again while it runs.
 
     Raises:
         LookupError: there is no such user.
@@ -83,11 +89,11 @@ def run(
         os.fchown(child.stdout.fileno(), who.uid, who.gid)  # so that it may open /dev/stderr
     timed_out = False
     try:
-        raw, said = communicate(child, asked, timeout + (KEEPER_SECONDS if KEPT else 0))
+        raw, told = communicate(child, asked, timeout + (KEEPER_SECONDS if KEPT else 0), said)
     except subprocess.TimeoutExpired:
         timed_out = True
         end_session(child.pid)
-        raw, said = communicate(child, None, None)
+        raw, told = communicate(child, None, None)
     except BaseException:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):  # the next signal is stronger
@@ -98,12 +104,23 @@ def run(
     status, output = child.returncode, raw.decode("utf-8", "replace")
     if KEPT and not timed_out:
         try:
-            answer: dict[str, Any] = json.loads(said)
+            answer: dict[str, Any] = json.loads(told)
         except ValueError:  # it could not be started, or was killed: then the command has not ended well, whatever it did
-            status, output = status or -signal.SIGKILL, output + said.decode("utf-8", "replace")
+            status, output = status or -signal.SIGKILL, output + told.decode("utf-8", "replace")
         else:
             status, timed_out = int(answer["rc"]), bool(answer["timed_out"])
     return Finished(list(argv), status, output, time.monotonic() - began, timed_out)
+
+
+def plain(argv: Sequence[str], given: str, env: Mapping[str, str], said: Said | None = None) -> tuple[int, str, str]:
+    """Run a command of our own with ``given`` on its standard input, for as long as it takes; its status, output and error output.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    child = subprocess.Popen(argv, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = communicate(child, given.encode(), said=said)
+    return child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 
 def account(user: str) -> Account:
@@ -144,7 +161,9 @@ def _start(
     return child, None
 
 
-def communicate(child: subprocess.Popen[bytes], given: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
+def communicate(
+    child: subprocess.Popen[bytes], given: bytes | None = None, timeout: float | None = None, said: Said | None = None
+) -> tuple[bytes, bytes]:
     """As ``child.communicate``, but GRACE seconds after the child's end nothing more is waited for.
 
     A daemon that the child left behind holds its pipes open for as long as it lives; what holds them then is ended.
@@ -162,6 +181,8 @@ def communicate(child: subprocess.Popen[bytes], given: bytes | None = None, time
         except subprocess.TimeoutExpired as late:
             so_far = late
         given = None
+        if said is not None:
+            said(so_far.output or so_far.stderr or b"")
         now = time.monotonic()
         if child.poll() is None:
             if timeout is not None and now >= began + timeout:

@@ -76,6 +76,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 
 
@@ -96,11 +97,16 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True)
     secret = {str(name): str(value) for name, value in params["secret_environment"].items()}
-    rc, out, err = module.run_command(
-        params["argv"], data=params["stdin"], binary_data=True, environ_update=secret, expand_user_and_vars=False
-    )
     masker = Masker.of(secret, [name for name, value in secret.items() if "://" not in value])
-    said = {"rc": rc, "stdout": masker.mask(out).rstrip("\n"), "stderr": masker.mask(err).rstrip("\n"), "changed": True}
+
+    def shown(output: bytes) -> None:
+        progress.tell(masker.mask(progress.last_line(output)))
+
+    try:
+        rc, out, err = proc.plain(params["argv"], params["stdin"], {**os.environ, **secret}, shown)
+    except OSError as error:
+        module.fail_json(msg=f"{params['argv'][0]} could not be started: {error.strerror}. Put it in place, then run again.")
+    said: dict[str, Any] = {"rc": rc, "stdout": masker.mask(out).rstrip("\n"), "stderr": masker.mask(err).rstrip("\n"), "changed": True}
     if rc != 0:
         told = said["stderr"] or said["stdout"] or "It said nothing."
         module.fail_json(msg=f"The command ended with {rc}. It said:\n{told}\nMend what it names, then run again.", **said)

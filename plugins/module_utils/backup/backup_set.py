@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_age,
     backup_failed,
@@ -129,6 +129,7 @@ def only_one(state_dir: Path, wait: float) -> Iterator[None]:
                         f"Another set is being made, pruned or restored on this node for more than {wait:g} s, by"
                         f" {flock.named(folder / LOCK)} (lock {folder / LOCK}). Wait for it and run again."
                     ) from None
+                progress.tell(f"waits for {flock.named(folder / LOCK)}, which makes, prunes or restores a set")
                 time.sleep(0.1)
         for path in folder.iterdir():
             if _OWN_PARTIAL.fullmatch(path.name) or path.name.startswith(REMOVING):
@@ -243,7 +244,8 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
     made = utc_now()
     try:
         partial.mkdir(mode=0o700)
-        answers, problems = _each(ground.jobs, lambda job: _part(job, partial, ground.recipient))
+        with progress.watched(lambda: _so_far(partial, ground.jobs)):
+            answers, problems = _each(ground.jobs, lambda job: _part(job, partial, ground.recipient))
         if problems:
             raise BackupSetError(_several("No backup set", problems), problems=problems)
         parts = [answers[job.title][0] for job in ground.jobs]
@@ -292,6 +294,12 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
         if partial.exists():
             shutil.rmtree(partial)
     return manifest
+
+
+def _so_far(folder: Path, jobs: Sequence[Job]) -> str:
+    """How much of a set there is, and what it is made of."""
+    size = backup_plan.size_text(sum(path.lstat().st_size for path in folder.rglob("*")))
+    return f"{size} so far of {', '.join(job.title for job in jobs)}"
 
 
 def _part(job: Job, folder: Path, recipient: str) -> tuple[dict[str, Any], Files, dict[str, str]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     backup_age,
     backup_files,
@@ -118,7 +119,8 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
                 operation.detail["done"] = done
                 for title, restorer in restorers:
                     require(request.state_dir, request.run, f"put {title} back")
-                    done[title] = _run(title, restorer)
+                    with progress.step(f"puts {title} back, {len(done) + 1} of {len(restorers)}"):
+                        done[title] = _run(title, restorer)
         except (PartError, LeaseLost) as problem:
             rest = [title for title, _restorer in restorers if title not in done]
             told = f" Put back before that: {', '.join(done)}." if done else ""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Children, Context, Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.journald import unit_log
@@ -223,6 +224,7 @@ class Gate:
         asked = time.monotonic()
         while True:
             with self.lock:
+                progress.tell(self._open())
                 if self._decided() or (why and (self._all_seen() or time.monotonic() - asked > _LAST_WORD)):
                     break
                 if slice_end is not None and self.now() >= slice_end and self._may_pause():
@@ -242,6 +244,12 @@ class Gate:
             result = self._result(waiting, why)
         self.children.end()
         return result
+
+    def _open(self) -> str:
+        """What is waited for, for those who watch."""
+        waiting = [one for one in self.watched if not one.tally.settled and not one.tally.satisfied(self.settings, self.now())]
+        told = ", ".join(f"{one.label} (attempt {one.tally.attempts})" for one in waiting)
+        return f"gate, {max(0.0, self.settings.deadline - self.now()):.0f} s left: {told}" if told else ""
 
     def _nap(self, slice_end: float | None, polled: bool) -> float:
         ends = [end - self.now() for end in (self.settings.deadline, slice_end) if end is not None]

@@ -21,15 +21,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import beside, proc
 
 LOOK_S = 0.3
 """Seconds between two looks at whether the run is still there."""
-GRACE_S = 2.0
-"""Seconds for a question that is ended to clean up after itself."""
 SHORTEST_ASK_S = 15.0
 """What one question to a node may take at least, however short the lease."""
 
@@ -80,11 +77,11 @@ class Beat:
     def once(self, seconds: float) -> tuple[bool | None, str]:
         """Ask in a process that is ended after ``seconds``, or at once where nothing stands any more: the answer, or None and why."""
         here, there = os.pipe()
-        child = _child(again=False)
+        child = beside.child(again=False)
         if not child:
-            with _ending():
-                signal.signal(signal.SIGTERM, _leave)
-                let_go({there, *self.for_ask})
+            with beside.ending():
+                signal.signal(signal.SIGTERM, beside.leave)
+                beside.let_go({there, *self.for_ask})
                 os.write(there, json.dumps(self._answer()).encode())
         os.close(there)
         told, end = b"", time.monotonic() + seconds
@@ -100,7 +97,7 @@ class Beat:
                         break
         finally:
             os.close(here)
-            _end(child)
+            beside.end(child)
         try:
             said = json.loads(told)
         except ValueError:
@@ -166,13 +163,13 @@ class Heart:
         started = proc.start_time(controller)
         mark.set()
         here, self._go = os.pipe()
-        if _child():
+        if beside.child():
             os.close(here)
             return
-        with _ending():
+        with beside.ending():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a worker of Ansible's would end its whole group
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            let_go({here, *for_say, *beat.for_ask})
+            beside.let_go({here, *for_say, *beat.for_ask})
             lease_s = _number(here)
             beat.stands = lambda: mark.stands() and proc.alive(controller, started)
             beat.halted = lambda: proc.stopped(controller)
@@ -190,61 +187,6 @@ class Heart:
         if self._go >= 0:
             os.close(self._go)
             self._go = -1
-
-
-def let_go(kept: Iterable[int]) -> None:
-    """Point every file that this process has open at nothing, except *kept*: who waits for their end is to see it.
-
-    They stay open as numbers, so that nothing that writes to one of them hits another file.
-    """
-    nothing = os.open(os.devnull, os.O_RDWR)
-    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
-    for number in map(int, os.listdir(folder)):
-        if number != nothing and number not in kept:
-            with contextlib.suppress(OSError):  # the one that listed them
-                os.fstat(number)
-                os.dup2(nothing, number, inheritable=number < 3)
-
-
-def _child(again: bool = True) -> int:
-    """Fork; 0 in the child, which leads a session of its own. With *again* nobody has to wait for it."""
-    pid = os.fork()
-    if pid:
-        if again:
-            os.waitpid(pid, 0)
-        return pid
-    os.setsid()
-    if again and os.fork():
-        os._exit(0)
-    return 0
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit  # on its way out a connection removes where it has put a password for ssh
-
-
-def _end(child: int) -> None:
-    """End a process that leads a session, and what it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGTERM)
-    end, ended = time.monotonic() + GRACE_S, False
-    while not ended and time.monotonic() < end:
-        ended = os.waitpid(child, os.WNOHANG)[0] == child
-        time.sleep(0 if ended else 0.02)
-    for end_it in (os.killpg, os.kill) if not ended else (os.killpg,):  # it may have no group of its own yet
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # what became root on this host ends by itself
-            end_it(child, signal.SIGKILL)
-    if not ended:
-        os.waitpid(child, 0)
-
-
-class _ending:
-    """The process does not go on after the block, whatever comes: what is above on the stack is another program's."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_raised: object) -> NoReturn:
-        os._exit(0)
 
 
 def _number(handle: int) -> float:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import LOCK, Journal, utc_now
 
@@ -182,6 +182,7 @@ class Lock:
                     f"still works on this node. Expected: it ends within {worker_wait_s:g} s. Wait for it, or end it and run again.",
                     lease,
                 )
+            progress.tell(f"waits for process {blocking['pid']} ({blocking.get('what')}) of the run {lease.get('run')}")
             time.sleep(0.2)
 
     def _blocking_worker(self, lease: Lease | None, run: str) -> dict[str, Any] | None:

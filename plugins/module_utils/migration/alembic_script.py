@@ -235,13 +235,13 @@ def move(request, direction):
     def walk(heads, context):
         script = STATE["script"]
         if direction == "upgrade":
-            steps = script._upgrade_revs(target, heads)
+            steps = list(script._upgrade_revs(target, heads))
         else:
-            steps = script._downgrade_revs(target, heads)
-        for step in steps:
+            steps = list(script._downgrade_revs(target, heads))
+        for number, step in enumerate(steps, 1):
             name = getattr(getattr(step, "revision", None), "revision", "?")
             STATE["revision"] = name
-            say({"event": "step", "revision": name, "at": time.time()})
+            say({"event": "step", "revision": name, "at": time.time(), "number": number, "of": len(steps)})
             yield step
             done.append(name)
             say({"event": "stepped", "revision": name, "at": time.time()})

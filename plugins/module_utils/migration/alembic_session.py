@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_script
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user, base_environment
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import tail
@@ -163,6 +164,8 @@ class AlembicSession:
                     line, self._buffer = self._buffer.split(b"\n", 1)
                     document = clean(json.loads(line), self.masker)
                     if "ok" not in document:
+                        if document.get("event") == "step":
+                            progress.tell(f"step {document['number']} of {document['of']}, {document['revision']}", at_once=True)
                         if note:
                             note(document)
                         continue

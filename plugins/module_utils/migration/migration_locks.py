@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import APPLICATION
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import literal
@@ -160,6 +161,7 @@ class Watcher:
             return
         if sample:
             self.last = sample
+            progress.tell(self.words())
             self.waited += min(now - self._seen, 1.0) if self._seen else 0.0
         self._seen = now if sample else 0.0
 

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker, without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
@@ -42,9 +43,12 @@ def fetch(url: str, target: Path, sha256: str, timeout: float, secret: Mapping[s
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(handle, "wb") as stream, urllib.request.build_opener().open(url, timeout=timeout) as answer:
+            size, total = 0, int(answer.headers.get("Content-Length") or 0)
             while block := answer.read(1 << 20):
                 digest.update(block)
                 stream.write(block)
+                size += len(block)
+                progress.tell(f"{size / 1e6:.0f}{f' of {total / 1e6:.0f}' if total else ''} MB of {shown}")
             stream.flush()
             os.fsync(stream.fileno())
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_tool
@@ -151,7 +152,10 @@ def _dump(dump: Path, address: DatabaseAddress, variables: Mapping[str, str], us
     try:
         version = pg_tool.version("pg_dump")
         with open(dump, "xb", opener=_private) as handle:
-            with Tool(argv, address, variables, user, APPLICATION, stdout=handle.fileno()) as tool:
+            with (
+                Tool(argv, address, variables, user, APPLICATION, stdout=handle.fileno()) as tool,
+                progress.watched(lambda: f"dump of {address.database}, {dump.stat().st_size / 1e6:.1f} MB so far"),
+            ):
                 judge(tool.wait(timeout), address, timeout, UNTOUCHED)
             os.fsync(handle.fileno())
     except ToolError as problem:

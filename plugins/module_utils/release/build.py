@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
@@ -90,7 +90,7 @@ class Recipe:
 
     def run(self, argv: Sequence[str], tree: Path, env: Mapping[str, str]) -> proc.Finished:
         """Run a command of installing or building."""
-        return proc.run(argv, tree, env, self.build_timeout, self.build_user, umask=0o022)
+        return proc.run(argv, tree, env, self.build_timeout, self.build_user, umask=0o022, said=self.said)
 
     def command(self, argv: Sequence[str], tree: Path) -> list[str]:
         """Fill in the placeholders of a command."""
@@ -101,6 +101,10 @@ class Recipe:
                 word = word.replace("{" + name + "}", value)
             filled.append(word)
         return filled
+
+    def said(self, output: bytes) -> None:
+        """Show the last line that a command of the release has said so far."""
+        progress.tell(self.hide(progress.last_line(output)))
 
     def hide(self, text: str) -> str:
         """Blot the secrets of the component's environment out of a command's output."""
@@ -279,8 +283,9 @@ def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
         }
         for argv in recipe.tests:
             finished = sandbox.run_test(
-                recipe.command(argv, tree), tree, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory
-            )
+                recipe.command(argv, tree), tree, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory,
+                recipe.said,
+            )  # fmt: skip
             if finished.rc not in (0, 126, 127) and not finished.timed_out:
                 raise _tests_failed(recipe, finished)
             _checked(recipe, "Testing", finished, recipe.test_timeout)

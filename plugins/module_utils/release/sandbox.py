@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account, Finished
+from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account, Finished, Said
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import render_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
@@ -183,7 +183,7 @@ def _below(path: Path, *folders: str) -> bool:
 
 def run_test(
     argv: Sequence[str], work: Path, home: Path, env: Mapping[str, str], timeout: float, who: Account | None,
-    systemd: bool, network: bool = False, memory: str = "",
+    systemd: bool, network: bool = False, memory: str = "", said: Said | None = None,
 ) -> Finished:  # fmt: skip
     """Run one test command; its exit status and output are the command's own.
 
@@ -191,7 +191,7 @@ def run_test(
         ReleaseError: systemd could not give it its place, or took it away.
     """
     if not systemd or who is None:
-        return proc.run(argv, work, env, timeout, who.name if who else None, umask=0o022)
+        return proc.run(argv, work, env, timeout, who.name if who else None, umask=0o022, said=said)
     secret = home.parent / "env"
     secret.unlink(missing_ok=True)
     handle = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -202,7 +202,7 @@ def run_test(
     wrapped = ["/bin/sh", "-c", _WRAPPED, "sh", str(status), *argv]
     command = [*service(unit, who, work, home, timeout, network, memory), *(word.replace("$", "$$") for word in wrapped)]
     outer = {"PATH": SYSTEMD_PATH, "LANG": "C.UTF-8"}
-    finished = proc.run(command, "/", outer, timeout)
+    finished = proc.run(command, "/", outer, timeout, said=said)
     if finished.timed_out:
         for verb in (["kill", "--signal=KILL"], ["stop"]):
             proc.run(["systemctl", *verb, unit], "/", outer, 30)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
@@ -37,6 +37,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.release 
     refuse_dirty,
     state_of,
 )
+
+STEPS = ("unpack", "dependencies", "build", "tests", "compile", "seal", "sync")
+"""What staging a release from its source consists of."""
 
 
 @dataclass
@@ -66,8 +69,10 @@ class Request:
     def timed(self, step: str) -> Iterator[None]:
         """Note the wall time of a step, in seconds."""
         began = time.monotonic()
+        place = f"step {STEPS.index(step) + 1} of {len(STEPS)}, " if step in STEPS else ""
         try:
-            yield
+            with progress.step(f"{place}{step}"):
+                yield
         finally:
             self.timings[step] = round(time.monotonic() - began, 2)
 

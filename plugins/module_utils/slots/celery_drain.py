@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, excerpt, last_line
@@ -304,6 +305,8 @@ def drain(
         deaf = bool(_taken(request, seen)) and clock() - began > SETTLE
         if seen["settled"] or deaf or clock() >= end:
             break
+        running = _result(request, seen, memory)["running"]
+        progress.tell(f"waits {end - clock():.0f} s more at most for {_count(len(running), 'task')}: {tasks_text(running, 3)}")
     waited = round(clock() - began, 1)
     result = _result(request, seen, memory, changed=bool(taken), drained=bool(seen["settled"]), waited_s=waited)
     return {**result, "msg": f"{request.component}: {_end(request, seen, result, until['expect'], words, waited)}"}

@@ -18,7 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock, progress
 
 MASTER = "/run/haproxy-master.sock"
 """Where Debian's unit has the master answer (C(-S)): it passes a command on to a process from before a reload."""
@@ -250,6 +250,7 @@ class Edge:
             left = self.load(server).sessions + self._left_before(server)
             if left == 0 or time.monotonic() >= end:
                 return left
+            progress.tell(f"{left} sessions still open on {self.backend}/{server}, waits for {end - time.monotonic():.0f} s more at most")
             time.sleep(interval)
 
     @property

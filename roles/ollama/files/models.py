@@ -159,6 +159,25 @@ def wait(address: str, seconds: float = 30.0) -> None:
             time.sleep(0.3)
 
 
+def obeyed(command: list[str], room: Path, environment: dict[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a command; what it is at goes on to standard output, for those who watch, and all of it is kept."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as kept:
+        with subprocess.Popen(command, cwd=room, env=environment, stdin=subprocess.DEVNULL, stdout=kept, stderr=kept) as child:
+            end, read = time.monotonic() + seconds, 0
+            while child.poll() is None:
+                if time.monotonic() >= end:
+                    child.kill()
+                    raise subprocess.TimeoutExpired(command, seconds)
+                time.sleep(0.5)
+                said = os.pread(kept.fileno(), 1 << 16, read)
+                read += len(said)
+                sys.stdout.write(said.decode("utf-8", "replace"))
+                sys.stdout.flush()
+        kept.seek(0)
+        text = kept.read()
+    return subprocess.CompletedProcess(command, child.returncode, "", text.replace("\r", "\n"))
+
+
 def bring_in(request: dict[str, Any], model: dict[str, Any]) -> None:
     """Pull or create one model through the server."""
     name = model["name"]
@@ -177,8 +196,7 @@ def bring_in(request: dict[str, Any], model: dict[str, Any]) -> None:
             modelfile.write_text(model["modelfile"], encoding="utf-8")
             command = [request["program"], "create", name, "--file", str(modelfile)]
         try:
-            done = subprocess.run(command, cwd=room, env=environment, capture_output=True, text=True, check=False,
-                                  timeout=request["timeout"])
+            done = obeyed(command, room, environment, request["timeout"])
         except subprocess.TimeoutExpired as error:
             raise Failure(f"Model {name}: {command[1]} took longer than {request['timeout']} s. Run again to go on, "
                           "or raise ollama_timeout.") from error

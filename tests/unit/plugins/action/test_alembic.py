@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action import alembic, alembic_info
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_plan
@@ -32,7 +33,7 @@ def run(
     sent: dict[str, Any] = {}
     action = plugin.ActionModule.__new__(plugin.ActionModule)
     action._task = SimpleNamespace(args={**ARGS, **args}, check_mode=check)
-    monkeypatch.setattr(plugin.ActionBase, "run", lambda self, tmp, task_vars: {})
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
 
     def module(module_name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
         sent.update(module_args)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action import release
 
@@ -54,7 +55,7 @@ def run(node: Node, monkeypatch: pytest.MonkeyPatch, check: bool = False, **args
     action._task = SimpleNamespace(args=args, check_mode=check, async_val=0, action="phasegate.aistack.release")
     shell = SimpleNamespace(tmpdir="/remote", join_path=lambda *parts: "/".join(parts))
     action._connection = SimpleNamespace(_shell=shell)
-    monkeypatch.setattr(release.ActionBase, "run", lambda self, tmp, task_vars: {})
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
     monkeypatch.setattr(action, "_execute_module", node.module)
     monkeypatch.setattr(action, "_transfer_file", lambda local, remote: node.sent.append((local, remote)))
     monkeypatch.setattr(action, "_fixup_perms2", lambda paths: None)

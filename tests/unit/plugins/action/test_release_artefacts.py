@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 from ansible.module_utils.testing import patch_module_args
+from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action import release
 from ansible_collections.phasegate.aistack.plugins.modules import release as module
@@ -77,7 +78,7 @@ class World:
         action._task = SimpleNamespace(args=args, check_mode=check, async_val=0, action="phasegate.aistack.release")
         shell = SimpleNamespace(tmpdir=str(remote), join_path=lambda *parts: "/".join(parts))
         action._connection = SimpleNamespace(_shell=shell, fetch_file=fetch)
-        self.monkeypatch.setattr(release.ActionBase, "run", lambda self, tmp, task_vars: {})
+        self.monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         self.monkeypatch.setattr(action, "_execute_module", execute)
         self.monkeypatch.setattr(action, "_transfer_file", shutil.copy)
         self.monkeypatch.setattr(action, "_fixup_perms2", lambda paths: None)
