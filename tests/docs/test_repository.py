@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import health_rows, health_text
 
 ROOT = Path(__file__).resolve().parents[2]
 SPDX = "SPDX-License-Identifier: GPL-3.0-or-later"
@@ -202,3 +205,19 @@ def test_every_scenario_has_tests() -> None:
         given = scenario.get("verifier", {}).get("directory", f"molecule/{name}/tests")
         folder = ROOT / given.replace("${MOLECULE_PROJECT_DIRECTORY}/", "")
         assert list(folder.glob("test_*.py")), f"{name}: no tests in {folder}"
+
+
+def test_the_picture_shows_what_there_is() -> None:
+    """A component that is new, gone or called otherwise, or a page that looks otherwise: draw it again with make picture."""
+    lines = [
+        html.unescape(text).replace("\N{NO-BREAK SPACE}", " ").rstrip()
+        for text in re.findall(r">([^<]+)</text>", (ROOT / "docs" / "pictures" / "health.svg").read_text(encoding="utf-8"))
+    ]
+    probes = [{"component": "postgres", "name": "a", "verdict": "pass", "latency_ms": 1}]
+    page = health_text(health_rows({"backend-1": {"probes": probes}}, ["postgres"])).splitlines()
+    heading = next(index for index, line in enumerate(lines) if line.split()[:2] == page[0].split()[:2])
+    assert lines[heading].split() == page[0].split()
+    shown = [line.split()[0] for line in lines[heading:] if re.search(r" (PASS|FAIL|ERROR) ", line)]
+    described = yaml_of(ROOT / "inventories" / "lab" / "group_vars" / "all" / "components.yml")["aistack_components"]
+    assert sorted(set(shown)) == sorted(described)
+    assert f"all {len(described)} components pass" in lines
