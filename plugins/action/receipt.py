@@ -33,6 +33,10 @@ NOT_INPUTS = {"aistack_component", "aistack_component_name", "aistack_env", "ais
 ASKED_ONLY = {"toolchain": "aistack_components"}
 """What a role reads only to ask who uses what, before it changes it: nothing is made of it."""
 
+OWN_AFFAIRS = {"build", "build_env", "gate", "gate_settings", "install_scripts", "lock", "sdists", "test_env", "test_env_from",
+               "test_network", "tests", "title"}
+"""Keys of a component that no role reads of another one: with another gate of the application the edge is as it was."""
+
 _ROLES = re.compile(
     r"^(?P<indent>[ \t]*)(?:- )?(?:ansible\.(?:builtin|legacy)\.)?(?:include|import)_role:"
     r"(?P<how>[ \t]*\{[^}]*\}?|(?:\n(?P=indent)[ \t]+\S.*)+)",
@@ -131,6 +135,11 @@ def closure(role: str) -> tuple[str, str, set[str]]:
     return text, reads, prefixes
 
 
+def _seen_by_others(component: Any) -> Any:
+    """A component's description without what only its own convergence, proof and build make something of."""
+    return {key: value for key, value in component.items() if key not in OWN_AFFAIRS} if isinstance(component, Mapping) else component
+
+
 class ActionModule(ActionBase):
     """Fill in C(inputs) for each component, then ask the node."""
 
@@ -146,6 +155,9 @@ class ActionModule(ActionBase):
                      if (key.startswith(prefixes) or key in mentioned) and key not in results}
         named = [path for key, value in variables.items() if NAMING_FILES.fullmatch(key)
                  for path in (value.values() if isinstance(value, Mapping) else [value]) if isinstance(path, str) and path]
+        if isinstance(variables.get("aistack_components"), Mapping):
+            others = variables["aistack_components"].items()
+            variables["aistack_components"] = {other: _seen_by_others(described) for other, described in others}
         described = {
             **({"files": {path: self._digest(path) for path in named}} if named else {}),
             "component": component,

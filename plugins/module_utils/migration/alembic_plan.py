@@ -186,8 +186,9 @@ def ground(request: Request) -> Ground:
     if not url:
         raise MigrationError(
             "no_url",
-            f"{request.env_file} has no {request.url_variable}. Set it in the component's environment, or name the variable that"
-            " holds the database's URL (url_variable).",
+            f"{request.env_file} has no {request.url_variable}. Set it in aistack_env.{request.component}.values, or name the variable"
+            f" that holds the database's address: aistack_components.{request.component}.migrations.database: NAME (url_variable of the"
+            " module).",
         )
     try:
         address = parse_url(url)
@@ -379,7 +380,8 @@ def complete(
         )
     losses = counted(psql, data_loss.found(steps)) if path.direction == "downgrade" else []
     down = Down(tuple(losses), bool(steps) and not path.target, tuple(request.accept_loss), request.allow_base)
-    verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down)
+    where = f"aistack_components.{request.component}.migrations.policy"
+    verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down, where)
     if path.refusals:
         verdict = Verdict(path.refusals + verdict.refusals, verdict.warnings)
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)

@@ -127,13 +127,15 @@ def analyse(steps: Iterable[Step], version_table: str = DEFAULT) -> list[Step]:
 
 
 def judge(
-    steps: Sequence[Step], policy: Policy, direction: str = "upgrade", fresh: bool = False, down: Down | None = None
-) -> Verdict:
+    steps: Sequence[Step], policy: Policy, direction: str = "upgrade", fresh: bool = False, down: Down | None = None,
+    where: str = "policy",
+) -> Verdict:  # fmt: skip
     """The verdict over all steps.
 
     ``fresh``: the database holds nothing and nothing runs on it; then only the number of steps can refuse.
     A downgrade takes away by its nature, so that contracting is no reason there: an empty ``downgrade``, unknown SQL, data that
-    goes and ``base`` are. Only what ``down`` accepts for this run counts against these.
+    goes and ``base`` are. Only what ``down`` accepts for this run counts against these. ``where`` is what the policy is called where it
+    is written, for those who want to change it.
     """
     refusals: list[Refusal] = []
     warnings: list[str] = []
@@ -142,11 +144,11 @@ def judge(
             Refusal(
                 "too_many_steps",
                 f"{len(steps)} steps are pending and policy.max_steps is {policy.max_steps}.",
-                "Deploy the releases in between first, or raise max_steps.",
+                f"Deploy the releases in between first, or raise {where}.max_steps.",
             )
         )
     for step in steps:
-        for refusal in () if fresh else _step_refusals(step, policy, direction):
+        for refusal in () if fresh else _step_refusals(step, policy, direction, where):
             if step.revision.revision in policy.accept:
                 warnings.append(f"{refusal.reason} Accepted by policy.accept.")
             else:
@@ -164,9 +166,9 @@ def _name(step: Step) -> str:
     return f"Revision {step.revision.revision}{title}"
 
 
-def _step_refusals(step: Step, policy: Policy, direction: str) -> Iterable[Refusal]:
+def _step_refusals(step: Step, policy: Policy, direction: str, where: str) -> Iterable[Refusal]:
     name, revision = _name(step), step.revision.revision
-    accept = f"or, if nothing that runs needs it any more, accept it by name: policy {{accept: [{revision}]}}."
+    accept = f"or, if nothing that runs needs it any more, accept it by name: {where}.accept: [{revision}]"
     if direction == "upgrade" and policy.contract == "refuse":
         for entry in step.statements:
             if entry.phase == "contract":
@@ -181,8 +183,8 @@ def _step_refusals(step: Step, policy: Policy, direction: str) -> Iterable[Refus
         yield Refusal(
             "irreversible",
             f"{name} cannot be reversed: its downgrade() does nothing.",
-            f"Write a downgrade(), or accept that going back means a restore from the backup: policy {{irreversible: allow}} or"
-            f" {{accept: [{revision}]}}.",
+            f"Write a downgrade(), or accept that going back means a restore from the backup: {where}.accept: [{revision}], or for all"
+            f" {where}.irreversible: allow",
             revision,
         )
     if direction == "upgrade" and policy.unknown_sql == "refuse" and step.sql is None:
@@ -205,7 +207,8 @@ def _step_refusals(step: Step, policy: Policy, direction: str) -> Iterable[Refus
                 found = f"{finding['rule']}: {finding.get('message', '')}"
                 yield Refusal("lint", f"{name}: lint {found}", f"Correct the script; {accept}", revision)
     if not step.lint_run and policy.lint_missing == "refuse" and step.sql is not None:
-        yield Refusal("lint_missing", f"{name} was not linted: squawk did not run.", "Run the role toolchain, or allow it.", revision)
+        way_out = f"Run the role toolchain, or allow it: {where}.lint_missing: allow"
+        yield Refusal("lint_missing", f"{name} was not linted: squawk did not run.", way_out, revision)
 
 
 def _step_warnings(step: Step, direction: str) -> Iterable[str]:

@@ -129,3 +129,13 @@ def test_the_roles_of_this_collection() -> None:
 def test_what_a_run_has_said_is_no_input() -> None:
     """A result that a role registers under a public name differs from run to run."""
     assert {"migrate_result", "migrate_plan"} <= set(receipt._REGISTERED.findall(receipt.closure("backend")[0]))
+
+
+def test_how_another_component_is_proven_and_built_changes_nothing(roles: Path) -> None:
+    """web's own gate is in its description; of api it may know port, hosts and the like."""
+    (roles / "web/templates/web.conf.j2").write_text("{{ aistack_components | frontends }}\n", encoding="utf-8")
+    before = {"api": {"role": "backend", "port": "api", "gate": [{"name": "health", "http": "/old"}], "tests": [["pytest"]]}}
+    after = {"api": {**before["api"], "gate": [{"name": "health", "http": "/new"}], "tests": []}}
+    moved = {"api": {**before["api"], "port": "other"}}
+    assert inputs(aistack_components=before) == inputs(aistack_components=after)
+    assert inputs(aistack_components=before) != inputs(aistack_components=moved)
