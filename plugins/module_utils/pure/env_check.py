@@ -167,15 +167,32 @@ def environment_problems(environment: Any, accounts: Sequence[Account], host: st
     return [str(problem) for problem in resolved.problems] or login_problems(resolved.values, accounts, host)
 
 
+def known_passwords(accounts: Sequence[Account], environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Logins whose password everybody knows: of those that are refused everywhere, or that a schema of the stack names as forbidden."""
+    forbidden = set(env_schema.ALWAYS_FORBIDDEN)
+    for described in environments.values():
+        for environment in described.values():
+            schema = environment.get("schema") if isinstance(environment, Mapping) else None
+            for entry in schema if isinstance(schema, Sequence) and not isinstance(schema, str) else ():
+                listed = entry.get("forbidden") if isinstance(entry, Mapping) else None
+                forbidden |= {env_schema.as_text(value).casefold() for value in listed or [] if not isinstance(listed, str)}
+    said = [
+        f"{account.variable}: the password of {account.user} is the forbidden default {account.password!r}; set one of your own"
+        for account in accounts if account.password.casefold() in forbidden
+    ]  # fmt: skip
+    return list(dict.fromkeys(said))
+
+
 def problems(
     components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, Any]],
     accounts: Sequence[Account],
 ) -> list[str]:
     """Problems of the environments of all released components, one line each.
 
-    ``environments`` maps a host to its ``aistack_env``. What is wrong on every host of a component is said once.
+    ``environments`` maps a host to its ``aistack_env``. What is wrong on every host of a component is said once. The passwords that
+    servers give to ``accounts`` are looked at as well.
     """
-    found: list[str] = []
+    found = known_passwords(accounts, environments)
     for name, component in components.items():
         if not isinstance(component, Mapping) or not (component.get("application") or component.get("release_from")):
             continue

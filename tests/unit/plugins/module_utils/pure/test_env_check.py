@@ -126,3 +126,13 @@ def test_an_environment_of_the_wrong_shape(given: Any, words: str) -> None:
 
 def test_a_component_without_an_environment_has_an_empty_one() -> None:
     assert env_check.problems(components(bare={"hosts": "web", "application": "shop"}), GROUPS, {"w1": FINE, "w2": FINE}, []) == []
+
+
+@pytest.mark.parametrize("password", ["ChangeThis", "minioadmin", "left-as-in-the-example"])
+def test_a_server_gives_nobody_a_password_that_everybody_knows(password: str) -> None:
+    """Of the roles' own users as of what an environment holds: the database of a new stack is made with it."""
+    weak = dataclasses.replace(ACCOUNTS[0], password=password)
+    given = environment(f"postgresql://app:{GOOD}@elsewhere/shop")
+    given["common"]["schema"].append({"name": "KEY", "forbidden": ["left-as-in-the-example"]})
+    found = env_check.problems(components(), GROUPS, {"w1": given, "w2": given}, [weak, weak, ACCOUNTS[1]])
+    assert found == [f"postgres_users: the password of app is the forbidden default {password!r}; set one of your own"]
