@@ -80,7 +80,8 @@ def recently_proven(proven: Mapping[str, float], seconds: float = 30) -> list[st
 
 
 def unproven(probes: Iterable[Mapping[str, Any]], gates: Mapping[str, Any]) -> list[str]:
-    """Names of the critical probes that did not pass, or that nobody was asked about.
+    """Names of the critical probes that did not pass, or that nobody was asked about: of those that are wanted, and of the gates that
+    the live releases of their components were activated with.
 
     ``gates`` maps a host to the result of ``gate`` there.
     """
@@ -91,7 +92,12 @@ def unproven(probes: Iterable[Mapping[str, Any]], gates: Mapping[str, Any]) -> l
     ]
     failed = {key for key, passed in rows if not passed}
     answered = {key for key, _passed in rows}
-    return sorted({name for component, name in wanted if (component, name) in failed or (component, name) not in answered})
+    asked_about = {component for component, _name in wanted if component}
+    own = {name for component, name in failed if component in asked_about}
+    # a release with a gate of its own is not asked everything that is wanted
+    judged = {component for result in gates.values() for component, known in (result.get("contexts") or {}).items() if known.get("judged_by")}
+    silent = {name for component, name in wanted if (component, name) not in answered and component not in judged}
+    return sorted(own | silent | {name for component, name in wanted if (component, name) in failed})
 
 
 def stale_components(names: Iterable[str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],

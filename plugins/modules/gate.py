@@ -51,6 +51,18 @@ options:
       - In a playbook they are taken from C(aistack_components) where they are not given.
     type: dict
     default: {}
+  judge_by:
+    description:
+      - By what a component that has a live release on the node is judged.
+      - V(given) by O(probes).
+      - V(activated) by the gate that the live release was activated with, where the node has it. Probes of O(probes) that are not
+        in it are asked once beside it; they do not count, and what fails of them is shown with RV(probes.judged_by).
+      - V(adopted) by O(probes), which become the gate of the live release where they pass. Where O(probes) are the gate that
+        another release on the node was activated with, as with V(activated).
+      - Probes that another host asks (C(from)), and those that belong to no component, are always those of O(probes).
+    type: str
+    choices: [given, activated, adopted]
+    default: given
   interval:
     description: Seconds from the start of one attempt to the start of the next.
     type: float
@@ -168,6 +180,11 @@ probes:
     history: {description: "C(count), the C(first) and the C(last) five attempts.", type: dict, returned: always}
     log_tail: {description: Last lines of the log of the unit behind it., type: list, returned: when it failed and has a unit}
     hint: {description: What to do., type: str, returned: when it failed}
+    judged_by:
+      description: C(inventory) for a probe of the inventory that does not count, because the live release has another gate.
+      type: str
+      returned: with O(judge_by)
+    live: {description: The live release that it does not count for., type: str, returned: with RV(probes.judged_by)}
 peak_mib:
   description: Memory that the call took on the node at its most, in MiB.
   returned: always
@@ -206,6 +223,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate_call import judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved_gate import GIVEN, JUDGES
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -215,6 +233,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "contexts": {"type": "dict", "default": {}},
         "ports": {"type": "dict", "default": {}},
         "units": {"type": "dict", "default": {}},
+        "judge_by": {"type": "str", "choices": list(JUDGES), "default": GIVEN},
         "root": {"type": "path", "default": "/opt/aistack"},
         "state_dir": {"type": "path", "default": "/var/lib/aistack"},
         "interval": {"type": "float", "default": 1},

@@ -93,6 +93,16 @@ def test_unproven(row: dict[str, Any], names: list[str]) -> None:
     assert stack.unproven(stack.gate_probes(COMPONENTS, ["redis"]), gates) == names
 
 
+def test_unproven_goes_by_the_gate_of_the_live_release() -> None:
+    wanted = stack.gate_probes(COMPONENTS, ["redis"])
+    told = {"contexts": {"redis": {"judged_by": "the gate that v1 was activated with"}}}
+    own = {"component": "redis", "name": "own", "severity": "critical"}
+    beside = {"component": "redis", "name": "port", "severity": "warning", "judged_by": "inventory", "verdict": "fail"}
+    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}, beside], **told}}) == []
+    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}], **told}}) == []
+    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "fail"}, beside], **told}}) == ["own"]
+
+
 def test_what_was_proven_a_moment_ago_is_not_asked_again() -> None:
     now = time.time()
     assert stack.recently_proven({"redis": now - 5, "api": now - 40, "web": now + 100}, 30) == ["redis"]

@@ -39,6 +39,15 @@ def test_health_of_a_healthy_stack_says_so() -> None:
     assert health_text(rows).endswith("all 1 components pass")
 
 
+def test_health_goes_by_the_gate_of_the_live_release_and_shows_what_todays_says() -> None:
+    today = probe("answer", "api", "fail", severity="warning", expected="new", got="old", judged_by="inventory", live="v1", hint="mend it")
+    rows = health_rows({"n1": {"probes": [probe("answer", "api", "pass", severity="critical"), today]}}, ["api"])
+    assert [(row["verdict"], row["passed"], row["probes"]) for row in rows] == [("pass", 1, 1)]
+    text = health_text(rows)
+    assert "n1: api: v1 is live, and passes the gate that it was activated with. The inventory's gate of today says: answer: " in text
+    assert text.endswith("all 1 components pass")
+
+
 def test_failure_of_a_slot_says_what_serves_now() -> None:
     text = failure_text("backend: activate v4.2.0", {"report": {
         "probe": "health", "where": "n1", "expected": "200", "got": "connection refused", "attempts": 7,

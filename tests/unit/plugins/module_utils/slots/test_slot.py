@@ -464,6 +464,37 @@ def test_going_back_uses_the_gate_of_the_old_release(fronted: Bench) -> None:
     assert fronted.gate.definitions[0] == old
 
 
+OLD_GATE = {"probes": [{"name": "old", "type": "http", "target": "http://127.0.0.1:${port}/old"}]}
+
+
+def test_a_restart_judges_what_is_live_by_its_own_gate(fronted: Bench) -> None:
+    fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
+    fronted.gate.definitions.clear()
+    fronted.slots().restart(None, Request(run="r2"))
+    assert fronted.gate.definitions[0] == OLD_GATE
+
+
+def test_what_stays_live_is_not_judged_by_the_gate_of_another_release(fronted: Bench) -> None:
+    fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    fronted.slots().revert(Request(run="r2"))
+    fronted.gate.definitions.clear()
+    fronted.slots().activate(Content("v1", "c2"), Request(run="r3"))  # another configuration, while the inventory's gate is that of v2
+    assert fronted.gate.definitions[0] == OLD_GATE
+    own = {"probes": [{**OLD_GATE["probes"][0], "name": "newer"}]}
+    fronted.gate.definitions.clear()
+    fronted.slots(gate=own).activate(V1, Request(run="r4"))  # a gate that is nobody's is meant
+    assert fronted.gate.definitions[0] == own
+
+
+def test_a_deployment_is_judged_by_what_is_asked_for_whoever_had_it_before(fronted: Bench) -> None:
+    fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    fronted.gate.definitions.clear()
+    fronted.slots().activate(V1, Request(run="r3"))
+    assert fronted.gate.definitions[0] == GATE
+
+
 def test_restarted_takes_the_other_slot_or_stays_where_there_may_be_one(tmp_path: Path) -> None:
     blue = Bench(tmp_path / "a")
     blue.slots().activate(V1, Request())
