@@ -16,6 +16,9 @@ description:
   - The verdict is C(pass), C(fail) (judged, and not as expected), C(inconclusive) (not enough seen by the deadline) or
     C(error) (could not be judged, for example because a tool is missing or a name cannot be filled in).
     A probe of severity C(warning) never fails the gate.
+  - A gate ends before its deadline where a critical probe cannot be judged; where O(failures) says so; and where a C(http) probe of a
+    slot's own port expects C(${release}) and the slot's process answers, three times and for two seconds the same, with the name of
+    another release. Everything else may still become as expected, and is waited for.
   - In a playbook the controller picks the probes that belong to the host at hand, prints what is still waited for, and
     contacts no host that has nothing to do.
 options:
@@ -175,6 +178,10 @@ probes:
     attempts: {description: How often it was asked., type: int, returned: always}
     latency_ms: {description: How long the last attempt took., type: float, returned: always}
     elapsed_s: {description: Seconds since the gate began., type: float, returned: always}
+    answered:
+      description: Whether it answered completely and in good form, but with other values than expected, so that the gate may be wrong.
+      type: bool
+      returned: always
     detail: {description: Anything more that helps., type: str, returned: always}
     flaps: {description: How often it failed after it had passed., type: int, returned: always}
     history: {description: "C(count), the C(first) and the C(last) five attempts.", type: dict, returned: always}

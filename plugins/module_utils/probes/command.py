@@ -21,6 +21,7 @@ class Command(Probe):
     """Run a program without a shell. It should only look, for it runs in check mode, too."""
 
     type = "command"
+    speaks = True
     target = Option("list", "program and arguments", required=True)
     options = {
         "rc": Option("expect", "exit status; 0 by default"),

@@ -33,6 +33,7 @@ class Postgres(Probe):
     """Run one query and compare what comes."""
 
     type = "postgres"
+    speaks = True
     target = Option("str", "host:port; the other ways are host and port, or env_file and env_key")
     options = {
         "host": Option("str", "address, or the folder of the Unix socket"),

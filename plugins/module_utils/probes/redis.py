@@ -117,6 +117,7 @@ class Redis(Probe):
     """Log in, send one command, compare the reply."""
 
     type = "redis"
+    speaks = True
     target = Option("str", "host:port, or the path of a Unix socket")
     options = {
         "host": Option("str", "address, instead of the short form"),

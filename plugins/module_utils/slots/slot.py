@@ -356,6 +356,9 @@ class Slots:
                 proven = proven or step.do == sp.LIVE
         except _TROUBLE as error:
             report = failure_report(error)
+            if report.get("answered"):
+                where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
+                report["mend_gate"] = f"mend the gate ({where}) and run again with -e allow_bad=true"
             report.update(self._go_back(plan, serves, previous))
             blame = isinstance(error, GateFailed) and not error.public and error.judged.verdict == "fail"
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
@@ -405,7 +408,13 @@ class Slots:
         if report.get("going_back_failed"):
             ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is mended"
         elif still:
-            ending = f"{still['release']} serves as before, in {still['slot']}. Mend the release and deploy it under a new tag"
+            ending = f"{still['release']} serves as before, in {still['slot']}. "
+            if report["verdict"] == "error" and report["probe"]:
+                ending += f"Mend the gate (aistack_components.{self.spec.component}.gate, probe {report['probe']}), or what it names on the node"
+            else:
+                ending += "Mend the release and deploy it under a new tag"
+            if report.get("answered"):
+                ending += f"; or, where the answer is right, {report['mend_gate']}"
         else:
             ending = "Nothing served before. See the log's tail in this report"
         return f"{self.spec.component}: {target.release if target else 'nothing'} was not made live: {error}. {ending}."

@@ -275,6 +275,7 @@ class Node:
             "slot": slot,
             "port": self.spec.ports.get("public" if public else slot),
             "unit": self.spec.unit_of(slot),
+            "own": not public,
         }
 
     # -- steps
@@ -382,7 +383,7 @@ class Node:
 def failure_report(error: BaseException) -> dict[str, Any]:
     """What a failed step is told as: C(probe), C(expected), C(got), C(attempts), C(verdict) and C(log_tail)."""
     if isinstance(error, GateFailed):
-        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts")}
+        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts", "answered")}
         return {**asked, "verdict": error.judged.verdict, "log_tail": error.log_tail}
     return {"probe": None, "expected": None, "got": str(error), "attempts": 0, "verdict": "error", "log_tail": []}
 

@@ -200,13 +200,15 @@ class FakeGate:
         self.fails, self.fails_public = fails, fails_public
         self.asked: list[tuple[str, Any]] = []
         self.definitions: list[Mapping[str, Any]] = []
+        self.verdict, self.more = "fail", dict[str, Any]()
 
     def __call__(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
         public = context["port"] == PORTS["public"]
         self.asked.append((context["release"], context["port"]))
         self.definitions.append(definition)
         if context["release"] in (self.fails_public if public else self.fails):
-            return Judged("fail", {"probe": "health", "expected": "status 200", "got": "connection refused", "attempts": 7})
+            problem = {"probe": "health", "expected": "status 200", "got": "connection refused", "attempts": 7}
+            return Judged(self.verdict, {**problem, **self.more})
         return Judged("pass")
 
 
@@ -336,6 +338,23 @@ def test_a_release_that_fails_leaves_the_old_one_as_it_was(tmp_path: Path, strat
     bench.gate.fails = ()
     bench.slots().activate(V2, Request(run="r4", allow_bad=True))
     assert bench.marks()["v2"] == "good"
+
+
+def test_an_answer_that_may_be_right_names_the_gate_as_well(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.gate.fails, fronted.gate.more = ("v2",), {"answered": True}
+    with pytest.raises(Failed, match=r"mend the gate \(aistack_components.web.gate, probe health\) and run again with -e allow_bad=true"):
+        fronted.slots().activate(V2, Request(run="r2"))
+    assert fronted.marks()["v2"] == "bad"
+
+
+def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_mended(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.gate.fails, fronted.gate.verdict = ("v2",), "error"
+    with pytest.raises(Failed, match=r"Mend the gate \(aistack_components.web.gate, probe health\), or what it names on the node") as failed:
+        fronted.slots().activate(V2, Request(run="r2"))
+    assert "new tag" not in str(failed.value)
+    assert fronted.marks() == {"v1": "good"}
 
 
 def test_a_gate_that_changed_makes_no_good_release_bad(tmp_path: Path) -> None:
