@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from jinja2 import pass_context
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import clients
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import Read, probes_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
@@ -20,13 +22,28 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_use
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
 
 
-def gate_probes(components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """The probes of the gates of the named components, canonical, each with the group of hosts it runs on."""
+def variable(context: Any) -> Read:
+    """Read variables out of a template's context; what is not there, or speaks of what is not there, is None."""
+
+    def read(name: str) -> Any:
+        try:
+            return context.get(name) if context is not None else None
+        except Exception:  # whatever a variable of the operator's may raise, the role will say it better
+            return None
+
+    return read
+
+
+@pass_context
+def gate_probes(context: Any, components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """The probes of the gates of the named components, canonical, each with the group of hosts it runs on. What has no gate gets
+    that of its role.
+    """
     wanted = list(components) if names is None else list(names)
     return [
         dict(normalise(probe, name), hosts=components[name]["hosts"])
         for name in wanted
-        for probe in components[name].get("gate", [])
+        for probe in probes_of(components[name], variable(context))
     ]
 
 
@@ -40,7 +57,8 @@ def acceptance_probes(acceptance: Mapping[str, Any], names: Iterable[str]) -> li
     return [normalise(dict(acceptance[name], name=name), None) for name in names]
 
 
-def phase_probes(phases: Mapping[str, Any], components: Mapping[str, Any], acceptance: Mapping[str, Any],
+@pass_context
+def phase_probes(context: Any, phases: Mapping[str, Any], components: Mapping[str, Any], acceptance: Mapping[str, Any],
                  names: Iterable[str], accepted: Iterable[str] = (), proven: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Everything that the named phases have to prove: gates of their components and their acceptance probes.
 
@@ -49,7 +67,7 @@ def phase_probes(phases: Mapping[str, Any], components: Mapping[str, Any], accep
     done, still = set(accepted), set(proven)
     probes: list[dict[str, Any]] = []
     for name in names:
-        probes += gate_probes(components, [component for component in phases[name].get("components", []) if component not in still])
+        probes += gate_probes(context, components, [component for component in phases[name].get("components", []) if component not in still])
         probes += acceptance_probes(acceptance, [probe for probe in phases[name].get("acceptance", []) if probe not in done])
     return probes
 

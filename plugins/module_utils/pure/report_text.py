@@ -67,8 +67,10 @@ def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) 
     return sorted(rows, key=lambda row: (position.get(row["component"], len(position)), row["node"]))
 
 
-def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60) -> str:
-    """The table of a health check, what came instead where something fails, and a last line that sums it up."""
+def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60, without: Sequence[str] = ()) -> str:
+    """The table of a health check, what came instead where something fails, and a last line that sums it up; *without* are the
+    components that have no gate.
+    """
     cells = [["component", "node", "release", "gate", "probes", "slowest", ""]]
     for row in rows:
         cells.append([
@@ -84,8 +86,12 @@ def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60) -> str:
         for said in row.get("inventory", []):
             told += ["", f"{row['node']}: {said}"]
     failed = sorted({row["component"] for row in rows if row["verdict"] in ("fail", "error", "inconclusive")})
-    last = f"{len(failed)} of {len({row['component'] for row in rows})} components fail: {', '.join(failed)}" if failed else (
-        f"all {len({row['component'] for row in rows})} components pass")
+    asked = len({row["component"] for row in rows})
+    last = f"{len(failed)} of {asked} components fail: {', '.join(failed)}" if failed else (
+        f"all {asked} components pass" if asked > 1 else "the one component that was asked passes")
+    if without:
+        some = f"{len(without)} components have" if len(without) > 1 else "1 component has"
+        last += f"; {some} no gate: {', '.join(without)}"
     return "\n".join([*table(cells), *told, "", last])
 
 
