@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 
 def test_every_gate_passes(lab: Any, tmp_path: Path) -> None:
@@ -26,6 +27,19 @@ def test_every_gate_passes(lab: Any, tmp_path: Path) -> None:
     rows = json.loads(output.read_text(encoding="utf-8"))
     assert sum(row["probes"] for row in rows) > 0
     assert {row["verdict"] for row in rows} == {"pass"}, rows
+
+
+def test_what_is_live_is_judged_by_the_gate_that_it_was_activated_with(lab: Any, tmp_path: Path) -> None:
+    """The inventory's gate of today is another: it is asked beside, shown, and fails nothing."""
+    described = yaml.safe_load((lab.inventory / "group_vars" / "all" / "stack.yml").read_text(encoding="utf-8"))
+    components = described["aistack_components"]
+    components["api"]["gate"] = [{"name": "health", "http": "http://127.0.0.1:${port}/health", "json": {"status": "of a later release"}}]
+    today, output = tmp_path / "today.json", tmp_path / "health.json"
+    today.write_text(json.dumps({"aistack_components": components}), encoding="utf-8")
+    lab.play("playbooks/healthcheck.yml", "-e", f"@{today}", "-e", f"output={output}", "-e", "only=api").ended_well()
+    (row,) = json.loads(output.read_text(encoding="utf-8"))
+    assert (row["verdict"], row["probes"]) == ("pass", 1), row
+    assert "v1.0.0 is live, and passes the gate that it was activated with. The inventory's gate of today says: health: " in row["inventory"][0]
 
 
 def test_nothing_of_the_first_application_came_along(lab: Any) -> None:

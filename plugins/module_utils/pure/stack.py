@@ -27,7 +27,8 @@ COMPONENT_KEYS = {
 APPLICATION_KEYS = {"repo", "release"}
 MIGRATION_KEYS = {"tables", "config", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
 GATE_SETTING_KEYS = {"interval", "successes", "failures", "min_healthy_time", "start_period", "deadline"}
-SLOT_KEYS = {"warm", "drain_timeout", "stop_timeout"}
+SLOT_KEYS = {"warm", "drain_timeout", "stop_timeout", "long_tasks"}
+LONG_TASKS = ("tell", "wait", "refuse")
 RUNTIMES = ("systemd", "launchd", "windows", "compose", "swarm", "kubernetes")
 STRATEGIES = ("bluegreen", "recreate")
 KINDS = ("python", "node", "static")
@@ -173,6 +174,11 @@ def _check_release_keys(where: str, name: str, component: Mapping[str, Any], sta
     if isinstance(component.get("migrations"), Mapping):
         named = component["migrations"].get("evidence", [])
         problems += _unknown_names(f"{where}.migrations.evidence", named, stack["acceptance"], "acceptance probe")
+    slots = component.get("slots")
+    if isinstance(slots, Mapping) and slots.get("long_tasks", "tell") not in LONG_TASKS:
+        problems.append(f"{where}.slots.long_tasks: '{slots['long_tasks']}' is not one of {', '.join(LONG_TASKS)}")
+    if isinstance(slots, Mapping) and "long_tasks" in slots and str(component.get("role")).rpartition(".")[2] != "worker":
+        problems.append(f"{where}.slots.long_tasks: only workers (role worker) hold tasks")
     port = component.get("port")
     if port is not None:
         wanted = [port]

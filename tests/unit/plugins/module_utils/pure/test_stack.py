@@ -79,6 +79,8 @@ def test_a_good_stack_has_no_problems() -> None:
         ("components/web/application", "shops", "unknown application 'shops'; did you mean 'shop'?"),
         ("components/web/port", "webs", "aistack_ports has no 'webs_blue'"),
         ("components/web/strategy", "yolo", "'yolo' is not one of bluegreen, recreate"),
+        ("components/worker/slots", {"long_tasks": "kill"}, "components.worker.slots.long_tasks: 'kill' is not one of tell, wait, refuse"),
+        ("components/web/slots", {"long_tasks": "wait"}, "components.web.slots.long_tasks: only workers (role worker) hold tasks"),
         ("components/db/runtime", "docker", "'docker' is not one of systemd"),
         ("components/web/env", "webb", "aistack_env has no 'webb'; did you mean 'web'?"),
         ("ports/web", 5432, "aistack_ports.web: 5432 is already the port of 'db'"),
