@@ -28,7 +28,7 @@ def variable(context: Any) -> Read:
     def read(name: str) -> Any:
         try:
             return context.get(name) if context is not None else None
-        except Exception:  # whatever a variable of the operator's may raise, the role will say it better
+        except Exception:  # noqa: BLE001 - whatever a variable of the operator's may raise, the role will say it better
             return None
 
     return read
@@ -67,7 +67,8 @@ def phase_probes(context: Any, phases: Mapping[str, Any], components: Mapping[st
     done, still = set(accepted), set(proven)
     probes: list[dict[str, Any]] = []
     for name in names:
-        probes += gate_probes(context, components, [component for component in phases[name].get("components", []) if component not in still])
+        asked = [component for component in phases[name].get("components", []) if component not in still]
+        probes += gate_probes(context, components, asked)
         probes += acceptance_probes(acceptance, [probe for probe in phases[name].get("acceptance", []) if probe not in done])
     return probes
 
@@ -113,7 +114,8 @@ def unproven(probes: Iterable[Mapping[str, Any]], gates: Mapping[str, Any]) -> l
     asked_about = {component for component, _name in wanted if component}
     own = {name for component, name in failed if component in asked_about}
     # a release with a gate of its own is not asked everything that is wanted
-    judged = {component for result in gates.values() for component, known in (result.get("contexts") or {}).items() if known.get("judged_by")}
+    known = [pair for result in gates.values() for pair in (result.get("contexts") or {}).items()]
+    judged = {component for component, names in known if names.get("judged_by")}
     silent = {name for component, name in wanted if (component, name) not in answered and component not in judged}
     return sorted(own | silent | {name for component, name in wanted if (component, name) in failed})
 

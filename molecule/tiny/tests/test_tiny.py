@@ -39,7 +39,8 @@ def test_what_is_live_is_judged_by_the_gate_that_it_was_activated_with(lab: Any,
     lab.play("playbooks/healthcheck.yml", "-e", f"@{today}", "-e", f"output={output}", "-e", "only=api").ended_well()
     (row,) = json.loads(output.read_text(encoding="utf-8"))
     assert (row["verdict"], row["probes"]) == ("pass", 1), row
-    assert "v1.0.0 is live, and passes the gate that it was activated with. The inventory's gate of today says: health: " in row["inventory"][0]
+    (said,) = row["inventory"]
+    assert "v1.0.0 is live, and passes the gate that it was activated with. The inventory's gate of today says: health: " in said
 
 
 def test_nothing_of_the_first_application_came_along(lab: Any) -> None:

@@ -133,8 +133,8 @@ class Judging:
             release = self.new.get(str(row["component"]))
             if release and row["verdict"] in ("fail", "error", "inconclusive"):
                 row["hint"] = (
-                    f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy that; "
-                    f"else mend aistack_components.{row['component']}.gate" + (f"; {row['hint']}" if row.get("hint") else "")
+                    f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy "
+                    f"that; else mend aistack_components.{row['component']}.gate" + (f"; {row['hint']}" if row.get("hint") else "")
                 )
 
     def note(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -29,7 +29,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec 
 
 _READING = {
     "CONFIG GET", "DBSIZE", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "INFO", "LASTSAVE", "LINDEX",
-    "LLEN", "LRANGE", "MGET", "PING", "PTTL", "ROLE", "SCARD", "SENTINEL MASTERS", "SISMEMBER", "SMEMBERS", "STRLEN", "TIME", "TTL", "TYPE", "XLEN",
+    "LLEN", "LRANGE", "MGET", "PING", "PTTL", "ROLE", "SCARD", "SENTINEL MASTERS", "SISMEMBER", "SMEMBERS", "STRLEN", "TIME", "TTL",
+    "TYPE", "XLEN",
     "ZCARD", "ZRANGE",
 }
 """Commands that only look; all others are not sent in check mode."""
@@ -240,8 +241,8 @@ def _no_sentinel(scheme: str, where: str) -> None:
     """Raises CannotJudge where an address is one of Sentinels, which are asked who the server is."""
     if "sentinel" in scheme.lower():
         raise CannotJudge(
-            f"{where} is an address of Redis Sentinel, which this probe does not follow. Ask the server itself (host, port, password_file), "
-            "a Sentinel (its port, command: [SENTINEL, masters]), or the workers (celery)"
+            f"{where} is an address of Redis Sentinel, which this probe does not follow. Ask the server itself (host, port, "
+            "password_file), a Sentinel (its port, command: [SENTINEL, masters]), or the workers (celery)"
         )
 
 

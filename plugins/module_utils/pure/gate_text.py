@@ -59,7 +59,7 @@ def failure_text(verdict: str, probes: Sequence[Mapping[str, Any]], elapsed: flo
 
 
 def inventory_says(probes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each component that is judged by the gate of its live release, where the inventory's gate of today says otherwise."""
+    """A sentence for each component whose live release is judged by its own gate, where the inventory's gate of today says otherwise."""
     said = []
     for component in dict.fromkeys(row["component"] for row in probes if row.get("judged_by")):
         mine = [row for row in probes if row.get("component") == component]
@@ -67,10 +67,11 @@ def inventory_says(probes: Sequence[Mapping[str, Any]]) -> list[str]:
         counted = [row for row in mine if not row.get("judged_by") and row["severity"] != "warning"]
         bad = [row for row in beside if row["verdict"] not in (v.PASS, v.SKIPPED)]
         fails = [row for row in counted if row["verdict"] not in (v.PASS, v.SKIPPED)]
-        begin = f"{component}: {beside[0]['live']} is live, and {'does not pass' if fails else 'passes'} the gate that it was activated with."
+        live, does = beside[0]["live"], "does not pass" if fails else "passes"
+        begin = f"{component}: {live} is live, and {does} the gate that it was activated with."
         if bad:
             told = "; ".join(f"{row['name']}: expected {row['expected']}, got {row['got']}" for row in bad)
             said.append(f"{begin} The inventory's gate of today says: {told}. What to do: {bad[0].get('hint')}")
         elif fails and all(row["verdict"] == v.PASS for row in beside):
-            said.append(f"{begin} What the inventory's gate of today asks instead passes: site.yml makes it the gate of {beside[0]['live']}")
+            said.append(f"{begin} What the inventory's gate of today asks instead passes: site.yml makes it the gate of {live}")
     return said

@@ -134,9 +134,7 @@ class Tally:
         self.fails = self.fails + 1 if began >= settings.start_period else 0
         if attempt.get("error"):
             self.settled = ERROR
-        elif settings.failures and self.fails >= settings.failures:
-            self.settled = FAIL
-        elif self.same >= SAME_TIMES and ended - self.same_since >= SAME_S:
+        elif (settings.failures and self.fails >= settings.failures) or (self.same >= SAME_TIMES and ended - self.same_since >= SAME_S):
             self.settled = FAIL
 
     def satisfied(self, settings: Settings, now: float) -> bool:

@@ -410,7 +410,8 @@ class Slots:
         elif still:
             ending = f"{still['release']} serves as before, in {still['slot']}. "
             if report["verdict"] == "error" and report["probe"]:
-                ending += f"Mend the gate (aistack_components.{self.spec.component}.gate, probe {report['probe']}), or what it names on the node"
+                where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
+                ending += f"Mend the gate ({where}), or what it names on the node"
             else:
                 ending += "Mend the release and deploy it under a new tag"
             if report.get("answered"):

@@ -43,7 +43,8 @@ def test_health_of_a_healthy_stack_says_so() -> None:
 
 
 def test_who_has_no_gate() -> None:
-    components = {"toolchain": {"role": "toolchain"}, "edge": {"role": "edge"}, "api": {"role": "backend", "gate": []}, "w": {"role": "worker"}}
+    api = {"role": "backend", "gate": []}
+    components = {"toolchain": {"role": "toolchain"}, "edge": {"role": "edge"}, "api": api, "w": {"role": "worker"}}
     assert without(components) == ["toolchain", "w"]
     assert without(components, ["w", "api"]) == ["w"]
 
@@ -71,7 +72,7 @@ def test_failure_of_a_slot_says_what_serves_now() -> None:
     [
         ({"marked_bad": True}, "next       mend it and deploy it under a new tag"),
         ({"marked_bad": True, "mend_gate": "mend the gate (x)"}, "allow_bad=true. Or, where the answer is right: mend the gate (x)"),
-        ({"verdict": "error", "probe": "health"}, "next       mend the gate, or what it names on the node, and run the same command again;"),
+        ({"verdict": "error", "probe": "health"}, "next       mend the gate, or what it names on the node, and run the same "),
         ({"verdict": "error", "probe": None}, "next       mend that, and run the same command again"),
         ({}, "next       mend that, and run the same command again"),
         ({"marked_bad": True, "going_back_failed": "no disk"}, "next       mend why nothing serves, and run the same command again: no d"),
