@@ -261,8 +261,8 @@ def foretold(request: Request, seen: Mapping[str, Any]) -> list[str]:
         after = f"delivered again after {visible} s" if settings.get("acks_late") and visible else (
             "delivered again" if settings.get("acks_late") else "lost")
         said.append(
-            f"{_count(len(risky), 'task')} may not end within the {request.stop_timeout:g} s that stopping the worker leaves (stop_timeout), "
-            f"and would then be killed and {after}: {tasks_text(risky)}"
+            f"{_count(len(risky), 'task')} may not end within the {request.stop_timeout:g} s that stopping the worker leaves (stop_timeout)"
+            f", and would then be killed and {after}: {tasks_text(risky)}"
         )
     long = [task for task in seen["tasks"] if visible and float(task.get("seconds") or 0.0) > float(visible)]
     if long or (visible and seen["tasks"] and request.timeout > float(visible)):
