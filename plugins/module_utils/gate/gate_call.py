@@ -16,10 +16,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import
     live_context,
     run_gate,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved_gate import ADOPTED, GIVEN, JUDGES, Judging
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import Settings, SettingsError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import ADOPTED, GIVEN, JUDGES, Judging
 
 SETTINGS = ("interval", "successes", "failures", "min_healthy_time", "start_period", "deadline")
 SHOWN = ("release", "slot", "port", "unit", "missing")

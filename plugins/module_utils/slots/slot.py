@@ -15,12 +15,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate import saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan, World
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Log, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, GateFailed, Node, Spec, failure_report

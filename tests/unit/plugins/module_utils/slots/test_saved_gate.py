@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate import gate_call, saved_gate
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate import gate_call
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import inventory_says
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import saved_gate
 
 OLD = {"name": "answer", "file": "{folder}/answer", "contains": "old"}
 NEW = {"name": "answer", "file": "{folder}/answer", "contains": "new"}
