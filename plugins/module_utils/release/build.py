@@ -14,7 +14,6 @@ import ast
 import configparser
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import next_site, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
@@ -332,27 +331,7 @@ def keep_output(recipe: Recipe, tree: Path) -> None:
     """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files."""
     if recipe.output != "next-standalone":
         return
-    standalone = sandbox.inside(tree, tree / ".next" / "standalone")
-    if not (standalone / "server.js").is_file():
-        nested = sorted(str(path.relative_to(tree)) for path in standalone.glob("*/server.js"))
-        hint = f" It is in {nested[0]}: set outputFileTracingRoot in next.config to the folder itself." if nested else ""
-        raise ReleaseError(
-            f"The build of {recipe.component} {recipe.tag} left no .next/standalone/server.js. "
-            f"Expected output: 'standalone' in next.config.{hint}"
-        )
-    for name in (".next/static", ".next/standalone/.next", "public"):
-        sandbox.inside(tree, tree / name)
-    kept = tree.with_name(f"{tree.name}.output")
-    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
-    os.rename(standalone, kept)
-    os.chmod(kept, 0o700)
-    if (tree / ".next" / "static").is_dir():
-        (kept / ".next").mkdir(exist_ok=True)
-        os.rename(tree / ".next" / "static", kept / ".next" / "static")
-    if (tree / "public").is_dir() and not (kept / "public").exists():
-        os.rename(tree / "public", kept / "public")
-    shutil.rmtree(tree)
-    os.rename(kept, tree)
+    next_site.keep(recipe.component, recipe.tag, tree)
 
 
 def alembic_heads(tree: Path) -> list[str]:
