@@ -40,6 +40,7 @@ class Recipe:
     """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}.
 
     ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``masker`` knows those that are real.
+    ``built_in`` has hashes of those that a build puts into the tree, None for what is not set; it is None where they are not known.
     """
 
     component: str
@@ -58,6 +59,7 @@ class Recipe:
     sdists: bool | Sequence[str] = False
     install_scripts: bool = False
     build_env: Mapping[str, str] = field(default_factory=dict)
+    built_in: Mapping[str, str | None] | None = field(default_factory=dict)
     test_env: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
     test_network: bool = False
