@@ -205,8 +205,8 @@ def _built_in(made: Plan, view: View, switches: Sequence[Mapping[str, Any]]) -> 
             Problem(
                 "built_in",
                 f"nothing would change but {what}: what a build used is part of the release",
-                "go back to the release that was built with the former value: rollback.yml -e level=app -e to=TAG; or give the commit a new "
-                "tag and deploy it with that value",
+                "go back to the release that was built with the former value: rollback.yml -e level=app -e to=TAG; or give the commit a "
+                "new tag and deploy it with that value",
             )
         ]
     return []

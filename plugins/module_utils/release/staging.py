@@ -114,9 +114,9 @@ def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
     if differ:
         component, tag = request.layout.component, request.recipe.tag
         raise ReleaseError(
-            f"The release {tag} of {component} was built ({manifest.get('built_at')}) with another value of {', '.join(differ)} (build_env) "
-            "than its environment has now. What a build used is part of the release, and a staged release never changes: the new value "
-            "would do nothing. What is live is untouched. Give the commit another tag "
+            f"The release {tag} of {component} was built ({manifest.get('built_at')}) with another value of {', '.join(differ)} "
+            "(build_env) than its environment has now. What a build used is part of the release, and a staged release never changes: the "
+            "new value would do nothing. What is live is untouched. Give the commit another tag "
             f"(git tag {tag}-2 {tag}^{{}}) and deploy that one, or put the value back in aistack_env. "
             f"To go back to {tag} as it was built: rollback.yml -e to={tag}.",
             built_in=differ,

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.phasegate.aistack.plugins.filter.stack import unit_access
@@ -127,3 +128,36 @@ def test_what_would_open_somebody_elses_folder_is_not_rendered() -> None:
     for writable, said in (("/etc/shop", "belongs to the system"), ("/opt/aistack/backend", "where releases and configurations are")):
         with pytest.raises(AnsibleFilterError, match=said):
             opened(writable=[writable])
+
+
+FOLDERS = {
+    "ollama": ({"ollama_data": "/srv/data", "ollama_models_dir": "/srv/models"}, {"/srv/data", "/srv/models"}),
+    "comfyui": (
+        {"comfyui_data": "/srv/data", "comfyui_models_dir": "/srv/models", "comfyui_writable": ["/srv/out"]},
+        {"/srv/data", "/srv/models", "/srv/out"},
+    ),
+    "minio": ({"minio_data": "/srv/minio"}, {"/srv/minio"}),
+    "postgres": (
+        {"__postgres_settings": {"data_directory": "/srv/pg", "log_directory": "log"}, "postgres_writable": ["/srv/space"]},
+        {"/srv/pg", "/srv/space"},
+    ),
+    "redis": ({"redis_settings": {"dir": "/srv/redis", "logfile": "/srv/log/redis.log"}}, {"/srv/redis", "/srv/log"}),
+    "edge": ({"edge_state_file": "/srv/state/servers", "edge_admin_socket": "/srv/admin/sock"}, {"/srv/state", "/srv/admin"}),
+}
+
+
+def written(role: str, **given: Any) -> list[str]:
+    """The folders that the unit of a role lets its server write."""
+    path = next(path for path in (ROLES / role / "templates").glob("*.j2") if path.name in (f"{role}.service.j2", "unit.conf.j2"))
+    engine = jinja2.Environment(keep_trailing_newline=True, trim_blocks=True, undefined=jinja2.ChainableUndefined)
+    engine.filters.update(dirname=lambda file: str(Path(str(file)).parent), quote=str, basename=str)
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text(encoding="utf-8"))
+    text = engine.from_string(path.read_text(encoding="utf-8")).render({"__postgres_settings": {}, **defaults, **given})
+    return [folder for line in text.splitlines() if line.startswith("ReadWritePaths=") for folder in line.partition("=")[2].split()]
+
+
+@pytest.mark.parametrize("role", list(FOLDERS))
+def test_a_folder_that_a_role_is_told_to_use_may_be_written_by_its_server(role: str) -> None:
+    given, wanted = FOLDERS[role]
+    assert set(written(role, **given)) >= wanted
+    assert not set(written(role)) & wanted
