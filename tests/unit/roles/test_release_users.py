@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -108,5 +109,10 @@ def test_a_folder_of_somebody_else_is_named(host: Host, tmp_path: Path) -> None:
     assert f"The user aistack-api, which the component runs as, may not write to {tmp_path}/media (writable, cache)" in refused.stderr
     assert f"chown -R -h aistack-api:aistack {tmp_path}/media" in refused.stderr
     (tmp_path / "link").symlink_to("media")
+    (tmp_path / "theirs").mkdir()
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "theirs", 1234, 1234)
+        assert f"{tmp_path}/theirs is not root's: who owns that" in host.folders("make", "", tmp_path / "theirs/new").stderr
+        assert not (tmp_path / "theirs/new").exists()
     assert "is a link or a file; expected a folder" in host.folders("make", "", tmp_path / "link").stderr
     assert host.did == []
