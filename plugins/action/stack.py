@@ -161,6 +161,13 @@ class ActionModule(ActionBase):
                 problems.append(f"{variable}.{key}: cannot be filled in: {error}")
         return values
 
+    def _place(self, variable: str, task_vars: dict[str, Any]) -> str:
+        """A folder of the stack's; empty where it cannot be filled in here, which whoever needs it says."""
+        try:
+            return str(self._templar.template(task_vars.get(variable) or ""))
+        except AnsibleError:
+            return ""
+
     def _notice_problems(self, raw: Any) -> list[str]:
         """Faults of ``aistack_notices``. What cannot be filled in now, for want of the vault perhaps, is a warning when it is sent."""
         try:
@@ -323,6 +330,7 @@ class ActionModule(ActionBase):
         stack["groups"] = {name: list(hosts) for name, hosts in task_vars.get("groups", {}).items()}
         stack["hosts"] = stack["groups"].get("all", [])
         if not same_run:
+            stack["root"], stack["state"] = (self._place(name, task_vars) for name in ("aistack_root", "aistack_state"))
             try:
                 stack["triggers"] = self._templar.template(task_vars.get("aistack_triggers"))
             except AnsibleError as error:

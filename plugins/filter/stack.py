@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, access_of, check_access, check_places
 
 
 def variable(context: Any) -> Read:
@@ -50,6 +51,15 @@ def gate_probes(context: Any, components: Mapping[str, Any], names: Iterable[str
 def slot_probes(components: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The probes that judge a slot before it takes traffic: those of the component that run on its own host."""
     return [normalise(probe, name) for probe in components[name].get("gate", []) if not probe.get("from")]
+
+
+def unit_access(components: Mapping[str, Any], name: str, root: str, state: str) -> dict[str, Any]:
+    """What the unit of a component opens of its host. Raises AnsibleFilterError where that is somebody else's."""
+    places = Places(root, state)
+    problems = [*check_access(f"aistack_components.{name}", components[name]), *check_places({name: components[name]}, places, {})]
+    if problems:
+        raise AnsibleFilterError("The unit cannot be written like this:\n" + "\n".join(problems))
+    return access_of(name, components[name], places)
 
 
 def acceptance_probes(acceptance: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
@@ -222,6 +232,7 @@ class FilterModule:
             "service_users": service_users,
             "slot_probes": slot_probes,
             "stale_components": stale_components,
+            "unit_access": unit_access,
             "unproven": unproven,
             "verify_probes": verify_probes,
         }

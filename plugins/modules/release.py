@@ -99,7 +99,9 @@ options:
     description: Folder with uv, node and npm; C(<root>/tools/bin) if left out.
     type: path
   output:
-    description: What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with its static files.
+    description:
+      - What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with all static and public files, from
+        C(.next), another C(distDir) or a workspace's folder.
     type: str
     choices: [none, next-standalone]
     default: none
@@ -131,6 +133,7 @@ options:
     description:
       - Names of the variables in O(env_file) that O(build) gets. Of the component's environment it gets no other.
       - A secret that is named here is known to everything that the build runs, and may end up in what it makes.
+      - What is no secret is part of the release; one that was built with another value than O(env_file) has now is refused.
     type: list
     elements: str
     default: []

@@ -108,6 +108,21 @@ def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Pa
     assert lab.node("gpu-1").file("/etc/haproxy/aistack-tiny.pem").mode == 0o600
 
 
+def test_what_a_service_keeps_outlives_its_slot_and_is_saved(lab: Any) -> None:
+    """A folder of its own, a home for caches, memory that it writes and runs: all in one service, whose tree is read-only."""
+    node, state = lab.node("gpu-1"), "/var/lib/tiny"
+    url = "http://127.0.0.1:8080/uploads/a.txt"
+    assert json.loads(node.check_output(f"curl -sS --fail -X PUT {url}")) == {"home": f"{state}/cache/api/home"}
+    before = node.check_output("readlink /opt/tiny/api/slots/live")
+    lab.play("playbooks/restart.yml", "-e", "only=api").ended_well()
+    assert node.check_output("readlink /opt/tiny/api/slots/live") != before
+    assert json.loads(node.check_output(f"curl -sS --fail {url}")) == {"by": "v1.0.0"}
+    made = json.loads(node.check_output("aistack --stack tiny --json backup --reason uploads"))
+    saved = f"{made['path']}/files/writable{state}"
+    assert node.file(f"{saved}/data/api/uploads/a.txt").content_string == "v1.0.0"
+    assert not node.file(f"{saved}/cache").exists, "what can be fetched again is not saved"
+
+
 LAID_DOWN = """
 - hosts: aistack
   gather_facts: false

@@ -15,12 +15,13 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import saved
 
 FORMAT = 2
 KINDS = ("postgres", "redis", "bucket", "sqlite", "files", "releases")
 """Kinds of parts, in the order in which people read them."""
 
-RESTORED_BY_DEFAULT = ("postgres", "redis", "bucket", "sqlite", "files:config")
+RESTORED_BY_DEFAULT = ("postgres", "redis", "bucket", "sqlite", "files:config", "files:writable")
 """What a restore puts back where nothing is named; the set's other parts only by their name."""
 
 KEEP = {"last": 7, "days": 30}
@@ -52,6 +53,8 @@ ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {
 NUMBERS = ("min_free_bytes", "timeout", "count_below")
 COPY_KEYS = ({"remote", "path"}, {"remote", "path", "config_file", "keep"})
 TOP_KEYS = {"stack", "keep", "encrypt", "copy", "files", *NUMBERS, *ENTRY_KEYS}
+WRITABLE = "writable"
+"""What a node's description has besides: the folders that its components write, from their own descriptions."""
 
 
 def set_name(stamp: str, reason: str) -> str:
@@ -102,7 +105,7 @@ def description_problems(description: Any) -> list[str]:
     """What is wrong with a node's ``backup.json``, one line each; an empty list means nothing."""
     if not isinstance(description, Mapping):
         return [f"it must be a mapping, is {type(description).__name__}"]
-    problems = [f"unknown key '{key}'{_like(key, TOP_KEYS)}" for key in description if key not in TOP_KEYS]
+    problems = [f"unknown key '{key}'{_like(key, TOP_KEYS)}" for key in description if key not in {*TOP_KEYS, WRITABLE}]
     problems += _keep_problems(description.get("keep"))
     problems += _copy_problems(description.get("copy"))
     encrypt = description.get("encrypt")
@@ -194,8 +197,11 @@ def for_host(
     host: str,
     components: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
+    state: str,
 ) -> dict[str, Any]:
     """What one node has to save, from ``aistack_backup`` of the inventory: the content of its ``backup.json``.
+
+    The folders that its components write (``writable``) are part of it without being named there. ``state`` is ``aistack_state``.
 
     An entry belongs to the first host of its ``hosts`` (a group or a host), else of its component's group; one without
     either, and every path of ``files``, belongs to each host.
@@ -204,12 +210,17 @@ def for_host(
         ValueError: something is wrong with it; one line each.
     """
     problems = [f"aistack_backup: {problem}" for problem in description_problems(backup)]
+    if WRITABLE in backup:
+        problems.append("aistack_backup: 'writable' is said in the description of a component, and saved without being named here")
+    here = {name: one for name, one in components.items() if host in groups.get(str(one.get("hosts")), ())}
+    written = sorted({path for name, one in here.items() for path in saved(name, one, state)})
     described: dict[str, Any] = {
         "stack": stack,
         "keep": {**KEEP, **(backup.get("keep") or {})},
         "encrypt": backup.get("encrypt"),
         "copy": backup.get("copy"),
         "files": list(backup.get("files") or []),
+        **({WRITABLE: written} if written else {}),
         **{key: backup[key] for key in NUMBERS if backup.get(key) is not None},
     }
     for kind in ENTRY_KEYS:

@@ -17,12 +17,14 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, check_access, check_places
 
 PHASE_KEYS = {"title", "requires", "components", "acceptance", "preflight", "note"}
 COMPONENT_KEYS = {
-    "acceptance", "after", "application", "build", "build_env", "edge", "env", "exposed", "gate", "gate_settings", "hosts",
-    "install_scripts", "kind", "lock", "migrations", "options", "output", "path", "port", "release_from", "role", "runtime", "sdists",
-    "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title", "unit", "user",
+    "acceptance", "after", "application", "build", "build_env", "cache", "devices", "edge", "env", "exposed", "gate", "gate_settings",
+    "hosts", "install_scripts", "just_in_time", "kind", "lock", "migrations", "options", "output", "path", "port", "release_from",
+    "role", "runtime", "sdists", "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title", "unit", "user",
+    "writable",
 }
 APPLICATION_KEYS = {"repo", "release"}
 MIGRATION_KEYS = {"tables", "config", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
@@ -247,7 +249,10 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _check_release_keys(where, name, component, stack)
         problems += _check_making(where, name, component, stack)
         problems += check_user(where, component)
+        problems += check_access(where, component)
     problems += same_user(components)
+    if stack.get("root") and stack.get("state"):
+        problems += check_places(components, Places(stack["root"], stack["state"]), groups)
     cycle = find_cycle({name: list(value.get("after", [])) for name, value in components.items() if isinstance(value, Mapping)})
     if cycle:
         problems.append(f"aistack_components.{cycle[0]}.after: a cycle: {' -> '.join(cycle)}; no order would start these")
@@ -273,7 +278,8 @@ def check_stack(stack: Mapping[str, Any]) -> list[str]:
     """All structural problems of a stack, one line each.
 
     ``stack`` has the keys ``phases``, ``components``, ``acceptance``, ``applications``, ``ports``, ``env`` (mappings,
-    as in the inventory's ``aistack_*`` variables), ``groups`` (group name to host names) and, where there are any, ``triggers``.
+    as in the inventory's ``aistack_*`` variables), ``groups`` (group name to host names) and, where there are any, ``triggers``;
+    ``root`` and ``state`` say where it is on its nodes.
     """
     problems: list[str] = []
     for name, application in stack["applications"].items():

@@ -14,7 +14,6 @@ import ast
 import configparser
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import next_site, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
@@ -41,6 +40,7 @@ class Recipe:
     """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}.
 
     ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``masker`` knows those that are real.
+    ``built_in`` has hashes of those that a build puts into the tree, None for what is not set; it is None where they are not known.
     """
 
     component: str
@@ -59,6 +59,7 @@ class Recipe:
     sdists: bool | Sequence[str] = False
     install_scripts: bool = False
     build_env: Mapping[str, str] = field(default_factory=dict)
+    built_in: Mapping[str, str | None] | None = field(default_factory=dict)
     test_env: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
     test_network: bool = False
@@ -332,27 +333,7 @@ def keep_output(recipe: Recipe, tree: Path) -> None:
     """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files."""
     if recipe.output != "next-standalone":
         return
-    standalone = sandbox.inside(tree, tree / ".next" / "standalone")
-    if not (standalone / "server.js").is_file():
-        nested = sorted(str(path.relative_to(tree)) for path in standalone.glob("*/server.js"))
-        hint = f" It is in {nested[0]}: set outputFileTracingRoot in next.config to the folder itself." if nested else ""
-        raise ReleaseError(
-            f"The build of {recipe.component} {recipe.tag} left no .next/standalone/server.js. "
-            f"Expected output: 'standalone' in next.config.{hint}"
-        )
-    for name in (".next/static", ".next/standalone/.next", "public"):
-        sandbox.inside(tree, tree / name)
-    kept = tree.with_name(f"{tree.name}.output")
-    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
-    os.rename(standalone, kept)
-    os.chmod(kept, 0o700)
-    if (tree / ".next" / "static").is_dir():
-        (kept / ".next").mkdir(exist_ok=True)
-        os.rename(tree / ".next" / "static", kept / ".next" / "static")
-    if (tree / "public").is_dir() and not (kept / "public").exists():
-        os.rename(tree / "public", kept / "public")
-    shutil.rmtree(tree)
-    os.rename(kept, tree)
+    next_site.keep(recipe.component, recipe.tag, tree)
 
 
 def alembic_heads(tree: Path) -> list[str]:

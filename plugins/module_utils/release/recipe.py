@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
@@ -16,12 +18,16 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.build im
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
+_WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 YES = {"true", "yes", "on", "1"}
 NO = {"false", "no", "off", "0", ""}
 
 
-def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
-    """The variables that build or tests asked for by name; one that the schema has and nobody set is left out. Raises ReleaseError."""
+def _real(params: dict[str, Any], check: bool) -> dict[str, str] | None:
+    """The variables that build or tests asked for by name; one that the schema has and nobody set is left out.
+
+    None where they are not known in *check* mode. Raises ReleaseError.
+    """
     asked = {*params["build_env"], *params["test_env_from"]}
     if not asked:
         return {}
@@ -29,7 +35,7 @@ def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
         values = read_env(params["env_file"]) if params["env_file"] else {}
     except OSError as error:
         if check:  # the configuration may not be written yet
-            return {}
+            return None
         raise ReleaseError(f"The environment file {params['env_file']} cannot be read: {error.strerror}.") from error
     unknown = sorted(asked - set(values) - {str(entry.get("name")) for entry in params["env_schema"]})
     if unknown:
@@ -49,6 +55,15 @@ def _sdists(given: Any) -> bool | list[str]:
     return said in YES
 
 
+def _built_in(asked: list[str], real: dict[str, str], secret: set[str]) -> dict[str, str | None]:
+    """Hashes of the variables that a build puts into a tree; None for one that nobody set. What fetches (a token) is not part of it."""
+    return {
+        name: digest(real[name]) if name in real else None
+        for name in sorted(set(asked) - secret)
+        if not _WITH_PASSWORD.search(real.get(name, ""))
+    }
+
+
 def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
     """The recipe that the module's options describe; secrets among their defaults are blotted out of the options themselves.
 
@@ -59,7 +74,8 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
     """
     root = Path(params["root"])
     build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
-    real = _real(params, check)
+    known = _real(params, check)
+    real = known or {}
     fetching = {str(name): str(value) for name, value in params["secret_environment"].items()}
     declared = {str(entry.get("name")) for entry in params["env_schema"] if entry.get("secret")}
     for entry in params["env_schema"]:  # what is shown of the arguments
@@ -84,6 +100,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         sdists=_sdists(params["sdists"]),
         install_scripts=params["install_scripts"],
         build_env={name: value for name, value in real.items() if name in params["build_env"]},
+        built_in=None if known is None else _built_in(params["build_env"], real, declared),
         test_env={
             **stand_ins(params["env_schema"]),
             **{str(name): as_text(value) for name, value in params["test_env"].items()},

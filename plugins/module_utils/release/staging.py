@@ -81,7 +81,7 @@ def present(request: Request) -> dict[str, Any] | None:
     """Return the manifest when the release is staged and as it was staged, None when it has to be staged.
 
     Raises:
-        ReleaseError: marked bad; its tag was moved; it was changed on the node.
+        ReleaseError: marked bad; its tag was moved; it was changed on the node; it was built with other values than there are now.
     """
     layout, tag = request.layout, request.recipe.tag
     state = state_of(layout, Journal.of(request.state_dir), request.run)
@@ -101,7 +101,26 @@ def present(request: Request) -> dict[str, Any] | None:
             "Put the tag back where it was, and release the new commit under a new tag."
         )
     refuse_dirty(layout, tag)
+    _refuse_built_in(request, manifest)
     return manifest
+
+
+def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
+    """Raise ReleaseError where the build used other values than there are now: a staged release never changes, so they would do nothing."""
+    then, now = manifest.get("build_env"), request.recipe.built_in
+    if then is None or now is None:  # staged by a version that did not note them, or not known in check mode
+        return
+    differ = [name for name, value in now.items() if then.get(name) != value]
+    if differ:
+        component, tag = request.layout.component, request.recipe.tag
+        raise ReleaseError(
+            f"The release {tag} of {component} was built ({manifest.get('built_at')}) with another value of {', '.join(differ)} "
+            "(build_env) than its environment has now. What a build used is part of the release, and a staged release never changes: the "
+            "new value would do nothing. What is live is untouched. Give the commit another tag "
+            f"(git tag {tag}-2 {tag}^{{}}) and deploy that one, or put the value back in aistack_env. "
+            f"To go back to {tag} as it was built: rollback.yml -e to={tag}.",
+            built_in=differ,
+        )
 
 
 def preflight(request: Request) -> None:
@@ -261,6 +280,7 @@ def _finish(request: Request, work: Path, lock_hash: str | None, heads: list[str
         "alembic_head": heads[0] if len(heads) == 1 else None,
         "alembic_heads": heads,
         "env_schema_version": request.env_schema_version,
+        "build_env": dict(recipe.built_in or {}),
         "builder": {"host": platform.node(), "actor": request.actor, "run": request.run, "platform": platform.platform()},
         "built_at": utc_now(),
         "tests": tests,

@@ -240,26 +240,6 @@ def test_a_test_user_that_is_not_there(tmp_path: Path, tree: Path) -> None:
         build.run_tests(recipe(tmp_path, tests=[["true"]], test_user="no-such-user"), tree)
 
 
-def standalone(tree: Path, nested: str = "") -> None:
-    for name in (f".next/standalone/{nested}server.js", f".next/standalone/{nested}node_modules/next/i.js", ".next/static/c.js",
-                 "public/logo.svg", "pages/x.tsx", "node_modules/dev/i.js"):
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(name)
-
-
-def test_next_standalone_keeps_the_server_and_its_files(tmp_path: Path, tree: Path) -> None:
-    standalone(tree)
-    build.keep_output(node(tmp_path, output="next-standalone"), tree)
-    kept = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
-    assert kept == [".next/static/c.js", "node_modules/next/i.js", "public/logo.svg", "server.js"]
-
-
-def test_next_standalone_in_a_subfolder_is_explained(tmp_path: Path, tree: Path) -> None:
-    standalone(tree, "frontend/")
-    with pytest.raises(ReleaseError, match="outputFileTracingRoot"):
-        build.keep_output(node(tmp_path, output="next-standalone"), tree)
-
-
 def revision(tree: Path, name: str, down: str) -> None:
     versions = tree / "migrations" / "versions"
     versions.mkdir(parents=True, exist_ok=True)
