@@ -83,7 +83,7 @@ options:
     description:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
       - V(node) runs C(npm ci), then O(build) (C(npm run build) if left out).
-      - V(static) takes the files as they are.
+      - V(static) takes the files as they are; with O(lock) it makes them as V(node) does.
     type: str
     choices: [python, node, static]
     default: python
@@ -99,9 +99,9 @@ options:
     description: Folder with uv, node and npm; C(<root>/tools/bin) if left out.
     type: path
   output:
-    description: What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with its static files.
+    description: What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with its static files;
+      V(static) may name a folder, such as V(dist).
     type: str
-    choices: [none, next-standalone]
     default: none
   environment:
     description: Environment of installing and building, such as proxy, CA bundle and index.
@@ -368,7 +368,7 @@ ARGUMENTS: dict[str, Any] = {
     "lock": {"type": "str"},
     "python": {"type": "str", "default": "python3"},
     "tools": {"type": "path"},
-    "output": {"type": "str", "choices": ["none", "next-standalone"], "default": "none"},
+    "output": {"type": "str", "default": "none"},
     "environment": {"type": "dict", "default": {}},
     "secret_environment": {"type": "dict", "default": {}, "no_log": True},
     "build": {"type": "list", "elements": "list", "default": []},

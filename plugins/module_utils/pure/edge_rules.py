@@ -205,7 +205,10 @@ def _limit(max_body: Any) -> list[str]:
     unknown = f"Please say how long this is (Content-Length); the limit here is {max_body}."
     return [
         f'http-request return status 413 {answer} "{more}\\n" if {{ req.hdr_val(Content-Length) gt {size(max_body)} }}',
-        f'http-request return status 411 {answer} "{unknown}\\n" if {{ req.hdr(Transfer-Encoding) -m found }}',
+        # without a length only the first byte tells that there are any; HTTP/2 has no other sign of them
+        "acl unknown_length req.hdr_cnt(Content-Length) eq 0",
+        "http-request wait-for-body time 10s at-least 1 if unknown_length !{ method GET HEAD OPTIONS CONNECT }",
+        f'http-request return status 411 {answer} "{unknown}\\n" if unknown_length {{ req.body_len gt 0 }}',
     ]
 
 

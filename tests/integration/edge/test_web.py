@@ -216,8 +216,12 @@ def test_an_upload_has_a_limit(site: Site) -> None:
     status, _headers, page = site.ask("/", frontend="api", body=b"x" * 1025)
     assert (status, page) == (413, "More than 1k were sent, which is the limit here.\n")
     with socket.create_connection((NODE, site.ports["api"]), timeout=PATIENCE) as client:
-        client.sendall(b"POST / HTTP/1.1\r\nHost: shop.example.com\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.sendall(b"POST / HTTP/1.1\r\nHost: shop.example.com\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 411 "), "nobody knows how long it becomes"
+    curl = ["curl", "--silent", "--max-time", "20", "--output", "/dev/null", "--write-out", "%{http_code}", "--http2-prior-knowledge"]
+    for given, status in ((["--upload-file", "-"], "411"), (["--request", "POST"], "200")):
+        asked = [*curl, *given, f"http://{NODE}:{site.ports['api']}/"]
+        assert subprocess.run(asked, input="x", capture_output=True, text=True, check=False).stdout == status, given
     assert site.ask("/api/", body=b"x" * 1025)[0] == 413, "wherever it comes in"
     assert site.ask("/", body=b"x" * 1025)[0] == 200, "another component has its own limits"
 

@@ -77,3 +77,10 @@ def test_a_slot_runs_as_the_user_of_its_component() -> None:
     """A group of all components reads the trees; what one of them runs is no business of the others."""
     service = rendered()["Service"]
     assert {"User=aistack-worker", "Group=aistack", "ProtectProc=invisible"} <= set(service)
+
+
+def test_a_runtime_is_asked_to_end_as_it_wants_it() -> None:
+    """nginx cuts off who is being answered where it gets SIGTERM."""
+    assert not [line for line in rendered()["Service"] if line.startswith("KillSignal")]
+    unit = {"description": "Site", "exec": "/usr/sbin/nginx", "kill_signal": "SIGQUIT"}
+    assert "KillSignal=SIGQUIT" in rendered(release_unit=unit)["Service"]
