@@ -95,12 +95,14 @@ def check_edge(where: str, edge: Any, components: Collection[str] = ()) -> list[
     if not isinstance(routes, Mapping):
         return [*problems, f"{where}.routes: must be a mapping of paths to components, is {routes!r}"]
     problems += [
-        f"{where}.routes: {path!r} is no path below the site, such as /api" for path in routes if not _PATH.match(str(path)) or path == "/"
+        f"{where}.routes: {key!r} is no path below the site, such as /api, and no host name in lower case, such as admin.example.com"
+        for key in routes
+        if not (_PATH.match(str(key)) or ("." in str(key) and _HOST.match(str(key)))) or key == "/"
     ]
     known = ", ".join(sorted(components)) or "none"
     return problems + [
-        f"{where}.routes.{path}: '{name}' is no released component with a port on the same hosts; known: {known}"
-        for path, name in routes.items()
+        f"{where}.routes.{key}: '{name}' is no released component with a port on the same hosts; known: {known}"
+        for key, name in routes.items()
         if name not in components
     ]
 
@@ -176,15 +178,17 @@ def _proxies(networks: Sequence[Any]) -> list[str]:
     ]
 
 
-def _names(hosts: Sequence[str], port: Any, trusted: bool) -> list[str]:
+def _names(hosts: Sequence[str], others: Sequence[str], port: Any, trusted: bool) -> list[str]:
     """One name for all: who asks by another is sent to the first. By an address, and on the node itself, it is answered as it is."""
     if not hosts:
         return []
     place = f"%[req.fhdr(X-Forwarded-Proto)]://{hosts[0]}"
     visible = "" if int(port) in (80, 443) else f":{port}"
     lines = [
-        f"acl own_name req.hdr(Host),host_only,lower -m str {' '.join(hosts)}",
-        "acl own_name req.hdr(Host),host_only -m reg ^([0-9.]+|\\[.*\\])$",
+        f"acl own_name req.hdr(Host),host_only,lower -m str {' '.join([*hosts, *others])}",
+        # no regular expression: HAProxy compiles them to code, which the sandbox of its unit forbids
+        "acl own_name req.hdr(Host),host_only -m ip 0.0.0.0/0",
+        "acl own_name req.hdr(Host),host_only -m end ]",
         "acl own_name req.hdr_cnt(Host) eq 0",
         "acl own_name dst 127.0.0.1 ::1",
     ]
@@ -231,25 +235,44 @@ def _both(name: str, servers: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def edge_rules(item: Mapping[str, Any]) -> dict[str, list[str]]:
+def _asset(name: str, assets: Sequence[str], route: str = "") -> list[str]:
+    """The way to the section that asks both slots, for whom C(route) lets in."""
+    if not assets:
+        return []
+    return [f"use_backend {name}{ASSETS} if {route}{{ path_beg {' '.join(assets)} }} {{ method GET HEAD }} {{ nbsrv({name}) gt 0 }}"]
+
+
+def _led(routes: Mapping[str, str], assets: Mapping[str, Sequence[str]]) -> list[str]:
+    """The ways to other components: names first, then the longest path, since the first that fits is taken."""
+    lines = []
+    for key, to in sorted(routes.items(), key=lambda route: (route[0].startswith("/"), -len(route[0]))):
+        if key.startswith("/"):
+            path = key.rstrip("/")
+            lines += _asset(to, assets.get(to, ()), f"{{ path_beg {path}/ }} ")
+            lines.append(f"use_backend {to} if {{ path {path} }} || {{ path_beg {path}/ }}")
+        else:
+            name = f"{{ req.hdr(Host),host_only,lower -m str {key} }}"
+            lines += [*_asset(to, assets.get(to, ()), f"{name} "), f"use_backend {to} if {name}"]
+    return lines
+
+
+def edge_rules(item: Mapping[str, Any], frontends: Sequence[Mapping[str, Any]] = ()) -> dict[str, list[str]]:
     """The lines of a frontend that only it has.
 
     Args:
         item: an entry of C(edge_frontends): C(name), C(port), C(servers), C(assets) and what a component's C(edge) may say.
+        frontends: all of them, for what a route leads to.
 
     Returns:
         ``frontend`` and ``backend``: lines of these sections; ``assets``: those of the section that asks both slots, if there is one.
     """
     name, hosts, trusted = str(item["name"]), list(item.get("hosts") or []), list(item.get("trusted_proxies") or [])
     timeouts, assets = item.get("timeouts") or {}, list(item.get("assets") or [])
-    check = _checked(name, item.get("check"), hosts)
-    # the longest path first: the first that fits is taken
-    routes = sorted((item.get("routes") or {}).items(), key=lambda route: -len(route[0]))
-    led = [f"use_backend {to} if {{ path {path.rstrip('/')} }} || {{ path_beg {path.rstrip('/')}/ }}" for path, to in routes]
-    if assets:
-        led.append(f"use_backend {name}{ASSETS} if {{ path_beg {' '.join(assets)} }} {{ method GET HEAD }} {{ nbsrv({name}) gt 0 }}")
+    check, routes = _checked(name, item.get("check"), hosts), item.get("routes") or {}
+    named = [key for key in routes if not key.startswith("/")]
+    led = [*_led(routes, {other["name"]: other.get("assets") or [] for other in frontends}), *_asset(name, assets)]
     return {
-        "frontend": [*_timeouts(timeouts, True), *_proxies(trusted), *_names(hosts, item["port"], bool(trusted)), *led],
+        "frontend": [*_timeouts(timeouts, True), *_proxies(trusted), *_names(hosts, named, item["port"], bool(trusted)), *led],
         "backend": [
             *_timeouts(timeouts, False),
             *_limit(item.get("max_body")),

@@ -335,10 +335,10 @@ def compile_python(recipe: Recipe, tree: Path, staging_prefix: Path) -> bool:
 
 def keep_output(recipe: Recipe, tree: Path) -> None:
     """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files; else a folder."""
-    if recipe.output == "none":
-        return
     if recipe.output != "next-standalone":
-        return _keep_folder(recipe, tree)
+        if recipe.output != "none":
+            _keep_folder(recipe, tree)
+        return
     standalone = sandbox.inside(tree, tree / ".next" / "standalone")
     if not (standalone / "server.js").is_file():
         nested = sorted(str(path.relative_to(tree)) for path in standalone.glob("*/server.js"))

@@ -123,7 +123,7 @@ def configured(folder: Path, ports: dict[str, int]) -> Path:
     web = {
         "name": "web", "port": ports["web"], "servers": slots, "assets": ["/static/"],
         "hosts": ["shop.example.com", "shop.example.org"], "trusted_proxies": ["127.9.0.0/16"],
-        "check": {"path": "/healthz", "headers": {"X-Key": "100% 'it'"}}, "routes": {"/api": "api"},
+        "check": {"path": "/healthz", "headers": {"X-Key": "100% 'it'"}}, "routes": {"/api": "api", "admin.example.com": "api"},
         "timeouts": {"server": "1s", "tunnel": "1h", "client": "1s"},
     }  # fmt: skip
     api = {"name": "api", "port": ports["api"], "servers": slots, "max_body": "1k"}
@@ -226,15 +226,16 @@ def test_an_upload_has_a_limit(site: Site) -> None:
     assert site.ask("/", body=b"x" * 1025)[0] == 200, "another component has its own limits"
 
 
-def test_a_path_leads_to_another_component(site: Site) -> None:
+def test_a_path_or_a_name_leads_to_another_component(site: Site) -> None:
     for path in ("/api", "/api/items?a=b", "/apis"):
         assert site.ask(path)[2]["path"] == path
     before = site.edge("api").command("show stat -1 2 -1")
     site.ask("/api/items")
+    site.ask("/items", Host="admin.example.com")
     site.ask("/apis")
     after = site.edge("api").command("show stat -1 2 -1")
     total = [next(int(row.split(",")[7]) for row in text.splitlines() if row.startswith("api,BACKEND,")) for text in (before, after)]
-    assert total[1] - total[0] == 1
+    assert total[1] - total[0] == 2
 
 
 def test_a_websocket_outlives_the_time_for_an_answer(site: Site) -> None:

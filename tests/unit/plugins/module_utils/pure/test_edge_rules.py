@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {
     "trusted_proxies": ["10.0.0.5", "10.0.0.0/8", "fd00::/8"],
     "max_body": "20m",
     "timeouts": {"server": "300s", "tunnel": "8h", "http_request": "30s"},
-    "routes": {"/api": "api", "/ws/": "api"},
+    "routes": {"/api": "api", "/ws/": "api", "admin.example.com": "api"},
 }
 ITEM = {"name": "web", "port": 443, "servers": {"blue": 18000, "green": 18001}}
 
@@ -140,6 +140,22 @@ def test_the_host_of_a_check_is_the_public_name_unless_another_is_said() -> None
         assert f" '{host}'" in line
 
 
-def test_the_longest_route_comes_first() -> None:
-    lines = edge_rules({**ITEM, "routes": {"/api": "api", "/api/v2/": "next"}})["frontend"][-2:]
-    assert [line.split()[1] for line in lines] == ["next", "api"]
+def test_names_come_first_then_the_longest_path() -> None:
+    routes = {"/api": "api", "/api/v2/": "next", "admin.example.com": "admin"}
+    lines = edge_rules({**ITEM, "hosts": ["a.example"], "routes": routes})["frontend"]
+    assert [line.split()[1] for line in lines[-3:]] == ["admin", "next", "api"]
+    assert "acl own_name req.hdr(Host),host_only,lower -m str a.example admin.example.com" in lines, "it is sent nowhere else"
+
+
+def test_files_of_the_release_before_are_found_by_a_route_as_well() -> None:
+    beside = [{**ITEM, "name": "admin", "assets": ["/static/"]}]
+    lines = edge_rules({**ITEM, "routes": {"admin.example.com": "admin"}}, beside)["frontend"]
+    assert [line.split()[1] for line in lines[-2:]] == ["admin.assets", "admin"]
+    assert "admin.example.com" in lines[-2]
+
+
+def test_no_line_needs_what_the_sandbox_of_the_unit_forbids() -> None:
+    """HAProxy compiles regular expressions to code, for which MemoryDenyWriteExecute leaves it no memory: it would not start."""
+    rules = edge_rules({**ITEM, **GOOD, "assets": ["/static/"]})
+    lines = [line for section in rules.values() for line in section]
+    assert not [line for line in lines if "-m reg" in line or "_reg " in line or "regsub" in line or "replace-" in line]
