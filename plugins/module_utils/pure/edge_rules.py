@@ -144,7 +144,7 @@ def _quoted(value: Any) -> str:
 
 
 def _checked(name: str, check: Any, hosts: Sequence[str]) -> list[str]:
-    asked = {"path": check} if isinstance(check, str) else dict(check or {})
+    asked: dict[str, Any] = {"path": check} if isinstance(check, str) else dict(check or {})
     if not asked.get("path"):
         return []
     host = asked.get("host") or (hosts[0] if hosts else None)
