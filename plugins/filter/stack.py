@@ -15,6 +15,7 @@ from jinja2 import pass_context
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import clients
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import Read, probes_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import assets_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
@@ -176,7 +177,7 @@ def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], grou
     return [
         {"name": name, "port": ports[components[name]["port"]],
          "servers": {slot: ports[f"{components[name]['port']}_{slot}"] for slot in ("blue", "green")},
-         **components[name].get("edge", {})}
+         "assets": assets_of(components[name]), **components[name].get("edge", {})}
         for name in released(components)
         if components[name].get("port") and host in groups.get(components[name]["hosts"], [])
     ]

@@ -83,7 +83,7 @@ options:
     description:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
       - V(node) runs C(npm ci), then O(build) (C(npm run build) if left out).
-      - V(static) takes the files as they are.
+      - V(static) takes the files as they are; with O(lock) it makes them as V(node) does.
     type: str
     choices: [python, node, static]
     default: python
@@ -102,8 +102,8 @@ options:
     description:
       - What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with all static and public files, from
         C(.next), another C(distDir) or a workspace's folder.
+      - For a site of files V(static) may be the folder that its build writes, such as V(dist).
     type: str
-    choices: [none, next-standalone]
     default: none
   environment:
     description: Environment of installing and building, such as proxy, CA bundle and index.
@@ -371,7 +371,7 @@ ARGUMENTS: dict[str, Any] = {
     "lock": {"type": "str"},
     "python": {"type": "str", "default": "python3"},
     "tools": {"type": "path"},
-    "output": {"type": "str", "choices": ["none", "next-standalone"], "default": "none"},
+    "output": {"type": "str", "default": "none"},
     "environment": {"type": "dict", "default": {}},
     "secret_environment": {"type": "dict", "default": {}, "no_log": True},
     "build": {"type": "list", "elements": "list", "default": []},

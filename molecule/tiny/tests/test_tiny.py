@@ -65,7 +65,7 @@ def test_its_own_tests_saw_nothing_of_the_node(lab: Any) -> None:
 
 def shown(context: ssl.SSLContext, address: str) -> str:
     """The serial number of the certificate that the edge shows, after it answered a request."""
-    client = http.client.HTTPSConnection(address, 8080, timeout=30, context=context)
+    client = http.client.HTTPSConnection(address, 8443, timeout=30, context=context)
     try:
         client.request("GET", "/health")
         serial = client.sock.getpeercert()["serialNumber"]
@@ -81,7 +81,7 @@ def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Pa
     trusted = ssl.create_default_context(cafile=str(pki / "ca.pem"))
     plain = http.client.HTTPConnection(address, 8090, timeout=30)
     plain.request("GET", "/health?a=b")
-    assert plain.getresponse().headers["Location"] == f"https://{address}:8080/health?a=b"
+    assert plain.getresponse().headers["Location"] == f"https://{address}:8443/health?a=b"
     before = shown(trusted, address)
     lost: list[str] = []
     over = threading.Event()
@@ -97,7 +97,7 @@ def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Pa
     user = threading.Thread(target=visit, daemon=True)
     user.start()
     try:
-        subprocess.run([root / "lab/bin/throw-away-ca", pki, "edge", address], check=True)
+        subprocess.run([root / "lab/bin/throw-away-ca", pki, "shop", address, "shop.example.com"], check=True)
         ran = lab.play("site.yml", "--tags", "phase0").ended_well()
     finally:
         over.set()

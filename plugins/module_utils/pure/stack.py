@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
@@ -21,10 +22,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access
 
 PHASE_KEYS = {"title", "requires", "components", "acceptance", "preflight", "note"}
 COMPONENT_KEYS = {
-    "acceptance", "after", "application", "build", "build_env", "cache", "devices", "edge", "env", "exposed", "gate", "gate_settings",
-    "hosts", "install_scripts", "just_in_time", "kind", "lock", "migrations", "options", "output", "path", "port", "release_from",
-    "role", "runtime", "sdists", "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title", "unit", "user",
-    "writable",
+    "acceptance", "after", "application", "assets", "build", "build_env", "cache", "devices", "edge", "env", "exposed", "gate",
+    "gate_settings", "hosts", "install_scripts", "just_in_time", "kind", "lock", "migrations", "options", "output", "path", "port",
+    "release_from", "role", "runtime", "sdists", "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title",
+    "unit", "user", "writable",
 }
 APPLICATION_KEYS = {"repo", "release"}
 MIGRATION_KEYS = {"tables", "config", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
@@ -226,6 +227,17 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     return problems
 
 
+def _beside(name: str, components: Mapping[str, Any]) -> list[str]:
+    """The components that the edge of *name* can lead to: those behind the edge of the same hosts."""
+    hosts = components[name].get("hosts")
+    return [
+        other
+        for other, component in components.items()
+        if other != name and isinstance(component, Mapping) and component.get("port") and component.get("hosts") == hosts
+        and (component.get("application") or component.get("release_from"))
+    ]  # fmt: skip
+
+
 def check_components(stack: Mapping[str, Any]) -> list[str]:
     """Problems in ``aistack_components``, the probes of their gates aside."""
     components: Mapping[str, Any] = stack["components"]
@@ -248,6 +260,10 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
         problems += _check_making(where, name, component, stack)
+        if "edge" in component:
+            problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
+        if "assets" in component:
+            problems += check_assets(f"{where}.assets", component["assets"])
         problems += check_user(where, component)
         problems += check_access(where, component)
     problems += same_user(components)

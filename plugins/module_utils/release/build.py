@@ -14,6 +14,7 @@ import ast
 import configparser
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,11 @@ class Recipe:
     test_memory: str = ""
     build_timeout: float = 900
     test_timeout: float = 300
+
+    @property
+    def npm(self) -> bool:
+        """Whether npm installs and builds it: a site of files does so where it has a lock file."""
+        return self.kind == "node" or (self.kind == "static" and bool(self.lock))
 
     def base_env(self, home: Path = Path("/nonexistent")) -> dict[str, str]:
         """Return the environment of installing and building: nothing of root's but how packages are fetched."""
@@ -252,7 +258,7 @@ def run_build(recipe: Recipe, tree: Path) -> None:
     who = recipe.builder()
     for argv in recipe.build:
         with sandbox.home(tree, "home", who) as home:
-            if recipe.kind == "node":
+            if recipe.npm:
                 with sandbox.opened(recipe.cache / recipe.component, who) as cache:
                     finished = recipe.run(recipe.command(argv, tree), tree, {**node_env(recipe, home, cache), **recipe.build_env})
             else:
@@ -330,10 +336,29 @@ def compile_python(recipe: Recipe, tree: Path, staging_prefix: Path) -> bool:
 
 
 def keep_output(recipe: Recipe, tree: Path) -> None:
-    """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files."""
+    """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files; else a folder."""
     if recipe.output != "next-standalone":
+        if recipe.output != "none":
+            _keep_folder(recipe, tree)
         return
     next_site.keep(recipe.component, recipe.tag, tree)
+
+
+def _keep_folder(recipe: Recipe, tree: Path) -> None:
+    """Reduce a tree to the folder that C(output) names."""
+    folder = sandbox.inside(tree, tree / recipe.output)
+    if not folder.is_dir():
+        there = ", ".join(sorted(path.name for path in tree.iterdir() if path.is_dir() and path.name != "node_modules"))
+        raise ReleaseError(
+            f"The build of {recipe.component} {recipe.tag} left no folder {recipe.output}, which its output names. Its folders are: "
+            f"{there or 'none'}. Name the one that the build writes, in aistack_components.{recipe.component}.output."
+        )
+    kept = tree.with_name(f"{tree.name}.output")
+    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
+    os.rename(folder, kept)
+    os.chmod(kept, 0o700)
+    shutil.rmtree(tree)
+    os.rename(kept, tree)
 
 
 def alembic_heads(tree: Path) -> list[str]:

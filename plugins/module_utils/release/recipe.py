@@ -64,6 +64,17 @@ def _built_in(asked: list[str], real: dict[str, str], secret: set[str]) -> dict[
     }
 
 
+def _check_output(kind: str, output: str) -> None:
+    """Raise ReleaseError where *output* is none that this kind of release can have."""
+    parts = output.split("/")
+    folder = kind == "static" and not output.startswith("/") and not {"", ".", ".."} & set(parts)
+    if output not in ("none", "next-standalone") and not folder:
+        raise ReleaseError(
+            f"output: '{output}' is nothing that can be kept of a release of kind {kind}. Expected none, next-standalone (a Next.js site), "
+            "or, for kind static, the folder that the build writes, such as dist."
+        )
+
+
 def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
     """The recipe that the module's options describe; secrets among their defaults are blotted out of the options themselves.
 
@@ -73,7 +84,9 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         ReleaseError: a variable that build or tests ask for is unknown, or an option makes no sense.
     """
     root = Path(params["root"])
-    build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
+    npm = params["kind"] == "node" or (params["kind"] == "static" and params["lock"])
+    build = params["build"] or ([["npm", "run", "build"]] if npm else [])
+    _check_output(params["kind"], params["output"])
     known = _real(params, check)
     real = known or {}
     fetching = {str(name): str(value) for name, value in params["secret_environment"].items()}

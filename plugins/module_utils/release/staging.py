@@ -246,7 +246,7 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     with request.timed("dependencies"):
         if recipe.kind == "python":
             build.install_python(recipe, work)
-        elif recipe.kind == "node":
+        elif recipe.npm:
             build.install_node(recipe, work)
     with request.timed("build"):
         build.run_build(recipe, work)

@@ -161,3 +161,10 @@ def test_a_folder_that_a_role_is_told_to_use_may_be_written_by_its_server(role: 
     given, wanted = FOLDERS[role]
     assert set(written(role, **given)) >= wanted
     assert not set(written(role)) & wanted
+
+
+def test_a_runtime_is_asked_to_end_as_it_wants_it() -> None:
+    """nginx cuts off who is being answered where it gets SIGTERM."""
+    assert not [line for line in rendered()["Service"] if line.startswith("KillSignal")]
+    unit = {"description": "Site", "exec": "/usr/sbin/nginx", "kill_signal": "SIGQUIT"}
+    assert "KillSignal=SIGQUIT" in rendered(release_unit=unit)["Service"]

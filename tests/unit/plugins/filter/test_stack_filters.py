@@ -181,10 +181,12 @@ def test_released_in_the_order_in_which_they_depend_on_each_other() -> None:
 
 def test_edge_frontends_are_those_of_the_host() -> None:
     assert stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "b2") == [
-        {"name": "api", "port": 80, "servers": {"blue": 81, "green": 82}, "check": "/health"},
+        {"name": "api", "port": 80, "servers": {"blue": 81, "green": 82}, "assets": [], "check": "/health"},
     ]
     assert [front["name"] for front in stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "w1")] == ["web"]
     assert stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "elsewhere") == []
+    site = {"web": {**COMPONENTS["web"], "output": "next-standalone"}}
+    assert stack.edge_frontends(site, PORTS, GROUPS, "w1")[0]["assets"] == ["/_next/static/"], "Next.js needs no word for it"
 
 
 def test_migrated_and_order() -> None:

@@ -480,6 +480,9 @@ def test_info_of_a_damaged_journal(node: Node) -> None:
         ({"env_file": "/no/such", "build_env": ["A"]}, "cannot be read"),
         ({"build_env": ["A"], "env_schema": [{"name": "B"}]}, "name A, which neither the schema"),
         ({"sdists": {"a": 1}}, "expected true, false or a list of packages"),
+        ({"output": "../dist"}, "output: '../dist' is nothing that can be kept of a release of kind static"),
+        ({"output": "/srv"}, "Expected none, next-standalone (a Next.js site), or, for kind static, the folder"),
+        ({"kind": "python", "output": "dist"}, "nothing that can be kept of a release of kind python"),
     ],
 )
 def test_bad_arguments(node: Node, given: dict[str, Any], said: str) -> None:

@@ -240,6 +240,38 @@ def test_a_test_user_that_is_not_there(tmp_path: Path, tree: Path) -> None:
         build.run_tests(recipe(tmp_path, tests=[["true"]], test_user="no-such-user"), tree)
 
 
+def test_a_site_of_files_is_reduced_to_the_folder_that_its_build_writes(tmp_path: Path, tree: Path) -> None:
+    for name in ("web/dist/index.html", "web/dist/assets/a.js", "src/main.ts", "node_modules/vite/i.js"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    made = recipe(tmp_path, kind="static", lock="package-lock.json", output="web/dist")
+    build.keep_output(made, tree)
+    assert sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()) == ["assets/a.js", "index.html"]
+    assert not list(tree.parent.glob("*.output"))
+    with pytest.raises(ReleaseError, match=r"left no folder web/dist, .*Its folders are: assets\. Name the one that the build writes"):
+        build.keep_output(made, tree)
+    build.keep_output(recipe(tmp_path, kind="static"), tree)
+    assert (tree / "index.html").is_file()
+
+
+@pytest.mark.parametrize("link", ["dist", "web"])
+def test_a_folder_that_leads_out_of_the_tree_is_not_kept(tmp_path: Path, tree: Path, link: str) -> None:
+    (tmp_path / "else" / "dist").mkdir(parents=True)
+    (tree / link).symlink_to(tmp_path / "else" / "dist" if link == "dist" else tmp_path / "else")
+    with pytest.raises(ReleaseError):
+        build.keep_output(recipe(tmp_path, kind="static", output="dist" if link == "dist" else "web/dist"), tree)
+
+
+def test_npm_makes_a_site_of_files_that_has_a_lock_file(tmp_path: Path, tree: Path) -> None:
+    assert not recipe(tmp_path, kind="static").npm
+    made = recipe(tmp_path, kind="static", lock="package-lock.json", build=[["sh", "-c", 'echo "$npm_config_cache" > made']])
+    assert made.npm
+    build.run_build(made, tree)
+    assert (tree / "made").read_text().strip() == str(tmp_path / "cache/backend/npm")
+    with pytest.raises(ReleaseError, match=r"no lock file package-lock\.json"):
+        build.install_node(made, tree)
+
+
 def revision(tree: Path, name: str, down: str) -> None:
     versions = tree / "migrations" / "versions"
     versions.mkdir(parents=True, exist_ok=True)
