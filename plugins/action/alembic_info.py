@@ -47,6 +47,13 @@ def planned(request: Request, seen: Mapping[str, Any], origin: controller_plan.O
         return str(problem)
 
 
+def unknown_words(plan: Mapping[str, Any]) -> list[str]:
+    """A sentence for each thing about a plan that is not known, so that a check is never silent about it."""
+    name = f"What {plan.get('component')} {plan.get('release')} would do to the database is NOT known"
+    reasons = [] if plan.get("known") else [plan.get("why")]
+    return [f"{name}: {str(why).rstrip('. ')}." for why in [*reasons, *((plan.get("verdict") or {}).get("undecided") or [])]]
+
+
 class ActionModule(ActionBase):
     """Ask the node; where it knows nothing yet, plan here."""
 

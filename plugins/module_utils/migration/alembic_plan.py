@@ -22,6 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
     migration_history,
     migration_policy,
     migration_text,
+    stand_ins,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.data_loss import Down, Loss
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress, parse_url, with_database
@@ -45,6 +46,14 @@ class MigrationError(Exception):
         super().__init__(message)
         self.code = code
         self.facts = facts
+
+
+class ReleaseCodeError(MigrationError):
+    """The release's code could not be loaded, or failed. ``helper`` is what was told of it."""
+
+    def __init__(self, helper: HelperError, message: str, **facts: Any) -> None:
+        super().__init__("release_code", message, **facts)
+        self.helper = helper
 
 
 class Catalog(Protocol):
@@ -93,6 +102,8 @@ class Request:
     allow_base: bool = False
     run: str = ""
     actor: str = ""
+    made_up: Sequence[str] = ()
+    """Variables that hold no value of the node's, because only a plan is made."""
     wrapper: Sequence[str] = ()
     """Stands in front of the command that runs the release's code: a sandbox on the controller, nothing on a node."""
 
@@ -248,8 +259,8 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
     except HelperError as problem:
         place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""
         kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
-        raise MigrationError(
-            "release_code",
+        raise ReleaseCodeError(
+            problem,
             f"{request.component}: the migrations of release {request.release} cannot be read ({op}){place}: {kind}{problem}."
             f" Look at env.py and the scripts in {request.tree}. Nothing was migrated.",
             output=session.said() if problem.kind != "ended" else "",
@@ -370,6 +381,9 @@ def complete(
         answer = rendered.get(step.revision.revision) or {}
         step.sql = answer.get("sql")
         step.sql_error = str(answer.get("error") or "")
+        if step.sql is None and request.made_up and not answer.get("own"):
+            what = f"revision {step.revision.revision}"
+            step.unsure = stand_ins.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
         if path.direction == "upgrade":
             _lint(request, step)
     migration_policy.analyse(steps, version.name)
@@ -383,7 +397,7 @@ def complete(
     where = f"aistack_components.{request.component}.migrations.policy"
     verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down, where)
     if path.refusals:
-        verdict = Verdict(path.refusals + verdict.refusals, verdict.warnings)
+        verdict = replace(verdict, refusals=path.refusals + verdict.refusals)
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)
 
 

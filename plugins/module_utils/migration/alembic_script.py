@@ -204,7 +204,14 @@ def op_sql(request):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as problem:
-            result[wanted["revision"]] = {"sql": None, "error": "%s: %s" % (type(problem).__name__, first_line(problem))}
+            frames, script = own_frames(problem), STATE["script"].get_revision(wanted["revision"]).path
+            result[wanted["revision"]] = {
+                "sql": None,
+                "error": "%s: %s" % (type(problem).__name__, " ".join(str(problem).split())[:1500]),
+                # whether the script itself is to blame, and not what env.py imports
+                "own": bool(frames) and os.path.realpath(frames[-1].filename) == os.path.realpath(script),
+                "place": place_of(frames),
+            }
     return {"steps": result, **named}
 
 
@@ -216,8 +223,16 @@ def steps_for(revision, direction):
     return [make(STATE["script"].revision_map, script)]
 
 
-def first_line(problem):
-    return (str(problem).strip().splitlines() or [""])[0][:300]
+def own_frames(problem):
+    """The release's own places that an error went through, the innermost last."""
+    return [
+        frame for frame in traceback.extract_tb(problem.__traceback__)
+        if not frame.filename.startswith("<") and "site-packages" not in frame.filename and "/lib/python" not in frame.filename
+    ]
+
+
+def place_of(frames):
+    return "%s:%s" % (os.path.relpath(frames[-1].filename), frames[-1].lineno) if frames else ""
 
 
 def op_upgrade(request):
@@ -280,10 +295,6 @@ def failure(problem):
             sqlstate, native = str(code), link
         statement = statement or " ".join(str(getattr(link, "statement", "") or "").split())[:400]
     root = native or getattr(problem, "orig", None) or problem
-    place = ""
-    for frame in traceback.extract_tb(problem.__traceback__):
-        if not frame.filename.startswith("<") and "site-packages" not in frame.filename and "/lib/python" not in frame.filename:
-            place = "%s:%s" % (os.path.relpath(frame.filename), frame.lineno)
     return {
         "kind": getattr(problem, "kind", "") or type(problem).__name__,
         "type": type(root).__name__,
@@ -291,7 +302,7 @@ def failure(problem):
         "sqlstate": sqlstate,
         "statement": statement,
         "revision": STATE["revision"],
-        "place": place,
+        "place": place_of(own_frames(problem)),
     }
 
 

@@ -18,19 +18,16 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_sandbox, offline_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Plan, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import migration_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, tree
 
 INSTALL_TIMEOUT = 900.0
@@ -38,12 +35,6 @@ INSTALL_TIMEOUT = 900.0
 
 KEPT = 8
 """Environments, and trees, that stay in the cache; the least recently used ones go."""
-
-STAND_IN_URL = "postgresql://planned:planned@localhost:5432/planned"
-
-
-class Unavailable(Exception):
-    """The controller cannot make the plan; the text says why and what would help."""
 
 
 @dataclass
@@ -62,21 +53,6 @@ class Origin:
     @property
     def cache(self) -> Path:
         return Path(self.plan_dir).expanduser()
-
-
-@dataclass
-class Said:
-    """Answers the planner's one question to the database from what the node said."""
-
-    fresh: bool
-    asked: list[str] = field(default_factory=list)
-
-    def query(self, sql: str, timeout: float = 30.0) -> Any:
-        """The tables: none, or one whose name says that there are some. Raises DatabaseError for anything else."""
-        self.asked.append(sql)
-        if sql != fingerprint.TABLES_QUERY:
-            raise DatabaseError("unknown", "the controller does not reach the database")
-        return [] if self.fresh else [["public", "as the node said", 0, 0]]
 
 
 def tool(name: str) -> str | None:
@@ -177,14 +153,6 @@ def linter(origin: Origin) -> tuple[str, str]:
         return "", str(problem)
 
 
-def _basis(request: Request, seen: Mapping[str, Any], commit: str, why: str) -> str:
-    where = "" if seen.get("known") else (
-        f" The database could not be looked at ({seen.get('why')}); nothing of {request.component} runs here yet, so this is the way from"
-        " an empty one."
-    )
-    return f"on the controller, from tag {request.release} ({commit[:10]}): {why}.{where}"
-
-
 def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Plan, str]:
     folder, commit = checkout(origin, request.release)
     lock = folder / origin.lock
@@ -207,15 +175,7 @@ def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Pl
             f"The tag {request.release} has no {request.ini} in {origin.path or '/'}; the component {request.component} declares"
             " migrations. Set ini to its place.",
         )
-    variables = {**stand_ins(origin.schema), request.url_variable: STAND_IN_URL}
-    ground = Ground(variables, DatabaseAddress("localhost", 5432, "planned", "planned"))
-    with alembic_plan.start(local, ground) as session:
-        opened = alembic_plan.ask(local, session, "open")
-        graph = RevisionGraph.of(alembic_plan.ask(local, session, "graph")["revisions"])
-        path = alembic_plan.way(local, graph, seen.get("current") or [], lambda: list(seen.get("history") or []))
-        versions = {key: opened.get(key, "") for key in ("alembic", "sqlalchemy", "python")}
-        plan = alembic_plan.complete(local, session, Said(bool(seen.get("fresh"))), graph, path, {}, {**versions, "postgresql": ""})
-    return plan, commit
+    return offline_plan.make(local, seen, origin.schema), commit
 
 
 def document(request: Request, seen: Mapping[str, Any], origin: Origin, why: str) -> dict[str, Any]:
@@ -225,21 +185,10 @@ def document(request: Request, seen: Mapping[str, Any], origin: Origin, why: str
         Unavailable: it cannot be made here.
         MigrationError: the release's migrations are wrong.
     """
-    if not seen.get("known") and not seen.get("bare"):
-        raise Unavailable(f"where the database stands is not known: {seen.get('why') or 'the node did not say'}")
+    offline_plan.known(seen)
     plan, commit = _plan(request, seen, origin)
-    address = seen.get("database") or {}
-    found = plan.describe(
-        request,
-        DatabaseAddress(
-            str(address.get("host", "")), int(address.get("port", 5432)), str(address.get("user", "")), str(address.get("name", ""))
-        ),
-    )
-    found["database"] = dict(address)
-    found["basis"] = _basis(request, seen, commit, why)
-    found["tables"] = seen.get("tables") or {"expected": list(request.tables), "present": [], "missing": list(request.tables)}
-    found["text"] = text(found)
-    return found
+    basis = f"on the controller, from tag {request.release} ({commit[:10]}): {why}.{offline_plan.empty_words(request, seen)}"
+    return offline_plan.describe(request, plan, seen, basis)
 
 
 def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,7 +214,8 @@ def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
         "after": f"revision: {', '.join(plan['target']) or 'none'}\n" + sql,
     }
     count = f"{len(steps)} step{'s' if len(steps) != 1 else ''}"
-    return {**facts, "changed": True, "msg": f"{request.component}: {count} would run.", "diff": diff}
+    undecided = "".join(f" NOT known: {text}" for text in plan["verdict"].get("undecided") or [])
+    return {**facts, "changed": True, "msg": f"{request.component}: {count} would run.{undecided}", "diff": diff}
 
 
 def text(plan: Mapping[str, Any]) -> str:

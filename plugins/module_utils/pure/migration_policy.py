@@ -58,11 +58,12 @@ class Policy:
 
 @dataclass
 class Step:
-    """A pending revision with what is known about it."""
+    """A pending revision with what is known about it. ``unsure`` says why its SQL is not known here, where the node may well know it."""
 
     revision: Revision
     sql: str | None = None
     sql_error: str = ""
+    unsure: str = ""
     statements: list[sql_statements.Statement] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     lint_run: bool = False
@@ -91,17 +92,23 @@ class Step:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``allowed`` is false where one refusal stands; warnings never refuse."""
+    """``allowed`` is false where one refusal stands; warnings never refuse. What is ``undecided`` may be refused by the node."""
 
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
         return not self.refusals
 
     def as_dict(self) -> dict[str, Any]:
-        return {"allowed": self.allowed, "refusals": [entry.as_dict() for entry in self.refusals], "warnings": list(self.warnings)}
+        return {
+            "allowed": self.allowed,
+            "refusals": [entry.as_dict() for entry in self.refusals],
+            "warnings": list(self.warnings),
+            "undecided": list(self.undecided),
+        }
 
 
 def analyse(steps: Iterable[Step], version_table: str = DEFAULT) -> list[Step]:
@@ -158,7 +165,8 @@ def judge(
         refused, known = data_loss.judge(steps, down or Down())
         refusals += refused
         warnings += known
-    return Verdict(tuple(refusals), tuple(warnings))
+    undecided = dict.fromkeys(step.unsure for step in steps if step.unsure and not fresh)
+    return Verdict(tuple(refusals), tuple(warnings), tuple(undecided))
 
 
 def _name(step: Step) -> str:
@@ -187,7 +195,7 @@ def _step_refusals(step: Step, policy: Policy, direction: str, where: str) -> It
             f" {where}.irreversible: allow",
             revision,
         )
-    if direction == "upgrade" and policy.unknown_sql == "refuse" and step.sql is None:
+    if direction == "upgrade" and policy.unknown_sql == "refuse" and step.sql is None and not step.unsure:
         yield Refusal(
             "unknown_sql",
             f"{name}: its SQL cannot be shown before it runs: {step.sql_error or 'no reason given'}",

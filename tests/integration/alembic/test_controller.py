@@ -105,6 +105,51 @@ def test_the_policy_refuses_as_on_the_node(stage: Stage) -> None:
     assert caught.value.code == "contract"
 
 
+SETTINGS = """
+import os
+if "@" not in os.environ["FIRST_SUPERUSER"]:
+    raise ValueError("1 validation error for Settings\\nFIRST_SUPERUSER\\n  value is not a valid email address: xxxxxxxx")
+"""
+
+
+@pytest.mark.parametrize("where", ["env.py", "versions/bbb2.py"])
+def test_what_a_made_up_value_stops_is_not_refused(stage: Stage, where: str) -> None:
+    """The same with a fitting type is the whole plan."""
+    first(stage)
+    stage.release.add("bbb2", "aaa1", ADD, DROP, "owner")
+    (stage.release.tree / "settings.py").write_text(SETTINGS)
+    script = stage.release.tree / "migrations" / where
+    script.write_text("import settings\n" + script.read_text())
+    origin = tagged(stage)
+    request = elsewhere(stage)
+    schema = list(origin.schema)
+    origin.schema = [*schema, {"name": "FIRST_SUPERUSER"}, {"name": "MODE", "type": "enum", "choices": ["a"]}]
+    try:
+        plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+    except Unavailable as problem:
+        said = str(problem)
+    else:
+        assert controller_plan.outcome(request, plan)["changed"]
+        (said,) = plan["verdict"]["undecided"]
+        assert "Allowed." not in plan["text"]
+        assert "NOT known" in plan["text"]
+    assert "With made-up values for FIRST_SUPERUSER and 1 more the code of the release stops at settings.py:4" in said
+    assert "ValueError: 1 validation error for Settings FIRST_SUPERUSER value is not a valid email address: " in said
+    assert "not refused for that" in said
+    origin.schema = [*schema, {"name": "FIRST_SUPERUSER", "type": "email"}]
+    plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+    assert plan["verdict"] == {"allowed": True, "refusals": [], "warnings": plan["verdict"]["warnings"], "undecided": []}
+    assert "ADD COLUMN owner" in plan["pending"][0]["sql"]
+
+
+def test_a_script_that_reads_the_database_is_refused_as_on_the_node(stage: Stage) -> None:
+    first(stage)
+    stage.release.add("bbb2", "aaa1", "op.get_bind().execute(sa.text('SELECT 1')).scalar()", DROP)
+    request = elsewhere(stage)
+    plan = controller_plan.document(request, alembic_seen.look(request), tagged(stage), "it is not staged")
+    assert [entry["code"] for entry in plan["verdict"]["refusals"]] == ["unknown_sql"]
+
+
 def test_two_heads_are_named(stage: Stage) -> None:
     first(stage)
     stage.release.add("bbb2", "aaa1", ADD, DROP).add("ccc3", "aaa1", ADD, DROP)
@@ -202,7 +247,7 @@ def test_a_release_that_looks_around_sees_nothing_of_the_operators(stage: Stage,
         plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
         assert [step["revision"] for step in plan["pending"]] == ["bbb2"]
         origin.plan_unsandboxed = True  # accepted by name: the same release, as the operator
-        with pytest.raises(MigrationError, match=r"seen: .*can be read"):
+        with pytest.raises(Unavailable, match=r"seen: .*can be read"):
             controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
 
 

@@ -109,6 +109,31 @@ def test_alembic_refuses_as_the_node_would(monkeypatch: pytest.MonkeyPatch) -> N
     assert "It drops t." in result["msg"]
 
 
+def test_a_check_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    def document(*_values: Any) -> dict[str, Any]:
+        raise controller_plan.Unavailable("its lock is for another Python")
+
+    monkeypatch.setattr(controller_plan, "document", document)
+    answer = {"changed": False, "plan": dict(UNKNOWN), "msg": "Nothing known yet", "seen": {"bare": True}}
+    result, _sent = run(alembic, answer, monkeypatch)
+    said = "not staged; and the controller cannot plan it: its lock is for another Python."
+    assert result["warnings"] == [f"What backend v2 would do to the database is NOT known: {said}"]
+    assert not result.get("failed")
+    result, _sent = run(alembic, answer, monkeypatch, repo=None)
+    assert result["warnings"] == ["What backend v2 would do to the database is NOT known: not staged."]
+
+
+def test_a_check_that_cannot_judge_a_step_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = {**PLAN["verdict"], "undecided": ["With made-up values for A it stops."]}
+    plan = {**PLAN, "component": "backend", "release": "v2", "verdict": verdict}
+    monkeypatch.setattr(controller_plan, "document", lambda *_values: plan)
+    result, _sent = run(alembic, {"changed": False, "plan": dict(UNKNOWN), "msg": "", "seen": {"bare": True}}, monkeypatch)
+    assert result["changed"]
+    assert not result.get("failed")
+    assert "With made-up values for A" in result["msg"]
+    assert result["warnings"] == ["What backend v2 would do to the database is NOT known: With made-up values for A it stops."]
+
+
 def test_alembic_outside_check_mode_is_the_module_alone(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
     result, sent = run(alembic, {"changed": True, "msg": "done"}, monkeypatch, check=False)
     assert result == {"changed": True, "msg": "done"}
