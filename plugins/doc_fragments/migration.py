@@ -47,9 +47,14 @@ options:
       of the component if left out.
     type: str
   ini:
-    description: Alembic's configuration file, from the tree.
+    description: Alembic's configuration, from the tree. As with Alembic's own command, C([tool.alembic]) in C(pyproject.toml) counts as
+      well, with this file or without it.
     type: str
     default: alembic.ini
+  x:
+    description: What C(env.py) gets from C(context.get_x_argument()), such as C({tenant: shop}); C(-x tenant=shop) of Alembic's command.
+    type: dict
+    default: {}
   url_variable:
     description: Variable in O(env_file) that holds the database's URL, in one of SQLAlchemy's forms for PostgreSQL.
     type: str

@@ -17,6 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
+    alembic_config,
     data_loss,
     fingerprint,
     migration_history,
@@ -83,6 +84,7 @@ class Request:
     env_file: str = ""
     user: str | None = "aistack"
     ini: str = "alembic.ini"
+    x: Mapping[str, str] = field(default_factory=dict)
     url_variable: str = "DATABASE_URL"
     database: str = ""
     tables: Sequence[str] = ()
@@ -183,10 +185,7 @@ def ground(request: Request) -> Ground:
         raise NotYet(f"release {request.release} of {request.component} is not staged: {tree} does not exist")
     if not os.access(request.interpreter, os.X_OK):
         raise NotYet(f"release {request.release} of {request.component} has no interpreter: {request.interpreter} cannot be run")
-    if not (tree / request.ini).is_file():
-        raise MigrationError(
-            "no_ini", f"{tree / request.ini} does not exist; the component {request.component} declares migrations. Set ini to its place."
-        )
+    require_configuration(request)
     if not request.env_file or not os.path.exists(request.env_file):
         raise NotYet(f"the environment of {request.component} is not rendered: {request.env_file or 'no file was named'} does not exist")
     try:
@@ -208,6 +207,17 @@ def ground(request: Request) -> Ground:
     if request.database:
         return Ground(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
     return Ground(variables, address)
+
+
+def require_configuration(request: Request) -> None:
+    """Raises MigrationError where the tree has no configuration of Alembic."""
+    missing = alembic_config.missing(request.tree, request.ini)
+    if missing:
+        raise MigrationError(
+            "no_ini",
+            f"{missing}; the component {request.component} declares migrations. Name its place:"
+            f" aistack_components.{request.component}.migrations.config (ini of the module).",
+        )
 
 
 def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[str, str]:
@@ -251,7 +261,7 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
     """A question to the release's code. Raises MigrationError that names file and line in the release where there is one."""
     try:
         if op == "open":
-            return session.open(request.ini, request.lock_timeout, request.statement_limit, database=request.database)
+            return session.open(request.ini, request.lock_timeout, request.statement_limit, database=request.database, x=request.x)
         answer = session.request(op, READ_TIMEOUT, **arguments)
         if op == "current":
             session.version = VersionTable.of(answer)

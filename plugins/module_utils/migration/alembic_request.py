@@ -30,6 +30,7 @@ SPEC: dict[str, Any] = {
     "env_file": {"type": "path", "required": True},
     "user": {"type": "str"},
     "ini": {"type": "str", "default": "alembic.ini"},
+    "x": {"type": "dict", "default": {}},
     "url_variable": {"type": "str", "default": "DATABASE_URL"},
     "tables": {"type": "list", "elements": "str", "default": []},
     "policy": {
@@ -67,6 +68,7 @@ def of(params: Mapping[str, Any]) -> Request:
     """The request that a module's parameters describe; what was left out keeps its default."""
     known = {entry.name for entry in fields(Request)}
     given = {name: value for name, value in params.items() if name in known and value is not None}
+    given["x"] = {str(name): str(value) for name, value in (given.get("x") or {}).items()}
     return Request(**{"user": service_user(params["component"]) or TOOLS_USER, **given})
 
 

@@ -10,7 +10,7 @@ answers: any number of C({"event": ...}) lines and then C({"ok": true, ...}) or 
 When standard input ends, whoever asked is dead: the helper ends at once and its connections with it, so that the server
 rolls back. Secrets reach it only through its environment.
 
-Requests: C(open) (ini, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
+Requests: C(open) (ini, x, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
 C(upgrade), C(downgrade), C(stamp) (target).
 """
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 BOOTSTRAP = "import sys;n=int(sys.stdin.buffer.readline());exec(compile(sys.stdin.buffer.read(n),'<aistack>','exec'))"
 
 HELPER = r'''
-import ast, hashlib, io, json, os, queue, sys, threading, time, traceback
+import argparse, ast, hashlib, inspect, io, json, os, queue, sys, threading, time, traceback
 
 BUSY = threading.Event()
 REQUESTS = queue.Queue()
@@ -112,11 +112,31 @@ def op_open(request):
     from alembic.script import ScriptDirectory
 
     event.listen(Engine, "connect", limits)
-    if not os.path.isfile(request["ini"]):
-        raise Refuse("no_ini", "%s does not exist" % os.path.abspath(request["ini"]))
-    STATE["config"] = Config(request["ini"], stdout=sys.stderr, output_buffer=io.StringIO())
+    STATE["config"] = configuration(Config, request["ini"], request.get("x") or {})
     STATE["script"] = ScriptDirectory.from_config(STATE["config"])
     return {"alembic": alembic.__version__, "sqlalchemy": sqlalchemy.__version__, "python": sys.version.split()[0]}
+
+
+def configuration(make, named, x):
+    """What Alembic's own command would take: an ini file, [tool.alembic] of pyproject.toml, or both; and what -x gives."""
+    options = {"stdout": sys.stderr, "output_buffer": io.StringIO()}
+    if x:
+        options["cmd_opts"] = argparse.Namespace(x=["%s=%s" % pair for pair in sorted(x.items())])
+    pyproject = os.path.basename(named) == "pyproject.toml"
+    ini = "alembic.ini" if pyproject else named
+    toml = named if pyproject else "pyproject.toml"
+    ini = ini if os.path.isfile(ini) else None
+    if not os.path.isfile(toml):
+        toml = None
+    elif "toml_file" not in inspect.signature(make.__init__).parameters:  # Alembic before 1.16
+        if ini is None:
+            raise Refuse("no_ini", "[tool.alembic] in %s needs Alembic 1.16 or newer; or write an alembic.ini" % toml)
+        toml = None
+    if toml and make(toml_file=toml).toml_alembic_config:
+        return make(ini, toml_file=toml, **options)
+    if ini is None:
+        raise Refuse("no_ini", "%s does not exist, and no pyproject.toml has [tool.alembic]" % os.path.abspath(named))
+    return make(ini, **options)
 
 
 class Refuse(Exception):

@@ -28,6 +28,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_tab
 
 APPLICATION = "aistack-migrate"
 """What the names of its sessions on the server begin with; a slash, the component and a random part follow."""
+IMPORT_TIMEOUT = 120.0
+"""Seconds that a release's own code may take until it is loaded: env.py, the scripts, and whatever they import."""
 TICK = 0.25
 """Seconds between two looks at the database while a request runs."""
 
@@ -130,9 +132,10 @@ class AlembicSession:
             return  # it has ended; waiting for the answer says why
 
     def open(
-        self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = 60.0, database: str = ""
+        self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = IMPORT_TIMEOUT, database: str = "",
+        x: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Loads the release's Alembic. Times are in seconds; the first two are set on every connection that it makes.
+        """Loads the release's Alembic; ``x`` is what C(-x) would give. Times are in seconds; the first two are set on every connection that it makes.
 
         With ``database``, a connection that leads to another one is refused.
         """
@@ -141,7 +144,7 @@ class AlembicSession:
             "lock_timeout": f"{int(lock_timeout * 1000)}ms",
             "statement_timeout": f"{int(statement_timeout * 1000)}ms",
         }
-        return self.request("open", timeout, ini=ini, settings=settings, database=database, fd=self._write)
+        return self.request("open", timeout, ini=ini, x=dict(x or {}), settings=settings, database=database, fd=self._write)
 
     def request(
         self,

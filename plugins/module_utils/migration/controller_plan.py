@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_sandbox, offline_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox, offline_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import migration_text
@@ -169,12 +169,7 @@ def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Pl
             local = replace(local, wrapper=tuple(controller_sandbox.command((folder, python.parent.parent))))
         except controller_sandbox.NoSandbox as problem:
             raise Unavailable(str(problem)) from problem
-    if not (folder / request.ini).is_file():
-        raise MigrationError(
-            "no_ini",
-            f"The tag {request.release} has no {request.ini} in {origin.path or '/'}; the component {request.component} declares"
-            " migrations. Set ini to its place.",
-        )
+    alembic_plan.require_configuration(local)
     return offline_plan.make(local, seen, origin.schema), commit
 
 

@@ -25,7 +25,7 @@ COMPONENT_KEYS = {
     "slots", "strategy", "test_env", "test_env_from", "test_network", "tests", "title", "unit", "user",
 }
 APPLICATION_KEYS = {"repo", "release"}
-MIGRATION_KEYS = {"tables", "config", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
+MIGRATION_KEYS = {"tables", "config", "x", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
 GATE_SETTING_KEYS = {"interval", "successes", "failures", "min_healthy_time", "start_period", "deadline"}
 SLOT_KEYS = {"warm", "drain_timeout", "stop_timeout"}
 RUNTIMES = ("systemd", "launchd", "windows", "compose", "swarm", "kubernetes")

@@ -67,6 +67,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
             entry["default"] = MASK
     masker = Masker.of(real, declared)
     masker.learn(fetching, [name for name, value in fetching.items() if "://" not in value])
+    made_up = {**stand_ins(params["env_schema"]), **{str(name): as_text(value) for name, value in params["test_env"].items()}}
     return Recipe(
         component=params["component"],
         tag=params["release"],
@@ -84,9 +85,10 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         sdists=_sdists(params["sdists"]),
         install_scripts=params["install_scripts"],
         build_env={name: value for name, value in real.items() if name in params["build_env"]},
+        made_up=made_up,
+        alembic_ini=params["alembic_ini"],
         test_env={
-            **stand_ins(params["env_schema"]),
-            **{str(name): as_text(value) for name, value in params["test_env"].items()},
+            **made_up,
             **{name: value for name, value in real.items() if name in params["test_env_from"]},
         },
         masker=masker,

@@ -258,22 +258,3 @@ def test_next_standalone_in_a_subfolder_is_explained(tmp_path: Path, tree: Path)
     standalone(tree, "frontend/")
     with pytest.raises(ReleaseError, match="outputFileTracingRoot"):
         build.keep_output(node(tmp_path, output="next-standalone"), tree)
-
-
-def revision(tree: Path, name: str, down: str) -> None:
-    versions = tree / "migrations" / "versions"
-    versions.mkdir(parents=True, exist_ok=True)
-    (versions / f"{name}.py").write_text(f'"""x"""\nrevision: str = "{name}"\ndown_revision = {down}\n\ndef upgrade():\n    pass\n')
-
-
-def test_alembic_heads(tree: Path) -> None:
-    assert build.alembic_heads(tree) == []
-    (tree / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
-    assert build.alembic_heads(tree) == []
-    revision(tree, "a1", "None")
-    revision(tree, "b2", "'a1'")
-    assert build.alembic_heads(tree) == ["b2"]
-    revision(tree, "c3", "'a1'")
-    assert build.alembic_heads(tree) == ["b2", "c3"]
-    revision(tree, "d4", "('b2', 'c3')")
-    assert build.alembic_heads(tree) == ["d4"]
