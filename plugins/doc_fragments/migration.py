@@ -105,6 +105,11 @@ options:
         description: Refuse more steps than this at once; V(0) is no limit.
         type: int
         default: 0
+      heads:
+        description: V(all) for a release that has several heads on purpose, so that V(head) means all of them; V(one) refuses them.
+        type: str
+        choices: [one, all]
+        default: one
       accept:
         description: Revisions that someone has looked at and takes as they are. It counts for upgrades only.
         type: list

@@ -21,9 +21,15 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import require
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks, pooler, version_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    alembic_plan,
+    alembic_words,
+    migration_locks,
+    pooler,
+    version_file,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.migration_locks import LockHeld, Watcher
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_dump
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
@@ -314,14 +320,16 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
     """Moves; again after a lock timeout, as long as the budget lasts and the database is as it was."""
     request = course.request
     began = time.monotonic()
-    end = began + request.budget
+    spent = 0.0
     attempts: list[dict[str, Any]] = []
     course.result["attempts"] = attempts
     target = alembic_plan.alembic_target(plan.path)
     watcher = Watcher(course.psql, course.session.application)
     reached: list[str] = []
+    connected: list[float] = []
 
     def note(event: dict[str, Any]) -> None:
+        connected.append(time.monotonic())
         if event["event"] == "step":
             reached.append(str(event["revision"]))
 
@@ -329,8 +337,10 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
         require(request.state_dir, request.run, f"migrate {request.component}")
         at = time.monotonic()
         reached.clear()
+        connected.clear()
+        asked = {"target": target, "steps": [step.revision.revision for step in plan.steps]}
         try:
-            course.session.request(request.direction, max(0.1, end - at), watcher.look, note, target=target)
+            course.session.request(request.direction, max(0.1, request.budget - spent), watcher.look, note, IMPORT_TIMEOUT, **asked)
             attempts.append({"outcome": "ok", "seconds": round(time.monotonic() - at, 3)})
             course.result["waited_for"] = watcher.last
             return
@@ -345,10 +355,12 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
                 }
             )
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (len(attempts) - 1)) * random.uniform(0.5, 1.5)
-            left = end - time.monotonic() - request.lock_timeout - SPARE
+            spent += time.monotonic() - connected[0] if connected else 0.0  # the budget counts from the first statement
+            left = request.budget - spent - request.lock_timeout - SPARE
             if problem.kind not in RETRIED or left <= 0 or _moved(course, plan, before):
                 raise _failure(course, plan, before, backup, problem, watcher, time.monotonic() - began) from problem
             time.sleep(min(pause, left))
+            spent += min(pause, left)
 
 
 def _moved(course: Migration, plan: Plan, before: Fingerprint) -> bool:
@@ -393,7 +405,8 @@ def _failure(
     output = course.session.said()
     course.session.kill()
     course.result["waited_for"] = watcher.last
-    happened = _happened(course, plan, problem, watcher, seconds)
+    tries, waited = course.result["attempts"], watcher.words()
+    happened = alembic_words.happened(course.request, course.base.address, plan.steps, problem, tries, waited, seconds)
     folder = str(backup.path) if backup else ""
     try:
         gone = migration_locks.terminate(course.psql, course.session.application)
@@ -427,34 +440,6 @@ def _failure(
     return MigrationError(problem.kind, f"{happened} {state}", output=output, **course.result)
 
 
-def _happened(course: Migration, plan: Plan, problem: HelperError, watcher: Watcher, seconds: float) -> str:
-    request, attempts = course.request, course.result["attempts"]
-    revision = problem.facts.get("revision") or attempts[-1]["revision"]
-    titles = {step.revision.revision: step.revision.doc for step in plan.steps}
-    title = f" ({titles[revision]})" if titles.get(revision) else ""
-    whose = f"{request.component} {request.release}".strip()
-    what = f"{whose}: revision {revision}{title}" if revision else f"{whose}: the migration"
-    statement = f" Statement: {problem.facts['statement']}." if problem.facts.get("statement") else ""
-    place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""
-    where = f"in {course.base.address.describe()}"
-    if problem.kind == "lock_timeout":
-        return (
-            f"{what} did not get its lock {where}: {len(attempts)} tries of {request.lock_timeout:g} s each (lock_timeout)"
-            f" in {seconds:.0f} s (budget {request.budget:g} s). {watcher.words()} Let that transaction end, or end it with"
-            f" pg_terminate_backend, and run again.{statement}"
-        )
-    if problem.kind == "budget":
-        return (
-            f"{what} was not finished within its budget of {request.budget:g} s {where} and was ended. {watcher.words()}"
-            " Split the step, or give it more time (budget) in a maintenance window."
-        )
-    if problem.kind == "statement_timeout":
-        return f"{what}: a statement took longer than {request.statement_limit:g} s (statement_timeout) {where}.{statement}"
-    kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
-    code = f" (SQLSTATE {problem.facts['sqlstate']})" if problem.facts.get("sqlstate") else ""
-    return f"{what} failed{place} {where}: {kind}{problem}{code}.{statement}"
-
-
 def _listed(lines: list[str], limit: int = 20) -> str:
     if not lines:
         return "What differs cannot be listed."
@@ -474,10 +459,11 @@ def _stamp(course: Migration, graph: RevisionGraph, check: bool) -> dict[str, An
     """Notes a revision without running anything."""
     request = course.request
     try:
-        target = [] if request.target == "base" else graph.heads() if request.target in ("head", "heads") else graph.resolve(request.target)
+        named = alembic_plan.target_of(request)
+        target = [] if named == "base" else graph.heads() if named in ("head", "heads") else graph.resolve(named)
     except LookupError as problem:
         raise MigrationError("unknown_target", f"{request.component}: {problem} Nothing was changed.") from problem
-    if request.target == "head" and len(target) > 1:
+    if named == "head" and len(target) > 1:
         raise MigrationError("several_heads", f"{request.component}: the release has the heads {', '.join(target)}; name one, or heads.")
     here = course.question("current")["current"]
     course.result.update({"from": here, "to": target, "current": here})

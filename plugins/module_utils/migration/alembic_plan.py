@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import squawk
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
     alembic_config,
@@ -34,7 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_tab
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env, secrets_beside
 
 READ_TIMEOUT = 30.0
-"""Seconds for a question to the release's code or to the catalog."""
+"""Seconds for a question to the catalog."""
 
 COUNT_TIMEOUT = 60.0
 """Seconds that counting rows may take: of all tables for a fingerprint, of one table or column that a downgrade takes."""
@@ -262,11 +262,18 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
     try:
         if op == "open":
             return session.open(request.ini, request.lock_timeout, request.statement_limit, database=request.database, x=request.x)
-        answer = session.request(op, READ_TIMEOUT, **arguments)
+        answer = session.request(op, IMPORT_TIMEOUT, **arguments)
         if op == "current":
             session.version = VersionTable.of(answer)
         return answer
     except HelperError as problem:
+        if problem.kind == "budget":
+            raise ReleaseCodeError(
+                problem,
+                f"{request.component}: the migrations of release {request.release} were not read within {IMPORT_TIMEOUT:g} s ({op})."
+                " env.py, or what it imports, takes that long, or waits for something: let it import what the migration needs and no"
+                " more. Nothing was migrated.",
+            ) from problem
         place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""
         kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
         raise ReleaseCodeError(
@@ -283,17 +290,23 @@ def locate(request: Request, session: AlembicSession, graph: RevisionGraph) -> t
     return way(request, graph, seen["current"], lambda: Journal.of(request.state_dir).read()), seen
 
 
+def target_of(request: Request) -> str:
+    """The target; C(head) means all heads where the policy says that the release has several on purpose."""
+    return "heads" if request.target == "head" and Policy.of(request.policy).heads == "all" else request.target
+
+
 def way(
     request: Request, graph: RevisionGraph, current: Sequence[str], records: Callable[[], Sequence[Mapping[str, Any]]]
 ) -> RevisionPath:
     """The way from ``current`` to the target; the journal's ``records`` are read where the database is ahead of the release."""
+    target = target_of(request)
     if request.state == "downgraded":
-        return graph.downgrade(list(current), request.target)
-    path = graph.upgrade(list(current), request.target)
+        return graph.downgrade(list(current), target)
+    path = graph.upgrade(list(current), target)
     if any(entry.code == "database_ahead" for entry in path.refusals):
         older = migration_history.ahead(records(), request.component, list(current), graph)
         if older:
-            reached = graph.upgrade(older.base, request.target)
+            reached = graph.upgrade(older.base, target)
             if not reached.steps and not reached.refusals:
                 return RevisionPath("upgrade", path.current, reached.target, beyond=True, note=older.text())
     return path
@@ -395,7 +408,7 @@ def complete(
             what = f"revision {step.revision.revision}"
             step.unsure = stand_ins.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
         if path.direction == "upgrade":
-            _lint(request, step)
+            squawk.judge(request.linter, step)
     migration_policy.analyse(steps, version.name)
     fresh = False
     if steps and not path.current:
@@ -409,23 +422,6 @@ def complete(
     if path.refusals:
         verdict = replace(verdict, refusals=path.refusals + verdict.refusals)
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)
-
-
-def _not_linted(why: str) -> dict[str, Any]:
-    return {"rule": "lint-not-run", "level": "notice", "message": why, "help": "", "line": 0}
-
-
-def _lint(request: Request, step: Step) -> None:
-    if step.sql is None:
-        return
-    if not squawk.available(request.linter):
-        step.findings.append(_not_linted(f"{request.linter} is not there"))
-        return
-    try:
-        step.findings.extend(squawk.lint(request.linter, step.sql))
-        step.lint_run = True
-    except squawk.LintError as problem:
-        step.findings.append(_not_linted(str(problem)))
 
 
 def unknown(request: Request, why: str) -> dict[str, Any]:
@@ -485,6 +481,3 @@ def versions_of(opened: Mapping[str, Any], psql: Psql) -> dict[str, Any]:
         "python": opened.get("python", ""),
         "postgresql": psql.query("SELECT to_json(current_setting('server_version'))"),
     }
-
-
-__all__ = ["Ground", "MigrationError", "NotYet", "Plan", "Request", "ask", "complete", "connect", "inspect", "start"]

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import DECISIONS, LINT_ERRORS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import DECISIONS, HEADS, LINT_ERRORS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
@@ -44,6 +44,7 @@ SPEC: dict[str, Any] = {
             "lint": {"type": "list", "elements": "str", "default": list(LINT_ERRORS)},
             "lint_missing": _decision("allow"),
             "max_steps": {"type": "int", "default": 0},
+            "heads": {"type": "str", "choices": list(HEADS), "default": "one"},
             "accept": {"type": "list", "elements": "str", "default": []},
         },
     },

@@ -23,7 +23,7 @@ import argparse, ast, hashlib, inspect, io, json, os, queue, sys, threading, tim
 
 BUSY = threading.Event()
 REQUESTS = queue.Queue()
-STATE = {"out": None, "config": None, "script": None, "settings": {}, "database": "", "revision": "", "started": 0.0}
+STATE = {"out": None, "config": None, "script": None, "settings": {}, "database": "", "revision": "", "moving": False}
 
 
 def listen():
@@ -48,6 +48,8 @@ def limits(connection, record):
     settings = STATE["settings"]
     if not settings:
         return
+    if STATE["moving"]:
+        say({"event": "connected", "at": time.time()})
     cursor = connection.cursor()
     for name, value in settings.items():
         cursor.execute("SELECT set_config('%s', '%s', false)" % (name, value))
@@ -199,6 +201,8 @@ def op_current(request):
 def op_order(request):
     """The identifiers of the steps in Alembic's own order."""
     script, target = STATE["script"], request["target"]
+    if isinstance(target, list) and request["direction"] == "downgrade":
+        return {"steps": []}
     revs = script._upgrade_revs if request["direction"] == "upgrade" else script._downgrade_revs
     return {"steps": [step.revision.revision for step in revs(target, tuple(request["current"]))]}
 
@@ -266,11 +270,14 @@ def op_downgrade(request):
 def move(request, direction):
     done = []
     target = request["target"]
+    STATE["moving"] = True
 
     def walk(heads, context):
         script = STATE["script"]
         if direction == "upgrade":
             steps = list(script._upgrade_revs(target, heads))
+        elif isinstance(target, list):  # Alembic goes down to one revision; here to several heads, by the steps that were planned
+            steps = [step for name in request["steps"] for step in steps_for(name, direction)]
         else:
             steps = list(script._downgrade_revs(target, heads))
         for number, step in enumerate(steps, 1):
@@ -341,7 +348,7 @@ def serve():
         request = json.loads(line)
         if STATE["out"] is None:
             STATE["out"] = os.fdopen(request["fd"], "w", encoding="utf-8")
-        STATE["revision"] = ""
+        STATE["revision"], STATE["moving"] = "", False
         try:
             answer = {"ok": True}
             answer.update(OPERATIONS[request["op"]](request))

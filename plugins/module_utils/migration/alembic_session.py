@@ -37,7 +37,7 @@ TICK = 0.25
 class HelperError(Exception):
     """The helper answered with an error, ended, or did not answer in time.
 
-    ``kind``: lock_timeout, statement_timeout, deadlock, budget, ended, database, script; ``facts`` is what the helper told.
+    ``kind``: lock_timeout, statement_timeout, deadlock, budget, loading, ended, database, script; ``facts`` is what the helper told.
     """
 
     def __init__(self, kind: str, message: str, facts: Mapping[str, Any] | None = None) -> None:
@@ -135,7 +135,9 @@ class AlembicSession:
         self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = IMPORT_TIMEOUT, database: str = "",
         x: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Loads the release's Alembic; ``x`` is what C(-x) would give. Times are in seconds; the first two are set on every connection that it makes.
+        """Loads the release's Alembic; ``x`` is what C(-x) would give.
+
+        Times are in seconds; the first two are set on every connection that it makes.
 
         With ``database``, a connection that leads to another one is refused.
         """
@@ -152,14 +154,16 @@ class AlembicSession:
         timeout: float,
         tick: Callable[[], None] | None = None,
         note: Callable[[dict[str, Any]], None] | None = None,
+        loading: float = 0.0,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """Asks for ``op``; ``tick`` is called every TICK seconds while it runs, ``note`` for every event.
+        """Asks for ``op``; ``tick`` is called every TICK seconds while it runs, ``note`` for every event. With
+        ``loading``, the release's code may take so many seconds until it connects, and ``timeout`` counts from there.
 
-        Raises HelperError; after kind ``budget`` or ``ended`` the session is over.
+        Raises HelperError; after kind ``budget``, ``loading`` or ``ended`` the session is over.
         """
         self._send(json.dumps({"op": op, **arguments}).encode() + b"\n")
-        end = time.monotonic() + timeout
+        end = time.monotonic() + (loading or timeout)
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             while True:
@@ -167,6 +171,8 @@ class AlembicSession:
                     line, self._buffer = self._buffer.split(b"\n", 1)
                     document = clean(json.loads(line), self.masker)
                     if "ok" not in document:
+                        if loading:
+                            end, loading = time.monotonic() + timeout, 0.0
                         if document.get("event") == "step":
                             progress.tell(f"step {document['number']} of {document['of']}, {document['revision']}", at_once=True)
                         if note:
@@ -178,6 +184,8 @@ class AlembicSession:
                 left = end - time.monotonic()
                 if left <= 0:
                     self.kill()
+                    if loading:
+                        raise HelperError("loading", f"not loaded within {loading:g} s")
                     raise HelperError("budget", f"not finished within {timeout:.1f} s")
                 if selector.select(min(left, TICK)):
                     data = os.read(self._answers, 65536)

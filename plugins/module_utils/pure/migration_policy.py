@@ -16,6 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_gr
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import DEFAULT
 
 DECISIONS = ("allow", "refuse")
+HEADS = ("one", "all")
 LINT_ERRORS = ("adding-required-field", "ban-drop-database", "ban-truncate-cascade", "syntax-error")
 
 
@@ -30,6 +31,7 @@ class Policy:
     lint: tuple[str, ...] = LINT_ERRORS
     lint_missing: str = "allow"
     max_steps: int = 0
+    heads: str = "one"
     accept: tuple[str, ...] = ()
 
     @staticmethod
@@ -43,6 +45,8 @@ class Policy:
         for key in ("contract", "irreversible", "autocommit", "unknown_sql", "lint_missing"):
             if given.get(key, "allow") not in DECISIONS:
                 raise ValueError(f"policy.{key}: {given[key]!r} is not one of {', '.join(DECISIONS)}")
+        if given.get("heads", "one") not in HEADS:
+            raise ValueError(f"policy.heads: {given['heads']!r} is not one of {', '.join(HEADS)}")
         for key in ("lint", "accept"):
             if key in given:
                 if isinstance(given[key], str) or not isinstance(given[key], Sequence):

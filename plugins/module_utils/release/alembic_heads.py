@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The heads of a release's migrations, from its own Alembic: what looks for files misses what Alembic finds, and the way back goes by it."""
+"""The heads of a release's migrations, from its own Alembic: who looks for files misses some, and the way back goes by them."""
 
 from __future__ import annotations
 

@@ -38,9 +38,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.release 
     state_of,
 )
 
-STEPS = ("unpack", "dependencies", "build", "tests", "compile", "seal", "sync")
+STEPS = ("unpack", "dependencies", "build", "tests", "compile", "heads", "seal", "sync")
 """What staging a release from its source consists of."""
-
 
 Heads = tuple[Optional[list[str]], str]
 """Heads of the migrations (None: not known) and why they are not known."""

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import schema_way
@@ -117,3 +119,60 @@ def test_what_x_gives_reaches_env_py(stage: Stage) -> None:
     assert alembic.migrate(stage.request(x={"tenant": "shop"}))["to"] == ["aaa1"]
     with pytest.raises(MigrationError, match="KeyError"):
         alembic_plan.inspect(stage.request())
+
+
+def two_lines(stage: Stage) -> None:
+    """Two bases, each with a head of its own."""
+    stage.release.add("ccc1", None, "op.create_table('audits', sa.Column('id', sa.Integer))", "op.drop_table('audits')")
+
+
+def test_several_heads_on_purpose(stage: Stage) -> None:
+    two_lines(stage)
+    with pytest.raises(MigrationError, match=r"policy \{heads: all\}"):
+        alembic.migrate(stage.request())
+    every = {"policy": {"heads": "all"}}
+    assert alembic.migrate(stage.request(**every))["to"] == ["aaa1", "ccc1"]
+    stage.release.add("bbb2", "aaa1", ADD, DROP)
+    stage.release.add("ccc2", "ccc1", "op.add_column('audits', sa.Column('who', sa.Text))", "op.drop_column('audits', 'who')")
+    done = alembic.migrate(stage.request(release="v2", **every))
+    assert (done["from"], done["to"]) == (["aaa1", "ccc1"], ["bbb2", "ccc2"])
+    records = [
+        {"release": entry["release"], "outcome": entry["outcome"], **entry["detail"]}
+        for entry in Journal.of(stage.state_dir).read()
+        if entry["op"] == "migrate" and entry["outcome"] == "ok"
+    ]
+    way = schema_way.way_back("backend", ["aaa1", "ccc1"], ["bbb2", "ccc2"], records, [])
+    assert not way.problem
+    (step,) = way.downgrades
+    back = alembic.migrate(stage.request(release="v2", state="downgraded", target=",".join(step["from"]), **every))
+    assert back["to"] == ["aaa1", "ccc1"]
+    left = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND column_name IN ('who', 'owner')"
+    assert stage.sql(left) == "0"
+    assert alembic.migrate(stage.request(**every))["changed"] is True
+
+
+def test_importing_does_not_count_against_the_budget(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """env.py is run anew for each question: what it imports takes longer than all the steps may."""
+    env = stage.release.tree / "migrations" / "env.py"
+    env.write_text("import time\ntime.sleep(1.2)\n" + env.read_text())
+    assert alembic.migrate(stage.request(budget=1.0, backup=False))["to"] == ["aaa1"]
+    monkeypatch.setattr(alembic_plan, "IMPORT_TIMEOUT", 0.6)
+    with pytest.raises(MigrationError, match="env.py, or what it imports, takes that long"):
+        alembic_plan.inspect(stage.request())
+
+
+def test_a_move_that_is_not_loaded_in_time_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = stage.release.tree / "migrations" / "env.py"
+    env.write_text("import os, time\ntime.sleep(30 if os.path.exists('slow') else 0)\n" + env.read_text())
+    taken = alembic._backup
+
+    def slow(*words: Any) -> Any:
+        (stage.release.tree / "slow").touch()
+        return taken(*words)
+
+    monkeypatch.setattr(alembic, "_backup", slow)
+    monkeypatch.setattr(alembic, "IMPORT_TIMEOUT", 0.5)
+    monkeypatch.setattr(alembic.Migration, "reopen", lambda self: (_ for _ in ()).throw(MigrationError("x", "not asked again.")))
+    with pytest.raises(MigrationError, match="no statement was run") as caught:
+        alembic.migrate(stage.request())
+    assert caught.value.code == "loading"
