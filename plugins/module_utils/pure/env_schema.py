@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import ENCODED
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -143,7 +144,7 @@ def _expected(entry: Mapping[str, Any]) -> str:
         "json": "JSON",
         "bool": "true or false",
         "url": "a URL such as http://host:port/path",
-        "dsn": "a data source name such as postgresql://user:password@host:port/database",
+        "dsn": f"a data source name such as postgresql://user:password@host:port/database ({ENCODED})",
         "path": "an absolute path",
         "port": "a port from 1 to 65535",
     }[str(kind)]

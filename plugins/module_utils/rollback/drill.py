@@ -39,8 +39,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembi
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill as pure
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import alembic_config, drill_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill as pure
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import FORMAT
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.drill import Course
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import interrupted

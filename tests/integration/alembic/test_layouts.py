@@ -157,7 +157,7 @@ def test_importing_does_not_count_against_the_budget(stage: Stage, monkeypatch: 
     env.write_text("import time\ntime.sleep(1.2)\n" + env.read_text())
     assert alembic.migrate(stage.request(budget=1.0, backup=False))["to"] == ["aaa1"]
     monkeypatch.setattr(alembic_plan, "IMPORT_TIMEOUT", 0.6)
-    with pytest.raises(MigrationError, match="env.py, or what it imports, takes that long"):
+    with pytest.raises(MigrationError, match=r"env\.py, or what it imports, takes that long"):
         alembic_plan.inspect(stage.request())
 
 
