@@ -31,7 +31,7 @@ class ActionModule(Followed):
         why = str(answer["plan"].get("why", ""))
         request = request_of(args, answer, str(args.get("state") or "upgraded"))
         try:
-            plan = planned(request, seen, origin, why) if origin else ""
+            plan = planned(self, task_vars, request, seen, origin, why) if origin else ""
             if isinstance(plan, str):
                 result["plan"]["why"] = f"{why}; and the controller cannot plan it: {plan}" if plan else why
                 result["plan"]["text"] = controller_plan.text(result["plan"])

@@ -175,4 +175,13 @@ options:
       - Used on the controller only.
     type: bool
     default: false
+  plan_on_node:
+    description:
+      - How the node installs the release's packages, where no environment for its code can be made on the controller, such as that of an
+        application newer than the controller's Python; then the node plans in a scratch environment, which goes afterwards. The keys are
+        C(python), C(tools), C(build_user), C(sdists), C(environment), C(secret_environment), C(timeout) and C(min_free_bytes) of
+        O(phasegate.aistack.alembic_info#module:scratch). Empty, nothing is made on the node.
+      - Used on the controller only.
+    type: dict
+    default: {}
 """

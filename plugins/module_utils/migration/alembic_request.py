@@ -60,8 +60,9 @@ SPEC: dict[str, Any] = {
     "mirror_dir": {"type": "str", "default": "~/.cache/phasegate/mirrors"},
     "plan_dir": {"type": "str", "default": "~/.cache/phasegate/plan"},
     "plan_unsandboxed": {"type": "bool", "default": False},
+    "plan_on_node": {"type": "dict", "default": {}, "no_log": True},
 }
-ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir", "plan_unsandboxed")
+ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir", "plan_unsandboxed", "plan_on_node")
 """Options that the action plugins keep to themselves; the node has no use for them."""
 
 

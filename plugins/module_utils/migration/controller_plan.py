@@ -18,14 +18,14 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox, offline_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import NoEnvironment, Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import migration_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, tree
@@ -49,6 +49,8 @@ class Origin:
     plan_dir: str = "~/.cache/phasegate/plan"
     squawk_lock: str = ""
     plan_unsandboxed: bool = False
+    scratch: Mapping[str, Any] = field(default_factory=dict)
+    """How a node installs the release's packages, where it is to plan; empty where it is not."""
 
     @property
     def cache(self) -> Path:
@@ -92,10 +94,10 @@ def _forget(folder: Path) -> None:
 
 
 def _install(folder: Path, lock: Path) -> None:
-    """A virtual environment with exactly what ``lock`` names, proven by its hashes. Raises Unavailable."""
+    """A virtual environment with exactly what ``lock`` names, proven by its hashes. Raises NoEnvironment."""
     uv = tool("uv")
     if not uv:
-        raise Unavailable("uv is not on the controller, neither beside its Python nor on the path: install it (pip install uv)")
+        raise NoEnvironment("uv is not on the controller, neither beside its Python nor on the path: install it (pip install uv)")
     env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON"):
         env.pop(name, None)
@@ -109,7 +111,7 @@ def _install(folder: Path, lock: Path) -> None:
             what = "was not finished in time" if finished.timed_out else f"ended with {finished.rc}"
             said = " ".join(proc.tail(finished.output, 6).split())
             said = without_credentials(said)
-            raise Unavailable(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {said}")
+            raise NoEnvironment(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {said}")
 
 
 def environment(origin: Origin, lock: Path) -> Path:
@@ -168,7 +170,7 @@ def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Pl
         try:
             local = replace(local, wrapper=tuple(controller_sandbox.command((folder, python.parent.parent))))
         except controller_sandbox.NoSandbox as problem:
-            raise Unavailable(str(problem)) from problem
+            raise NoEnvironment(str(problem)) from problem
     alembic_plan.require_configuration(local)
     return offline_plan.make(local, seen, origin.schema), commit
 

@@ -29,6 +29,10 @@ class Unavailable(Exception):
     """The plan cannot be made here; the text says why and what would help."""
 
 
+class NoEnvironment(Unavailable):
+    """There is no environment for the release's code here; on a node with its own interpreter there may be one."""
+
+
 @dataclass
 class Said:
     """Answers the planner's one question to the database from what the node said."""
@@ -75,7 +79,8 @@ def make(request: Request, seen: Mapping[str, Any], schema: Sequence[Mapping[str
             raise
         error = f"{kind}: {problem.helper}" if kind else str(problem.helper)
         what = f"what {request.release} does to the database"
-        raise Unavailable(stand_ins.unsure(local.made_up, error, str(facts.get("place") or ""), what)) from problem
+        kind_of = NoEnvironment if kind in OTHER_PYTHON else Unavailable
+        raise kind_of(stand_ins.unsure(local.made_up, error, str(facts.get("place") or ""), what)) from problem
 
 
 def describe(request: Request, plan: Plan, seen: Mapping[str, Any], basis: str) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
     return {name: value for name, value in values.items() if name in asked}
 
 
-def _sdists(given: Any) -> bool | list[str]:
+def sdists_of(given: Any) -> bool | list[str]:
+    """Which packages may be built. Raises ReleaseError."""
     if isinstance(given, list):
         return [str(name) for name in given]
     said = str(given).strip().lower()
@@ -82,7 +83,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         tests=[[str(word) for word in argv] for argv in params["tests"]],
         build_user=params["build_user"],
         test_user=params["test_user"],
-        sdists=_sdists(params["sdists"]),
+        sdists=sdists_of(params["sdists"]),
         install_scripts=params["install_scripts"],
         build_env={name: value for name, value in real.items() if name in params["build_env"]},
         made_up=made_up,

@@ -10,8 +10,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
     alembic_seen,
     controller_plan,
     controller_sandbox,
+    scratch_plan,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin, Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
 
 from .conftest import HERE, PASSWORD, QUOTED, Stage
 from .test_migrate import ADD, DROP, first
@@ -177,6 +181,45 @@ def test_without_uv_it_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Unavailable, match="uv is not on the controller"):
         controller_plan.document(elsewhere(stage), {"known": True, "current": [], "fresh": True}, origin, "it is not staged")
     assert not list((stage.root / "plans" / "environments").glob("*.done"))
+
+
+def scratch(stage: Stage, origin: Origin, seen: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What the controller brings to a node."""
+    tools = stage.root / "tools" / "bin"
+    tools.mkdir(parents=True, exist_ok=True)
+    if not (tools / "uv").exists():
+        (tools / "uv").symlink_to(str(controller_plan.tool("uv")))
+    source = mirror.Source(origin.repo, origin.path, origin.mirror_dir)
+    commit = source.resolve("v1")
+    archive = source.archive("v1", commit)
+    brought = {"archive": str(archive.path), "archive_sha256": archive.sha256, "commit": commit, "seen": seen, "lock": origin.lock}
+    settings = {name: entry.get("default") for name, entry in scratch_plan.SPEC.items()}
+    return {**settings, **brought, "schema": list(origin.schema), "python": sys.executable, "build_user": "root", **changes}
+
+
+def test_the_node_plans_with_its_own_interpreter(stage: Stage) -> None:
+    """The same plan, and nothing but the packages that were fetched is left of it; a tree that is staged is taken as it is."""
+    first(stage)
+    stage.release.add("bbb2", "aaa1", ADD, DROP, "owner")
+    origin = tagged(stage)
+    request = elsewhere(stage)
+    request.root = str(stage.root)
+    seen = alembic_seen.look(request)
+    with pytest.raises(Unavailable, match="the role toolchain makes"):
+        scratch_plan.document(request, scratch(stage, origin, seen))
+    cache = stage.root / "cache"
+    cache.mkdir()
+    plan = scratch_plan.document(request, scratch(stage, origin, seen))
+    assert (plan["current"], plan["target"], plan["known"]) == (["aaa1"], ["bbb2"], True)
+    assert "ADD COLUMN owner" in plan["pending"][0]["sql"]
+    assert "on the node, in a scratch environment with its own interpreter, from tag v1" in plan["basis"]
+    assert sorted(path.name for path in (cache / "plan" / "backend").iterdir()) == ["packages"]
+    with pytest.raises(Unavailable, match=r"needs uv|No interpreter|python9\.9"):
+        scratch_plan.document(request, scratch(stage, origin, seen, python="python9.9"))
+    assert sorted(path.name for path in (cache / "plan" / "backend").iterdir()) == ["packages"]
+    staged = scratch_plan.document(stage.request(root=str(stage.root)), scratch(stage, origin, seen, archive="/absent"))
+    assert "in the staged tree" in staged["basis"]
+    assert [step["sql"] for step in staged["pending"]] == [step["sql"] for step in plan["pending"]]
 
 
 def test_a_lock_file_that_cannot_be_installed(stage: Stage) -> None:
