@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
     alembic_plan,
     alembic_words,
     migration_locks,
-    pooler,
+    preflight,
     version_file,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
@@ -38,7 +38,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED, VersionTable
 
-RETRIED = ("lock_timeout", "deadlock")
+RETRIED = ("lock_timeout", "deadlock", "read_only")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds before the second try and at most between two; each is multiplied by a random factor of 0.5 to 1.5."""
 
@@ -91,12 +91,17 @@ def migrate(request: Request, check: bool = False) -> dict[str, Any]:
         raise
     course = Migration(request, base, psql, session)
     try:
-        with psql, version_file.kept(request, psql, check, lambda: course.session.version):
+        with version_file.kept(request, lambda: course.psql, check, lambda: course.session.version):
             return _run(course, check)
+    except MigrationError as problem:
+        problem.facts = {**course.result, **problem.facts}
+        raise
     except DatabaseError as problem:
-        raise MigrationError("database", f"{request.component}: {problem}", **course.result) from problem
+        code = problem.kind if problem.kind == "read_only" else "database"
+        raise MigrationError(code, f"{request.component}: {problem}", **course.result) from problem
     finally:
         course.session.close()
+        course.psql.close()
 
 
 def _run(course: Migration, check: bool) -> dict[str, Any]:
@@ -115,7 +120,10 @@ def _run(course: Migration, check: bool) -> dict[str, Any]:
             _refuse(course, plan)
         if not path.steps:
             return _nothing_to_do(course, stopped, check)
+        preflight.dumper(request, str(versions["postgresql"]))
         return {**course.result, "changed": True, "msg": f"{request.component}: {_count(plan)} would run.", "diff": _diff(plan)}
+    preflight.dumper(request, str(versions["postgresql"]))
+    course.psql = preflight.writable(request, course.base, course.psql)
     course.result["lock_waited"] = round(_lock(course), 3)
     path, seen = alembic_plan.locate(request, course.session, graph)
     plan = alembic_plan.complete(request, course.session, course.psql, graph, path, seen, versions)
@@ -180,28 +188,9 @@ def _nothing_to_do(course: Migration, stopped: Mapping[str, Any] | None, check: 
     return {**course.result, "changed": False, "msg": f"{request.component}: the database is at {where}; nothing to do."}
 
 
-def _refuse_pooler(course: Migration) -> None:
-    """Neither the lock nor the limits of a migration hold where a pooler stands between this session and the server."""
-    request = course.request
-    with alembic_plan.connect(request, course.base) as second:
-        try:
-            shared = pooler.shares_connections(course.psql, second)
-        except DatabaseError as problem:
-            raise MigrationError(problem.kind, f"{request.component}: {problem} Nothing was migrated.") from problem
-    if shared:
-        raise MigrationError(
-            "pooler",
-            f"{request.component}: {course.base.address.describe()} leads to a pooler that gives each transaction another connection of"
-            " the server (pgbouncer with pool_mode=transaction, or its kin). The lock between two runs and the limits of a migration"
-            " would hold for whoever gets that connection next. Expected the server itself, or a pooler with pool_mode=session. Give the"
-            " migration a direct address: a variable of its own in the environment's schema, named by migrations.database of the"
-            " component. Nothing was migrated.",
-        )
-
-
 def _lock(course: Migration) -> float:
     request = course.request
-    _refuse_pooler(course)
+    preflight.pooler_refused(request, course.base, course.psql)
     try:
         return migration_locks.take(course.psql, course.base.address.database, request.component, request.lock_wait)
     except LockHeld as problem:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import squawk
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import extensions, squawk
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
@@ -419,8 +419,8 @@ def complete(
     down = Down(tuple(losses), bool(steps) and not path.target, tuple(request.accept_loss), request.allow_base)
     where = f"aistack_components.{request.component}.migrations.policy"
     verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down, where)
-    if path.refusals:
-        verdict = replace(verdict, refusals=path.refusals + verdict.refusals)
+    absent = tuple(extensions.missing(steps, psql)) if path.direction == "upgrade" else ()
+    verdict = replace(verdict, refusals=path.refusals + absent + verdict.refusals)
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)
 
 

@@ -37,7 +37,8 @@ TICK = 0.25
 class HelperError(Exception):
     """The helper answered with an error, ended, or did not answer in time.
 
-    ``kind``: lock_timeout, statement_timeout, deadlock, budget, loading, ended, database, script; ``facts`` is what the helper told.
+    ``kind``: lock_timeout, statement_timeout, deadlock, budget, loading, ended, read_only, database, script; ``facts`` is what the
+    helper told.
     """
 
     def __init__(self, kind: str, message: str, facts: Mapping[str, Any] | None = None) -> None:
@@ -46,7 +47,9 @@ class HelperError(Exception):
         self.facts = dict(facts or {})
 
 
-_KINDS = {"55P03": "lock_timeout", "57014": "statement_timeout", "40P01": "deadlock", "57P01": "ended", "57P03": "database"}
+_KINDS = {
+    "55P03": "lock_timeout", "57014": "statement_timeout", "40P01": "deadlock", "57P01": "ended", "57P03": "database", "25006": "read_only",
+}  # fmt: skip
 
 
 def kind_of(sqlstate: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import READ_ONLY
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import Step
 
@@ -48,6 +49,10 @@ def happened(
         return (
             f"{what} was not finished within its budget of {request.budget:g} s {where} and was ended. {waited}"
             " Split the step, or give it more time (budget) in a maintenance window."
+        )
+    if problem.kind == "read_only":
+        return (
+            f"{what} met a read-only database {where}, {len(attempts)} times in {seconds:.0f} s (budget {request.budget:g} s). {READ_ONLY}"
         )
     if problem.kind == "statement_timeout":
         return f"{what}: a statement took longer than {request.statement_limit:g} s (statement_timeout) {where}.{statement}"
