@@ -40,30 +40,37 @@ def say(document):
     STATE["out"].flush()
 
 
-def limits(connection, record):
-    """Applied to every connection that the release's code opens through SQLAlchemy, whatever its driver."""
+def of_postgres(connection):
     kind = type(connection).__module__
-    if "pg" not in kind and "postgres" not in kind:
+    return "pg" in kind or "postgres" in kind
+
+
+def place(connection, record):
+    """No connection that the release's code opens through SQLAlchemy, whatever its driver, leads to another database."""
+    if not STATE["database"] or not of_postgres(connection):
         return
-    settings = STATE["settings"]
-    if not settings:
-        return
-    if STATE["moving"]:
-        say({"event": "connected", "at": time.time()})
     cursor = connection.cursor()
-    for name, value in settings.items():
+    cursor.execute("SELECT current_database()")
+    found = cursor.fetchone()[0]
+    cursor.close()
+    connection.commit()
+    if found != STATE["database"]:
+        connection.close()
+        raise Refuse("elsewhere", "env.py connects to the database %s, although its environment names %s" % (found, STATE["database"]))
+
+
+def limits(connection, record, proxy):
+    """Applied to every connection that steps run on, be it as old as an earlier question. What only looks sets nothing: behind a
+    pooler it would stay with whoever gets that connection next."""
+    if not STATE["moving"] or not of_postgres(connection):
+        return
+    say({"event": "connected", "at": time.time()})
+    if record.info.get("aistack_limits"):
+        return
+    cursor = connection.cursor()
+    for name, value in STATE["settings"].items():
         cursor.execute("SELECT set_config('%s', '%s', false)" % (name, value))
     connection.commit()
-    if STATE["database"]:
-        cursor.execute("SELECT current_database()")
-        found = cursor.fetchone()[0]
-        connection.commit()
-        if found != STATE["database"]:
-            connection.close()
-            raise Refuse(
-                "elsewhere",
-                "env.py connects to the database %s, although its environment names %s" % (found, STATE["database"]),
-            )
     try:  # PostgreSQL 14 and later, where the platform can: a statement ends when its client is gone
         cursor.execute(
             "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
@@ -73,6 +80,7 @@ def limits(connection, record):
         print("client_connection_check_interval: %s" % problem, file=sys.stderr)
         connection.rollback()
     cursor.close()
+    record.info["aistack_limits"] = True
 
 
 def body_does_something(function):
@@ -113,7 +121,8 @@ def op_open(request):
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    event.listen(Engine, "connect", limits)
+    event.listen(Engine, "connect", place)
+    event.listen(Engine, "checkout", limits)
     STATE["config"] = configuration(Config, request["ini"], request.get("x") or {})
     STATE["script"] = ScriptDirectory.from_config(STATE["config"])
     return {"alembic": alembic.__version__, "sqlalchemy": sqlalchemy.__version__, "python": sys.version.split()[0]}
@@ -296,6 +305,7 @@ def move(request, direction):
 
 def op_stamp(request):
     targets = request["target"]
+    STATE["moving"] = True
 
     def walk(heads, context):
         return STATE["script"]._stamp_revs(tuple(targets) or "base", () if request["purge"] else heads)
