@@ -290,6 +290,11 @@ def locate(request: Request, session: AlembicSession, graph: RevisionGraph) -> t
     return way(request, graph, seen["current"], lambda: Journal.of(request.state_dir).read()), seen
 
 
+def _policy_of(request: Request) -> str:
+    """Where an inventory says what is allowed, for ways out."""
+    return f"aistack_components.{request.component}.migrations.policy"
+
+
 def target_of(request: Request) -> str:
     """The target; C(head) means all heads where the policy says that the release has several on purpose."""
     return "heads" if request.target == "head" and Policy.of(request.policy).heads == "all" else request.target
@@ -302,7 +307,7 @@ def way(
     target = target_of(request)
     if request.state == "downgraded":
         return graph.downgrade(list(current), target)
-    path = graph.upgrade(list(current), target)
+    path = graph.upgrade(list(current), target, _policy_of(request))
     if any(entry.code == "database_ahead" for entry in path.refusals):
         older = migration_history.ahead(records(), request.component, list(current), graph)
         if older:
@@ -417,8 +422,7 @@ def complete(
         )
     losses = counted(psql, data_loss.found(steps)) if path.direction == "downgrade" else []
     down = Down(tuple(losses), bool(steps) and not path.target, tuple(request.accept_loss), request.allow_base)
-    where = f"aistack_components.{request.component}.migrations.policy"
-    verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down, where)
+    verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down, _policy_of(request))
     absent = tuple(extensions.missing(steps, psql)) if path.direction == "upgrade" else ()
     verdict = replace(verdict, refusals=path.refusals + absent + verdict.refusals)
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)

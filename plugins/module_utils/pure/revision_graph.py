@@ -164,8 +164,8 @@ class RevisionGraph:
             strangers[0],
         )
 
-    def upgrade(self, current: Sequence[str], target: str = "head") -> Path:
-        """The way up from ``current`` (empty: a database without revision) to ``target``."""
+    def upgrade(self, current: Sequence[str], target: str = "head", where: str = "policy") -> Path:
+        """The way up from ``current`` (empty: a database without revision) to ``target``; ``where`` the policy stands, for messages."""
         here = tuple(sorted(current))
         refusal = self._known(here)
         if refusal:
@@ -185,7 +185,7 @@ class RevisionGraph:
                         + ".",
                         f"Two branches were merged without their migrations. In the application's repository:"
                         f" alembic merge -m 'merge heads' {names}, commit the new file, tag a new release. If there are several on"
-                        " purpose: policy {heads: all}.",
+                        f" purpose: {where}.heads: all.",
                     ),
                 ),
             )

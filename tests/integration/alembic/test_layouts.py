@@ -128,7 +128,7 @@ def two_lines(stage: Stage) -> None:
 
 def test_several_heads_on_purpose(stage: Stage) -> None:
     two_lines(stage)
-    with pytest.raises(MigrationError, match=r"policy \{heads: all\}"):
+    with pytest.raises(MigrationError, match=r"aistack_components\.backend\.migrations\.policy\.heads: all"):
         alembic.migrate(stage.request())
     every = {"policy": {"heads": "all"}}
     assert alembic.migrate(stage.request(**every))["to"] == ["aaa1", "ccc1"]
