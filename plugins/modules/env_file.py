@@ -34,7 +34,7 @@ options:
       type:
         description: What its value has to be.
         type: str
-        choices: [str, int, bool, url, dsn, path, port, enum]
+        choices: [str, int, number, bool, email, url, dsn, path, port, json, enum]
         default: str
       required:
         description: Whether it has to have a value.

@@ -87,6 +87,11 @@ options:
     type: str
     choices: [python, node, static]
     default: python
+  alembic_ini:
+    description:
+      - Alembic's configuration in the tree, or a C(pyproject.toml) with C([tool.alembic]). The heads of the manifest are Alembic's own.
+    type: str
+    default: alembic.ini
   lock:
     description:
       - Lock file with hashes, relative to O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
@@ -369,6 +374,7 @@ ARGUMENTS: dict[str, Any] = {
     "artefact_built_on": {"type": "str", "default": ""},
     "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
     "lock": {"type": "str"},
+    "alembic_ini": {"type": "str", "default": "alembic.ini"},
     "python": {"type": "str", "default": "python3"},
     "tools": {"type": "path"},
     "output": {"type": "str", "default": "none"},
@@ -472,16 +478,8 @@ def main() -> None:
         elif params["state"] == "marked":
             if not check:
                 require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
-            changed = releases.mark(
-                layout,
-                Journal.of(params["state_dir"]),
-                params["release"],
-                params["mark"],
-                params["reason"],
-                params["run"],
-                params["actor"],
-                check,
-            )
+            said = [params[name] for name in ("release", "mark", "reason", "run", "actor")]
+            changed = releases.mark(layout, Journal.of(params["state_dir"]), *said, check)
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
         else:
             if not check:

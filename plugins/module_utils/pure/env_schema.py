@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The schema of a component's environment: every problem at once, and never a secret's value.
 
-A schema is a list of mappings: ``name``, ``type`` (str, int, bool, url, dsn, path, port, enum),
+A schema is a list of mappings: ``name``, ``type`` (str, int, number, bool, email, url, dsn, path, port, json, enum),
 ``required``, ``secret``, ``forbidden`` (values that must not stay), ``default``, ``pattern``,
 ``choices``, ``min_length``.
 """
@@ -18,10 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import ENCODED
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
-TYPES = ("str", "int", "bool", "url", "dsn", "path", "port", "enum")
+TYPES = ("str", "int", "number", "bool", "email", "url", "dsn", "path", "port", "json", "enum")
+EMAIL = re.compile(r"[^@\s<>,;\"]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+\Z")
 KEYS = ("name", "type", "required", "secret", "forbidden", "default", "pattern", "choices", "min_length", "description")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
@@ -137,9 +139,12 @@ def _expected(entry: Mapping[str, Any]) -> str:
     return {
         "str": "a text",
         "int": "a whole number",
+        "number": "a number such as 0.5",
+        "email": "an e-mail address such as ops@example.com",
+        "json": "JSON",
         "bool": "true or false",
         "url": "a URL such as http://host:port/path",
-        "dsn": "a data source name such as postgresql://user:password@host:port/database",
+        "dsn": f"a data source name such as postgresql://user:password@host:port/database ({ENCODED})",
         "path": "an absolute path",
         "port": "a port from 1 to 65535",
     }[str(kind)]
@@ -160,6 +165,12 @@ def _typed(entry: Mapping[str, Any], given: Any) -> tuple[str, str | None]:
         return text, "contains a control character, which systemd refuses in an environment variable"
     if kind == "int":
         return (text, None) if re.fullmatch(r"[+-]?\d+", text) else (text, wrong)
+    if kind == "number":
+        return (text, None) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else (text, wrong)
+    if kind == "email":
+        return (text, None) if EMAIL.match(text) else (text, wrong)
+    if kind == "json":
+        return text, (None if _is_json(text) else wrong)
     if kind == "port":
         good = text.isascii() and text.isdigit() and 1 <= int(text) <= 65535
         return (text, None) if good else (text, wrong)
@@ -175,6 +186,14 @@ def _typed(entry: Mapping[str, Any], given: Any) -> tuple[str, str | None]:
     if kind == "enum":
         return text, (None if text in [as_text(choice) for choice in entry["choices"]] else wrong)
     return text, None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_url(text: str, needs_host: bool) -> bool:

@@ -28,7 +28,7 @@ COMPONENT_KEYS = {
     "unit", "user", "writable",
 }
 APPLICATION_KEYS = {"repo", "release"}
-MIGRATION_KEYS = {"tables", "config", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
+MIGRATION_KEYS = {"tables", "config", "x", "database", "policy", "budget", "lock_timeout", "statement_timeout", "backup", "evidence"}
 GATE_SETTING_KEYS = {"interval", "successes", "failures", "min_healthy_time", "start_period", "deadline"}
 SLOT_KEYS = {"warm", "drain_timeout", "stop_timeout", "long_tasks"}
 LONG_TASKS = ("tell", "wait", "refuse")

@@ -10,8 +10,6 @@ as the build user, tests as the test user; see :mod:`sandbox`. What is installed
 
 from __future__ import annotations
 
-import ast
-import configparser
 import os
 import re
 import shutil
@@ -62,6 +60,8 @@ class Recipe:
     build_env: Mapping[str, str] = field(default_factory=dict)
     built_in: Mapping[str, str | None] | None = field(default_factory=dict)
     test_env: Mapping[str, str] = field(default_factory=dict)
+    made_up: Mapping[str, str] = field(default_factory=dict)
+    alembic_ini: str = "alembic.ini"
     masker: Masker = field(default_factory=Masker)
     test_network: bool = False
     test_sandbox: str = "auto"
@@ -359,43 +359,3 @@ def _keep_folder(recipe: Recipe, tree: Path) -> None:
     os.chmod(kept, 0o700)
     shutil.rmtree(tree)
     os.rename(kept, tree)
-
-
-def alembic_heads(tree: Path) -> list[str]:
-    """Return the heads of the migrations in a tree, read from the files without running them; empty without Alembic."""
-    ini = tree / "alembic.ini"
-    if not ini.is_file():
-        return []
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(ini.read_text(encoding="utf-8"))
-        location = parser.get("alembic", "script_location")
-    except (configparser.Error, UnicodeDecodeError):
-        return []
-    folder = Path(location.replace("%(here)s", str(tree)))
-    revisions: dict[str, set[str]] = {}
-    for script in sorted((tree / folder / "versions").rglob("*.py")):
-        try:
-            body = ast.parse(script.read_text(encoding="utf-8")).body
-        except (SyntaxError, ValueError):
-            continue
-        named: dict[str, object] = {}
-        for statement in body:
-            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-            value = getattr(statement, "value", None)
-            for target in targets:
-                if isinstance(target, ast.Name) and isinstance(value, ast.expr) and target.id in ("revision", "down_revision"):
-                    named[target.id] = _literal(value)
-        if isinstance(named.get("revision"), str):
-            down = named.get("down_revision")
-            revisions[str(named["revision"])] = {down} if isinstance(down, str) else set(down) if isinstance(down, tuple) else set()
-    below = {down for downs in revisions.values() for down in downs}
-    return sorted(set(revisions) - below)
-
-
-def _literal(value: ast.expr) -> object:
-    try:
-        found: object = ast.literal_eval(value)
-    except ValueError:
-        return None
-    return found

@@ -46,7 +46,8 @@ def _real(params: dict[str, Any], check: bool) -> dict[str, str] | None:
     return {name: value for name, value in values.items() if name in asked}
 
 
-def _sdists(given: Any) -> bool | list[str]:
+def sdists_of(given: Any) -> bool | list[str]:
+    """Which packages may be built. Raises ReleaseError."""
     if isinstance(given, list):
         return [str(name) for name in given]
     said = str(given).strip().lower()
@@ -96,6 +97,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
             entry["default"] = MASK
     masker = Masker.of(real, declared)
     masker.learn(fetching, [name for name, value in fetching.items() if "://" not in value])
+    made_up = {**stand_ins(params["env_schema"]), **{str(name): as_text(value) for name, value in params["test_env"].items()}}
     return Recipe(
         component=params["component"],
         tag=params["release"],
@@ -110,13 +112,14 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         tests=[[str(word) for word in argv] for argv in params["tests"]],
         build_user=params["build_user"],
         test_user=params["test_user"],
-        sdists=_sdists(params["sdists"]),
+        sdists=sdists_of(params["sdists"]),
         install_scripts=params["install_scripts"],
         build_env={name: value for name, value in real.items() if name in params["build_env"]},
         built_in=None if known is None else _built_in(params["build_env"], real, declared),
+        made_up=made_up,
+        alembic_ini=params["alembic_ini"],
         test_env={
-            **stand_ins(params["env_schema"]),
-            **{str(name): as_text(value) for name, value in params["test_env"].items()},
+            **made_up,
             **{name: value for name, value in real.items() if name in params["test_env_from"]},
         },
         masker=masker,

@@ -21,13 +21,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import alembic_heads, artefact, build, sandbox, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import (
     FILES,
@@ -38,8 +38,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.release 
     state_of,
 )
 
-STEPS = ("unpack", "dependencies", "build", "tests", "compile", "seal", "sync")
+STEPS = ("unpack", "dependencies", "build", "tests", "compile", "heads", "seal", "sync")
 """What staging a release from its source consists of."""
+
+Heads = tuple[Optional[list[str]], str]
+"""Heads of the migrations (None: not known) and why they are not known."""
 
 
 @dataclass
@@ -235,12 +238,12 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
         with request.timed("lay down"):
             had = artefact.lay_down(request.artefact, recipe, request.commit, work)
         tests = [{**test, "from": "artefact"} for test in had.get("tests") or []]
-        return _finish(request, work, had.get("lock_hash"), had.get("alembic_heads") or [], tests)
+        heads = (had.get("alembic_heads") if had.get("alembic_asked") else None, str(had.get("alembic_why") or ""))
+        return _finish(request, work, had.get("lock_hash"), heads, tests)
     with request.timed("unpack"):
         _unpack(request, work)
     named = recipe.lock or ("package-lock.json" if recipe.kind == "node" else "")
     lock_hash = tree.sha256(work / named) if named and (work / named).is_file() else None
-    heads = build.alembic_heads(work)
     builder = recipe.builder()
     sandbox.lend(work, builder)
     with request.timed("dependencies"):
@@ -255,13 +258,16 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     with request.timed("compile"):
         if recipe.kind == "python":
             build.compile_python(recipe, work, work)
+    with request.timed("heads"):
+        heads = alembic_heads.of_tree(recipe, work)
     sandbox.take_back(work, builder)
     build.keep_output(recipe, work)
     return _finish(request, work, lock_hash, heads, tests)
 
 
-def _finish(request: Request, work: Path, lock_hash: str | None, heads: list[str], tests: list[dict[str, object]]) -> dict[str, Any]:
+def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, tests: list[dict[str, object]]) -> dict[str, Any]:
     """Seal a tree that runs, write its manifest and give it its name; returns the manifest."""
+    heads, why = asked
     recipe, layout = request.recipe, request.layout
     with request.timed("seal"):
         tree.seal(work, _gid(request))
@@ -277,8 +283,10 @@ def _finish(request: Request, work: Path, lock_hash: str | None, heads: list[str
         "kind": recipe.kind,
         "tree_hash": tree.tree_hash(hashes),
         "lock_hash": lock_hash,
-        "alembic_head": heads[0] if len(heads) == 1 else None,
+        "alembic_head": heads[0] if heads and len(heads) == 1 else None,
         "alembic_heads": heads,
+        "alembic_asked": heads is not None,
+        **({"alembic_why": why} if why else {}),
         "env_schema_version": request.env_schema_version,
         "build_env": dict(recipe.built_in or {}),
         "builder": {"host": platform.node(), "actor": request.actor, "run": request.run, "platform": platform.platform()},

@@ -270,22 +270,3 @@ def test_npm_makes_a_site_of_files_that_has_a_lock_file(tmp_path: Path, tree: Pa
     assert (tree / "made").read_text().strip() == str(tmp_path / "cache/backend/npm")
     with pytest.raises(ReleaseError, match=r"no lock file package-lock\.json"):
         build.install_node(made, tree)
-
-
-def revision(tree: Path, name: str, down: str) -> None:
-    versions = tree / "migrations" / "versions"
-    versions.mkdir(parents=True, exist_ok=True)
-    (versions / f"{name}.py").write_text(f'"""x"""\nrevision: str = "{name}"\ndown_revision = {down}\n\ndef upgrade():\n    pass\n')
-
-
-def test_alembic_heads(tree: Path) -> None:
-    assert build.alembic_heads(tree) == []
-    (tree / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
-    assert build.alembic_heads(tree) == []
-    revision(tree, "a1", "None")
-    revision(tree, "b2", "'a1'")
-    assert build.alembic_heads(tree) == ["b2"]
-    revision(tree, "c3", "'a1'")
-    assert build.alembic_heads(tree) == ["b2", "c3"]
-    revision(tree, "d4", "('b2', 'c3')")
-    assert build.alembic_heads(tree) == ["d4"]
