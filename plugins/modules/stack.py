@@ -35,13 +35,11 @@ options:
     type: str
     default: ''
   phase:
-    description: The phase that is about to be opened. It has to exist, unless O(phase_optional=true).
+    description:
+      The phase that is about to be opened. It has to exist. Without, the verb V(site) goes by
+      all phases that C(--tags) and C(--skip-tags) leave, and refuses a tag that no phase is called.
     type: str
     default: ''
-  phase_optional:
-    description: Do not fail where the stack has no such phase.
-    type: bool
-    default: false
   application:
     description: The application that is about to be deployed. It has to exist.
     type: str
@@ -112,6 +110,11 @@ left_out:
   description: Host to its components, for each host that O(verb) works on and that is not in this run.
   returned: where there are any
   type: dict
+phases:
+  description: The phases that C(--tags) and C(--skip-tags) leave, in their order.
+  returned: success, with the verb V(site) and without O(phase)
+  type: list
+  elements: str
 problems:
   description: One line for each fault in the description, or in what the verb was told.
   returned: failure
