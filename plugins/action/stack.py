@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 
 VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
@@ -260,6 +261,22 @@ class ActionModule(ActionBase):
             wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
         return verbs.left_out({part: groups.get(components[part]["hosts"], []) for part in wanted}, in_run)
 
+    def _sources(self, args: Mapping[str, Any], stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> source_check.Survey:
+        """What the repositories say of the releases that a verb would stage, before any node is asked."""
+        verb, components = args["verb"], stack["components"]
+        if verb in ("deploy", "plan"):
+            wanted = released(components, args["application"] or None)
+        elif verb == "migrate" and args["release"]:
+            wanted = migrated(components)
+        elif verb in ("site", "phase"):
+            phases = [args["phase"]] if args["phase"] else self._chosen(stack, task_vars)
+            wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
+        else:
+            wanted = []
+        own = {name: components[name] for name in wanted if components[name].get("application")}
+        releases = {name: (str(value["repo"]), str(args["release"] or value["release"])) for name, value in stack["applications"].items()}
+        return source_check.survey(own, releases, cached=verb in ("site", "phase"))
+
     def _told(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
               task_vars: dict[str, Any]) -> dict[str, Any]:
         """Who is left out, for the result: a refusal where that was not said to be meant."""
@@ -373,6 +390,11 @@ class ActionModule(ActionBase):
             if told.get("failed"):
                 return told
             page.update(told, warnings=[*warnings, *told.get("warnings", [])])
+        if verb and not same_run:
+            sources = self._sources(args, stack, task_vars)
+            if sources.refused and args["verb"] in ("deploy", "migrate"):
+                return {"failed": True, "problems": sources.refused, "msg": "\n".join(["Refused. Nothing was touched.", *sources.refused])}
+            page.update(doubts=sources.doubts, warnings=[*page["warnings"], *sources.warnings])
         if not same_run:
             backup = task_vars.get("aistack_backup")
             exposed = backup_plan.exposed(backup) if isinstance(backup, Mapping) and not task_vars.get("backup_copy") else ""

@@ -106,6 +106,12 @@ ansible_facts:
       description: Identifier of this run, C(<UTC time>-<random>).
       type: str
       sample: 20261121T031500Z-9f3a1c
+doubts:
+  description:
+    - By component, why its release could not be staged now. That is no matter where it is staged already, which nodes have to be asked.
+    - V(site) and V(phase) look at what the inventory names, V(deploy), V(plan) and V(migrate) at the release that was named.
+  returned: success, in the first play of a run, with O(verb)
+  type: dict
 left_out:
   description: Host to its components, for each host that O(verb) works on and that is not in this run.
   returned: where there are any

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
@@ -154,8 +155,8 @@ def install_python(recipe: Recipe, tree: Path) -> None:
     """Make ``.venv`` with exactly what the lock file names, proven by its hashes; wheels only, unless the recipe allows to build."""
     if recipe.lock and not (tree / recipe.lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. Expected a file with hashes, made by "
-            f"uv pip compile --generate-hashes; correct the component's lock, or add the file under a new tag."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. "
+            f"{lock_file.missing(recipe.lock, 'python', os.listdir(tree))}."
         )
     who = recipe.builder()
     with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
@@ -216,8 +217,7 @@ def install_node(recipe: Recipe, tree: Path) -> None:
     lock = recipe.lock or "package-lock.json"
     if not (tree / lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. Expected one, made by npm install; "
-            "commit it under a new tag."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. {lock_file.missing(lock, 'node')}."
         )
     who = recipe.builder()
     argv = ["npm", "ci", "--no-audit", "--no-fund", *([] if recipe.install_scripts else ["--ignore-scripts"])]
