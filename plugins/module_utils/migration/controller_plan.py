@@ -28,10 +28,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembi
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, sandbox, tree
 
 INSTALL_TIMEOUT = 900.0
 """Seconds that installing a lock file may take, the first time."""
@@ -132,7 +132,7 @@ def _install(folder: Path, lock: Path) -> None:
         if finished.rc != 0:
             what = "was not finished in time" if finished.timed_out else f"ended with {finished.rc}"
             said = " ".join(proc.tail(finished.output, 6).split())
-            said = without_credentials(said)
+            said = Masker.of(sandbox.fetching(os.environ)).mask(said)
             raise Unavailable(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {said}")
 
 
