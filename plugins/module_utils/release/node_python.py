@@ -48,7 +48,8 @@ def fits(spec: str, there: str) -> bool:
         # of a version with a third part only the first two are looked at, so that == there is what begins alike
         holds = {
             ">=": here >= wanted, ">": here >= wanted, "<=": here <= wanted,
-            "<": here < wanted or (clause.count(".") > 1 and here == wanted), "==": exact, "===": exact, "~=": here >= wanted and major == wanted[0], "!=": True,
+            "<": here < wanted or (clause.count(".") > 1 and here == wanted),
+            "==": exact, "===": exact, "~=": here >= wanted and major == wanted[0], "!=": True,
         }.get(how, True)  # fmt: skip
         if not holds:
             return False
