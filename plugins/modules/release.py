@@ -89,7 +89,7 @@ options:
     default: python
   lock:
     description:
-      - Lock file with hashes, relative to O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
+      - Lock file with hashes, inside of O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
     type: str
   python:
     description: Interpreter that the virtual environment is made with.

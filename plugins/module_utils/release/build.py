@@ -15,6 +15,7 @@ import configparser
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,6 +175,22 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
     )
 
 
+def refuse_interpreter(recipe: Recipe) -> None:
+    """Raise ReleaseError where uv is there and finds no such interpreter; nothing has to be staged to know that."""
+    uv = recipe.tools / "uv"
+    if recipe.kind != "python" or not os.access(uv, os.X_OK):
+        return
+    env = {**recipe.base_env(), "TMPDIR": tempfile.gettempdir(), "UV_NO_CACHE": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
+    _interpreter(recipe, proc.run([str(uv), "python", "find", "--no-project", recipe.python], "/", env, 60))
+
+
+def _interpreter(recipe: Recipe, finished: proc.Finished) -> None:
+    if finished.rc in (0, 126, 127) or finished.timed_out or not node_python.NO_INTERPRETER.search(finished.output):
+        return
+    told = f"{recipe.component} {recipe.tag} was not staged: {node_python.none_such(recipe.python, recipe.hide(finished.output))}"
+    raise ReleaseError(told, rc=finished.rc, cmd=" ".join(finished.argv), step="interpreter")
+
+
 def install_python(recipe: Recipe, tree: Path) -> None:
     """Make ``.venv`` with exactly what the lock file names, proven by its hashes; wheels only, unless the recipe allows to build."""
     if recipe.lock and not (tree / recipe.lock).is_file():
@@ -187,9 +204,7 @@ def install_python(recipe: Recipe, tree: Path) -> None:
         env.update(UV_CACHE_DIR=str(cache / "uv"), UV_LINK_MODE="copy", UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1")
         argv = ["uv", "venv", "--quiet", "--relocatable", "--no-project", "--python", recipe.python, ".venv"]
         finished = recipe.run(argv, tree, env)
-        if finished.rc not in (0, 126, 127) and not finished.timed_out and node_python.NO_INTERPRETER.search(finished.output):
-            told = f"{recipe.component} {recipe.tag} was not staged: {node_python.none_such(recipe.python, recipe.hide(finished.output))}"
-            raise ReleaseError(told, rc=finished.rc, cmd=" ".join(argv), step="interpreter")
+        _interpreter(recipe, finished)
         _checked(recipe, "Making the virtual environment of", finished, recipe.build_timeout)
         if not recipe.lock:
             return

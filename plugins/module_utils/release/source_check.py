@@ -77,7 +77,7 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
         try:
             source = Source(repo, str(described.get("path") or ""))
             commit = commits.get((repo, ref)) or (source.known(ref) if cached else "") or source.resolve(ref)
-        except Unreachable as away:
+        except (Unreachable, OSError) as away:  # OSError: the folder of the mirrors, which nobody needs where all is staged
             found.doubts[name] = str(away)
             continue
         except SourceError as error:
@@ -91,7 +91,7 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
             if changed:
                 found.warnings.append(f"{source.shown} has changes that are not committed, and that {ref} therefore lacks: {changed}")
             source.refuse_dirty(ref)
-        except SourceError as error:
+        except (SourceError, OSError) as error:
             found.doubts[name] = str(error)
     return found
 

@@ -105,7 +105,8 @@ def present(request: Request) -> dict[str, Any] | None:
 
 
 def preflight(request: Request) -> None:
-    """Refuse when the disk is too full, with the figures."""
+    """Refuse when the interpreter is not there, or the disk too full, with the figures."""
+    build.refuse_interpreter(request.recipe)
     where = request.layout.releases
     while not where.exists():
         where = where.parent

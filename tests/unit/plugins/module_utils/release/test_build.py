@@ -117,6 +117,10 @@ def test_a_hash_that_does_not_match_names_package_and_both(tmp_path: Path, tree:
 @pytest.mark.parametrize("asked", ["python3.99", "/opt/none/bin/python3"])
 def test_an_interpreter_that_is_not_there_is_no_fault_of_the_release(tmp_path: Path, tree: Path, asked: str) -> None:
     (tree / "requirements.lock").write_text("")
+    with pytest.raises(ReleaseError, match="asks for the interpreter"):
+        build.refuse_interpreter(recipe(tmp_path, python=asked))
+    build.refuse_interpreter(recipe(tmp_path, python=sys.executable))
+    build.refuse_interpreter(recipe(tmp_path, python=asked, kind="static"))
     with pytest.raises(ReleaseError) as refused:
         build.install_python(recipe(tmp_path, lock="requirements.lock", python=asked), tree)
     said = str(refused.value)

@@ -96,6 +96,13 @@ def test_a_tag_that_was_fetched_once_is_not_asked_for(repository: Repository) ->
     assert "cannot be reached" in away.doubts["api"]
 
 
+def test_a_folder_for_mirrors_that_cannot_be_made_is_a_doubt(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / ".cache").write_text("in the way")
+    found = look(repository)
+    assert found.refused == []
+    assert ".cache" in found.doubts["api"]
+
+
 def test_a_mirror_knows_no_strange_names(repository: Repository) -> None:
     look(repository)
     assert mirror.Source(str(repository.path)).known("../../HEAD") == ""
