@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 
 VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
@@ -241,6 +242,12 @@ class ActionModule(ActionBase):
         described: dict[str, dict[str, Any]] = self._templar.template(asked)
         return described
 
+    def _chosen(self, stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> list[str]:
+        """The phases that the tags of this run choose. Raises ValueError as :func:`verbs.chosen_phases` does."""
+        only, skip = (task_vars.get(f"ansible_{which}_tags") or () for which in ("run", "skip"))
+        roles = role_prefixes(task_vars.get("aistack_components"))
+        return verbs.chosen_phases(stack["phases"], only, skip, self._task.tags, roles)
+
     def _left_out(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
                   task_vars: dict[str, Any]) -> dict[str, list[str]]:
         """Host to its components, for the hosts that the verb works on and that are not in the run, or not any more."""
@@ -257,8 +264,25 @@ class ActionModule(ActionBase):
         elif name == "rollback":
             wanted = list(components) if args["level"] == "system" else released(components)
         else:
-            wanted = stack["phases"].get(args["phase"], {}).get("components", [])
+            phases = [args["phase"]] if args["phase"] else self._chosen(stack, task_vars)
+            wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
         return verbs.left_out({part: groups.get(components[part]["hosts"], []) for part in wanted}, in_run)
+
+    def _sources(self, args: Mapping[str, Any], stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> source_check.Survey:
+        """What the repositories say of the releases that a verb would stage, before any node is asked."""
+        verb, components = args["verb"], stack["components"]
+        if verb in ("deploy", "plan"):
+            wanted = released(components, args["application"] or None)
+        elif verb == "migrate" and args["release"]:
+            wanted = migrated(components)
+        elif verb in ("site", "phase"):
+            phases = [args["phase"]] if args["phase"] else self._chosen(stack, task_vars)
+            wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
+        else:
+            wanted = []
+        own = {name: components[name] for name in wanted if components[name].get("application")}
+        releases = {name: (str(value["repo"]), str(args["release"] or value["release"])) for name, value in stack["applications"].items()}
+        return source_check.survey(own, releases, cached=verb in ("site", "phase"))
 
     def _told(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
               task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -287,7 +311,6 @@ class ActionModule(ActionBase):
                 "description": {"type": "bool", "default": True},
                 "level": {"type": "str", "default": ""},
                 "phase": {"type": "str", "default": ""},
-                "phase_optional": {"type": "bool", "default": False},
                 "application": {"type": "str", "default": ""},
                 "release": {"type": "str", "default": ""},
                 "accepted": {"type": "list", "elements": "str", "default": []},
@@ -344,7 +367,7 @@ class ActionModule(ActionBase):
                 problems.append(f"aistack_rotations: cannot be filled in: {error}")
             if args["environments"] and not problems:
                 problems += self._environment_problems(stack, task_vars)
-        if args["phase"] and args["phase"] not in stack["phases"] and not args["phase_optional"]:
+        if args["phase"] and args["phase"] not in stack["phases"]:
             problems.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
         if args["application"] and args["application"] not in stack["applications"]:
             problems.append(f"application: unknown application '{args['application']}'"
@@ -363,11 +386,23 @@ class ActionModule(ActionBase):
                        f"({len(problems)} problems). Nothing was touched.\n{listed}",
             }
         page: dict[str, Any] = {"changed": False}
+        if args["verb"] == "site" and not args["phase"]:
+            try:
+                page["phases"] = self._chosen(stack, task_vars)
+            except ValueError as error:
+                listed = str(error).replace("\n", "\n  ")
+                return {"failed": True, "problems": str(error).splitlines(), "msg": f"Refused: site.yml would do nothing of what was "
+                        f"asked for. Nothing was touched.\n  {listed}"}
         if verb:
             told = self._told(args["verb"], verb, args, stack, task_vars)
             if told.get("failed"):
                 return told
             page.update(told, warnings=[*warnings, *told.get("warnings", [])])
+        if verb and not same_run:
+            sources = self._sources(args, stack, task_vars)
+            if sources.refused and args["verb"] in ("deploy", "migrate"):
+                return {"failed": True, "problems": sources.refused, "msg": "\n".join(["Refused. Nothing was touched.", *sources.refused])}
+            page.update(doubts=sources.doubts, warnings=[*page["warnings"], *sources.warnings])
         if not same_run:
             backup = task_vars.get("aistack_backup")
             exposed = backup_plan.exposed(backup) if isinstance(backup, Mapping) and not task_vars.get("backup_copy") else ""

@@ -22,6 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, access_of, check_access, check_places
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 
 
 def variable(context: Any) -> Read:
@@ -171,6 +172,13 @@ def on_host(names: Iterable[str], components: Mapping[str, Any], groups: Mapping
     return [name for name in names if host in groups.get(components[name]["hosts"], [])]
 
 
+def open_doubts(doubts: Mapping[str, str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
+                there: Mapping[str, Mapping[str, Any]], release: str = "") -> list[str]:
+    """Of what the module stack doubts, what the nodes do not settle."""
+    hosts = {name: groups.get(components[name]["hosts"], []) for name in doubts}
+    return source_check.open_doubts(doubts, hosts, there, release)
+
+
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
                    host: str) -> list[dict[str, Any]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host."""
@@ -224,6 +232,7 @@ class FilterModule:
             "migrated": migrated,
             "node_claims": node_claims,
             "on_host": on_host,
+            "open_doubts": open_doubts,
             "phase_components": phase_components,
             "phase_probes": phase_probes,
             "phases_of": phases_of,

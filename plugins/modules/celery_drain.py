@@ -177,6 +177,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import live_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
@@ -260,6 +261,7 @@ def act(params: dict[str, Any], check: bool) -> dict[str, Any]:
         return {**nothing, **problem.facts, "drained": False, "msg": str(problem)}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
@@ -272,7 +274,7 @@ def main() -> None:
         module.fail_json(msg=str(problem), **problem.facts)
     except (OSError, ValueError) as problem:
         where = f"{params['state_dir']}/drained/{params['component']}.json"
-        module.fail_json(msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {problem}")
+        module.fail_json(msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {privileges.told(problem)}")
     for sentence in result.get("foretold", []):
         module.warn(f"{params['component']}: {sentence}.")
     if params["state"] == "drained" and not result["drained"] and not module.check_mode:

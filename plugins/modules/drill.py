@@ -196,11 +196,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import drill
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(

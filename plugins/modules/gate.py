@@ -229,6 +229,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate_call import judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import GIVEN, JUDGES
 
@@ -255,6 +256,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)

@@ -94,7 +94,7 @@ options:
     default: alembic.ini
   lock:
     description:
-      - Lock file with hashes, relative to O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
+      - Lock file with hashes, inside of O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
     type: str
   python:
     description: Interpreter that the virtual environment is made with.
@@ -346,6 +346,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
@@ -450,6 +451,7 @@ def _packed(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, An
     return {"changed": False, "packed": artefact.pack(layout, params["release"], Path(params["artefact"]))}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -478,14 +480,14 @@ def main() -> None:
         elif params["state"] == "marked":
             if not check:
                 require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
-            said = [params[name] for name in ("release", "mark", "reason", "run", "actor")]
-            changed = releases.mark(layout, Journal.of(params["state_dir"]), *said, check)
+            tag, mark, why, run, who = (params[name] for name in ("release", "mark", "reason", "run", "actor"))
+            changed = releases.mark(layout, Journal.of(params["state_dir"]), tag, mark, why, run, who, check)
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
         else:
             if not check:
                 require(params["state_dir"], params["run"], f"remove old releases of {params['component']}")
-            who = (params["run"], params["actor"])
-            result = retention.pruned(layout, params["state_dir"], params["keep"], params["keep_releases"], *who, check)
+            by = (params["run"], params["actor"])
+            result = retention.pruned(layout, params["state_dir"], params["keep"], params["keep_releases"], *by, check)
     except LeaseLost as lost:
         module.fail_json(msg=str(lost), lease=lost.lease)
     except ReleaseError as error:

@@ -27,8 +27,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import NoEnvironment, Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import migration_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, sandbox, tree
 
 INSTALL_TIMEOUT = 900.0
 """Seconds that installing a lock file may take, the first time."""
@@ -110,7 +110,7 @@ def _install(folder: Path, lock: Path) -> None:
         if finished.rc != 0:
             what = "was not finished in time" if finished.timed_out else f"ended with {finished.rc}"
             said = " ".join(proc.tail(finished.output, 6).split())
-            said = without_credentials(said)
+            said = Masker.of(sandbox.fetching(os.environ)).mask(said)
             raise NoEnvironment(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {said}")
 
 

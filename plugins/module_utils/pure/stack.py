@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
@@ -221,6 +222,11 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     for key in ("install_scripts", "test_network"):
         if not isinstance(component.get(key, False), bool):
             problems.append(f"{where}.{key}: must be true or false, is {component[key]!r}")
+    if "lock" in component and not isinstance(component["lock"], str):
+        problems.append(f"{where}.lock: must be the name of a file in the component's path, is {component['lock']!r}")
+    elif component.get("lock"):
+        wrong = lock_file.problem(component["lock"], component.get("kind", "python"))
+        problems += [f"{where}.lock: {wrong}"] if wrong else []
     sdists = component.get("sdists", False)
     if not (isinstance(sdists, bool) or _names(sdists)):
         problems.append(f"{where}.sdists: must be true, false or a list of packages, is {sdists!r}")

@@ -13,18 +13,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import next_site, sandbox
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import next_site, node_python, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
 NO_WHEEL = re.compile(r"no usable wheels|building source distributions is disabled|no-build|only-binary", re.IGNORECASE)
+OUR_TOOLS = ("uv", "npm", "node", "npx")
+OTHER_PYTHON = re.compile(r"does not satisfy Python|current Python version|requires Python|has no wheels with a matching Python")
 KINDS = ("python", "node", "static")
 
 
@@ -118,6 +122,20 @@ class Recipe:
         return self.masker.mask(text)
 
 
+def missing_tool(finished: proc.Finished) -> str:
+    """The program or module that a command is for and that is not installed; empty where it ran."""
+    argv = finished.argv
+    if finished.rc == 127 and not finished.timed_out:
+        found = re.search(r"^(?:\S*/)?(?:sh|bash|dash): (?:[^\n]*: )?([\w./@-]+): (?:command )?not found", finished.output, re.MULTILINE)
+        return found[1] if found else argv[0]
+    if finished.rc == 1 and "-m" in argv[1:-1]:
+        module = argv[argv.index("-m") + 1].partition(".")[0]
+        last = (finished.output.strip().splitlines() or [""])[-1]
+        if re.search(rf"python[\d.]*: No module named '?{re.escape(module)}\b", last):  # the interpreter's own words, no traceback's
+            return module
+    return ""
+
+
 def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float) -> None:
     """Raise ReleaseError when a command failed; ``step`` is what it was for."""
     if finished.rc == 0 and not finished.timed_out:
@@ -137,10 +155,17 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
             f"Its last words:\n{proc.tail(output, 15)}\nRaise the timeout, or find out what it waits for.",
             **extra,
         )
-    if finished.rc == 127:
+    missing = missing_tool(finished)
+    if missing:
+        ours = missing in OUR_TOOLS
+        way = "The role toolchain installs the tools; run it first." if ours else (
+            f"Expected it among what {recipe.lock or 'the lock file'} lists, as it is needed on the node as well: lock it there under a "
+            "new tag (uv export without --no-dev, or with the group that has it), or correct the component's build or tests."
+        )  # fmt: skip
         raise ReleaseError(
-            f"{step} {recipe.component} {recipe.tag} needs {finished.argv[0]}, which is neither in {recipe.tools} nor on the PATH. "
-            "The role toolchain installs the tools; run it first.",
+            f"{step} {recipe.component} {recipe.tag} needs {missing}, which is neither in {recipe.tools} nor on the PATH"
+            f"{'' if ours else ', nor installed with the release'} (command: {shown}). Nothing was staged, and the release is not marked. "
+            f"{way}",
             **extra,
         )
     if finished.rc == 126:
@@ -157,19 +182,37 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
     )
 
 
+def refuse_interpreter(recipe: Recipe) -> None:
+    """Raise ReleaseError where uv is there and finds no such interpreter; nothing has to be staged to know that."""
+    uv = recipe.tools / "uv"
+    if recipe.kind != "python" or not os.access(uv, os.X_OK):
+        return
+    env = {**recipe.base_env(), "TMPDIR": tempfile.gettempdir(), "UV_NO_CACHE": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
+    _interpreter(recipe, proc.run([str(uv), "python", "find", "--no-project", recipe.python], "/", env, 60))
+
+
+def _interpreter(recipe: Recipe, finished: proc.Finished) -> None:
+    if finished.rc in (0, 126, 127) or finished.timed_out or not node_python.NO_INTERPRETER.search(finished.output):
+        return
+    told = f"{recipe.component} {recipe.tag} was not staged: {node_python.none_such(recipe.python, recipe.hide(finished.output))}"
+    raise ReleaseError(told, rc=finished.rc, cmd=" ".join(finished.argv), step="interpreter")
+
+
 def install_python(recipe: Recipe, tree: Path) -> None:
     """Make ``.venv`` with exactly what the lock file names, proven by its hashes; wheels only, unless the recipe allows to build."""
     if recipe.lock and not (tree / recipe.lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. Expected a file with hashes, made by "
-            f"uv pip compile --generate-hashes; correct the component's lock, or add the file under a new tag."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. "
+            f"{lock_file.missing(recipe.lock, 'python', os.listdir(tree))}."
         )
     who = recipe.builder()
     with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
         env = recipe.base_env(home)
         env.update(UV_CACHE_DIR=str(cache / "uv"), UV_LINK_MODE="copy", UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1")
         argv = ["uv", "venv", "--quiet", "--relocatable", "--no-project", "--python", recipe.python, ".venv"]
-        _checked(recipe, "Making the virtual environment of", recipe.run(argv, tree, env), recipe.build_timeout)
+        finished = recipe.run(argv, tree, env)
+        _interpreter(recipe, finished)
+        _checked(recipe, "Making the virtual environment of", finished, recipe.build_timeout)
         if not recipe.lock:
             return
         env["VIRTUAL_ENV"] = str(tree / ".venv")
@@ -178,11 +221,16 @@ def install_python(recipe: Recipe, tree: Path) -> None:
     mismatch = hash_mismatch(finished.output)
     if finished.rc != 0 and mismatch:
         package, expected, computed = mismatch
+        python, way = node_python.cause(tree, recipe.lock, recipe.python)
+        causes = [
+            *([f"{python}. Then {way}"] if python else []),
+            f"the lock file was edited. Then {way.partition('; or')[0]}, and give the release a new tag",
+            "the package source serves something else than what was locked. Then do not go on before you know why",
+        ]
+        listed = "".join(f"\n  {number}. {cause}." for number, cause in enumerate(causes, 1))
         raise ReleaseError(
             f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} does not fit what was downloaded: {package}. "
-            f"Expected {expected}, got {computed}. Nothing was installed. Either the lock file was edited (make it again with "
-            "uv pip compile --generate-hashes and give the release a new tag), or the package source serves something else "
-            "than what was locked: then do not go on before you know why.",
+            f"Expected {expected}, got {computed}. Nothing was installed, and nothing is marked. What it can be, likeliest first:{listed}",
             package=package,
             expected=expected,
             got=computed,
@@ -190,11 +238,13 @@ def install_python(recipe: Recipe, tree: Path) -> None:
             cmd=" ".join(argv),
             step="dependencies",
         )
-    if finished.rc != 0 and NO_WHEEL.search(finished.output):
+    if finished.rc != 0 and (NO_WHEEL.search(finished.output) or OTHER_PYTHON.search(finished.output)):
+        python, way = node_python.cause(tree, recipe.lock, recipe.python)
         raise ReleaseError(
             f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} names a package without a wheel for this node. "
             f"Expected wheels only: building a package runs its code. uv said:\n{proc.tail(recipe.hide(finished.output), 15)}\n"
-            "Lock a version that has a wheel, or name the package in the component's sdists.",
+            "Lock a version that has a wheel, or name the package in the component's sdists."
+            + (f" If {python}: {way}." if python else ""),
             rc=finished.rc,
             cmd=" ".join(argv),
             step="dependencies",
@@ -223,8 +273,7 @@ def install_node(recipe: Recipe, tree: Path) -> None:
     lock = recipe.lock or "package-lock.json"
     if not (tree / lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. Expected one, made by npm install; "
-            "commit it under a new tag."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. {lock_file.missing(lock, 'node')}."
         )
     who = recipe.builder()
     argv = ["npm", "ci", "--no-audit", "--no-fund", *([] if recipe.install_scripts else ["--ignore-scripts"])]
@@ -293,7 +342,7 @@ def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
                 recipe.command(argv, tree), tree, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory,
                 recipe.said,
             )  # fmt: skip
-            if finished.rc not in (0, 126, 127) and not finished.timed_out:
+            if finished.rc not in (0, 126, 127) and not finished.timed_out and not missing_tool(finished):
                 raise _tests_failed(recipe, finished)
             _checked(recipe, "Testing", finished, recipe.test_timeout)
             results.append(

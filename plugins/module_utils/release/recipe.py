@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_ke
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
@@ -98,6 +100,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
     masker = Masker.of(real, declared)
     masker.learn(fetching, [name for name, value in fetching.items() if "://" not in value])
     made_up = {**stand_ins(params["env_schema"]), **{str(name): as_text(value) for name, value in params["test_env"].items()}}
+    masker.learn(sandbox.fetching(os.environ))  # what the machine itself has for whoever fetches
     return Recipe(
         component=params["component"],
         tag=params["release"],

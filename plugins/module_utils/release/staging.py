@@ -127,7 +127,8 @@ def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
 
 
 def preflight(request: Request) -> None:
-    """Refuse when the disk is too full, with the figures."""
+    """Refuse when the interpreter is not there, or the disk too full, with the figures."""
+    build.refuse_interpreter(request.recipe)
     where = request.layout.releases
     while not where.exists():
         where = where.parent

@@ -74,6 +74,10 @@ class Slots:
         if request.check:
             outcome.message = f"{self.spec.component}: would make {target.release} live in {plan.slot}"
             outcome.warnings += [f"{missing} yet" for missing in [self.node.missing(target)] if missing]
+            starts = [step.slot for step in plan.steps if step.do == sp.START and not world.slot(step.slot).running]
+            taken = [taken for taken in map(self.node.port_taken, starts) if taken]
+            if taken:
+                raise Refused(f"{self.spec.component}: {target.release} would not start: {taken[0]}")
             return outcome
         self._refuse(target, previous, records, request)
         came_from = self._interrupted_previous(records, target) if world.interrupted else previous

@@ -489,3 +489,15 @@ def test_bad_arguments(node: Node, given: dict[str, Any], said: str) -> None:
     answer = node.call("release", **{**node.arguments("v1"), **given})
     assert answer["failed"]
     assert said in answer["msg"]
+
+
+def test_a_build_that_prints_its_environment_shows_no_token(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of aistack_environment, and those that the machine has for whoever fetches."""
+    monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "m4chine-w1de")
+    secret = {"NPM_TOKEN": "npm-S3cret/+", "PIP_INDEX_URL": "https://glpat-1ndex:@index.corp/simple", "REGISTRY_AUTH": 'a"b\\c$d'}
+    printing = "import os, json; print(dict(os.environ), json.dumps(dict(os.environ)), *os.environ.values()); raise SystemExit(3)"
+    answer = node.stage("v1", build=[[sys.executable, "-c", printing]], secret_environment=secret)
+    assert answer["failed"]
+    told = json.dumps(answer) + str(answer)
+    assert "NPM_TOKEN" in told
+    assert [piece for piece in ("npm-S3cret", "glpat-1ndex", "b\\c$", "m4chine-w1de") if piece in told] == []

@@ -102,6 +102,53 @@ def test_a_hash_that_does_not_match_names_package_and_both(tmp_path: Path, tree:
     for part in ("tiny", "0" * 64, digest, "requirements.lock", "uv pip compile --generate-hashes"):
         assert part in said
     assert refused.value.extra["package"] == "tiny==1.0"
+    assert "1. it was locked for another Python" in said
+    (tree / "uv.lock").write_text('requires-python = ">=3.99"\n')
+    shutil.rmtree(tree / ".venv")
+    with pytest.raises(ReleaseError, match=r"1\. it was locked for another Python: uv\.lock says >=3\.99, and .* is Python 3\."):
+        build.install_python(recipe(tmp_path, lock="requirements.lock", environment=offline(tmp_path)), tree)
+    (tree / "uv.lock").write_text('requires-python = ">=3.1"\n')
+    shutil.rmtree(tree / ".venv")
+    with pytest.raises(ReleaseError, match=r"1\. the lock file was edited.*\n  2\. the package source serves something else"):
+        build.install_python(recipe(tmp_path, lock="requirements.lock", environment=offline(tmp_path)), tree)
+
+
+@needs_uv
+@pytest.mark.parametrize("asked", ["python3.99", "/opt/none/bin/python3"])
+def test_an_interpreter_that_is_not_there_is_no_fault_of_the_release(tmp_path: Path, tree: Path, asked: str) -> None:
+    (tree / "requirements.lock").write_text("")
+    with pytest.raises(ReleaseError, match="asks for the interpreter"):
+        build.refuse_interpreter(recipe(tmp_path, python=asked))
+    build.refuse_interpreter(recipe(tmp_path, python=sys.executable))
+    build.refuse_interpreter(recipe(tmp_path, python=asked, kind="static"))
+    with pytest.raises(ReleaseError) as refused:
+        build.install_python(recipe(tmp_path, lock="requirements.lock", python=asked), tree)
+    said = str(refused.value)
+    assert f"release_python asks for the interpreter {asked}, which is not on this node" in said
+    assert "The release is not to blame: nothing was built, nothing is marked." in said
+    assert "new tag" not in said
+    assert not (tree / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        (["{python}", "-m", "no_such_runner", "-q"], "no_such_runner"),
+        (["sh", "-c", "no-such-vitest run"], "no-such-vitest"),
+        (["no-such-jest"], "no-such-jest"),
+    ],
+)
+def test_a_tests_tool_that_is_not_installed_marks_nothing(tmp_path: Path, tree: Path, command: list[str], missing: str) -> None:
+    with pytest.raises(ReleaseError, match=f"needs {missing}, which is neither .* nor installed with the release") as refused:
+        build.run_tests(recipe(tmp_path, lock="requirements.lock", tests=[command]), tree)
+    assert not isinstance(refused.value, TestsFailed)
+    assert "is not marked" in str(refused.value)
+
+
+def test_a_test_that_misses_a_module_fails(tmp_path: Path, tree: Path) -> None:
+    (tree / "runner.py").write_text("import no_such_runner\n")
+    with pytest.raises(TestsFailed):
+        build.run_tests(recipe(tmp_path, tests=[["{python}", "-m", "runner"]]), tree)
 
 
 @needs_uv

@@ -768,3 +768,13 @@ def test_a_port_that_is_taken_names_the_process(fronted: Bench) -> None:
         fronted.slots().activate(V2, Request())
     fronted.tidy("v1")
     assert "v2" not in fronted.marks(), "the release has no part in it"
+
+
+def test_check_mode_sees_a_port_that_is_taken(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request())
+    before = fronted.slots().activate(V2, Request(check=True))
+    assert before.changed
+    fronted.holders = {18000: "the live slot itself", 18001: "nginx (pid 7)"}
+    with pytest.raises(Refused, match=r"v2 would not start: port 18001 of slot green is taken by nginx \(pid 7\)"):
+        fronted.slots().activate(V2, Request(check=True))
+    fronted.slots().activate(V1, Request(check=True))
