@@ -475,7 +475,7 @@ def main() -> None:
         elif params["state"] == "marked":
             if not check:
                 require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
-            said = [params[name] for name in ("release", "mark", "reason", "run", "actor")]
+            said = (params["release"], params["mark"], params["reason"], params["run"], params["actor"])
             changed = releases.mark(layout, Journal.of(params["state_dir"]), *said, check)
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
         else:
