@@ -189,7 +189,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, alembic_request, alembic_seen, offline_plan, scratch_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    alembic_plan,
+    alembic_request,
+    alembic_seen,
+    offline_plan,
+    scratch_plan,
+)
 
 
 def main() -> None:
