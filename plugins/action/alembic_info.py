@@ -14,7 +14,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
@@ -52,13 +52,13 @@ def planned(
     """The plan's document, made here or on the node, or why there is none. Raises MigrationError."""
     try:
         return controller_plan.document(request, seen, origin, why)
-    except controller_plan.NoEnvironment as problem:
+    except offline_plan.NoEnvironment as problem:
         if not origin.scratch:
             return str(problem)
         display.vv(printable(f"alembic: no environment on the controller, the node plans: {problem}"))
         found = on_node(action, task_vars, request, seen, origin)
         return f"{str(problem).rstrip('. ')}; nor can the node: {found}" if isinstance(found, str) else found
-    except (controller_plan.Unavailable, OSError) as problem:
+    except (offline_plan.Unavailable, OSError) as problem:
         display.vv(printable(f"alembic: no plan on the controller: {problem}"))
         return str(problem)
 

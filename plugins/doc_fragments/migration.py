@@ -52,7 +52,8 @@ options:
     type: str
     default: alembic.ini
   x:
-    description: What C(env.py) gets from C(context.get_x_argument()), such as C({tenant: shop}); C(-x tenant=shop) of Alembic's command.
+    description:
+      - "What C(env.py) gets from C(context.get_x_argument()), such as C({tenant: shop}) for C(-x tenant=shop) of Alembic's command."
     type: dict
     default: {}
   url_variable:

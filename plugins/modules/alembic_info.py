@@ -189,7 +189,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, alembic_request, alembic_seen, scratch_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    alembic_plan,
+    alembic_request,
+    alembic_seen,
+    offline_plan,
+    scratch_plan,
+)
 
 
 def main() -> None:
@@ -210,7 +216,7 @@ def main() -> None:
         if params["scratch"]:
             try:
                 plan = scratch_plan.document(request, params["scratch"])
-            except scratch_plan.Unavailable as problem:
+            except offline_plan.Unavailable as problem:
                 plan = alembic_plan.unknown(request, str(problem))
             module.exit_json(changed=False, **plan)
         plan = alembic_plan.inspect(request)

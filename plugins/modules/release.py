@@ -480,8 +480,8 @@ def main() -> None:
         elif params["state"] == "marked":
             if not check:
                 require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
-            tag, mark, why, run, who = (params[name] for name in ("release", "mark", "reason", "run", "actor"))
-            changed = releases.mark(layout, Journal.of(params["state_dir"]), tag, mark, why, run, who, check)
+            said = (params["release"], params["mark"], params["reason"], params["run"], params["actor"])
+            changed = releases.mark(layout, Journal.of(params["state_dir"]), *said, check)
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
         else:
             if not check:

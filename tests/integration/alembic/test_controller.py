@@ -25,7 +25,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
     scratch_plan,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin, Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
 
 from .conftest import HERE, PASSWORD, QUOTED, Stage

@@ -14,7 +14,7 @@ import pytest
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action import alembic, alembic_info
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
 
 ARGS = {
     "component": "backend", "release": "v2", "env_file": "/e", "repo": "/repo", "path": "backend", "lock": "requirements.lock",
@@ -78,7 +78,7 @@ def test_info_plans_here_what_the_node_does_not_know(monkeypatch: pytest.MonkeyP
 
 def test_info_says_why_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     def document(*_values: Any) -> dict[str, Any]:
-        raise controller_plan.Unavailable("uv is not here")
+        raise offline_plan.Unavailable("uv is not here")
 
     monkeypatch.setattr(controller_plan, "document", document)
     result, _sent = run(alembic_info, {**UNKNOWN, "seen": {"bare": True}}, monkeypatch)
@@ -89,7 +89,7 @@ def test_info_says_why_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_the_controller_has_no_environment_the_node_plans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def document(*_values: Any) -> dict[str, Any]:
-        raise controller_plan.NoEnvironment("its lock is for another Python.")
+        raise offline_plan.NoEnvironment("its lock is for another Python.")
 
     class Source:
         def __init__(self, *words: str) -> None:
@@ -147,7 +147,7 @@ def test_alembic_refuses_as_the_node_would(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_check_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     def document(*_values: Any) -> dict[str, Any]:
-        raise controller_plan.Unavailable("its lock is for another Python")
+        raise offline_plan.Unavailable("its lock is for another Python")
 
     monkeypatch.setattr(controller_plan, "document", document)
     answer = {"changed": False, "plan": dict(UNKNOWN), "msg": "Nothing known yet", "seen": {"bare": True}}
