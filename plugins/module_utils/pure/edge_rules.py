@@ -264,14 +264,19 @@ def edge_rules(item: Mapping[str, Any], frontends: Sequence[Mapping[str, Any]] =
         frontends: all of them, for what a route leads to.
 
     Returns:
-        ``frontend`` and ``backend``: lines of these sections; ``assets``: those of the section that asks both slots, if there is one.
+        ``frontend`` and ``backend``: lines of these sections; ``assets``: those of the section that asks both slots, if there is one;
+        ``alpn``: the protocols that are offered over TLS.
     """
     name, hosts, trusted = str(item["name"]), list(item.get("hosts") or []), list(item.get("trusted_proxies") or [])
     timeouts, assets = item.get("timeouts") or {}, list(item.get("assets") or [])
     check, routes = _checked(name, item.get("check"), hosts), item.get("routes") or {}
     named = [key for key in routes if not key.startswith("/")]
     led = [*_led(routes, {other["name"]: other.get("assets") or [] for other in frontends}), *_asset(name, assets)]
+    # over HTTP/2 HAProxy cancels what is still being sent, and browsers show that instead of the page of a limit
+    limits = {other["name"]: other.get("max_body") for other in frontends}
+    limited = item.get("max_body") or any(limits.get(to) for to in routes.values())
     return {
+        "alpn": ["http/1.1"] if limited else ["h2", "http/1.1"],
         "frontend": [*_timeouts(timeouts, True), *_proxies(trusted), *_names(hosts, named, item["port"], bool(trusted)), *led],
         "backend": [
             *_timeouts(timeouts, False),

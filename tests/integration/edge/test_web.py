@@ -219,9 +219,10 @@ def test_an_upload_has_a_limit(site: Site) -> None:
         client.sendall(b"POST / HTTP/1.1\r\nHost: shop.example.com\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 411 "), "nobody knows how long it becomes"
     curl = ["curl", "--silent", "--max-time", "20", "--output", "/dev/null", "--write-out", "%{http_code}", "--http2-prior-knowledge"]
-    for given, status in ((["--upload-file", "-"], "411"), (["--request", "POST"], "200")):
+    for given, goes in ((["--upload-file", "-"], False), (["--request", "POST"], True)):
         asked = [*curl, *given, f"http://{NODE}:{site.ports['api']}/"]
-        assert subprocess.run(asked, input="x", capture_output=True, text=True, check=False).stdout == status, given
+        said = subprocess.run(asked, input="x", capture_output=True, text=True, check=False).stdout
+        assert (said == "200") is goes, "HTTP/2 has no sign of a body but its first byte; its answer may come too late to be read"
     assert site.ask("/api/", body=b"x" * 1025)[0] == 413, "wherever it comes in"
     assert site.ask("/", body=b"x" * 1025)[0] == 200, "another component has its own limits"
 

@@ -159,3 +159,12 @@ def test_no_line_needs_what_the_sandbox_of_the_unit_forbids() -> None:
     rules = edge_rules({**ITEM, **GOOD, "assets": ["/static/"]})
     lines = [line for section in rules.values() for line in section]
     assert not [line for line in lines if "-m reg" in line or "_reg " in line or "regsub" in line or "replace-" in line]
+
+
+def test_who_is_refused_an_upload_can_read_why() -> None:
+    """HAProxy cancels the stream of an upload that it answers early, and browsers show an error of HTTP/2 instead of the page."""
+    api = {**ITEM, "name": "api", "max_body": "1m"}
+    assert edge_rules(ITEM)["alpn"] == ["h2", "http/1.1"]
+    assert edge_rules(api)["alpn"] == ["http/1.1"]
+    assert edge_rules({**ITEM, "routes": {"/api": "api"}}, [api])["alpn"] == ["http/1.1"]
+    assert edge_rules({**ITEM, "routes": {"/api": "next"}}, [api, {**ITEM, "name": "next"}])["alpn"] == ["h2", "http/1.1"]
