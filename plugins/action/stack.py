@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
@@ -264,11 +265,7 @@ class ActionModule(ActionBase):
         partial = "partial" in task_vars and boolean(self._templar.template(task_vars["partial"]), strict=False)
         if verb.get("limit") != "refused" or partial:
             return {"left_out": missing, "warnings": [f"{verb['playbook']} leaves hosts as they are. {said[0].upper()}{said[1:]}"]}
-        return {
-            "failed": True,
-            "left_out": missing,
-            "msg": verbs.partial_refusal(verb["playbook"], missing, lost),
-        }
+        return pages.refusal(verbs.partial_refusal(verb["playbook"], missing, lost))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate and return the facts of the run, or every fault at once."""
@@ -300,18 +297,18 @@ class ActionModule(ActionBase):
         warnings: list[str] = []
         known = read_verbs() if args["verb"] else {}
         if args["verb"] not in ("", *known):
-            return {"failed": True, "msg": f"stack: there is no verb '{args['verb']}'{nearest(args['verb'], known)}"}
+            return pages.refusal(f"stack: there is no verb '{args['verb']}'{nearest(args['verb'], known)}")
         verb = known.get(args["verb"], {})
         if verb and not same_run:
+            # as the heads of the plays see it: they know no variable of the inventory
+            nodes = str(self._templar.template(load_extra_vars(self._loader).get("aistack_hosts") or "aistack"))
+            if verbs.matches_none(nodes, task_vars.get("groups", {})):
+                return pages.refusal(verbs.no_nodes(nodes, task_vars.get("groups", {})))
             problems, warnings = self._words(known, verb, task_vars)
             if problems:
                 listed = "\n".join(f"  - {problem}" for problem in problems)
-                return {
-                    "failed": True,
-                    "problems": problems,
-                    "msg": f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
-                           "Variables of your own are named in aistack_extra_vars: [name, …].",
-                }
+                return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
+                                    "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
             groups = {"groups": task_vars.get("groups", {})}
             told = {} if same_run or not verb else self._told(args["verb"], verb, args, groups, task_vars)
@@ -348,12 +345,9 @@ class ActionModule(ActionBase):
                 problems.append(f"only: unknown component '{name}'{nearest(name, stack['components'])}")
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
-            return {
-                "failed": True,
-                "problems": problems,
-                "msg": f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "
-                       f"({len(problems)} problems). Nothing was touched.\n{listed}",
-            }
+            return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "
+                                f"({len(problems)} problem{'s' if len(problems) != 1 else ''}). Nothing was touched.\n{listed}",
+                                refused=True)
         page: dict[str, Any] = {"changed": False}
         if verb:
             told = self._told(args["verb"], verb, args, stack, task_vars)

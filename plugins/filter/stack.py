@@ -18,6 +18,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verbs import matches_none
+
+
+def nodes(groups: Mapping[str, Sequence[str]], wanted: str) -> str:
+    """Where the plays of a verb run. A group without hosts would end them at once, with status 0: so that the first task, which refuses
+    it, runs at all, everything is taken then.
+    """
+    return str(wanted) if not matches_none(str(wanted), groups) else "all" if groups.get("all") else "localhost"
 
 
 def gate_probes(components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -186,6 +194,7 @@ class FilterModule:
             "joined_results": joined_results,
             "migrated": migrated,
             "node_claims": node_claims,
+            "nodes": nodes,
             "on_host": on_host,
             "phase_components": phase_components,
             "phase_probes": phase_probes,

@@ -112,10 +112,8 @@ left_out:
   description: Host to its components, for each host that O(verb) works on and that is not in this run.
   returned: where there are any
   type: dict
-problems:
-  description: One line for each fault in the description, or in what the verb was told.
-  returned: failure
-  type: list
-  elements: str
-  sample: ["aistack_components.backend: unknown key 'gates'; did you mean 'gate'?"]
+refused:
+  description: The description of the stack cannot be used. Its faults stand in C(msg), a line each.
+  returned: where that is so
+  type: bool
 """

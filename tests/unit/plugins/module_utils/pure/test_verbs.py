@@ -88,3 +88,21 @@ def test_a_name_that_is_none_is_refused_as_what_was_typed(typed: Any) -> None:
     (said,) = verbs.value_problems(verb, {"to": typed})
     assert said.startswith("to: expected a name: a letter or a digit, then at most 99 letters, digits and . _ + -, got ")
     assert not verbs.value_problems(verb, {"to": "v4.1.0"})
+
+
+GROUPS = {"all": ["n1", "n2"], "ungrouped": [], "aistak": ["n1"], "web": ["n2"], "empty": []}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "none"), [("web", False), ("n2", False), ("aistack", True), ("empty", True), ("web:&n1", False), ("w*", False)]
+)
+def test_a_name_without_hosts(wanted: str, none: bool) -> None:
+    assert verbs.matches_none(wanted, GROUPS) is none
+
+
+def test_no_node_is_a_refusal_that_names_the_way_out() -> None:
+    said = verbs.no_nodes("aistack", GROUPS)
+    for part in ("no host in a group 'aistack'. Did you mean 'aistak'?", "Groups with hosts: aistak, web.",
+                 "aistack: {children: {aistak: {}}}", "-e aistack_hosts=GROUP"):  # fmt: skip
+        assert part in said
+    assert "children: {GROUP: {}}" in verbs.no_nodes("aistack", {"all": []})
