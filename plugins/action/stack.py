@@ -84,6 +84,11 @@ def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterab
     return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
 
 
+def only_problems(only: Iterable[str], components: Iterable[str]) -> list[str]:
+    """Names of an C(only) that are no component's."""
+    return [f"only: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
+
+
 def probe_problems(stack: dict[str, Any]) -> list[str]:
     """Faults of all probes: those of the gates, and those of the acceptance."""
     lists = [
@@ -310,6 +315,9 @@ class ActionModule(ActionBase):
                 return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
                                     "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
+            wrong = only_problems(args["only"], task_vars.get("aistack_components") or {})
+            if wrong:
+                return pages.refusal("\n".join(["Nothing was asked.", *(f"  - {problem}" for problem in wrong)]))
             groups = {"groups": task_vars.get("groups", {})}
             told = {} if same_run or not verb else self._told(args["verb"], verb, args, groups, task_vars)
             return {"changed": False, **told, "warnings": [*warnings, *told.get("warnings", [])]}
@@ -340,9 +348,7 @@ class ActionModule(ActionBase):
                             f"{nearest(args['application'], stack['applications'])}")
         if args["release"] in MOVING:
             problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
-        for name in args["only"]:
-            if name not in stack["components"]:
-                problems.append(f"only: unknown component '{name}'{nearest(name, stack['components'])}")
+        problems += only_problems(args["only"], stack["components"])
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "

@@ -122,6 +122,20 @@ def test_a_component_that_is_not_well(shop: Shop, callback: str) -> None:
     small(text)
 
 
+def test_a_component_that_does_not_exist(shop: Shop) -> None:
+    status, text = shop.play("healthcheck", "-e", "only=file")
+    assert status == 2, text
+    assert "only: unknown component 'file'; did you mean 'files'?" in text
+
+
+@pytest.mark.parametrize(("verb", "said"), [("drill", "Nothing was drilled: no component has"), ("migrate", "Nothing was migrated: no comp")])
+def test_a_stack_without_migrations(shop: Shop, verb: str, said: str) -> None:
+    """Nothing was done because nothing matched: no success."""
+    status, text = shop.play(verb)
+    assert status == 2, text
+    assert said in text
+
+
 def test_verify(shop: Shop) -> None:
     status, text = shop.play("verify")
     assert status == 0, text
