@@ -257,6 +257,13 @@ def _read(params: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def way_out(error: Exception) -> str:
+    """What to do about a journal that cannot be used, where that is known."""
+    if isinstance(error, PermissionError):
+        return " Expected the rights of root there: ansible_become: true in the inventory, or another ansible_user."
+    return " Free some space; to take a release back, emergency_rollback.yml needs none." if _no_room(error) else ""
+
+
 def _no_room(error: Exception) -> bool:
     return isinstance(error, OSError) and reserve.is_full(error)
 
@@ -308,8 +315,7 @@ def main() -> None:
     except LockHeld as held:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
-        full = " Free some space; to take a release back, emergency_rollback.yml needs none." if _no_room(error) else ""
-        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}.{full}")
+        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}.{way_out(error)}")
     for warning in [*result.pop("warnings", []), *([result["msg"]] if "msg" in result else [])]:
         module.warn(f"{warning}.")
     module.exit_json(**result)
