@@ -195,3 +195,13 @@ def test_a_failure_without_room_is_told_where_the_lock_is_anothers(
     failed = {"op": "phase", "component": "deploy", "outcome": "failed"}
     assert call("journal", state="unlocked", state_dir=str(state), run="r1", owner=ANN, record=failed)["lock_action"] == "none"
     assert any("lacks 1 records" in text for text in warned)
+
+
+def test_who_may_not_write_there_is_told_which_rights_it_needs(call: Call, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_words: Any, **_options: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(state))
+
+    monkeypatch.setattr(Lock, "acquire", forbidden)
+    refused = call("journal", state="locked", state_dir=str(state), run="r1", owner=ANN)
+    assert refused["failed"]
+    assert refused["msg"].endswith("Expected the rights of root there: ansible_become: true in the inventory, or another ansible_user.")
