@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_st
 def live_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each component and node; empty where nothing was ever released.
 
-    ``results`` maps a node to what Ansible returned for C(aistack --json status) there. A node that was not asked says nothing.
+    ``results`` maps a node to what Ansible returned for C(aistack status --json) there. A node that was not asked says nothing.
     """
     rows = [["component", "node", "release", "slot", "config"]]
     unknown: list[str] = []

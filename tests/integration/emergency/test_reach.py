@@ -45,7 +45,7 @@ WENT: dict[str, Any] = {
     ],
 }  # fmt: skip
 
-STATUS = "--json status"
+STATUS = "status --json"
 """What is live, asked when nobody waits any more."""
 
 
