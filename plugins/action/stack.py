@@ -315,7 +315,7 @@ class ActionModule(ActionBase):
                 return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
                                     "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
-            wrong = only_problems(args["only"], task_vars.get("aistack_components") or {})
+            wrong = only_problems(args["only"], self._components(task_vars)) if args["only"] else []
             if wrong:
                 return pages.refusal("\n".join(["Nothing was asked.", *(f"  - {problem}" for problem in wrong)]))
             groups = {"groups": task_vars.get("groups", {})}
