@@ -42,7 +42,7 @@ test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
 integration: venv ## Migrations, artefacts, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
 	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy nginx curl
 	$(PY) -m pytest -q $(addprefix tests/integration/,alembic artefacts backup celery disk edge emergency environment inventories lease \
-	  notices postgres restore_step site tls) $(ARGS)
+	  notices postgres restore_step seen site tls) $(ARGS)
 
 .PHONY: artefact
 artefact: venv ## Build the archive and install it into build/inst, as a user would get it
@@ -64,6 +64,10 @@ importer: artefact venv-importer ## galaxy-importer's check of the built artefac
 .PHONY: docs
 docs: venv ## The documentation site, in build/docs/html
 	$(PY) docs/site/build.py
+
+.PHONY: verbs
+verbs: venv ## Print docs/verbs.md anew, from meta/verbs.yml
+	$(PY) docs/site/verbs.py
 
 .PHONY: docs-lint
 docs-lint: venv ## Do the documentation texts of plugins and roles hold together?

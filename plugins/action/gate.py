@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text i
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import joint
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 SLICES = (3.0, 5.0)
 """Seconds of the first slice, and of each later one."""
@@ -110,7 +111,7 @@ class ActionModule(ActionBase):
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             msg = f"The gate cannot be used ({len(problems)} problems). Nothing was asked.\n{listed}"
-            return {**result, "failed": True, "verdict": "error", "problems": problems, "msg": msg}
+            return pages.refusal(msg, verdict="error")
         if left_out and host == [*(variables.get("ansible_play_hosts") or []), host][0]:  # once, by the first who is still there
             result["left_out"] = left_out
             display.warning(f"not asked, because their hosts are not in this run: {', '.join(left_out)}")
@@ -218,4 +219,4 @@ class ActionModule(ActionBase):
         else:
             for said in inventory_says(answer["probes"]):  # once each, however often it is asked
                 display.warning(printable(f"{host}: {said}"))
-        return answer
+        return pages.brief(answer, "probes")

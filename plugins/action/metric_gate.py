@@ -22,6 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import FAIL, PASS, WAITING
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.watch_text import cut_short, progress_line, row_line
 from ansible_collections.phasegate.aistack.plugins.modules.metric_gate import argument_spec
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 LOST = 4
 """Looks after each other that may fail because the host cannot be reached, before it counts as unreachable."""
@@ -46,7 +47,7 @@ class ActionModule(ActionBase):
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             msg = f"The conditions cannot be used ({len(problems)} problems). Nothing was looked at.\n{listed}"
-            return {**result, "failed": True, "verdict": "error", "problems": problems, "msg": msg}
+            return pages.refusal(msg, verdict="error")
         if not mine:
             said = "no condition for this host"
             return {**result, "changed": False, "verdict": PASS, "conditions": [], "elapsed_s": 0.0, "duration_s": 0.0,
@@ -63,7 +64,7 @@ class ActionModule(ActionBase):
             if answer["verdict"] != PASS:
                 wrong = [row_line(row) for row in answer["conditions"] if row["verdict"] != PASS]
                 answer.update(failed=enforce, msg="\n".join([str(answer["summary"]), *wrong]))
-        return {**result, **answer}
+        return {**result, **pages.brief(answer, "conditions")}
 
     @staticmethod
     def _pick(given: Sequence[Any], host: str, places: Places) -> tuple[list[dict[str, Any]], list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text
     verify_markdown,
     verify_text,
 )
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kind": {"type": "str", "required": True, "choices": ["health", "failure", "page", "rollback", "verify"]},
@@ -33,10 +35,29 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "decision": {"type": "dict", "default": {}},
     "failed_task": {"type": "str", "default": ""},
     "failed_result": {"type": "dict", "default": {}},
+    "command": {"type": "str", "default": ""},
     "text": {"type": "str", "default": ""},
+    "failure": {"type": "str", "default": ""},
     "output": {"type": "path", "default": ""},
     "quiet": {"type": "bool", "default": False},
 }
+NO_PROBE = "No probe ran: the stack has no gates (gate, in aistack_components), or no node was asked."
+
+
+@dataclass
+class Page:
+    """A page of text, the data that it was made of, and what the failure is called where it is one."""
+
+    text: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    markdown: str = ""
+    failure: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def summed(text: str) -> str:
+    """The last line of a page, which sums it up, as the message of its failure."""
+    return f"{text.splitlines()[-1].strip()}. What was expected and what came stands on the page above."
 
 
 class ActionModule(ActionBase):
@@ -50,57 +71,54 @@ class ActionModule(ActionBase):
         """Dispatch on the kind of page."""
         super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        page: dict[str, Any] = getattr(self, f"_{args['kind']}")(args, task_vars or {})
-        if args["output"] and args["kind"] != "failure":
+        if args["kind"] == "failure":
+            return self._failure(args)
+        page: Page = getattr(self, f"_{args['kind']}")(args, task_vars or {})
+        if args["output"]:
             as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
-            content = json.dumps(page["rows"], indent=1) if as_json else page.get("markdown") or page["text"]
+            content = json.dumps(page.rows, indent=1) if as_json else page.markdown or page.text
             Path(args["output"]).parent.mkdir(parents=True, exist_ok=True)
             Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
-        if args["quiet"] and not page.get("failed"):
-            page.pop("text")
-        return page
+        if not args["quiet"] or page.failure:
+            pages.show(self._task, page.text)
+        more = {"warnings": page.warnings} if page.warnings else {}
+        return pages.refusal(page.failure, **more) if page.failure else {"changed": False, **more}
 
-    def _health(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _health(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         rows = health_rows(args["results"], list(task_vars.get("aistack_components", {})))
         bad = not rows or any(row["verdict"] in ("fail", "error", "inconclusive") for row in rows)
         failed = bad and not self._task.check_mode  # in check mode no gate is enforced
         only = [name.strip() for name in str(task_vars.get("only") or "").split(",") if name.strip()]
         described = task_vars.get("aistack_components", {})
         unasked = without(described if isinstance(described, Mapping) else self._templar.template(described), only)
-        text = health_text(rows, without=unasked) if rows else "No probe ran: the stack has no gates, or no node was asked."
-        page: dict[str, Any] = {"changed": False, "rows": rows, "text": text, "failed": failed}
-        if failed:
-            page["msg"] = text
-        return page
+        text = health_text(rows, without=unasked) if rows else NO_PROBE
+        return Page(text, rows, failure=(summed(text) if rows else NO_PROBE) if failed else "")
 
-    def _verify(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _verify(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         items = verify_items(args["results"], args["levels"])
         for node, reports in args["data"].items():
             items += data_items(node, reports)
         title = f"Verification of {task_vars.get('aistack_name', 'the stack')}"
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
         text = verify_text(items)
-        page: dict[str, Any] = {"changed": False, "rows": items, "text": text, "markdown": verify_markdown(items, title, now)}
-        if not self._task.check_mode and (failed_items(items) or not items):
-            page.update(failed=True, msg=text)
-        return page
+        failed = not self._task.check_mode and (failed_items(items) or not items)
+        return Page(text, items, verify_markdown(items, title, now), summed(text) if failed else "")
 
-    def _rollback(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _rollback(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         rows = outcome_rows(args["decision"], args["results"])
-        text = outcome_text(args["decision"], rows) if not self._task.check_mode else args["decision"]["text"]
-        page: dict[str, Any] = {"changed": False, "rows": rows, "text": text}
-        # said by every way of output, those that show no text of a task that went well included
-        unverified = [(row["node"], row["component"], said) for row in rows for said in row.get("unverified") or []]
-        page["warnings"] = [f"not verified: {node}: {component}: {said}" for node, component, said in unverified]
-        if not self._task.check_mode and any(row["outcome"] != "ok" for row in rows):
-            page.update(failed=True, msg=text)
-        return page
+        if self._task.check_mode:
+            return Page(args["decision"]["text"], rows)
+        text = outcome_text(args["decision"], rows)
+        failed = any(row["outcome"] != "ok" for row in rows)
+        # said as warnings too, for those who see warnings and nothing else
+        unverified = [(row["node"], row["component"], told) for row in rows for told in row.get("unverified") or []]
+        warnings = [f"not verified: {node}: {component}: {told}" for node, component, told in unverified]
+        return Page(text, rows, failure=summed(text) if failed else "", warnings=warnings)
 
-    def _failure(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _page(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page(args["text"], failure=args["failure"])
+
+    def _failure(self, args: dict[str, Any]) -> dict[str, Any]:
         if not args["failed_task"]:
-            return {"failed": True, "quiet": True, "msg": "Stopped, because another node failed.", "text": ""}
-        text = failure_text(args["failed_task"], args["failed_result"])
-        return {"failed": True, "msg": text, "text": text}
-
-    def _page(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        return {"changed": False, "text": args["text"]}
+            return pages.refusal("Stopped, because another node failed.", quiet=True)
+        return pages.refusal(failure_text(args["failed_task"], args["failed_result"], args["command"]))

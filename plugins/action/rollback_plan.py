@@ -16,6 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_be
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, decide, decision_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "answers": {"type": "dict", "required": True},
@@ -58,13 +59,15 @@ class ActionModule(ActionBase):
         _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         if args["level"] not in LEVELS:
             known = f"There is no level {args['level']}; expected one of {', '.join(LEVELS)}. Nothing was touched."
-            return {"failed": True, "changed": False, "msg": known}
+            return pages.refusal(known)
         plans = {str(node): answer_of(result or {}) for node, result in args["answers"].items()}
         decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time(), args["level"])
         plans = settled(plans, decision)
         text = decision_text({**decision, "plans": plans})
+        if not decision["allowed"]:
+            return pages.refusal(text)
         try:
             lost = code(plans, args["repositories"])
         except SourceError as error:  # the plan is whole without it: it says why it lacks the list
             lost = [f"not known here: {error}"]
-        return {**decision, "plans": plans, "code": lost, "text": text, "msg": text, "changed": False, "failed": not decision["allowed"]}
+        return {**decision, "plans": plans, "code": lost, "text": text, "changed": False}

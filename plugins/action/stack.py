@@ -28,6 +28,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import back
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
@@ -82,6 +83,11 @@ def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterab
     known = {} if changed else dict(facts.get("aistack_proven") or {})
     known.update({name: now for name in proven if name not in known or now - float(known[name]) > seconds})
     return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
+
+
+def only_problems(only: Iterable[str], components: Iterable[str]) -> list[str]:
+    """Names of an C(only) that are no component's."""
+    return [f"only: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
 
 
 def probe_problems(stack: dict[str, Any]) -> list[str]:
@@ -295,11 +301,7 @@ class ActionModule(ActionBase):
         partial = "partial" in task_vars and boolean(self._templar.template(task_vars["partial"]), strict=False)
         if verb.get("limit") != "refused" or partial:
             return {"left_out": missing, "warnings": [f"{verb['playbook']} leaves hosts as they are. {said[0].upper()}{said[1:]}"]}
-        return {
-            "failed": True,
-            "left_out": missing,
-            "msg": verbs.partial_refusal(verb["playbook"], missing, lost),
-        }
+        return pages.refusal(verbs.partial_refusal(verb["playbook"], missing, lost))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate and return the facts of the run, or every fault at once."""
@@ -330,19 +332,22 @@ class ActionModule(ActionBase):
         warnings: list[str] = []
         known = read_verbs() if args["verb"] else {}
         if args["verb"] not in ("", *known):
-            return {"failed": True, "msg": f"stack: there is no verb '{args['verb']}'{nearest(args['verb'], known)}"}
+            return pages.refusal(f"stack: there is no verb '{args['verb']}'{nearest(args['verb'], known)}")
         verb = known.get(args["verb"], {})
         if verb and not same_run:
+            # as the heads of the plays see it: they know no variable of the inventory
+            nodes = str(self._templar.template(load_extra_vars(self._loader).get("aistack_hosts") or "aistack"))
+            if verbs.matches_none(nodes, task_vars.get("groups", {})):
+                return pages.refusal(verbs.no_nodes(nodes, task_vars.get("groups", {})))
             problems, warnings = self._words(known, verb, task_vars)
             if problems:
                 listed = "\n".join(f"  - {problem}" for problem in problems)
-                return {
-                    "failed": True,
-                    "problems": problems,
-                    "msg": f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
-                           "Variables of your own are named in aistack_extra_vars: [name, …].",
-                }
+                return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
+                                    "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
+            wrong = only_problems(args["only"], self._components(task_vars)) if args["only"] else []
+            if wrong:
+                return pages.refusal("\n".join(["Nothing was asked.", *(f"  - {problem}" for problem in wrong)]))
             groups = {"groups": task_vars.get("groups", {})}
             told = {} if same_run or not verb else self._told(args["verb"], verb, args, groups, task_vars)
             return {"changed": False, **told, "warnings": [*warnings, *told.get("warnings", [])]}
@@ -374,25 +379,20 @@ class ActionModule(ActionBase):
                             f"{nearest(args['application'], stack['applications'])}")
         if args["release"] in MOVING:
             problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
-        for name in args["only"]:
-            if name not in stack["components"]:
-                problems.append(f"only: unknown component '{name}'{nearest(name, stack['components'])}")
+        problems += only_problems(args["only"], stack["components"])
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
-            return {
-                "failed": True,
-                "problems": problems,
-                "msg": f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "
-                       f"({len(problems)} problems). Nothing was touched.\n{listed}",
-            }
+            return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "
+                                f"({len(problems)} problem{'s' if len(problems) != 1 else ''}). Nothing was touched.\n{listed}",
+                                refused=True)
         page: dict[str, Any] = {"changed": False}
         if args["verb"] == "site" and not args["phase"]:
             try:
                 page["phases"] = self._chosen(stack, task_vars)
             except ValueError as error:
                 listed = str(error).replace("\n", "\n  ")
-                return {"failed": True, "problems": str(error).splitlines(), "msg": f"Refused: site.yml would do nothing of what was "
-                        f"asked for. Nothing was touched.\n  {listed}"}
+                return pages.refusal(f"Refused: site.yml would do nothing of what was asked for. Nothing was touched.\n  {listed}",
+                                     refused=True)
         if verb:
             told = self._told(args["verb"], verb, args, stack, task_vars)
             if told.get("failed"):

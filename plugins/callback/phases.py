@@ -191,7 +191,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         """Say that nothing can happen: an inventory without nodes is a mistake."""
-        self._line("No node of the inventory is in the group that this play works on.", C.COLOR_ERROR)
+        said = "No node of the inventory is where this play works (the group aistack, or what -e aistack_hosts=GROUP says)."
+        self._line(said, C.COLOR_ERROR)
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
         """Show what is being done now."""
@@ -237,9 +238,7 @@ class CallbackModule(CallbackBase):
                 return
         self._heading(values)
         self._show_diff(result)
-        if "text" in values and action.endswith(".report"):
-            self._line(str(values["text"]))
-        elif action in ("ansible.builtin.debug", "debug") and "msg" in values:
+        if action in ("ansible.builtin.debug", "debug") and "msg" in values:
             text = values["msg"]
             self._line("\n".join(f"    {line}" for line in text) if isinstance(text, list) else str(text))
         elif "verdict" in values and values.get("probes"):

@@ -25,9 +25,16 @@ def plan_page(facts: Any) -> str:
     return pure.page(facts)
 
 
+def plan_refusal(facts: Any) -> str:
+    """That a deployment would be refused, in a sentence; empty where it would not."""
+    count = len(pure.refusals(facts))
+    reasons = f"The {'reason stands' if count == 1 else f'{count} reasons stand'} on the page above"
+    return f"deploy.yml -e release={facts['release']} would be refused. {reasons}, with what to do." if count else ""
+
+
 class FilterModule:
     """Filters about plans."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to function."""
-        return {"plan_page": plan_page}
+        return {"plan_page": plan_page, "plan_refusal": plan_refusal}

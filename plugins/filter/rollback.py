@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.live_text import live_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.postmortem_text import evidence, notice_facts, postmortem_markdown
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_begun import beginning
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, outcome_rows, plan_holds
@@ -20,6 +21,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map the name of each filter to its function."""
         return {
+            "live_page": live_text,
             "rollback_answer": answer_of,
             "rollback_beginning": beginning,
             "rollback_evidence": evidence,

@@ -22,7 +22,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, access_of, check_access, check_places
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verbs import matches_none
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
+
+
+def nodes(groups: Mapping[str, Sequence[str]], wanted: str) -> str:
+    """Where the plays of a verb run. A group without hosts would end them at once, with status 0: so that the first task, which refuses
+    it, runs at all, everything is taken then.
+    """
+    return str(wanted) if not matches_none(str(wanted), groups) else "all" if groups.get("all") else "localhost"
 
 
 def variable(context: Any) -> Read:
@@ -231,6 +239,7 @@ class FilterModule:
             "joined_results": joined_results,
             "migrated": migrated,
             "node_claims": node_claims,
+            "nodes": nodes,
             "on_host": on_host,
             "open_doubts": open_doubts,
             "phase_components": phase_components,

@@ -162,7 +162,10 @@ left_out:
   elements: str
   sample: ["web/page (web-1)"]
 probes:
-  description: One entry for each probe that ran on this host.
+  description:
+    - One entry for each probe that ran on this host.
+    - Where the task failed, only those that did not pass, with their names, RV(probes[].verdict), RV(probes[].expected) and
+      RV(probes[].got); C(msg) has the rest.
   returned: always
   type: list
   elements: dict
@@ -208,7 +211,7 @@ summary:
   sample: "6 probes: 6 passed in 4.2 s"
 contexts:
   description: What was known about each component that has a slot, such as its C(release).
-  returned: always
+  returned: success
   type: dict
   sample: {backend: {release: v4.0.0, slot: blue, port: 18000}}
 enforced:

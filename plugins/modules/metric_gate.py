@@ -123,7 +123,7 @@ verdict:
   type: str
   sample: pass
 conditions:
-  description: One entry for each condition that was watched on this host.
+  description: One entry for each condition that was watched on this host; where the task failed, for those that did not pass, in short.
   returned: always
   type: list
   elements: dict

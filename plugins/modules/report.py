@@ -15,7 +15,8 @@ description:
   - C(kind=verify) prints a checklist on four levels (system, function, performance, data) with the evidence of every item,
     and fails if one of them fails.
   - C(kind=rollback) prints what became of every component of every node, and fails if something is not back.
-  - C(kind=page) prints a text, and writes it into a file where one is named.
+  - C(kind=page) prints a text, and writes it into a file where one is named; with O(failure) it fails then.
+  - The page is printed by the task itself, whichever callback is in use. Its result holds none of it; programs read O(output).
   - Runs on the controller alone.
 options:
   kind:
@@ -49,8 +50,16 @@ options:
     description: For C(kind=failure), the result of that task.
     type: dict
     default: {}
+  command:
+    description: For C(kind=failure), what was typed. It is named again where the failure says what has to be added to it.
+    type: str
+    default: ''
   text:
     description: For C(kind=page), the page.
+    type: str
+    default: ''
+  failure:
+    description: For C(kind=page), that the page is one of something that is not as it should be, and what that is, in a sentence.
     type: str
     default: ''
   output:
@@ -77,14 +86,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-text:
-  description: What was printed.
-  returned: always
+msg:
+  description: What is not as it should be, in a sentence or two; for C(kind=failure) the whole report.
+  returned: failure
   type: str
-rows:
-  description: One row for each component and each node that looked at it.
-  returned: for C(kind=health)
-  type: list
-  elements: dict
-  sample: [{component: postgres, node: backend-1, verdict: pass, probes: 3, passed: 3, slowest_ms: 21.4, release: '', said: ''}]
+  sample: "1 of 3 components fail: postgres. What was expected and what came stands on the page above."
 """

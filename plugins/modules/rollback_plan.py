@@ -66,66 +66,67 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# A refusal has its reasons and ways out in C(msg), and nothing besides.
 code:
   description: The commits that the code loses, newest first, a line each, and a line with their sum.
-  returned: always
+  returned: success
   type: list
   elements: str
 to:
   description: The release that everything goes to.
-  returned: always
+  returned: success
   type: str
 from:
   description: The releases that serve now, with commas between them.
-  returned: always
+  returned: success
   type: str
 allowed:
   description: Whether it may be carried out.
-  returned: always
+  returned: success
   type: bool
 refusals:
   description: Reasons against it, each with C(node), C(component), C(reason) and C(way_out).
-  returned: always
+  returned: success
   type: list
   elements: dict
 nodes:
   description: The nodes that take part.
-  returned: always
+  returned: success
   type: list
   elements: str
 silent:
   description: Nodes that gave no plan, and why.
-  returned: always
+  returned: success
   type: dict
 warnings:
   description: What is to be known besides, and what could not be verified.
-  returned: always
+  returned: success
   type: list
   elements: str
 notes:
   description: What is known of rollbacks that were begun before; part of RV(warnings).
-  returned: always
+  returned: success
   type: list
   elements: str
 there:
   description: Whether everything is where it is to go. Where RV(resumes) is empty as well, nothing is to be done.
-  returned: always
+  returned: success
   type: bool
 resumes:
   description: The runs that had begun what this finishes, whether they were killed or failed, or went back a moment ago.
-  returned: always
+  returned: success
   type: list
   elements: str
 began:
   description: When the first of them began, in seconds since 1970.
-  returned: always
+  returned: success
   type: float
 plans:
   description: The plan of each node. One that is where it is to go has no steps.
-  returned: always
+  returned: success
   type: dict
 text:
   description: All of it for people.
-  returned: always
+  returned: success
   type: str
 """

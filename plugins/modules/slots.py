@@ -71,7 +71,7 @@ EXAMPLES = r"""
 RETURN = r"""
 components:
   description: What came of each that did not fail, in the form that M(phasegate.aistack.slot) returns; C(component) is its name.
-  returned: always
+  returned: success
   type: list
   elements: dict
 report:
@@ -153,7 +153,7 @@ def main() -> None:
     if failed:
         reports = [error.report for error in failed if isinstance(error, Failed)]
         more: dict[str, Any] = {"report": reports[0]} if reports else {}
-        module.fail_json(msg="\n".join(str(error) or repr(error) for error in failed), changed=changed, components=rows, **more)
+        module.fail_json(msg="\n".join(str(error) or repr(error) for error in failed), changed=changed, **more)
     module.exit_json(changed=changed, components=rows, msg="; ".join(said))
 
 

@@ -121,10 +121,8 @@ phases:
   returned: success, with the verb V(site) and without O(phase)
   type: list
   elements: str
-problems:
-  description: One line for each fault in the description, or in what the verb was told.
-  returned: failure
-  type: list
-  elements: str
-  sample: ["aistack_components.backend: unknown key 'gates'; did you mean 'gate'?"]
+refused:
+  description: The description of the stack cannot be used. Its faults stand in C(msg), a line each.
+  returned: where that is so
+  type: bool
 """

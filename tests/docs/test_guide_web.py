@@ -39,7 +39,8 @@ def test_its_inventory_passes_the_check() -> None:
 def test_a_scenario_deploys_it() -> None:
     said, tiny = guide(), yaml.safe_load(TINY.read_text(encoding="utf-8"))
     for name in ("api", "site"):
-        here, there = ({key: value for key, value in stack["aistack_components"][name].items() if key not in SCENARIO} for stack in (said, tiny))
+        both = [stack["aistack_components"][name].items() for stack in (said, tiny)]
+        here, there = ({key: value for key, value in items if key not in SCENARIO} for items in both)
         assert {**here, "application": "tiny"} == there, name
     assert set(said["aistack_ports"]) == set(tiny["aistack_ports"])
     assert set(said["edge_redirects"]) == set(tiny["edge_redirects"])

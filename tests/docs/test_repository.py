@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,9 @@ def test_the_picture_shows_what_there_is() -> None:
     described = yaml_of(ROOT / "inventories" / "lab" / "group_vars" / "all" / "components.yml")["aistack_components"]
     assert sorted(set(shown)) == sorted(described)
     assert f"all {len(described)} components pass" in lines
+
+
+def test_the_page_of_verbs_is_as_they_are() -> None:
+    """Else: make verbs."""
+    printed = runpy.run_path(str(ROOT / "docs" / "site" / "verbs.py"))["page"]()
+    assert (ROOT / "docs" / "verbs.md").read_text(encoding="utf-8") == printed

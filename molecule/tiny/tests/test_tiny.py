@@ -23,7 +23,8 @@ import yaml
 def test_every_gate_passes(lab: Any, tmp_path: Path) -> None:
     """Its health check has rows, and all of them pass."""
     output = tmp_path / "health.json"
-    lab.play("playbooks/healthcheck.yml", "-e", f"output={output}", "-e", "deadline=20").ended_well()
+    ran = lab.play("playbooks/healthcheck.yml", "-e", f"output={output}", "-e", "deadline=20").ended_well()
+    assert re.search(r"^api +gpu-1 +v1\.0\.0 +PASS ", ran.output, re.MULTILINE), "a table for people, whichever callback is in use"
     rows = json.loads(output.read_text(encoding="utf-8"))
     assert sum(row["probes"] for row in rows) > 0
     assert {row["verdict"] for row in rows} == {"pass"}, rows

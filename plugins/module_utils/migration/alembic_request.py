@@ -75,13 +75,13 @@ def of(params: Mapping[str, Any]) -> Request:
 
 
 def brief(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a failure shows besides its message: the plan without its statements, so that the message is not buried."""
+    """What a failure shows besides its message: the plan without its statements and reasons, so that the message is not buried."""
     shown = dict(facts)
     if "plan" in shown:
         plan = shown["plan"]
-        keys = ("revision", "doc", "phase", "risk", "reversible", "autocommit")
+        keys = ("revision", "doc", "risk")
         shown["plan"] = {
-            **{key: plan[key] for key in ("component", "release", "current", "heads", "target", "verdict", "tables")},
+            **{key: plan[key] for key in ("component", "release", "current", "target")},
             "losses": plan.get("losses") or [],
             "pending": [{key: step[key] for key in keys} for step in plan["pending"]],
         }

@@ -185,7 +185,7 @@ def _until_empty(psql: Psql, database: str, beside: str, wait: float, terminate:
                 "connections",
                 f"{len(present)} session{'s' if len(present) != 1 else ''} of {database} did not leave within {wait:g} s:"
                 f" {describe_sessions(present)}. Nothing was changed, {database} serves as before. Stop what is connected and run again,"
-                " or run again with terminate: true, which ends these sessions.",
+                " or run the same command again with -e terminate=true, which ends these sessions.",
                 sessions=present,
             )
         time.sleep(min(0.2, max(wait - waited, POLL)))
@@ -217,7 +217,8 @@ def _cut(server: Server, psql: Psql, result: dict[str, Any], comment: str | None
             raise RestoreError(
                 "connections",
                 f"Sessions came to {result['database']} while it was to be replaced: {describe_sessions(present) or str(problem)}."
-                f" Nothing was changed, {result['database']} serves as before. Stop what connects, or run again with terminate: true.",
+                f" Nothing was changed, {result['database']} serves as before. Stop what connects, or run the same command again with"
+                " -e terminate=true.",
                 sessions=present,
             ) from problem
         return round(time.monotonic() - began, 3)
@@ -239,7 +240,7 @@ def _clear(psql: Psql, moved: Future[Any], result: dict[str, Any], terminate: bo
             raise RestoreError(
                 "connections",
                 f"Sessions came to {result['database']} while it was to be replaced: {describe_sessions(present)}. Nothing was changed,"
-                f" {result['database']} serves as before. Stop what connects, or run again with terminate: true.",
+                f" {result['database']} serves as before. Stop what connects, or run the same command again with -e terminate=true.",
                 sessions=present,
             )
         time.sleep(POLL)

@@ -155,13 +155,13 @@ def judge(steps: Sequence[Step], down: Down) -> tuple[list[Refusal], list[str]]:
     held = [loss for loss in losses if loss.rows != 0]
     open_losses = [loss for loss in held if loss.name not in down.accept_loss]
     if open_losses:
-        names = ", ".join(dict.fromkeys(loss.name for loss in open_losses))
+        names = ",".join(dict.fromkeys(loss.name for loss in open_losses))
         refusals.append(
             Refusal(
                 "data_loss",
                 f"The downgrade loses data: {'; '.join(loss.text() for loss in open_losses)}.",
                 "Go back at the level app, where nothing is lost, if the older code runs on this schema; or accept by name what goes:"
-                f" accept_loss: [{names}]. The backup from before the downgrade keeps it.",
+                f" the same command with -e accept_loss={names}. The backup from before the downgrade keeps it.",
                 open_losses[0].revision,
             )
         )
@@ -183,13 +183,13 @@ def _unproven(step: Step) -> Iterable[Refusal]:
         yield Refusal(
             "irreversible",
             f"{name} cannot be reversed: its downgrade() does nothing.",
-            f"{restore}; or, if what it did may stay, pass over it by name: accept_loss: [{revision}].",
+            f"{restore}; or, if what it did may stay, pass over it by name: the same command with -e accept_loss={revision}.",
             revision,
         )
     elif step.sql is None:
         yield Refusal(
             "unknown_sql",
             f"{name}: what its downgrade takes away cannot be told, because its SQL cannot be shown: {step.sql_error or 'no reason given'}",
-            f"{restore}; or, if you have read the script, accept it by name: accept_loss: [{revision}].",
+            f"{restore}; or, if you have read the script, accept it by name: the same command with -e accept_loss={revision}.",
             revision,
         )

@@ -38,6 +38,7 @@ def _when(time: Any) -> str:
 def status_text(answer: Answer) -> str:
     """What is live on a node, and what is to be known before anybody touches it."""
     lines = [f"{answer['stack']} on {answer['node']}"]
+    command = f"aistack --stack {answer['stack']}"  # a node may have other stacks
     applications = answer["applications"]
     if not applications:
         lines += ["", *_wrapped("Nothing was released here yet: no component is described. deploy.yml brings the first release.")]
@@ -57,12 +58,12 @@ def status_text(answer: Answer) -> str:
             )
         back = application["back_to"]
         way = (
-            f"would go back to {back}: aistack rollback"
+            f"would go back to {back}: {command} rollback"
             if back
-            else "cannot go back: no release here was good before (aistack plan says why)"
+            else f"cannot go back: no release here was good before ({command} plan says why)"
         )
         lines += ["", *(f"  {line}" for line in table(rows)), "", f"  {name + ' ' if name else ''}{way}"]
-    lines += _section("Waits for a confirmation", [line for found in answer["pending"] for line in _pending(found)])
+    lines += _section("Waits for a confirmation", [line for found in answer["pending"] for line in _pending(found, command)])
     lock = answer["lock"]
     lines += _section("Locked", _wrapped(f"by {lock['text']}") if lock else [])
     lines += _section("Begun and never ended", [line for item in answer["interrupted"] for line in _cut(item)])
@@ -86,14 +87,14 @@ def _behind(row: Answer) -> str:
     return "; ".join(told) or "—"
 
 
-def _pending(found: Answer) -> list[str]:
+def _pending(found: Answer, command: str) -> list[str]:
     back = ", ".join(
         f"{name} to {(content or {}).get('release') or 'nothing'}" for name, content in (found.get("returns") or {}).items()
     )
     if found.get("state") == "reverting":
         return _wrapped(f"run {found.get('run')} was not confirmed and goes back ({back})")
     return _wrapped(
-        f"run {found.get('run')} until {_when(found.get('expires'))}, else {back}. Keep it: aistack confirm {found.get('run')}"
+        f"run {found.get('run')} until {_when(found.get('expires'))}, else {back}. Keep it: {command} confirm {found.get('run')}"
     )
 
 

@@ -292,11 +292,15 @@ def _unknown(migration: Mapping[str, Any]) -> bool:
     return migration.get("known") is False or bool((migration.get("verdict") or {}).get("undecided"))
 
 
+def refusals(facts: Mapping[str, Any]) -> list[str]:
+    """Why deploy.yml would be refused, a text for each reason; ``facts`` as of :func:`page`."""
+    return _opening(facts)[1] + _leases(facts) + [text for row in rows_of(facts) for text in row.refused]
+
+
 def page(facts: Mapping[str, Any]) -> str:
     """The page. ``facts`` is what plan.yml collects: names, descriptions, and by node what each module said."""
-    rows = rows_of(facts)
-    opening, refused = _opening(facts)
-    refused += _leases(facts) + [text for row in rows for text in row.refused]
+    rows, refused = rows_of(facts), refusals(facts)
+    opening, _unwell = _opening(facts)
     name = f"{facts['application']} {facts['release']}"
     if rows and not refused and all(row.quiet for row in rows):
         return (f"{name} is live on {', '.join(dict.fromkeys(row.node for row in rows))} with this environment and nothing is pending:"

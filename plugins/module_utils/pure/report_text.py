@@ -101,8 +101,11 @@ def first_failure(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return items[0] if items else result
 
 
-def failure_text(task: str, result: Mapping[str, Any]) -> str:
-    """What happened, what was expected, what came, what still serves, and what to do next."""
+def failure_text(task: str, result: Mapping[str, Any], command: str = "") -> str:
+    """What happened, what was expected, what came, what still serves, and what to do next.
+
+    ``command`` is what was typed: named again, whole, where the failure says what has to be added to it.
+    """
     result = first_failure(result)
     lines = [f"failed     {task}"]
     report = result.get("report")
@@ -119,7 +122,17 @@ def failure_text(task: str, result: Mapping[str, Any]) -> str:
     else:
         message = str(result.get("msg") or result.get("censored") or "no message").splitlines()
         lines += [f"{'because' if not index else '':<10} {line}" for index, line in enumerate(message)]
+        accepted = _to_accept(result)
+        lines += [f"next       if that may go: {command} -e accept_loss={accepted}"] if command and accepted else []
     return "\n".join(lines)
+
+
+def _to_accept(result: Mapping[str, Any]) -> str:
+    """What a downgrade that was refused for its losses takes away, as it is accepted by name; empty for any other failure."""
+    if result.get("code") != "data_loss":
+        return ""
+    losses = (result.get("plan") or {}).get("losses") or []
+    return ",".join(dict.fromkeys(str(loss["name"]) for loss in losses if loss.get("rows") != 0))
 
 
 def _next(report: Mapping[str, Any]) -> str:

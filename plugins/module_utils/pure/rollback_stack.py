@@ -21,6 +21,11 @@ NOT_INSTALLED = 127
 """Exit status of a shell that did not find the command."""
 MERELY_LOCAL = ("no_component", "no_previous_good", "already_there", "nothing_live")
 """Refusals of one node that do not bind the others: it has no part in this rollback, or the others decide for it."""
+TODAY = (
+    "the configuration went back as well: the next deploy.yml brings the inventory's, and so does site.yml once it converges the component."
+    " Correct the inventory first, if that is what was wrong"
+)
+"""What comes after a rollback, of the configuration or with other variables than today's."""
 NO_SUCH_CONFIG = ("no_previous_config", "never_deployed")
 """The same for the level config, where each node has configs of its own."""
 
@@ -218,16 +223,20 @@ def _refusal(node: str, code: str, reason: str, way_out: str) -> dict[str, Any]:
 
 def _no_target(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Say which component can be at which release, since there is none that all of them share."""
-    can = "; ".join(
-        f"{entry['component']} on {entry['node']} (at {entry['present']}): {', '.join(entry['tags']) or 'nothing'}"
-        for entry in candidates
-    )
+    can = "; ".join(f"{entry['component']} on {entry['node']} {_earlier(entry)}" for entry in candidates)
     return _refusal(
         "",
         "no_previous_good",
-        f"there is no release that every component can go back to. {can}",
-        "deploy a release that was good before: deploy.yml -e release=TAG, or repair the component that lacks it",
+        f"there is no earlier release that was good and that every component still has here: {can}",
+        "deploy a release that was good before: deploy.yml -e release=TAG",
     )
+
+
+def _earlier(entry: Mapping[str, Any]) -> str:
+    """Where a component is, and where it could go from there."""
+    tags = [str(tag) for tag in entry["tags"] if tag != entry["present"]]
+    back = f"could go back to {', '.join(tags)}" if tags else "has nothing earlier to go back to"
+    return f"is at {entry['present']} and {back}"
 
 
 def decision_text(decision: Mapping[str, Any]) -> str:
@@ -318,7 +327,11 @@ def outcome_text(decision: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
     )
     if bad:
         last = f"NOT everything is back at {decision['to']}: {named}"
-    notes = [f"environment, names only: {entry}" for entry in _environment(decision)]
+    changed = _environment(decision)
+    notes = [f"environment, names only: {entry}" for entry in changed]
+    plans = (decision.get("plans") or {}).values()
+    if not bad and not nothing and (changed or any(plan.get("level") == "config" for plan in plans)):
+        notes.append(TODAY)
     notes += [f"note: {warning}" for warning in decision.get("warnings") or []]
     for key, word in (("warnings", "beware"), ("unverified", "not verified")):
         notes += [f"{word}: {row['node']}: {row['component']}: {text}" for row in rows for text in row.get(key) or []]

@@ -10,6 +10,7 @@ A verb is an entry of ``meta/verbs.yml``; an extra variable is a name and a valu
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,25 @@ BOOLEANS = ("true", "false", "yes", "no", "on", "off", "1", "0")
 def parameters(verb: Verb) -> dict[str, Mapping[str, Any]]:
     """The parameters of a verb by name."""
     return {str(parameter["name"]): parameter for parameter in verb.get("parameters", ())}
+
+
+def matches_none(wanted: str, groups: Mapping[str, Sequence[str]]) -> bool:
+    """Whether C(wanted), where the plays of a verb run, names neither a group with hosts nor a host; of patterns Ansible is the judge."""
+    return not re.search(r"[][:,&!*~]", wanted) and not groups.get(wanted) and wanted not in groups.get("all", ())
+
+
+def no_nodes(wanted: str, groups: Mapping[str, Sequence[str]]) -> str:
+    """Why a verb has no node to work on, and what to do."""
+    known = sorted(name for name, hosts in groups.items() if hosts and name not in ("all", "ungrouped"))
+    near = nearest(wanted, known, count=1, cutoff=0.6)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return "\n".join([
+        f"There is no node to work on: the inventory has no host in a group '{wanted}'.{hint} Nothing was touched.",
+        f"  Groups with hosts: {', '.join(known) or 'none'}.",
+        "  Expected the nodes of the stack in the group 'aistack'. Either add it to the inventory:",
+        f"    aistack: {{children: {{{(near or known or ['GROUP'])[0]}: {{}}}}}}",
+        "  or name another group on the command line, which an inventory cannot do: -e aistack_hosts=GROUP",
+    ])
 
 
 def unknown(verb: Verb, extra: Iterable[str], prefixes: Sequence[str], declared: Collection[str] = ()) -> list[str]:

@@ -94,11 +94,18 @@ def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any
     cause = (pulls or fired or [{}])[0]
     reason = f"{cause['name']} on {cause['where']}: {cause['got']}" if cause else ""
     acts = bool(act and pulls)
-    lines = [row_line(row) for row in rows] or ["Nothing was watched: no trigger has a node in this run."]
+    lines = [row_line(row) for row in rows] or [_nothing(triggers)]
     lines += [f"hand  {trigger['name']}: not measured, pulled by a person" for trigger in triggers if trigger.get("source") == "manual"]
     follow = [f"{row['name']}: {command_for(row['then'], '{name} on {where}'.format(**row))}" for row in fired]
-    lines += _next(verdict, follow, acts, act, reason)
+    lines += _next(verdict, follow, acts, act, reason) if rows else []
     return {"verdict": verdict, "rows": rows, "acts": acts, "reason": reason, "next": follow, "text": "\n".join(lines)}
+
+
+def _nothing(triggers: Sequence[Mapping[str, Any]]) -> str:
+    """Why nothing was watched."""
+    if not triggers:
+        return "Nothing was watched: aistack_triggers is empty. Name there what is to be watched, each trigger with a source and a limit."
+    return "Nothing was watched: no trigger of aistack_triggers that is measured has a node in this run (without --limit they have)."
 
 
 def _next(verdict: str, follow: Sequence[str], acts: bool, act: bool, reason: str) -> list[str]:

@@ -45,6 +45,9 @@ WENT: dict[str, Any] = {
     ],
 }  # fmt: skip
 
+STATUS = "status --json"
+"""What is live, asked when nobody waits any more."""
+
 
 @dataclass
 class Site:
@@ -107,6 +110,7 @@ def test_without_the_vault_it_goes_on_where_variables_are_left_out(site: Site) -
     assert site.calls == [
         "plan --json --level app --best-effort",
         "rollback --json --level app --best-effort --force-lock --to v1 --reason emergency rollback",
+        STATUS,
     ]
     assert site.sources == []
     said = " ".join((done.stdout + done.stderr).split())
@@ -119,7 +123,7 @@ def test_the_variables_that_go_back_are_named(site: Site, check: list[str]) -> N
     done = site.play(*check, ANSIBLE_VARS_ENABLED="", ANSIBLE_STDOUT_CALLBACK="phasegate.aistack.phases")
     assert done.returncode == 0, done.stdout + done.stderr
     assert VARIABLES in " ".join((done.stdout + done.stderr).split())
-    assert len(site.calls) == 1 + (not check)
+    assert len(site.calls) == (1 if check else 3)
 
 
 def test_without_the_vault_nothing_is_touched_and_the_vault_is_named(site: Site) -> None:
@@ -143,6 +147,7 @@ def test_release_and_reason_reach_the_node_as_they_were_given(site: Site) -> Non
     assert site.calls == [
         "plan --json --level app --best-effort --to v1",
         "rollback --json --level app --best-effort --force-lock --to v1 --reason it's $(touch broken); slow",
+        STATUS,
     ]
 
 
@@ -164,7 +169,7 @@ def test_a_node_that_does_not_answer_is_named_and_the_other_goes_back(site: Site
     (site.folder / "hosts.yml").write_text(json.dumps({"aistack": {"hosts": nodes}}))
     done = site.play("-e", f"output={site.folder / 'report.json'}", ANSIBLE_VARS_ENABLED="", ANSIBLE_TIMEOUT="5", ANSIBLE_SSH_RETRIES="0")
     assert done.returncode != 0, "not everything is back"
-    assert len(site.calls) == 2
+    assert len(site.calls) == 3
     rows = {(row["node"], row["component"]): row for row in json.loads((site.folder / "report.json").read_text())}
     assert rows["backend-1", "backend"]["unverified"] == [READY]
     assert "not reached" in rows["web-1", ""]["said"]

@@ -102,7 +102,7 @@ def test_check_mode_changes_nothing(shop: Shop) -> None:
 def test_who_does_not_leave_is_named(shop: Shop) -> None:
     beside = restored(shop)
     with shop.session("checkout-7") as psql:
-        problem = refused("connections", swap, "checkout-7", f"pid {psql.pid}", "terminate: true", shop=shop)
+        problem = refused("connections", swap, "checkout-7", f"pid {psql.pid}", "-e terminate=true", shop=shop)
         assert [entry["pid"] for entry in problem.facts["sessions"]] == [psql.pid]
         psql.query("INSERT INTO orders (customer, total) VALUES (1, 1)")
     assert shop.databases() == [shop.name, beside]

@@ -141,7 +141,7 @@ def test_it_is_put_back_between_the_backup_and_the_switch(place: Place) -> None:
     assert rc == 0, said
     assert said.index("Save what is replaced") < said.index("Put the set back") < said.index("Go back")
     assert place.rows() == 1
-    assert place.called() == ["plan", "plan", "rollback"]
+    assert place.called() == ["plan", "plan", "rollback", "status"]
     (saved,) = [name for name in place.sets() if name.endswith("-rollback")]
     (plan,), (post,) = ([*place.folder.glob(f"documents/{kind}-*.md")] for kind in ("rollback", "post-mortem"))
     assert PRICE in plan.read_text()
@@ -191,7 +191,7 @@ def test_a_node_that_changes_after_the_consent_is_left_alone(place: Place) -> No
     assert rc != 0
     for part in ("node-1 has changed since the plan was shown", "from v3 to v1", "read the new plan"):
         assert part in said, said
-    assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan"], [place.name])
+    assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan", "status"], [place.name])
     assert not (place.folder / "state/lock.json").exists()
 
 
@@ -205,7 +205,7 @@ def test_what_a_run_that_was_cut_off_ended_meanwhile_is_not_done_again(place: Pl
     rc, said = place.back("-e", f"accept_set={place.name}")
     assert rc == 0, said
     assert "everything is back at v1" in said
-    assert (place.rows(), place.called()) == (3, ["plan", "plan", "rollback"]), "the other run has put the set back"
+    assert (place.rows(), place.called()) == (3, ["plan", "plan", "rollback", "status"]), "the other run has put the set back"
 
 
 def test_where_what_is_cannot_be_saved_nothing_is_replaced(place: Place) -> None:
@@ -216,7 +216,7 @@ def test_where_what_is_cannot_be_saved_nothing_is_replaced(place: Place) -> None
     assert rc != 0
     for part in ("torn", "No data was touched", "run the same command again"):
         assert part in said
-    assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan"], [place.name])
+    assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan", "status"], [place.name])
     assert not (place.folder / "state/lock.json").exists()
     (post,) = place.folder.glob("documents/post-mortem-*.md")
     assert "NOT complete" in post.read_text()

@@ -32,7 +32,7 @@ BARE = {"when", "that", "failed_when", "changed_when", "until"}
 """Keys whose text is an expression without braces."""
 
 MAGIC = {"groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit"}
-KEYS = {"playbook", "help", "check_mode", "lock", "limit", "unknown", "parameters"}
+KEYS = {"playbook", "help", "check_mode", "lock", "limit", "unknown", "statuses", "parameters"}
 PARAMETER_KEYS = {"name", "help", "type", "minimum", "choices", "default", "required", "consent"}
 TYPES = {"str", "bool", "int", "float", "list", "path", "name"}
 
@@ -110,6 +110,9 @@ def test_a_verb_is_described(name: str) -> None:
     assert isinstance(verb["check_mode"], bool)
     assert isinstance(verb["lock"], bool)
     assert verb["limit"] in ("refused", "told")
+    assert [set(entry) for entry in verb["statuses"]] == [{"status", "meaning"}] * 2
+    assert [entry["status"] for entry in verb["statuses"]] == [0, 2], "a failure of a host is 2, whatever a playbook does"
+    assert all(entry["meaning"] for entry in verb["statuses"])
     for parameter in verb["parameters"]:
         assert set(parameter) - PARAMETER_KEYS == set(), parameter
         assert parameter["help"]
@@ -146,6 +149,21 @@ def test_a_playbook_asks_first_whether_it_is_understood(playbook: str) -> None:
     first = plays[0]["tasks"][0]
     assert first["run_once"] is True
     assert playbook.removesuffix(".yml") in first["phasegate.aistack.stack"]["verb"]
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_what_is_for_people_is_a_page(playbook: str) -> None:
+    """A callback shows of `debug` one line of JSON, our own apart."""
+    text = "".join(path.read_text(encoding="utf-8") for path in books(playbook))
+    assert not re.search(r"\bdebug:", text)
+
+
+@pytest.mark.parametrize("playbook", [name for name in PLAYBOOKS if name != "site.yml"])
+def test_a_play_without_nodes_is_refused(playbook: str) -> None:
+    """A play whose group has no hosts would end with status 0, before its first task could refuse that."""
+    plays = yaml.safe_load((ROOT / "playbooks" / playbook).read_text(encoding="utf-8"))
+    own = [play["hosts"] for play in plays if "hosts" in play]
+    assert set(own) == {"{{ groups | phasegate.aistack.nodes(aistack_hosts | default('aistack')) }}"}
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
@@ -246,7 +264,7 @@ ROLE_VARIABLES = role_variables()
 def wrong_ways(text: str) -> list[str]:
     """What a text tells somebody to type and nobody understands."""
     found: list[str] = []
-    known = {name for verb in VERBS.values() for name in verbs.parameters(verb)} | ROLE_VARIABLES
+    known = {name for verb in VERBS.values() for name in verbs.parameters(verb)} | ROLE_VARIABLES | {"aistack_hosts"}  # the heads of plays
     for playbook, words, short, more in COMMAND_LINE.findall(text):
         verb = VERBS.get(playbook or short)
         if verb is None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page
+from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page, plan_refusal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.plan_page import WIDTH, page
 
 STEP = {
@@ -117,6 +117,12 @@ def test_refusals(facts: dict[str, Any], key: str, answer: dict[str, Any], expec
     text = page(facts)
     assert "would be REFUSED" in text
     assert expected in text.split("Would be refused")[1].split("\n\n")[0]
+    assert plan_refusal(facts).startswith("deploy.yml -e release=v2 would be refused. The reason stands on the page above")
+
+
+def test_what_is_not_known_is_no_refusal(facts: dict[str, Any]) -> None:
+    facts["nodes"]["b1"]["backend"]["migration"] = {"known": False, "why": "no database"}
+    assert plan_refusal(facts) == ""
 
 
 def test_a_bad_release_may_be_allowed(facts: dict[str, Any]) -> None:

@@ -219,3 +219,8 @@ def test_results_of_one_node_are_joined() -> None:
     both = [{"probes": [{"name": "a"}]}, {"unreachable": True, "msg": "gone"}]
     assert stack.joined_results(both) == {"probes": [{"name": "a"}], "unreachable": True, "msg": "gone"}
     assert stack.joined_results([both[0], both[0]]) == {"probes": [{"name": "a"}, {"name": "a"}]}
+
+
+@pytest.mark.parametrize(("groups", "where"), [({"all": ["n"], "aistack": ["n"]}, "aistack"), ({"all": ["n"]}, "all"), ({}, "localhost")])
+def test_a_verb_has_a_node_to_be_refused_on(groups: dict[str, Any], where: str) -> None:
+    assert stack.nodes(groups, "aistack") == where

@@ -255,8 +255,8 @@ def test_status(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     Lock(fleet.state).acquire("deploy-3", {"actor": "eve"}, 300)
     code, out, _err = call(fleet, capsys, "status")
     assert code == 0
-    assert "shop would go back to v2: aistack rollback" in out
-    assert "run deploy-3 until 2026-01-31 12:00:00, else web to v2. Keep it: aistack confirm deploy-3" in out
+    assert "shop would go back to v2: aistack --stack shop rollback" in out
+    assert "run deploy-3 until 2026-01-31 12:00:00, else web to v2. Keep it: aistack --stack shop confirm deploy-3" in " ".join(out.split())
     assert "by eve, run deploy-3" in out
     assert "- stage web v4, run r4" in out
     assert "web: `show servers state` at the admin socket /s" in out

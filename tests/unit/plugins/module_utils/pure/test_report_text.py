@@ -87,6 +87,16 @@ def test_failure_of_anything_else_keeps_its_message() -> None:
     assert "disk is full" in failure_text("stage", {"results": [{"failed": False}, {"failed": True, "msg": "disk is full"}]})
 
 
+def test_a_loss_is_accepted_by_a_command_that_can_be_typed() -> None:
+    losses = [{"name": "user.nickname", "rows": 1}, {"name": "logs", "rows": None}, {"name": "empty", "rows": 0}]
+    refused = {"code": "data_loss", "msg": "The downgrade loses data", "plan": {"losses": losses}}
+    command = "ansible-playbook phasegate.aistack.rollback -e level=schema"
+    assert failure_text("may it", {"results": [{"failed": True, **refused}]}, command).splitlines()[-1] == (
+        f"next       if that may go: {command} -e accept_loss=user.nickname,logs"
+    )
+    assert "next" not in failure_text("may it", {**refused, "code": "busy"}, command)
+
+
 def test_failures_name_node_task_and_what_was_said() -> None:
     failed = {"inventory_hostname": "n2", "ansible_failed_task": {"name": "Go back"}, "ansible_failed_result": {"msg": "no answer\nmore"}}
     silent = {"inventory_hostname": "n3", "ansible_failed_task": {"name": "Go back"}, "ansible_failed_result": {"rc": 1}}

@@ -105,7 +105,12 @@ def test_nothing_in_common() -> None:
     answers = {"b1": plan("b1", "api", "v3", "v3", "v2"), "w1": plan("w1", "web", "v3", "v1")}
     decision = decide(answers)
     assert not decision["allowed"]
-    assert "api on b1 (at v3): v3, v2; web on w1 (at v3): v1" in decision_text(decision)
+    assert "api on b1 is at v3 and could go back to v2; web on w1 is at v3 and could go back to v1" in decision_text(decision)
+
+
+def test_where_only_what_is_live_is_left() -> None:
+    decision = decide({"b1": plan("b1", "api", "v3", "v3")})
+    assert "every component still has here: api on b1 is at v3 and has nothing earlier to go back to" in decision_text(decision)
 
 
 @pytest.mark.parametrize("level", ["schema", "system"])
@@ -286,6 +291,16 @@ def test_what_was_not_verified_is_told_at_the_end() -> None:
     assert "not verified: b1: api: readyz: expected status 200, got status 503\n" in said
     assert "beware: b1: api: v1 is live, but `stop green` failed\n" in said
     assert said.endswith("everything is back at v1 (from v3)"), said
+
+
+def test_after_another_environment_it_says_what_brings_todays_back() -> None:
+    switch = {"do": "switch", "component": "api", "detail": {"release": "v1", "environment": {"changed": ["LOG_LEVEL"]}}}
+    decision = {"to": "v1", "from": "v3", "nodes": ["b1"], "allowed": True, "warnings": []}
+    rows = [{"node": "b1", "component": "api", "outcome": "ok", "seconds": 1.0, "said": ""}]
+    todays = "the next deploy.yml brings the inventory's, and so does site.yml once it converges the component"
+    assert todays in outcome_text({**decision, "plans": {"b1": {"level": "app", "steps": [switch]}}}, rows)
+    assert todays in outcome_text({**decision, "plans": {"b1": {"level": "config", "steps": []}}}, rows)
+    assert todays not in outcome_text({**decision, "plans": {"b1": {"level": "app", "steps": []}}}, rows)
 
 
 def config(changed_by: str, to: str, **more: Any) -> dict[str, Any]:

@@ -122,3 +122,21 @@ def test_tags_choose_phases(only: list[str], skip: list[str], left: list[str]) -
 def test_tags_that_choose_nothing_are_refused(phases: list[str], only: list[str], skip: list[str], said: str) -> None:
     with pytest.raises(ValueError, match="^" + re.escape(said)):
         verbs.chosen_phases(phases, only, skip, ["always"], ["redis_"])
+
+
+GROUPS = {"all": ["n1", "n2"], "ungrouped": [], "aistak": ["n1"], "web": ["n2"], "empty": []}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "none"), [("web", False), ("n2", False), ("aistack", True), ("empty", True), ("web:&n1", False), ("w*", False)]
+)
+def test_a_name_without_hosts(wanted: str, none: bool) -> None:
+    assert verbs.matches_none(wanted, GROUPS) is none
+
+
+def test_no_node_is_a_refusal_that_names_the_way_out() -> None:
+    said = verbs.no_nodes("aistack", GROUPS)
+    for part in ("no host in a group 'aistack'. Did you mean 'aistak'?", "Groups with hosts: aistak, web.",
+                 "aistack: {children: {aistak: {}}}", "-e aistack_hosts=GROUP"):  # fmt: skip
+        assert part in said
+    assert "children: {GROUP: {}}" in verbs.no_nodes("aistack", {"all": []})

@@ -78,7 +78,12 @@ def test_a_node_that_cannot_be_asked_is_named() -> None:
 def test_nothing_to_watch_is_no_pass() -> None:
     found = watch_result({"b1": answer()}, [BY_HAND], False)
     assert found["verdict"] == "inconclusive"
-    assert "no trigger has a node in this run" in found["text"]
+    assert "no trigger of aistack_triggers that is measured has a node in this run" in found["text"]
+    assert "not all of them could be judged" not in found["text"]
+
+
+def test_without_triggers_the_list_is_named() -> None:
+    assert watch_result({"b1": answer()}, [], False)["text"].startswith("Nothing was watched: aistack_triggers is empty.")
 
 
 def test_a_watch_that_another_host_ended() -> None:

@@ -1,0 +1,216 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a person reads of each verb, and its exit status, whichever callback is in use: the playbooks themselves, with a stack on this
+machine that is nothing but probes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+DEFAULT, OWN = "ansible.builtin.default", "phasegate.aistack.phases"
+SMALL = 1500
+"""Characters that a result may have where it is printed."""
+
+PLAN: dict[str, Any] = {
+    "candidates": [{"node": "node", "component": "api", "present": "v2", "tags": ["v2", "v1"]}],
+    "allowed": True, "refusals": [], "warnings": [], "unverified": [], "from": "v2", "to": "v1", "level": "app", "descriptions": {},
+    "steps": [{"do": "switch", "component": "api", "detail": {
+        "release": "v1", "config": "c1", "from": {"release": "v2", "config": "c2"}, "expected_s": 1.0,
+        "environment": {"added": [], "removed": [], "changed": ["LOG_LEVEL"]}}}],
+}  # fmt: skip
+WENT: dict[str, Any] = {
+    "outcome": "ok", "changed": True, "from": "v2", "to": "v1",
+    "components": [{"component": "api", "outcome": "ok", "seconds": 0.4, "message": "api: v1 is live in blue"}],
+}  # fmt: skip
+LIVE = {"applications": {"shop": {"components": [{"component": "api", "live": {"release": "v1", "slot": "blue", "config": "c1"}}]}}}
+
+
+def probes(**exits: int) -> list[dict[str, Any]]:
+    """Probes that end with a status each."""
+    return [{"name": name, "command": ["sh", "-c", f"exit {status}"]} for name, status in exits.items()]
+
+
+@dataclass
+class Shop:
+    """A stack in a folder."""
+
+    folder: Path
+
+    def variables(self) -> dict[str, Any]:
+        """A description that passes: one component that is no release, and one that never was deployed."""
+        return {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "aistack_name": "shop",
+            "aistack_root": f"{self.folder}/root",
+            "aistack_state": f"{self.folder}/state",
+            "aistack_address": "127.0.0.1",
+            "aistack_applications": {"shop": {"repo": f"{self.folder}/none", "release": "v1.1.0"}},
+            "aistack_ports": {"api": 18490, "api_blue": 18491, "api_green": 18492},
+            "aistack_components": {
+                "files": {"role": "toolchain", "hosts": "aistack", "gate": probes(one=0, two=0)},
+                "api": {"role": "backend", "hosts": "aistack", "application": "shop", "port": "api", "options": {"app": "main:app"}},
+            },
+            "aistack_phases": {"phase0": {"components": ["files"]}, "phase1": {"components": ["api"], "requires": ["phase0"]}},
+        }
+
+    def play(self, verb: str, *arguments: str, callback: str = DEFAULT, group: str = "aistack", **changed: Any) -> tuple[int, str]:
+        """Exit status and everything that was printed."""
+        inventory = {"all": {"vars": {**self.variables(), **changed}, "children": {group: {"hosts": {"node": None}}}}}
+        (self.folder / "inventory.yml").write_text(json.dumps(inventory), encoding="utf-8")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+        clean |= {
+            "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_STDOUT_CALLBACK": callback, "PATH": f"{self.folder / 'bin'}:{clean['PATH']}",
+        }  # fmt: skip
+        done = subprocess.run(
+            [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "inventory.yml", f"phasegate.aistack.{verb}", *arguments],
+            cwd=self.folder, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def command(self, **answers: dict[str, Any]) -> None:
+        """A command aistack on the node that answers so to each of its verbs."""
+        (self.folder / "bin").mkdir(exist_ok=True)
+        cases = "".join(f"*{verb}*) echo '{json.dumps(answer)}' ;;\n" for verb, answer in answers.items())
+        (self.folder / "bin" / "aistack").write_text(f'#!/bin/sh\ncase "$*" in\n{cases}esac\n', encoding="utf-8")
+        (self.folder / "bin" / "aistack").chmod(0o755)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def small(text: str) -> None:
+    """No result that was printed is of any size."""
+    results = re.findall(r"=> (\{.*)", text)
+    assert [len(result) for result in results if len(result) > SMALL] == [], text
+
+
+def test_health(shop: Shop) -> None:
+    """By the group that is named, which may be called otherwise."""
+    files = {"files": {"role": "toolchain", "hosts": "machines", "gate": probes(one=0, two=0)}}
+    status, text = shop.play("healthcheck", "-e", "aistack_hosts=machines", group="machines", aistack_components=files)
+    assert status == 0, text
+    assert text.count("all 1 components pass") == 1
+    assert re.search(r"^files +node +PASS +2/2 ", text, re.MULTILINE), text
+
+
+@pytest.mark.parametrize("callback", [DEFAULT, OWN])
+def test_a_component_that_is_not_well(shop: Shop, callback: str) -> None:
+    bad = {**shop.variables()["aistack_components"], "files": {"role": "toolchain", "hosts": "aistack", "gate": probes(one=0, two=3)}}
+    status, text = shop.play("healthcheck", "-e", "output=health.json", callback=callback, aistack_components=bad)
+    assert status == 2, text
+    assert text.count("files on node: two\n  expected  rc = 0\n  got       rc = 3\n") == 1, text
+    assert "1 of 1 components fail: files. What was expected" in text
+    assert json.loads((shop.folder / "health.json").read_text(encoding="utf-8"))[0]["passed"] == 1
+    small(text)
+
+
+def test_a_component_that_does_not_exist(shop: Shop) -> None:
+    status, text = shop.play("healthcheck", "-e", "only=file")
+    assert status == 2, text
+    assert "only: unknown component 'file'; did you mean 'files'?" in text
+
+
+@pytest.mark.parametrize(("verb", "said"), [("drill", "Nothing was drilled: no comp"), ("migrate", "Nothing was migrated: no comp")])
+def test_a_stack_without_migrations(shop: Shop, verb: str, said: str) -> None:
+    """Nothing was done because nothing matched: no success."""
+    status, text = shop.play(verb)
+    assert status == 2, text
+    assert said in text
+
+
+def test_verify(shop: Shop) -> None:
+    status, text = shop.play("verify")
+    assert status == 0, text
+    assert "verified: system 2/2, function not asked, performance not asked, data not asked" in text
+
+
+def test_a_plan_that_would_be_refused(shop: Shop) -> None:
+    """There is no repository. The page says so, and where it is written to as well; the status says that it is a refusal."""
+    status, text = shop.play("plan", "-e", "output=plan.txt")
+    assert status == 2, text
+    assert text.count("Plan: shop nothing live → v1.1.0 on the stack shop") == 1
+    assert "deploy.yml -e release=v1.1.0 would be REFUSED" in text
+    assert "deploy.yml -e release=v1.1.0 would be refused. The reason stands on the page above, with what to do." in text
+    assert "Finalization of task args" not in text
+    assert "Would be refused" in (shop.folder / "plan.txt").read_text(encoding="utf-8")
+    small(text)
+
+
+def test_a_watch_without_triggers(shop: Shop) -> None:
+    status, text = shop.play("watch", "-e", "minutes=0")
+    assert status == 2, text
+    assert "Nothing was watched: aistack_triggers is empty." in text
+    assert "not all of them could be judged" not in text
+
+
+def test_a_description_that_cannot_be_used(shop: Shop) -> None:
+    status, text = shop.play("plan", aistack_ports={"api": 1, "api_blue": 2, "api_green": 2})
+    assert status == 2, text
+    assert "aistack_ports.api_green: 2 is already the port of 'api_blue'" in text
+    small(text)
+    assert len(text) < SMALL
+
+
+@pytest.mark.parametrize(("verb", "callback"), [("healthcheck", OWN), ("site", DEFAULT), ("emergency_rollback", DEFAULT)])
+def test_a_group_that_is_called_otherwise(shop: Shop, verb: str, callback: str) -> None:
+    """A play without hosts would have ended well."""
+    status, text = shop.play(verb, group="machines", callback=callback)
+    assert status == 2, text
+    assert "the inventory has no host in a group 'aistack'" in text
+    assert "aistack: {children: {machines: {}}}" in text
+    assert "-e aistack_hosts=GROUP" in text
+
+
+def test_a_backup_where_nobody_said_what_to_save(shop: Shop) -> None:
+    status, text = shop.play("backup")
+    assert status == 2, text
+    for part in ("node: nobody said what this node has to save", "Nothing was saved", "aistack_backup", "`role: backup`"):
+        assert part in text, text
+    small(text)
+
+
+def test_an_emergency_says_what_is_live_and_what_comes_next(shop: Shop) -> None:
+    shop.command(plan=PLAN, rollback=WENT, status=LIVE)
+    status, text = shop.play("emergency_rollback")
+    assert status == 0, text
+    assert text.count("everything is back at v1 (from v2)") == 1
+    assert re.search(r"^  api +node +v1 +blue +c1$", text, re.MULTILINE), text
+    assert "environment, names only: api on node: changed LOG_LEVEL" in text
+    assert "the next deploy.yml brings the inventory's" in text
+
+
+def test_a_rollback_without_consent_shows_its_plan(shop: Shop) -> None:
+    """The page above, where it was written, and what to type."""
+    shop.command(plan=PLAN)
+    status, text = shop.play("rollback", "-e", "confirm=no", "-e", "documents=papers")
+    assert status == 2, text
+    assert "level app: v2 → v1" in text
+    assert "the same command with -e confirm=v1; got no. Nothing was touched. The plan is kept in papers/rollback-" in text
+    small(text)
+
+
+def test_a_rollback_that_is_refused_is_a_text(shop: Shop) -> None:
+    refusal = {"code": "not_good", "component": "api", "reason": "api: v1 was never good", "way_out": "say --to TAG"}
+    shop.command(plan={**PLAN, "allowed": False, "steps": [], "refusals": [refusal]})
+    status, text = shop.play("rollback")
+    assert status == 2, text
+    assert "instead: say -e to=TAG" in text
+    small(text)
