@@ -237,6 +237,8 @@ class ActionModule(ActionBase):
     def _left_out(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
                   task_vars: dict[str, Any]) -> dict[str, list[str]]:
         """Host to its components, for the hosts that the verb works on and that are not in the run, or not any more."""
+        if verb.get("limit") == "none":
+            return {}
         in_run = task_vars.get("ansible_play_hosts") or []
         groups = stack["groups"]
         if verb.get("limit") != "refused":

@@ -109,7 +109,7 @@ def test_a_verb_is_described(name: str) -> None:
     assert KEYS - {"unknown"} - set(verb) == set()
     assert isinstance(verb["check_mode"], bool)
     assert isinstance(verb["lock"], bool)
-    assert verb["limit"] in ("refused", "told")
+    assert verb["limit"] in ("refused", "told", "none")
     for parameter in verb["parameters"]:
         assert set(parameter) - PARAMETER_KEYS == set(), parameter
         assert parameter["help"]
