@@ -34,7 +34,7 @@ BARE = {"when", "that", "failed_when", "changed_when", "until"}
 MAGIC = {"groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit"}
 KEYS = {"playbook", "help", "check_mode", "lock", "limit", "unknown", "parameters"}
 PARAMETER_KEYS = {"name", "help", "type", "minimum", "choices", "default", "required", "consent"}
-TYPES = {"str", "bool", "int", "float", "list", "path", "name"}
+TYPES = {"str", "bool", "int", "float", "list", "path", "name", "line"}
 
 
 class Everything(dict[str, Any]):
