@@ -19,7 +19,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -79,7 +78,10 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("--lines", type=int, default=100, metavar="N", help="how many (100)")
     log.add_argument("--since", default="", metavar="TIME", help='not older than this, as journalctl takes it, such as "10 min ago"')
     log.add_argument("--unit", action="append", default=[], metavar="UNIT", help="of these units, for a component that has no slots")
-    for found in (ran, shell, log):
+    gone = verb("remove", "take a component away that the inventory does not have any more; shows what would go")
+    gone.add_argument("--yes", action="store_true", help="do it")
+    gone.add_argument("--data", action="store_true", help="with what it wrote itself below /var/lib")
+    for found in (ran, shell, log, gone):
         found.add_argument("component", metavar="COMPONENT", help="the component")
     verb("backup", "save what this node holds, or list, verify and prune the sets (aistack backup --help)")
     gate = verb("gate", "ask probes: parameters as JSON on standard input, the result as JSON (the controller's way)")
@@ -91,14 +93,14 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("component", metavar="COMPONENT", help="the component")
     resume.add_argument("--by-timer", action="store_true", help=argparse.SUPPRESS)
     verb("reconcile", "what a boot runs: have what starts by itself, the edge and the live link agree after a power cut")
-    for found in (rollback, resume, ran, shell):
+    for found in (rollback, resume, ran, shell, gone):
         found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
     for found in (rollback, revert):
         found.add_argument("--reason", metavar="TEXT", default="", help="why; for the journal")
         found.add_argument(
             "--force-lock", action="store_true", help="take the lock from a run that is known not to work any more"
         )
-    for found in (rollback, revert, resume, confirm, ran, shell):
+    for found in (rollback, revert, resume, confirm, ran, shell, gone):
         found.add_argument("--actor", metavar="NAME", default="", help=argparse.SUPPRESS)
     return top
 
@@ -351,52 +353,11 @@ def confirm(stack: Stack, given: argparse.Namespace) -> int:
     return code
 
 
-def run(stack: Stack, given: argparse.Namespace) -> int:
-    """``aistack run``."""
-    import shlex
+def _beside(stack: Stack, given: argparse.Namespace) -> int:
+    """``aistack run``, ``shell``, ``logs`` and ``remove``."""
+    from ansible_collections.phasegate.aistack.plugins.module_utils import cli_component
 
-    command = shlex.split(given.line) if given.line else given.command
-    if not command:
-        raise UsageError(f"there is no command; say it behind two dashes: aistack run {given.component} -- python -m app.seed")
-    return _beside(stack, given, command, given.timeout)
-
-
-def shell(stack: Stack, given: argparse.Namespace) -> int:
-    """``aistack shell``."""
-    if not sys.stdin.isatty():
-        raise UsageError(f"a shell needs a terminal; without one: aistack run {given.component} -- COMMAND")
-    return _beside(stack, given, ["/bin/bash", "--norc"] if os.path.exists("/bin/bash") else ["/bin/sh"], 0.0, terminal=True)
-
-
-def _beside(stack: Stack, given: argparse.Namespace, command: Sequence[str], timeout: float, terminal: bool = False) -> int:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.node import one_off
-
-    _readable(stack)
-    _writable(stack)
-    lines: list[str] = []
-    asked = one_off.Asked(command, given.run or run_id(), given.actor or actor(), timeout, terminal)
-    try:
-        answer = one_off.run(stack.state_dir, given.component, asked, lines.append if given.json else partial(write, sys.stdout))
-    except one_off.Refused as refused:
-        raise UsageError(str(refused)) from refused
-    if given.json:
-        emit(given, {**answer, "output": lines, "outcome": "failed" if answer["rc"] else "ok"}, str)
-    elif answer["late"]:
-        write(sys.stderr, f"aistack run: {answer['error']}; --timeout gives it more time.")
-    return int(answer["rc"])
-
-
-def logs(stack: Stack, given: argparse.Namespace) -> int:
-    """``aistack logs``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils.node import one_off
-
-    _readable(stack)
-    try:
-        text = one_off.log(stack.state_dir, given.component, given.unit, given.lines, given.since)
-    except one_off.Refused as refused:
-        raise UsageError(str(refused)) from refused
-    emit(given, {"component": given.component, "lines": text.splitlines()}, lambda: text)
-    return OK
+    return cli_component.VERBS[given.verb](stack, given)
 
 
 def _words(words: list[str]) -> tuple[list[str], list[str]]:
@@ -443,9 +404,10 @@ VERBS: dict[str, Callable[[Stack, argparse.Namespace], int]] = {
     "resume": resume,
     "reconcile": reconcile,
     "confirm": confirm,
-    "run": run,
-    "shell": shell,
-    "logs": logs,
+    "run": _beside,
+    "shell": _beside,
+    "logs": _beside,
+    "remove": _beside,
 }
 
 
