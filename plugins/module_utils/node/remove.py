@@ -85,7 +85,7 @@ def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
     users = [name for name, other in described.items() if other.get("source") == component and name != component]
     if users:
         raise Refused(f"{', '.join(users)} runs the releases of {component} (release_from); remove that first")
-    if re.search(rf"(?m)^backend {re.escape(component)}$", _text(places.edge)):
+    if re.search(rf"^backend {re.escape(component)}$", _text(places.edge), re.MULTILINE):
         raise Refused(
             f"{places.edge} still has a section for {component}; take the component out of the inventory and run site.yml, which removes it"
         )
@@ -155,7 +155,7 @@ def _own_user(component: str, unit_file: Path, units: Path) -> str:
         pwd.getpwnam(user)
     except KeyError:
         return ""
-    others = [path for path in units.glob("*.service") if path != unit_file and re.search(rf"(?m)^User={re.escape(user)}$", _text(path))]
+    others = [path for path in units.glob("*.service") if path != unit_file and re.search(rf"^User={re.escape(user)}$", _text(path), re.MULTILINE)]
     return "" if others else user
 
 

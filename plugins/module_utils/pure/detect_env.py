@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema 
 
 EXAMPLE = re.compile(r"\.?env(?:\.[\w-]+)*\.(?:example|sample|template|dist)\Z")
 SECRET = re.compile(r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|PASS|TOKEN|APIKEY|PRIVATE)(?:_|\Z)|_KEY(?:_\w+)?\Z|(?:^|_)DSN\Z")
-_LINE = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*?)[ \t]*$")
+_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _TYPES = {"int": "int", "bool": "bool", "PostgresDsn": "dsn", "RedisDsn": "dsn", "AmqpDsn": "dsn", "HttpUrl": "url", "AnyUrl": "url",
           "AnyHttpUrl": "url"}  # fmt: skip
 _DSN = re.compile(r"(?:postgres(?:ql)?|mysql|rediss?|amqps?|mongodb)(?:\+\w+)?://")
