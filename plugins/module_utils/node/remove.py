@@ -155,7 +155,8 @@ def _own_user(component: str, unit_file: Path, units: Path) -> str:
         pwd.getpwnam(user)
     except KeyError:
         return ""
-    others = [path for path in units.glob("*.service") if path != unit_file and re.search(rf"^User={re.escape(user)}$", _text(path), re.MULTILINE)]
+    said = re.compile(rf"^User={re.escape(user)}$", re.MULTILINE)
+    others = [path for path in units.glob("*.service") if path != unit_file and said.search(_text(path))]
     return "" if others else user
 
 
