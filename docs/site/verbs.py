@@ -47,7 +47,8 @@ def section(name: str, verb: dict[str, Any]) -> str:
     """One verb."""
     can = ["takes the lock of the nodes" if verb["lock"] else "takes no lock"]
     can += ["`--check` changes nothing"] if verb["check_mode"] else []
-    lines = [f"## {name}", "", f"{verb['help']}. It {', '.join(can)}; a host that `--limit` leaves out is {LIMITS[verb['limit']]}.", ""]
+    limit = f"; a host that `--limit` leaves out is {LIMITS[verb['limit']]}" if verb["limit"] in LIMITS else ""
+    lines = [f"## {name}", "", f"{verb['help']}. It {', '.join(can)}{limit}.", ""]
     lines += ["| status | says |", "| --- | --- |"]
     lines += [f"| {entry['status']} | {cell(entry['meaning'])} |" for entry in verb["statuses"]] + [""]
     lines += ["| `-e` | type | default | |", "| --- | --- | --- | --- |"]

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible import context
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.parsing.splitter import parse_kv
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
@@ -24,7 +26,7 @@ from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_
 
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, said, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
@@ -216,6 +218,22 @@ class ActionModule(ActionBase):
         accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
         return problems or env_check.problems(components, stack["groups"], environments, accounts)
 
+    def _extra(self, verb: Mapping[str, Any]) -> dict[str, Any]:
+        """The extra variables, without what Ansible made of the words of a parameter that takes all behind its name."""
+        lines = self._lines(verb)
+        extra = dict(load_extra_vars(self._loader))
+        for entry in context.CLIARGS.get("extra_vars") or () if lines else ():
+            if any(said.whole([entry], name) is not None for name in lines):
+                for word in parse_kv(entry.decode() if isinstance(entry, bytes) else str(entry)):
+                    extra.pop(word, None)
+        return {**extra, **lines}
+
+    def _lines(self, verb: Mapping[str, Any]) -> dict[str, str]:
+        """Parameters that take all behind their name, as they were typed."""
+        entries = context.CLIARGS.get("extra_vars") or ()
+        typed = {name: said.whole(entries, name) for name, found in verbs.parameters(verb).items() if found.get("type") == "line"}
+        return {name: text for name, text in typed.items() if text is not None}
+
     def _words(self, known: Mapping[str, Any], verb: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[list[str], list[str]]:
         """What is wrong with the extra variables and the parameters of a verb; and what only a warning comes of."""
         problems: list[str] = []
@@ -227,7 +245,8 @@ class ActionModule(ActionBase):
                 except AnsibleError as error:
                     problems.append(f"{name}: cannot be filled in: {error}")
         problems += verbs.value_problems(verb, given)
-        extra = load_extra_vars(self._loader)
+        extra = self._extra(verb)
+        problems += [problem for problem in [said.rest_problem(verb, extra.get(said.REST))] if problem]
         prefixes = [*verbs.FOREIGN, *role_prefixes(task_vars.get("aistack_components"))]
         strangers = verbs.unknown(verb, extra, prefixes)
         if strangers:  # only now, because it reads the inventory's files
@@ -257,6 +276,8 @@ class ActionModule(ActionBase):
     def _left_out(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
                   task_vars: dict[str, Any]) -> dict[str, list[str]]:
         """Host to its components, for the hosts that the verb works on and that are not in the run, or not any more."""
+        if verb.get("limit") == "none":
+            return {}
         in_run = task_vars.get("ansible_play_hosts") or []
         groups = stack["groups"]
         if verb.get("limit") != "refused":
@@ -297,10 +318,10 @@ class ActionModule(ActionBase):
         if not missing:
             return {}
         lost = [host for host in missing if host in (task_vars.get("ansible_play_hosts_all") or [])]
-        said = verbs.left_out_text(missing, lost)
+        left = verbs.left_out_text(missing, lost)
         partial = "partial" in task_vars and boolean(self._templar.template(task_vars["partial"]), strict=False)
         if verb.get("limit") != "refused" or partial:
-            return {"left_out": missing, "warnings": [f"{verb['playbook']} leaves hosts as they are. {said[0].upper()}{said[1:]}"]}
+            return {"left_out": missing, "warnings": [f"{verb['playbook']} leaves hosts as they are. {left[0].upper()}{left[1:]}"]}
         return pages.refusal(verbs.partial_refusal(verb["playbook"], missing, lost))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -409,7 +430,7 @@ class ActionModule(ActionBase):
             if exposed:
                 self._display.warning(exposed)
             page["ansible_facts"] = {"aistack_run": new_run_id(), "aistack_process": this_process(), "aistack_accepted": [],
-                                     "aistack_proven": {}}
+                                     "aistack_proven": {}, "aistack_said": self._lines(verb)}
         phase = stack["phases"].get(args["phase"])
         if phase:
             needs = f"  (needs {', '.join(phase['requires'])})" if phase.get("requires") else ""

@@ -5,7 +5,8 @@
 """The command C(aistack): this node, seen and taken back by somebody with a shell on it and nothing else.
 
 Exit status: 0 done; 1 tried and failed, what served serves (or C(journal --verify) found the chain broken); 2 refused, or the
-command line makes no sense. With C(--json), one line of JSON on standard output. What a command needs is loaded when it runs.
+command line makes no sense; C(run) and C(shell) have that of their command. With C(--json), one line of JSON on standard
+output. What a command needs is loaded when it runs.
 """
 
 from __future__ import annotations
@@ -69,6 +70,19 @@ def parser() -> argparse.ArgumentParser:
     revert = verb("revert", "take back what one run activated")
     revert.add_argument("--run", metavar="RUN", required=True, help="the run")
     revert.add_argument("--unless-confirmed", action="store_true", help="do nothing where the run was confirmed")
+    ran = verb("run", "a command in the environment, tree, user and sandbox of what is live; its exit status is the command's")
+    ran.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="time that it may take (3600); 0: no limit")
+    ran.add_argument("--line", metavar="TEXT", help="the command as one text, split as a shell does; without it, the words behind --")
+    shell = verb("shell", "a shell there, on this terminal")
+    log = verb("logs", "the newest lines of a component's log, of both slots")
+    log.add_argument("--lines", type=int, default=100, metavar="N", help="how many (100)")
+    log.add_argument("--since", default="", metavar="TIME", help='not older than this, as journalctl takes it, such as "10 min ago"')
+    log.add_argument("--unit", action="append", default=[], metavar="UNIT", help="of these units, for a component that has no slots")
+    gone = verb("remove", "take a component away that the inventory does not have any more; shows what would go")
+    gone.add_argument("--yes", action="store_true", help="do it")
+    gone.add_argument("--data", action="store_true", help="with what it wrote itself below /var/lib")
+    for found in (ran, shell, log, gone):
+        found.add_argument("component", metavar="COMPONENT", help="the component")
     verb("backup", "save what this node holds, or list, verify and prune the sets (aistack backup --help)")
     gate = verb("gate", "ask probes: parameters as JSON on standard input, the result as JSON (the controller's way)")
     gate.add_argument("--source", metavar="SHA256", required=True, help="answer only where this command was made from these sources")
@@ -79,14 +93,14 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("component", metavar="COMPONENT", help="the component")
     resume.add_argument("--by-timer", action="store_true", help=argparse.SUPPRESS)
     verb("reconcile", "what a boot runs: have what starts by itself, the edge and the live link agree after a power cut")
-    for found in (rollback, resume):
+    for found in (rollback, resume, ran, shell, gone):
         found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
     for found in (rollback, revert):
         found.add_argument("--reason", metavar="TEXT", default="", help="why; for the journal")
         found.add_argument(
             "--force-lock", action="store_true", help="take the lock from a run that is known not to work any more"
         )
-    for found in (rollback, revert, resume, confirm):
+    for found in (rollback, revert, resume, confirm, ran, shell, gone):
         found.add_argument("--actor", metavar="NAME", default="", help=argparse.SUPPRESS)
     return top
 
@@ -339,12 +353,26 @@ def confirm(stack: Stack, given: argparse.Namespace) -> int:
     return code
 
 
-def _backup_words(words: list[str]) -> tuple[list[str], list[str]]:
-    """What this command line reads, and what the command C(backup) reads itself: everything behind its name."""
-    if "backup" not in words or words[0] in VERBS:
-        return words, []
-    place = words.index("backup") + 1
-    return words[:place], words[place:]
+def _beside(stack: Stack, given: argparse.Namespace) -> int:
+    """``aistack run``, ``shell``, ``logs`` and ``remove``."""
+    from ansible_collections.phasegate.aistack.plugins.module_utils import cli_component
+
+    return cli_component.VERBS[given.verb](stack, given)
+
+
+def _words(words: list[str]) -> tuple[list[str], list[str]]:
+    """What this command line reads, and what is another's: everything behind C(backup), and behind the two dashes of C(run)."""
+    end = words.index("--") if "--" in words else len(words)
+    for place, word in enumerate(words[:end]):
+        if place and words[place - 1] == "--stack":
+            continue
+        if word == "backup":
+            return words[: place + 1], words[place + 1 :]
+        if word == "run":
+            return words[:end], words[end + 1 :]
+        if word in VERBS:
+            break
+    return words, []
 
 
 def backup(stack: Stack, words: Sequence[str]) -> int:
@@ -376,6 +404,10 @@ VERBS: dict[str, Callable[[Stack, argparse.Namespace], int]] = {
     "resume": resume,
     "reconcile": reconcile,
     "confirm": confirm,
+    "run": _beside,
+    "shell": _beside,
+    "logs": _beside,
+    "remove": _beside,
 }
 
 
@@ -383,8 +415,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     defaults = argparse.Namespace(stack=None, json=False, registry=REGISTRY)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    own, rest = _backup_words(words)
+    own, rest = _words(words)
     given = parser().parse_args(own, defaults)
+    given.command = rest
     try:
         if given.verb == "backup":
             return backup(choose(given.registry, given.stack), [*rest, *(["--json"] if given.json else [])])

@@ -112,14 +112,24 @@ def run(
     return Finished(list(argv), status, output, time.monotonic() - began, timed_out)
 
 
-def plain(argv: Sequence[str], given: str, env: Mapping[str, str], said: Said | None = None) -> tuple[int, str, str]:
-    """Run a command of our own with ``given`` on its standard input, for as long as it takes; its status, output and error output.
+def plain(
+    argv: Sequence[str], given: str, env: Mapping[str, str], timeout: float | None = None, said: Said | None = None
+) -> tuple[int, str, str]:
+    """Run a command of our own with ``given`` on its standard input; its status, output and error output.
 
     Raises:
         OSError: it could not be started.
+        subprocess.TimeoutExpired: it took longer than ``timeout`` seconds; it and what it started was ended.
     """
-    child = subprocess.Popen(argv, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = communicate(child, given.encode(), said=said)
+    child = subprocess.Popen(
+        argv, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        out, err = communicate(child, given.encode(), timeout, said)
+    except BaseException:
+        end_session(child.pid)
+        child.wait()
+        raise
     return child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 

@@ -25,6 +25,9 @@ options:
   creates:
     description: A path; where it is there, nothing is done.
     type: path
+  timeout:
+    description: Seconds that it may take; as long as it likes if left out. Then it is ended, with what it started.
+    type: float
   secret_environment:
     description: Variables with passwords, such as C(HTTPS_PROXY); see P(phasegate.aistack.secret_environment#filter).
     type: dict
@@ -72,6 +75,7 @@ stderr:
 """
 
 import os
+import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -87,6 +91,7 @@ def main() -> None:
             "argv": {"type": "list", "elements": "str", "required": True},
             "stdin": {"type": "str", "default": ""},
             "creates": {"type": "path"},
+            "timeout": {"type": "float"},
             "secret_environment": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,
@@ -103,7 +108,13 @@ def main() -> None:
         progress.tell(masker.mask(progress.last_line(output)))
 
     try:
-        rc, out, err = proc.plain(params["argv"], params["stdin"], {**os.environ, **secret}, shown)
+        rc, out, err = proc.plain(params["argv"], params["stdin"], {**os.environ, **secret}, params["timeout"], shown)
+    except subprocess.TimeoutExpired as late:
+        told = masker.mask(proc.tail((late.output or late.stderr or b"").decode("utf-8", "replace"), 15)) or "nothing"
+        module.fail_json(
+            msg=f"The command did not end within {params['timeout']:g} s and was ended. It said:\n{told}\n"
+            "Find out what it waits for, or raise the timeout of the task, then run again."
+        )
     except OSError as error:
         module.fail_json(msg=f"{params['argv'][0]} could not be started: {error.strerror}. Put it in place, then run again.")
     said: dict[str, Any] = {"rc": rc, "stdout": masker.mask(out).rstrip("\n"), "stderr": masker.mask(err).rstrip("\n"), "changed": True}

@@ -101,14 +101,15 @@ class Followed(ActionBase):
 
 
 class FollowedModule(Followed):
-    """The module of the same name as it is, looked after."""
+    """The module of the same name as it is, looked after; in a task with C(async) as Ansible has it, which looks for its end itself."""
 
+    _supports_async = True
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module."""
         result = super().run(tmp, task_vars)
-        result.update(self._execute_module(task_vars=task_vars))
+        result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
         return result
 
 

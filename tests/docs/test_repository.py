@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import configparser
 import html
 import json
 import re
 import runpy
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +230,35 @@ def test_the_page_of_verbs_is_as_they_are() -> None:
     """Else: make verbs."""
     printed = runpy.run_path(str(ROOT / "docs" / "site" / "verbs.py"))["page"]()
     assert (ROOT / "docs" / "verbs.md").read_text(encoding="utf-8") == printed
+
+
+def test_what_roles_need_is_declared() -> None:
+    """The collections of which roles and playbooks use something, in a version that is among those that are tested here."""
+    used = set()
+    for path in [*(ROOT / "roles").rglob("*.yml"), *(ROOT / "playbooks").rglob("*.yml")]:
+        used |= set(re.findall(r"(?m)^\s*(?:- )?([a-z_]+\.[a-z_]+)\.[a-z_]+:", path.read_text(encoding="utf-8")))
+    used -= {"ansible.builtin", "phasegate.aistack"}
+    declared = yaml_of(ROOT / "galaxy.yml")["dependencies"]
+    assert set(declared) == used
+    for name, wanted in declared.items():
+        manifest = Path(sysconfig.get_path("purelib"), "ansible_collections", *name.split("."), "MANIFEST.json")
+        installed = json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"]
+        least = re.fullmatch(r">=(\d+\.\d+\.\d+)", wanted)
+        assert least, wanted
+        assert [int(part) for part in least[1].split(".")] <= [int(part) for part in installed.split(".")]
+
+
+def test_the_readme_tells_how_to_begin() -> None:
+    """Its second section; an `ansible.cfg` of five lines, and playbooks that are there."""
+    headings = re.findall(r"(?m)^## (.+)$", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert headings[1] == "For your own stack"
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## For your own stack")[1].split("\n## ")[0]
+    config = re.search(r"```ini\n(.*?)```", section, re.DOTALL)
+    assert config
+    assert len(config[1].splitlines()) == 5
+    parsed = configparser.ConfigParser()
+    parsed.read_string(config[1])
+    assert parsed["defaults"]["stdout_callback"] == "phasegate.aistack.phases"
+    named = set(re.findall(r"phasegate\.aistack\.([a-z_]+)", section)) - {"phases"}
+    assert {f"{name}.yml" for name in named} <= set(PLAYBOOKS)
+    assert yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])["collections"]

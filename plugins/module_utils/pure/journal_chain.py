@@ -43,6 +43,8 @@ OPERATIONS = (
     "restore",
     "drill",
     "rotate",
+    "run",
+    "remove",
     "seal",
 )
 OUTCOMES = ("started", "ok", "failed")

@@ -142,6 +142,8 @@ def _remark(record: Answer) -> str:
     for key in ("error", "reason", "action"):
         if detail.get(key):
             return textwrap.shorten(str(detail[key]), 70, placeholder=" …")
+    if record.get("op") == "run":
+        return str(detail.get("command") or "")
     return f"slot {detail['slot']}" if detail.get("slot") else ""
 
 

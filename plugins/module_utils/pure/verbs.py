@@ -88,7 +88,7 @@ def value_problem(parameter: Mapping[str, Any], value: Any) -> str:
         expected = "a name: a letter or a digit, then at most 99 letters, digits and . _ + -"
     elif kind == "list" and not isinstance(value, str):
         expected = "words with commas between them"
-    elif kind in ("str", "path") and (value is None or isinstance(value, (Mapping, list, tuple))):
+    elif kind in ("str", "path", "line") and (value is None or isinstance(value, (Mapping, list, tuple))):
         expected = "a text"
     return f"{parameter['name']}: expected {expected}, got {text or 'nothing'} ({parameter['help']})" if expected else ""
 

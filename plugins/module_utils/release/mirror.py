@@ -171,6 +171,21 @@ class Source:
         near = f" Nearest: {', '.join(close)}." if close else ""
         raise SourceError(f"There is no tag {ref!r} in {self.shown}.{near}{hint} If it was just made, push it.")
 
+    def newest_tag(self) -> tuple[str, str]:
+        """The tag with the highest version that can be a release, and its commit.
+
+        Raises:
+            SourceError: the repository has none.
+            Unreachable: the repository does not answer.
+        """
+        tags, _branches = self._remote()
+        latest = newest(name for name in tags if RELEASE_NAME.fullmatch(name))
+        if latest is None:
+            raise SourceError(
+                f"The repository {self.shown} has no tags; releases are tags. Make one (git tag v1.0.0), push it, and run this again."
+            )
+        return latest, tags[latest]
+
     def _is_checkout(self) -> bool:
         if not os.path.isdir(self.repo):
             return False

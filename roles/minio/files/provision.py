@@ -6,7 +6,7 @@
 
 Reads one JSON object on standard input; prints one line for each change that was made, or would be made in check
 mode; nothing printed means nothing to do. With C(look) it prints one JSON object instead: for each key whether it is C(known) and
-C(logs_in) with that secret. Secrets reach the client by its environment or its standard input only,
+C(logs_in) with that secret. Secrets reach the client by its own configuration, in a folder for this run alone, or its standard input,
 and are not part of any message.
 """
 
@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from typing import Any
-from urllib.parse import quote
 
 OTHER_SECRETS = 3
 
@@ -33,9 +32,14 @@ class Client:
 
     def __init__(self, wanted: dict[str, Any], key: str, secret: str, home: str) -> None:
         certificate = wanted.get("certificate")  # the server's own, the only one that is trusted
-        host = f"{'https' if certificate else 'http'}://{quote(key, safe='')}:{quote(secret, safe='')}@{wanted['endpoint']}"
-        self._command = [wanted["mc"], "--config-dir", home, "--quiet", "--json", "--no-color"]
-        self._environment = {"PATH": os.environ.get("PATH", ""), "HOME": home, "MC_HOST_s3": host}
+        # a file, because the client takes what stands in MC_HOST_… as it is, so that a secret with : / or @ cannot be said there
+        place = tempfile.mkdtemp(prefix="mc-", dir=home)
+        alias = {"url": f"{'https' if certificate else 'http'}://{wanted['endpoint']}", "accessKey": key, "secretKey": secret,
+                 "api": "S3v4", "path": "auto"}  # fmt: skip
+        with open(os.open(os.path.join(place, "config.json"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"version": "10", "aliases": {"s3": alias}}, file)
+        self._command = [wanted["mc"], "--config-dir", place, "--quiet", "--json", "--no-color"]
+        self._environment = {"PATH": os.environ.get("PATH", ""), "HOME": home}
         if certificate:
             self._environment.update(SSL_CERT_FILE=certificate, SSL_CERT_DIR=home)
 

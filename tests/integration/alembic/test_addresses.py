@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.dsn import dsn
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback_view
 
@@ -142,3 +143,14 @@ def test_an_encrypted_one_whose_password_is_percent_encoded(stage: Stage, encryp
     came = [line for line in log.splitlines() if f"authorized: user=app database={stage.database} " in line]
     assert all(any(name in line for line in came) for name in ("aistack-migrate-lock", "aistack-backup", "aistack-plan")), came
     assert all("SSL enabled" in line for line in came), came
+
+
+def test_sqlalchemy_reads_what_the_filter_dsn_builds(python: str) -> None:
+    passwords = ["p@ss:w/rd'\"$x%y#z \u00e9", "Zm9vYmFy/K58+n91UW5==", 'pa"ss\\word-12chars', "100%25+?&"]
+    urls = [dsn(password, scheme="postgresql+psycopg2", user="us/er", host="db", port=5433, database="shop") for password in passwords]
+    script = (
+        "import json, sys; from sqlalchemy.engine import make_url; "
+        "print(json.dumps([[u.username, u.password, u.host, u.port, u.database] for u in map(make_url, json.load(sys.stdin))]))"
+    )
+    read = subprocess.run([python, "-c", script], input=json.dumps(urls), capture_output=True, text=True, check=True)
+    assert json.loads(read.stdout) == [["us/er", password, "db", 5433, "shop"] for password in passwords]

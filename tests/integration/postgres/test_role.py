@@ -78,3 +78,32 @@ def test_where_nothing_is_live_it_goes_on(cluster: Cluster, live: Path, tmp_path
     live.unlink()
     done = converge(cluster, tmp_path, OTHER)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+OBJECTS = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: phasegate.aistack.postgres, tasks_from: objects}
+"""
+
+
+def test_a_user_that_cannot_be_made_is_told_with_the_reason_and_without_a_password(cluster: Cluster, tmp_path: Path) -> None:
+    given = {"ansible_python_interpreter": sys.executable, "postgres_users": [{"name": "app", "password": OTHER}],
+             "__postgres_socket": str(cluster.folder)}  # fmt: skip
+    (tmp_path / "play.yml").write_text(OBJECTS)
+
+    def play(port: int) -> tuple[int, str]:
+        command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml"), "-e"]
+        done = subprocess.run([*command, json.dumps({**given, "postgres_port": port})], cwd=ROOT, capture_output=True, text=True,
+                              timeout=60, check=False, stdin=subprocess.DEVNULL)  # fmt: skip
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    status, said = play(1)
+    assert status != 0
+    assert "did not take app as declared in postgres_users" in said
+    assert ".s.PGSQL.1" in said, "what the driver said"
+    assert OTHER not in said
+    assert "output has been hidden" not in said
+    status, said = play(cluster.port)
+    assert status == 0, said

@@ -34,7 +34,7 @@ BARE = {"when", "that", "failed_when", "changed_when", "until"}
 MAGIC = {"groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit"}
 KEYS = {"playbook", "help", "check_mode", "lock", "limit", "unknown", "statuses", "parameters"}
 PARAMETER_KEYS = {"name", "help", "type", "minimum", "choices", "default", "required", "consent"}
-TYPES = {"str", "bool", "int", "float", "list", "path", "name"}
+TYPES = {"str", "bool", "int", "float", "list", "path", "name", "line"}
 
 
 class Everything(dict[str, Any]):
@@ -109,7 +109,7 @@ def test_a_verb_is_described(name: str) -> None:
     assert KEYS - {"unknown"} - set(verb) == set()
     assert isinstance(verb["check_mode"], bool)
     assert isinstance(verb["lock"], bool)
-    assert verb["limit"] in ("refused", "told")
+    assert verb["limit"] in ("refused", "told", "none")
     assert [set(entry) for entry in verb["statuses"]] == [{"status", "meaning"}] * 2
     assert [entry["status"] for entry in verb["statuses"]] == [0, 2], "a failure of a host is 2, whatever a playbook does"
     assert all(entry["meaning"] for entry in verb["statuses"])

@@ -22,15 +22,22 @@ SECRET, ROOT_SECRET = "user-Secret/1", "root-Secret/1"
 # The client's commands as far as the script uses them; every call is noted, with what a bystander could see of it.
 CLIENT = """\
 import json, os, sys
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 STATE = {state!r}
 with open(STATE) as file:
     state = json.load(file)
-words = [word for word in sys.argv[1:] if not word.startswith("--") or word == "--user"][1:]
+words = [word for word in sys.argv[3:] if not word.startswith("--") or word == "--user"]
 state["calls"].append(sys.argv[1:])
-address = urlsplit(os.environ["MC_HOST_s3"])
-state["trust"] = [address.scheme, os.environ.get("SSL_CERT_FILE")]
-key, secret = unquote(address.username), unquote(address.password)
+folder = sys.argv[sys.argv.index("--config-dir") + 1]
+config = os.path.join(folder, "config.json")
+state["modes"] = [oct(os.stat(path).st_mode & 0o777) for path in (folder, config)]
+with open(config) as file:
+    described = json.load(file)
+assert described["version"] == "10"
+alias = described["aliases"]["s3"]
+assert (alias["api"], alias["path"]) == ("S3v4", "auto")
+state["trust"] = [urlsplit(alias["url"]).scheme, os.environ.get("SSL_CERT_FILE")]
+key, secret = alias["accessKey"], alias["secretKey"]  # as they stand there: nothing is encoded in any way
 
 
 def end(*objects):
@@ -76,7 +83,7 @@ if words[:3] == ["admin", "user", "info"]:
     user = state["users"].get(words[4])
     end(dict(ok, userStatus=user["status"], policyName=user["policy"])) if user else error("no such user")
 if words[:3] == ["admin", "user", "add"]:
-    name, secret = sys.stdin.read().split()
+    name, secret = sys.stdin.read().splitlines()
     state["users"][name] = dict({{"policy": ""}}, **state["users"].get(name, {{}}))
     state["users"][name].update(secret=secret, status="enabled")
     end(ok)
@@ -172,6 +179,20 @@ def test_over_tls_it_trusts_the_servers_own_certificate(server: Server) -> None:
     assert server.get()["trust"] == ["https", "/etc/minio/certs/public.crt"]
 
 
+@pytest.mark.parametrize("secret", ["Zm9vYmFy/K58+n91UW5==", 'pa"ss\\word-12chars', "p@ss:w/rd%20'$x y#é"])
+def test_any_secret_reaches_the_server_as_it_is(server: Server, secret: str) -> None:
+    server.change(root=secret)
+    server.wanted["root"]["secret"] = server.wanted["users"][0]["secret"] = secret
+    assert server.run() == FRESH
+    assert server.get()["users"]["app"]["secret"] == secret
+    assert server.run() == [], "a secret that fits is not set again"
+
+
+def test_the_clients_configuration_is_for_its_own_eyes(server: Server) -> None:
+    server.run()
+    assert server.get()["modes"] == ["0o700", "0o600"]
+
+
 def test_no_secret_is_an_argument(server: Server) -> None:
     server.run()
     calls = json.dumps(server.get()["calls"])
@@ -180,11 +201,15 @@ def test_no_secret_is_an_argument(server: Server) -> None:
     assert ROOT_SECRET not in calls
 
 
+def held(server: Server) -> dict[str, Any]:
+    return {key: value for key, value in server.get().items() if key not in ("calls", "modes")}
+
+
 def test_check_mode_says_it_and_changes_nothing(server: Server) -> None:
     server.wanted["check"] = True
-    before = {key: value for key, value in server.get().items() if key != "calls"}
+    before = held(server)
     assert server.run() == [line for line in FRESH if "versioning" not in line]  # asked of a bucket that is there only
-    assert {key: value for key, value in server.get().items() if key != "calls"} == before
+    assert held(server) == before
 
 
 def test_check_mode_without_the_client_or_the_server(server: Server) -> None:
@@ -224,7 +249,7 @@ def test_a_secret_that_must_not_change_stays_and_is_told(server: Server) -> None
 
 def test_looking_tells_who_is_let_in_and_changes_nothing(server: Server) -> None:
     server.run()
-    before = {key: value for key, value in server.get().items() if key != "calls"}
+    before = held(server)
     others = [{"key": "app", "secret": "wrong", "buckets": []}, {"key": "unknown", "secret": SECRET, "buckets": []}]
     server.wanted.update(look=True, check=True)
     assert json.loads(server.run()[0]) == {"app": {"known": True, "logs_in": True}}
@@ -232,7 +257,7 @@ def test_looking_tells_who_is_let_in_and_changes_nothing(server: Server) -> None
     assert json.loads(server.run()[0]) == {
         "app": {"known": True, "logs_in": False}, "unknown": {"known": False, "logs_in": False},
     }
-    assert {key: value for key, value in server.get().items() if key != "calls"} == before
+    assert held(server) == before
     server.change(down=True)
     assert "does not serve its administrator" in server.run(1)[0], "a server that is down is not one that has no such key"
 

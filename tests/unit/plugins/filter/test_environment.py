@@ -16,7 +16,8 @@ from ansible_collections.phasegate.aistack.plugins.filter.environment import env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
 
 ROLES = Path(__file__).resolve().parents[4] / "roles"
-ODD = ['ab"cd', "ends in \\", "two\nINJECTED=1", "$HOME `id` \\$x", "plain", "with space ", "#; '"]
+ODD = ['ab"cd', "ends in \\", "two\nINJECTED=1", "$HOME `id` \\$x", "plain", "with space ", "#; '",
+       "Zm9vYmFy/K58+n91UW5==", 'pa"ss\\word-12chars']  # fmt: skip
 
 
 @pytest.mark.parametrize("value", ODD)

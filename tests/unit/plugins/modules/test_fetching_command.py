@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+
 Call = Callable[..., dict[str, Any]]
 SECRET = {"HTTPS_PROXY": "http://deploy:Pr0xyS3cret@proxy:3128"}
 
@@ -32,3 +34,16 @@ def test_a_failure_says_what_it_said_but_no_secret(call: Call) -> None:
     assert "ended with 3" in answer["msg"]
     assert "refused by" in answer["msg"]
     assert "Pr0xyS3cret" not in answer["stderr"] + answer["msg"]
+
+
+def test_what_takes_too_long_is_ended_with_all_that_it_started(call: Call, tmp_path: Path) -> None:
+    script = f"echo begins with $HTTPS_PROXY; sleep 300 & echo $! > {tmp_path}/pid; wait"
+    answer = call("fetching_command", argv=["/bin/sh", "-c", script], timeout=1.5, secret_environment=SECRET)
+    assert answer["failed"]
+    assert "did not end within 1.5 s and was ended. It said:\nbegins with http" in answer["msg"]
+    assert "Pr0xyS3cret" not in answer["msg"]
+    assert not proc.alive(int((tmp_path / "pid").read_text(encoding="utf-8")), None)
+
+
+def test_a_command_that_is_not_there(call: Call) -> None:
+    assert "/no/such could not be started: No such file or directory" in call("fetching_command", argv=["/no/such"])["msg"]

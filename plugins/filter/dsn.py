@@ -1,0 +1,40 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter dsn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import dsn as core
+
+
+def dsn(
+    password: Any,
+    scheme: str = "postgresql",
+    user: Any = "",
+    host: Any = "",
+    port: Any = None,
+    database: Any = "",
+    options: Mapping[str, Any] | None = None,
+) -> str:
+    """Build the address; a password that is None counts as none."""
+    try:
+        return core.dsn(
+            "" if password is None else str(password), scheme=scheme, user=str(user), host=str(host), port=port,
+            database=str(database), options=options,
+        )  # fmt: skip
+    except ValueError as error:
+        raise AnsibleFilterError(f"phasegate.aistack.dsn: {error}") from None
+
+
+class FilterModule:
+    """Names of the filters."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Map the name of each filter to its function."""
+        return {"dsn": dsn}

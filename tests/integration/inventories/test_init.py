@@ -1,0 +1,157 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The first inventory of an application nobody told anything about: written from its repository alone, and valid as it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .test_inventories import ROOT, validate
+
+SHOP = {
+    "backend/app/main.py": 'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/healthz")\ndef health():\n    return {}\n',
+    "backend/app/worker.py": 'from celery import Celery\n\ncelery = Celery("shop")\ncelery.conf.beat_schedule = {}\n',
+    "backend/app/config.py": (
+        "from typing import Literal\nfrom pydantic import HttpUrl, PostgresDsn, SecretStr\nfrom pydantic_settings import BaseSettings\n\n\n"
+        "class Settings(BaseSettings):\n    DATABASE_URL: PostgresDsn\n    secret_key: SecretStr\n"
+        "    stage: Literal['local', 'production'] = 'local'\n    pages: int = 10\n    openai_api_key: str\n    public_url: HttpUrl\n"
+    ),
+    "backend/alembic.ini": "[alembic]\nscript_location = migrations\n",
+    "backend/pyproject.toml": '[project]\ndependencies = ["fastapi[standard]>=0.115", "sqlalchemy", "asyncpg", "celery[redis]>=5"]\n',
+    "backend/requirements.lock": "fastapi==0.115.0 --hash=sha256:" + "0" * 64 + "\n",
+    "backend/.env.example": (
+        "DATABASE_URL=postgresql+asyncpg://shop:changethis@localhost/shop\nREDIS_URL=redis://localhost:6379/1\nSECRET_KEY=changethis\n"
+        'PUBLIC_URL="http://localhost:3000"\nGREETING=hello {{ user }} # shown\n'
+    ),
+    "frontend/package.json": '{"dependencies": {"next": "15.0.0", "react": "19.0.0"}}',
+    "frontend/package-lock.json": "{}",
+    "frontend/next.config.mjs": "export default { output: 'standalone' };\n",
+    "frontend/.env.example": "NEXT_PUBLIC_API_URL=http://localhost:8000/api\n",
+}
+DJANGO = {
+    "manage.py": "",
+    "shop/asgi.py": "from django.core.asgi import get_asgi_application\n\napplication = get_asgi_application()\n",
+    "requirements.txt": "django==5.2\npsycopg[binary]\n",
+    ".env.example": "POSTGRES_SERVER=localhost\nPOSTGRES_PORT=5432\nPOSTGRES_USER=me\nPOSTGRES_PASSWORD=changethis\nPOSTGRES_DB=app\n",
+}
+NOTHING = {"README.md": "words"}
+
+
+def repository(folder: Path, files: dict[str, str], *tags: str) -> Path:
+    """A repository with these files and tags."""
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-q", "-m", "first"], *(["tag", tag] for tag in tags)):
+        subprocess.run(["git", *command], cwd=folder, env=environment, check=True, timeout=30)
+    return folder
+
+
+def init(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The verb, as a pipeline runs it: without a terminal."""
+    return subprocess.run(
+        [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", str(ROOT / "playbooks/init.yml"),
+         "-e", f"dest={tmp_path / 'inventory'}", *arguments], cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}, capture_output=True, text=True,
+        timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def read(inventory: Path, name: str) -> Any:
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_constructor("!unsafe", lambda this, node: this.construct_scalar(node))
+    return yaml.load((inventory / "group_vars" / "all" / name).read_text(encoding="utf-8"), loader)
+
+
+@pytest.mark.parametrize("files", [SHOP, DJANGO, NOTHING], ids=["FastAPI, Celery, Next.js", "Django", "nothing that is known"])
+def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str]) -> None:
+    repo = repository(tmp_path / "repo", files, "v1.0.0")
+    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = validate(tmp_path / "inventory", tmp_path, "-e", f"aistack_secrets_dir={tmp_path / 'secrets'}")
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_what_was_found_stands_where_it_belongs(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", SHOP, "v1.9.0", "v1.10.0", "nightly")
+    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}", "-e", "address=192.0.2.7", "-e", "user=ops")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    wanted = ["shop at v1.10.0:", "FastAPI app.main:app", "Celery app.worker:celery, with a schedule", "Next.js in frontend", "left to do"]
+    assert [words for words in wanted if words not in said] == []
+    inventory = tmp_path / "inventory"
+    stack, env = read(inventory, "stack.yml"), read(inventory, "env.yml")["aistack_env"]
+    assert stack["aistack_applications"] == {"shop": {"repo": str(repo), "release": "v1.10.0"}}
+    assert stack["aistack_phases"]["phase0"]["components"] == ["toolchain", "postgres", "redis", "edge", "backup"]
+    assert stack["aistack_phases"]["phase1"]["components"] == ["api", "worker", "beat", "web"]
+    api, worker, web = (stack["aistack_components"][name] for name in ("api", "worker", "web"))
+    assert (api["path"], api["lock"], api["options"]) == ("backend", "requirements.lock", {"app": "app.main:app"})
+    assert api["migrations"] == {}
+    assert api["gate"][0] == {"name": "health", "http": "http://127.0.0.1:${port}/healthz"}
+    assert (worker["release_from"], worker["env"], worker["options"]["app"]) == ("api", "api", "app.worker")
+    assert (web["path"], web["lock"], web["output"], web["build_env"]) == (
+        "frontend", "package-lock.json", "next-standalone", ["NEXT_PUBLIC_API_URL"],
+    )  # fmt: skip
+    schema = {entry["name"]: entry for entry in env["api"]["schema"]}
+    assert schema["DATABASE_URL"] == {"name": "DATABASE_URL", "type": "dsn", "required": True, "secret": True}
+    assert schema["STAGE"] == {"name": "STAGE", "type": "enum", "choices": ["local", "production"]}
+    assert (schema["PAGES"]["type"], schema["PUBLIC_URL"]["type"]) == ("int", "url")
+    assert "required" not in schema["OPENAI_API_KEY"], "nobody here knows it: a TODO"
+    values = env["api"]["values"]
+    assert "phasegate.aistack.dsn('postgresql+asyncpg'" in values["DATABASE_URL"]
+    assert "database=1)" in values["REDIS_URL"]
+    assert values["SECRET_KEY"] == "{{ aistack_secrets.secret_key }}"
+    assert values["GREETING"] == "hello {{ user }}"
+    assert env["web"]["values"]["NEXT_PUBLIC_API_URL"] == "http://{{ aistack_address }}:{{ aistack_ports.api }}/api"
+    written = "".join(path.read_text(encoding="utf-8") for path in inventory.rglob("*.yml"))
+    assert "changethis" not in written
+    todos = [line for line in written.splitlines() if "TODO: " in line]
+    assert [line for line in todos if "OPENAI_API_KEY" in line], todos
+    assert "192.0.2.7" in (inventory / "hosts.yml").read_text(encoding="utf-8")
+    assert not (tmp_path / ".config").exists(), "secrets are made when they are used"
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", NOTHING, "v1.0.0")
+    kept = tmp_path / "inventory" / "hosts.yml"
+    kept.parent.mkdir()
+    kept.write_text("mine", encoding="utf-8")
+    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}")
+    assert done.returncode != 0
+    assert "has hosts.yml already" in " ".join(done.stdout.split())
+    assert [path.name for path in kept.parent.rglob("*")] == ["hosts.yml"]
+    assert kept.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "has to know name and repo: say -e name=… -e repo=…"),
+        (["-e", "name=shop", "-e", "repo=REPO"], "has no tags; releases are tags. Make one (git tag v1.0.0)"),
+        (["-e", "name=shop", "-e", "repo=REPO", "-e", "relase=v9"], "did you mean 'release'?"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(tmp_path: Path, arguments: list[str], words: str) -> None:
+    repo = repository(tmp_path / "repo", NOTHING)
+    done = init(tmp_path, *(argument.replace("REPO", str(repo)) for argument in arguments))
+    assert done.returncode != 0
+    assert words in " ".join(done.stdout.split()), done.stdout
+    assert not (tmp_path / "inventory").exists()
+
+
+def test_check_mode_writes_nothing(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", SHOP, "v1.0.0")
+    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "would write:" in done.stdout
+    assert not (tmp_path / "inventory").exists()

@@ -1,0 +1,83 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter dsn: whatever the password holds, those who read the address read the password."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+import psycopg2.extensions
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.phasegate.aistack.plugins.filter.dsn import FilterModule, dsn
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import environment_problems
+
+PASSWORDS = [
+    "plain", "p@ss:w/rd'\"$x%y#z é", "Zm9vYmFy/K58+n91UW5==", 'pa"ss\\word-12chars', "100%25", "a b\tc", "?q=1&r=[2]", "ключ", "{{ x }}",
+]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_libpq_and_the_collection_read_every_password(password: str) -> None:
+    url = dsn(password, user="us/er@", host="db-1", port=5433, database="sh-op")
+    assert psycopg2.extensions.parse_dsn(url) == {
+        "user": "us/er@", "password": password, "host": "db-1", "port": "5433", "dbname": "sh-op",
+    }  # fmt: skip
+    read = parse_url(url)
+    assert (read.user, read.password, read.host, read.port, read.database) == ("us/er@", password, "db-1", 5433, "sh-op")
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_the_schema_of_an_environment_takes_it(password: str) -> None:
+    url = dsn(password, "postgresql+asyncpg", user="shop", host="10.0.0.1", port=5432, database="shop")
+    schema = [{"name": "DATABASE_URL", "type": "dsn", "required": True, "secret": True}]
+    assert environment_problems({"schema": schema, "values": {"DATABASE_URL": url}}, [], "node-1") == []
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_a_broker_without_a_user(password: str) -> None:
+    read = urlsplit(dsn(password, "redis", host="10.0.0.1", port=6379, database=0))
+    assert (read.scheme, read.username, unquote(read.password or ""), read.hostname, read.port, read.path) == (
+        "redis", "", password, "10.0.0.1", 6379, "/0",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"user": "shop", "host": "db", "database": "shop"}, "postgresql://shop@db/shop"),
+        ({"host": "db", "port": "5432", "database": "shop"}, "postgresql://db:5432/shop"),
+        ({"user": "u", "host": "fd00::1", "port": 5432, "database": "d"}, "postgresql://u@[fd00::1]:5432/d"),
+        ({"user": "u", "host": "db", "database": "d", "options": {"sslmode": "verify-full", "keepalives": True}},
+         "postgresql://u@db/d?sslmode=verify-full&keepalives=true"),
+        ({"user": "u", "host": "db", "database": "d", "options": {"options": "-csearch_path=a b"}},
+         "postgresql://u@db/d?options=-csearch_path%3Da%20b"),
+        ({"user": "u", "host": "/run/postgresql", "port": 5433, "database": "d"}, "postgresql://u@/d?host=%2Frun%2Fpostgresql&port=5433"),
+    ],
+)  # fmt: skip
+def test_parts_at_their_places(parts: dict[str, object], expected: str) -> None:
+    assert dsn("", **parts) == expected  # type: ignore[arg-type]
+    assert psycopg2.extensions.parse_dsn(expected)["dbname"] == parts["database"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"scheme": "Postgres QL"}, "scheme: expected a word"),
+        ({"host": "db/shop"}, "host: expected a name"),
+        ({"host": "db", "port": "http"}, "port: expected a number from 1 to 65535, got 'http'"),
+        ({"host": "db", "port": 70000}, "port: expected"),
+        ({"host": "db", "database": "sh op"}, "database: expected letters"),
+    ],
+)
+def test_what_is_no_address_is_refused_without_the_password(parts: dict[str, object], problem: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=problem) as refused:
+        dsn("hush-hush", **parts)  # type: ignore[arg-type]
+    assert "hush" not in str(refused.value)
+
+
+def test_its_name() -> None:
+    assert FilterModule().filters() == {"dsn": dsn}
