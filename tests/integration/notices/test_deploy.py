@@ -61,6 +61,11 @@ def deploy(tmp_path: Path) -> Callable[..., Ran]:
     (slot / "release").symlink_to("../../releases/v1.0.0")
     (slot.parent / "live").symlink_to("blue")
 
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    commit = ["commit", "--quiet", "--allow-empty", "--message", "x"]
+    for words in (["init", "--quiet", "repo"], ["-C", "repo", *commit], ["-C", "repo", "tag", "v1.1.0"]):
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
     def run(port: int, notices: Any, *arguments: str, group: str = "elsewhere") -> Ran:
         variables = {
             "ansible_connection": "local",
@@ -68,12 +73,13 @@ def deploy(tmp_path: Path) -> Callable[..., Ran]:
             "aistack_name": "shop",
             "aistack_root": f"{tmp_path}/root",
             "aistack_state": f"{tmp_path}/state",
-            "aistack_applications": {"shop": {"repo": f"{tmp_path}/none", "release": "v1.1.0"}},
+            "aistack_applications": {"shop": {"repo": f"{tmp_path}/repo", "release": "v1.1.0"}},
             "aistack_components": {"api": {"role": "backend", "hosts": group, "application": "shop"}},
             "aistack_phases": {"phase1": {"title": "Shop", "components": ["api"], "acceptance": ["page"]}},
             "aistack_acceptance": {"page": {"http": f"http://127.0.0.1:{port}/", "from": "aistack"}},
             "aistack_accept_deadline": 2,
             "aistack_notices": notices,
+            "release_min_free_bytes": 1 << 60,  # nothing can be staged, which turns out under the lock only
         }
         groups = {"aistack": {"hosts": {"node": None}}, "elsewhere": {"hosts": {"other": None}}}
         inventory = {"all": {"children": groups, "vars": variables}}
@@ -123,7 +129,7 @@ def test_before_and_after_and_who_is_not_reached_stops_nothing(
     ("group", "nodes", "error"),
     [
         ("elsewhere", [], "node: (5/5) Accept: phase1: The gate failed: 1 of 1 probes did not pass within"),
-        ("aistack", ["node"], "node: shop: stage v1.1.0: The repository "),
+        ("aistack", ["node"], "node: shop: stage v1.1.0: The release v1.1.0 of api was not staged: the disk of "),
     ],
     ids=["not accepted", "not staged"],
 )
