@@ -19,10 +19,25 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 TYPES = ("str", "int", "bool", "url", "dsn", "path", "port", "enum")
-KEYS = ("name", "type", "required", "secret", "forbidden", "default", "pattern", "choices", "min_length", "description")
+ENTRY: Mapping[str, Option] = {
+    "name": Option("str", "name of the variable", required=True),
+    "type": Option("str", "what its value has to be", choices=TYPES, default="str"),
+    "required": Option("bool", "whether it has to have a value", default=False),
+    "secret": Option("bool", "whether its value must not be shown; what everybody knows is refused", default=False),
+    "forbidden": Option("list", "values that it must not have, in any case", items=Option("any", "a value")),
+    "default": Option("any", "its value where none is given"),
+    "pattern": Option("str", "regular expression that its value has to match"),
+    "choices": Option("list", "allowed values of the type enum", items=Option("text", "a value")),
+    "min_length": Option("int", "least number of characters", minimum=0),
+    "description": Option("str", "for people"),
+}
+"""What an entry of a schema may say."""
+
+KEYS = tuple(ENTRY)
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 

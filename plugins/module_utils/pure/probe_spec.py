@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option as Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import names_in
 
 FILLED_IN = ("component", "config_path", "port", "release", "release_path", "slot", "unit")
@@ -37,25 +38,6 @@ class ProbeError(ValueError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = list(problems)
-
-
-@dataclass(frozen=True)
-class Option:
-    """One key that a type of probe allows.
-
-    Attributes:
-        kind: ``str``, ``int``, ``number``, ``bool``, ``list`` (of texts), ``dict``, ``any``, ``regex``, ``expect`` (an
-            expected value), ``paths`` (dotted path to expected value), ``tree`` (either), ``probes`` (steps), or
-            ``capture`` (name to dotted path).
-        help: one line for people.
-        required: whether a probe of this type makes no sense without it.
-        choices: values allowed; empty for any.
-    """
-
-    kind: str
-    help: str
-    required: bool = False
-    choices: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

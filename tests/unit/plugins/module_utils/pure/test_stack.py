@@ -22,6 +22,7 @@ GOOD: dict[str, Any] = {
     "applications": {"shop": {"repo": "/repo.git", "release": "v1"}},
     "ports": {"db": 5432, "web": 8000, "web_blue": 18000, "web_green": 18001},
     "env": {"web": {"schema": [{"name": "PUBLIC_URL"}], "values": {}}},
+    "roles": ["backend", "beat", "frontend", "postgres", "redis", "worker"],
     "groups": {"all": ["a", "b"], "one": ["a"], "two": ["a", "b"]},
     "acceptance": {"smoke": {"http": "http://x", "from": "one"}},
     "phases": {
@@ -82,7 +83,7 @@ def test_a_good_stack_has_no_problems() -> None:
         ("components/db/runtime", "docker", "'docker' is not one of systemd"),
         ("components/web/env", "webb", "aistack_env has no 'webb'; did you mean 'web'?"),
         ("ports/web", 5432, "aistack_ports.web: 5432 is already the port of 'db'"),
-        ("ports/web", "8000", "aistack_ports.web: '8000' is not a port"),
+        ("ports/web", "8000", "aistack_ports.web: must be a port (1 to 65535), is '8000'"),
         ("triggers", [{"name": "errors", "source": "node", "target": "cpu", "value": 90, "then": {"level": "ap"}}],
          "aistack_triggers[0] (errors): then.level: no level 'ap' (did you mean app?)"),
         ("triggers", [{"name": "errors", "source": "manual", "then": "manual", "hosts": "ones"}],
@@ -97,6 +98,36 @@ def test_a_good_stack_has_no_problems() -> None:
         ("components/web/test_env", ["A"], "components.web.test_env: must be a mapping of names to values, is list"),
         ("components/web/test_network", "yes", "components.web.test_network: must be true or false, is 'yes'"),
         ("components/web/install_scripts", 1, "components.web.install_scripts: must be true or false, is 1"),
+        ("components/web/runtime", "kubernetes", "aistack_components.web.runtime: 'kubernetes' is not one of systemd, launchd, windows"),
+        ("components/web/tests", "pytest", "components.web.tests: must be a list of commands, each a list such as [pytest, -q], is str"),
+        ("components/web/tests", ["pytest"], "components.web.tests[0]: must be a list such as [pytest, -q], is str"),
+        ("components/web/build", [["make", ["x"]]], "components.web.build[0][1]: must be a text or a number, is list"),
+        ("components/web/exposed", "yes please", "aistack_components.web: unknown key 'exposed'"),
+        ("components/db/acceptance", ["smoke"], "aistack_components.db: unknown key 'acceptance'"),
+        ("phases/phase0/preflight", [], "aistack_phases.phase0: unknown key 'preflight'"),
+        ("components/web/options", "app=x", "components.web.options: must be a mapping of names to values, is str"),
+        ("components/web/slots", {"warn": 1}, "components.web.slots: unknown key 'warn'; did you mean 'warm'?"),
+        ("components/web/slots", {"warm": "long"}, "components.web.slots.warm: must be a whole number, is 'long'"),
+        ("components/web/gate_settings", {"deadline": -1}, "components.web.gate_settings.deadline: must be a number from 0 on, is -1"),
+        ("components/web/edge", {"chek": "/health"}, "components.web.edge: unknown key 'chek'; did you mean 'check'?"),
+        ("components/web/migrations", {"policy": {"contract": "never"}},
+         "components.web.migrations.policy.contract: 'never' is not one of allow, refuse"),
+        ("components/web/gate", {"http": "http://x"}, "components.web.gate: must be a list of probes, is dict"),
+        ("components/web/after", None, "components.web.after: is empty; it must be a list of components, or be left out"),
+        ("components/web/user", 1000, "components.web.user: must be a text, is 1000 to YAML; quote it"),
+        ("components/web/kind", "static", "components.web.kind: is static, and role backend runs python; write kind: python"),
+        ("components/web/role", "frontend", "components.web.kind: is not given, which means python, and role frontend runs node; write kind: node"),
+        ("components/web/role", "backnd", "components.web.role: this collection has no role 'backnd'; did you mean 'backend'?"),
+        ("components/db/role", "backend", "aistack_components.db: role backend runs a release; say which: 'application'"),
+        ("components/web/role", "redis", "components.web.role: role redis runs no release; drop 'application'"),
+        ("applications/shop/release", 1.1, "aistack_applications.shop.release: must be a text, is 1.1 to YAML; quote it"),
+        ("env/web/schema", [{"name": "PUBLIC_URL", "requried": True}],
+         "aistack_env.web.schema[0] (PUBLIC_URL): unknown key 'requried'; did you mean 'required'?"),
+        ("env/web/schema", [{"type": "str"}], "aistack_env.web.schema[0]: 'name' is missing: name of the variable"),
+        ("env/web/schemas", [], "aistack_env.web: unknown key 'schemas'; did you mean 'schema'?"),
+        ("env/web", "x", "aistack_env.web: must be a mapping, is str"),
+        ("phases/phase1/components", "web", "aistack_phases.phase1.components: must be a list of components, is str"),
+        ("components/web", "backend", "aistack_components.web: must be a mapping, is str"),
         ("components/web/sdists", "lxml", "components.web.sdists: must be true, false or a list of packages, is 'lxml'"),
     ],
 )
@@ -125,3 +156,17 @@ def test_required_phases_are_followed_to_the_ground() -> None:
 def test_a_cycle_is_spelled_out() -> None:
     assert find_cycle({"a": ["b"], "b": ["c"], "c": ["a"]}) == ["a", "b", "c", "a"]
     assert find_cycle({"a": ["b"], "b": []}) == []
+
+
+@pytest.mark.parametrize("role", ["acme.things.backend", "phasegate.aistack.backend"])
+def test_a_role_by_its_full_name(role: str) -> None:
+    assert check_stack(broken("components/web/role", role)) == []
+
+
+def test_what_follows_from_a_fault_is_not_said_as_well() -> None:
+    assert len(check_stack(broken("phases/phase1/components", "web"))) == 1
+    assert len(check_stack(broken("env/web", "x"))) == 2  # and what build_env names is not there
+
+
+def test_an_environment_without_schema_names_its_variables() -> None:
+    assert check_stack(broken("env/web", {"values": {"PUBLIC_URL": "x"}})) == []
