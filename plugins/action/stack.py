@@ -22,13 +22,23 @@ from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
+from ansible_collections.phasegate.aistack.plugins.action.receipt import role_directory
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, description, env_check, notice, rotation, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, check_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import LEVELS
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles
 
-VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
+LEVEL = Option("str", "level of the checklist", choices=LEVELS)
+"""What a probe of ``aistack_verify`` has besides."""
+
+APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
+"""Variables that are looked at by code of their own."""
+
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
 COLLECTION = Path(__file__).resolve().parents[2]
 
@@ -83,6 +93,11 @@ def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterab
     return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
 
 
+def _listed(value: Any) -> list[Any]:
+    """A list as it is; nothing where it is none, which is told elsewhere."""
+    return value if isinstance(value, list) else []
+
+
 def probe_problems(stack: dict[str, Any]) -> list[str]:
     """Faults of all probes: those of the gates, and those of the acceptance."""
     lists = [
@@ -93,11 +108,19 @@ def probe_problems(stack: dict[str, Any]) -> list[str]:
     lists += [(f"aistack_acceptance.{name}", None, [{**probe, "name": name} if isinstance(probe, dict) else probe])
               for name, probe in stack["acceptance"].items()]
     problems: list[str] = []
+    for number, probe in enumerate(_listed(stack.get("drain"))):
+        lists.append((f"aistack_drain[{number}]", "", [probe]))
+    for number, probe in enumerate(_listed(stack.get("verify"))):
+        where = f"aistack_verify[{number}]"
+        if not isinstance(probe, dict):
+            continue
+        problems += faults(f"{where}.level", probe.get("level"), LEVEL)
+        lists.append((where, "", [{key: value for key, value in probe.items() if key != "level"}]))
     for where, component, probes in lists:
-        for index, probe in enumerate(probes):
-            place = where if component is None else f"{where}[{index}]"
+        for index, probe in enumerate(_listed(probes)):
+            place = f"{where}[{index}]" if component else where
             try:
-                normalise(probe, component)
+                normalise(probe, component or None)
             except ProbeError as error:
                 problems += [f"{place}: {problem}" for problem in error.problems]
                 continue
@@ -178,6 +201,70 @@ class ActionModule(ActionBase):
             except AnsibleError:
                 continue  # likewise
             problems += [f"aistack_notices[{index}]{problem}" for problem in found]
+        return problems
+
+    def _backup_problems(self, given: Any, stack: Mapping[str, Any]) -> list[str]:
+        """Faults of ``aistack_backup``, and names in there that nothing has."""
+        problems = [f"aistack_backup: {line}" for line in backup_plan.description_problems(given)]
+        places = [*stack["groups"], *stack["hosts"]]
+        for kind in backup_plan.ENTRIES if not problems else ():
+            for number, entry in enumerate(given.get(kind) or []):
+                where = f"aistack_backup: {kind}[{number}]"
+                if entry.get("component") and entry["component"] not in stack["components"]:
+                    problems.append(f"{where}.component: unknown component '{entry['component']}'"
+                                    f"{nearest(entry['component'], stack['components'])}")
+                if entry.get("hosts") and entry["hosts"] not in places:
+                    problems.append(f"{where}.hosts: no group or host '{entry['hosts']}'{nearest(entry['hosts'], places)}")
+        return problems
+
+    def _missing(self, task_vars: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+        """Variables that every run needs and that the inventory does not have."""
+        wanted = [(name, description.VARIABLES[name]) for name in names if name not in task_vars]
+        return [f"{name}: is missing: {entry.help}; add {name}: {entry.example}" for name, entry in wanted]
+
+    def _described(self, stack: dict[str, Any], task_vars: dict[str, Any], verb: Mapping[str, Any], whole: bool) -> list[str]:
+        """Every fault of the description, whatever it is about. ``stack`` gets what is only needed here."""
+        problems = self._missing(task_vars, (name for name, entry in description.VARIABLES.items() if entry.required and
+                                             name != "aistack_address"))
+        read: dict[str, Any] = {}
+        for name, entry in description.VARIABLES.items():
+            if name not in task_vars or name in description.OWN or name.removeprefix("aistack_") in SECTIONS or name == "aistack_address":
+                continue
+            if name == "aistack_notices":
+                problems += self._notice_problems(task_vars[name])
+                continue
+            try:
+                read[name] = self._templar.template(task_vars[name])
+            except AnsibleError as error:
+                problems.append(f"{name}: cannot be filled in: {error}")
+                continue
+            if name not in APART:
+                problems += faults(name, read[name], entry)
+        stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),
+                     drain=read.get("aistack_drain"))
+        whole = whole and "aistack_components" in task_vars and "aistack_phases" in task_vars
+        problems += check_stack(stack, refer=whole)
+        problems += probe_problems(stack)
+        if whole:
+            problems += rotation.problems(read.get("aistack_rotations"), stack["components"])
+            problems += self._backup_problems(read["aistack_backup"], stack) if read.get("aistack_backup") is not None else []
+        components = {name: value for name, value in stack["components"].items() if isinstance(value, Mapping)}
+        directories = {str(value.get("role")): role_directory(str(value.get("role"))) for value in components.values() if value.get("role")}
+        problems += roles.option_problems(components, directories)
+        own = read.get("aistack_extra_vars") or []
+        inventory = inventory_names(task_vars["hostvars"], self._loader)
+        problems += roles.variable_problems({*inventory, *load_extra_vars(self._loader)}, inventory, [own] if isinstance(own, str) else own,
+                                            components, directories)
+        hosts = sorted({host for value in components.values() for host in stack["groups"].get(str(value.get("hosts")), ())})
+        nowhere = [host for host in hosts if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
+        if nowhere:
+            problems += [f"{line} (on {', '.join(nowhere)})" for line in self._missing({}, ["aistack_address"])]
+        if verb:
+            unmanaged = {str(value["runtime"]) for value in components.values() if value.get("runtime") in description.RUNTIMES}
+            for runtime in sorted(unmanaged - set(description.MANAGED)):
+                named = ", ".join(name for name, value in components.items() if value.get("runtime") == runtime)
+                problems.append(f"{named}: runtime {runtime} can be described, but no run manages such nodes yet; only "
+                                f"{', '.join(description.MANAGED)} works")
         return problems
 
     def _environment_problems(self, stack: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:
@@ -313,27 +400,23 @@ class ActionModule(ActionBase):
                            "Variables of your own are named in aistack_extra_vars: [name, …].",
                 }
         if not args["description"]:
+            if not same_run and verb.get("unknown") != "told":
+                problems = self._missing(task_vars, ("aistack_root", "aistack_state", "aistack_components", "aistack_phases"))
+            if problems:
+                listed = "\n".join(f"  - {problem}" for problem in problems)
+                msg = f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}"
+                return {"failed": True, "problems": problems, "msg": msg}
             groups = {"groups": task_vars.get("groups", {})}
             told = {} if same_run or not verb else self._told(args["verb"], verb, args, groups, task_vars)
             return {"changed": False, **told, "warnings": [*warnings, *told.get("warnings", [])]}
         # what an earlier play of the same run has validated is only looked up
         needed = {"phases", *(name for name, asked in (("applications", "application"), ("components", "only")) if args[asked])}
-        wanted = [name for name in VARIABLES if not same_run or name in needed]
+        wanted = [name for name in SECTIONS if not same_run or name in needed]
         stack: dict[str, Any] = {name: self._read(f"aistack_{name}", task_vars, problems) for name in wanted}
         stack["groups"] = {name: list(hosts) for name, hosts in task_vars.get("groups", {}).items()}
         stack["hosts"] = stack["groups"].get("all", [])
         if not same_run:
-            try:
-                stack["triggers"] = self._templar.template(task_vars.get("aistack_triggers"))
-            except AnsibleError as error:
-                problems.append(f"aistack_triggers: cannot be filled in: {error}")
-            problems += check_ports(stack["ports"]) if problems else check_stack(stack)
-            problems += probe_problems(stack)
-            problems += self._notice_problems(task_vars.get("aistack_notices"))
-            try:
-                problems += rotation.problems(self._templar.template(task_vars.get("aistack_rotations")), stack["components"])
-            except AnsibleError as error:
-                problems.append(f"aistack_rotations: cannot be filled in: {error}")
+            problems += self._described(stack, task_vars, verb, not problems)
             if args["environments"] and not problems:
                 problems += self._environment_problems(stack, task_vars)
         if args["phase"] and args["phase"] not in stack["phases"] and not args["phase_optional"]:
@@ -352,7 +435,7 @@ class ActionModule(ActionBase):
                 "failed": True,
                 "problems": problems,
                 "msg": f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "
-                       f"({len(problems)} problems). Nothing was touched.\n{listed}",
+                       f"({len(problems)} problems). Nothing was touched.\n{listed}{roles.hint(problems)}",
             }
         page: dict[str, Any] = {"changed": False}
         if verb:

@@ -78,9 +78,9 @@ class Celery(Probe):
         "broker": Option("str", "variable of env_file with the broker's address; the application is then not imported, which is faster"),
         "user": Option("str", "system user that asks; that of the component by default, where this process may choose"),
         "workers": Option("list", "names of the workers that have to answer, such as worker@backend-1"),
-        "count": Option("expect", "how many workers answer, where they are not named"),
+        "count": Option("figure", "how many workers answer, where they are not named"),
         "queues": Option("list", "queues that each worker has to take from, exactly"),
-        "active": Option("expect", "number of tasks that run at the moment, of all these workers"),
+        "active": Option("figure", "number of tasks that run at the moment, of all these workers"),
         "schedule": Option("any", "entries of beat's schedule: names, or a mapping of name to task or to {task, schedule: '0 2 * * *'}"),
     }
     hint = "is the worker's unit running, and does it reach the broker? journalctl -u 'aistack-worker@*' -n 50"

@@ -23,10 +23,10 @@ class Command(Probe):
     type = "command"
     target = Option("list", "program and arguments", required=True)
     options = {
-        "rc": Option("expect", "exit status; 0 by default"),
-        "stdout": Option("expect", "output, without white space around it"),
-        "stderr": Option("expect", "error output, without white space around it"),
-        "version": Option("expect", "version in the output, compared number by number, such as {ge: '3.11'}"),
+        "rc": Option("figure", "exit status; 0 by default"),
+        "stdout": Option("scalar", "output, without white space around it"),
+        "stderr": Option("scalar", "error output, without white space around it"),
+        "version": Option("version", "version in the output, compared number by number, such as {ge: '3.11'}"),
         "pattern": Option("regex", "where the version stands in the output: its first group"),
         "cwd": Option("str", "folder to run in"),
         "user": Option("str", "system user who runs it"),

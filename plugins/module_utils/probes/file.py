@@ -27,13 +27,13 @@ class File(Probe):
     target = Option("str", "path", required=True)
     options = {
         "exists": Option("bool", "true by default"),
-        "mode": Option("expect", "permissions, such as '0600'"),
-        "owner": Option("expect", "name of the user"),
-        "group": Option("expect", "name of the group"),
-        "size": Option("expect", "bytes"),
-        "sha256": Option("expect", "checksum of the contents"),
+        "mode": Option("scalar", "permissions, such as '0600'"),
+        "owner": Option("scalar", "name of the user"),
+        "group": Option("scalar", "name of the group"),
+        "size": Option("figure", "bytes"),
+        "sha256": Option("scalar", "checksum of the contents"),
         "contains": Option("expect", "contents; a text has to be in them"),
-        "link": Option("expect", "where a symbolic link points"),
+        "link": Option("scalar", "where a symbolic link points"),
     }
     hint = "try: ls -l {target}"
 

@@ -83,7 +83,7 @@ class Haproxy(Probe):
     options = {
         "socket": Option("str", f"admin socket; {SOCKET} by default"),
         "servers": Option("paths", "server to state: ready (or UP), drain, maint, down"),
-        "ready": Option("expect", "how many servers take requests; exactly one by default, where servers is not given"),
+        "ready": Option("figure", "how many servers take requests; exactly one by default, where servers is not given"),
     }
     hint = "try: echo 'show servers state' | socat stdio " + SOCKET
 

@@ -57,7 +57,7 @@ class Ollama(Probe):
     type = "ollama"
     target = Option("str", "address of the server", required=True)
     options = {
-        "version": Option("expect", "version of the server"),
+        "version": Option("version", "version of the server"),
         "models": Option("any", "models that have to be there: a list, or a mapping of name to digest (its beginning is enough)"),
         "generate": Option("any", "model that has to generate something, or a mapping with model, prompt, max_tokens"),
         "blobs": Option("str", "folder of the models on the node; every blob of every declared model is hashed"),

@@ -37,7 +37,7 @@ class Usage(Probe):
     type = "usage"
     target = Option("str", "cpu, memory or swap", required=True, choices=KINDS)
     options = {
-        "percent": Option("expect", "share in use; a number means at most", required=True),
+        "percent": Option("figure", "share in use; a number means at most", required=True),
         "over": Option("number", "seconds over which processors are watched; 0.5 by default"),
     }
     hint = "try: top -b -n 1 | head -n 15"

@@ -69,9 +69,9 @@ _KEEP = Option("dict", "how long sets stay; never less than a rollback needs", k
 
 BACKUP = Option("dict", "what a backup set holds besides environments, credentials and manifests", keys={
     "keep": _KEEP,
-    "encrypt": Option("dict", "encrypt the parts with age", expected="a mapping {recipient: age1…}, the public key that age-keygen prints", keys={
+    "encrypt": Option("dict", "encrypt the parts with age", keys={
         "recipient": Option("str", "public key, age1…; its identity is kept elsewhere", required=True),
-    }),
+    }, expected="a mapping {recipient: age1…}, the public key that age-keygen prints"),
     "copy": Option("dict", "where the newest set is copied to", keys={
         "remote": Option("str", "name of a remote in rclone's configuration", required=True),
         "path": Option("str", "folder or bucket there; each node has a folder in it", required=True),

@@ -89,7 +89,7 @@ def ahead(name: str, now: float) -> str:
 def description_problems(description: Any) -> list[str]:
     """What is wrong with ``aistack_backup`` or a node's ``backup.json``, one line each; an empty list means nothing."""
     if not isinstance(description, Mapping):
-        return [f"it must be a mapping, is {type(description).__name__}"]
+        return [f"must be a mapping, is {schema.what(description)}"]
     given = {key: value for key, value in description.items() if value is not None and key != "stack"}
     left, found = schema.examine("", given, BACKUP)
     problems = [line.removeprefix(": ").removeprefix(".") for line in found]

@@ -151,12 +151,15 @@ ARTEFACTS: Mapping[str, Option] = {
 }
 
 VARIABLES: Mapping[str, Option] = {
-    "aistack_name": Option("str", "the stack's name: units, files and reports have it", required=True),
-    "aistack_root": Option("str", "where releases and tools are on nodes, such as /opt/aistack", required=True),
-    "aistack_state": Option("str", "where journal, credentials and backup sets are on nodes, such as /var/lib/aistack", required=True),
-    "aistack_address": Option("str", "of each host: the address under which others reach it, such as \"{{ ansible_host }}\"", required=True),
-    "aistack_components": Option("dict", "what runs where, behind which gate", required=True, items=Option("dict", "", keys=COMPONENT)),
-    "aistack_phases": Option("dict", "in which order", required=True, items=Option("dict", "", keys=PHASE)),
+    "aistack_name": Option("str", "the stack's name; units, files and reports have it", required=True, example="shop"),
+    "aistack_root": Option("str", "where releases and tools are on nodes", required=True, example="/opt/aistack"),
+    "aistack_state": Option("str", "where journal, credentials and backup sets are on nodes", required=True, example="/var/lib/aistack"),
+    "aistack_address": Option("str", "of each host: the address under which others reach it", required=True,
+                              example='"{{ ansible_host }}"'),
+    "aistack_components": Option("dict", "what runs where, behind which gate", required=True, items=Option("dict", "", keys=COMPONENT),
+                                 example="{api: {role: backend, hosts: aistack, …}}"),
+    "aistack_phases": Option("dict", "in which order", required=True, items=Option("dict", "", keys=PHASE),
+                             example="{phase0: {components: [api]}}"),
     "aistack_applications": Option("dict", "what has releases", items=Option("dict", "", keys=APPLICATION)),
     "aistack_acceptance": Option("dict", "probes by name, for phases to end with; each says from where", items=_PROBES),
     "aistack_ports": Option("dict", "every port of the stack by name, once", items=Option("port", "")),
@@ -186,6 +189,9 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_secrets_dir": Option("str", "the inventory's own: where secrets come from; nothing here reads it"),
 }
 """The variables of an inventory. ``required`` counts for every run."""
+
+OWN = frozenset({"aistack_addresses", "aistack_secrets", "aistack_secrets_dir", "aistack_urls"})
+"""Of these what an inventory has for itself: it is not looked at."""
 
 OF_RUNS = frozenset({
     "aistack_accepted", "aistack_component", "aistack_component_name", "aistack_phase", "aistack_phase_optional", "aistack_process",

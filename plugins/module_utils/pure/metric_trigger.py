@@ -38,8 +38,8 @@ _NO_PROBE = ("severity", "log_unit", "from_all")
 """Keys that every probe may have and that would say nothing here."""
 
 _RULE: Mapping[str, Option] = {
-    "value": Option("expect", "what the figure has to be; a number means at most"),
-    "times": Option("expect", "what the figure may be as a multiple of its baseline; a number means at most"),
+    "value": Option("figure", "what the figure has to be; a number means at most"),
+    "times": Option("figure", "what the figure may be as a multiple of its baseline; a number means at most"),
     "window": Option("number", "seconds that are judged together; 60 by default"),
     "min_sample": Option("number", "smallest sample worth judging: requests for ratio and quantile, looks for rate and gauge"),
     "on_inconclusive": Option("str", "what too small a sample counts as; wait by default", choices=POLICIES),

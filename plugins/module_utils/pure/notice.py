@@ -20,13 +20,13 @@ SECURITY = ("starttls", "tls", "none")
 KINDS: Mapping[str, Mapping[str, Option]] = {
     "webhook": {
         "url": Option("str", "http or https address that is told as JSON", required=True, secret=True),
-        "headers": Option("dict", "headers to send", items=Option("text", "a value", secret=True)),
+        "headers": Option("dict", "headers to send", items=Option("text", "a value", secret=True), secret=True),
         "ca_file": Option("str", "CA certificates on the controller, instead of the system's"),
     },
     "mail": {
         "host": Option("str", "mail server", required=True),
         "from": Option("str", "who sends it", required=True),
-        "to": Option("list", "who gets it", required=True, items=Option("str", "an address"), expected="a list of addresses"),
+        "to": Option("list", "who gets it", required=True, secret=True, items=Option("str", "an address"), expected="a list of addresses"),
         "port": Option("number", "its port; 587, with tls 465, with none 25"),
         "security": Option("str", "how the connection is encrypted", choices=SECURITY, default=SECURITY[0]),
         "user": Option("str", "login; with password", secret=True),
@@ -34,20 +34,22 @@ KINDS: Mapping[str, Mapping[str, Option]] = {
         "ca_file": Option("str", "CA certificates on the controller, instead of the system's"),
     },
     "command": {
-        "command": Option("list", "the program on the controller and its arguments; the notice comes as JSON on standard input", required=True,
-                          items=Option("str", "a word", secret=True), expected="a list: the program and its arguments"),
+        "command": Option(
+            "list", "a program on the controller and its arguments; the notice comes as JSON on standard input", required=True, secret=True,
+            items=Option("str", "a word", secret=True), expected="a list: the program and its arguments",
+        ),
     },
 }
 NOTICE = Option(
-    "dict", "a receiver", by="kind", variants=KINDS,
+    "dict", "a receiver", by="kind", variants=KINDS, secret=True,
     keys={
         "kind": Option("str", "how it is told", required=True, choices=tuple(sorted(KINDS))),
         "name": Option("str", "what it is called in messages"),
-        "events": Option("list", "what it is told of; everything if left out", items=Option("str", "an event", choices=EVENTS)),
+        "events": Option("list", "what it is told of; all if left out", secret=True, items=Option("str", "an event", choices=EVENTS)),
         "timeout": Option("number", "seconds that it may take", default=10),
     },
 )  # fmt: skip
-NOTICES = Option("list", "who is told of deployments and rollbacks", items=NOTICE)
+NOTICES = Option("list", "who is told of deployments and rollbacks", items=NOTICE, secret=True)
 TIMEOUT = 10.0
 """Seconds that a receiver has where the entry does not say."""
 

@@ -233,6 +233,19 @@ def _paths(value: Any) -> tuple[Any, list[str]]:
     return dict(value), [f"{key}: {line}" for key, item in value.items() for line in expect.problems(item)]
 
 
+def _answer(value: Any) -> tuple[Any, list[str]]:
+    if isinstance(value, Mapping):
+        return _paths(value) if value else (value, ["an empty mapping says nothing; name the fields, or leave it out"])
+    if isinstance(value, str):
+        return value, ["must be a mapping of names to expected values, or true, false, a number or a list; for a text use body"]
+    return value, expect.problems(value)
+
+
+def _version(value: Any) -> tuple[Any, list[str]]:
+    value, wrong = expect.one_value(value)
+    return value, wrong or expect.version_problems(value)
+
+
 def _capture(value: Any) -> tuple[Any, list[str]]:
     if not isinstance(value, Mapping):
         return value, ["must be a mapping of names to dotted paths"]
@@ -248,6 +261,10 @@ _KINDS: Mapping[str, Callable[[Any], tuple[Any, list[str]]]] = {
     "dict": _dict,
     "regex": lambda value: (value, expect.regex_problems(value)),
     "expect": lambda value: (value, expect.problems(value)),
+    "scalar": expect.one_value,
+    "figure": lambda value: expect.one_value(value, figure=True),
+    "version": _version,
+    "answer": _answer,
     "tree": lambda value: (value, expect.problems(value, tree=True)),
     "paths": _paths,
     "capture": _capture,

@@ -22,8 +22,10 @@ class Option:
 
     Attributes:
         kind: ``str``, ``int``, ``number``, ``port``, ``bool``, ``list``, ``dict``, ``any``, ``text`` (a text or a whole number), or
-            several with ``|`` between them. Probes know more: ``regex``, ``expect`` (an expected value), ``paths`` (dotted path to
-            expected value), ``tree`` (either), ``probes`` (steps), ``capture`` (name to dotted path).
+            several with ``|`` between them. Probes know more: ``regex``, ``expect`` (an expected value), ``scalar`` (what is
+            expected of one value; a list is one of them), ``figure`` (the same of a number), ``version`` (the same of a version),
+            ``paths`` (dotted path to expected value), ``answer`` (either), ``tree`` (a mapping of these, or one), ``probes`` (steps),
+            ``capture`` (name to dotted path).
         help: one line for people.
         required: whether a value makes no sense without it.
         choices: values allowed; empty for any.
@@ -36,6 +38,7 @@ class Option:
         minimum: of a number.
         label: of a list of mappings, the key by whose value an item is called besides its place.
         secret: whether its value must not be shown.
+        example: how it may look, for a message that it is missing.
     """
 
     kind: str
@@ -51,6 +54,7 @@ class Option:
     minimum: float | None = None
     label: str = ""
     secret: bool = False
+    example: str = ""
 
 
 EXPECTED = {
@@ -72,7 +76,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(str(name), choice, n=1, cutoff=0.5)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(choice)}" if choice and len(choice) <= 40 else ""
+    if not choice:
+        return ""
+    return f"; known: {', '.join(choice)}" if len(choice) <= 30 else "; docs/reference.md has them all"
 
 
 def _number(value: Any, whole: bool) -> float | None:
@@ -114,15 +120,25 @@ def _wrong(where: str, value: Any, option: Option) -> str:
     must = expected_of(option)
     if value is None:
         return f"{where}: is empty; it must be {must}, or be left out"
-    scalar = isinstance(value, (str, int, float))
-    shown = repr(value) if scalar and not option.secret and not must.startswith(("a list", "a mapping")) else type(value).__name__
-    if option.kind in ("str", "text") and scalar:  # what stands there without quotes, YAML has made something else of
-        return f"{where}: must be {must}, is {_yaml(shown)} to YAML; quote it"
+    shown = what(value, option.secret)
+    if {"str", "text"} & {*option.kind.split("|")} and isinstance(value, (bool, int, float)):
+        return f"{where}: must be {must}, is {shown} to YAML; quote it"  # what stands there without quotes, YAML has made something else of
     return f"{where}: must be {must}, is {shown}"
 
 
-def _yaml(shown: str) -> str:
-    return {"True": "true", "False": "false"}.get(shown, shown)
+def what(value: Any, secret: bool = False) -> str:
+    """What a value is, for people: the value itself where it is short and no secret."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return "a number" if secret else str(value)
+    if isinstance(value, str):
+        return "a text" if secret or len(value) > 40 or "://" in value else f"the text {str(value)!r}"
+    return type(value).__name__
 
 
 def examine(where: str, value: Any, option: Option) -> tuple[Any, list[str]]:

@@ -155,15 +155,15 @@ def _check_role(where: str, component: Mapping[str, Any], roles: Iterable[str]) 
             return [f"{where}: role {role} runs a release; say which: 'application', or 'release_from' for that of another component"]
         return []
     if role not in ROLE_KINDS:
-        return [f"{where}.role: role {role} runs no release; drop 'application' and 'release_from', or take one of "
-                f"{', '.join(sorted(ROLE_KINDS))}"]
+        others = ", ".join(sorted(ROLE_KINDS))
+        return [f"{where}.role: role {role} runs no release; drop 'application' and 'release_from', or take one of {others}"]
     kind = component.get("kind", "python")
     if component.get("release_from") or kind in ROLE_KINDS[role]:
         return []  # the tree is that of the other component
     others = sorted(name for name, kinds in ROLE_KINDS.items() if kind in kinds)
     said = f"is {kind}" if "kind" in component else f"is not given, which means {kind}"
-    return [f"{where}.kind: {said}, and role {role} runs {' or '.join(ROLE_KINDS[role])}; write kind: {ROLE_KINDS[role][0]}"
-            + (f", or take another role ({', '.join(others)})" if others else f"; no role of this collection runs {kind}")]
+    besides = f", or take another role ({', '.join(others)})" if others else f"; no role of this collection runs {kind}"
+    return [f"{where}.kind: {said}, and role {role} runs {' or '.join(ROLE_KINDS[role])}; write kind: {ROLE_KINDS[role][0]}{besides}"]
 
 
 def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Mapping[str, Any]) -> list[str]:

@@ -42,8 +42,8 @@ def test_a_good_list() -> None:
 @pytest.mark.parametrize(
     ("entries", "problem"),
     [
-        ("https://x", "aistack_notices: must be a list, is str"),
-        (["x"], "aistack_notices[0]: must be a mapping, is str"),
+        ("https://x", "aistack_notices: must be a list, is a text"),
+        (["x"], "aistack_notices[0]: must be a mapping, is a text"),
         ([{}], "aistack_notices[0].kind: is missing; there are command, mail, webhook"),
         ([HOOK, {"kind": "chat"}], "aistack_notices[1].kind: 'chat' is unknown; there are command, mail, webhook"),
         ([{"kind": "webhook"}], "aistack_notices[0]: 'url' is missing: http or https address"),

@@ -209,8 +209,8 @@ def test_who_uses_a_login() -> None:
     [
         (None, None),
         ({"a": {"kind": "env", "file": "/x"}, "b": {"kind": "postgres", "component": "db", "user": "shop"}}, None),
-        (["a"], "aistack_rotations: must be a mapping, is list"),
-        ({"a": "b"}, "aistack_rotations.a: must be a mapping, is str"),
+        (["a"], "aistack_rotations: must be a mapping, is a list"),
+        ({"a": "b"}, "aistack_rotations.a: must be a mapping, is the text"),
         ({"a": {"kind": "postgre"}}, "aistack_rotations.a.kind: 'postgre' is unknown; there are env, minio, postgres, redis"),
         ({"a": {"kind": "env", "fiel": "/x"}}, "aistack_rotations.a: unknown key 'fiel'"),
         ({"a": {"kind": "postgres", "component": "db"}}, "aistack_rotations.a: 'user' is missing"),
