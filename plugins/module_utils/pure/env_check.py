@@ -157,7 +157,7 @@ def environment_problems(environment: Any, accounts: Sequence[Account], host: st
     """Everything that is wrong with one environment (``schema`` and ``values``) on one host."""
     if not isinstance(environment, Mapping):
         return [f"must be a mapping with schema and values, is {type(environment).__name__}"]
-    schema, values = environment.get("schema") or [], environment.get("values") or {}
+    schema, values = env_schema.described(environment)
     if isinstance(schema, (str, Mapping)) or not isinstance(schema, Sequence) or not all(isinstance(entry, Mapping) for entry in schema):
         return ["schema: must be a list of mappings with name and type"]
     if not isinstance(values, Mapping):
