@@ -72,11 +72,11 @@ class Celery(Probe):
     type = "celery"
     target = Option("str", "the application, as `celery -A` takes it", required=True)
     options = {
-        "python": Option("str", "the release's Python; ${release_path}/.venv/bin/python by default"),
-        "cwd": Option("str", "folder to run in; ${release_path} by default"),
-        "env_file": Option("str", "environment file of the release; ${config_path}/env by default"),
+        "python": Option("str", "the release's Python", default="${release_path}/.venv/bin/python"),
+        "cwd": Option("str", "folder to run in", default="${release_path}"),
+        "env_file": Option("str", "environment file of the release", default="${config_path}/env"),
         "broker": Option("str", "variable of env_file with the broker's address; the application is then not imported, which is faster"),
-        "user": Option("str", "system user that asks; that of the component by default, where this process may choose"),
+        "user": Option("str", "system user that asks; that of the component if left out, where this process may choose"),
         "workers": Option("list", "names of the workers that have to answer, such as worker@backend-1"),
         "count": Option("figure", "how many workers answer, where they are not named"),
         "queues": Option("list", "queues that each worker has to take from, exactly"),

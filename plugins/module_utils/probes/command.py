@@ -23,7 +23,7 @@ class Command(Probe):
     type = "command"
     target = Option("list", "program and arguments", required=True)
     options = {
-        "rc": Option("figure", "exit status; 0 by default"),
+        "rc": Option("figure", "exit status", default=0),
         "stdout": Option("scalar", "output, without white space around it"),
         "stderr": Option("scalar", "error output, without white space around it"),
         "version": Option("version", "version in the output, compared number by number, such as {ge: '3.11'}"),

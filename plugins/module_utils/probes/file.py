@@ -26,7 +26,7 @@ class File(Probe):
     type = "file"
     target = Option("str", "path", required=True)
     options = {
-        "exists": Option("bool", "true by default"),
+        "exists": Option("bool", "whether it is there", default=True),
         "mode": Option("scalar", "permissions, such as '0600'"),
         "owner": Option("scalar", "name of the user"),
         "group": Option("scalar", "name of the group"),

@@ -81,9 +81,9 @@ class Haproxy(Probe):
     type = "haproxy"
     target = Option("str", "name of the backend section", required=True)
     options = {
-        "socket": Option("str", f"admin socket; {SOCKET} by default"),
+        "socket": Option("str", "admin socket", default=SOCKET),
         "servers": Option("paths", "server to state: ready (or UP), drain, maint, down"),
-        "ready": Option("figure", "how many servers take requests; exactly one by default, where servers is not given"),
+        "ready": Option("figure", "how many servers take requests, where servers is not given", default=1),
     }
     hint = "try: echo 'show servers state' | socat stdio " + SOCKET
 

@@ -40,10 +40,10 @@ class Http(Probe):
     type = "http"
     target = Option("str", "address, http:// or https://", required=True)
     options = {
-        "method": Option("str", "GET by default"),
+        "method": Option("str", "method; POST where there is data", default="GET"),
         "data": Option("any", "body to send; anything but a text is sent as JSON"),
         "headers": Option("dict", "headers to send; no secrets"),
-        "status": Option("figure", "status of the answer; 200 by default"),
+        "status": Option("figure", "status of the answer", default=200),
         "json": Option("answer", "dotted paths in a JSON answer, and what is expected there; or what all of it is, such as true"),
         "body": Option("expect", "the body; a text is a pattern that has to be found in it"),
         "response_headers": Option("paths", "headers of the answer, in lower case"),

@@ -138,7 +138,7 @@ class Metrics(Probe):
         "metrics": Option("any", "a list of names that have to be there, or a mapping of selectors to expected values"),
         "ratio": Option("any", "two selectors, the first one's value is divided by the second one's: [errors, requests] or [sum, count]"),
         "value": Option("figure", "what the ratio has to be; a number means at most"),
-        "least": Option("number", "smallest second value that makes a ratio worth judging; 1 by default"),
+        "least": Option("number", "smallest second value that makes a ratio worth judging", default=1),
         "username": Option("str", "user of basic authentication"),
         "password_file": Option("str", "file on the node with the password for it"),
         "secret_file": Option("str", "file on the node with a bearer token"),

@@ -51,7 +51,7 @@ class Process(Probe):
     type = "process"
     target = Option("regex", "pattern that has to be found in the command line", required=True)
     options = {
-        "count": Option("figure", "how many; at least one by default"),
+        "count": Option("figure", "how many", default={"ge": 1}),
         "user": Option("str", "only those of this user"),
     }
     hint = "try: ps -ef | grep -E '{target}'"

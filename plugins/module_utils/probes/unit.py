@@ -21,7 +21,7 @@ class Unit(Probe):
     type = "unit"
     target = Option("str", "name of the unit", required=True)
     options = {
-        "state": Option("scalar", "ActiveState; active by default"),
+        "state": Option("scalar", "ActiveState", default="active"),
         "sub": Option("scalar", "SubState, such as running"),
         "enabled": Option("bool", "whether it is started at boot"),
         "stable_for": Option("figure", "seconds since it became active; a number means at least"),

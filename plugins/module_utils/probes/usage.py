@@ -38,7 +38,7 @@ class Usage(Probe):
     target = Option("str", "cpu, memory or swap", required=True, choices=KINDS)
     options = {
         "percent": Option("figure", "share in use; a number means at most", required=True),
-        "over": Option("number", "seconds over which processors are watched; 0.5 by default"),
+        "over": Option("number", "seconds over which processors are watched", default=0.5),
     }
     hint = "try: top -b -n 1 | head -n 15"
 

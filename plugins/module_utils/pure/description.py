@@ -11,6 +11,7 @@ ports) is checked in :mod:`.stack`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import BACKUP
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import ENTRY
@@ -54,6 +55,13 @@ GATE_SETTINGS: Mapping[str, Option] = {
     "deadline": Option("number", "seconds that the gate may take", minimum=0, default=60),
 }
 
+IN_PHASES: Mapping[str, Option] = {
+    **GATE_SETTINGS,
+    "successes": replace(GATE_SETTINGS["successes"], default=1),
+    "min_healthy_time": replace(GATE_SETTINGS["min_healthy_time"], default=0),
+}
+"""The same where no slot is judged."""
+
 POLICY: Mapping[str, Option] = {
     "contract": Option("str", "steps that take something away that the live release may use", choices=DECISIONS, default="refuse"),
     "irreversible": Option("str", "steps without a downgrade", choices=DECISIONS, default="refuse"),
@@ -80,7 +88,7 @@ MIGRATIONS: Mapping[str, Option] = {
 SLOTS: Mapping[str, Option] = {
     "drain_timeout": Option("number", "seconds that running requests have in the old slot", minimum=0, default=60),
     "stop_timeout": Option("number", "seconds that the old slot's process has to end", minimum=0, default=30),
-    "warm": Option("int", "seconds that the old slot stays up behind the new one; worker and beat: 0", minimum=0, default=300),
+    "warm": Option("int", "seconds that the old slot stays up behind the new one", minimum=0, default=300),
 }
 
 EDGE: Mapping[str, Option] = {
@@ -97,7 +105,7 @@ COMPONENT: Mapping[str, Option] = {
     "after": _listed("components that come before it, and whose hosts may reach it", "a list of components"),
     "unit": Option("str", "the unit of systemd that it is, for logs; released components have units of their own"),
     "gate": Option("list", "probes that prove it (see Probes)", items=_PROBES, expected="a list of probes"),
-    "gate_settings": Option("dict", "how its gate is judged", keys=GATE_SETTINGS),
+    "gate_settings": Option("dict", "how its gate is judged; defaults are those of a slot", keys=GATE_SETTINGS),
     "application": Option("str", "the application whose release it runs"),
     "release_from": Option("str", "the component whose release it runs, instead of an application"),
     "kind": Option("str", "what its release is made as", choices=KINDS, default="python"),
@@ -118,7 +126,7 @@ COMPONENT: Mapping[str, Option] = {
     "env": Option("str", "its entry in aistack_env; its own name if left out"),
     "port": Option("str", "name of its port in aistack_ports; <name>_blue and <name>_green are its slots'"),
     "edge": Option("dict", "how the edge fronts it", keys=EDGE),
-    "options": Option("dict", "settings of its role; see its variables", expected="a mapping of names to values"),
+    "options": Option("dict", "settings of its role; see below", expected="a mapping of names to values"),
     "slots": Option("dict", "how long slots take their time", keys=SLOTS),
     "strategy": Option("str", "recreate stops the old slot before the new one starts, where never two may run",
                        choices=STRATEGIES, default="bluegreen"),
@@ -170,7 +178,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_triggers": Option("list", "when to go back (see Triggers)", items=Option("dict", ""), expected="a list of triggers"),
     "aistack_verify": Option("list", "probes of verify.yml, each with its level", items=_PROBES, expected="a list of probes"),
     "aistack_drain": Option("list", "probes that say that a rollback may go on after a drain", items=_PROBES, expected="a list of probes"),
-    "aistack_gate_settings": Option("dict", "how every component's gate is judged in a phase", keys=GATE_SETTINGS),
+    "aistack_gate_settings": Option("dict", "how every component's gate is judged in a phase", keys=IN_PHASES),
     "aistack_migration_policy": Option("dict", "what is refused of migrations", keys=POLICY),
     "aistack_artefacts": Option("bool|dict", "where built releases are kept on the controller; false: every node builds", keys=ARTEFACTS,
                                 expected="false, or a mapping of folder and keep"),

@@ -40,18 +40,18 @@ _NO_PROBE = ("severity", "log_unit", "from_all")
 _RULE: Mapping[str, Option] = {
     "value": Option("figure", "what the figure has to be; a number means at most"),
     "times": Option("figure", "what the figure may be as a multiple of its baseline; a number means at most"),
-    "window": Option("number", "seconds that are judged together; 60 by default"),
+    "window": Option("number", "seconds that are judged together", default=60),
     "min_sample": Option("number", "smallest sample worth judging: requests for ratio and quantile, looks for rate and gauge"),
-    "on_inconclusive": Option("str", "what too small a sample counts as; wait by default", choices=POLICIES),
-    "failure_limit": Option("int", "measurements that may fail; 0 by default"),
-    "failures": Option("str", "which failures count; consecutive by default", choices=("consecutive", "total")),
-    "error_limit": Option("int", "consecutive measurements that may be impossible; 4 by default"),
-    "max_age": Option("number", "seconds for which a baseline counts; a week by default"),
-    "baseline_sample": Option("number", "smallest sample that makes a baseline; 50 by default"),
+    "on_inconclusive": Option("str", "what too small a sample counts as", choices=POLICIES, default="wait"),
+    "failure_limit": Option("int", "measurements that may fail", default=0),
+    "failures": Option("str", "which failures count", choices=("consecutive", "total"), default="consecutive"),
+    "error_limit": Option("int", "consecutive measurements that may be impossible", default=4),
+    "max_age": Option("number", "seconds for which a baseline counts", default=604800),
+    "baseline_sample": Option("number", "smallest sample that makes a baseline", default=50),
     "kind": Option("str", "the runbook's word for it", choices=KINDS),
     "then": Option("any", "what follows: {level: app}, notice or manual"),
 }
-_OVER = Option("str", "mean (by default), max, min or last of the looks", choices=OVER)
+_OVER = Option("str", "which of the looks counts", choices=OVER, default="mean")
 
 
 def _limit_problems(spec: Mapping[str, Any]) -> list[str]:
