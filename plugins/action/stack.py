@@ -26,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.action.receipt import role_di
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, description, env_check, notice, rotation, verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
@@ -207,7 +208,7 @@ class ActionModule(ActionBase):
         """Faults of ``aistack_backup``, and names in there that nothing has."""
         problems = [f"aistack_backup: {line}" for line in backup_plan.description_problems(given)]
         places = [*stack["groups"], *stack["hosts"]]
-        for kind in backup_plan.ENTRIES if not problems else ():
+        for kind in ENTRIES if not problems else ():
             for number, entry in enumerate(given.get(kind) or []):
                 where = f"aistack_backup: {kind}[{number}]"
                 if entry.get("component") and entry["component"] not in stack["components"]:

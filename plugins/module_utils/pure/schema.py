@@ -203,9 +203,8 @@ def _mapping(where: str, value: Mapping[str, Any], option: Option) -> tuple[dict
         problems += found
         if kept is not None:
             left[key] = kept
-    empty = ("", [], {}, None)
     problems += [f"{where}: '{key}' is missing{_means(entry)}" for key, entry in known.items()
-                 if entry.required and (key not in value or (value[key] in empty and entry.kind != "any"))]
+                 if entry.required and (key not in value or value[key] in ("", [], {}))]
     return left, problems
 
 

@@ -155,8 +155,8 @@ def _check_role(where: str, component: Mapping[str, Any], roles: Iterable[str]) 
             return [f"{where}: role {role} runs a release; say which: 'application', or 'release_from' for that of another component"]
         return []
     if role not in ROLE_KINDS:
-        others = ", ".join(sorted(ROLE_KINDS))
-        return [f"{where}.role: role {role} runs no release; drop 'application' and 'release_from', or take one of {others}"]
+        known = sorted(ROLE_KINDS)
+        return [f"{where}.role: role {role} runs no release; drop 'application' and 'release_from', or take one of {', '.join(known)}"]
     kind = component.get("kind", "python")
     if component.get("release_from") or kind in ROLE_KINDS[role]:
         return []  # the tree is that of the other component
