@@ -30,7 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, check_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import LEVELS
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles
 
@@ -256,8 +256,7 @@ class ActionModule(ActionBase):
         inventory = inventory_names(task_vars["hostvars"], self._loader)
         problems += roles.variable_problems({*inventory, *load_extra_vars(self._loader)}, inventory, [own] if isinstance(own, str) else own,
                                             components, directories)
-        hosts = sorted({host for value in components.values() for host in stack["groups"].get(str(value.get("hosts")), ())})
-        nowhere = [host for host in hosts if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
+        nowhere = [host for host in addressed(components, stack["groups"]) if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
         if nowhere:
             problems += [f"{line} (on {', '.join(nowhere)})" for line in self._missing({}, ["aistack_address"])]
         if verb:

@@ -34,6 +34,11 @@ ROLE_KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """The roles of this collection that run releases, each with the kinds of releases that it can run."""
 
+REACHED = ("comfyui", "edge", "minio", "ollama", "postgres", "redis")
+"""Roles of servers that listen on ``aistack_address``."""
+ASKING = ("comfyui", "ollama")
+"""Of these the ones that let in only who comes ``after`` them, by their addresses."""
+
 NAMES = "a list of names of variables"
 COMMANDS = "a list of commands, each a list such as [pytest, -q]"
 
@@ -162,7 +167,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_name": Option("str", "the stack's name; units, files and reports have it", required=True, example="shop"),
     "aistack_root": Option("str", "where releases and tools are on nodes", required=True, example="/opt/aistack"),
     "aistack_state": Option("str", "where journal, credentials and backup sets are on nodes", required=True, example="/var/lib/aistack"),
-    "aistack_address": Option("str", "of each host: the address under which others reach it", required=True,
+    "aistack_address": Option("str", "of each host that serves others: the address under which they reach it", required=True,
                               example='"{{ ansible_host }}"'),
     "aistack_components": Option("dict", "what runs where, behind which gate", required=True, items=Option("dict", "", keys=COMPONENT),
                                  example="{api: {role: backend, hosts: aistack, …}}"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.description import ROLE_KINDS, VARIABLES
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import examine, nearest
@@ -202,6 +202,18 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
     if cycle:
         problems.append(f"aistack_components.{cycle[0]}.after: a cycle: {' -> '.join(cycle)}; no order would start these")
     return problems
+
+
+def addressed(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Hosts that need an address: servers listen there, and some let in only whom they know by it."""
+    role = {name: str(value.get("role", "")).removeprefix("phasegate.aistack.") for name, value in components.items()}
+    hosts: set[str] = set()
+    for name, value in components.items():
+        after = value.get("after")
+        asks = any(role.get(str(before)) in ASKING for before in (after if isinstance(after, list) else ()))
+        if role[name] in REACHED or asks:
+            hosts.update(groups.get(str(value.get("hosts")), ()))
+    return sorted(hosts)
 
 
 def check_ports(ports: Mapping[str, Any]) -> list[str]:

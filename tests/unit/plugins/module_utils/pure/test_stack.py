@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import (
+    addressed,
     check_stack,
     dependency_order,
     find_cycle,
@@ -152,6 +153,16 @@ def test_required_phases_are_followed_to_the_ground() -> None:
     phases = {"phase0": {}, "phase1": {"requires": ["phase0"]}, "phase2": {"requires": ["phase1"]}}
     assert required_phases(phases, "phase2") == ["phase0", "phase1"]
     assert required_phases(phases, "phase0") == []
+
+
+def test_who_needs_an_address() -> None:
+    components = {"db": {"role": "phasegate.aistack.postgres", "hosts": "one"}, "llm": {"role": "ollama", "hosts": "one"},
+                  "api": {"role": "backend", "hosts": "two", "after": ["db"]}}
+    groups = {"one": ["a"], "two": ["b", "c"]}
+    assert addressed(components, groups) == ["a"]
+    components["api"]["after"] = ["llm"]
+    assert addressed(components, groups) == ["a", "b", "c"]
+    assert addressed({"api": {"role": "backend", "hosts": "two"}}, groups) == []
 
 
 def test_a_cycle_is_spelled_out() -> None:
