@@ -28,7 +28,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, description, env_check, notice, rotation, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import LEVELS
@@ -175,7 +175,7 @@ class ActionModule(ActionBase):
         if not isinstance(raw, dict):
             raw = self._templar.template(raw)
         if not isinstance(raw, dict):
-            problems.append(f"{variable}: must be a mapping, is {type(raw).__name__}")
+            problems.append(f"{variable}: must be a mapping, is {what(raw, secret=True)}")
             return {}
         values: dict[str, Any] = {}
         for key, value in raw.items():

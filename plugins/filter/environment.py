@@ -14,6 +14,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import as_text, described
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import apt_conf as apt_conf_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import split
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import quote
 
 
@@ -25,7 +26,7 @@ def env_quote(value: Any) -> str:
 def _halves(environment: Any) -> tuple[dict[str, str], dict[str, str]]:
     if not isinstance(environment, Mapping):
         raise AnsibleFilterError(
-            f"aistack_environment is of the type {type(environment).__name__}; expected a mapping of variables, such as "
+            f"aistack_environment is {what(environment, secret=True)}; expected a mapping of variables, such as "
             "{HTTPS_PROXY: 'http://proxy:3128'}. Correct it in the inventory."
         )
     return split(environment)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import names_in
 
 _ORDERED: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
@@ -145,20 +146,20 @@ def _operand_problems(key: str, operand: Any) -> list[str]:
     if key == "matches":
         return regex_problems(operand)
     if key == "in" and (isinstance(operand, str) or not isinstance(operand, Sequence)):
-        return [f"in: must be a list, is {type(operand).__name__}"]
+        return [f"in: must be a list, is {what(operand)}"]
     if key == "exists" and not isinstance(operand, bool):
         return [f"exists: must be true or false, is {show(operand)}"]
     if key == "length":
         return [f"length: {line}" for line in problems(operand)]
     if key in _ORDERED and (isinstance(operand, bool) or not isinstance(operand, (int, float, str))):
-        return [f"{key}: must be a number or a text, is {type(operand).__name__}"]
+        return [f"{key}: must be a number or a text, is {what(operand)}"]
     return []
 
 
 def regex_problems(pattern: Any) -> list[str]:
     """What is wrong with a regular expression."""
     if not isinstance(pattern, str):
-        return [f"a pattern is a text, this is {type(pattern).__name__}"]
+        return [f"a pattern is a text, this is {what(pattern)}"]
     try:
         re.compile(pattern)
     except re.error as error:

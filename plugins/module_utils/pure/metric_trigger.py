@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option, ProbeError, TypeSpec, normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import LEVELS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 
 MEASURES = ("ratio", "rate", "gauge", "quantile")
 OVER = ("mean", "max", "min", "last")
@@ -150,7 +151,7 @@ def normalise(trigger: Any) -> dict[str, Any]:
         TriggerError: with every problem.
     """
     if not isinstance(trigger, Mapping):
-        raise TriggerError([f"a trigger is a mapping, this is {type(trigger).__name__}"])
+        raise TriggerError([f"a trigger is a mapping, this is {what(trigger, secret=True)}"])
     source = trigger.get("source")
     if source not in SOURCES:
         said = f"unknown source '{source}'{did_you_mean(str(source), SOURCES)}" if source else "'source' is missing"
@@ -204,7 +205,7 @@ def check_triggers(triggers: Any, places: Iterable[str], components: Iterable[st
     if triggers is None:
         return []
     if isinstance(triggers, (str, Mapping)) or not isinstance(triggers, Sequence):
-        return [f"aistack_triggers: must be a list of triggers, is {type(triggers).__name__}"]
+        return [f"aistack_triggers: must be a list of triggers, is {what(triggers)}"]
     known, parts = list(places), list(components)
     problems: list[str] = []
     names: dict[str, int] = {}

@@ -19,6 +19,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option as Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import names_in
 
 FILLED_IN = ("component", "config_path", "port", "release", "release_path", "slot", "unit")
@@ -99,7 +100,7 @@ def _canonical(
     types: Mapping[str, TypeSpec], probe: Any, component: str | None, step: bool
 ) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(probe, Mapping):
-        return {}, [f"a probe is a mapping, this is {type(probe).__name__}"]
+        return {}, [f"a probe is a mapping, this is {what(probe, secret=True)}"]
     given = {str(key): value for key, value in probe.items() if value is not None or key in types}
     kind, problems = _type_of(types, given)
     if kind is None:
@@ -195,14 +196,14 @@ def _steps(types: Mapping[str, TypeSpec], value: Any, component: str | None) -> 
 
 def _text(value: Any) -> tuple[Any, list[str]]:
     if isinstance(value, (Mapping, list, tuple, bool)):
-        return value, [f"must be a text, is {type(value).__name__}"]
+        return value, [f"must be a text, is {what(value, secret=True)}"]
     return str(value), []
 
 
 def _number(value: Any, whole: bool = False) -> tuple[Any, list[str]]:
     kind = int if whole else float
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return value, [f"must be a number, is {type(value).__name__}"]
+        return value, [f"must be a number, is {what(value, secret=True)}"]
     try:
         number = kind(value)
     except ValueError:
@@ -218,13 +219,13 @@ def _bool(value: Any) -> tuple[Any, list[str]]:
 
 def _list(value: Any) -> tuple[Any, list[str]]:
     if isinstance(value, (Mapping, str)) or not isinstance(value, Sequence):
-        return value, [f"must be a list, is {type(value).__name__}"]
+        return value, [f"must be a list, is {what(value, secret=True)}"]
     wrong = [f"item {index} must be a text" for index, item in enumerate(value) if isinstance(item, (Mapping, list, bool))]
     return [item if isinstance(item, bool) else str(item) for item in value], wrong
 
 
 def _dict(value: Any) -> tuple[Any, list[str]]:
-    return (dict(value), []) if isinstance(value, Mapping) else (value, [f"must be a mapping, is {type(value).__name__}"])
+    return (dict(value), []) if isinstance(value, Mapping) else (value, [f"must be a mapping, is {what(value, secret=True)}"])
 
 
 def _paths(value: Any) -> tuple[Any, list[str]]:

@@ -123,7 +123,7 @@ def test_a_mapping_behind_the_type_is_its_options():
         ({"name": "a", "s3": "http://h"}, "'s3' needs bucket"),
         ({"name": "a", "postgres": {"host": "h"}, "host": "i"}, "'host' is given twice"),
         ({"name": "a", "log": "x"}, "needs present, absent"),
-        ("health", "a probe is a mapping, this is str"),
+        ("health", "a probe is a mapping, this is a text"),
     ],
 )
 def test_problems_name_the_way_out(probe, said):
