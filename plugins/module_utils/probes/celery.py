@@ -26,7 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     last_line,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, describe, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 _MARK = "aistack-celery-answer:"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, excerpt, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, check_version, describe_all
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _VERSION = r"(\d+(?:\.\d+)+|\d+)"
 

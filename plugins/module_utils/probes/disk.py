@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, at_least, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check_all, describe_all
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _KEYS = ("free_bytes", "free_gib", "free_percent", "free_inodes_percent")
 

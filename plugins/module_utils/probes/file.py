@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import OUTPUT_LIMIT, Attempt, Context, Probe, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check_all, describe, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _KEYS = ("mode", "owner", "group", "size", "sha256", "contains", "link")
 

@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, check_all, describe, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 SOCKET = "/run/haproxy/admin.sock"
 _WORDS = (("UP", "ready"), ("no check", "ready"), ("MAINT", "maint"), ("DRAIN", "drain"), ("NOLB", "drain"), ("DOWN", "down"))

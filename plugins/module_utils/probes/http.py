@@ -29,7 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect impo
     regex_problems,
     show,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 

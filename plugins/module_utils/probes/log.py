@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, excerpt
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Log(Probe):

@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, Mismatch, check, check_all, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _NAMES = {"user": "PGUSER", "database": "PGDATABASE", "sslmode": "PGSSLMODE", "ca_file": "PGSSLROOTCERT"}
 _FIELD, _RECORD = "\x1f", "\x1e"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe, excerpt, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import at, check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 PROC = Path("/proc")
 

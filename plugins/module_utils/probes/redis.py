@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe, is_operator, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _READING = {
     "CONFIG GET", "DBSIZE", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "INFO", "LASTSAVE", "LINDEX",

@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     excerpt,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, request
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _PREFIX = ".aistack-probe"
 

@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL's first message of a client that wants TLS
 

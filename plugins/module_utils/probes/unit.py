@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, at_least, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, at, check, check_all, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Unit(Probe):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 KINDS = ("cpu", "memory", "swap")
 PROC = Path("/proc")

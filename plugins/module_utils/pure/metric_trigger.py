@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option, ProbeError, TypeSpec, normalise_with
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, TypeSpec, normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import LEVELS
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, what
 
 MEASURES = ("ratio", "rate", "gauge", "quantile")
 OVER = ("mean", "max", "min", "last")

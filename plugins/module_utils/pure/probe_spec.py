@@ -18,8 +18,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option as Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import names_in
 
 FILLED_IN = ("component", "config_path", "port", "release", "release_path", "slot", "unit")
