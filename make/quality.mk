@@ -40,9 +40,9 @@ test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
 
 .PHONY: integration
 integration: venv ## Migrations, artefacts, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
-	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy
+	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy nginx curl
 	$(PY) -m pytest -q $(addprefix tests/integration/,alembic artefacts backup celery disk edge emergency environment inventories lease \
-	  notices postgres restore_step tls) $(ARGS)
+	  notices postgres restore_step site tls) $(ARGS)
 
 .PHONY: artefact
 artefact: venv ## Build the archive and install it into build/inst, as a user would get it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.action.alembic_info import planned, request_of, separated
+from ansible_collections.phasegate.aistack.plugins.action.alembic_info import planned, request_of, separated, unknown_words
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
@@ -26,18 +26,20 @@ class ActionModule(Followed):
         answer: dict[str, Any] = self._execute_module(module_name="phasegate.aistack.alembic", module_args=args, task_vars=task_vars)
         seen = answer.pop("seen", None)
         result.update(answer)
-        if answer.get("failed") or not self._task.check_mode or seen is None or origin is None or args.get("state") == "stamped":
+        if answer.get("failed") or not self._task.check_mode or seen is None or args.get("state") == "stamped":
             return result
         why = str(answer["plan"].get("why", ""))
         request = request_of(args, answer, str(args.get("state") or "upgraded"))
         try:
-            plan = planned(request, seen, origin, why)
+            plan = planned(self, task_vars, request, seen, origin, why) if origin else ""
             if isinstance(plan, str):
-                result["plan"]["why"] = f"{why}; and the controller cannot plan it: {plan}"
+                result["plan"]["why"] = f"{why}; and the controller cannot plan it: {plan}" if plan else why
                 result["plan"]["text"] = controller_plan.text(result["plan"])
-                result["msg"] = f"Nothing known yet: {result['plan']['why']}."
+                result["msg"] = f"Nothing known yet: {result['plan']['why'].rstrip('.')}."
             else:
                 result.update(controller_plan.outcome(request, plan))
         except MigrationError as problem:
             result.update(failed=True, changed=False, msg=str(problem), code=problem.code, **alembic_request.brief(problem.facts))
+        else:
+            result["warnings"] = [*(result.get("warnings") or []), *unknown_words(result["plan"])]
         return result

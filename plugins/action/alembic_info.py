@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
 
 SQUAWK_LOCK = Path(__file__).resolve().parents[2] / "roles" / "toolchain" / "files" / "squawk.txt"
 
@@ -28,6 +30,7 @@ def separated(args: Mapping[str, Any]) -> tuple[dict[str, Any], controller_plan.
     own = {name: args[name] for name in alembic_request.ON_CONTROLLER if args.get(name)}
     if not own.get("repo") or not args.get("release"):
         return node, None
+    own["scratch"] = own.pop("plan_on_node", {})
     own["squawk_lock"] = str(SQUAWK_LOCK) if SQUAWK_LOCK.is_file() else ""
     return node, controller_plan.Origin(**own)
 
@@ -38,13 +41,62 @@ def request_of(args: Mapping[str, Any], answer: Mapping[str, Any], state: str) -
     return alembic_request.of({**checked, "state": state})
 
 
-def planned(request: Request, seen: Mapping[str, Any], origin: controller_plan.Origin, why: str) -> dict[str, Any] | str:
-    """The plan's document, or why there is none. Raises MigrationError."""
+def planned(
+    action: ActionBase,
+    task_vars: dict[str, Any] | None,
+    request: Request,
+    seen: Mapping[str, Any],
+    origin: controller_plan.Origin,
+    why: str,
+) -> dict[str, Any] | str:
+    """The plan's document, made here or on the node, or why there is none. Raises MigrationError."""
     try:
         return controller_plan.document(request, seen, origin, why)
-    except (controller_plan.Unavailable, OSError) as problem:
+    except offline_plan.NoEnvironment as problem:
+        if not origin.scratch:
+            return str(problem)
+        display.vv(printable(f"alembic: no environment on the controller, the node plans: {problem}"))
+        found = on_node(action, task_vars, request, seen, origin)
+        return f"{str(problem).rstrip('. ')}; nor can the node: {found}" if isinstance(found, str) else found
+    except (offline_plan.Unavailable, OSError) as problem:
         display.vv(printable(f"alembic: no plan on the controller: {problem}"))
         return str(problem)
+
+
+def on_node(
+    action: ActionBase, task_vars: dict[str, Any] | None, request: Request, seen: Mapping[str, Any], origin: controller_plan.Origin
+) -> dict[str, Any] | str:
+    """The plan that the node makes of the tag's tree, which is brought there; or why it cannot. Raises MigrationError."""
+    try:
+        source = mirror.Source(origin.repo, origin.path, origin.mirror_dir)
+        commit = source.resolve(request.release)
+        archive = source.archive(request.release, commit)
+        folder = str(action._connection._shell.tmpdir or action._make_tmp_path())
+        remote = action._connection._shell.join_path(folder, "plan.tar.gz")
+        action._transfer_file(str(archive.path), remote)
+        action._fixup_perms2((folder, remote))
+    except (mirror.SourceError, AnsibleError, OSError) as problem:
+        return str(problem)
+    brought = {
+        "archive": remote, "archive_sha256": archive.sha256, "commit": commit, "seen": dict(seen), "schema": list(origin.schema),
+        "lock": origin.lock,
+    }  # fmt: skip
+    known = (set(alembic_request.SPEC) - set(alembic_request.ON_CONTROLLER)) | {"target"}
+    given = {name: value for name, value in vars(request).items() if name in known and value not in (None, "")}
+    given["direction"] = request.direction
+    answer: dict[str, Any] = action._execute_module(
+        module_name="phasegate.aistack.alembic_info", module_args={**given, "scratch": {**origin.scratch, **brought}}, task_vars=task_vars
+    )
+    if answer.get("failed"):
+        raise MigrationError(str(answer.get("code") or "plan"), str(answer.get("msg")))
+    return answer if answer.get("known") else str(answer.get("why"))
+
+
+def unknown_words(plan: Mapping[str, Any]) -> list[str]:
+    """A sentence for each thing about a plan that is not known, so that a check is never silent about it."""
+    name = f"What {plan.get('component')} {plan.get('release')} would do to the database is NOT known"
+    reasons = [] if plan.get("known") else [plan.get("why")]
+    return [f"{name}: {str(why).rstrip('. ')}." for why in [*reasons, *((plan.get("verdict") or {}).get("undecided") or [])]]
 
 
 class ActionModule(ActionBase):
@@ -66,7 +118,7 @@ class ActionModule(ActionBase):
             return result
         request = request_of(args, answer, "downgraded" if args.get("direction") == "downgrade" else "upgraded")
         try:
-            plan = planned(request, seen, origin, str(answer.get("why", "")))
+            plan = planned(self, task_vars, request, seen, origin, str(answer.get("why", "")))
         except MigrationError as problem:
             result.update(failed=True, msg=str(problem), code=problem.code, **alembic_request.brief(problem.facts))
             return result

@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text, inventory_says
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import joint
@@ -215,4 +215,7 @@ class ActionModule(ActionBase):
             note = "\n\nCheck mode: nothing is enforced, since nothing was done." if self._task.check_mode else ""
             answer["msg"] = failure_text(answer["verdict"], answer["probes"], float(answer["elapsed_s"])) + note
             answer["failed"] = answer["enforced"]
+        else:
+            for said in inventory_says(answer["probes"]):  # once each, however often it is asked
+                display.warning(printable(f"{host}: {said}"))
         return answer

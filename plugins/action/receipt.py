@@ -33,8 +33,8 @@ NOT_INPUTS = {"aistack_component", "aistack_component_name", "aistack_env", "ais
 ASKED_ONLY = {"toolchain": "aistack_components"}
 """What a role reads only to ask who uses what, before it changes it: nothing is made of it."""
 
-OWN_AFFAIRS = {"build", "build_env", "gate", "gate_settings", "install_scripts", "lock", "sdists", "test_env", "test_env_from",
-               "test_network", "tests", "title"}
+OWN_AFFAIRS = {"build", "build_env", "cache", "devices", "gate", "gate_settings", "install_scripts", "just_in_time", "lock", "sdists",
+               "test_env", "test_env_from", "test_network", "tests", "title"}
 """Keys of a component that no role reads of another one: with another gate of the application the edge is as it was."""
 
 _ROLES = re.compile(

@@ -22,7 +22,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import recipe_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_store
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_store, source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import Stored, Wanted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
@@ -114,6 +114,9 @@ class ActionModule(Followed):
             if away is not None:
                 raise away
             source.refuse_dirty(ref)
+            notes = source_check.refuse(
+                source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python")
+            )
             wanted = None
             if store is not None and built.get("platform"):
                 root = str(built.pop("root", ""))
@@ -122,6 +125,8 @@ class ActionModule(Followed):
                 answer = self._bring(args, task_vars, source, ref, wanted)
             elif store is not None:
                 answer["artefact"] = self._foreseen(wanted)
+            if notes:
+                answer.setdefault("warnings", []).extend(notes)
         except SourceError as error:
             answer = {"failed": True, "changed": False, "msg": str(error)}
         result.update(answer)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import without
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failure_text, health_rows, health_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import outcome_rows, outcome_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import (
@@ -62,7 +64,10 @@ class ActionModule(ActionBase):
         rows = health_rows(args["results"], list(task_vars.get("aistack_components", {})))
         bad = not rows or any(row["verdict"] in ("fail", "error", "inconclusive") for row in rows)
         failed = bad and not self._task.check_mode  # in check mode no gate is enforced
-        text = health_text(rows) if rows else "No probe ran: the stack has no gates, or no node was asked."
+        only = [name.strip() for name in str(task_vars.get("only") or "").split(",") if name.strip()]
+        described = task_vars.get("aistack_components", {})
+        unasked = without(described if isinstance(described, Mapping) else self._templar.template(described), only)
+        text = health_text(rows, without=unasked) if rows else "No probe ran: the stack has no gates, or no node was asked."
         page: dict[str, Any] = {"changed": False, "rows": rows, "text": text, "failed": failed}
         if failed:
             page["msg"] = text

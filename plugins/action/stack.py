@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,12 @@ from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated,
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, description, env_check, notice, rotation, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import ENTRIES
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest, what
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import nearest, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_stack
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import LEVELS
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles
-
-LEVEL = Option("str", "level of the checklist", choices=LEVELS)
-"""What a probe of ``aistack_verify`` has besides."""
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
 """Variables that are looked at by code of their own."""
@@ -94,74 +91,6 @@ def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterab
     return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
 
 
-def _listed(value: Any) -> list[Any]:
-    """A list as it is; nothing where it is none, which is told elsewhere."""
-    return value if isinstance(value, list) else []
-
-
-def probe_problems(stack: dict[str, Any]) -> list[str]:
-    """Faults of all probes: those of the gates, and those of the acceptance."""
-    lists = [
-        (f"aistack_components.{name}.gate", name, component.get("gate", []))
-        for name, component in stack["components"].items()
-        if isinstance(component, dict)
-    ]
-    lists += [(f"aistack_acceptance.{name}", None, [{**probe, "name": name} if isinstance(probe, dict) else probe])
-              for name, probe in stack["acceptance"].items()]
-    problems: list[str] = []
-    for number, probe in enumerate(_listed(stack.get("drain"))):
-        lists.append((f"aistack_drain[{number}]", "", [probe]))
-    for number, probe in enumerate(_listed(stack.get("verify"))):
-        where = f"aistack_verify[{number}]"
-        if not isinstance(probe, dict):
-            continue
-        problems += faults(f"{where}.level", probe.get("level"), LEVEL)
-        lists.append((where, "", [{key: value for key, value in probe.items() if key != "level"}]))
-    for where, component, probes in lists:
-        for index, probe in enumerate(_listed(probes)):
-            place = f"{where}[{index}]" if component else where
-            try:
-                normalise(probe, component or None)
-            except ProbeError as error:
-                problems += [f"{place}: {problem}" for problem in error.problems]
-                continue
-            source = str(probe.get("from") or "")
-            if source and source not in stack["groups"] and source not in stack["hosts"]:
-                problems.append(f"{place}.from: no group or host '{source}'{nearest(source, [*stack['groups'], *stack['hosts']])}")
-            if component is None and not source:
-                problems.append(f"{place}: 'from' is missing; an acceptance probe names the group that asks")
-    return problems
-
-
-# by role: the variables that hold its users, and the keys of name and password in there
-ACCOUNTS = {
-    "postgres": ("postgres_users", "name", "password"),
-    "redis": ("redis_users", "name", "password"),
-    "minio": ("minio_users", "key", "secret"),
-}
-
-
-def managed_accounts(component: Mapping[str, Any], stack: Mapping[str, Any], read: Callable[[str, str], Any]) -> list[env_check.Account]:
-    """The logins that a server's role manages; none for other roles. ``read`` takes a host and a variable."""
-    role = str(component.get("role", "")).removeprefix("phasegate.aistack.")
-    if role not in ACCOUNTS:
-        return []
-    variable, name, password = ACCOUNTS[role]
-    hosts = tuple(stack["groups"].get(component.get("hosts"), []))
-    accounts = []
-    for host in hosts:
-        port = read(host, f"{role}_port") or (read(host, "aistack_ports") or {}).get(role)
-        tls = read(host, f"{role}_tls") or {}
-        addresses = {str(read(host, key)) for key in ("aistack_address", "ansible_host")} | {host, *(tls.get("names") or [])}
-        places = frozenset((address, int(port)) for address in addresses if port)
-        entries = [(entry[name], entry[password], variable) for entry in read(host, variable) or []
-                   if isinstance(entry, Mapping) and entry.get(name) and entry.get(password)]
-        if role == "redis" and read(host, "redis_password"):
-            entries.append(("default", read(host, "redis_password"), "redis_password"))
-        accounts += [env_check.Account(role, str(user), str(value), source, hosts, places, bool(tls)) for user, value, source in entries]
-    return accounts
-
-
 class ActionModule(ActionBase):
     """Check the structure, name the run."""
 
@@ -184,6 +113,13 @@ class ActionModule(ActionBase):
             except AnsibleError as error:
                 problems.append(f"{variable}.{key}: cannot be filled in: {error}")
         return values
+
+    def _place(self, variable: str, task_vars: dict[str, Any]) -> str:
+        """A folder of the stack's; empty where it cannot be filled in here, which whoever needs it says."""
+        try:
+            return str(self._templar.template(task_vars.get(variable) or ""))
+        except AnsibleError:
+            return ""
 
     def _notice_problems(self, raw: Any) -> list[str]:
         """Faults of ``aistack_notices``. What cannot be filled in now, for want of the vault perhaps, is a warning when it is sent."""
@@ -321,6 +257,12 @@ class ActionModule(ActionBase):
         described: dict[str, dict[str, Any]] = self._templar.template(asked)
         return described
 
+    def _chosen(self, stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> list[str]:
+        """The phases that the tags of this run choose. Raises ValueError as :func:`verbs.chosen_phases` does."""
+        only, skip = (task_vars.get(f"ansible_{which}_tags") or () for which in ("run", "skip"))
+        roles = role_prefixes(task_vars.get("aistack_components"))
+        return verbs.chosen_phases(stack["phases"], only, skip, self._task.tags, roles)
+
     def _left_out(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
                   task_vars: dict[str, Any]) -> dict[str, list[str]]:
         """Host to its components, for the hosts that the verb works on and that are not in the run, or not any more."""
@@ -337,8 +279,25 @@ class ActionModule(ActionBase):
         elif name == "rollback":
             wanted = list(components) if args["level"] == "system" else released(components)
         else:
-            wanted = stack["phases"].get(args["phase"], {}).get("components", [])
+            phases = [args["phase"]] if args["phase"] else self._chosen(stack, task_vars)
+            wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
         return verbs.left_out({part: groups.get(components[part]["hosts"], []) for part in wanted}, in_run)
+
+    def _sources(self, args: Mapping[str, Any], stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> source_check.Survey:
+        """What the repositories say of the releases that a verb would stage, before any node is asked."""
+        verb, components = args["verb"], stack["components"]
+        if verb in ("deploy", "plan"):
+            wanted = released(components, args["application"] or None)
+        elif verb == "migrate" and args["release"]:
+            wanted = migrated(components)
+        elif verb in ("site", "phase"):
+            phases = [args["phase"]] if args["phase"] else self._chosen(stack, task_vars)
+            wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
+        else:
+            wanted = []
+        own = {name: components[name] for name in wanted if components[name].get("application")}
+        releases = {name: (str(value["repo"]), str(args["release"] or value["release"])) for name, value in stack["applications"].items()}
+        return source_check.survey(own, releases, cached=verb in ("site", "phase"))
 
     def _told(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
               task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -367,7 +326,6 @@ class ActionModule(ActionBase):
                 "description": {"type": "bool", "default": True},
                 "level": {"type": "str", "default": ""},
                 "phase": {"type": "str", "default": ""},
-                "phase_optional": {"type": "bool", "default": False},
                 "application": {"type": "str", "default": ""},
                 "release": {"type": "str", "default": ""},
                 "accepted": {"type": "list", "elements": "str", "default": []},
@@ -416,10 +374,11 @@ class ActionModule(ActionBase):
         stack["groups"] = {name: list(hosts) for name, hosts in task_vars.get("groups", {}).items()}
         stack["hosts"] = stack["groups"].get("all", [])
         if not same_run:
+            stack["root"], stack["state"] = (self._place(name, task_vars) for name in ("aistack_root", "aistack_state"))
             problems += self._described(stack, task_vars, verb, not problems)
             if args["environments"] and not problems:
                 problems += self._environment_problems(stack, task_vars)
-        if args["phase"] and args["phase"] not in stack["phases"] and not args["phase_optional"]:
+        if args["phase"] and args["phase"] not in stack["phases"]:
             problems.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
         if args["application"] and args["application"] not in stack["applications"]:
             problems.append(f"application: unknown application '{args['application']}'"
@@ -438,11 +397,23 @@ class ActionModule(ActionBase):
                        f"({len(problems)} problems). Nothing was touched.\n{listed}{roles.hint(problems)}",
             }
         page: dict[str, Any] = {"changed": False}
+        if args["verb"] == "site" and not args["phase"]:
+            try:
+                page["phases"] = self._chosen(stack, task_vars)
+            except ValueError as error:
+                listed = str(error).replace("\n", "\n  ")
+                return {"failed": True, "problems": str(error).splitlines(), "msg": f"Refused: site.yml would do nothing of what was "
+                        f"asked for. Nothing was touched.\n  {listed}"}
         if verb:
             told = self._told(args["verb"], verb, args, stack, task_vars)
             if told.get("failed"):
                 return told
             page.update(told, warnings=[*warnings, *told.get("warnings", [])])
+        if verb and not same_run:
+            sources = self._sources(args, stack, task_vars)
+            if sources.refused and args["verb"] in ("deploy", "migrate"):
+                return {"failed": True, "problems": sources.refused, "msg": "\n".join(["Refused. Nothing was touched.", *sources.refused])}
+            page.update(doubts=sources.doubts, warnings=[*page["warnings"], *sources.warnings])
         if not same_run:
             backup = task_vars.get("aistack_backup")
             exposed = backup_plan.exposed(backup) if isinstance(backup, Mapping) and not task_vars.get("backup_copy") else ""

@@ -47,9 +47,15 @@ options:
       of the component if left out.
     type: str
   ini:
-    description: Alembic's configuration file, from the tree.
+    description: Alembic's configuration, from the tree. As with Alembic's own command, C([tool.alembic]) in C(pyproject.toml) counts as
+      well, with this file or without it.
     type: str
     default: alembic.ini
+  x:
+    description:
+      - "What C(env.py) gets from C(context.get_x_argument()), such as C({tenant: shop}) for C(-x tenant=shop) of Alembic's command."
+    type: dict
+    default: {}
   url_variable:
     description: Variable in O(env_file) that holds the database's URL, in one of SQLAlchemy's forms for PostgreSQL.
     type: str
@@ -100,6 +106,11 @@ options:
         description: Refuse more steps than this at once; V(0) is no limit.
         type: int
         default: 0
+      heads:
+        description: V(all) for a release that has several heads on purpose, so that V(head) means all of them; V(one) refuses them.
+        type: str
+        choices: [one, all]
+        default: one
       accept:
         description: Revisions that someone has looked at and takes as they are. It counts for upgrades only.
         type: list
@@ -165,4 +176,13 @@ options:
       - Used on the controller only.
     type: bool
     default: false
+  plan_on_node:
+    description:
+      - How the node installs the release's packages, where no environment for its code can be made on the controller, such as that of an
+        application newer than the controller's Python; then the node plans in a scratch environment, which goes afterwards. The keys are
+        C(python), C(tools), C(build_user), C(sdists), C(environment), C(secret_environment), C(timeout) and C(min_free_bytes) of
+        O(phasegate.aistack.alembic_info#module:scratch). Empty, nothing is made on the node.
+      - Used on the controller only.
+    type: dict
+    default: {}
 """

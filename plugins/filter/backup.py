@@ -20,10 +20,11 @@ def backup_description(
     host: str,
     components: Mapping[str, Any],
     groups: Mapping[str, Sequence[str]],
+    state: str,
 ) -> dict[str, Any]:
     """What one node has to save. Raises AnsibleFilterError with all that is wrong with the description."""
     try:
-        return backup_plan.for_host(backup, stack, host, components, groups)
+        return backup_plan.for_host(backup, stack, host, components, groups, state)
     except ValueError as problem:
         raise AnsibleFilterError(f"What is to be saved makes no sense:\n{problem}") from problem
 

@@ -1,13 +1,14 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter edge_kept."""
+"""The filters edge_kept and edge_rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import edge_rules
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_text import kept
 
 
@@ -16,4 +17,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map the name of each filter to its function."""
-        return {"edge_kept": kept}
+        return {"edge_kept": kept, "edge_rules": edge_rules}

@@ -11,22 +11,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from jinja2 import pass_context
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import clients
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import Read, probes_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import assets_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, access_of, check_access, check_places
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 
 
-def gate_probes(components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """The probes of the gates of the named components, canonical, each with the group of hosts it runs on."""
+def variable(context: Any) -> Read:
+    """Read variables out of a template's context; what is not there, or speaks of what is not there, is None."""
+
+    def read(name: str) -> Any:
+        try:
+            return context.get(name) if context is not None else None
+        except Exception:  # noqa: BLE001 - whatever a variable of the operator's may raise, the role will say it better
+            return None
+
+    return read
+
+
+@pass_context
+def gate_probes(context: Any, components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """The probes of the gates of the named components, canonical, each with the group of hosts it runs on. What has no gate gets
+    that of its role.
+    """
     wanted = list(components) if names is None else list(names)
     return [
         dict(normalise(probe, name), hosts=components[name]["hosts"])
         for name in wanted
-        for probe in components[name].get("gate", [])
+        for probe in probes_of(components[name], variable(context))
     ]
 
 
@@ -35,12 +55,22 @@ def slot_probes(components: Mapping[str, Any], name: str) -> list[dict[str, Any]
     return [normalise(probe, name) for probe in components[name].get("gate", []) if not probe.get("from")]
 
 
+def unit_access(components: Mapping[str, Any], name: str, root: str, state: str) -> dict[str, Any]:
+    """What the unit of a component opens of its host. Raises AnsibleFilterError where that is somebody else's."""
+    places = Places(root, state)
+    problems = [*check_access(f"aistack_components.{name}", components[name]), *check_places({name: components[name]}, places, {})]
+    if problems:
+        raise AnsibleFilterError("The unit cannot be written like this:\n" + "\n".join(problems))
+    return access_of(name, components[name], places)
+
+
 def acceptance_probes(acceptance: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
     """The named acceptance probes, canonical."""
     return [normalise(dict(acceptance[name], name=name), None) for name in names]
 
 
-def phase_probes(phases: Mapping[str, Any], components: Mapping[str, Any], acceptance: Mapping[str, Any],
+@pass_context
+def phase_probes(context: Any, phases: Mapping[str, Any], components: Mapping[str, Any], acceptance: Mapping[str, Any],
                  names: Iterable[str], accepted: Iterable[str] = (), proven: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Everything that the named phases have to prove: gates of their components and their acceptance probes.
 
@@ -49,7 +79,8 @@ def phase_probes(phases: Mapping[str, Any], components: Mapping[str, Any], accep
     done, still = set(accepted), set(proven)
     probes: list[dict[str, Any]] = []
     for name in names:
-        probes += gate_probes(components, [component for component in phases[name].get("components", []) if component not in still])
+        asked = [component for component in phases[name].get("components", []) if component not in still]
+        probes += gate_probes(context, components, asked)
         probes += acceptance_probes(acceptance, [probe for probe in phases[name].get("acceptance", []) if probe not in done])
     return probes
 
@@ -80,7 +111,8 @@ def recently_proven(proven: Mapping[str, float], seconds: float = 30) -> list[st
 
 
 def unproven(probes: Iterable[Mapping[str, Any]], gates: Mapping[str, Any]) -> list[str]:
-    """Names of the critical probes that did not pass, or that nobody was asked about.
+    """Names of the critical probes that did not pass, or that nobody was asked about: of those that are wanted, and of the gates that
+    the live releases of their components were activated with.
 
     ``gates`` maps a host to the result of ``gate`` there.
     """
@@ -91,7 +123,13 @@ def unproven(probes: Iterable[Mapping[str, Any]], gates: Mapping[str, Any]) -> l
     ]
     failed = {key for key, passed in rows if not passed}
     answered = {key for key, _passed in rows}
-    return sorted({name for component, name in wanted if (component, name) in failed or (component, name) not in answered})
+    asked_about = {component for component, _name in wanted if component}
+    own = {name for component, name in failed if component in asked_about}
+    # a release with a gate of its own is not asked everything that is wanted
+    known = [pair for result in gates.values() for pair in (result.get("contexts") or {}).items()]
+    judged = {component for component, names in known if names.get("judged_by")}
+    silent = {name for component, name in wanted if (component, name) not in answered and component not in judged}
+    return sorted(own | silent | {name for component, name in wanted if (component, name) in failed})
 
 
 def stale_components(names: Iterable[str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
@@ -134,13 +172,20 @@ def on_host(names: Iterable[str], components: Mapping[str, Any], groups: Mapping
     return [name for name in names if host in groups.get(components[name]["hosts"], [])]
 
 
+def open_doubts(doubts: Mapping[str, str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
+                there: Mapping[str, Mapping[str, Any]], release: str = "") -> list[str]:
+    """Of what the module stack doubts, what the nodes do not settle."""
+    hosts = {name: groups.get(components[name]["hosts"], []) for name in doubts}
+    return source_check.open_doubts(doubts, hosts, there, release)
+
+
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
                    host: str) -> list[dict[str, Any]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host."""
     return [
         {"name": name, "port": ports[components[name]["port"]],
          "servers": {slot: ports[f"{components[name]['port']}_{slot}"] for slot in ("blue", "green")},
-         **components[name].get("edge", {})}
+         "assets": assets_of(components[name]), **components[name].get("edge", {})}
         for name in released(components)
         if components[name].get("port") and host in groups.get(components[name]["hosts"], [])
     ]
@@ -187,6 +232,7 @@ class FilterModule:
             "migrated": migrated,
             "node_claims": node_claims,
             "on_host": on_host,
+            "open_doubts": open_doubts,
             "phase_components": phase_components,
             "phase_probes": phase_probes,
             "phases_of": phases_of,
@@ -196,6 +242,7 @@ class FilterModule:
             "service_users": service_users,
             "slot_probes": slot_probes,
             "stale_components": stale_components,
+            "unit_access": unit_access,
             "unproven": unproven,
             "verify_probes": verify_probes,
         }

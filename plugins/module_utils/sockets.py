@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 PROC = Path("/proc")
-_LISTEN = "0A"
+_ESTABLISHED, _LISTEN = "01", "0A"
 Place = tuple[str, int]
 """An address of this node as a configuration names it (``*`` for all), and a port."""
 
@@ -103,6 +103,30 @@ def holders(port: int) -> list[Holder]:
     seen = {holder.address for holder in found.values()}
     hidden = [Holder(address, uid=users[address]) for address in sorted(set(inodes.values()) - seen)]
     return [*(found[key] for key in sorted(found)), *hidden]
+
+
+def connections(text: str, port: int) -> Iterator[tuple[str, int]]:
+    """Read ``/proc/net/tcp`` or ``tcp6``: inode and user of each connection to a port elsewhere."""
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) >= 10 and fields[3] == _ESTABLISHED and int(fields[2].rpartition(":")[2], 16) == port:
+            yield fields[9], int(fields[7])
+
+
+def connected(unit: str, port: int) -> int:
+    """How many connections to a port the processes of a service hold. In a container root may not see what the processes of others
+    have open; there those of the users that such processes run as are counted.
+    """
+    found: dict[str, int] = {}
+    for name in ("tcp", "tcp6"):
+        try:
+            found.update(connections((PROC / "net" / name).read_text(encoding="ascii", errors="replace"), port))
+        except OSError:
+            continue
+    mine = [entry for entry in os.listdir(PROC) if entry.isdigit() and _unit(entry) == unit]
+    closed = {owner for entry, owner in _closed_processes() if entry in mine}
+    open_ones = {link for entry in mine for link in _links(entry)}
+    return sum(f"socket:[{inode}]" in open_ones or owner in closed for inode, owner in found.items())
 
 
 def _closed_processes() -> Iterator[tuple[str, int]]:

@@ -219,10 +219,12 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan, alembic_request, alembic_seen
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(

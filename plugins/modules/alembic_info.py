@@ -25,6 +25,65 @@ options:
     description: Where to; V(head) is the newest revision, V(base) an empty database, V(-1) one step back.
     type: str
     default: head
+  scratch:
+    description:
+      - A release to plan from that is not on the node, as the controller brings it. Its tree and an environment lie in
+        C(<root>/cache/plan) while the plan is made; its code gets made-up values, as O(scratch.build_user).
+    type: dict
+    suboptions:
+      archive:
+        description: The tag's tree, packed.
+        type: path
+      archive_sha256:
+        description: SHA-256 of O(scratch.archive).
+        type: str
+      commit:
+        description: The tag's commit.
+        type: str
+        default: ""
+      seen:
+        description: Where the database stands, as this module said.
+        type: dict
+        default: {}
+      schema:
+        description: Schema of the component's environment.
+        type: list
+        elements: dict
+        default: []
+      lock:
+        description: The release's hash-locked requirements, in its tree.
+        type: str
+      python:
+        description: Interpreter that the environment is made with.
+        type: str
+        default: python3
+      tools:
+        description: Folder with uv; C(<root>/tools/bin) if left out.
+        type: path
+      build_user:
+        description: User who installs the packages and reads the release's code.
+        type: str
+        default: aistack-build
+      sdists:
+        description: Packages that may be built, or V(true) for all.
+        type: raw
+        default: false
+      environment:
+        description: Variables for installing.
+        type: dict
+        default: {}
+      secret_environment:
+        description: Variables for installing that are secret.
+        type: dict
+        default: {}
+      timeout:
+        description: Seconds that installing may take.
+        type: float
+        default: 900
+      min_free_bytes:
+        description: Bytes that have to stay free.
+        type: int
+        default: 536870912
 extends_documentation_fragment:
   - phasegate.aistack.migration
   - phasegate.aistack.attributes
@@ -130,7 +189,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, alembic_request, alembic_seen
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    alembic_plan,
+    alembic_request,
+    alembic_seen,
+    offline_plan,
+    scratch_plan,
+)
 
 
 def main() -> None:
@@ -140,6 +205,7 @@ def main() -> None:
             **alembic_request.SPEC,
             "direction": {"type": "str", "choices": ["upgrade", "downgrade"], "default": "upgrade"},
             "target": {"type": "str", "default": "head"},
+            "scratch": {"type": "dict", "options": scratch_plan.SPEC},
         },
         supports_check_mode=True,
     )
@@ -147,6 +213,12 @@ def main() -> None:
     direction = params.pop("direction")
     request = alembic_request.of({**params, "state": "downgraded" if direction == "downgrade" else "upgraded"})
     try:
+        if params["scratch"]:
+            try:
+                plan = scratch_plan.document(request, params["scratch"])
+            except offline_plan.Unavailable as problem:
+                plan = alembic_plan.unknown(request, str(problem))
+            module.exit_json(changed=False, **plan)
         plan = alembic_plan.inspect(request)
     except alembic_plan.MigrationError as problem:
         module.fail_json(msg=str(problem), code=problem.code, **alembic_request.brief(problem.facts))

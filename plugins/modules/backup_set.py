@@ -181,6 +181,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy, backup_jobs, backup_set, restore_prune
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
@@ -230,6 +231,7 @@ def _verified(state_dir: Path, name: str, check: bool) -> dict[str, Any]:
     return {"changed": False, **{key: seen[key] for key in ("name", "path", "verdict", "seconds")}}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)

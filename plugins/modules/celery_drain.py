@@ -63,6 +63,16 @@ options:
       - With V(false) intake stays stopped, and RV(drained) and a warning say that it did not come to its end.
     type: bool
     default: true
+  stop_timeout:
+    description:
+      - Seconds that a worker has to end its tasks when its unit is stopped, which somebody is about to do. What then may be killed is
+        told in RV(foretold). With V(0) nobody is.
+    type: float
+    default: 0
+  refuse:
+    description: With O(state=status), fail where stopping the workers may kill a task, or where one of them does not answer.
+    type: bool
+    default: false
   python:
     description: The Python that asks; that of the live slot's release if left out.
     type: path
@@ -135,6 +145,18 @@ missing:
   returned: always
   type: list
   elements: str
+settings:
+  description:
+    - What the application says of tasks that take long, C(visibility_timeout) (of C(broker_transport_options), or what its broker's kind
+      has by itself), C(time_limit) and C(acks_late).
+  returned: always
+  type: dict
+  sample: {visibility_timeout: 3600, time_limit: null, acks_late: false}
+foretold:
+  description: What becomes of tasks that take longer than O(stop_timeout) or C(visibility_timeout), a sentence each.
+  returned: always
+  type: list
+  elements: str
 stopped:
   description: The workers whose intake is stopped, with the queues.
   returned: always
@@ -155,6 +177,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import live_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
@@ -173,6 +196,8 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "timeout": {"type": "float", "default": 300},
         "window": {"type": "float", "default": 30},
         "enforce": {"type": "bool", "default": True},
+        "stop_timeout": {"type": "float", "default": 0},
+        "refuse": {"type": "bool", "default": False},
         "root": {"type": "path", "default": "/opt/aistack"},
         "state_dir": {"type": "path", "default": "/var/lib/aistack"},
         "python": {"type": "path"},
@@ -215,7 +240,9 @@ def act(params: dict[str, Any], check: bool) -> dict[str, Any]:
     def ask(question: dict[str, Any]) -> dict[str, Any]:
         return asker(params, names)(question)
 
-    request = Request(params["component"], params["app"], (), params["queues"], params["timeout"], params["window"])
+    request = Request(
+        params["component"], params["app"], (), params["queues"], params["timeout"], params["window"], params["stop_timeout"]
+    )
     if params["state"] == "resumed" and not params["queues"]:
         return celery_drain.resume(request, ask, memory, check)  # whoever was stopped: another slot may be live by now
     try:
@@ -223,7 +250,7 @@ def act(params: dict[str, Any], check: bool) -> dict[str, Any]:
         if params["state"] == "resumed":
             return celery_drain.resume(request, ask, memory, check)
         if params["state"] == "status":
-            return celery_drain.status(request, ask, memory)
+            return (celery_drain.refuse_busy if params["refuse"] and not check else celery_drain.status)(request, ask, memory)
         if params["enforce"]:
             return celery_drain.drain_or_go_on(request, ask, memory, check)
         return celery_drain.drain(request, ask, memory, check)
@@ -234,6 +261,7 @@ def act(params: dict[str, Any], check: bool) -> dict[str, Any]:
         return {**nothing, **problem.facts, "drained": False, "msg": str(problem)}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
@@ -246,7 +274,9 @@ def main() -> None:
         module.fail_json(msg=str(problem), **problem.facts)
     except (OSError, ValueError) as problem:
         where = f"{params['state_dir']}/drained/{params['component']}.json"
-        module.fail_json(msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {problem}")
+        module.fail_json(msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {privileges.told(problem)}")
+    for sentence in result.get("foretold", []):
+        module.warn(f"{params['component']}: {sentence}.")
     if params["state"] == "drained" and not result["drained"] and not module.check_mode:
         module.warn(result["msg"])
     module.exit_json(**result)

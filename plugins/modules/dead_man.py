@@ -105,11 +105,13 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -147,8 +149,7 @@ def main() -> None:
     except UnitError as error:
         module.fail_json(msg=str(error), cmd=error.cmd, rc=error.rc, stderr=error.stderr)
     except OSError as error:
-        where = error.filename or state_dir
-        module.fail_json(msg=f"{where}: {error.strerror or error}. Nothing is armed or confirmed; run the same again as root.")
+        module.fail_json(msg=f"Nothing is armed or confirmed in {state_dir}: {privileges.told(error)}. Mend that, and run the same again.")
     module.exit_json(**result)
 
 

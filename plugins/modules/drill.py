@@ -49,9 +49,13 @@ options:
     description: System user that runs the releases' code; that of the component if left out.
     type: str
   ini:
-    description: Alembic's configuration file, from the release's tree.
+    description: Alembic's configuration, from the release's tree; see M(phasegate.aistack.alembic).
     type: str
     default: alembic.ini
+  x:
+    description: What C(env.py) gets from C(context.get_x_argument()); see M(phasegate.aistack.alembic).
+    type: dict
+    default: {}
   url_variable:
     description: Variable of the environment that holds the database's address.
     type: str
@@ -192,11 +196,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import drill
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -208,6 +214,7 @@ def main() -> None:
             "accept_unsigned": {"type": "list", "elements": "str", "default": []},
             "user": {"type": "str"},
             "ini": {"type": "str", "default": "alembic.ini"},
+            "x": {"type": "dict", "default": {}},
             "url_variable": {"type": "str", "default": "DATABASE_URL"},
             "tables": {"type": "list", "elements": "str", "default": []},
             "budget": {"type": "float", "default": 60},
@@ -237,6 +244,7 @@ def main() -> None:
         state_dir=Path(params["state_dir"]),
         user=(service_user(params["component"]) or TOOLS_USER) if params["user"] is None else params["user"] or None,
         ini=params["ini"],
+        x={str(name): str(value) for name, value in params["x"].items()},
         url_variable=params["url_variable"],
         tables=params["tables"],
         budget=params["budget"],

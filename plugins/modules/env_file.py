@@ -34,7 +34,7 @@ options:
       type:
         description: What its value has to be.
         type: str
-        choices: [str, int, bool, url, dsn, path, port, enum]
+        choices: [str, int, number, bool, email, url, dsn, path, port, json, enum]
         default: str
       required:
         description: Whether it has to have a value.
@@ -137,6 +137,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_schema
@@ -189,6 +190,7 @@ def _owner(module: AnsibleModule) -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -249,7 +251,7 @@ def main() -> None:
         except LeaseLost as lost:
             module.fail_json(msg=str(lost), lease=lost.lease)
         except OSError as error:
-            module.fail_json(msg=f"The environment of {component} could not be written to {config.path}: {error}")
+            module.fail_json(msg=f"The environment of {component} could not be written to {config.path}: {privileges.told(error)}")
     module.exit_json(**result)
 
 

@@ -16,6 +16,9 @@ description:
   - The verdict is C(pass), C(fail) (judged, and not as expected), C(inconclusive) (not enough seen by the deadline) or
     C(error) (could not be judged, for example because a tool is missing or a name cannot be filled in).
     A probe of severity C(warning) never fails the gate.
+  - A gate ends before its deadline where a critical probe cannot be judged; where O(failures) says so; and where a C(http) probe of a
+    slot's own port expects C(${release}) and the slot's process answers, three times and for two seconds the same, with the name of
+    another release. Everything else may still become as expected, and is waited for.
   - In a playbook the controller picks the probes that belong to the host at hand, prints what is still waited for, and
     contacts no host that has nothing to do.
 options:
@@ -51,6 +54,18 @@ options:
       - In a playbook they are taken from C(aistack_components) where they are not given.
     type: dict
     default: {}
+  judge_by:
+    description:
+      - By what a component that has a live release on the node is judged.
+      - V(given) by O(probes).
+      - V(activated) by the gate that the live release was activated with, where the node has it. Probes of O(probes) that are not
+        in it are asked once beside it; they do not count, and what fails of them is shown with RV(probes.judged_by).
+      - V(adopted) by O(probes), which become the gate of the live release where they pass. Where O(probes) are the gate that
+        another release on the node was activated with, as with V(activated).
+      - Probes that another host asks (C(from)), and those that belong to no component, are always those of O(probes).
+    type: str
+    choices: [given, activated, adopted]
+    default: given
   interval:
     description: Seconds from the start of one attempt to the start of the next.
     type: float
@@ -163,11 +178,20 @@ probes:
     attempts: {description: How often it was asked., type: int, returned: always}
     latency_ms: {description: How long the last attempt took., type: float, returned: always}
     elapsed_s: {description: Seconds since the gate began., type: float, returned: always}
+    answered:
+      description: Whether it answered completely and in good form, but with other values than expected, so that the gate may be wrong.
+      type: bool
+      returned: always
     detail: {description: Anything more that helps., type: str, returned: always}
     flaps: {description: How often it failed after it had passed., type: int, returned: always}
     history: {description: "C(count), the C(first) and the C(last) five attempts.", type: dict, returned: always}
     log_tail: {description: Last lines of the log of the unit behind it., type: list, returned: when it failed and has a unit}
     hint: {description: What to do., type: str, returned: when it failed}
+    judged_by:
+      description: C(inventory) for a probe of the inventory that does not count, because the live release has another gate.
+      type: str
+      returned: with O(judge_by)
+    live: {description: The live release that it does not count for., type: str, returned: with RV(probes.judged_by)}
 peak_mib:
   description: Memory that the call took on the node at its most, in MiB.
   returned: always
@@ -205,7 +229,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate_call import judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import GIVEN, JUDGES
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
@@ -215,6 +241,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "contexts": {"type": "dict", "default": {}},
         "ports": {"type": "dict", "default": {}},
         "units": {"type": "dict", "default": {}},
+        "judge_by": {"type": "str", "choices": list(JUDGES), "default": GIVEN},
         "root": {"type": "path", "default": "/opt/aistack"},
         "state_dir": {"type": "path", "default": "/var/lib/aistack"},
         "interval": {"type": "float", "default": 1},
@@ -229,6 +256,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)

@@ -169,6 +169,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import reserve
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
@@ -261,6 +262,7 @@ def _no_room(error: Exception) -> bool:
     return isinstance(error, OSError) and reserve.is_full(error)
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -309,7 +311,7 @@ def main() -> None:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
         full = " Free some space; to take a release back, emergency_rollback.yml needs none." if _no_room(error) else ""
-        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {error}.{full}")
+        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {privileges.told(error)}.{full}")
     for warning in [*result.pop("warnings", []), *([result["msg"]] if "msg" in result else [])]:
         module.warn(f"{warning}.")
     module.exit_json(**result)

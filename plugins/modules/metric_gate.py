@@ -176,6 +176,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_gate import GateError, Watch, prepared
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import PASS, WAITING
 
@@ -197,6 +198,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
@@ -210,7 +212,7 @@ def main() -> None:
     except GateError as problem:
         module.fail_json(msg=str(problem), verdict="error")
     except OSError as problem:
-        module.fail_json(msg=f"a baseline cannot be kept in {params['state_dir']}/baselines: {problem}", verdict="error")
+        module.fail_json(msg=f"a baseline cannot be kept in {params['state_dir']}/baselines: {privileges.told(problem)}", verdict="error")
     enforced = params["enforce"] and not module.check_mode
     result["enforced"] = enforced
     if enforced and result["verdict"] not in (PASS, WAITING):

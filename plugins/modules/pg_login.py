@@ -108,6 +108,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress, parse_url
@@ -159,6 +160,7 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": do(psql, user, password)}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(

@@ -75,6 +75,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import receipt
 
@@ -94,6 +95,7 @@ def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) 
     return changed, {"fresh": True, "why": why if changed else "recorded already", "inputs": inputs}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -115,7 +117,7 @@ def main() -> None:
             changed, entry = _one(params, name, given or {}, module.check_mode)
         except OSError as error:
             if params["state"] == "recorded":
-                module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {error}")
+                module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {privileges.told(error)}")
             changed, entry = False, {"fresh": False, "why": f"cannot be judged: {error}", "inputs": ""}
         result["changed"] = result["changed"] or changed
         result["components"][name] = entry

@@ -109,7 +109,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import redis_login
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges, redis_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Connection, RedisError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
@@ -158,6 +158,7 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": do(server, path, user, password)}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(

@@ -83,13 +83,18 @@ options:
     description:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
       - V(node) runs C(npm ci), then O(build) (C(npm run build) if left out).
-      - V(static) takes the files as they are.
+      - V(static) takes the files as they are; with O(lock) it makes them as V(node) does.
     type: str
     choices: [python, node, static]
     default: python
+  alembic_ini:
+    description:
+      - Alembic's configuration in the tree, or a C(pyproject.toml) with C([tool.alembic]). The heads of the manifest are Alembic's own.
+    type: str
+    default: alembic.ini
   lock:
     description:
-      - Lock file with hashes, relative to O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
+      - Lock file with hashes, inside of O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
     type: str
   python:
     description: Interpreter that the virtual environment is made with.
@@ -99,9 +104,11 @@ options:
     description: Folder with uv, node and npm; C(<root>/tools/bin) if left out.
     type: path
   output:
-    description: What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with its static files.
+    description:
+      - What is kept of a build. V(next-standalone) keeps the server that Next.js puts together, with all static and public files, from
+        C(.next), another C(distDir) or a workspace's folder.
+      - For a site of files V(static) may be the folder that its build writes, such as V(dist).
     type: str
-    choices: [none, next-standalone]
     default: none
   environment:
     description: Environment of installing and building, such as proxy, CA bundle and index.
@@ -131,6 +138,7 @@ options:
     description:
       - Names of the variables in O(env_file) that O(build) gets. Of the component's environment it gets no other.
       - A secret that is named here is known to everything that the build runs, and may end up in what it makes.
+      - What is no secret is part of the release; one that was built with another value than O(env_file) has now is refused.
     type: list
     elements: str
     default: []
@@ -338,6 +346,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
@@ -366,9 +375,10 @@ ARGUMENTS: dict[str, Any] = {
     "artefact_built_on": {"type": "str", "default": ""},
     "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
     "lock": {"type": "str"},
+    "alembic_ini": {"type": "str", "default": "alembic.ini"},
     "python": {"type": "str", "default": "python3"},
     "tools": {"type": "path"},
-    "output": {"type": "str", "choices": ["none", "next-standalone"], "default": "none"},
+    "output": {"type": "str", "default": "none"},
     "environment": {"type": "dict", "default": {}},
     "secret_environment": {"type": "dict", "default": {}, "no_log": True},
     "build": {"type": "list", "elements": "list", "default": []},
@@ -441,6 +451,7 @@ def _packed(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, An
     return {"changed": False, "packed": artefact.pack(layout, params["release"], Path(params["artefact"]))}
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
@@ -469,22 +480,14 @@ def main() -> None:
         elif params["state"] == "marked":
             if not check:
                 require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
-            changed = releases.mark(
-                layout,
-                Journal.of(params["state_dir"]),
-                params["release"],
-                params["mark"],
-                params["reason"],
-                params["run"],
-                params["actor"],
-                check,
-            )
+            said = (params["release"], params["mark"], params["reason"], params["run"], params["actor"])
+            changed = releases.mark(layout, Journal.of(params["state_dir"]), *said, check)
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
         else:
             if not check:
                 require(params["state_dir"], params["run"], f"remove old releases of {params['component']}")
-            who = (params["run"], params["actor"])
-            result = retention.pruned(layout, params["state_dir"], params["keep"], params["keep_releases"], *who, check)
+            by = (params["run"], params["actor"])
+            result = retention.pruned(layout, params["state_dir"], params["keep"], params["keep_releases"], *by, check)
     except LeaseLost as lost:
         module.fail_json(msg=str(lost), lease=lost.lease)
     except ReleaseError as error:

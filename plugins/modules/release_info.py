@@ -77,6 +77,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
@@ -112,6 +113,7 @@ def _known(root: Path) -> list[str]:
         return []
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(

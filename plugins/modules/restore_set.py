@@ -176,11 +176,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
 
+@privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(

@@ -291,6 +291,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
@@ -375,6 +376,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
+@privileges.explained
 def main() -> None:
     """The module."""
     module = AnsibleModule(

@@ -88,6 +88,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
@@ -114,6 +115,7 @@ def works(module: AnsibleModule, stop: threading.Event) -> list[Work]:
     return found
 
 
+@privileges.explained
 def main() -> None:
     """The module."""
     module = AnsibleModule(

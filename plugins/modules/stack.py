@@ -36,13 +36,11 @@ options:
     type: str
     default: ''
   phase:
-    description: The phase that is about to be opened. It has to exist, unless O(phase_optional=true).
+    description:
+      The phase that is about to be opened. It has to exist. Without, the verb V(site) goes by
+      all phases that C(--tags) and C(--skip-tags) leave, and refuses a tag that no phase is called.
     type: str
     default: ''
-  phase_optional:
-    description: Do not fail where the stack has no such phase.
-    type: bool
-    default: false
   application:
     description: The application that is about to be deployed. It has to exist.
     type: str
@@ -109,10 +107,21 @@ ansible_facts:
       description: Identifier of this run, C(<UTC time>-<random>).
       type: str
       sample: 20261121T031500Z-9f3a1c
+doubts:
+  description:
+    - By component, why its release could not be staged now. That is no matter where it is staged already, which nodes have to be asked.
+    - V(site) and V(phase) look at what the inventory names, V(deploy), V(plan) and V(migrate) at the release that was named.
+  returned: success, in the first play of a run, with O(verb)
+  type: dict
 left_out:
   description: Host to its components, for each host that O(verb) works on and that is not in this run.
   returned: where there are any
   type: dict
+phases:
+  description: The phases that C(--tags) and C(--skip-tags) leave, in their order.
+  returned: success, with the verb V(site) and without O(phase)
+  type: list
+  elements: str
 problems:
   description: One line for each fault in the description, or in what the verb was told.
   returned: failure

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 
 def test_every_gate_passes(lab: Any, tmp_path: Path) -> None:
@@ -26,6 +27,20 @@ def test_every_gate_passes(lab: Any, tmp_path: Path) -> None:
     rows = json.loads(output.read_text(encoding="utf-8"))
     assert sum(row["probes"] for row in rows) > 0
     assert {row["verdict"] for row in rows} == {"pass"}, rows
+
+
+def test_what_is_live_is_judged_by_the_gate_that_it_was_activated_with(lab: Any, tmp_path: Path) -> None:
+    """The inventory's gate of today is another: it is asked beside, shown, and fails nothing."""
+    described = yaml.safe_load((lab.inventory / "group_vars" / "all" / "stack.yml").read_text(encoding="utf-8"))
+    components = described["aistack_components"]
+    components["api"]["gate"] = [{"name": "health", "http": "http://127.0.0.1:${port}/health", "json": {"status": "of a later release"}}]
+    today, output = tmp_path / "today.json", tmp_path / "health.json"
+    today.write_text(json.dumps({"aistack_components": components}), encoding="utf-8")
+    lab.play("playbooks/healthcheck.yml", "-e", f"@{today}", "-e", f"output={output}", "-e", "only=api").ended_well()
+    (row,) = json.loads(output.read_text(encoding="utf-8"))
+    assert (row["verdict"], row["probes"]) == ("pass", 1), row
+    (said,) = row["inventory"]
+    assert "v1.0.0 is live, and passes the gate that it was activated with. The inventory's gate of today says: health: " in said
 
 
 def test_nothing_of_the_first_application_came_along(lab: Any) -> None:
@@ -50,7 +65,7 @@ def test_its_own_tests_saw_nothing_of_the_node(lab: Any) -> None:
 
 def shown(context: ssl.SSLContext, address: str) -> str:
     """The serial number of the certificate that the edge shows, after it answered a request."""
-    client = http.client.HTTPSConnection(address, 8080, timeout=30, context=context)
+    client = http.client.HTTPSConnection(address, 8443, timeout=30, context=context)
     try:
         client.request("GET", "/health")
         serial = client.sock.getpeercert()["serialNumber"]
@@ -66,7 +81,7 @@ def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Pa
     trusted = ssl.create_default_context(cafile=str(pki / "ca.pem"))
     plain = http.client.HTTPConnection(address, 8090, timeout=30)
     plain.request("GET", "/health?a=b")
-    assert plain.getresponse().headers["Location"] == f"https://{address}:8080/health?a=b"
+    assert plain.getresponse().headers["Location"] == f"https://{address}:8443/health?a=b"
     before = shown(trusted, address)
     lost: list[str] = []
     over = threading.Event()
@@ -82,7 +97,7 @@ def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Pa
     user = threading.Thread(target=visit, daemon=True)
     user.start()
     try:
-        subprocess.run([root / "lab/bin/throw-away-ca", pki, "edge", address], check=True)
+        subprocess.run([root / "lab/bin/throw-away-ca", pki, "shop", address, "shop.example.com"], check=True)
         ran = lab.play("site.yml", "--tags", "phase0").ended_well()
     finally:
         over.set()
@@ -91,6 +106,21 @@ def test_a_renewed_certificate_is_read_without_a_lost_request(lab: Any, root: Pa
     assert shown(trusted, address) != before
     assert lost == []
     assert lab.node("gpu-1").file("/etc/haproxy/aistack-tiny.pem").mode == 0o600
+
+
+def test_what_a_service_keeps_outlives_its_slot_and_is_saved(lab: Any) -> None:
+    """A folder of its own, a home for caches, memory that it writes and runs: all in one service, whose tree is read-only."""
+    node, state = lab.node("gpu-1"), "/var/lib/tiny"
+    url = "http://127.0.0.1:8080/uploads/a.txt"
+    assert json.loads(node.check_output(f"curl -sS --fail -X PUT {url}")) == {"home": f"{state}/cache/api/home"}
+    before = node.check_output("readlink /opt/tiny/api/slots/live")
+    lab.play("playbooks/restart.yml", "-e", "only=api").ended_well()
+    assert node.check_output("readlink /opt/tiny/api/slots/live") != before
+    assert json.loads(node.check_output(f"curl -sS --fail {url}")) == {"by": "v1.0.0"}
+    made = json.loads(node.check_output("aistack --stack tiny --json backup --reason uploads"))
+    saved = f"{made['path']}/files/writable{state}"
+    assert node.file(f"{saved}/data/api/uploads/a.txt").content_string == "v1.0.0"
+    assert not node.file(f"{saved}/cache").exists, "what can be fetched again is not saved"
 
 
 LAID_DOWN = """

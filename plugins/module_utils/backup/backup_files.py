@@ -13,11 +13,14 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import Job, PartError, Saved, copy_private
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_place
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import Job, PartError, Saved, keep_private
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import WRITABLE
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import FILES, MANIFEST, Layout
 
 KIND = "files"
@@ -106,6 +109,9 @@ def jobs(described: Mapping[str, Any], state_dir: Path, of: list[Component]) -> 
     def declared() -> Sources:
         return {str(file).lstrip("/"): file for path in described.get("files") or [] for file in _declared(Path(str(path)))}
 
+    def written() -> Sources:
+        return {str(file).lstrip("/"): file for path in described.get(WRITABLE) or [] for file in _written(Path(str(path)), described)}
+
     wanted: list[tuple[str, str, str, Callable[[], Sources]]] = [
         (KIND, "config", "files/config", environments),
         (KIND, "state", "files/state", state),
@@ -115,6 +121,8 @@ def jobs(described: Mapping[str, Any], state_dir: Path, of: list[Component]) -> 
         wanted.append((KIND, CREDENTIALS, f"files/{CREDENTIALS}", credentials))
     if described.get("files"):
         wanted.append((KIND, "extra", "files/extra", declared))
+    if described.get(WRITABLE):
+        wanted.append((KIND, WRITABLE, f"files/{WRITABLE}", written))
     return [_job(*one) for one in wanted]
 
 
@@ -136,27 +144,56 @@ def _declared(path: Path) -> list[Path]:
     return found
 
 
+def _written(folder: Path, described: Mapping[str, Any]) -> list[Path]:
+    """What components have written: files and links. What a process only talks through holds nothing, and a SQLite database that is
+    saved by SQLite is not copied beside it. A folder that is not there yet holds nothing.
+    """
+    if not folder.is_dir():
+        return []
+    own = {str(entry["path"]) + end for entry in described.get("sqlite") or [] for end in ("", "-wal", "-shm", "-journal")}
+    return [file for file in _declared(folder) if str(file) not in own and (file.is_symlink() or file.is_file())]
+
+
 def _job(kind: str, name: str, path: str, sources: Callable[[], Sources]) -> Job:
     def size() -> int:
-        return sum(file.lstat().st_size for file in sources().values())
+        total = 0
+        for file in sources().values():
+            with suppress(FileNotFoundError):
+                total += file.lstat().st_size
+        return total
 
     def save(folder: Path) -> Saved:
         target = folder / path
         target.mkdir(mode=0o700, parents=True)
-        return Saved({"sources": {inside: _keep(file, target / inside) for inside, file in sorted(sources().items())}})
+        kept = {}
+        for inside, file in sorted(sources().items()):
+            with suppress(FileNotFoundError):  # removed since it was listed, by whose it is
+                about = _keep(file, target / inside)
+                if about is not None:
+                    kept[inside] = about
+        return Saved({"sources": kept})
 
     return Job(kind, name, path, size, save)
 
 
-def _keep(file: Path, target: Path) -> dict[str, Any]:
-    """Copy one file; returns where it came from, its mode and its owner. A link is noted, not followed."""
-    state = file.lstat()
-    about: dict[str, Any] = {"source": str(file), "owner": [state.st_uid, state.st_gid], "mode": f"{stat.S_IMODE(state.st_mode):04o}"}
-    if stat.S_ISLNK(state.st_mode):
-        return {**about, "link": os.readlink(file)}
-    if not stat.S_ISREG(state.st_mode):
-        raise PartError(f"{file} is neither a file nor a link; a backup set cannot keep it. Declare what is beside it instead.")
-    copy_private(file, target)
+def _keep(file: Path, target: Path) -> dict[str, Any] | None:
+    """Copy one file; returns where it came from, its mode and its owner, or None where it is gone. A link is noted, not followed.
+
+    Others than root may make names where it is, so that it is opened as a restore opens it: what root reads is what was listed.
+    """
+    with restore_place.opened(file.parent) as place:
+        state = place.look(file.name)
+        if state is None:
+            return None
+        about: dict[str, Any] = {
+            "source": str(file), "owner": [state.st_uid, state.st_gid], "mode": f"{stat.S_IMODE(state.st_mode):04o}",
+        }  # fmt: skip
+        if stat.S_ISLNK(state.st_mode):
+            return {**about, "link": os.readlink(file.name, dir_fd=place.handle)}
+        if not stat.S_ISREG(state.st_mode):
+            raise PartError(f"{file} is neither a file nor a link; a backup set cannot keep it. Declare what is beside it instead.")
+        with place.read(file.name) as reading:
+            keep_private(reading, target)
     return about
 
 

@@ -134,17 +134,11 @@ def tool_version(argv: Sequence[str], package: str = "") -> str:
     return ((ended.stdout or ended.stderr).strip().splitlines() or [""])[0]
 
 
-def copy_private(source: Path, target: Path) -> int:
-    """Copy a file for root only, on disk when this returns; returns its bytes. ``target`` must not be there.
+def keep_private(reading: BinaryIO, target: Path) -> int:
+    """Copy an open file for root only, on disk when this returns; returns its bytes. ``target`` must not be there.
 
     Holes and other file systems do not matter; the folder above ``target`` is made.
     """
-    with open(source, "rb") as reading:
-        return keep_private(reading, target)
-
-
-def keep_private(reading: BinaryIO, target: Path) -> int:
-    """Like :func:`copy_private`, of an open file."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "wb") as writing:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import ba
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files import CREDENTIALS
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError, bytes_of, keep_private
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_part import Ground, Loss, enter, need, place_for, some
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import WRITABLE
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
 
 NEVER = {
@@ -60,7 +61,8 @@ class FilesRestore:
         if strange:
             raise PartError(
                 f"{self.ground.title}: {some([str(self._target(inside)) for inside in strange])} is not this part's to write: expected"
-                f" {self._places()}. Nothing was changed. Declare it in aistack_backup and run role backup (deploy), or take it out of"
+                f" {self._places()}. Nothing was changed. Declare it in"
+                f" {'the component' if name == WRITABLE else 'aistack_backup'} and run role backup (deploy), or take it out of"
                 f" {self.ground.path} by hand."
             )
 
@@ -70,7 +72,11 @@ class FilesRestore:
         if self.ground.part["name"] == CREDENTIALS:
             return "/" not in inside
         target = str(self._target(inside))
-        return any(target == path.rstrip("/") or target.startswith(f"{path.rstrip('/')}/") for path in self.ground.declared)
+        return any(target == path.rstrip("/") or target.startswith(f"{path.rstrip('/')}/") for path in self._named())
+
+    def _named(self) -> Sequence[str]:
+        """Files and folders that today's description names for this part."""
+        return self.ground.written if self.ground.part["name"] == WRITABLE else self.ground.declared
 
     def _places(self) -> str:
         """Where files of this part belong, for messages."""
@@ -78,7 +84,10 @@ class FilesRestore:
             return f"{self.ground.root}/<component>/config/<hash>/<file>"
         if self.ground.part["name"] == CREDENTIALS:
             return f"files in {self.ground.state_dir / CREDENTIALS}"
-        return f"what 'files' of the description names ({', '.join(self.ground.declared) or 'nothing'})"
+        named = ", ".join(self._named()) or "nothing"
+        if self.ground.part["name"] == WRITABLE:
+            return f"what 'writable' of this node's components names ({named})"
+        return f"what 'files' of the description names ({named})"
 
     def _target(self, name: str) -> Path:
         """Where a file belongs: an environment under its component's folder of today, a declared file at its own path."""

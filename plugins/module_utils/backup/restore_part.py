@@ -67,6 +67,7 @@ class Ground:
         origin: the set's name; ``stamp``: of this restore.
         of: the components of this node; ``root``: where components are.
         declared: files and folders that the description names today.
+        written: folders that the node's components write today.
         tables: only these tables of a database.
         wait, terminate: how sessions are made to leave a database.
         min_free: bytes that have to stay free; ``timeout``: seconds.
@@ -83,6 +84,7 @@ class Ground:
     of: Sequence[Component] = ()
     root: Path = Path("/opt/aistack")
     declared: Sequence[str] = ()
+    written: Sequence[str] = ()
     tables: Sequence[str] = ()
     wait: float = 10.0
     terminate: bool = False

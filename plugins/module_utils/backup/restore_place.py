@@ -147,7 +147,7 @@ def give(handle: int, mode: int, owner: tuple[int, int]) -> None:
 
 @contextlib.contextmanager
 def opened(path: Path, make: bool = False) -> Iterator[Place]:
-    """An absolute path as an open folder; ``make`` makes what is missing on the way (0755).
+    """An absolute path as an open folder; ``make`` makes what is missing on the way (0755; in a folder of somebody else's, theirs).
 
     Raises PartError for a link in a folder where others than root make names, OSError.
     """
@@ -157,9 +157,11 @@ def opened(path: Path, make: bool = False) -> Iterator[Place]:
     try:
         while names:
             name = names.pop(0)
+            made = False
             if make:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o755, dir_fd=handle)
+                    made = True
             try:
                 inner = os.open(name, _FOLDER, dir_fd=handle)
             except OSError as problem:
@@ -171,6 +173,9 @@ def opened(path: Path, make: bool = False) -> Iterator[Place]:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
                 names = [*(part for part in Path(target).parts if part != "/"), *names]
                 inner = os.open("/" if target.startswith("/") else ".", _FOLDER, dir_fd=handle)
+            around = os.fstat(handle)
+            if made and around.st_uid:
+                give(inner, stat.S_IMODE(around.st_mode), (around.st_uid, around.st_gid))
             os.close(handle)
             handle = inner
         yield Place(handle, path)

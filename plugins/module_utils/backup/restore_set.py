@@ -281,6 +281,7 @@ def _restorer(
         entry=entry or {},
         root=request.root,
         declared=[str(path) for path in described.get("files") or []],
+        written=[str(path) for path in described.get(backup_plan.WRITABLE) or []],
         origin=origin,
         stamp=backup_plan.stamp_of(time.time()),
         of=of,

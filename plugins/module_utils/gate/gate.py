@@ -11,6 +11,7 @@ A gate can be run in slices: one that is not decided returns its state, and the 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 import time
@@ -28,7 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.proc import boot
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import gate_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import verdict as v
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill, names_in
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import Settings, Tally
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
 
@@ -41,6 +42,9 @@ _LAST_WORD = 2.0
 """Seconds for first attempts to end once it is."""
 _LONG = 5.0
 """Attempts that may take longer than this do not hold up the others at the end of a slice."""
+
+_RELEASE = re.compile(r"[A-Za-z._-]{0,20}\d+(\.\d+)+[0-9A-Za-z.+-]*")
+"""What an answer has to look like to be taken for the name of a release; `starting` and `unknown` are none."""
 
 Event = Mapping[str, Any]
 Contexts = Mapping[str, Mapping[str, Any]]
@@ -159,7 +163,7 @@ class Gate:
                 watched.busy_until = 0.0
                 if self.ending and not self.pausing and watched.tally.attempts:
                     return
-                watched.tally.add(self.settings, began, self.now(), attempt.to_dict())
+                watched.tally.add(self.settings, began, self.now(), {**attempt.to_dict(), "final": _names_another(watched, attempt)})
                 self.lock.notify_all()
                 event = self._event(watched, attempt)
             if self.on_event is not None:
@@ -278,6 +282,10 @@ class Gate:
     def _result(self, waiting: bool, why: str) -> GateResult:
         now = self.now()
         rows = [self._row(watched, now, waiting) for watched in self.watched]
+        if not why and now < self.settings.deadline and any(row["verdict"] == v.ERROR and row["severity"] != "warning" for row in rows):
+            # it ended because of what cannot be judged, while the others were still being waited for
+            for row, watched in zip(rows, self.watched):
+                row["verdict"] = v.INCONCLUSIVE if row["verdict"] == v.FAIL and not watched.tally.settled else row["verdict"]
         state: dict[str, Any] = {}
         if waiting:
             verdict = v.WAITING
@@ -306,6 +314,8 @@ class Gate:
                 f" ({tally.passes} of {self.settings.successes} passes in a row, "
                 f"healthy for {held:.1f} of {self.settings.min_healthy_time:g} s)"
             )
+        if verdict == v.FAIL and tally.same >= v.SAME_TIMES:
+            got += f" ({tally.same} times the same from the slot's own process, which does not change: not waited for any longer)"
         row: dict[str, Any] = {
             "name": watched.spec["name"],
             "component": watched.spec.get("component"),
@@ -319,6 +329,7 @@ class Gate:
             "latency_ms": last.get("latency_ms", 0.0),
             "elapsed_s": round(now, 2),
             "detail": str(last.get("detail", "")),
+            "answered": bool(last.get("answered")),
             "flaps": tally.flaps,
             "history": {"count": tally.attempts, "first": tally.first, "last": tally.recent},
         }
@@ -341,6 +352,17 @@ class Gate:
                 seen[unit] = unit_log(str(unit), Context(children=Children()), LOG_LINES, watched.names.get("since"))
             row["log_unit"] = unit
             row["log_tail"] = [self.secrets.mask(line) for line in seen[unit]]
+
+
+def _names_another(watched: _Watched, attempt: Attempt) -> bool:
+    """Whether the slot's own process answers in good form that it is another release than the one that is judged: no waiting changes
+    that. Everything else may still become as expected: a cache that warms up, ``ready: false``, a queue.
+    """
+    spec, names = watched.spec, watched.names
+    own = names.get("own") and spec["type"] == "http" and "${port}" in str(spec.get("target"))
+    if not own or "release" not in names_in({key: value for key, value in spec.items() if key != "target"}):
+        return False
+    return any(wrong.expected == names.get("release") and _RELEASE.fullmatch(str(wrong.got)) for wrong in attempt.wrong)
 
 
 def learn_config(secrets: Secrets, names: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import (
@@ -18,6 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import Settings, SettingsError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import ADOPTED, GIVEN, JUDGES, Judging
 
 SETTINGS = ("interval", "successes", "failures", "min_healthy_time", "start_period", "deadline")
 SHOWN = ("release", "slot", "port", "unit", "missing")
@@ -25,7 +27,9 @@ DEFAULTS: dict[str, Any] = {
     "contexts": {},
     "ports": {},
     "units": {},
+    "judge_by": GIVEN,
     "root": "/opt/aistack",
+    "state_dir": "/var/lib/aistack",
     "interval": 1,
     "successes": 1,
     "failures": 0,
@@ -85,10 +89,26 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
         settings = Settings.of({key: params[key] for key in SETTINGS})
     except SettingsError as error:
         raise CannotUse({"msg": f"The gate cannot be used. Nothing was asked.\n{error}", "verdict": "error"}) from error
+    if params["judge_by"] not in JUDGES:
+        msg = f"The gate cannot be used. Nothing was asked.\njudge_by: '{params['judge_by']}' is not one of {', '.join(JUDGES)}"
+        raise CannotUse({"msg": msg, "verdict": "error"})
     contexts = _contexts(params, probes)
-    now = Settings.of({**vars(settings), "deadline": 0}) if check else settings
-    result = run_gate(probes, now, contexts, resume=params["resume"], slice_s=params["slice"], check_mode=check)
-    return _answer(params, check, result, contexts)
+    once = Settings.of({**vars(settings), "deadline": 0})
+    live = {name: str(names["release"]) for name, names in contexts.items() if names.get("release") and name not in params["contexts"]}
+    judging = Judging(params["judge_by"], probes, live, params["state_dir"])
+    result = run_gate(
+        _canonical(judging.count), once if check else settings, contexts, resume=params["resume"], slice_s=params["slice"], check_mode=check
+    )
+    if not result.state and judging.beside:  # once, and what would change something not at all: it does not count
+        beside = run_gate(judging.beside, once, contexts, check_mode=True)
+        result = replace(result, probes=[*result.probes, *judging.note(beside.probes)])
+    judging.warn(result.probes)
+    answer = _answer(params, check, result, contexts)
+    for component, release in judging.released.items():
+        answer["contexts"].setdefault(component, {})["judged_by"] = f"the gate that {release} was activated with"
+    if params["judge_by"] == ADOPTED and result.verdict == "pass" and not check:
+        judging.adopt()
+    return answer
 
 
 def _canonical(given: list[Any]) -> list[dict[str, Any]]:

@@ -21,9 +21,15 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import require
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, migration_locks, pooler, version_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    alembic_plan,
+    alembic_words,
+    migration_locks,
+    preflight,
+    version_file,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.migration_locks import LockHeld, Watcher
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_dump
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
@@ -32,7 +38,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED, VersionTable
 
-RETRIED = ("lock_timeout", "deadlock")
+RETRIED = ("lock_timeout", "deadlock", "read_only")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds before the second try and at most between two; each is multiplied by a random factor of 0.5 to 1.5."""
 
@@ -85,12 +91,17 @@ def migrate(request: Request, check: bool = False) -> dict[str, Any]:
         raise
     course = Migration(request, base, psql, session)
     try:
-        with psql, version_file.kept(request, psql, check, lambda: course.session.version):
+        with version_file.kept(request, lambda: course.psql, check, lambda: course.session.version):
             return _run(course, check)
+    except MigrationError as problem:
+        problem.facts = {**course.result, **problem.facts}
+        raise
     except DatabaseError as problem:
-        raise MigrationError("database", f"{request.component}: {problem}", **course.result) from problem
+        code = problem.kind if problem.kind == "read_only" else "database"
+        raise MigrationError(code, f"{request.component}: {problem}", **course.result) from problem
     finally:
         course.session.close()
+        course.psql.close()
 
 
 def _run(course: Migration, check: bool) -> dict[str, Any]:
@@ -109,7 +120,10 @@ def _run(course: Migration, check: bool) -> dict[str, Any]:
             _refuse(course, plan)
         if not path.steps:
             return _nothing_to_do(course, stopped, check)
+        preflight.dumper(request, str(versions["postgresql"]))
         return {**course.result, "changed": True, "msg": f"{request.component}: {_count(plan)} would run.", "diff": _diff(plan)}
+    preflight.dumper(request, str(versions["postgresql"]))
+    course.psql = preflight.writable(request, course.base, course.psql)
     course.result["lock_waited"] = round(_lock(course), 3)
     path, seen = alembic_plan.locate(request, course.session, graph)
     plan = alembic_plan.complete(request, course.session, course.psql, graph, path, seen, versions)
@@ -174,28 +188,9 @@ def _nothing_to_do(course: Migration, stopped: Mapping[str, Any] | None, check: 
     return {**course.result, "changed": False, "msg": f"{request.component}: the database is at {where}; nothing to do."}
 
 
-def _refuse_pooler(course: Migration) -> None:
-    """Neither the lock nor the limits of a migration hold where a pooler stands between this session and the server."""
-    request = course.request
-    with alembic_plan.connect(request, course.base) as second:
-        try:
-            shared = pooler.shares_connections(course.psql, second)
-        except DatabaseError as problem:
-            raise MigrationError(problem.kind, f"{request.component}: {problem} Nothing was migrated.") from problem
-    if shared:
-        raise MigrationError(
-            "pooler",
-            f"{request.component}: {course.base.address.describe()} leads to a pooler that gives each transaction another connection of"
-            " the server (pgbouncer with pool_mode=transaction, or its kin). The lock between two runs and the limits of a migration"
-            " would hold for whoever gets that connection next. Expected the server itself, or a pooler with pool_mode=session. Give the"
-            " migration a direct address: a variable of its own in the environment's schema, named by migrations.database of the"
-            " component. Nothing was migrated.",
-        )
-
-
 def _lock(course: Migration) -> float:
     request = course.request
-    _refuse_pooler(course)
+    preflight.pooler_refused(request, course.base, course.psql)
     try:
         return migration_locks.take(course.psql, course.base.address.database, request.component, request.lock_wait)
     except LockHeld as problem:
@@ -314,14 +309,16 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
     """Moves; again after a lock timeout, as long as the budget lasts and the database is as it was."""
     request = course.request
     began = time.monotonic()
-    end = began + request.budget
+    spent = 0.0
     attempts: list[dict[str, Any]] = []
     course.result["attempts"] = attempts
     target = alembic_plan.alembic_target(plan.path)
     watcher = Watcher(course.psql, course.session.application)
     reached: list[str] = []
+    connected: list[float] = []
 
     def note(event: dict[str, Any]) -> None:
+        connected.append(time.monotonic())
         if event["event"] == "step":
             reached.append(str(event["revision"]))
 
@@ -329,8 +326,10 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
         require(request.state_dir, request.run, f"migrate {request.component}")
         at = time.monotonic()
         reached.clear()
+        connected.clear()
+        asked = {"target": target, "steps": [step.revision.revision for step in plan.steps]}
         try:
-            course.session.request(request.direction, max(0.1, end - at), watcher.look, note, target=target)
+            course.session.request(request.direction, max(0.1, request.budget - spent), watcher.look, note, IMPORT_TIMEOUT, **asked)
             attempts.append({"outcome": "ok", "seconds": round(time.monotonic() - at, 3)})
             course.result["waited_for"] = watcher.last
             return
@@ -345,10 +344,12 @@ def _attempts(course: Migration, plan: Plan, before: Fingerprint, backup: pg_dum
                 }
             )
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (len(attempts) - 1)) * random.uniform(0.5, 1.5)
-            left = end - time.monotonic() - request.lock_timeout - SPARE
+            spent += time.monotonic() - connected[0] if connected else 0.0  # the budget counts from the first statement
+            left = request.budget - spent - request.lock_timeout - SPARE
             if problem.kind not in RETRIED or left <= 0 or _moved(course, plan, before):
                 raise _failure(course, plan, before, backup, problem, watcher, time.monotonic() - began) from problem
             time.sleep(min(pause, left))
+            spent += min(pause, left)
 
 
 def _moved(course: Migration, plan: Plan, before: Fingerprint) -> bool:
@@ -393,7 +394,8 @@ def _failure(
     output = course.session.said()
     course.session.kill()
     course.result["waited_for"] = watcher.last
-    happened = _happened(course, plan, problem, watcher, seconds)
+    tries, waited = course.result["attempts"], watcher.words()
+    happened = alembic_words.happened(course.request, course.base.address, plan.steps, problem, tries, waited, seconds)
     folder = str(backup.path) if backup else ""
     try:
         gone = migration_locks.terminate(course.psql, course.session.application)
@@ -427,34 +429,6 @@ def _failure(
     return MigrationError(problem.kind, f"{happened} {state}", output=output, **course.result)
 
 
-def _happened(course: Migration, plan: Plan, problem: HelperError, watcher: Watcher, seconds: float) -> str:
-    request, attempts = course.request, course.result["attempts"]
-    revision = problem.facts.get("revision") or attempts[-1]["revision"]
-    titles = {step.revision.revision: step.revision.doc for step in plan.steps}
-    title = f" ({titles[revision]})" if titles.get(revision) else ""
-    whose = f"{request.component} {request.release}".strip()
-    what = f"{whose}: revision {revision}{title}" if revision else f"{whose}: the migration"
-    statement = f" Statement: {problem.facts['statement']}." if problem.facts.get("statement") else ""
-    place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""
-    where = f"in {course.base.address.describe()}"
-    if problem.kind == "lock_timeout":
-        return (
-            f"{what} did not get its lock {where}: {len(attempts)} tries of {request.lock_timeout:g} s each (lock_timeout)"
-            f" in {seconds:.0f} s (budget {request.budget:g} s). {watcher.words()} Let that transaction end, or end it with"
-            f" pg_terminate_backend, and run again.{statement}"
-        )
-    if problem.kind == "budget":
-        return (
-            f"{what} was not finished within its budget of {request.budget:g} s {where} and was ended. {watcher.words()}"
-            " Split the step, or give it more time (budget) in a maintenance window."
-        )
-    if problem.kind == "statement_timeout":
-        return f"{what}: a statement took longer than {request.statement_limit:g} s (statement_timeout) {where}.{statement}"
-    kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
-    code = f" (SQLSTATE {problem.facts['sqlstate']})" if problem.facts.get("sqlstate") else ""
-    return f"{what} failed{place} {where}: {kind}{problem}{code}.{statement}"
-
-
 def _listed(lines: list[str], limit: int = 20) -> str:
     if not lines:
         return "What differs cannot be listed."
@@ -474,10 +448,11 @@ def _stamp(course: Migration, graph: RevisionGraph, check: bool) -> dict[str, An
     """Notes a revision without running anything."""
     request = course.request
     try:
-        target = [] if request.target == "base" else graph.heads() if request.target in ("head", "heads") else graph.resolve(request.target)
+        named = alembic_plan.target_of(request)
+        target = [] if named == "base" else graph.heads() if named in ("head", "heads") else graph.resolve(named)
     except LookupError as problem:
         raise MigrationError("unknown_target", f"{request.component}: {problem} Nothing was changed.") from problem
-    if request.target == "head" and len(target) > 1:
+    if named == "head" and len(target) > 1:
         raise MigrationError("several_heads", f"{request.component}: the release has the heads {', '.join(target)}; name one, or heads.")
     here = course.question("current")["current"]
     course.result.update({"from": here, "to": target, "current": here})

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import squawk
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import extensions, squawk
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
+    alembic_config,
     data_loss,
     fingerprint,
     migration_history,
     migration_policy,
     migration_text,
+    stand_ins,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.data_loss import Down, Loss
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress, parse_url, with_database
@@ -32,7 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_tab
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env, secrets_beside
 
 READ_TIMEOUT = 30.0
-"""Seconds for a question to the release's code or to the catalog."""
+"""Seconds for a question to the catalog."""
 
 COUNT_TIMEOUT = 60.0
 """Seconds that counting rows may take: of all tables for a fingerprint, of one table or column that a downgrade takes."""
@@ -45,6 +47,14 @@ class MigrationError(Exception):
         super().__init__(message)
         self.code = code
         self.facts = facts
+
+
+class ReleaseCodeError(MigrationError):
+    """The release's code could not be loaded, or failed. ``helper`` is what was told of it."""
+
+    def __init__(self, helper: HelperError, message: str, **facts: Any) -> None:
+        super().__init__("release_code", message, **facts)
+        self.helper = helper
 
 
 class Catalog(Protocol):
@@ -74,6 +84,7 @@ class Request:
     env_file: str = ""
     user: str | None = "aistack"
     ini: str = "alembic.ini"
+    x: Mapping[str, str] = field(default_factory=dict)
     url_variable: str = "DATABASE_URL"
     database: str = ""
     tables: Sequence[str] = ()
@@ -93,6 +104,8 @@ class Request:
     allow_base: bool = False
     run: str = ""
     actor: str = ""
+    made_up: Sequence[str] = ()
+    """Variables that hold no value of the node's, because only a plan is made."""
     wrapper: Sequence[str] = ()
     """Stands in front of the command that runs the release's code: a sandbox on the controller, nothing on a node."""
 
@@ -172,10 +185,7 @@ def ground(request: Request) -> Ground:
         raise NotYet(f"release {request.release} of {request.component} is not staged: {tree} does not exist")
     if not os.access(request.interpreter, os.X_OK):
         raise NotYet(f"release {request.release} of {request.component} has no interpreter: {request.interpreter} cannot be run")
-    if not (tree / request.ini).is_file():
-        raise MigrationError(
-            "no_ini", f"{tree / request.ini} does not exist; the component {request.component} declares migrations. Set ini to its place."
-        )
+    require_configuration(request)
     if not request.env_file or not os.path.exists(request.env_file):
         raise NotYet(f"the environment of {request.component} is not rendered: {request.env_file or 'no file was named'} does not exist")
     try:
@@ -197,6 +207,17 @@ def ground(request: Request) -> Ground:
     if request.database:
         return Ground(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
     return Ground(variables, address)
+
+
+def require_configuration(request: Request) -> None:
+    """Raises MigrationError where the tree has no configuration of Alembic."""
+    missing = alembic_config.missing(request.tree, request.ini)
+    if missing:
+        raise MigrationError(
+            "no_ini",
+            f"{missing}; the component {request.component} declares migrations. Name its place:"
+            f" aistack_components.{request.component}.migrations.config (ini of the module).",
+        )
 
 
 def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[str, str]:
@@ -240,16 +261,23 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
     """A question to the release's code. Raises MigrationError that names file and line in the release where there is one."""
     try:
         if op == "open":
-            return session.open(request.ini, request.lock_timeout, request.statement_limit, database=request.database)
-        answer = session.request(op, READ_TIMEOUT, **arguments)
+            return session.open(request.ini, request.lock_timeout, request.statement_limit, database=request.database, x=request.x)
+        answer = session.request(op, IMPORT_TIMEOUT, **arguments)
         if op == "current":
             session.version = VersionTable.of(answer)
         return answer
     except HelperError as problem:
+        if problem.kind == "budget":
+            raise ReleaseCodeError(
+                problem,
+                f"{request.component}: the migrations of release {request.release} were not read within {IMPORT_TIMEOUT:g} s ({op})."
+                " env.py, or what it imports, takes that long, or waits for something: let it import what the migration needs and no"
+                " more. Nothing was migrated.",
+            ) from problem
         place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""
         kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
-        raise MigrationError(
-            "release_code",
+        raise ReleaseCodeError(
+            problem,
             f"{request.component}: the migrations of release {request.release} cannot be read ({op}){place}: {kind}{problem}."
             f" Look at env.py and the scripts in {request.tree}. Nothing was migrated.",
             output=session.said() if problem.kind != "ended" else "",
@@ -262,17 +290,28 @@ def locate(request: Request, session: AlembicSession, graph: RevisionGraph) -> t
     return way(request, graph, seen["current"], lambda: Journal.of(request.state_dir).read()), seen
 
 
+def _policy_of(request: Request) -> str:
+    """Where an inventory says what is allowed, for ways out."""
+    return f"aistack_components.{request.component}.migrations.policy"
+
+
+def target_of(request: Request) -> str:
+    """The target; C(head) means all heads where the policy says that the release has several on purpose."""
+    return "heads" if request.target == "head" and Policy.of(request.policy).heads == "all" else request.target
+
+
 def way(
     request: Request, graph: RevisionGraph, current: Sequence[str], records: Callable[[], Sequence[Mapping[str, Any]]]
 ) -> RevisionPath:
     """The way from ``current`` to the target; the journal's ``records`` are read where the database is ahead of the release."""
+    target = target_of(request)
     if request.state == "downgraded":
-        return graph.downgrade(list(current), request.target)
-    path = graph.upgrade(list(current), request.target)
+        return graph.downgrade(list(current), target)
+    path = graph.upgrade(list(current), target, _policy_of(request))
     if any(entry.code == "database_ahead" for entry in path.refusals):
         older = migration_history.ahead(records(), request.component, list(current), graph)
         if older:
-            reached = graph.upgrade(older.base, request.target)
+            reached = graph.upgrade(older.base, target)
             if not reached.steps and not reached.refusals:
                 return RevisionPath("upgrade", path.current, reached.target, beyond=True, note=older.text())
     return path
@@ -370,8 +409,11 @@ def complete(
         answer = rendered.get(step.revision.revision) or {}
         step.sql = answer.get("sql")
         step.sql_error = str(answer.get("error") or "")
+        if step.sql is None and request.made_up and not answer.get("own"):
+            what = f"revision {step.revision.revision}"
+            step.unsure = stand_ins.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
         if path.direction == "upgrade":
-            _lint(request, step)
+            squawk.judge(request.linter, step)
     migration_policy.analyse(steps, version.name)
     fresh = False
     if steps and not path.current:
@@ -380,28 +422,10 @@ def complete(
         )
     losses = counted(psql, data_loss.found(steps)) if path.direction == "downgrade" else []
     down = Down(tuple(losses), bool(steps) and not path.target, tuple(request.accept_loss), request.allow_base)
-    where = f"aistack_components.{request.component}.migrations.policy"
-    verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down, where)
-    if path.refusals:
-        verdict = Verdict(path.refusals + verdict.refusals, verdict.warnings)
+    verdict = migration_policy.judge(steps, Policy.of(request.policy), path.direction, fresh, down, _policy_of(request))
+    absent = tuple(extensions.missing(steps, psql)) if path.direction == "upgrade" else ()
+    verdict = replace(verdict, refusals=path.refusals + absent + verdict.refusals)
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)
-
-
-def _not_linted(why: str) -> dict[str, Any]:
-    return {"rule": "lint-not-run", "level": "notice", "message": why, "help": "", "line": 0}
-
-
-def _lint(request: Request, step: Step) -> None:
-    if step.sql is None:
-        return
-    if not squawk.available(request.linter):
-        step.findings.append(_not_linted(f"{request.linter} is not there"))
-        return
-    try:
-        step.findings.extend(squawk.lint(request.linter, step.sql))
-        step.lint_run = True
-    except squawk.LintError as problem:
-        step.findings.append(_not_linted(str(problem)))
 
 
 def unknown(request: Request, why: str) -> dict[str, Any]:
@@ -461,6 +485,3 @@ def versions_of(opened: Mapping[str, Any], psql: Psql) -> dict[str, Any]:
         "python": opened.get("python", ""),
         "postgresql": psql.query("SELECT to_json(current_setting('server_version'))"),
     }
-
-
-__all__ = ["Ground", "MigrationError", "NotYet", "Plan", "Request", "ask", "complete", "connect", "inspect", "start"]

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import DECISIONS, LINT_ERRORS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import DECISIONS, HEADS, LINT_ERRORS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
@@ -30,6 +30,7 @@ SPEC: dict[str, Any] = {
     "env_file": {"type": "path", "required": True},
     "user": {"type": "str"},
     "ini": {"type": "str", "default": "alembic.ini"},
+    "x": {"type": "dict", "default": {}},
     "url_variable": {"type": "str", "default": "DATABASE_URL"},
     "tables": {"type": "list", "elements": "str", "default": []},
     "policy": {
@@ -43,6 +44,7 @@ SPEC: dict[str, Any] = {
             "lint": {"type": "list", "elements": "str", "default": list(LINT_ERRORS)},
             "lint_missing": _decision("allow"),
             "max_steps": {"type": "int", "default": 0},
+            "heads": {"type": "str", "choices": list(HEADS), "default": "one"},
             "accept": {"type": "list", "elements": "str", "default": []},
         },
     },
@@ -58,8 +60,9 @@ SPEC: dict[str, Any] = {
     "mirror_dir": {"type": "str", "default": "~/.cache/phasegate/mirrors"},
     "plan_dir": {"type": "str", "default": "~/.cache/phasegate/plan"},
     "plan_unsandboxed": {"type": "bool", "default": False},
+    "plan_on_node": {"type": "dict", "default": {}, "no_log": True},
 }
-ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir", "plan_unsandboxed")
+ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir", "plan_unsandboxed", "plan_on_node")
 """Options that the action plugins keep to themselves; the node has no use for them."""
 
 
@@ -67,6 +70,7 @@ def of(params: Mapping[str, Any]) -> Request:
     """The request that a module's parameters describe; what was left out keeps its default."""
     known = {entry.name for entry in fields(Request)}
     given = {name: value for name, value in params.items() if name in known and value is not None}
+    given["x"] = {str(name): str(value) for name, value in (given.get("x") or {}).items()}
     return Request(**{"user": service_user(params["component"]) or TOOLS_USER, **given})
 
 

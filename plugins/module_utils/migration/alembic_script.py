@@ -10,7 +10,7 @@ answers: any number of C({"event": ...}) lines and then C({"ok": true, ...}) or 
 When standard input ends, whoever asked is dead: the helper ends at once and its connections with it, so that the server
 rolls back. Secrets reach it only through its environment.
 
-Requests: C(open) (ini, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
+Requests: C(open) (ini, x, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
 C(upgrade), C(downgrade), C(stamp) (target).
 """
 
@@ -19,11 +19,11 @@ from __future__ import annotations
 BOOTSTRAP = "import sys;n=int(sys.stdin.buffer.readline());exec(compile(sys.stdin.buffer.read(n),'<aistack>','exec'))"
 
 HELPER = r'''
-import ast, hashlib, io, json, os, queue, sys, threading, time, traceback
+import argparse, ast, hashlib, inspect, io, json, os, queue, sys, threading, time, traceback
 
 BUSY = threading.Event()
 REQUESTS = queue.Queue()
-STATE = {"out": None, "config": None, "script": None, "settings": {}, "database": "", "revision": "", "started": 0.0}
+STATE = {"out": None, "config": None, "script": None, "settings": {}, "database": "", "revision": "", "moving": False}
 
 
 def listen():
@@ -40,28 +40,37 @@ def say(document):
     STATE["out"].flush()
 
 
-def limits(connection, record):
-    """Applied to every connection that the release's code opens through SQLAlchemy, whatever its driver."""
+def of_postgres(connection):
     kind = type(connection).__module__
-    if "pg" not in kind and "postgres" not in kind:
-        return
-    settings = STATE["settings"]
-    if not settings:
+    return "pg" in kind or "postgres" in kind
+
+
+def place(connection, record):
+    """No connection that the release's code opens through SQLAlchemy, whatever its driver, leads to another database."""
+    if not STATE["database"] or not of_postgres(connection):
         return
     cursor = connection.cursor()
-    for name, value in settings.items():
+    cursor.execute("SELECT current_database()")
+    found = cursor.fetchone()[0]
+    cursor.close()
+    connection.commit()
+    if found != STATE["database"]:
+        connection.close()
+        raise Refuse("elsewhere", "env.py connects to the database %s, although its environment names %s" % (found, STATE["database"]))
+
+
+def limits(connection, record, proxy):
+    """Applied to every connection that steps run on, be it as old as an earlier question. What only looks sets nothing: behind a
+    pooler it would stay with whoever gets that connection next."""
+    if not STATE["moving"] or not of_postgres(connection):
+        return
+    say({"event": "connected", "at": time.time()})
+    if record.info.get("aistack_limits"):
+        return
+    cursor = connection.cursor()
+    for name, value in STATE["settings"].items():
         cursor.execute("SELECT set_config('%s', '%s', false)" % (name, value))
     connection.commit()
-    if STATE["database"]:
-        cursor.execute("SELECT current_database()")
-        found = cursor.fetchone()[0]
-        connection.commit()
-        if found != STATE["database"]:
-            connection.close()
-            raise Refuse(
-                "elsewhere",
-                "env.py connects to the database %s, although its environment names %s" % (found, STATE["database"]),
-            )
     try:  # PostgreSQL 14 and later, where the platform can: a statement ends when its client is gone
         cursor.execute(
             "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
@@ -71,6 +80,7 @@ def limits(connection, record):
         print("client_connection_check_interval: %s" % problem, file=sys.stderr)
         connection.rollback()
     cursor.close()
+    record.info["aistack_limits"] = True
 
 
 def body_does_something(function):
@@ -111,12 +121,33 @@ def op_open(request):
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    event.listen(Engine, "connect", limits)
-    if not os.path.isfile(request["ini"]):
-        raise Refuse("no_ini", "%s does not exist" % os.path.abspath(request["ini"]))
-    STATE["config"] = Config(request["ini"], stdout=sys.stderr, output_buffer=io.StringIO())
+    event.listen(Engine, "connect", place)
+    event.listen(Engine, "checkout", limits)
+    STATE["config"] = configuration(Config, request["ini"], request.get("x") or {})
     STATE["script"] = ScriptDirectory.from_config(STATE["config"])
     return {"alembic": alembic.__version__, "sqlalchemy": sqlalchemy.__version__, "python": sys.version.split()[0]}
+
+
+def configuration(make, named, x):
+    """What Alembic's own command would take: an ini file, [tool.alembic] of pyproject.toml, or both; and what -x gives."""
+    options = {"stdout": sys.stderr, "output_buffer": io.StringIO()}
+    if x:
+        options["cmd_opts"] = argparse.Namespace(x=["%s=%s" % pair for pair in sorted(x.items())])
+    pyproject = os.path.basename(named) == "pyproject.toml"
+    ini = "alembic.ini" if pyproject else named
+    toml = named if pyproject else "pyproject.toml"
+    ini = ini if os.path.isfile(ini) else None
+    if not os.path.isfile(toml):
+        toml = None
+    elif "toml_file" not in inspect.signature(make.__init__).parameters:  # Alembic before 1.16
+        if ini is None:
+            raise Refuse("no_ini", "[tool.alembic] in %s needs Alembic 1.16 or newer; or write an alembic.ini" % toml)
+        toml = None
+    if toml and make(toml_file=toml).toml_alembic_config:
+        return make(ini, toml_file=toml, **options)
+    if ini is None:
+        raise Refuse("no_ini", "%s does not exist, and no pyproject.toml has [tool.alembic]" % os.path.abspath(named))
+    return make(ini, **options)
 
 
 class Refuse(Exception):
@@ -179,6 +210,8 @@ def op_current(request):
 def op_order(request):
     """The identifiers of the steps in Alembic's own order."""
     script, target = STATE["script"], request["target"]
+    if isinstance(target, list) and request["direction"] == "downgrade":
+        return {"steps": []}
     revs = script._upgrade_revs if request["direction"] == "upgrade" else script._downgrade_revs
     return {"steps": [step.revision.revision for step in revs(target, tuple(request["current"]))]}
 
@@ -204,7 +237,14 @@ def op_sql(request):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as problem:
-            result[wanted["revision"]] = {"sql": None, "error": "%s: %s" % (type(problem).__name__, first_line(problem))}
+            frames, script = own_frames(problem), STATE["script"].get_revision(wanted["revision"]).path
+            result[wanted["revision"]] = {
+                "sql": None,
+                "error": "%s: %s" % (type(problem).__name__, " ".join(str(problem).split())[:1500]),
+                # whether the script itself is to blame, and not what env.py imports
+                "own": bool(frames) and os.path.realpath(frames[-1].filename) == os.path.realpath(script),
+                "place": place_of(frames),
+            }
     return {"steps": result, **named}
 
 
@@ -216,8 +256,16 @@ def steps_for(revision, direction):
     return [make(STATE["script"].revision_map, script)]
 
 
-def first_line(problem):
-    return (str(problem).strip().splitlines() or [""])[0][:300]
+def own_frames(problem):
+    """The release's own places that an error went through, the innermost last."""
+    return [
+        frame for frame in traceback.extract_tb(problem.__traceback__)
+        if not frame.filename.startswith("<") and "site-packages" not in frame.filename and "/lib/python" not in frame.filename
+    ]
+
+
+def place_of(frames):
+    return "%s:%s" % (os.path.relpath(frames[-1].filename), frames[-1].lineno) if frames else ""
 
 
 def op_upgrade(request):
@@ -231,11 +279,14 @@ def op_downgrade(request):
 def move(request, direction):
     done = []
     target = request["target"]
+    STATE["moving"] = True
 
     def walk(heads, context):
         script = STATE["script"]
         if direction == "upgrade":
             steps = list(script._upgrade_revs(target, heads))
+        elif isinstance(target, list):  # Alembic goes down to one revision; here to several heads, by the steps that were planned
+            steps = [step for name in request["steps"] for step in steps_for(name, direction)]
         else:
             steps = list(script._downgrade_revs(target, heads))
         for number, step in enumerate(steps, 1):
@@ -254,6 +305,7 @@ def move(request, direction):
 
 def op_stamp(request):
     targets = request["target"]
+    STATE["moving"] = True
 
     def walk(heads, context):
         return STATE["script"]._stamp_revs(tuple(targets) or "base", () if request["purge"] else heads)
@@ -280,10 +332,6 @@ def failure(problem):
             sqlstate, native = str(code), link
         statement = statement or " ".join(str(getattr(link, "statement", "") or "").split())[:400]
     root = native or getattr(problem, "orig", None) or problem
-    place = ""
-    for frame in traceback.extract_tb(problem.__traceback__):
-        if not frame.filename.startswith("<") and "site-packages" not in frame.filename and "/lib/python" not in frame.filename:
-            place = "%s:%s" % (os.path.relpath(frame.filename), frame.lineno)
     return {
         "kind": getattr(problem, "kind", "") or type(problem).__name__,
         "type": type(root).__name__,
@@ -291,7 +339,7 @@ def failure(problem):
         "sqlstate": sqlstate,
         "statement": statement,
         "revision": STATE["revision"],
-        "place": place,
+        "place": place_of(own_frames(problem)),
     }
 
 
@@ -310,7 +358,7 @@ def serve():
         request = json.loads(line)
         if STATE["out"] is None:
             STATE["out"] = os.fdopen(request["fd"], "w", encoding="utf-8")
-        STATE["revision"] = ""
+        STATE["revision"], STATE["moving"] = "", False
         try:
             answer = {"ok": True}
             answer.update(OPERATIONS[request["op"]](request))

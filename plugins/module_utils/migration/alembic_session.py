@@ -28,6 +28,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_tab
 
 APPLICATION = "aistack-migrate"
 """What the names of its sessions on the server begin with; a slash, the component and a random part follow."""
+IMPORT_TIMEOUT = 120.0
+"""Seconds that a release's own code may take until it is loaded: env.py, the scripts, and whatever they import."""
 TICK = 0.25
 """Seconds between two looks at the database while a request runs."""
 
@@ -35,7 +37,8 @@ TICK = 0.25
 class HelperError(Exception):
     """The helper answered with an error, ended, or did not answer in time.
 
-    ``kind``: lock_timeout, statement_timeout, deadlock, budget, ended, database, script; ``facts`` is what the helper told.
+    ``kind``: lock_timeout, statement_timeout, deadlock, budget, loading, ended, read_only, database, script; ``facts`` is what the
+    helper told.
     """
 
     def __init__(self, kind: str, message: str, facts: Mapping[str, Any] | None = None) -> None:
@@ -44,7 +47,9 @@ class HelperError(Exception):
         self.facts = dict(facts or {})
 
 
-_KINDS = {"55P03": "lock_timeout", "57014": "statement_timeout", "40P01": "deadlock", "57P01": "ended", "57P03": "database"}
+_KINDS = {
+    "55P03": "lock_timeout", "57014": "statement_timeout", "40P01": "deadlock", "57P01": "ended", "57P03": "database", "25006": "read_only",
+}  # fmt: skip
 
 
 def kind_of(sqlstate: str) -> str:
@@ -130,9 +135,12 @@ class AlembicSession:
             return  # it has ended; waiting for the answer says why
 
     def open(
-        self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = 60.0, database: str = ""
+        self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = IMPORT_TIMEOUT, database: str = "",
+        x: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Loads the release's Alembic. Times are in seconds; the first two are set on every connection that it makes.
+        """Loads the release's Alembic; ``x`` is what C(-x) would give.
+
+        Times are in seconds; the first two are set on every connection that it makes.
 
         With ``database``, a connection that leads to another one is refused.
         """
@@ -141,7 +149,7 @@ class AlembicSession:
             "lock_timeout": f"{int(lock_timeout * 1000)}ms",
             "statement_timeout": f"{int(statement_timeout * 1000)}ms",
         }
-        return self.request("open", timeout, ini=ini, settings=settings, database=database, fd=self._write)
+        return self.request("open", timeout, ini=ini, x=dict(x or {}), settings=settings, database=database, fd=self._write)
 
     def request(
         self,
@@ -149,14 +157,16 @@ class AlembicSession:
         timeout: float,
         tick: Callable[[], None] | None = None,
         note: Callable[[dict[str, Any]], None] | None = None,
+        loading: float = 0.0,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """Asks for ``op``; ``tick`` is called every TICK seconds while it runs, ``note`` for every event.
+        """Asks for ``op``; ``tick`` is called every TICK seconds while it runs, ``note`` for every event. With
+        ``loading``, the release's code may take so many seconds until it connects, and ``timeout`` counts from there.
 
-        Raises HelperError; after kind ``budget`` or ``ended`` the session is over.
+        Raises HelperError; after kind ``budget``, ``loading`` or ``ended`` the session is over.
         """
         self._send(json.dumps({"op": op, **arguments}).encode() + b"\n")
-        end = time.monotonic() + timeout
+        end = time.monotonic() + (loading or timeout)
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             while True:
@@ -164,6 +174,8 @@ class AlembicSession:
                     line, self._buffer = self._buffer.split(b"\n", 1)
                     document = clean(json.loads(line), self.masker)
                     if "ok" not in document:
+                        if loading:
+                            end, loading = time.monotonic() + timeout, 0.0
                         if document.get("event") == "step":
                             progress.tell(f"step {document['number']} of {document['of']}, {document['revision']}", at_once=True)
                         if note:
@@ -175,6 +187,8 @@ class AlembicSession:
                 left = end - time.monotonic()
                 if left <= 0:
                     self.kill()
+                    if loading:
+                        raise HelperError("loading", f"not loaded within {loading:g} s")
                     raise HelperError("budget", f"not finished within {timeout:.1f} s")
                 if selector.select(min(left, TICK)):
                     data = os.read(self._answers, 65536)

@@ -23,27 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox, offline_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Plan, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import NoEnvironment, Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import migration_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, sandbox, tree
 
 INSTALL_TIMEOUT = 900.0
 """Seconds that installing a lock file may take, the first time."""
 
 KEPT = 8
 """Environments, and trees, that stay in the cache; the least recently used ones go."""
-
-STAND_IN_URL = "postgresql://planned:planned@localhost:5432/planned"
-
-
-class Unavailable(Exception):
-    """The controller cannot make the plan; the text says why and what would help."""
 
 
 @dataclass
@@ -58,25 +49,12 @@ class Origin:
     plan_dir: str = "~/.cache/phasegate/plan"
     squawk_lock: str = ""
     plan_unsandboxed: bool = False
+    scratch: Mapping[str, Any] = field(default_factory=dict)
+    """How a node installs the release's packages, where it is to plan; empty where it is not."""
 
     @property
     def cache(self) -> Path:
         return Path(self.plan_dir).expanduser()
-
-
-@dataclass
-class Said:
-    """Answers the planner's one question to the database from what the node said."""
-
-    fresh: bool
-    asked: list[str] = field(default_factory=list)
-
-    def query(self, sql: str, timeout: float = 30.0) -> Any:
-        """The tables: none, or one whose name says that there are some. Raises DatabaseError for anything else."""
-        self.asked.append(sql)
-        if sql != fingerprint.TABLES_QUERY:
-            raise DatabaseError("unknown", "the controller does not reach the database")
-        return [] if self.fresh else [["public", "as the node said", 0, 0]]
 
 
 def tool(name: str) -> str | None:
@@ -116,10 +94,10 @@ def _forget(folder: Path) -> None:
 
 
 def _install(folder: Path, lock: Path) -> None:
-    """A virtual environment with exactly what ``lock`` names, proven by its hashes. Raises Unavailable."""
+    """A virtual environment with exactly what ``lock`` names, proven by its hashes. Raises NoEnvironment."""
     uv = tool("uv")
     if not uv:
-        raise Unavailable("uv is not on the controller, neither beside its Python nor on the path: install it (pip install uv)")
+        raise NoEnvironment("uv is not on the controller, neither beside its Python nor on the path: install it (pip install uv)")
     env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON"):
         env.pop(name, None)
@@ -132,8 +110,8 @@ def _install(folder: Path, lock: Path) -> None:
         if finished.rc != 0:
             what = "was not finished in time" if finished.timed_out else f"ended with {finished.rc}"
             said = " ".join(proc.tail(finished.output, 6).split())
-            said = without_credentials(said)
-            raise Unavailable(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {said}")
+            said = Masker.of(sandbox.fetching(os.environ)).mask(said)
+            raise NoEnvironment(f"the requirements in {lock.name} could not be installed on the controller: uv {what}: {said}")
 
 
 def environment(origin: Origin, lock: Path) -> Path:
@@ -177,14 +155,6 @@ def linter(origin: Origin) -> tuple[str, str]:
         return "", str(problem)
 
 
-def _basis(request: Request, seen: Mapping[str, Any], commit: str, why: str) -> str:
-    where = "" if seen.get("known") else (
-        f" The database could not be looked at ({seen.get('why')}); nothing of {request.component} runs here yet, so this is the way from"
-        " an empty one."
-    )
-    return f"on the controller, from tag {request.release} ({commit[:10]}): {why}.{where}"
-
-
 def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Plan, str]:
     folder, commit = checkout(origin, request.release)
     lock = folder / origin.lock
@@ -200,22 +170,9 @@ def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Pl
         try:
             local = replace(local, wrapper=tuple(controller_sandbox.command((folder, python.parent.parent))))
         except controller_sandbox.NoSandbox as problem:
-            raise Unavailable(str(problem)) from problem
-    if not (folder / request.ini).is_file():
-        raise MigrationError(
-            "no_ini",
-            f"The tag {request.release} has no {request.ini} in {origin.path or '/'}; the component {request.component} declares"
-            " migrations. Set ini to its place.",
-        )
-    variables = {**stand_ins(origin.schema), request.url_variable: STAND_IN_URL}
-    ground = Ground(variables, DatabaseAddress("localhost", 5432, "planned", "planned"))
-    with alembic_plan.start(local, ground) as session:
-        opened = alembic_plan.ask(local, session, "open")
-        graph = RevisionGraph.of(alembic_plan.ask(local, session, "graph")["revisions"])
-        path = alembic_plan.way(local, graph, seen.get("current") or [], lambda: list(seen.get("history") or []))
-        versions = {key: opened.get(key, "") for key in ("alembic", "sqlalchemy", "python")}
-        plan = alembic_plan.complete(local, session, Said(bool(seen.get("fresh"))), graph, path, {}, {**versions, "postgresql": ""})
-    return plan, commit
+            raise NoEnvironment(str(problem)) from problem
+    alembic_plan.require_configuration(local)
+    return offline_plan.make(local, seen, origin.schema), commit
 
 
 def document(request: Request, seen: Mapping[str, Any], origin: Origin, why: str) -> dict[str, Any]:
@@ -225,21 +182,10 @@ def document(request: Request, seen: Mapping[str, Any], origin: Origin, why: str
         Unavailable: it cannot be made here.
         MigrationError: the release's migrations are wrong.
     """
-    if not seen.get("known") and not seen.get("bare"):
-        raise Unavailable(f"where the database stands is not known: {seen.get('why') or 'the node did not say'}")
+    offline_plan.known(seen)
     plan, commit = _plan(request, seen, origin)
-    address = seen.get("database") or {}
-    found = plan.describe(
-        request,
-        DatabaseAddress(
-            str(address.get("host", "")), int(address.get("port", 5432)), str(address.get("user", "")), str(address.get("name", ""))
-        ),
-    )
-    found["database"] = dict(address)
-    found["basis"] = _basis(request, seen, commit, why)
-    found["tables"] = seen.get("tables") or {"expected": list(request.tables), "present": [], "missing": list(request.tables)}
-    found["text"] = text(found)
-    return found
+    basis = f"on the controller, from tag {request.release} ({commit[:10]}): {why}.{offline_plan.empty_words(request, seen)}"
+    return offline_plan.describe(request, plan, seen, basis)
 
 
 def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,7 +211,8 @@ def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
         "after": f"revision: {', '.join(plan['target']) or 'none'}\n" + sql,
     }
     count = f"{len(steps)} step{'s' if len(steps) != 1 else ''}"
-    return {**facts, "changed": True, "msg": f"{request.component}: {count} would run.", "diff": diff}
+    undecided = "".join(f" NOT known: {text}" for text in plan["verdict"].get("undecided") or [])
+    return {**facts, "changed": True, "msg": f"{request.component}: {count} would run.{undecided}", "diff": diff}
 
 
 def text(plan: Mapping[str, Any]) -> str:

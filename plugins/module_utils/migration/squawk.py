@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import Step
+
 TIMEOUT = 30.0
 """Seconds for one step; a run takes some 14 ms."""
 
@@ -72,3 +74,21 @@ def lint(path: str, sql: str) -> list[dict[str, Any]]:
     if child.returncode == 1 and not child.stdout.strip():
         raise LintError(f"{path} failed: {child.stderr.strip()[:300]}")
     return parse(child.stdout)
+
+
+def _not_run(why: str) -> dict[str, Any]:
+    return {"rule": "lint-not-run", "level": "notice", "message": why, "help": "", "line": 0}
+
+
+def judge(tool: str, step: Step) -> None:
+    """Adds what the linter finds in a step's SQL; where it does not run, a finding says so."""
+    if step.sql is None:
+        return
+    if not available(tool):
+        step.findings.append(_not_run(f"{tool} is not there"))
+        return
+    try:
+        step.findings.extend(lint(tool, step.sql))
+        step.lint_run = True
+    except LintError as problem:
+        step.findings.append(_not_run(str(problem)))

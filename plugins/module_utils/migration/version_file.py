@@ -67,7 +67,7 @@ def save(state_dir: str | os.PathLike[str], component: str, table: VersionTable)
 
 
 @contextlib.contextmanager
-def kept(request: Request, psql: Psql, check: bool, named: Callable[[], VersionTable | None]) -> Iterator[None]:
+def kept(request: Request, session: Callable[[], Psql], check: bool, named: Callable[[], VersionTable | None]) -> Iterator[None]:
     """Records what ``named`` says after the block, also where the block fails: part of its work may be committed then.
 
     A check records nothing, nor does a drill, whose database is none of the node's.
@@ -75,7 +75,7 @@ def kept(request: Request, psql: Psql, check: bool, named: Callable[[], VersionT
 
     def note() -> None:
         table = named()
-        if table is not None and not check and not request.database and psql.query(table.tables_query()):
+        if table is not None and not check and not request.database and session().query(table.tables_query()):
             save(request.state_dir, request.component, table)
 
     try:

@@ -190,6 +190,10 @@ def _dump(
     objects = psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT)
     tables = psql.query(fingerprint.TABLES_QUERY, READ_TIMEOUT)
     properties = psql.query(database_settings.properties_query(address.database), READ_TIMEOUT)
+    server = psql.query("SELECT to_json(current_setting('server_version'))")
+    old = pg_tool.too_old("pg_dump", str(server))
+    if old:
+        raise BackupError(f"No backup: {old} {UNCHANGED}")
     with contextlib.ExitStack() as stack:
         target, pass_fds = stack.enter_context(_given_to(folder, user))
         argv = ["pg_dump", "--format=directory", f"--jobs={jobs}", f"--snapshot={snapshot}", f"--file={target}"]
@@ -202,7 +206,6 @@ def _dump(
         pg_dump.judge(tool.wait(end - time.monotonic()), address, limit, UNCHANGED)
         counted, heads = counting.result()
         after = Fingerprint.of(psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT), [], None)
-        server = psql.query("SELECT to_json(current_setting('server_version'))")
         size = int(psql.query("SELECT pg_database_size(current_database())", READ_TIMEOUT))
     found = Fingerprint.of(objects, tables, counted)
     if after.hash != found.hash:

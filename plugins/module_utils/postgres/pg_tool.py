@@ -124,6 +124,18 @@ def version(tool: str) -> str:
     return child.stdout.strip()
 
 
+def too_old(tool: str, server: str) -> str:
+    """Why a tool cannot serve a server of that version, and the package that can; empty where it does. Raises ToolError."""
+    said = version(tool)
+    found, wanted = re.search(r"\) (\d+)", said), re.match(r"\d+", server)
+    if not found or not wanted or int(found.group(1)) >= int(wanted.group()):
+        return ""
+    return (
+        f"{tool} on this node is older ({found.group(1)}) than the server ({server}), and would refuse it. Install the client package of"
+        f" {wanted.group()} here, such as postgresql-client-{wanted.group()}."
+    )
+
+
 @dataclass(frozen=True)
 class Archive:
     """What C(pg_restore --list) shows: one line for each entry, without its numbers."""

@@ -81,6 +81,12 @@ def tool_environment(address: DatabaseAddress, variables: Mapping[str, str], use
     }
 
 
+READ_ONLY = (
+    "A failover may be under way, the address may lead to a standby, or default_transaction_read_only is set. Run again when it takes"
+    " writes."
+)
+
+
 def explain(address: DatabaseAddress, said: str) -> DatabaseError:
     """What libpq's words mean for an operator. Names where and as whom; libpq never prints the password."""
     text = " ".join(said.split())
@@ -184,6 +190,8 @@ class Psql:
                 if failed == "true":
                     self._drain()
                     said = " ".join(self._stderr.decode("utf-8", "replace").split())
+                    if sqlstate == "25006":
+                        raise DatabaseError("read_only", f"{self.address.describe()} is read-only: {said}. {READ_ONLY}", sqlstate)
                     kind = "timeout" if sqlstate == "57014" else "statement"
                     raise DatabaseError(kind, f"{self.address.describe()}: {said}", sqlstate)
                 return json.loads(body) if body else None

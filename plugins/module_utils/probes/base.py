@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets, Unreadable
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import communicate
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch
@@ -42,6 +42,7 @@ class Attempt:
         latency_ms: how long the look took.
         error: it could not be judged (a tool is missing, the definition makes no sense); never together with ``ok``.
         captured: values for later steps of a sequence.
+        wrong: where it answered completely and in good form, what of the answer is not as expected.
     """
 
     ok: bool
@@ -51,6 +52,7 @@ class Attempt:
     latency_ms: float = 0.0
     error: bool = False
     captured: Mapping[str, Any] = field(default_factory=dict)
+    wrong: tuple[Mismatch, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """What the gate counts and reports."""
@@ -61,6 +63,7 @@ class Attempt:
             "detail": self.detail,
             "latency_ms": self.latency_ms,
             "error": self.error,
+            "answered": bool(self.wrong),
         }
 
 
@@ -232,6 +235,7 @@ class Probe:
         hint: what to do when it fails, one line; may use ``{target}``.
         timeout: seconds for one attempt where the probe does not say.
         raw: whether ``${name}`` is left for the probe itself to fill in.
+        speaks: whether an answer with other values than expected can be right, and the expectation wrong.
     """
 
     type: ClassVar[str] = ""
@@ -239,6 +243,7 @@ class Probe:
     options: ClassVar[Mapping[str, Option]] = {}
     hint: ClassVar[str] = ""
     raw: ClassVar[bool] = False
+    speaks: ClassVar[bool] = False
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.spec = spec
@@ -281,6 +286,8 @@ class Probe:
             seen = Attempt(False, no.got, no.expected or self.expectation(), no.detail)
         except CannotJudge as cannot:
             seen = Attempt(False, str(cannot), self.expectation(), error=True)
+        except Unreadable as gone:
+            seen = Attempt(False, f"{gone.filename}: {gone.strerror}", "a file that can be read", error=True)
         except OSError as error:
             seen = Attempt(False, os_error_text(error, context.timeout), self.expectation())
         mask = context.secrets.mask
@@ -292,6 +299,7 @@ class Probe:
             latency_ms=seen.latency_ms or round((time.monotonic() - began) * 1000, 1),
             error=seen.error,
             captured=seen.captured,
+            wrong=seen.wrong if self.speaks else (),
         )
 
 
@@ -325,6 +333,7 @@ def judge(
         ", ".join(mismatch.got_text for mismatch in mismatches),
         ", ".join(mismatch.expected_text for mismatch in mismatches),
         detail,
+        wrong=tuple(mismatches),
     )
 
 

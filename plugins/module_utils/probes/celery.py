@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
     CannotJudge,
@@ -25,9 +27,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     judge,
     last_line,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit import state_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, describe, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import connected
 
 _MARK = "aistack-celery-answer:"
 SCRIPT = r"""
@@ -81,6 +85,8 @@ class Celery(Probe):
         "count": Option("figure", "how many workers answer, where they are not named"),
         "queues": Option("list", "queues that each worker has to take from, exactly"),
         "active": Option("figure", "number of tasks that run at the moment, of all these workers"),
+        "busy": Option("bool", "true: a worker that does not answer, as one of --pool solo while its task runs, counts where its unit runs "
+                       "without a restart and holds connections to the broker"),
         "schedule": Option("any", "entries of beat's schedule: names, or a mapping of name to task or to {task, schedule: '0 2 * * *'}"),
     }
     hint = "is the worker's unit running, and does it reach the broker? journalctl -u 'aistack-worker@*' -n 50"
@@ -102,6 +108,8 @@ class Celery(Probe):
         missing = [key for key in ("python", "cwd", "env_file") if not spec.get(key)]
         if missing and not spec.get("component"):
             problems += [f"'{key}' is missing: the probe belongs to no component whose release could give it" for key in missing]
+        if spec.get("busy") and not spec.get("workers"):
+            problems.append("busy needs workers: who is not named is not missed")
         return problems
 
     @property
@@ -150,7 +158,26 @@ class Celery(Probe):
                 f"no answer: {excerpt(last_line(done.stderr) or f'exit status {done.rc}')}", self.expectation(), _end(done.stderr)
             )
         answer = json.loads(answers[-1])
-        return judge(self._compare(answer), self.expectation(), self._shown(answer))
+        silent = sorted(set(self.spec.get("workers") or []) - set(answer["workers"]))
+        stands_in = self._stands_in(silent, given, context) if silent and self.spec.get("busy") else ""
+        found = self._compare(answer, silent if stands_in else [])
+        return judge(found, self.expectation(), "; ".join(part for part in (self._shown(answer), stands_in) if part))
+
+    def _stands_in(self, silent: list[str], given: Mapping[str, str], context: Context) -> str:
+        """What speaks for the one worker of this node's slot that does not answer, in words; empty where nothing does."""
+        unit = str(context.names.get("unit") or "")
+        if len(silent) != 1 or not unit:
+            return ""
+        state = state_of(journald.show(unit, context))
+        ports = _broker_ports(given, self.spec.get("broker"))
+        held = {port: connected(unit, port) for port in ports}
+        port = next((port for port, count in held.items() if count), None)
+        if state["state"] != "active" or state["restarts"] or port is None:
+            return ""
+        return (
+            f"{silent[0]} does not answer; counted by its unit ({unit}, running for {state['stable_for']} s without a restart) and by "
+            f"{held[port]} connections to the broker's port {port}"
+        )
 
     def _path(self, key: str, names: Mapping[str, Any], name: str, below: str) -> str:
         given = self.spec.get(key)
@@ -163,11 +190,11 @@ class Celery(Probe):
     def _user(self, names: Mapping[str, Any]) -> str | None:
         return str(self.spec.get("user") or "") or service_user(self.spec.get("component"), str(names.get("unit") or ""))
 
-    def _compare(self, answer: Mapping[str, Any]) -> list[Mismatch]:
+    def _compare(self, answer: Mapping[str, Any], excused: Sequence[str] = ()) -> list[Mismatch]:
         workers: Mapping[str, Mapping[str, Any]] = answer["workers"]
         found: list[Mismatch] = []
         named = self.spec.get("workers")
-        if named and set(named) - set(workers):
+        if named and set(named) - set(workers) - set(excused):
             found.append(Mismatch("workers", sorted(named), sorted(workers)))
         if self.spec.get("count") is not None:
             found += check(self.spec["count"], len(workers), "workers")
@@ -198,6 +225,21 @@ class Celery(Probe):
         if self.spec.get("schedule") is not None:
             parts.append(f"schedule {show(sorted(answer['schedule']))}")
         return ", ".join(parts) or "no worker answers"
+
+
+def _broker_ports(given: Mapping[str, str], variable: str | None) -> list[int]:
+    """Ports of the brokers that an environment names: of one variable, or of every address in there that may be one."""
+    own = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671, "pyamqp": 5672, "sentinel": 26379}
+    found: list[int] = []
+    for name, value in given.items():
+        scheme, mark, _rest = value.partition("://")
+        if not mark or scheme not in own or variable not in (None, name):
+            continue
+        try:
+            found.append(urlsplit(value).port or own[scheme])
+        except ValueError:
+            continue
+    return list(dict.fromkeys(found))
 
 
 def _end(text: str) -> str:

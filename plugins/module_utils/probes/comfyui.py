@@ -63,6 +63,9 @@ class Comfyui(Probe):
 
     def _through_the_queue(self, base: str, context: Context, got: str) -> Attempt:
         sent = ask_json(f"{base}/prompt", context, "POST", {"prompt": self.spec["prompt"], "client_id": uuid.uuid4().hex})
+        refused = sent.get("node_errors") if isinstance(sent, dict) else None
+        if refused:  # it is queued all the same, and the rest of it runs
+            raise NotAsExpected(_of_nodes(refused, self.spec["prompt"]), "no node of the prompt is refused")
         prompt_id = get_path(sent, "prompt_id")
         if not isinstance(prompt_id, str):
             raise NotAsExpected(f"no prompt_id: {excerpt(json.dumps(sent))}", "the prompt is queued")
@@ -84,3 +87,18 @@ class Comfyui(Probe):
         count = len(outputs) if isinstance(outputs, (dict, list)) else 0
         found = check(self.spec.get("outputs", {"ge": 1}), count, "outputs")
         return judge(found, self.expectation(), f"{got}, {count} outputs in {time.monotonic() - began:.1f} s", f"prompt {prompt_id}")
+
+
+def _of_nodes(refused: Any, prompt: Mapping[str, Any]) -> str:
+    """Which nodes were refused, and why."""
+    if not isinstance(refused, Mapping):
+        return f"nodes are refused: {excerpt(json.dumps(refused, default=str))}"
+    said = []
+    for number, told in refused.items():
+        told = told if isinstance(told, Mapping) else {}
+        node = prompt.get(str(number))
+        kind = told.get("class_type") or (node.get("class_type") if isinstance(node, Mapping) else None)
+        errors = [error for error in told.get("errors") or [] if isinstance(error, Mapping)]
+        why = "; ".join(": ".join(str(error[key]) for key in ("message", "details") if error.get(key)) for error in errors)
+        said.append(f"node {number}{f' ({kind})' if kind else ''} is refused: {excerpt(why or json.dumps(told, default=str))}")
+    return ", ".join(said)

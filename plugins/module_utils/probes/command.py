@@ -18,9 +18,10 @@ _VERSION = r"(\d+(?:\.\d+)+|\d+)"
 
 
 class Command(Probe):
-    """Run a program without a shell. It should only look, for it runs in check mode, too."""
+    """Run a program without a shell. It should only look, for it runs in check mode, too; one that does not says C(changes)."""
 
     type = "command"
+    speaks = True
     target = Option("list", "program and arguments", required=True)
     options = {
         "rc": Option("figure", "exit status", default=0),
@@ -31,6 +32,7 @@ class Command(Probe):
         "cwd": Option("str", "folder to run in"),
         "user": Option("str", "system user who runs it"),
         "environment": Option("dict", "added to its environment; no secrets"),
+        "changes": Option("bool", "true: it changes something, so that check mode passes it over, and one pass is enough"),
     }
     hint = "run it by hand on the node"
 
@@ -40,6 +42,10 @@ class Command(Probe):
         if spec.get("pattern") and re.compile(spec["pattern"]).groups < 1:
             problems.append("pattern: needs a group, in parentheses, around the version")
         return problems
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.spec.get("changes"))
 
     def expectation(self) -> str:
         wanted = {"rc": self.spec.get("rc", 0)}

@@ -38,6 +38,7 @@ class Http(Probe):
     """Ask once; redirects are not followed, certificates are always verified."""
 
     type = "http"
+    speaks = True
     target = Option("str", "address, http:// or https://", required=True)
     options = {
         "method": Option("str", "method; POST where there is data", default="GET"),
@@ -115,7 +116,9 @@ class Http(Probe):
         if found and answer.headers.get("location"):
             detail += f" (redirects to {answer.headers['location']})"
         seen = judge(found, self.expectation(), got, detail, captured)
-        return Attempt(seen.ok, seen.got, seen.expected, seen.detail, answer.ms, captured=captured)
+        # an error page, or an answer that took its time, is none that could be right
+        wrong = tuple(one for one in seen.wrong if one.path not in ("status", "latency_ms"))
+        return Attempt(seen.ok, seen.got, seen.expected, seen.detail, answer.ms, captured=captured, wrong=wrong)
 
     def _payload(self, headers: dict[str, str]) -> bytes | None:
         data = self.spec.get("data")

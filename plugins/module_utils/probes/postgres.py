@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,10 +30,16 @@ _NO_CONNECTION = 2
 """Exit status of psql where the connection failed; 1 and 3 mean that the query did."""
 
 
+_READ_ONLY = re.compile(r"read-only transaction|recovery is in progress|session is read-only|default_transaction_read_only", re.I)
+"""What the server, or libpq with target_session_attrs, says where it takes no writes: it stands by, or a failover is under way."""
+_READ_ONLY_HINT = "the server takes no writes: it stands by, or a failover is under way; SELECT pg_is_in_recovery() tells"
+
+
 class Postgres(Probe):
     """Run one query and compare what comes."""
 
     type = "postgres"
+    speaks = True
     target = Option("str", "host:port; the other ways are host and port, or env_file and env_key")
     options = {
         "host": Option("str", "address, or the folder of the Unix socket"),
@@ -47,6 +54,7 @@ class Postgres(Probe):
         "query": Option("str", "what is asked; it should only read", default="SELECT 1"),
         "value": Option("scalar", "first column of the first row"),
         "rows": Option("figure", "number of rows"),
+        "writable": Option("bool", "true: the server has to take writes, which it does not while it stands by or a failover is under way"),
         "columns": Option("paths", "columns of the first row by name"),
         "run_as": Option("str", "system user that runs psql, for peer authentication"),
         "refused": Option("bool", "passes only where the connection or the login is refused"),
@@ -71,11 +79,15 @@ class Postgres(Probe):
         environment["PGCONNECT_TIMEOUT"] = str(max(1, math.ceil(context.remaining())))
         environment["PGAPPNAME"] = "aistack-probe"
         query = str(self.spec.get("query") or "SELECT 1")
+        if self.spec.get("writable"):
+            environment["PGTARGETSESSIONATTRS"] = "read-write"
         argv = ["psql", "-XAq", "-w", "-v", "ON_ERROR_STOP=1", "-P", "footer=off", "-F", _FIELD, "-R", _RECORD, "-c", query]
         done = context.execute(argv, env=environment, cwd="/", user=self.spec.get("run_as"))
         if self.spec.get("refused"):
             said = _said(done.stderr) if done.rc else "the query was answered"
             return Attempt(done.rc == _NO_CONNECTION, f"{said} ({where})", self.expectation())
+        if done.rc != 0 and _READ_ONLY.search(done.stderr):
+            raise NotAsExpected(f"read-only: {_said(done.stderr)}", detail=f"{query} on {where}; {_READ_ONLY_HINT}")
         if done.rc != 0:
             raise NotAsExpected(_said(done.stderr) or f"psql ended with {done.rc}", detail=f"{query} on {where}")
         return self._compare(done.stdout, f"{query} on {where}")

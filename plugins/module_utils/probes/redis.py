@@ -29,7 +29,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema impo
 
 _READING = {
     "CONFIG GET", "DBSIZE", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "INFO", "LASTSAVE", "LINDEX",
-    "LLEN", "LRANGE", "MGET", "PING", "PTTL", "ROLE", "SCARD", "SISMEMBER", "SMEMBERS", "STRLEN", "TIME", "TTL", "TYPE", "XLEN",
+    "LLEN", "LRANGE", "MGET", "PING", "PTTL", "ROLE", "SCARD", "SENTINEL MASTERS", "SISMEMBER", "SMEMBERS", "STRLEN", "TIME", "TTL",
+    "TYPE", "XLEN",
     "ZCARD", "ZRANGE",
 }
 """Commands that only look; all others are not sent in check mode."""
@@ -117,7 +118,8 @@ class Redis(Probe):
     """Log in, send one command, compare the reply."""
 
     type = "redis"
-    target = Option("str", "host:port, or the path of a Unix socket")
+    speaks = True
+    target = Option("str", "host:port, redis://host:port, rediss://host:port, or the path of a Unix socket")
     options = {
         "host": Option("str", "address, instead of the short form"),
         "port": Option("int", "port of the server", default=6379),
@@ -198,7 +200,11 @@ class Redis(Probe):
             if key not in values:
                 raise CannotJudge(f"{self.spec['env_file']} has no {key}")
             context.secrets.learn({key: values[key]})
-            parts = urlsplit(values[key])
+            try:
+                parts = urlsplit(values[key])
+            except ValueError as error:
+                raise CannotJudge(f"{key} of {self.spec['env_file']} is no address") from error
+            _no_sentinel(parts.scheme, f"{key} of {self.spec['env_file']}")
             if parts.scheme not in ("redis", "rediss", "unix"):
                 raise CannotJudge(f"{key} of {self.spec['env_file']} is no redis:// or rediss:// address")
             if parts.scheme == "rediss" and self.spec.get("tls") is None:
@@ -214,6 +220,13 @@ class Redis(Probe):
             tail = parts.path.strip("/")
             number = int(tail) if parts.scheme != "unix" and tail.isdigit() else 0
         target = str(self.spec.get("target") or self.spec.get("host") or "")
+        scheme, mark, rest = target.partition("://")
+        if mark:
+            _no_sentinel(scheme, f"'{target}'")
+            if scheme not in ("redis", "rediss"):
+                raise CannotJudge(f"'{target}' is no redis:// or rediss:// address")
+            target = rest.partition("/")[0]
+            encrypted = encrypted or (scheme == "rediss" and self.spec.get("tls") is None)
         if target:
             host, port = (target, port) if target.startswith("/") else parted(target, port)
         port = int(self.spec.get("port") or port)
@@ -222,6 +235,15 @@ class Redis(Probe):
             password = context.secrets.read(self.spec["password_file"])
         tls = client_context(trusted) if encrypted and not host.startswith("/") else None
         return host, port, user, password, int(self.spec.get("db") or number), tls
+
+
+def _no_sentinel(scheme: str, where: str) -> None:
+    """Raises CannotJudge where an address is one of Sentinels, which are asked who the server is."""
+    if "sentinel" in scheme.lower():
+        raise CannotJudge(
+            f"{where} is an address of Redis Sentinel, which this probe does not follow. Ask the server itself (host, port, "
+            "password_file), a Sentinel (its port, command: [SENTINEL, masters]), or the workers (celery)"
+        )
 
 
 def _fields(reply: Any) -> Any:

@@ -24,7 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     Probe,
     excerpt,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, host_header, request
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _PREFIX = ".aistack-probe"
@@ -41,7 +41,7 @@ def sign(
     """
     parts = urlsplit(url)
     digest = hashlib.sha256(body).hexdigest()
-    headers = {"host": parts.netloc, "x-amz-content-sha256": digest, "x-amz-date": stamp}
+    headers = {"host": host_header(url), "x-amz-content-sha256": digest, "x-amz-date": stamp}
     names = ";".join(sorted(headers))
     query = "&".join(sorted(parts.query.split("&"))) if parts.query else ""
     canonical = "\n".join(
@@ -152,6 +152,10 @@ class _Store:
     def ask(self, method: str, key: str, body: bytes = b"") -> Answer:
         """One signed request."""
         url = f"{self._endpoint}/{quote(self.bucket)}" + (f"/{quote(key)}" if key else "")
+        try:
+            host_header(url)
+        except ValueError as error:
+            raise CannotJudge(f"'{self._endpoint}': {error}") from error
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         headers = sign(method, url, body, self._access, self._secret, self._region, stamp)
         return request(url, self._context, method, body or None, headers, self._ca_file)

@@ -14,6 +14,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env, secrets_beside
 
 
+class Unreadable(OSError):
+    """A file that a probe names is not there, or not for us to read: waiting changes nothing."""
+
+
 class Secrets:
     """Everything secret that was read during a gate. Safe to use from several threads."""
 
@@ -25,9 +29,9 @@ class Secrets:
         """The secret in a file that holds nothing else; white space around it does not count.
 
         Raises:
-            OSError: the file cannot be read.
+            Unreadable: the file cannot be read.
         """
-        value = Path(path).read_text(encoding="utf-8", errors="replace").strip()
+        value = _text(path).strip()
         self.add(value)
         return value
 
@@ -35,9 +39,9 @@ class Secrets:
         """An environment file in systemd's syntax; what is secret in it is masked.
 
         Raises:
-            OSError: the file cannot be read.
+            Unreadable: the file cannot be read.
         """
-        values = parse_env(Path(path).read_text(encoding="utf-8", errors="replace"))
+        values = parse_env(_text(path))
         self.learn(values, secrets_beside(path))
         return values
 
@@ -55,3 +59,10 @@ class Secrets:
         """The text without any secret; passwords in addresses go even where they were never read."""
         with self._lock:
             return self._masker.mask(text)
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise Unreadable(error.errno, error.strerror, str(path)) from error

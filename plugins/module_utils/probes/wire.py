@@ -92,6 +92,19 @@ def client_context(ca_file: str | None = None, certificate: str | None = None) -
         raise CannotJudge(f"{ca_file}: {error.strerror or error}") from error
 
 
+def host_header(url: str) -> str:
+    """What is sent as C(Host): lower case, without the scheme's own port. A signature has to be over the same.
+
+    Raises:
+        ValueError: the port is none.
+    """
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    name = f"[{name}]" if ":" in name else name
+    own = 443 if parts.scheme == "https" else 80
+    return name if parts.port in (None, own) else f"{name}:{parts.port}"
+
+
 def request(
     url: str,
     context: Context,
@@ -119,7 +132,7 @@ def request(
     else:
         connection = http.client.HTTPConnection(parts.hostname, port, timeout=context.remaining())
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    sent = {"User-Agent": "phasegate-aistack-probe", "Accept": "*/*", "Connection": "close", **(headers or {})}
+    sent = {"Host": host_header(url), "User-Agent": "phasegate-aistack-probe", "Accept": "*/*", "Connection": "close", **(headers or {})}
     began = time.monotonic()
     try:
         connection.connect()

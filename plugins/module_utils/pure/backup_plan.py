@@ -16,12 +16,13 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import BACKUP, ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import saved
 
 FORMAT = 2
 KINDS = ("postgres", "redis", "bucket", "sqlite", "files", "releases")
 """Kinds of parts, in the order in which people read them."""
 
-RESTORED_BY_DEFAULT = ("postgres", "redis", "bucket", "sqlite", "files:config")
+RESTORED_BY_DEFAULT = ("postgres", "redis", "bucket", "sqlite", "files:config", "files:writable")
 """What a restore puts back where nothing is named; the set's other parts only by their name."""
 
 KEEP = {"last": 7, "days": 30}
@@ -40,6 +41,8 @@ _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]*")
 _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}\Z")
 
 NUMBERS = ("min_free_bytes", "timeout", "count_below")
+WRITABLE = "writable"
+"""What a node's description has besides: the folders that its components write, from their own descriptions."""
 
 
 def set_name(stamp: str, reason: str) -> str:
@@ -90,7 +93,7 @@ def description_problems(description: Any) -> list[str]:
     """What is wrong with ``aistack_backup`` or a node's ``backup.json``, one line each; an empty list means nothing."""
     if not isinstance(description, Mapping):
         return [f"must be a mapping, is {schema.what(description)}"]
-    given = {key: value for key, value in description.items() if value is not None and key != "stack"}
+    given = {key: value for key, value in description.items() if value is not None and key not in ("stack", WRITABLE)}
     left, found = schema.examine("", given, BACKUP)
     problems = [line.removeprefix(": ").removeprefix(".") for line in found]
     encrypt, copy = left.get("encrypt", {}), left.get("copy", {})
@@ -126,8 +129,11 @@ def for_host(
     host: str,
     components: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
+    state: str,
 ) -> dict[str, Any]:
     """What one node has to save, from ``aistack_backup`` of the inventory: the content of its ``backup.json``.
+
+    The folders that its components write (``writable``) are part of it without being named there. ``state`` is ``aistack_state``.
 
     An entry belongs to the first host of its ``hosts`` (a group or a host), else of its component's group; one without
     either, and every path of ``files``, belongs to each host.
@@ -136,12 +142,17 @@ def for_host(
         ValueError: something is wrong with it; one line each.
     """
     problems = [f"aistack_backup: {problem}" for problem in description_problems(backup)]
+    if WRITABLE in backup:
+        problems.append("aistack_backup: 'writable' is said in the description of a component, and saved without being named here")
+    here = {name: one for name, one in components.items() if host in groups.get(str(one.get("hosts")), ())}
+    written = sorted({path for name, one in here.items() for path in saved(name, one, state)})
     described: dict[str, Any] = {
         "stack": stack,
         "keep": {**KEEP, **(backup.get("keep") or {})},
         "encrypt": backup.get("encrypt"),
         "copy": backup.get("copy"),
         "files": list(backup.get("files") or []),
+        **({WRITABLE: written} if written else {}),
         **{key: backup[key] for key in NUMBERS if backup.get(key) is not None},
     }
     for kind in ENTRIES:

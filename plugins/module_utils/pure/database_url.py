@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 _CREDENTIALS = re.compile(r"([^:/]*)(?::([^@]*))?@(.*)", re.S)  # as SQLAlchemy splits it
 _QUERY = {
@@ -25,13 +25,34 @@ _QUERY = {
     "gssencmode": "PGGSSENCMODE",
     "service": "PGSERVICE",
     "passfile": "PGPASSFILE",
+    "hostaddr": "PGHOSTADDR",
+    "servicefile": "PGSERVICEFILE",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "require_auth": "PGREQUIREAUTH",
+    "krbsrvname": "PGKRBSRVNAME",
+    "load_balance_hosts": "PGLOADBALANCEHOSTS",
     "options": "PGOPTIONS",  # such as -csearch_path=…: without it the tools would look into another schema than the application
 }
+
+_SCHEMA = ("schema", "currentSchema", "search_path")
+"""What other worlds call the schema in an address; PostgreSQL's tools would take no notice and look into another one."""
+
+_PLACE = re.compile(r"(\[[^\]@/]*\]|[^:@\[\]/#]*)(?::(\d*))?\Z")
+
+ENCODED = (
+    "characters such as @ : / ? # % in a user's name or password have to be percent-encoded; the filter phasegate.aistack.dsn builds an"
+    " address: 'postgresql' | phasegate.aistack.dsn(user=…, password=…, host=…, port=…, database=…)"
+)
+"""What an address that cannot be read mostly suffers from, and the way out."""
 
 
 @dataclass(frozen=True)
 class DatabaseAddress:
-    """Where a database is and as whom. ``repr`` and ``describe`` never show the password."""
+    """Where a database is and as whom. ``repr`` and ``describe`` never show the password.
+
+    ``host`` may name several with commas between; ``port`` is that of the first.
+    """
 
     host: str
     port: int
@@ -61,46 +82,64 @@ class DatabaseAddress:
 
 
 def parse_url(url: str) -> DatabaseAddress:
-    """``postgresql[+driver]://user:password@host:port/database?options``.
+    """``postgresql[+driver]://user:password@host:port/database?options``, also with several hosts, a socket's folder, or all in the query.
 
     Raises ValueError; the message never holds the address, because that holds the password.
     """
     scheme, mark, rest = url.strip().partition("://")
     kind, _plus, driver = scheme.partition("+")
     if not mark:
-        raise ValueError("it is no URL")
+        raise ValueError(f"it is no URL; {ENCODED}")
     if kind not in ("postgresql", "postgres"):
         raise ValueError(f"it begins with {kind[:20]!r}; expected postgresql://…, postgres://… or postgresql+driver://…")
     split = _CREDENTIALS.match(rest)
     user, password, location = split.groups() if split else ("", "", rest)
-    try:
-        parts = urlsplit("postgresql://" + location)
-        host, port = unquote(parts.hostname or ""), parts.port
-    except ValueError:
-        raise ValueError("its host or port cannot be read; characters like @ : / ? # in the password have to be percent-encoded") from None
-    query = dict(parse_qsl(parts.query))
-    if query.get("host"):
-        host = query["host"]
-        if ":" in host and not host.startswith("/"):
-            host, _colon, number = host.partition(":")
-            query.setdefault("port", number)
-    if query.get("port"):
-        if not query["port"].isdigit():
-            raise ValueError("the port in its query is not a number")
-        port = int(query["port"])
-    extra = {_QUERY[key]: value for key, value in query.items() if key in _QUERY}
+    before, _mark, words = location.partition("?")
+    authority, _slash, path = before.partition("/")
+    pairs = parse_qsl(words, keep_blank_values=True)
+    query = dict(pairs)
+    for key in _SCHEMA:
+        if key in query:
+            raise ValueError(
+                f"its query names a schema ({key}), which neither libpq nor PostgreSQL's tools know: they would look into another one."
+                f" Write options=-csearch_path%3D{quote(query[key], safe='')}, which every driver of libpq takes"
+            )
+    named = [value for key, value in pairs if key == "host" for value in value.split(",")]
+    if any(host.startswith("/") for host in named):
+        places = [(host, "") for host in named]
+    else:
+        places = [_place(part) for part in (named or authority.split(","))]
+    numbers = query["port"].split(",") if query.get("port") else [number for _host, number in places]
+    if len(numbers) == 1:
+        numbers *= len(places)
+    if len(numbers) != len(places):
+        raise ValueError(f"it names {len(places)} hosts and {len(numbers)} ports; expected one port, or one for each host")
+    if not all(number.isdigit() or not number for number in numbers):
+        raise ValueError("the port in its query is not a number")
+    ports = [int(number or 5432) for number in numbers]
+    extra = {_QUERY[key]: value for key, value in query.items() if key in _QUERY and value}
     if extra.get("PGSSLMODE") in ("true", "True", "1"):
         extra["PGSSLMODE"] = "require"
-    user = unquote(user) if split else query.get("user", "")
+    if len(places) > 1:
+        extra["PGPORT"] = ",".join(map(str, ports))
+    user = query.get("user") or unquote(user or "")  # what stands in the query goes first, with libpq and with SQLAlchemy
     return DatabaseAddress(
-        host=host,
-        port=port or 5432,
+        host=",".join(host for host, _number in places),
+        port=ports[0],
         user=user,
-        database=unquote(parts.path.lstrip("/")) or query.get("dbname", "") or user,
-        password=unquote(password or "") if split else query.get("password", ""),
+        database=query.get("dbname") or unquote(path) or user,
+        password=query.get("password") or unquote(password or ""),
         driver=driver,
         extra=extra,
     )
+
+
+def _place(text: str) -> tuple[str, str]:
+    """Host and port of C(host:port); both may be empty. Raises ValueError."""
+    found = _PLACE.match(text)
+    if not found:
+        raise ValueError(f"its host or port cannot be read; {ENCODED}")
+    return unquote(found.group(1)).strip("[]"), found.group(2) or ""
 
 
 def with_database(url: str, database: str) -> str:

@@ -30,6 +30,7 @@ ROLE_KINDS: Mapping[str, tuple[str, ...]] = {
     "backend": ("python",),
     "beat": ("python",),
     "frontend": ("node",),
+    "static": ("static",),
     "worker": ("python",),
 }
 """The roles of this collection that run releases, each with the kinds of releases that it can run."""
@@ -75,11 +76,14 @@ POLICY: Mapping[str, Option] = {
     "lint": _listed("rules of squawk that refuse a step", "a list of names of rules"),
     "lint_missing": Option("str", "steps that squawk has not looked at, because it is not installed", choices=DECISIONS, default="allow"),
     "max_steps": Option("int", "steps that one deployment may bring; 0 is any number", minimum=0, default=0),
+    "heads": Option("str", "several heads on purpose: all goes to every one of them", choices=("one", "all"), default="one"),
     "accept": _listed("revisions that somebody has looked at and takes as they are", "a list of revisions"),
 }
 
 MIGRATIONS: Mapping[str, Option] = {
     "tables": _listed("tables that have to be there afterwards", "a list of names of tables"),
+    "x": Option("dict", "arguments for env.py, as alembic -x gives them", items=Option("any", "a value"),
+                expected="a mapping of names to values"),
     "config": Option("str", "Alembic's configuration file, below the component's path", default="alembic.ini"),
     "database": Option("str", "the variable of the environment that holds the database's address", default="DATABASE_URL"),
     "policy": Option("dict", "what is refused; instead of aistack_migration_policy", keys=POLICY),
@@ -94,11 +98,19 @@ SLOTS: Mapping[str, Option] = {
     "drain_timeout": Option("number", "seconds that running requests have in the old slot", minimum=0, default=60),
     "stop_timeout": Option("number", "seconds that the old slot's process has to end", minimum=0, default=30),
     "warm": Option("int", "seconds that the old slot stays up behind the new one", minimum=0, default=300),
+    "long_tasks": Option("str", "workers: what a switch does about tasks longer than stop_timeout", choices=("tell", "wait", "refuse"),
+                         default="tell"),
 }
 
 EDGE: Mapping[str, Option] = {
-    "check": Option("str", "path that a fit slot answers with 2xx or 3xx; without one a slot counts as fit"),
+    "check": Option("str|dict", "path that a fit slot answers with 2xx or 3xx, or path, host, headers; without one a slot counts as fit"),
     "bind": _listed("addresses to listen on, instead of edge_bind", "a list of addresses"),
+    "hosts": _listed("names it is served by; who asks by another is sent to the first", "a list of host names"),
+    "trusted_proxies": _listed("proxies in front of the edge whose X-Forwarded-… count", "a list of addresses and networks"),
+    "max_body": Option("text", "bytes of an upload, or a number with k, m or g"),
+    "timeouts": Option("dict", "its own times, besides edge_timeouts, such as {server: 90s}"),
+    "routes": Option("dict", "paths or host names, and the component whose slots answer below them",
+                     expected="a mapping of paths to components"),
 }
 
 COMPONENT: Mapping[str, Option] = {
@@ -118,8 +130,8 @@ COMPONENT: Mapping[str, Option] = {
     "lock": Option("str", "lock file with hashes, relative to path and inside it; node: package-lock.json"),
     "build": Option("list", "commands that build it; node: npm run build", items=_COMMANDS, expected=COMMANDS),
     "build_env": _listed("variables of its environment that a build gets", NAMES),
-    "output": Option("str", "what is kept of a build; next-standalone is the server that Next.js puts together",
-                     choices=("none", "next-standalone"), default="none"),
+    "output": Option("str", "what is kept of a build; next-standalone is the server that Next.js puts together; static: a folder",
+                     default="none"),
     "sdists": Option("bool|list", "packages that may be built on the node: their code runs there", items=Option("str", ""), default=False,
                      expected="true, false or a list of packages"),
     "install_scripts": Option("bool", "whether packages of npm may run scripts when they are installed", default=False),
@@ -132,6 +144,11 @@ COMPONENT: Mapping[str, Option] = {
     "port": Option("str", "name of its port in aistack_ports; <name>_blue and <name>_green are its slots'"),
     "edge": Option("dict", "how the edge fronts it", keys=EDGE),
     "options": Option("dict", "settings of its role; see below", expected="a mapping of names to values"),
+    "assets": _listed("paths below which the other slot answers for a file that the live one lacks", "a list of paths, such as [/assets/]"),
+    "writable": Option("any", "folders that its process may write: kept over releases, part of backup sets"),
+    "cache": Option("any", "folders that its process may write and that may be lost"),
+    "devices": _listed("devices that its process may use: gpu, /dev/…, char-…", "a list of devices"),
+    "just_in_time": Option("bool", "whether its process may run code that it makes itself", default=False),
     "slots": Option("dict", "how long slots take their time", keys=SLOTS),
     "strategy": Option("str", "recreate stops the old slot before the new one starts, where never two may run",
                        choices=STRATEGIES, default="bluegreen"),
@@ -207,7 +224,7 @@ OWN = frozenset({"aistack_addresses", "aistack_secrets", "aistack_secrets_dir", 
 """Of these what an inventory has for itself: it is not looked at."""
 
 OF_RUNS = frozenset({
-    "aistack_accepted", "aistack_component", "aistack_component_name", "aistack_phase", "aistack_phase_optional", "aistack_process",
+    "aistack_accepted", "aistack_component", "aistack_component_name", "aistack_phase", "aistack_process",
     "aistack_proven", "aistack_release_request", "aistack_run", "aistack_verb",
 })
 """Variables that playbooks set; an inventory has no use for them."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The schema of a component's environment: every problem at once, and never a secret's value.
 
-A schema is a list of mappings: ``name``, ``type`` (str, int, bool, url, dsn, path, port, enum),
+A schema is a list of mappings: ``name``, ``type`` (str, int, number, bool, email, url, dsn, path, port, json, enum),
 ``required``, ``secret``, ``forbidden`` (values that must not stay), ``default``, ``pattern``,
 ``choices``, ``min_length``.
 """
@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import ENCODED
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import is_secret
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
-TYPES = ("str", "int", "bool", "url", "dsn", "path", "port", "enum")
+TYPES = ("str", "int", "number", "bool", "email", "url", "dsn", "path", "port", "json", "enum")
+EMAIL = re.compile(r"[^@\s<>,;\"]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+\Z")
 ENTRY: Mapping[str, Option] = {
     "name": Option("str", "name of the variable", required=True),
     "type": Option("str", "what its value has to be", choices=TYPES, default="str"),
@@ -166,9 +168,12 @@ def _expected(entry: Mapping[str, Any]) -> str:
     return {
         "str": "a text",
         "int": "a whole number",
+        "number": "a number such as 0.5",
+        "email": "an e-mail address such as ops@example.com",
+        "json": "JSON",
         "bool": "true or false",
         "url": "a URL such as http://host:port/path",
-        "dsn": "a data source name such as postgresql://user:password@host:port/database",
+        "dsn": f"a data source name such as postgresql://user:password@host:port/database ({ENCODED})",
         "path": "an absolute path",
         "port": "a port from 1 to 65535",
     }[str(kind)]
@@ -201,6 +206,12 @@ def _typed(entry: Mapping[str, Any], given: Any) -> tuple[str, str | None]:
         return text, "contains a control character, which systemd refuses in an environment variable"
     if kind == "int":
         return (text, None) if re.fullmatch(r"[+-]?\d+", text) else (text, wrong)
+    if kind == "number":
+        return (text, None) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else (text, wrong)
+    if kind == "email":
+        return (text, None) if EMAIL.match(text) else (text, wrong)
+    if kind == "json":
+        return text, (None if _is_json(text) else wrong)
     if kind == "port":
         good = text.isascii() and text.isdigit() and 1 <= int(text) <= 65535
         return (text, None) if good else (text, wrong)
@@ -216,6 +227,14 @@ def _typed(entry: Mapping[str, Any], given: Any) -> tuple[str, str | None]:
     if kind == "enum":
         return text, (None if text in [as_text(choice) for choice in entry["choices"]] else wrong)
     return text, None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_url(text: str, needs_host: bool) -> bool:

@@ -31,6 +31,8 @@ def summary(rows: Sequence[Mapping[str, Any]], elapsed: float, why: str = "") ->
 
 def failure_text(verdict: str, probes: Sequence[Mapping[str, Any]], elapsed: float) -> str:
     """The block that an operator reads when a gate did not pass."""
+    beside = inventory_says(probes)
+    probes = [row for row in probes if not row.get("judged_by")]
     bad = [row for row in probes if row["verdict"] not in (v.PASS, v.SKIPPED)]
     critical = [row for row in bad if row["severity"] != "warning"]
     words = {v.FAIL: "failed", v.ERROR: "could not be judged", v.INCONCLUSIVE: "saw too little by its deadline"}
@@ -53,4 +55,23 @@ def failure_text(verdict: str, probes: Sequence[Mapping[str, Any]], elapsed: flo
         if row.get("hint"):
             lines.append(f"  what to do: {row['hint']}")
         blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, *beside])
+
+
+def inventory_says(probes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each component whose live release is judged by its own gate, where the inventory's gate of today says otherwise."""
+    said = []
+    for component in dict.fromkeys(row["component"] for row in probes if row.get("judged_by")):
+        mine = [row for row in probes if row.get("component") == component]
+        beside = [row for row in mine if row.get("judged_by")]
+        counted = [row for row in mine if not row.get("judged_by") and row["severity"] != "warning"]
+        bad = [row for row in beside if row["verdict"] not in (v.PASS, v.SKIPPED)]
+        fails = [row for row in counted if row["verdict"] not in (v.PASS, v.SKIPPED)]
+        live, does = beside[0]["live"], "does not pass" if fails else "passes"
+        begin = f"{component}: {live} is live, and {does} the gate that it was activated with."
+        if bad:
+            told = "; ".join(f"{row['name']}: expected {row['expected']}, got {row['got']}" for row in bad)
+            said.append(f"{begin} The inventory's gate of today says: {told}. What to do: {bad[0].get('hint')}")
+        elif fails and all(row["verdict"] == v.PASS for row in beside):
+            said.append(f"{begin} What the inventory's gate of today asks instead passes: site.yml makes it the gate of {live}")
+    return said

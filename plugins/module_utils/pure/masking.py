@@ -29,6 +29,16 @@ _QUERY = re.compile(
     r"(?P<head>[?&;][\w.-]*(?:token|secret|passw|pwd|key|signature|sig|auth|credential)[\w.-]*=)[^&\s#;'\"]+", re.IGNORECASE
 )
 _HEADER = re.compile(r"(?P<head>\b(?:authorization|proxy-authorization)['\"]?\s*[:=]\s*['\"]?(?:\w+\s+)?)[^\s'\",]+", re.IGNORECASE)
+_NPM = re.compile(r"(?P<head>\b_(?:authToken|auth|password)\s*[=:]\s*['\"]?)[^\s'\"]+")
+_FORM = re.compile(
+    r"\b(?:gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}|hf_[A-Za-z0-9]{30,}"
+    r"|xox[abprs]-[\w-]{10,}|sk-[\w-]{32,})"
+)
+"""Tokens of well-known services, by how they begin."""
+_USER = re.compile(r"(?P<head>https?://)[^/\s:@]+(?=:(?:x-oauth-basic)?@)", re.IGNORECASE)
+"""A token in the place of the user, with a password that is none."""
+_END = 16
+"""Characters of a long secret by which its beginning, or its end, is known where something has cut it."""
 
 
 def is_secret(name: str, declared: Collection[str] = ()) -> bool:
@@ -41,7 +51,7 @@ def passwords(value: str) -> set[str]:
     found: set[str] = set()
     for match in _USERINFO.finditer(value):
         user, colon, password = match.group("info").partition(":")
-        if colon:
+        if colon and password not in ("", "x-oauth-basic"):
             found |= {password, unquote(password)}
         elif match.group("scheme").lower().startswith("http"):
             found |= {user, unquote(user)}
@@ -49,11 +59,60 @@ def passwords(value: str) -> set[str]:
 
 
 def without_credentials(text: str) -> str:
-    """*text* without what shows by its place that it is secret: user information of addresses, tokens of queries and headers."""
+    """*text* without what shows by its place that it is secret (user information of addresses, queries, headers), or by its form."""
+    text = _NPM.sub(rf"\g<head>{MASK}", _FORM.sub(MASK, _USER.sub(rf"\g<head>{MASK}", text)))
     text = _PASSWORD.sub(rf"\g<head>{MASK}\g<tail>", text)
     text = _TOKEN.sub(rf"\g<head>{MASK}\g<tail>", text)
     text = _QUERY.sub(rf"\g<head>{MASK}", text)
     return _HEADER.sub(rf"\g<head>{MASK}", text)
+
+
+def escaped(text: str) -> set[str]:
+    """A text as it stands inside of quotes, in JSON and in Python."""
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
+
+
+def inside(value: str) -> set[str]:
+    """What is secret inside a value that is JSON, such as the key of a service account: by its name, or because it has several lines."""
+    if not value.lstrip().startswith(("{", "[")):
+        return set()
+    found: set[str] = set()
+
+    def look(key: str, part: object) -> None:
+        if isinstance(part, dict):
+            for name, below in part.items():
+                look(str(name), below)
+        elif isinstance(part, list):
+            for below in part:
+                look(key, below)
+        elif isinstance(part, str) and (_NAME.search(key) or "\n" in part.strip()):
+            found.add(part)
+
+    try:
+        look("", json.loads(value))
+    except ValueError:
+        return set()
+    return found
+
+
+def without_ends(text: str, value: str) -> str:
+    """*text* without pieces of *value* that begin as it does, or end so: validators and loggers cut what is long in the middle."""
+    head, tail = value[:_END], value[-_END:]
+    start = text.find(head)
+    while start >= 0:
+        size = _END
+        while start + size < len(text) and size < len(value) and text[start + size] == value[size]:
+            size += 1
+        text = text[:start] + MASK + text[start + size :]
+        start = text.find(head, start + len(MASK))
+    end = text.find(tail)
+    while end >= 0:
+        size = 0
+        while size < end and size < len(value) - _END and text[end - size - 1] == value[-_END - size - 1]:
+            size += 1
+        text = text[: end - size] + MASK + text[end + _END :]
+        end = text.find(tail, end - size + len(MASK))
+    return text
 
 
 def spellings(value: str) -> set[str]:
@@ -63,7 +122,9 @@ def spellings(value: str) -> set[str]:
         if len(line.strip()) >= SHORTEST:
             found |= {line, line.strip()}
     for text in list(found):
-        found |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1], shlex.quote(text)}
+        inner = escaped(text)
+        found |= inner.union(*map(escaped, inner))  # twice: logs are JSON that holds what a program has spelled already
+        found.add(shlex.quote(text))
         found |= {quote(text, safe=""), quote(text), quote_plus(text), text.replace("$", "$$"), text.replace("%", "%%")}
         found.add(text.replace("\\", "\\\\").replace('"', '\\"'))
     return {text for text in found if text.strip()}
@@ -78,6 +139,7 @@ class Masker:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values: set[str] = set()
+        self._long: set[str] = set()
         for value in values:
             self.add(value)
 
@@ -102,11 +164,17 @@ class Masker:
         """Remember one secret, unless it is shorter than *shortest* characters."""
         if len(value) >= shortest and value.strip():
             self._values |= {text for text in spellings(value) if len(text) >= min(shortest, len(value))}
+            if len(value) > 2 * _END and "://" not in value:  # where an address begins and ends is no secret, and helps
+                self._long |= {value.strip(), *escaped(value.strip())}
+            for text in inside(value):
+                self.add(text, SHORTEST)
 
     def mask(self, text: str) -> str:
         """The text without any secret; what shows by its place that it is one goes even where it was never learnt."""
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
+        for value in self._long:
+            text = without_ends(text, value)
         return without_credentials(text)
 
     def __bool__(self) -> bool:

@@ -16,6 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_gr
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import DEFAULT
 
 DECISIONS = ("allow", "refuse")
+HEADS = ("one", "all")
 LINT_ERRORS = ("adding-required-field", "ban-drop-database", "ban-truncate-cascade", "syntax-error")
 
 
@@ -30,6 +31,7 @@ class Policy:
     lint: tuple[str, ...] = LINT_ERRORS
     lint_missing: str = "allow"
     max_steps: int = 0
+    heads: str = "one"
     accept: tuple[str, ...] = ()
 
     @staticmethod
@@ -43,6 +45,8 @@ class Policy:
         for key in ("contract", "irreversible", "autocommit", "unknown_sql", "lint_missing"):
             if given.get(key, "allow") not in DECISIONS:
                 raise ValueError(f"policy.{key}: {given[key]!r} is not one of {', '.join(DECISIONS)}")
+        if given.get("heads", "one") not in HEADS:
+            raise ValueError(f"policy.heads: {given['heads']!r} is not one of {', '.join(HEADS)}")
         for key in ("lint", "accept"):
             if key in given:
                 if isinstance(given[key], str) or not isinstance(given[key], Sequence):
@@ -58,11 +62,12 @@ class Policy:
 
 @dataclass
 class Step:
-    """A pending revision with what is known about it."""
+    """A pending revision with what is known about it. ``unsure`` says why its SQL is not known here, where the node may well know it."""
 
     revision: Revision
     sql: str | None = None
     sql_error: str = ""
+    unsure: str = ""
     statements: list[sql_statements.Statement] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     lint_run: bool = False
@@ -91,17 +96,23 @@ class Step:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``allowed`` is false where one refusal stands; warnings never refuse."""
+    """``allowed`` is false where one refusal stands; warnings never refuse. What is ``undecided`` may be refused by the node."""
 
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
         return not self.refusals
 
     def as_dict(self) -> dict[str, Any]:
-        return {"allowed": self.allowed, "refusals": [entry.as_dict() for entry in self.refusals], "warnings": list(self.warnings)}
+        return {
+            "allowed": self.allowed,
+            "refusals": [entry.as_dict() for entry in self.refusals],
+            "warnings": list(self.warnings),
+            "undecided": list(self.undecided),
+        }
 
 
 def analyse(steps: Iterable[Step], version_table: str = DEFAULT) -> list[Step]:
@@ -158,7 +169,8 @@ def judge(
         refused, known = data_loss.judge(steps, down or Down())
         refusals += refused
         warnings += known
-    return Verdict(tuple(refusals), tuple(warnings))
+    undecided = dict.fromkeys(step.unsure for step in steps if step.unsure and not fresh)
+    return Verdict(tuple(refusals), tuple(warnings), tuple(undecided))
 
 
 def _name(step: Step) -> str:
@@ -187,7 +199,7 @@ def _step_refusals(step: Step, policy: Policy, direction: str, where: str) -> It
             f" {where}.irreversible: allow",
             revision,
         )
-    if direction == "upgrade" and policy.unknown_sql == "refuse" and step.sql is None:
+    if direction == "upgrade" and policy.unknown_sql == "refuse" and step.sql is None and not step.unsure:
         yield Refusal(
             "unknown_sql",
             f"{name}: its SQL cannot be shown before it runs: {step.sql_error or 'no reason given'}",

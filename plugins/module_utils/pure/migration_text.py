@@ -63,7 +63,7 @@ def plan_text(plan: Mapping[str, Any], sql: bool = True) -> str:
         for finding in step.get("findings") or []:
             lines += _wrapped(f"lint {finding['rule']}: {finding['message']}", "   ", "     ")
         if step.get("sql") is None:
-            lines.append(f"   SQL cannot be shown: {step.get('sql_error', '')}")
+            lines += _wrapped(f"SQL cannot be shown: {step.get('sql_error', '')}", "   ", "     ")
         elif sql:
             body = [line for line in step["sql"].splitlines() if line.strip()]
             lines += [f"     {line}" for line in body[:MAX_SQL_LINES]]
@@ -78,6 +78,9 @@ def plan_text(plan: Mapping[str, Any], sql: bool = True) -> str:
         lines += ["", "Refused:"]
         for entry in refusals:
             lines += _wrapped(entry["reason"], "  - ", "    ") + _wrapped(f"Way out: {entry['way_out']}", "    ", "    ")
-    else:
+    undecided = verdict.get("undecided") or []
+    if undecided:
+        lines += ["", "NOT known:"] + [line for text in undecided for line in _wrapped(text, "  - ", "    ")]
+    elif not refusals:
         lines += ["", "Allowed."]
     return "\n".join(lines)

@@ -287,6 +287,11 @@ def _lost(rows: Sequence[Row]) -> list[str]:
     return kept + lines
 
 
+def _unknown(migration: Mapping[str, Any]) -> bool:
+    """Whether something about it is not known: all of it, or whether a step may run."""
+    return migration.get("known") is False or bool((migration.get("verdict") or {}).get("undecided"))
+
+
 def page(facts: Mapping[str, Any]) -> str:
     """The page. ``facts`` is what plan.yml collects: names, descriptions, and by node what each module said."""
     rows = rows_of(facts)
@@ -302,7 +307,7 @@ def page(facts: Mapping[str, Any]) -> str:
     verdict = "would be REFUSED (why: below); nothing would be switched." if refused else (
         f"would change {sum(not row.quiet for row in rows)} of {len(rows)} places. Nothing was changed now.")
     lines += [f"deploy.yml -e release={facts['release']} {verdict}"]
-    if any(row.answer("migration").get("known") is False for row in rows):
+    if any(_unknown(row.answer("migration")) for row in rows):
         lines += ["What it would do to the database is NOT known (why: below)."]
     if rows:
         cells = [["component", "node", "live", "target", "staged", "environment", "slot"]]

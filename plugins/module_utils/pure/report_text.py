@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import inventory_says
+
 ORDER = ("error", "fail", "inconclusive", "warning", "skipped", "pass")
 """Verdicts, the worst first."""
 
@@ -49,7 +51,8 @@ def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) 
         by_component: dict[str, list[Mapping[str, Any]]] = {}
         for probe in result.get("probes", []):
             by_component.setdefault(str(probe.get("component") or "acceptance"), []).append(probe)
-        for component, probes in by_component.items():
+        for component, asked in by_component.items():
+            probes = [probe for probe in asked if not probe.get("judged_by")] or asked
             bad = [probe for probe in probes if judged(probe) not in ("pass", "skipped")]
             rows.append({
                 "component": component, "node": host, "verdict": worst(judged(probe) for probe in probes),
@@ -58,13 +61,16 @@ def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) 
                 "release": str((result.get("contexts") or {}).get(component, {}).get("release", "")),
                 "said": f"{bad[0]['name']}: expected {bad[0].get('expected')}, got {bad[0].get('got')}" if bad else "",
                 "failed": [{key: str(probe.get(key) or "") for key in ("name", "expected", "got", "hint")} for probe in bad],
+                "inventory": inventory_says(asked),
             })
     position = {name: index for index, name in enumerate(order)}
     return sorted(rows, key=lambda row: (position.get(row["component"], len(position)), row["node"]))
 
 
-def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60) -> str:
-    """The table of a health check, what came instead where something fails, and a last line that sums it up."""
+def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60, without: Sequence[str] = ()) -> str:
+    """The table of a health check, what came instead where something fails, and a last line that sums it up; *without* are the
+    components that have no gate.
+    """
     cells = [["component", "node", "release", "gate", "probes", "slowest", ""]]
     for row in rows:
         cells.append([
@@ -77,9 +83,15 @@ def health_text(rows: Sequence[Mapping[str, Any]], said_width: int = 60) -> str:
             told += ["", f"{row['component']} on {row['node']}: {probe['name']}"]
             told += [f"  expected  {probe['expected']}", f"  got       {probe['got']}"]
             told += [f"  try       {probe['hint']}"] if probe["hint"] else []
+        for said in row.get("inventory", []):
+            told += ["", f"{row['node']}: {said}"]
     failed = sorted({row["component"] for row in rows if row["verdict"] in ("fail", "error", "inconclusive")})
-    last = f"{len(failed)} of {len({row['component'] for row in rows})} components fail: {', '.join(failed)}" if failed else (
-        f"all {len({row['component'] for row in rows})} components pass")
+    asked = len({row["component"] for row in rows})
+    last = f"{len(failed)} of {asked} components fail: {', '.join(failed)}" if failed else (
+        f"all {asked} components pass" if asked > 1 else "the one component that was asked passes")
+    if without:
+        some = f"{len(without)} components have" if len(without) > 1 else "1 component has"
+        last += f"; {some} no gate: {', '.join(without)}"
     return "\n".join([*table(cells), *told, "", last])
 
 
@@ -115,7 +127,10 @@ def _next(report: Mapping[str, Any]) -> str:
     if report.get("going_back_failed"):
         return f"mend why nothing serves, and run the same command again: {report['going_back_failed']}"
     if report.get("marked_bad"):
-        return "mend it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
+        said = "mend it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
+        return f"{said}. Or, where the answer is right: {report['mend_gate']}" if report.get("mend_gate") else said
+    if report.get("verdict") == "error" and report.get("probe"):
+        return "mend the gate, or what it names on the node, and run the same command again; the release is not marked bad"
     return "mend that, and run the same command again"
 
 

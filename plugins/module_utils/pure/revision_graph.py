@@ -132,10 +132,12 @@ class RevisionGraph:
         return [self.revisions[name] for name in done]
 
     def resolve(self, target: str) -> list[str]:
-        """Identifiers that ``target`` stands for: an identifier, a unique prefix of one, a branch label.
+        """Identifiers that ``target`` stands for: an identifier, a unique prefix of one, a branch label; several with commas between.
 
         Raises LookupError with a message for people.
         """
+        if "," in target:
+            return sorted({name for part in target.split(",") if part.strip() for name in self.resolve(part.strip())})
         if target in self.revisions:
             return [target]
         labelled = [name for name, entry in self.revisions.items() if target in entry.branch_labels]
@@ -162,8 +164,8 @@ class RevisionGraph:
             strangers[0],
         )
 
-    def upgrade(self, current: Sequence[str], target: str = "head") -> Path:
-        """The way up from ``current`` (empty: a database without revision) to ``target``."""
+    def upgrade(self, current: Sequence[str], target: str = "head", where: str = "policy") -> Path:
+        """The way up from ``current`` (empty: a database without revision) to ``target``; ``where`` the policy stands, for messages."""
         here = tuple(sorted(current))
         refusal = self._known(here)
         if refusal:
@@ -182,7 +184,8 @@ class RevisionGraph:
                         + "; ".join(f"{name} ({self.revisions[name].doc or 'no title'})" for name in heads)
                         + ".",
                         f"Two branches were merged without their migrations. In the application's repository:"
-                        f" alembic merge -m 'merge heads' {names}, commit the new file, tag a new release.",
+                        f" alembic merge -m 'merge heads' {names}, commit the new file, tag a new release. If there are several on"
+                        f" purpose: {where}.heads: all.",
                     ),
                 ),
             )

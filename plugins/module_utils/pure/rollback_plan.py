@@ -177,13 +177,39 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     ]
     if wish.level == "config":
         made["steps"] = switches
-        return []
+        return _built_in(made, view, switches)
     if wish.level == "system":
         from ansible_collections.phasegate.aistack.plugins.module_utils.pure import system_steps
 
         return system_steps.complete(made, view, members, targets, switches, wish.backup)
     refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, wish.level)
     return refused
+
+
+def _built_in(made: Plan, view: View, switches: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    """Say which variables stay as the release was built with them; a problem where nothing else would change."""
+    found: list[tuple[str, str, list[str], bool]] = []
+    for step in switches:
+        name, release = step["component"], step["detail"]["release"]
+        changes = {variable for names in step["detail"]["environment"].values() for variable in names}
+        manifest = (view["components"][name].get("manifests") or {}).get(release) or {}
+        inside = sorted(changes & set(manifest.get("build_env") or {}))
+        if inside:
+            found.append((name, release, inside, len(inside) == len(changes)))
+            stays = f"(build_env) stays as {release} was built with it, whatever a configuration says"
+            made["warnings"].append(f"{name}: {', '.join(inside)} {stays}")
+    if found and len(found) == len(switches) and all(alone for _name, _release, _inside, alone in found):
+        told = (f"{', '.join(inside)} of {name}, which {release} was built with" for name, release, inside, _alone in found)
+        what = "; ".join(told)
+        return [
+            Problem(
+                "built_in",
+                f"nothing would change but {what}: what a build used is part of the release",
+                "go back to the release that was built with the former value: rollback.yml -e level=app -e to=TAG; or give the commit a "
+                "new tag and deploy it with that value",
+            )
+        ]
+    return []
 
 
 def _data_alone(made: Plan, view: View, wish: Wish) -> list[Problem] | None:

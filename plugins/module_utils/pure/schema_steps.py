@@ -42,11 +42,12 @@ def complete(
             )
             continue
         if wanted is None:
+            why = ((component.get("manifests") or {}).get(tag) or {}).get("alembic_why")
             problems.append(
                 Problem(
                     "schema_unproven",
-                    f"{name}: which schema {tag} needs is not known",
-                    "deploy it: deploy.yml checks its migrations",
+                    f"{name}: which schema {tag} needs is not known{f' ({why})' if why else ''}",
+                    f"deploy it: deploy.yml -e release={tag} checks its migrations",
                     name,
                 )
             )

@@ -78,7 +78,8 @@ def heads_of_release(release: str, manifest: Facts | None, migrations: Sequence[
     for entry in reversed(_finished(migrations)):
         if entry.get("release") == release and entry.get("state") == "upgraded":
             return sorted(entry.get("to") or [])
-    return sorted(own) if own is not None else None
+    # an empty list counts where Alembic itself was asked: an older release looked for files, and found none where others lay
+    return [] if own is not None and (manifest or {}).get("alembic_asked") else None
 
 
 def _applied(migrations: Sequence[Facts]) -> list[tuple[Facts, list[str], list[str]]]:

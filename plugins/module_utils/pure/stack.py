@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import examine, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, check_access, check_places
 
 SECTIONS = ("applications", "ports", "env", "acceptance", "components", "phases")
 """Variables that refer to each other, without ``aistack_``."""
@@ -128,6 +131,9 @@ def _check_release_keys(where: str, name: str, component: Mapping[str, Any], sta
             problems.append(f"{where}: has both 'application' and 'release_from'; keep one")
     named = component.get("migrations", {}).get("evidence", [])
     problems += _unknown_names(f"{where}.migrations.evidence", named, stack["acceptance"], "acceptance probe")
+    slots = component.get("slots", {})
+    if "long_tasks" in slots and str(component.get("role")).rpartition(".")[2] != "worker":
+        problems.append(f"{where}.slots.long_tasks: only workers (role worker) hold tasks")
     port = component.get("port")
     if port is not None:
         wanted = [port]
@@ -172,9 +178,22 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     described = stack["env"].get(environment, {})
     schema = described.get("schema", [{"name": variable} for variable in described.get("values", {})])
     known = [str(entry.get("name")) for entry in schema]
-    return [
+    wrong = lock_file.problem(component["lock"], component.get("kind", "python")) if component.get("lock") else ""
+    problems = [f"{where}.lock: {wrong}"] if wrong else []
+    return problems + [
         f"{where}.{key}: the schema of aistack_env.{environment} has no '{variable}'{nearest(variable, known)}"
         for key in ("build_env", "test_env_from") for variable in component.get(key, []) if variable not in known
+    ]  # fmt: skip
+
+
+def _beside(name: str, components: Mapping[str, Any]) -> list[str]:
+    """The components that the edge of *name* can lead to: those behind the edge of the same hosts."""
+    hosts = components[name].get("hosts")
+    return [
+        other
+        for other, component in components.items()
+        if other != name and isinstance(component, Mapping) and component.get("port") and component.get("hosts") == hosts
+        and (component.get("application") or component.get("release_from"))
     ]  # fmt: skip
 
 
@@ -196,8 +215,15 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
         problems += _check_making(where, name, component, stack)
+        if "edge" in component:
+            problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
+        if "assets" in component:
+            problems += check_assets(f"{where}.assets", component["assets"])
         problems += check_user(where, component)
+        problems += check_access(where, component)
     problems += same_user(components)
+    if stack.get("root") and stack.get("state"):
+        problems += check_places(components, Places(stack["root"], stack["state"]), groups)
     cycle = find_cycle({name: list(value.get("after", [])) for name, value in components.items()})
     if cycle:
         problems.append(f"aistack_components.{cycle[0]}.after: a cycle: {' -> '.join(cycle)}; no order would start these")
@@ -233,7 +259,8 @@ def check_stack(stack: Mapping[str, Any], refer: bool = True) -> list[str]:
 
     Args:
         stack: the mappings of SECTIONS as in the inventory's ``aistack_*`` variables, ``groups`` (group name to host names) and, where
-            there are any, ``triggers``, and ``roles``, the names of the collection's roles.
+            there are any, ``triggers``, and ``roles``, the names of the collection's roles;
+            ``root`` and ``state`` say where it is on its nodes.
         refer: whether all of it is there, so that names that refer to others can be judged.
     """
     left: dict[str, Any] = dict(stack)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, did_you_mean, nearest
 
 Verb = Mapping[str, Any]
 
@@ -93,6 +93,33 @@ def value_problems(verb: Verb, given: Mapping[str, Any]) -> list[str]:
             problem = f"{name}: has to be given: {parameter['help']}; say -e {name}=…" if parameter.get("required") else ""
         problems += [problem] if problem else []
     return problems
+
+
+def chosen_phases(phases: Iterable[str], only: Iterable[str], skip: Iterable[str], own: Collection[str], roles: Sequence[str]) -> list[str]:
+    """The phases that ``--tags`` (*only*) and ``--skip-tags`` (*skip*) leave, in their order.
+
+    *own* are tags of the play itself, where somebody's own playbook imports it under some. *roles* are how tags of steps of roles
+    begin: a step may be left out, but is nothing that could be done alone.
+
+    Raises:
+        ValueError: what was asked for is nothing that is there, or nothing is left; with a line on each.
+    """
+    known, only, skip = [str(name) for name in phases], {str(tag) for tag in only}, {str(tag) for tag in skip}
+    every = {"all", "tagged", *own} - {"always"}
+    problems = [f"--tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}" for tag in sorted(only - every - set(known))]
+    problems += [
+        f"--skip-tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}"
+        for tag in sorted(skip - every - set(known)) if not tag.startswith(tuple(roles))
+    ]  # fmt: skip
+    left = [name for name in known if (only & every or name in only) and not (skip & every or name in skip)]
+    if not known:
+        problems.append("aistack_phases: is missing or empty; it says what is there to be done, and in which order")
+    elif not problems and not left:
+        problems.append("--skip-tags: nothing is left to be done")
+    if problems:
+        there = f"The phases of this stack, in order: {', '.join(known)}. Each is a tag of its own; without --tags all of them are done."
+        raise ValueError("\n".join([*problems, there] if known else problems))
+    return left
 
 
 def left_out(hosts: Mapping[str, Sequence[str]], in_run: Collection[str]) -> dict[str, list[str]]:

@@ -17,6 +17,8 @@ PASS, FAIL, INCONCLUSIVE, ERROR = "pass", "fail", "inconclusive", "error"
 SKIPPED, WAITING = "skipped", "waiting"
 RECENT = 5
 """How many of the latest attempts are remembered, besides the first."""
+SAME_TIMES, SAME_S = 3, 2.0
+"""How often in a row, and for how many seconds, an answer that cannot change has to come before it ends a gate."""
 _GRACE = 5.0
 """Seconds between two attempts, beyond what their interval and length explain, that break a healthy time."""
 
@@ -81,6 +83,7 @@ class Tally:
         healthy_since: when the first of the consecutive passes ended.
         settled: ``error`` or ``fail`` when there is no point in asking again, ``skipped``, or empty.
         flaps: how often it failed after it had passed.
+        same, same_since: how often in a row, and since when, it was answered in the same way with what cannot change any more.
         first, recent: attempts, as ``{attempt, at, ok, got, latency_ms}``.
     """
 
@@ -92,14 +95,21 @@ class Tally:
     last_at: float | None = None
     settled: str = ""
     flaps: int = 0
+    same: int = 0
+    same_since: float = 0.0
     first: dict[str, Any] | None = None
     recent: list[dict[str, Any]] = field(default_factory=list)
     last: dict[str, Any] = field(default_factory=dict)
 
     def add(self, settings: Settings, began: float, ended: float, attempt: Mapping[str, Any]) -> None:
-        """Count one attempt. ``attempt`` has ``ok``, ``error``, ``expected``, ``got``, ``detail`` and ``latency_ms``."""
+        """Count one attempt. ``attempt`` has ``ok``, ``error``, ``expected``, ``got``, ``detail`` and ``latency_ms``; ``final`` where
+        the same process can never answer otherwise.
+        """
         if self.settled:
             return
+        again = bool(attempt.get("final")) and bool(self.same) and attempt["got"] == self.last.get("got")
+        self.same = self.same + 1 if again else int(bool(attempt.get("final")))
+        self.same_since = self.same_since if again else ended
         self.attempts += 1
         self.last = dict(attempt)
         entry = {
@@ -124,7 +134,7 @@ class Tally:
         self.fails = self.fails + 1 if began >= settings.start_period else 0
         if attempt.get("error"):
             self.settled = ERROR
-        elif settings.failures and self.fails >= settings.failures:
+        elif (settings.failures and self.fails >= settings.failures) or (self.same >= SAME_TIMES and ended - self.same_since >= SAME_S):
             self.settled = FAIL
 
     def satisfied(self, settings: Settings, now: float) -> bool:

@@ -36,6 +36,8 @@ def verify_items(results: Mapping[str, Mapping[str, Any]], levels: Mapping[str, 
             level = levels.get(str(probe["name"]), "") or ("system" if component else "function")
             name = f"{component}: {probe['name']}" if component else str(probe["name"])
             got = f"{probe.get('got') or ''}"
+            if probe.get("judged_by"):
+                name, got = f"{name} (the inventory's gate of today)", f"{got}; {probe['live']} is judged by the gate it was activated with"
             items.append(_item(level, name, node, judged(probe), str(probe.get("expected") or ""), got,
                                float(probe.get("latency_ms") or 0)))
     return sorted(items, key=lambda item: (LEVELS.index(item["level"]), item["node"]))

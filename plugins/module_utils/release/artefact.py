@@ -29,7 +29,6 @@ INTERPRETER = (
     "import os, sys; print(sys.implementation.cache_tag, '%d.%d' % sys.version_info[:2], "
     "os.path.realpath(getattr(sys, '_base_executable', '') or sys.executable))"
 )
-TOOLS = {"python": ("uv",), "node": ("node",)}
 LEVEL = 1
 """Of gzip: a third of the size for a second of one core per 60 MB; higher levels take several times as long for a tenth less."""
 
@@ -65,13 +64,13 @@ def built(recipe: Recipe) -> dict[str, Any]:
 
     Empty where there is nothing to keep (files that are taken as they are) or the interpreter does not run.
     """
-    if recipe.kind == "static" and not recipe.build:
+    if recipe.kind == "static" and not recipe.build and not recipe.lock:
         return {}
     python = interpreter(recipe) if recipe.kind == "python" else {}
     if recipe.kind == "python" and not python:
         return {}
     tools = {}
-    for name in TOOLS.get(recipe.kind, ()):
+    for name in ["uv"] if recipe.kind == "python" else ["node"] if recipe.npm else []:
         finished = proc.run([name, "--version"], "/", recipe.base_env(), ASK_TIMEOUT)
         if finished.rc == 0 and not finished.timed_out:
             tools[name] = finished.output.strip()

@@ -10,23 +10,25 @@ as the build user, tests as the test user; see :mod:`sandbox`. What is installed
 
 from __future__ import annotations
 
-import ast
-import configparser
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import next_site, node_python, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
 NO_WHEEL = re.compile(r"no usable wheels|building source distributions is disabled|no-build|only-binary", re.IGNORECASE)
+OUR_TOOLS = ("uv", "npm", "node", "npx")
+OTHER_PYTHON = re.compile(r"does not satisfy Python|current Python version|requires Python|has no wheels with a matching Python")
 KINDS = ("python", "node", "static")
 
 
@@ -41,6 +43,7 @@ class Recipe:
     """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}.
 
     ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``masker`` knows those that are real.
+    ``built_in`` has hashes of those that a build puts into the tree, None for what is not set; it is None where they are not known.
     """
 
     component: str
@@ -59,13 +62,21 @@ class Recipe:
     sdists: bool | Sequence[str] = False
     install_scripts: bool = False
     build_env: Mapping[str, str] = field(default_factory=dict)
+    built_in: Mapping[str, str | None] | None = field(default_factory=dict)
     test_env: Mapping[str, str] = field(default_factory=dict)
+    made_up: Mapping[str, str] = field(default_factory=dict)
+    alembic_ini: str = "alembic.ini"
     masker: Masker = field(default_factory=Masker)
     test_network: bool = False
     test_sandbox: str = "auto"
     test_memory: str = ""
     build_timeout: float = 900
     test_timeout: float = 300
+
+    @property
+    def npm(self) -> bool:
+        """Whether npm installs and builds it: a site of files does so where it has a lock file."""
+        return self.kind == "node" or (self.kind == "static" and bool(self.lock))
 
     def base_env(self, home: Path = Path("/nonexistent")) -> dict[str, str]:
         """Return the environment of installing and building: nothing of root's but how packages are fetched."""
@@ -111,6 +122,20 @@ class Recipe:
         return self.masker.mask(text)
 
 
+def missing_tool(finished: proc.Finished) -> str:
+    """The program or module that a command is for and that is not installed; empty where it ran."""
+    argv = finished.argv
+    if finished.rc == 127 and not finished.timed_out:
+        found = re.search(r"^(?:\S*/)?(?:sh|bash|dash): (?:[^\n]*: )?([\w./@-]+): (?:command )?not found", finished.output, re.MULTILINE)
+        return found[1] if found else argv[0]
+    if finished.rc == 1 and "-m" in argv[1:-1]:
+        module = argv[argv.index("-m") + 1].partition(".")[0]
+        last = (finished.output.strip().splitlines() or [""])[-1]
+        if re.search(rf"python[\d.]*: No module named '?{re.escape(module)}\b", last):  # the interpreter's own words, no traceback's
+            return module
+    return ""
+
+
 def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float) -> None:
     """Raise ReleaseError when a command failed; ``step`` is what it was for."""
     if finished.rc == 0 and not finished.timed_out:
@@ -130,10 +155,17 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
             f"Its last words:\n{proc.tail(output, 15)}\nRaise the timeout, or find out what it waits for.",
             **extra,
         )
-    if finished.rc == 127:
+    missing = missing_tool(finished)
+    if missing:
+        ours = missing in OUR_TOOLS
+        way = "The role toolchain installs the tools; run it first." if ours else (
+            f"Expected it among what {recipe.lock or 'the lock file'} lists, as it is needed on the node as well: lock it there under a "
+            "new tag (uv export without --no-dev, or with the group that has it), or correct the component's build or tests."
+        )  # fmt: skip
         raise ReleaseError(
-            f"{step} {recipe.component} {recipe.tag} needs {finished.argv[0]}, which is neither in {recipe.tools} nor on the PATH. "
-            "The role toolchain installs the tools; run it first.",
+            f"{step} {recipe.component} {recipe.tag} needs {missing}, which is neither in {recipe.tools} nor on the PATH"
+            f"{'' if ours else ', nor installed with the release'} (command: {shown}). Nothing was staged, and the release is not marked. "
+            f"{way}",
             **extra,
         )
     if finished.rc == 126:
@@ -150,19 +182,37 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
     )
 
 
+def refuse_interpreter(recipe: Recipe) -> None:
+    """Raise ReleaseError where uv is there and finds no such interpreter; nothing has to be staged to know that."""
+    uv = recipe.tools / "uv"
+    if recipe.kind != "python" or not os.access(uv, os.X_OK):
+        return
+    env = {**recipe.base_env(), "TMPDIR": tempfile.gettempdir(), "UV_NO_CACHE": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
+    _interpreter(recipe, proc.run([str(uv), "python", "find", "--no-project", recipe.python], "/", env, 60))
+
+
+def _interpreter(recipe: Recipe, finished: proc.Finished) -> None:
+    if finished.rc in (0, 126, 127) or finished.timed_out or not node_python.NO_INTERPRETER.search(finished.output):
+        return
+    told = f"{recipe.component} {recipe.tag} was not staged: {node_python.none_such(recipe.python, recipe.hide(finished.output))}"
+    raise ReleaseError(told, rc=finished.rc, cmd=" ".join(finished.argv), step="interpreter")
+
+
 def install_python(recipe: Recipe, tree: Path) -> None:
     """Make ``.venv`` with exactly what the lock file names, proven by its hashes; wheels only, unless the recipe allows to build."""
     if recipe.lock and not (tree / recipe.lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. Expected a file with hashes, made by "
-            f"uv pip compile --generate-hashes; correct the component's lock, or add the file under a new tag."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. "
+            f"{lock_file.missing(recipe.lock, 'python', os.listdir(tree))}."
         )
     who = recipe.builder()
     with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
         env = recipe.base_env(home)
         env.update(UV_CACHE_DIR=str(cache / "uv"), UV_LINK_MODE="copy", UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1")
         argv = ["uv", "venv", "--quiet", "--relocatable", "--no-project", "--python", recipe.python, ".venv"]
-        _checked(recipe, "Making the virtual environment of", recipe.run(argv, tree, env), recipe.build_timeout)
+        finished = recipe.run(argv, tree, env)
+        _interpreter(recipe, finished)
+        _checked(recipe, "Making the virtual environment of", finished, recipe.build_timeout)
         if not recipe.lock:
             return
         env["VIRTUAL_ENV"] = str(tree / ".venv")
@@ -171,11 +221,16 @@ def install_python(recipe: Recipe, tree: Path) -> None:
     mismatch = hash_mismatch(finished.output)
     if finished.rc != 0 and mismatch:
         package, expected, computed = mismatch
+        python, way = node_python.cause(tree, recipe.lock, recipe.python)
+        causes = [
+            *([f"{python}. Then {way}"] if python else []),
+            f"the lock file was edited. Then {way.partition('; or')[0]}, and give the release a new tag",
+            "the package source serves something else than what was locked. Then do not go on before you know why",
+        ]
+        listed = "".join(f"\n  {number}. {cause}." for number, cause in enumerate(causes, 1))
         raise ReleaseError(
             f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} does not fit what was downloaded: {package}. "
-            f"Expected {expected}, got {computed}. Nothing was installed. Either the lock file was edited (make it again with "
-            "uv pip compile --generate-hashes and give the release a new tag), or the package source serves something else "
-            "than what was locked: then do not go on before you know why.",
+            f"Expected {expected}, got {computed}. Nothing was installed, and nothing is marked. What it can be, likeliest first:{listed}",
             package=package,
             expected=expected,
             got=computed,
@@ -183,11 +238,13 @@ def install_python(recipe: Recipe, tree: Path) -> None:
             cmd=" ".join(argv),
             step="dependencies",
         )
-    if finished.rc != 0 and NO_WHEEL.search(finished.output):
+    if finished.rc != 0 and (NO_WHEEL.search(finished.output) or OTHER_PYTHON.search(finished.output)):
+        python, way = node_python.cause(tree, recipe.lock, recipe.python)
         raise ReleaseError(
             f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} names a package without a wheel for this node. "
             f"Expected wheels only: building a package runs its code. uv said:\n{proc.tail(recipe.hide(finished.output), 15)}\n"
-            "Lock a version that has a wheel, or name the package in the component's sdists.",
+            "Lock a version that has a wheel, or name the package in the component's sdists."
+            + (f" If {python}: {way}." if python else ""),
             rc=finished.rc,
             cmd=" ".join(argv),
             step="dependencies",
@@ -216,8 +273,7 @@ def install_node(recipe: Recipe, tree: Path) -> None:
     lock = recipe.lock or "package-lock.json"
     if not (tree / lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. Expected one, made by npm install; "
-            "commit it under a new tag."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. {lock_file.missing(lock, 'node')}."
         )
     who = recipe.builder()
     argv = ["npm", "ci", "--no-audit", "--no-fund", *([] if recipe.install_scripts else ["--ignore-scripts"])]
@@ -251,7 +307,7 @@ def run_build(recipe: Recipe, tree: Path) -> None:
     who = recipe.builder()
     for argv in recipe.build:
         with sandbox.home(tree, "home", who) as home:
-            if recipe.kind == "node":
+            if recipe.npm:
                 with sandbox.opened(recipe.cache / recipe.component, who) as cache:
                     finished = recipe.run(recipe.command(argv, tree), tree, {**node_env(recipe, home, cache), **recipe.build_env})
             else:
@@ -286,7 +342,7 @@ def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
                 recipe.command(argv, tree), tree, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory,
                 recipe.said,
             )  # fmt: skip
-            if finished.rc not in (0, 126, 127) and not finished.timed_out:
+            if finished.rc not in (0, 126, 127) and not finished.timed_out and not missing_tool(finished):
                 raise _tests_failed(recipe, finished)
             _checked(recipe, "Testing", finished, recipe.test_timeout)
             results.append(
@@ -329,67 +385,26 @@ def compile_python(recipe: Recipe, tree: Path, staging_prefix: Path) -> bool:
 
 
 def keep_output(recipe: Recipe, tree: Path) -> None:
-    """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files."""
+    """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files; else a folder."""
     if recipe.output != "next-standalone":
+        if recipe.output != "none":
+            _keep_folder(recipe, tree)
         return
-    standalone = sandbox.inside(tree, tree / ".next" / "standalone")
-    if not (standalone / "server.js").is_file():
-        nested = sorted(str(path.relative_to(tree)) for path in standalone.glob("*/server.js"))
-        hint = f" It is in {nested[0]}: set outputFileTracingRoot in next.config to the folder itself." if nested else ""
+    next_site.keep(recipe.component, recipe.tag, tree)
+
+
+def _keep_folder(recipe: Recipe, tree: Path) -> None:
+    """Reduce a tree to the folder that C(output) names."""
+    folder = sandbox.inside(tree, tree / recipe.output)
+    if not folder.is_dir():
+        there = ", ".join(sorted(path.name for path in tree.iterdir() if path.is_dir() and path.name != "node_modules"))
         raise ReleaseError(
-            f"The build of {recipe.component} {recipe.tag} left no .next/standalone/server.js. "
-            f"Expected output: 'standalone' in next.config.{hint}"
+            f"The build of {recipe.component} {recipe.tag} left no folder {recipe.output}, which its output names. Its folders are: "
+            f"{there or 'none'}. Name the one that the build writes, in aistack_components.{recipe.component}.output."
         )
-    for name in (".next/static", ".next/standalone/.next", "public"):
-        sandbox.inside(tree, tree / name)
     kept = tree.with_name(f"{tree.name}.output")
     shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
-    os.rename(standalone, kept)
+    os.rename(folder, kept)
     os.chmod(kept, 0o700)
-    if (tree / ".next" / "static").is_dir():
-        (kept / ".next").mkdir(exist_ok=True)
-        os.rename(tree / ".next" / "static", kept / ".next" / "static")
-    if (tree / "public").is_dir() and not (kept / "public").exists():
-        os.rename(tree / "public", kept / "public")
     shutil.rmtree(tree)
     os.rename(kept, tree)
-
-
-def alembic_heads(tree: Path) -> list[str]:
-    """Return the heads of the migrations in a tree, read from the files without running them; empty without Alembic."""
-    ini = tree / "alembic.ini"
-    if not ini.is_file():
-        return []
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(ini.read_text(encoding="utf-8"))
-        location = parser.get("alembic", "script_location")
-    except (configparser.Error, UnicodeDecodeError):
-        return []
-    folder = Path(location.replace("%(here)s", str(tree)))
-    revisions: dict[str, set[str]] = {}
-    for script in sorted((tree / folder / "versions").rglob("*.py")):
-        try:
-            body = ast.parse(script.read_text(encoding="utf-8")).body
-        except (SyntaxError, ValueError):
-            continue
-        named: dict[str, object] = {}
-        for statement in body:
-            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-            value = getattr(statement, "value", None)
-            for target in targets:
-                if isinstance(target, ast.Name) and isinstance(value, ast.expr) and target.id in ("revision", "down_revision"):
-                    named[target.id] = _literal(value)
-        if isinstance(named.get("revision"), str):
-            down = named.get("down_revision")
-            revisions[str(named["revision"])] = {down} if isinstance(down, str) else set(down) if isinstance(down, tuple) else set()
-    below = {down for downs in revisions.values() for down in downs}
-    return sorted(set(revisions) - below)
-
-
-def _literal(value: ast.expr) -> object:
-    try:
-        found: object = ast.literal_eval(value)
-    except ValueError:
-        return None
-    return found

@@ -12,21 +12,25 @@ import base64
 import gzip
 import hashlib
 import os
+import posixpath
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import git_words
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMMIT, RELEASE_NAME, nearest, newest, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
 KEEP_ARCHIVES = 20
+POINTER = (110, 300)
+"""Bytes that a pointer of Git LFS has at least and at most: a version, a SHA-256, a size, and rarely an extension."""
 END = "--end-of-options"
 """Behind it nothing is an option, whatever it begins with."""
 GIT_TIMEOUT = 600
@@ -40,6 +44,14 @@ class SourceError(Exception):
 
 class Unreachable(SourceError):
     """The repository cannot be reached at all."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a commit: the hash of its content, and its size in bytes."""
+
+    blob: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -115,12 +127,8 @@ class Source:
         """Return tags and branches, each name to commit."""
         answer = self._git("ls-remote", END, self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.returncode != 0:
-            lines = [line for line in without_credentials(answer.stderr).splitlines() if line.startswith(("fatal:", "error:", "ssh:"))]
-            said = (" ".join(lines) or f"git ended with {answer.returncode}").rstrip(". ")
-            raise Unreachable(
-                f"The repository {self.shown} cannot be reached from the controller. git said: {said}. "
-                "Check aistack_applications.<application>.repo, the network and the credentials of the user that runs Ansible."
-            )
+            said = git_words.told(answer.stderr, answer.returncode, self.shown)
+            raise Unreachable(f"The repository {self.shown} cannot be reached from the controller. {said}")
         tags: dict[str, str] = {}
         branches: dict[str, str] = {}
         for line in answer.stdout.splitlines():
@@ -179,19 +187,24 @@ class Source:
             return ""
         return f" It also differs from {upstream}: {counts[0]} commits ahead, {counts[1]} behind."
 
-    def refuse_dirty(self, ref: str) -> None:
-        """Raise SourceError when the repository is a checkout with changes that the tag would leave out."""
+    def uncommitted(self) -> str:
+        """The changes of a repository that is a checkout, for people: what no tag of it has. Empty where there are none."""
         if not self._is_checkout():
-            return
+            return ""
         status = self._git("status", "--porcelain", "--untracked-files=normal", "--", self.path or ".", cwd=self.repo)
         changed = status.stdout.splitlines()
         if status.returncode != 0 or not changed:
-            return
-        shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-        raise SourceError(
-            f"The checkout {self.shown} has changes that are not committed, so that the release {ref} lacks them: {shown}. "
-            "Expected a clean checkout, so that what you see is what is released. Commit and tag them, or put them away with git stash."
-        )
+            return ""
+        return ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+
+    def refuse_dirty(self, ref: str) -> None:
+        """Raise SourceError when the repository is a checkout with changes that the tag would leave out."""
+        shown = self.uncommitted()
+        if shown:
+            raise SourceError(
+                f"The checkout {self.shown} has changes that are not committed, so that the release {ref} lacks them: {shown}. "
+                "Expected a clean checkout, so that what you see is what is released. Commit and tag them, or put them away with git stash."
+            )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -202,23 +215,48 @@ class Source:
         except flock.Stuck as stuck:
             raise SourceError(f"{stuck}.") from stuck
 
+    def known(self, ref: str) -> str:
+        """Return the commit that a tag had when it was last fetched, empty where it never was; nobody is asked."""
+        if not (self.mirror / "HEAD").is_file() or not RELEASE_NAME.fullmatch(ref):
+            return ""
+        answer = self._git("rev-parse", "--quiet", "--verify", END, f"refs/tags/{ref}^{{commit}}", cwd=self.mirror)
+        return answer.stdout.strip() if answer.returncode == 0 else ""
+
+    def _fetch(self, ref: str, commit: str) -> None:
+        """Have *commit* in the mirror, which is locked."""
+        if not (self.mirror / "HEAD").is_file():
+            made = self._git("init", "--quiet", "--bare", END, str(self.mirror))
+            if made.returncode != 0:
+                raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
+        if self._git("cat-file", "-e", END, f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
+            refs = f"+refs/tags/{ref}:refs/tags/{ref}"
+            fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
+            if fetched.returncode != 0:
+                said = git_words.told(fetched.stderr, fetched.returncode, self.shown)
+                raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
+
+    def files(self, ref: str, commit: str) -> dict[str, File]:
+        """Return the files of this source's folder at ``commit`` by their path in it; brought to the mirror where they are not there.
+
+        Raises:
+            SourceError: there is no such folder, or something in it cannot be part of an archive.
+        """
+        with self._locked():
+            self._fetch(ref, commit)
+            return self._look(ref, commit)
+
+    def text(self, blob: str) -> str:
+        """Return what is in a file that :meth:`files` told of."""
+        return self._git("cat-file", "blob", END, blob, cwd=self.mirror).stdout
+
     def archive(self, ref: str, commit: str) -> Archive:
         """Return the archive of this source's folder at ``commit``, from the cache or freshly made."""
         with self._locked():
-            if not (self.mirror / "HEAD").is_file():
-                made = self._git("init", "--quiet", "--bare", END, str(self.mirror))
-                if made.returncode != 0:
-                    raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
-            if self._git("cat-file", "-e", END, f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
-                refs = f"+refs/tags/{ref}:refs/tags/{ref}"
-                fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
-                if fetched.returncode != 0:
-                    said = without_credentials(fetched.stderr.strip())
-                    raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}: {said}")
+            self._fetch(ref, commit)
             place = hashlib.sha256(f"1\n{self.path}".encode()).hexdigest()[:12]
             target = self.mirror / "archives" / f"{commit}-{place}.tar.gz"
             if not target.is_file():
-                self._check_folder(ref, commit)
+                self._look(ref, commit)
                 self._pack(commit, target)
             os.utime(target)
             return Archive(target, sha256(target))
@@ -245,7 +283,8 @@ class Source:
         more = ["and more"] if len(lines) > limit else []
         return [*lines[:limit], *more, *([summed.stdout.strip()] if summed.stdout.strip() else [])]
 
-    def _check_folder(self, ref: str, commit: str) -> None:
+    def _look(self, ref: str, commit: str) -> dict[str, File]:
+        """Return the files of the folder; what an archive cannot hold is refused by name."""
         where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
         if self._git("cat-file", "-t", END, where, cwd=self.mirror).stdout.strip() != "tree":
             listing = self._git("ls-tree", "-d", "--name-only", END, commit, cwd=self.mirror).stdout.split("\n")
@@ -253,13 +292,39 @@ class Source:
             raise SourceError(
                 f"The tag {ref} of {self.shown} has no folder {self.path}. Folders there: {there}. Correct the component's path."
             )
-        listing = self._git("ls-tree", "-r", END, commit, "--", self.path or ".", cwd=self.mirror).stdout.splitlines()
-        modules = [line.split("\t", 1)[1] for line in listing if line.startswith("160000 ")]
+        entries = self._git("ls-tree", "-r", "-l", "-z", END, where, cwd=self.mirror).stdout.split("\0")
+        found: dict[str, File] = {}
+        modules = []
+        for facts, _tab, name in (entry.partition("\t") for entry in entries if entry):
+            mode, _kind, blob, size = facts.split()
+            if mode == "160000":
+                modules.append(posixpath.join(self.path, name))
+            else:
+                found[name] = File(blob, int(size))
         if modules:
             raise SourceError(
                 f"The tag {ref} of {self.shown} has git submodules in {self.path or '/'}: {', '.join(modules)}. "
                 "They are not part of an archive. Vendor them, or install them from the lock file."
             )
+        pointers = self._pointers(commit, found)
+        if pointers:
+            named = [posixpath.join(self.path, name) for name in pointers[:5]]
+            more = f" and {len(pointers) - 5} more" if len(pointers) > 5 else ""
+            raise SourceError(
+                f"The tag {ref} of {self.shown} has files in {self.path or '/'} that Git LFS keeps elsewhere: {', '.join(named)}{more}. "
+                "The repository holds only pointers to them, and a release would serve these as if they were the files. Keep them in git "
+                "itself (git lfs migrate export), or out of the component's path: the roles ollama and comfyui bring models, roles of "
+                "your own other data."
+            )
+        return found
+
+    def _pointers(self, commit: str, files: Mapping[str, File]) -> list[str]:
+        """Return the files that are pointers of Git LFS."""
+        attributes = ["grep", "--quiet", "--fixed-strings", "-e", "filter=lfs", commit, "--", ":(glob)**/.gitattributes"]
+        if self._git(*attributes, cwd=self.mirror).returncode != 0:
+            return []
+        small = [name for name, file in files.items() if POINTER[0] <= file.size <= POINTER[1]]
+        return [name for name in small if self.text(files[name].blob).startswith("version https://git-lfs.github.com/spec/")]
 
     def _pack(self, commit: str, target: Path) -> None:
         """Write the same bytes for the same commit and folder, whoever runs it."""

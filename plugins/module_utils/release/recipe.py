@@ -6,22 +6,30 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
 
+_WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 YES = {"true", "yes", "on", "1"}
 NO = {"false", "no", "off", "0", ""}
 
 
-def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
-    """The variables that build or tests asked for by name; one that the schema has and nobody set is left out. Raises ReleaseError."""
+def _real(params: dict[str, Any], check: bool) -> dict[str, str] | None:
+    """The variables that build or tests asked for by name; one that the schema has and nobody set is left out.
+
+    None where they are not known in *check* mode. Raises ReleaseError.
+    """
     asked = {*params["build_env"], *params["test_env_from"]}
     if not asked:
         return {}
@@ -29,7 +37,7 @@ def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
         values = read_env(params["env_file"]) if params["env_file"] else {}
     except OSError as error:
         if check:  # the configuration may not be written yet
-            return {}
+            return None
         raise ReleaseError(f"The environment file {params['env_file']} cannot be read: {error.strerror}.") from error
     unknown = sorted(asked - set(values) - {str(entry.get("name")) for entry in params["env_schema"]})
     if unknown:
@@ -40,13 +48,34 @@ def _real(params: dict[str, Any], check: bool) -> dict[str, str]:
     return {name: value for name, value in values.items() if name in asked}
 
 
-def _sdists(given: Any) -> bool | list[str]:
+def sdists_of(given: Any) -> bool | list[str]:
+    """Which packages may be built. Raises ReleaseError."""
     if isinstance(given, list):
         return [str(name) for name in given]
     said = str(given).strip().lower()
     if said not in YES | NO:
         raise ReleaseError(f"sdists is {given!r}; expected true, false or a list of packages.")
     return said in YES
+
+
+def _built_in(asked: list[str], real: dict[str, str], secret: set[str]) -> dict[str, str | None]:
+    """Hashes of the variables that a build puts into a tree; None for one that nobody set. What fetches (a token) is not part of it."""
+    return {
+        name: digest(real[name]) if name in real else None
+        for name in sorted(set(asked) - secret)
+        if not _WITH_PASSWORD.search(real.get(name, ""))
+    }
+
+
+def _check_output(kind: str, output: str) -> None:
+    """Raise ReleaseError where *output* is none that this kind of release can have."""
+    parts = output.split("/")
+    folder = kind == "static" and not output.startswith("/") and not {"", ".", ".."} & set(parts)
+    if output not in ("none", "next-standalone") and not folder:
+        raise ReleaseError(
+            f"output: '{output}' is nothing that can be kept of a release of kind {kind}. Expected none, next-standalone (a Next.js site), "
+            "or, for kind static, the folder that the build writes, such as dist."
+        )
 
 
 def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
@@ -58,8 +87,11 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         ReleaseError: a variable that build or tests ask for is unknown, or an option makes no sense.
     """
     root = Path(params["root"])
-    build = params["build"] or ([["npm", "run", "build"]] if params["kind"] == "node" else [])
-    real = _real(params, check)
+    npm = params["kind"] == "node" or (params["kind"] == "static" and params["lock"])
+    build = params["build"] or ([["npm", "run", "build"]] if npm else [])
+    _check_output(params["kind"], params["output"])
+    known = _real(params, check)
+    real = known or {}
     fetching = {str(name): str(value) for name, value in params["secret_environment"].items()}
     declared = {str(entry.get("name")) for entry in params["env_schema"] if entry.get("secret")}
     for entry in params["env_schema"]:  # what is shown of the arguments
@@ -67,6 +99,8 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
             entry["default"] = MASK
     masker = Masker.of(real, declared)
     masker.learn(fetching, [name for name, value in fetching.items() if "://" not in value])
+    made_up = {**stand_ins(params["env_schema"]), **{str(name): as_text(value) for name, value in params["test_env"].items()}}
+    masker.learn(sandbox.fetching(os.environ))  # what the machine itself has for whoever fetches
     return Recipe(
         component=params["component"],
         tag=params["release"],
@@ -81,12 +115,14 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         tests=[[str(word) for word in argv] for argv in params["tests"]],
         build_user=params["build_user"],
         test_user=params["test_user"],
-        sdists=_sdists(params["sdists"]),
+        sdists=sdists_of(params["sdists"]),
         install_scripts=params["install_scripts"],
         build_env={name: value for name, value in real.items() if name in params["build_env"]},
+        built_in=None if known is None else _built_in(params["build_env"], real, declared),
+        made_up=made_up,
+        alembic_ini=params["alembic_ini"],
         test_env={
-            **stand_ins(params["env_schema"]),
-            **{str(name): as_text(value) for name, value in params["test_env"].items()},
+            **made_up,
             **{name: value for name, value in real.items() if name in params["test_env_from"]},
         },
         masker=masker,

@@ -21,13 +21,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import alembic_heads, artefact, build, sandbox, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import (
     FILES,
@@ -38,8 +38,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.release 
     state_of,
 )
 
-STEPS = ("unpack", "dependencies", "build", "tests", "compile", "seal", "sync")
+STEPS = ("unpack", "dependencies", "build", "tests", "compile", "heads", "seal", "sync")
 """What staging a release from its source consists of."""
+
+Heads = tuple[Optional[list[str]], str]
+"""Heads of the migrations (None: not known) and why they are not known."""
 
 
 @dataclass
@@ -81,7 +84,7 @@ def present(request: Request) -> dict[str, Any] | None:
     """Return the manifest when the release is staged and as it was staged, None when it has to be staged.
 
     Raises:
-        ReleaseError: marked bad; its tag was moved; it was changed on the node.
+        ReleaseError: marked bad; its tag was moved; it was changed on the node; it was built with other values than there are now.
     """
     layout, tag = request.layout, request.recipe.tag
     state = state_of(layout, Journal.of(request.state_dir), request.run)
@@ -101,11 +104,31 @@ def present(request: Request) -> dict[str, Any] | None:
             "Put the tag back where it was, and release the new commit under a new tag."
         )
     refuse_dirty(layout, tag)
+    _refuse_built_in(request, manifest)
     return manifest
 
 
+def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
+    """Raise ReleaseError where the build used other values than there are now: a staged release never changes, so they would do nothing."""
+    then, now = manifest.get("build_env"), request.recipe.built_in
+    if then is None or now is None:  # staged by a version that did not note them, or not known in check mode
+        return
+    differ = [name for name, value in now.items() if then.get(name) != value]
+    if differ:
+        component, tag = request.layout.component, request.recipe.tag
+        raise ReleaseError(
+            f"The release {tag} of {component} was built ({manifest.get('built_at')}) with another value of {', '.join(differ)} "
+            "(build_env) than its environment has now. What a build used is part of the release, and a staged release never changes: the "
+            "new value would do nothing. What is live is untouched. Give the commit another tag "
+            f"(git tag {tag}-2 {tag}^{{}}) and deploy that one, or put the value back in aistack_env. "
+            f"To go back to {tag} as it was built: rollback.yml -e to={tag}.",
+            built_in=differ,
+        )
+
+
 def preflight(request: Request) -> None:
-    """Refuse when the disk is too full, with the figures."""
+    """Refuse when the interpreter is not there, or the disk too full, with the figures."""
+    build.refuse_interpreter(request.recipe)
     where = request.layout.releases
     while not where.exists():
         where = where.parent
@@ -216,18 +239,18 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
         with request.timed("lay down"):
             had = artefact.lay_down(request.artefact, recipe, request.commit, work)
         tests = [{**test, "from": "artefact"} for test in had.get("tests") or []]
-        return _finish(request, work, had.get("lock_hash"), had.get("alembic_heads") or [], tests)
+        heads = (had.get("alembic_heads") if had.get("alembic_asked") else None, str(had.get("alembic_why") or ""))
+        return _finish(request, work, had.get("lock_hash"), heads, tests)
     with request.timed("unpack"):
         _unpack(request, work)
     named = recipe.lock or ("package-lock.json" if recipe.kind == "node" else "")
     lock_hash = tree.sha256(work / named) if named and (work / named).is_file() else None
-    heads = build.alembic_heads(work)
     builder = recipe.builder()
     sandbox.lend(work, builder)
     with request.timed("dependencies"):
         if recipe.kind == "python":
             build.install_python(recipe, work)
-        elif recipe.kind == "node":
+        elif recipe.npm:
             build.install_node(recipe, work)
     with request.timed("build"):
         build.run_build(recipe, work)
@@ -236,13 +259,16 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     with request.timed("compile"):
         if recipe.kind == "python":
             build.compile_python(recipe, work, work)
+    with request.timed("heads"):
+        heads = alembic_heads.of_tree(recipe, work)
     sandbox.take_back(work, builder)
     build.keep_output(recipe, work)
     return _finish(request, work, lock_hash, heads, tests)
 
 
-def _finish(request: Request, work: Path, lock_hash: str | None, heads: list[str], tests: list[dict[str, object]]) -> dict[str, Any]:
+def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, tests: list[dict[str, object]]) -> dict[str, Any]:
     """Seal a tree that runs, write its manifest and give it its name; returns the manifest."""
+    heads, why = asked
     recipe, layout = request.recipe, request.layout
     with request.timed("seal"):
         tree.seal(work, _gid(request))
@@ -258,9 +284,12 @@ def _finish(request: Request, work: Path, lock_hash: str | None, heads: list[str
         "kind": recipe.kind,
         "tree_hash": tree.tree_hash(hashes),
         "lock_hash": lock_hash,
-        "alembic_head": heads[0] if len(heads) == 1 else None,
+        "alembic_head": heads[0] if heads and len(heads) == 1 else None,
         "alembic_heads": heads,
+        "alembic_asked": heads is not None,
+        **({"alembic_why": why} if why else {}),
         "env_schema_version": request.env_schema_version,
+        "build_env": dict(recipe.built_in or {}),
         "builder": {"host": platform.node(), "actor": request.actor, "run": request.run, "platform": platform.platform()},
         "built_at": utc_now(),
         "tests": tests,

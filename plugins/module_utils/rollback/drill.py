@@ -39,8 +39,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembi
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import alembic_config, drill_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill as pure
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import FORMAT
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.drill import Course
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import interrupted
@@ -99,6 +99,7 @@ class Request:
     state_dir: Path = Path("/var/lib/aistack")
     user: str | None = "aistack"
     ini: str = "alembic.ini"
+    x: Mapping[str, str] = field(default_factory=dict)
     url_variable: str = "DATABASE_URL"
     tables: Sequence[str] = ()
     budget: float = 60.0
@@ -150,7 +151,7 @@ class _Drill:
         asked = self.request
         return alembic_plan.Request(
             component=asked.component, release=tag, root=str(asked.root), state_dir=str(self.place),
-            release_path=str(asked.layout.release(tag)), env_file=str(self.env), user=asked.user, ini=asked.ini,
+            release_path=str(asked.layout.release(tag)), env_file=str(self.env), user=asked.user, ini=asked.ini, x=asked.x,
             url_variable=asked.url_variable, database=self.scratch, policy=ALLOW, budget=asked.budget, lock_timeout=asked.lock_timeout,
             statement_timeout=asked.statement_timeout, lock_wait=10.0, backup=False, allow_base=True, run=asked.run, actor=asked.actor,
             **more,
@@ -239,10 +240,11 @@ def _tags(request: Request) -> tuple[str, str]:
                 f"Nothing was drilled: {name} {tag} is not staged on this node ({tree}); staged: {shown}. Deploy it, which stages it,"
                 " or name one of these.",
             )
-        if not (tree / request.ini).is_file():
+        missing = alembic_config.missing(tree, request.ini)
+        if missing:
             raise DrillError(
                 "no_migrations",
-                f"Nothing was drilled: {name} {tag} has no migrations ({tree / request.ini} does not exist). Going back from or to it"
+                f"Nothing was drilled: {name} {tag} has no migrations ({missing}). Going back from or to it"
                 " moves no schema: rollback.yml -e level=app; or name the file in the component's migrations (config).",
             )
     return newer, older

@@ -84,6 +84,14 @@ def busy(seen, until):
     taking = any(set(until["queues"].get(worker, ())) & set(queues) for worker, queues in seen["workers"].items())
     lacking = any(set(until["lacking"].get(worker, ())) - set(queues) for worker, queues in seen["workers"].items())
     return silent or taking or lacking or (until["idle"] and not all(task["later"] for task in seen["tasks"]))
+def limits():
+    options = dict(app.conf.broker_transport_options or {})
+    scheme = str(app.conf.broker_read_url or app.conf.broker_url or "").partition("://")[0].partition("+")[0]
+    by_itself = {"redis": 3600, "rediss": 3600, "sentinel": 3600, "sqs": 1800}.get(scheme)
+    return {
+        "visibility_timeout": options.get("visibility_timeout", by_itself), "time_limit": app.conf.task_time_limit,
+        "acks_late": bool(app.conf.task_acks_late),
+    }
 cut, until = time.monotonic() + asked["window"], asked["until"]
 tell("cancel_consumer", asked["cancel"])
 tell("add_consumer", asked["add"])
@@ -94,7 +102,7 @@ while until:
         break
     time.sleep(asked["poll"])
     seen = look()
-print("aistack-drain-answer:" + json.dumps(dict(seen, settled=bool(until) and quiet >= until["looks"])))
+print("aistack-drain-answer:" + json.dumps(dict(seen, settings=limits(), settled=bool(until) and quiet >= until["looks"])))
 """
 
 Queues = dict[str, list[str]]
@@ -119,6 +127,7 @@ class Request:
         queues: queues to stop or to take up again; empty: all that a worker takes, or took.
         timeout: for all of the waiting.
         window: tasks that wait for their time and are due within it are waited for; later ones go back to the broker.
+        stop_timeout: what a worker has to end its tasks when its unit is stopped; 0: nobody is about to stop it.
     """
 
     component: str
@@ -127,6 +136,7 @@ class Request:
     queues: Sequence[str] = ()
     timeout: float = 300.0
     window: float = 30.0
+    stop_timeout: float = 0.0
     poll: float = 0.5
 
 
@@ -228,8 +238,39 @@ def _result(request: Request, seen: Mapping[str, Any], memory: Memory, **more: A
         "running": [task for task in seen["tasks"] if not task["later"]],
         "later": [task for task in seen["tasks"] if task["later"]],
         "stopped": dict(memory.workers),
+        "settings": dict(seen.get("settings") or {}),
+        "foretold": foretold(request, seen),
         **more,
     }
+
+
+def at_risk(request: Request, seen: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Tasks that run now and that stopping the unit may kill: those that no time limit of the application ends within its time."""
+    limit = (seen.get("settings") or {}).get("time_limit")
+    return [
+        task for task in seen["tasks"]
+        if task["state"] == "active" and not (limit and float(limit) - float(task.get("seconds") or 0.0) <= request.stop_timeout)
+    ]  # fmt: skip
+
+
+def foretold(request: Request, seen: Mapping[str, Any]) -> list[str]:
+    """What becomes of tasks that take long, a sentence each, before anything is done about it."""
+    settings, said = seen.get("settings") or {}, []
+    visible, risky = settings.get("visibility_timeout"), at_risk(request, seen)
+    if request.stop_timeout and risky:
+        after = f"delivered again after {visible} s" if settings.get("acks_late") and visible else (
+            "delivered again" if settings.get("acks_late") else "lost")
+        said.append(
+            f"{_count(len(risky), 'task')} may not end within the {request.stop_timeout:g} s that stopping the worker leaves (stop_timeout)"
+            f", and would then be killed and {after}: {tasks_text(risky)}"
+        )
+    long = [task for task in seen["tasks"] if visible and float(task.get("seconds") or 0.0) > float(visible)]
+    if long or (visible and seen["tasks"] and request.timeout > float(visible)):
+        said.append(
+            f"what a worker holds for longer than {visible} s (visibility_timeout of broker_transport_options) is delivered to another one "
+            f"as well and done twice, unless it was acknowledged before" + (f": {tasks_text(long)}" if long else "")
+        )
+    return said
 
 
 def _taken(request: Request, seen: Mapping[str, Any]) -> Queues:
@@ -266,7 +307,19 @@ def status(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
     parts = [f"takes from {_words(taken)}" if taken else "takes from no queue", f"{_count(len(running), 'task')} held"]
     parts += [tasks_text(running)] if running else []
     parts += [f"{', '.join(missing)} does not answer"] if missing else []
-    return {**result, "drained": not (taken or running or missing), "msg": f"{request.component}: {'; '.join(parts)}."}
+    told = "".join(f" {sentence[0].upper()}{sentence[1:]}." for sentence in result["foretold"])
+    return {**result, "drained": not (taken or running or missing), "msg": f"{request.component}: {'; '.join(parts)}.{told}"}
+
+
+def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
+    """As :func:`status`; raises DrainError where stopping the workers may kill a task, or where nobody knows what they hold."""
+    result = status(request, ask, memory)
+    risky = at_risk(request, {"tasks": result["running"], "settings": result["settings"]})
+    if not risky and not result["missing"]:
+        return result
+    way = "Wait until they are done and run the same command again; or have it wait (slots.long_tasks: wait), or raise slots.stop_timeout"
+    facts = {key: value for key, value in result.items() if key != "msg"}
+    raise DrainError(f"Refused, and nothing was changed. {result['msg']} {way}.", **facts)
 
 
 def drain(
@@ -292,7 +345,8 @@ def drain(
         held = f" {_count(len(running), 'task')} would be waited for: {tasks_text(running)}." if running else ""
         would = f"intake would stop ({words})" if taken else "nothing is taken in already"
         done = not taken and not running
-        return {**result, "changed": bool(taken), "drained": done, "msg": f"{request.component}: {would}.{held}"}
+        told = "".join(f" {sentence[0].upper()}{sentence[1:]}." for sentence in result["foretold"])
+        return {**result, "changed": bool(taken), "drained": done, "msg": f"{request.component}: {would}.{held}{told}"}
     if taken:
         memory.add(taken)
     until = _until(seen["workers"], 2, queues=taken, idle=True)
@@ -308,7 +362,8 @@ def drain(
         running = _result(request, seen, memory)["running"]
         progress.tell(f"waits {end - clock():.0f} s more at most for {_count(len(running), 'task')}: {tasks_text(running, 3)}")
     waited = round(clock() - began, 1)
-    result = _result(request, seen, memory, changed=bool(taken), drained=bool(seen["settled"]), waited_s=waited)
+    ahead = result["foretold"]  # as it was before anything was done
+    result = _result(request, seen, memory, changed=bool(taken), drained=bool(seen["settled"]), waited_s=waited, foretold=ahead)
     return {**result, "msg": f"{request.component}: {_end(request, seen, result, until['expect'], words, waited)}"}
 
 

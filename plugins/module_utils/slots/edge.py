@@ -16,9 +16,11 @@ import os
 import socket
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import ASSETS
 
 MASTER = "/run/haproxy-master.sock"
 """Where Debian's unit has the master answer (C(-S)): it passes a command on to a process from before a reload."""
@@ -231,12 +233,16 @@ class Edge:
         self.persist()
 
     def load(self, server: str) -> Load:
-        """What *server* has to do now."""
+        """What *server* has to do now, files that are asked of both slots included."""
         loads = parse_stat(self.command("show stat -1 4 -1"))
         try:
-            return loads[(self.backend, server)]
+            return replace(loads[(self.backend, server)], sessions=self._sessions(loads, server))
         except KeyError:
             raise EdgeError(f"`show stat` at {self.path} has no server {self.backend}/{server}") from None
+
+    def _sessions(self, loads: Mapping[tuple[str, str], Load], server: str) -> int:
+        """Open sessions of *server* in both sections that lead to it."""
+        return sum(loads[section, server].sessions for section in (self.backend, f"{self.backend}{ASSETS}") if (section, server) in loads)
 
     def drained(self, server: str, timeout: float, interval: float = 0.05) -> int:
         """Wait until *server* has no session left, in processes of HAProxy from before a reload neither.
@@ -276,7 +282,7 @@ class Edge:
             try:
                 answer = self._ask(self.master, f"@!{pid} show stat -1 4 -1")
                 if not answer.startswith("Can't find the target PID"):  # it has ended meanwhile
-                    left += parse_stat(answer).get((self.backend, server), Load(0, "")).sessions
+                    left += self._sessions(parse_stat(answer), server)
             except EdgeError:  # it ends at this moment, or hangs: the next look tells
                 self.unasked.append(pid)
         return left + len(self.unasked)

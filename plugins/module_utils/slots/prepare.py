@@ -58,7 +58,7 @@ class PreparingSlots(Slots):
             slot = str(plan.slot)
             self.node.systemd.later(self.spec.timer_of(slot), PATIENCE_S, self.node.retire_script(slot))
             steps = tuple(step for step in plan.steps if step.do != sp.CANCEL)  # the timer is the new one now
-            gate = self.gate_for(target.release)
+            gate = self.gate_for(target.release, live=previous)
             try:
                 self._carry_out(sp.Plan(slot, steps), target, gate, serves, previous, outcome, request, op)
             except BaseException:

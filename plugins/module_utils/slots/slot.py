@@ -9,19 +9,18 @@ Each reads what is real, plans (:mod:`slot_plan`), writes the journal, does the 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan, World
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Log, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, GateFailed, Node, Spec, failure_report
@@ -48,7 +47,7 @@ class Slots:
         if edge is None and spec.edge is not None:
             edge = Edge(spec.edge.socket, spec.edge.backend, spec.edge.state_file)
         self.node = Node(spec, gate, systemd or Systemd(stop_timeout=spec.stop_timeout), edge)
-        self.gates_file = spec.state_dir / "gates" / f"{spec.component}.json"
+        self.gates_file = saved_gate.path_of(spec.state_dir, spec.component)
 
     # -- operations
 
@@ -75,6 +74,10 @@ class Slots:
         if request.check:
             outcome.message = f"{self.spec.component}: would make {target.release} live in {plan.slot}"
             outcome.warnings += [f"{missing} yet" for missing in [self.node.missing(target)] if missing]
+            starts = [step.slot for step in plan.steps if step.do == sp.START and not world.slot(step.slot).running]
+            taken = [taken for taken in map(self.node.port_taken, starts) if taken]
+            if taken:
+                raise Refused(f"{self.spec.component}: {target.release} would not start: {taken[0]}")
             return outcome
         self._refuse(target, previous, records, request)
         came_from = self._interrupted_previous(records, target) if world.interrupted else previous
@@ -90,7 +93,7 @@ class Slots:
             gone = came_from["release"] if came_from else None
             detail.update({"reverted": {"release": gone, "run": ""}, "reason": request.reason})
         with self._operation("revert" if back else "activate", target.release, request, detail) as op:
-            gate = self.gate_for(target.release, saved_first=back)
+            gate = self.gate_for(target.release, saved_first=back or fresh, live=previous)
             asked = self._still_to_ask(gate, plan, target, records, request)
             self._carry_out(plan, target, asked, serves, previous, outcome, request, op)
             if not (back and outcome.warm_until):  # who goes back is in a hurry, and the timer of the warm slot ends with it
@@ -265,24 +268,26 @@ class Slots:
     def _not_activated(self, world: World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
         return nothing
 
-    def gate_for(self, release: str, saved_first: bool = False) -> dict[str, Any]:
+    def gate_for(self, release: str, saved_first: bool = False, live: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The gate of *release*: what was asked for, else the one it was activated with, else none.
 
-        Going back takes the saved one first: an old release is judged as it was, not as a newer one is.
+        Going back and restarting take the saved one first: an old release is judged as it was, not as a newer one is. So does what is
+        *live* and stays so, where what was asked for is the gate that another release was activated with.
         """
-        saved = self._gates().get(release)
+        gates = self._gates()
+        saved = gates.get(release)
         given = dict(self.spec.gate) if self.spec.gate else None
+        stays = live is not None and live["release"] == release
+        if stays and given and saved_gate.of_another(gates, release, given.get("probes") or []):
+            saved_first = True
         chosen = (saved or given) if saved_first else (given or saved)
         return dict(chosen or {"probes": []})
 
     def _gates(self) -> dict[str, Any]:
         try:
-            loaded = json.loads(self.gates_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
+            return saved_gate.load(self.spec.state_dir, self.spec.component)
         except ValueError as error:
             raise Refused(f"{self.gates_file} is not JSON ({error}); remove it and activate again") from error
-        return loaded if isinstance(loaded, dict) else {}
 
     def _save_gate(self, release: str, gate: dict[str, Any]) -> None:
         known = self._gates()
@@ -290,7 +295,7 @@ class Slots:
             return  # as on the way back, which must not need room on the disk for it
         kept = {tag: saved for tag, saved in known.items() if self.node.release_path(Content(tag, "")).is_dir()}
         kept[release] = gate
-        write_file(self.gates_file, json.dumps(kept, indent=1, sort_keys=True) + "\n", 0o600)
+        saved_gate.save(self.spec.state_dir, self.spec.component, kept)
 
     def _look(self, request: Request) -> tuple[World, list[dict[str, Any]]]:
         world = self.node.observe(lenient=request.check)
@@ -355,6 +360,9 @@ class Slots:
                 proven = proven or step.do == sp.LIVE
         except _TROUBLE as error:
             report = failure_report(error)
+            if report.get("answered"):
+                where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
+                report["mend_gate"] = f"mend the gate ({where}) and run again with -e allow_bad=true"
             report.update(self._go_back(plan, serves, previous))
             blame = isinstance(error, GateFailed) and not error.public and error.judged.verdict == "fail"
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
@@ -404,7 +412,14 @@ class Slots:
         if report.get("going_back_failed"):
             ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is mended"
         elif still:
-            ending = f"{still['release']} serves as before, in {still['slot']}. Mend the release and deploy it under a new tag"
+            ending = f"{still['release']} serves as before, in {still['slot']}. "
+            if report["verdict"] == "error" and report["probe"]:
+                where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
+                ending += f"Mend the gate ({where}), or what it names on the node"
+            else:
+                ending += "Mend the release and deploy it under a new tag"
+            if report.get("answered"):
+                ending += f"; or, where the answer is right, {report['mend_gate']}"
         else:
             ending = "Nothing served before. See the log's tail in this report"
         return f"{self.spec.component}: {target.release if target else 'nothing'} was not made live: {error}. {ending}."

@@ -63,6 +63,7 @@ class SlotGate:
                 "expected": problem.get("expected"),
                 "got": "; ".join(dict.fromkeys(text for text in (str(problem.get("got", "")), why) if text)),
                 "attempts": problem.get("attempts", 0),
+                "answered": bool(problem.get("answered")) and not why,
             }
             if problem
             else {},

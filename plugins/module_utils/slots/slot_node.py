@@ -275,6 +275,7 @@ class Node:
             "slot": slot,
             "port": self.spec.ports.get("public" if public else slot),
             "unit": self.spec.unit_of(slot),
+            "own": not public,
         }
 
     # -- steps
@@ -304,7 +305,9 @@ class Node:
             self.began[slot] = now()
             self.fresh_starts.add(slot)
             if not self.systemd.show(unit)[0].running:  # a warm slot is, unless its timer was quicker than this
-                self._port_is_free(slot)
+                taken = self.port_taken(slot)
+                if taken:
+                    raise UnitError(taken, [], 1, "")
                 self.systemd.start(unit)
         elif step.do == sp.STOP:
             self.systemd.cancel(self.spec.timer_of(slot))
@@ -332,17 +335,16 @@ class Node:
         else:
             self.edge.set_state(slot, step.do)
 
-    def _port_is_free(self, slot: str) -> None:
+    def port_taken(self, slot: str) -> str:
+        """Say who listens where a slot is to listen, and what to do; empty if nobody does."""
         port = self.spec.ports.get(slot)
         holder = self.holder(port) if port else ""
-        if holder:
-            raise UnitError(
-                f"port {port} of slot {slot} is taken by {holder}: expected nobody to listen there. "
-                "Stop it, or give the slot another port in aistack_ports",
-                [],
-                1,
-                "",
-            )
+        if not holder:
+            return ""
+        return (
+            f"port {port} of slot {slot} is taken by {holder}: expected nobody to listen there. "
+            "Stop it, or give the slot another port in aistack_ports"
+        )
 
     def retire_script(self, slot: str) -> str:
         """Shell script of the timer: stops the slot unless it has become the live one in the meantime."""
@@ -382,7 +384,7 @@ class Node:
 def failure_report(error: BaseException) -> dict[str, Any]:
     """What a failed step is told as: C(probe), C(expected), C(got), C(attempts), C(verdict) and C(log_tail)."""
     if isinstance(error, GateFailed):
-        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts")}
+        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts", "answered")}
         return {**asked, "verdict": error.judged.verdict, "log_tail": error.log_tail}
     return {"probe": None, "expected": None, "got": str(error), "attempts": 0, "verdict": "error", "log_tail": []}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback_view
 
@@ -97,6 +98,33 @@ def reach(stage: Stage, url: str, **environment: str) -> None:
 @pytest.mark.parametrize("driver", ["postgresql+psycopg2", "postgresql+psycopg", "postgresql+asyncpg"])
 def test_a_socket(stage: Stage, driver: str) -> None:
     reach(stage, f"{driver}://app:{QUOTED}@/{stage.database}?host={stage.cluster.folder}&port={stage.cluster.port}")
+
+
+def test_all_in_the_query(stage: Stage) -> None:
+    place = f"host={stage.cluster.folder}&port={stage.cluster.port}"
+    reach(stage, f"postgresql+psycopg2:///{stage.database}?{place}&user=app&password={QUOTED}")
+
+
+def test_several_hosts_of_which_the_second_answers(stage: Stage) -> None:
+    reach(stage, f"postgresql+psycopg2://app:{QUOTED}@/{stage.database}?host=127.0.0.1:1&host=127.0.0.1:{stage.cluster.port}")
+
+
+def test_a_schema_of_its_own(stage: Stage) -> None:
+    """The tables are looked for where the application has them, and another tenant's are nobody's business."""
+    stage.sql("CREATE SCHEMA tenant1 AUTHORIZATION app")
+    stage.env(DATABASE_URL=f"{stage.url()}?options=-csearch_path%3Dtenant1")
+    done = alembic.migrate(stage.request(tables=["workflows"]))
+    assert (done["to"], done["plan"]["tables"]["missing"]) == (["aaa1"], [])
+    assert stage.sql("SELECT to_regclass('tenant1.workflows') IS NOT NULL AND to_regclass('public.workflows') IS NULL") == "t"
+    assert alembic.migrate(stage.request(tables=["workflows"]))["changed"] is False
+
+
+def test_a_schema_that_the_tools_would_not_see_is_refused_before_anything(stage: Stage) -> None:
+    stage.env(DATABASE_URL=f"{stage.url()}?schema=tenant1")
+    with pytest.raises(MigrationError, match="csearch_path%3Dtenant1") as caught:
+        alembic.migrate(stage.request())
+    assert caught.value.code == "bad_url"
+    assert stage.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
     alembic_seen,
     controller_plan,
     controller_sandbox,
+    scratch_plan,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin, Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
 
 from .conftest import HERE, PASSWORD, QUOTED, Stage
 from .test_migrate import ADD, DROP, first
@@ -105,6 +110,51 @@ def test_the_policy_refuses_as_on_the_node(stage: Stage) -> None:
     assert caught.value.code == "contract"
 
 
+SETTINGS = """
+import os
+if "@" not in os.environ["FIRST_SUPERUSER"]:
+    raise ValueError("1 validation error for Settings\\nFIRST_SUPERUSER\\n  value is not a valid email address: xxxxxxxx")
+"""
+
+
+@pytest.mark.parametrize("where", ["env.py", "versions/bbb2.py"])
+def test_what_a_made_up_value_stops_is_not_refused(stage: Stage, where: str) -> None:
+    """The same with a fitting type is the whole plan."""
+    first(stage)
+    stage.release.add("bbb2", "aaa1", ADD, DROP, "owner")
+    (stage.release.tree / "settings.py").write_text(SETTINGS)
+    script = stage.release.tree / "migrations" / where
+    script.write_text("import settings\n" + script.read_text())
+    origin = tagged(stage)
+    request = elsewhere(stage)
+    schema = list(origin.schema)
+    origin.schema = [*schema, {"name": "FIRST_SUPERUSER"}, {"name": "MODE", "type": "enum", "choices": ["a"]}]
+    try:
+        plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+    except Unavailable as problem:
+        said = str(problem)
+    else:
+        assert controller_plan.outcome(request, plan)["changed"]
+        (said,) = plan["verdict"]["undecided"]
+        assert "Allowed." not in plan["text"]
+        assert "NOT known" in plan["text"]
+    assert "With made-up values for FIRST_SUPERUSER and 1 more the code of the release stops at settings.py:4" in said
+    assert "ValueError: 1 validation error for Settings FIRST_SUPERUSER value is not a valid email address: " in said
+    assert "not refused for that" in said
+    origin.schema = [*schema, {"name": "FIRST_SUPERUSER", "type": "email"}]
+    plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+    assert plan["verdict"] == {"allowed": True, "refusals": [], "warnings": plan["verdict"]["warnings"], "undecided": []}
+    assert "ADD COLUMN owner" in plan["pending"][0]["sql"]
+
+
+def test_a_script_that_reads_the_database_is_refused_as_on_the_node(stage: Stage) -> None:
+    first(stage)
+    stage.release.add("bbb2", "aaa1", "op.get_bind().execute(sa.text('SELECT 1')).scalar()", DROP)
+    request = elsewhere(stage)
+    plan = controller_plan.document(request, alembic_seen.look(request), tagged(stage), "it is not staged")
+    assert [entry["code"] for entry in plan["verdict"]["refusals"]] == ["unknown_sql"]
+
+
 def test_two_heads_are_named(stage: Stage) -> None:
     first(stage)
     stage.release.add("bbb2", "aaa1", ADD, DROP).add("ccc3", "aaa1", ADD, DROP)
@@ -132,6 +182,45 @@ def test_without_uv_it_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Unavailable, match="uv is not on the controller"):
         controller_plan.document(elsewhere(stage), {"known": True, "current": [], "fresh": True}, origin, "it is not staged")
     assert not list((stage.root / "plans" / "environments").glob("*.done"))
+
+
+def scratch(stage: Stage, origin: Origin, seen: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What the controller brings to a node."""
+    tools = stage.root / "tools" / "bin"
+    tools.mkdir(parents=True, exist_ok=True)
+    if not (tools / "uv").exists():
+        (tools / "uv").symlink_to(str(controller_plan.tool("uv")))
+    source = mirror.Source(origin.repo, origin.path, origin.mirror_dir)
+    commit = source.resolve("v1")
+    archive = source.archive("v1", commit)
+    brought = {"archive": str(archive.path), "archive_sha256": archive.sha256, "commit": commit, "seen": seen, "lock": origin.lock}
+    settings = {name: entry.get("default") for name, entry in scratch_plan.SPEC.items()}
+    return {**settings, **brought, "schema": list(origin.schema), "python": sys.executable, "build_user": "root", **changes}
+
+
+def test_the_node_plans_with_its_own_interpreter(stage: Stage) -> None:
+    """The same plan, and nothing but the packages that were fetched is left of it; a tree that is staged is taken as it is."""
+    first(stage)
+    stage.release.add("bbb2", "aaa1", ADD, DROP, "owner")
+    origin = tagged(stage)
+    request = elsewhere(stage)
+    request.root = str(stage.root)
+    seen = alembic_seen.look(request)
+    with pytest.raises(Unavailable, match="the role toolchain makes"):
+        scratch_plan.document(request, scratch(stage, origin, seen))
+    cache = stage.root / "cache"
+    cache.mkdir()
+    plan = scratch_plan.document(request, scratch(stage, origin, seen))
+    assert (plan["current"], plan["target"], plan["known"]) == (["aaa1"], ["bbb2"], True)
+    assert "ADD COLUMN owner" in plan["pending"][0]["sql"]
+    assert "on the node, in a scratch environment with its own interpreter, from tag v1" in plan["basis"]
+    assert sorted(path.name for path in (cache / "plan" / "backend").iterdir()) == ["packages"]
+    with pytest.raises(Unavailable, match=r"needs uv|No interpreter|python9\.9"):
+        scratch_plan.document(request, scratch(stage, origin, seen, python="python9.9"))
+    assert sorted(path.name for path in (cache / "plan" / "backend").iterdir()) == ["packages"]
+    staged = scratch_plan.document(stage.request(root=str(stage.root)), scratch(stage, origin, seen, archive="/absent"))
+    assert "in the staged tree" in staged["basis"]
+    assert [step["sql"] for step in staged["pending"]] == [step["sql"] for step in plan["pending"]]
 
 
 def test_a_lock_file_that_cannot_be_installed(stage: Stage) -> None:
@@ -202,7 +291,7 @@ def test_a_release_that_looks_around_sees_nothing_of_the_operators(stage: Stage,
         plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
         assert [step["revision"] for step in plan["pending"]] == ["bbb2"]
         origin.plan_unsandboxed = True  # accepted by name: the same release, as the operator
-        with pytest.raises(MigrationError, match=r"seen: .*can be read"):
+        with pytest.raises(Unavailable, match=r"seen: .*can be read"):
             controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, _as_postgres, _free_port
 from .conftest import Stage
@@ -96,3 +98,31 @@ def test_a_direct_address_of_its_own_is_taken(stage: Stage, pooled: Pooler) -> N
     env = stage.release.tree / "migrations" / "env.py"
     env.write_text(env.read_text().replace('os.environ["DATABASE_URL"]', 'os.environ["DIRECT_URL"]'))
     assert alembic.migrate(stage.request(url_variable="DIRECT_URL"))["changed"] is True
+
+
+def test_what_only_looks_leaves_no_limit_on_the_applications_sessions(stage: Stage, pooled: Pooler) -> None:
+    """A pool of one connection: whoever comes next gets the one that the plan and the refused migration had."""
+    first(stage)
+    stage.release.add("bbb2", "aaa1", ADD)
+    port = pooled("transaction", 1)
+    stage.env(DATABASE_URL=stage.url(port=port))
+    assert alembic_plan.inspect(stage.request())["target"] == ["bbb2"]
+    with pytest.raises(MigrationError, match="pool_mode=transaction"):
+        alembic.migrate(stage.request())
+    with Psql(DatabaseAddress("127.0.0.1", port, "app", stage.database, PASSWORD), {}, None, "the application") as psql:
+        asked = "SELECT json_build_array(current_setting('lock_timeout'), current_setting('statement_timeout'))"
+        assert psql.query(asked) == ["0", "0"]
+
+
+def test_an_engine_that_env_py_keeps_is_limited_as_well(stage: Stage) -> None:
+    """Its connection is as old as the first question to the release; the limits hold when steps run on it."""
+    first(stage)
+    env = stage.release.tree / "migrations" / "env.py"
+    text = env.read_text().replace("from sqlalchemy import create_engine, pool", "from kept import engine")
+    env.write_text(text.replace('engine = create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool)', ""))
+    (stage.release.tree / "kept.py").write_text(
+        "import os\nfrom sqlalchemy import create_engine\nengine = create_engine(os.environ['DATABASE_URL'])\n"
+    )
+    check = "if not op.get_context().as_sql:\n    assert op.get_bind().execute(sa.text('SHOW lock_timeout')).scalar() == '300ms'\n"
+    stage.release.add("bbb2", "aaa1", check + ADD)
+    assert alembic.migrate(stage.request())["to"] == ["bbb2"]

@@ -372,6 +372,30 @@ def test_declared_files_and_credentials_by_name(node: Node, configured: str) -> 
         put_back(node, configured, "files:extra")
 
 
+def test_what_components_wrote_comes_back_to_whose_it_was(node: Node) -> None:
+    """Without being named, as the database that speaks of it does; what was written since stays."""
+    data = node.root / "uploads"
+    (data / "2026").mkdir(parents=True, mode=0o700)
+    (data / "2026" / "a.png").write_text("then")
+    if os.geteuid() == 0:
+        for path in (data, data / "2026", data / "2026" / "a.png"):
+            os.chown(path, 1234, 1235)
+    node.describe(writable=[str(data)])
+    name = str(backup_set.make(node.request())["name"])
+    (data / "2026" / "a.png").unlink()
+    (data / "2026").rmdir()
+    (data / "new.png").write_text("since")
+    planned = {part["part"]: part["lines"] for part in restore_set.plan(ask(node, name))["parts"]}
+    assert planned["files:writable"] == [f"files:writable: 1 files come back: {data}/2026/a.png"]
+    put_back(node, name)
+    assert (data / "2026" / "a.png").read_text() == "then"
+    assert (data / "new.png").read_text() == "since"
+    around, owner = data.stat(), (data / "2026").stat()
+    assert (owner.st_uid, owner.st_gid, owner.st_mode) == (around.st_uid, around.st_gid, around.st_mode)
+    node.describe(writable=[])
+    assert "expected what 'writable' of this node's components names (nothing)" in str(refused(node, name, "files:writable"))
+
+
 @pytest.mark.parametrize(("part", "told"), [("files:state", "the journal only grows"), ("releases", "a release is staged, never restored")])
 def test_evidence_is_never_put_back(node: Node, configured: str, part: str, told: str) -> None:
     assert told in str(refused(node, configured, part))

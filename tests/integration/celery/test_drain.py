@@ -143,6 +143,7 @@ def test_what_was_fetched_ends_what_was_not_stays_and_nothing_is_done_twice(stag
     stage.send((1, 3.0, 0), (2, 0.5, 0), (3, 0.1, 0), (4, 0.1, 0), (5, 0.1, 600.0))
     until(lambda: celery_drain.status(request(), stage.ask, stage.memory)["running"])
     before = celery_drain.status(request(), stage.ask, stage.memory)
+    assert before["settings"] == {"visibility_timeout": 3600, "time_limit": None, "acks_late": True}
     assert before["running"][0]["name"] == "drained.nap"
     assert "drained.nap [" in before["msg"]
     predicted = celery_drain.drain(request(), stage.ask, stage.memory, check=True)

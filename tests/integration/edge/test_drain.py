@@ -90,7 +90,8 @@ class Site:
         return thread
 
     def reload(self) -> None:
-        """As ``systemctl reload`` does."""
+        """As ``systemctl reload`` does, to a master that has come up: before, it does not hear it."""
+        until(lambda: self.edge._ask(f"{self.folder}/master", "show proc"))
         before = parse_info(self.edge.command("show info"))[0]
         os.kill(self.process.pid, signal.SIGUSR2)
         until(lambda: parse_info(self.edge.command("show info"))[0] != before)

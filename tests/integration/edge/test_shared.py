@@ -100,6 +100,7 @@ class Node:
     def reload(self) -> None:
         """As the unit's ExecReload does."""
         subprocess.run([sys.executable, str(self.folder / "edge-state")], check=True)
+        until(lambda: self.edge("web")._ask(f"{self.folder}/master", "show proc"))  # before, the master does not hear it
         before = parse_info(self.edge("web").command("show info"))[0]
         self.process.send_signal(signal.SIGUSR2)
         until(lambda: parse_info(self.edge("web").command("show info"))[0] != before)

@@ -41,7 +41,7 @@ def test_the_keyword_gets_the_open_half() -> None:
         (path.name, str(task["environment"])) for path in FILES for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))
         if "aistack_environment" in str(task.get("environment"))
     ]  # fmt: skip
-    assert {name for name, _value in keywords} == {"deploy.yml", "migrate.yml", "phase.yml", "plan.yml"}
+    assert {name for name, _value in keywords} == {"deploy.yml", "migrate.yml", "phase.yml", "plan.yml", "site.yml"}
     assert [name for name, value in keywords if "open_environment" not in value] == []
 
 

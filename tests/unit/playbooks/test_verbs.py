@@ -128,8 +128,8 @@ def test_a_verb_knows_what_its_playbook_reads_and_no_more(name: str) -> None:
     used, outside = read_by(VERBS[name]["playbook"])
     said = set(verbs.parameters(VERBS[name]))
     assert outside - said == set(), "read, and not in meta/verbs.yml"
-    # read by the action `stack`, by what takes the lock, and by the head of phase.yml, which site.yml fills in
-    elsewhere = {"partial", "break_lock", "aistack_phase", "aistack_phase_optional"}
+    # read by the action `stack`, by what takes the lock, and by all of phase.yml
+    elsewhere = {"partial", "break_lock", "aistack_phase"}
     assert said - used - elsewhere == set(), "in meta/verbs.yml, and read nowhere"
 
 
@@ -139,7 +139,7 @@ def test_a_verb_takes_the_lock_as_it_says(name: str) -> None:
     assert ("state: locked" in text) == VERBS[name]["lock"]
 
 
-@pytest.mark.parametrize("playbook", [name for name in PLAYBOOKS if name != "site.yml"])
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_a_playbook_asks_first_whether_it_is_understood(playbook: str) -> None:
     """The first task of the first play is `stack`, once, with the verb; and the order of no play is the operator's configuration's."""
     plays = yaml.safe_load((ROOT / "playbooks" / playbook).read_text(encoding="utf-8"))

@@ -48,7 +48,8 @@ def test_a_name_is_refused() -> None:
 def test_a_unit_does_not_start_without_its_filter(role: str, filtered: bool) -> None:
     text = (ROLES / role / "templates" / f"{role}.service.j2").read_text(encoding="utf-8")
     jinja = Environment(trim_blocks=True, autoescape=False)
-    given = {f"__{role}_filtered": filtered, f"__{role}_filter_file": "/etc/filter.nft", "comfyui_models_dir": "/m", "comfyui_data": "/m"}
+    folders = {f"{role}_models_dir": "/m", f"{role}_data": "/m"}
+    given = {f"__{role}_filtered": filtered, f"__{role}_filter_file": "/etc/filter.nft", **folders}
     lines = jinja.from_string(text).render(given).splitlines()
     assert ("ExecStartPre=+/usr/sbin/nft -f /etc/filter.nft" in lines) is filtered
     assert ("ReloadPropagatedFrom=nftables.service" in lines) is filtered

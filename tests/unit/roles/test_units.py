@@ -10,6 +10,10 @@ from typing import Any
 
 import jinja2
 import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.phasegate.aistack.plugins.filter.stack import unit_access
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 SERVICES = sorted(path for path in ROLES.glob("*/templates/*service*.j2") if "Type=oneshot" not in path.read_text(encoding="utf-8"))
@@ -19,6 +23,11 @@ COMPONENTS = {
     "backend": {"hosts": "data", "application": "shop"},
     "toolchain": {"hosts": "data"},
 }
+
+
+def opened(**more: Any) -> dict[str, Any]:
+    """What the unit of a worker opens whose description has these keys."""
+    return unit_access({"worker": {"hosts": "data", "release_from": "backend", **more}}, "worker", "/opt/aistack", "/var/lib/aistack")
 
 
 def rendered(**more: Any) -> dict[str, list[str]]:
@@ -32,7 +41,7 @@ def rendered(**more: Any) -> dict[str, list[str]]:
         "release_user": "aistack-worker", "release_group": "aistack",
         "release_unit": {"description": "Worker", "exec": "/bin/true"}, "__release_slots": {"stop_timeout": 30},
         "aistack_components": COMPONENTS, "groups": {"data": ["one"], "gpu": ["two"]}, "inventory_hostname": "one",
-        "release_description": {"after": ["postgres", "ollama", "backend", "toolchain"]}, **more,
+        "release_description": {"after": ["postgres", "ollama", "backend", "toolchain"]}, "__release_access": opened(), **more,
     })  # fmt: skip
     sections: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -77,3 +86,85 @@ def test_a_slot_runs_as_the_user_of_its_component() -> None:
     """A group of all components reads the trees; what one of them runs is no business of the others."""
     service = rendered()["Service"]
     assert {"User=aistack-worker", "Group=aistack", "ProtectProc=invisible"} <= set(service)
+
+
+CLOSED = {"PrivateDevices=yes", "MemoryDenyWriteExecute=yes", "ProtectSystem=strict", "SystemCallFilter=~@privileged @resources"}
+
+
+def test_a_slot_writes_nowhere_and_sees_no_device_unless_its_description_says_so() -> None:
+    service = rendered()["Service"]
+    assert set(service) >= CLOSED
+    assert [line for line in service if line.startswith(("ReadWritePaths", "Device", "Environment=", "SupplementaryGroups"))] == []
+    assert [line for line in rendered()["Unit"] if line.startswith("RequiresMountsFor")] == []
+
+
+def test_folders_of_a_description_are_open_and_named_to_the_application() -> None:
+    unit = rendered(__release_access=opened(writable=["uploads"], cache=["home", "/srv/models"]))
+    own = "/var/lib/aistack/data/worker/uploads /var/lib/aistack/cache/worker/home"
+    assert set(unit["Service"]) >= {
+        *CLOSED, f"ReadWritePaths={own} /srv/models", "Environment=AISTACK_DATA=/var/lib/aistack/data/worker",
+        "Environment=HOME=/var/lib/aistack/cache/worker/home", "Environment=XDG_CACHE_HOME=/var/lib/aistack/cache/worker/home/.cache",
+    }  # fmt: skip
+    assert "RequiresMountsFor=/srv/models" in unit["Unit"]
+
+
+def test_memory_that_is_written_and_run() -> None:
+    service = rendered(__release_access=opened(just_in_time=True))["Service"]
+    assert set(service) >= {*CLOSED - {"MemoryDenyWriteExecute=yes"}, "MemoryDenyWriteExecute=no"}
+    node = {"release_unit": {"description": "Site", "exec": "/bin/true", "just_in_time": True}}
+    assert "MemoryDenyWriteExecute=no" in rendered(**node)["Service"], "its role says so"
+
+
+def test_a_graphics_card_in_a_worker() -> None:
+    service = rendered(__release_access=opened(devices=["gpu", "/dev/dri/renderD128"]))["Service"]
+    assert not {"PrivateDevices=yes", "MemoryDenyWriteExecute=yes", "SystemCallFilter=~@privileged @resources"} & set(service)
+    assert set(service) >= {
+        "DevicePolicy=closed", "DeviceAllow=char-nvidia-uvm rw", "DeviceAllow=/dev/dri/renderD128 rw", "SupplementaryGroups=render video",
+        "MemoryDenyWriteExecute=no", "SystemCallFilter=~@privileged",
+    }  # fmt: skip
+
+
+def test_what_would_open_somebody_elses_folder_is_not_rendered() -> None:
+    for writable, said in (("/etc/shop", "belongs to the system"), ("/opt/aistack/backend", "where releases and configurations are")):
+        with pytest.raises(AnsibleFilterError, match=said):
+            opened(writable=[writable])
+
+
+FOLDERS = {
+    "ollama": ({"ollama_data": "/srv/data", "ollama_models_dir": "/srv/models"}, {"/srv/data", "/srv/models"}),
+    "comfyui": (
+        {"comfyui_data": "/srv/data", "comfyui_models_dir": "/srv/models", "comfyui_writable": ["/srv/out"]},
+        {"/srv/data", "/srv/models", "/srv/out"},
+    ),
+    "minio": ({"minio_data": "/srv/minio"}, {"/srv/minio"}),
+    "postgres": (
+        {"__postgres_settings": {"data_directory": "/srv/pg", "log_directory": "log"}, "postgres_writable": ["/srv/space"]},
+        {"/srv/pg", "/srv/space"},
+    ),
+    "redis": ({"redis_settings": {"dir": "/srv/redis", "logfile": "/srv/log/redis.log"}}, {"/srv/redis", "/srv/log"}),
+    "edge": ({"edge_state_file": "/srv/state/servers", "edge_admin_socket": "/srv/admin/sock"}, {"/srv/state", "/srv/admin"}),
+}
+
+
+def written(role: str, **given: Any) -> list[str]:
+    """The folders that the unit of a role lets its server write."""
+    path = next(path for path in (ROLES / role / "templates").glob("*.j2") if path.name in (f"{role}.service.j2", "unit.conf.j2"))
+    engine = jinja2.Environment(keep_trailing_newline=True, trim_blocks=True, undefined=jinja2.ChainableUndefined)
+    engine.filters.update(dirname=lambda file: str(Path(str(file)).parent), quote=str, basename=str)
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text(encoding="utf-8"))
+    text = engine.from_string(path.read_text(encoding="utf-8")).render({"__postgres_settings": {}, **defaults, **given})
+    return [folder for line in text.splitlines() if line.startswith("ReadWritePaths=") for folder in line.partition("=")[2].split()]
+
+
+@pytest.mark.parametrize("role", list(FOLDERS))
+def test_a_folder_that_a_role_is_told_to_use_may_be_written_by_its_server(role: str) -> None:
+    given, wanted = FOLDERS[role]
+    assert set(written(role, **given)) >= wanted
+    assert not set(written(role)) & wanted
+
+
+def test_a_runtime_is_asked_to_end_as_it_wants_it() -> None:
+    """nginx cuts off who is being answered where it gets SIGTERM."""
+    assert not [line for line in rendered()["Service"] if line.startswith("KillSignal")]
+    unit = {"description": "Site", "exec": "/usr/sbin/nginx", "kill_signal": "SIGQUIT"}
+    assert "KillSignal=SIGQUIT" in rendered(release_unit=unit)["Service"]

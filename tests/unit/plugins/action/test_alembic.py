@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action import alembic, alembic_info
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
 
 ARGS = {
     "component": "backend", "release": "v2", "env_file": "/e", "repo": "/repo", "path": "backend", "lock": "requirements.lock",
@@ -27,17 +28,20 @@ PLAN: dict[str, Any] = {
 
 
 def run(
-    plugin: Any, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch, check: bool = True, **args: Any
+    plugin: Any, answer: dict[str, Any] | list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, check: bool = True, **args: Any
 ) -> tuple[Any, dict[str, Any]]:
     """The result, and the arguments that reached the node."""
     sent: dict[str, Any] = {}
+    answers = list(answer) if isinstance(answer, list) else [answer]
     action = plugin.ActionModule.__new__(plugin.ActionModule)
     action._task = SimpleNamespace(args={**ARGS, **args}, check_mode=check)
     monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
 
     def module(module_name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        sent.clear()
         sent.update(module_args)
-        return {key: dict(value) if isinstance(value, dict) else value for key, value in answer.items()}
+        said = answers.pop(0) if len(answers) > 1 else answers[0]
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in said.items()}
 
     monkeypatch.setattr(action, "_execute_module", module)
     return action.run(None, {}), sent
@@ -74,13 +78,45 @@ def test_info_plans_here_what_the_node_does_not_know(monkeypatch: pytest.MonkeyP
 
 def test_info_says_why_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     def document(*_values: Any) -> dict[str, Any]:
-        raise controller_plan.Unavailable("uv is not here")
+        raise offline_plan.Unavailable("uv is not here")
 
     monkeypatch.setattr(controller_plan, "document", document)
     result, _sent = run(alembic_info, {**UNKNOWN, "seen": {"bare": True}}, monkeypatch)
     assert not result["known"]
     assert not result.get("failed")
     assert "uv is not here" in result["text"]
+
+
+def test_where_the_controller_has_no_environment_the_node_plans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def document(*_values: Any) -> dict[str, Any]:
+        raise offline_plan.NoEnvironment("its lock is for another Python.")
+
+    class Source:
+        def __init__(self, *words: str) -> None:
+            assert words[:2] == ("/repo", "backend")
+
+        def resolve(self, tag: str) -> str:
+            return f"commit-of-{tag}"
+
+        def archive(self, tag: str, commit: str) -> Any:
+            return SimpleNamespace(path=tmp_path / "a.tar.gz", sha256="0" * 64)
+
+    monkeypatch.setattr(controller_plan, "document", document)
+    monkeypatch.setattr(alembic_info.mirror, "Source", Source)
+    shell = SimpleNamespace(tmpdir="/tmp/x", join_path=lambda *words: "/".join(words))
+    for name, value in (("_connection", SimpleNamespace(_shell=shell)), ("_transfer_file", None), ("_fixup_perms2", None)):
+        given = value or (lambda self, *_words: None)
+        monkeypatch.setattr(alembic_info.ActionBase, name, given, raising=False)
+    answers = [{**UNKNOWN, "seen": {"bare": True}}, {**PLAN, "basis": "on the node"}]
+    result, sent = run(alembic_info, answers, monkeypatch, plan_on_node={"python": "python3.14", "secret_environment": {"T": "x"}})
+    assert (result["known"], result["basis"]) == (True, "on the node")
+    brought = sent["scratch"]
+    assert (brought["archive"], brought["commit"], brought["python"]) == ("/tmp/x/plan.tar.gz", "commit-of-v2", "python3.14")
+    assert (brought["seen"], brought["lock"], brought["schema"]) == ({"bare": True}, "requirements.lock", [{"name": "A"}])
+    assert set(sent) <= set(alembic_request.SPEC) | {"direction", "target", "scratch"}
+    answers = [{**UNKNOWN, "seen": {"bare": True}}, {**UNKNOWN, "why": "there is no python3.14"}]
+    result, _sent = run(alembic_info, answers, monkeypatch, plan_on_node={"python": "python3.14"})
+    assert result["why"].endswith("cannot plan it: its lock is for another Python; nor can the node: there is no python3.14")
 
 
 def test_without_a_repository_the_answer_stays(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
@@ -107,6 +143,31 @@ def test_alembic_refuses_as_the_node_would(monkeypatch: pytest.MonkeyPatch) -> N
     assert result["failed"]
     assert result["code"] == "contract"
     assert "It drops t." in result["msg"]
+
+
+def test_a_check_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    def document(*_values: Any) -> dict[str, Any]:
+        raise offline_plan.Unavailable("its lock is for another Python")
+
+    monkeypatch.setattr(controller_plan, "document", document)
+    answer = {"changed": False, "plan": dict(UNKNOWN), "msg": "Nothing known yet", "seen": {"bare": True}}
+    result, _sent = run(alembic, answer, monkeypatch)
+    said = "not staged; and the controller cannot plan it: its lock is for another Python."
+    assert result["warnings"] == [f"What backend v2 would do to the database is NOT known: {said}"]
+    assert not result.get("failed")
+    result, _sent = run(alembic, answer, monkeypatch, repo=None)
+    assert result["warnings"] == ["What backend v2 would do to the database is NOT known: not staged."]
+
+
+def test_a_check_that_cannot_judge_a_step_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = {**PLAN["verdict"], "undecided": ["With made-up values for A it stops."]}
+    plan = {**PLAN, "component": "backend", "release": "v2", "verdict": verdict}
+    monkeypatch.setattr(controller_plan, "document", lambda *_values: plan)
+    result, _sent = run(alembic, {"changed": False, "plan": dict(UNKNOWN), "msg": "", "seen": {"bare": True}}, monkeypatch)
+    assert result["changed"]
+    assert not result.get("failed")
+    assert "With made-up values for A" in result["msg"]
+    assert result["warnings"] == ["What backend v2 would do to the database is NOT known: With made-up values for A it stops."]
 
 
 def test_alembic_outside_check_mode_is_the_module_alone(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:

@@ -192,3 +192,13 @@ def test_what_a_node_says_while_it_is_waited_for_does_not_act_upon_the_terminal(
     (said,) = [line for line in printed if "waiting" in line]
     assert "\x1b" not in said
     assert "\x07" not in said
+
+
+def test_a_gate_of_today_that_says_otherwise_is_said_though_it_does_not_count(act):
+    beside = row("fail", severity="warning", judged_by="inventory", live="v1", got="status 404", hint="deploy that release")
+    result, _calls, printed = act("b1", {"probes": [EVERYWHERE]}, answer("pass", probes=[row("pass"), beside]))
+    assert not result.get("failed")
+    assert printed[-1] == (
+        "b1: backend: v1 is live, and passes the gate that it was activated with. The inventory's gate of today says: health: expected "
+        "status 200, got status 404. What to do: deploy that release"
+    )

@@ -88,12 +88,18 @@ def test_it_is_sent_where_it_is_missing(args: dict[str, Any], monkeypatch: pytes
     assert "repo" not in node.calls[0], "it may carry a password"
 
 
-def test_check_mode_asks_once_and_sends_nothing(args: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_check_mode_asks_once_and_sends_nothing(args: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     node = Node()
     answer = run(node, monkeypatch, check=True, **args)
     assert (answer["changed"], answer["present"]) == (True, False)
     assert node.sent == []
-    assert not (tmp_path / "mirrors").exists()
+
+
+def test_check_mode_looks_into_the_tree_of_the_tag(args: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = run(Node(), monkeypatch, check=True, **args, lock="requirements.lock")
+    assert answer["failed"]
+    assert "has no lock file requirements.lock in backend" in answer["msg"]
+    assert not run(Node({"v1.0.0": "c"}), monkeypatch, check=True, **args, lock="requirements.lock").get("failed"), "it is staged"
 
 
 def test_a_tag_that_is_not_there_costs_no_connection(args: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

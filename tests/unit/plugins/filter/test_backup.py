@@ -17,14 +17,14 @@ def test_the_filters_are_there() -> None:
 def test_a_node_takes_its_part() -> None:
     backup = {"postgres": [{"name": "db", "component": "backend"}], "files": ["/etc/app"]}
     components, groups = {"backend": {"hosts": "backend"}}, {"backend": ["b1"]}
-    described = backup_description(backup, "lab", "b1", components, groups)
+    described = backup_description(backup, "lab", "b1", components, groups, "/var/lib/lab")
     assert described["postgres"] == [{"name": "db", "component": "backend"}]
-    assert backup_description(backup, "lab", "gpu", components, groups)["postgres"] == []
+    assert backup_description(backup, "lab", "gpu", components, groups, "/var/lib/lab")["postgres"] == []
 
 
 def test_what_makes_no_sense_is_named() -> None:
     with pytest.raises(AnsibleFilterError, match=r"aistack_backup: unknown key 'bucket'; did you mean 'buckets'\?"):
-        backup_description({"bucket": []}, "lab", "b1", {}, {})
+        backup_description({"bucket": []}, "lab", "b1", {}, {}, "/var/lib/lab")
 
 
 def test_the_page_names_what_is_lost() -> None:

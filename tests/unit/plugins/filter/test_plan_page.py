@@ -90,6 +90,12 @@ def test_what_is_live_already_is_one_line(facts: dict[str, Any]) -> None:
     assert "would change nothing" in text
     facts["nodes"]["b1"]["backend"] = {**still, "migration": {"known": False, "why": "no database"}}
     assert "NOT known" in page(facts)
+    assert "REFUSED" not in page(facts)
+    undecided = {**MIGRATION, "verdict": {"undecided": ["With made-up values for A it stops."]}}
+    facts["nodes"]["b1"]["backend"] = {**still, "migration": undecided}
+    assert "NOT known (why: below)" in page(facts)
+    assert "With made-up values for A" in page(facts)
+    assert "REFUSED" not in page(facts)
 
 
 REFUSALS: list[tuple[str, dict[str, Any], str]] = [

@@ -41,24 +41,58 @@ def named(probes: list[dict[str, Any]]) -> list[tuple[Any, Any]]:
 
 
 def test_gate_probes() -> None:
-    probes = stack.gate_probes(COMPONENTS)
+    probes = stack.gate_probes(None, COMPONENTS)
     assert named(probes) == [("api", "own"), ("api", "seen"), ("redis", "port")]
     assert {probe["hosts"] for probe in probes} == {"backend"}
     assert probes[0]["type"] == "http"
     assert probes[0]["target"] == "http://127.0.0.1:${port}/"
-    assert named(stack.gate_probes(COMPONENTS, ["redis"])) == [("redis", "port")]
-    assert stack.gate_probes(COMPONENTS, []) == []
+    assert named(stack.gate_probes(None, COMPONENTS, ["redis"])) == [("redis", "port")]
+    assert stack.gate_probes(None, COMPONENTS, []) == []
 
 
 def test_a_canonical_probe_stays_as_it_is() -> None:
-    probes = stack.gate_probes(COMPONENTS)
+    probes = stack.gate_probes(None, COMPONENTS)
     again = {"redis": {"hosts": "backend", "gate": [probes[2]]}}
-    assert stack.gate_probes(again) == [probes[2]]
+    assert stack.gate_probes(None, again) == [probes[2]]
 
 
 def test_a_probe_that_cannot_be_used() -> None:
     with pytest.raises(ProbeError, match="htpp"):
-        stack.gate_probes({"redis": {"hosts": "backend", "gate": [{"name": "x", "htpp": "http://b/"}]}})
+        stack.gate_probes(None, {"redis": {"hosts": "backend", "gate": [{"name": "x", "htpp": "http://b/"}]}})
+
+
+VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434}, "aistack_address": "10.0.0.5", "aistack_name": "shop",
+             "minio_listen": ["*", "10.0.0.5"], "minio_port": 9001}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("component", "probes"),
+    [
+        ({"role": "redis"}, [("its unit runs", "redis-server.service"), ("listens", "127.0.0.1:6379")]),
+        ({"role": "phasegate.aistack.redis", "unit": "own.service"}, [("its unit runs", "own.service"), ("listens", "127.0.0.1:6379")]),
+        ({"role": "ollama"}, [("its unit runs", "ollama.service"), ("answers", "http://10.0.0.5:11434/api/version")]),
+        ({"role": "minio"}, [("its unit runs", "minio.service"), ("listens", "127.0.0.1:9001")]),
+        ({"role": "comfyui"}, [("its unit runs", "comfyui.service")]),
+        ({"role": "backup"}, [("its unit runs", "aistack-backup@shop.timer")]),
+        ({"role": "postgres"}, []),
+        ({"role": "edge", "gate": []}, []),
+        ({"role": "edge", "runtime": "compose"}, []),
+        ({"role": "toolchain"}, []),
+        ({"role": "some.other.redis"}, []),
+    ],
+)
+def test_a_component_without_a_gate_has_that_of_its_role(component: dict[str, Any], probes: list[tuple[str, str]]) -> None:
+    found = stack.gate_probes(VARIABLES, {"it": {"hosts": "all", **component}})
+    assert [(probe["name"], probe["target"]) for probe in found] == probes
+
+
+def test_a_variable_that_cannot_be_read_is_not_known() -> None:
+    class Broken:
+        def get(self, name: str) -> None:
+            raise KeyError(name)
+
+    found = stack.gate_probes(Broken(), {"it": {"hosts": "all", "role": "redis"}})
+    assert [probe["name"] for probe in found] == ["its unit runs"]
 
 
 def test_slot_probes_are_those_of_its_own_host() -> None:
@@ -71,10 +105,10 @@ def test_acceptance_probes() -> None:
 
 
 def test_phase_probes() -> None:
-    probes = stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["base", "app"])
+    probes = stack.phase_probes(None, PHASES, COMPONENTS, ACCEPTANCE, ["base", "app"])
     assert named(probes) == [("redis", "port"), ("api", "own"), ("api", "seen"), (None, "order")]
-    assert stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["extra"]) == []
-    assert named(stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["app"], ["order"])) == [("api", "own"), ("api", "seen")]
+    assert stack.phase_probes(None, PHASES, COMPONENTS, ACCEPTANCE, ["extra"]) == []
+    assert named(stack.phase_probes(None, PHASES, COMPONENTS, ACCEPTANCE, ["app"], ["order"])) == [("api", "own"), ("api", "seen")]
 
 
 @pytest.mark.parametrize(
@@ -90,14 +124,24 @@ def test_phase_probes() -> None:
 )
 def test_unproven(row: dict[str, Any], names: list[str]) -> None:
     gates = {"b1": {"probes": [{"component": "redis", "name": "port", **row}]}, "b2": {}}
-    assert stack.unproven(stack.gate_probes(COMPONENTS, ["redis"]), gates) == names
+    assert stack.unproven(stack.gate_probes(None, COMPONENTS, ["redis"]), gates) == names
+
+
+def test_unproven_goes_by_the_gate_of_the_live_release() -> None:
+    wanted = stack.gate_probes(None, COMPONENTS, ["redis"])
+    told = {"contexts": {"redis": {"judged_by": "the gate that v1 was activated with"}}}
+    own = {"component": "redis", "name": "own", "severity": "critical"}
+    beside = {"component": "redis", "name": "port", "severity": "warning", "judged_by": "inventory", "verdict": "fail"}
+    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}, beside], **told}}) == []
+    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}], **told}}) == []
+    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "fail"}, beside], **told}}) == ["own"]
 
 
 def test_what_was_proven_a_moment_ago_is_not_asked_again() -> None:
     now = time.time()
     assert stack.recently_proven({"redis": now - 5, "api": now - 40, "web": now + 100}, 30) == ["redis"]
     assert stack.phase_components(PHASES, ["base", "app", "extra"]) == ["redis", "api", "worker"]
-    probes = stack.phase_probes(PHASES, COMPONENTS, ACCEPTANCE, ["base", "app"], ["order"], ["redis"])
+    probes = stack.phase_probes(None, PHASES, COMPONENTS, ACCEPTANCE, ["base", "app"], ["order"], ["redis"])
     assert named(probes) == [("api", "own"), ("api", "seen")]
 
 
@@ -137,10 +181,12 @@ def test_released_in_the_order_in_which_they_depend_on_each_other() -> None:
 
 def test_edge_frontends_are_those_of_the_host() -> None:
     assert stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "b2") == [
-        {"name": "api", "port": 80, "servers": {"blue": 81, "green": 82}, "check": "/health"},
+        {"name": "api", "port": 80, "servers": {"blue": 81, "green": 82}, "assets": [], "check": "/health"},
     ]
     assert [front["name"] for front in stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "w1")] == ["web"]
     assert stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "elsewhere") == []
+    site = {"web": {**COMPONENTS["web"], "output": "next-standalone"}}
+    assert stack.edge_frontends(site, PORTS, GROUPS, "w1")[0]["assets"] == ["/_next/static/"], "Next.js needs no word for it"
 
 
 def test_migrated_and_order() -> None:

@@ -98,3 +98,13 @@ def test_what_root_may_not_see_in_a_container(monkeypatch: pytest.MonkeyPatch, u
     monkeypatch.setattr(sockets, "_closed_processes", lambda: iter([("71", 102), ("72", 33)]))
     monkeypatch.setattr(sockets, "_unit", {"71": "db.service", "72": "web.service"}.get)
     assert sockets.Holder("127.0.0.1", uid=uid).belongs_to(unit, pid) is mine
+
+
+def test_connections_that_a_service_holds(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            monkeypatch.setattr(sockets, "_unit", lambda pid: "it.service" if pid == str(os.getpid()) else "")
+            assert sockets.connected("it.service", port) == 1
+            assert sockets.connected("other.service", port) == 0
+        assert sockets.connected("it.service", port) == 0

@@ -101,6 +101,21 @@ def test_the_user_of_the_component_asks(call: Call, node: Node, monkeypatch: pyt
     assert set(asked) == {("worker", "aistack-worker@blue.service")}
 
 
+def test_refused_where_stopping_the_worker_may_kill_a_task(call: Call, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warned.append(text))
+    assert "failed" not in call("celery_drain", **node.arguments("status", refuse=True, stop_timeout=30))
+    node.tasks(TASK)
+    told = call("celery_drain", **node.arguments("status", stop_timeout=30))
+    assert "failed" not in told
+    assert warned == [f"worker: {told['foretold'][0]}."]
+    assert "failed" not in call("celery_drain", check=True, **node.arguments("status", refuse=True, stop_timeout=30))
+    refused = call("celery_drain", **node.arguments("status", refuse=True, stop_timeout=30))
+    assert refused["failed"]
+    assert refused["msg"].startswith("Refused, and nothing was changed. worker: takes from worker-blue@a: celery; 1 task held")
+    assert node.queues == ["celery"]
+
+
 def test_enforced_it_fails_and_the_worker_goes_on(call: Call, node: Node) -> None:
     node.tasks(TASK)
     failed = call("celery_drain", **node.arguments("drained"))

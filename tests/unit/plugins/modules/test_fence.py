@@ -117,7 +117,7 @@ def test_no_attempt_of_a_migration_begins_without_the_lock(lock: Lock, monkeypat
     course = SimpleNamespace(request=request, result={}, psql=None, session=session)
     monkeypatch.setattr(alembic, "Watcher", lambda psql, application: SimpleNamespace(look=None, last=None))
     monkeypatch.setattr(alembic.alembic_plan, "alembic_target", lambda path: "head")
-    plan: Any = SimpleNamespace(path=None)
+    plan: Any = SimpleNamespace(path=None, steps=[])
     alembic._attempts(course, plan, None, None)
     assert asked == ["upgrade"]
     lose(lock)

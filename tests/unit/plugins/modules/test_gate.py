@@ -52,6 +52,18 @@ def test_check_mode_enforces_nothing_asks_once_and_writes_nothing(call, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_a_command_that_changes_something_is_passed_over_in_check_mode_and_never_passes(call, tmp_path):
+    seed = {"name": "seed", "command": ["touch", str(tmp_path / "seeded")], "changes": True}
+    answer = call("gate", check=True, probes=[seed, {"name": "look", "command": ["true"]}])
+    assert [(row["verdict"], row["got"]) for row in answer["probes"]] == [
+        ("skipped", "not asked: it would change something"), ("pass", "rc = 0"),
+    ]  # fmt: skip
+    assert "1 passed, 1 skipped" in answer["summary"]
+    assert not (tmp_path / "seeded").exists()
+    assert call("gate", probes=[seed])["verdict"] == "pass"
+    assert (tmp_path / "seeded").exists()
+
+
 def test_every_problem_is_named_before_anything_is_asked(call):
     answer = call("gate", probes=[{"name": "a", "htp": "x"}, {"name": "b", "tcp": "h:1", "prot": 3}])
     assert answer["failed"]

@@ -195,3 +195,14 @@ def test_a_failure_without_room_is_told_where_the_lock_is_anothers(
     failed = {"op": "phase", "component": "deploy", "outcome": "failed"}
     assert call("journal", state="unlocked", state_dir=str(state), run="r1", owner=ANN, record=failed)["lock_action"] == "none"
     assert any("lacks 1 records" in text for text in warned)
+
+
+def test_without_root_the_way_out_is_named(call: Call, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any, **_more: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", f"{state}/.lock.guard")
+
+    monkeypatch.setattr(Lock, "acquire", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    answer = call("journal", state="locked", run="r1", state_dir=str(state), root=str(state))
+    assert f"{state}/.lock.guard: Permission denied. This ran as the user nobody;" in answer["msg"]
+    assert "Is it ansible_become: true that the inventory lacks for this node?" in answer["msg"]

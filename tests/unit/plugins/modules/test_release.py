@@ -171,6 +171,29 @@ def test_tests_and_builds_get_nothing_real_that_nobody_named(node: Node) -> None
     assert hidden == made_up.replace("xxxxxxxx xxxxxxxx", "**** xxxxxxxx")
 
 
+def test_a_value_that_a_build_used_is_part_of_what_was_built(node: Node) -> None:
+    """The same tag with another value is refused with words; what only fetches, and a node that knows nothing yet, are not."""
+    env = node.tmp / "env"
+    schema = [{"name": "PAGE"}, {"name": "NPM_TOKEN", "secret": True}, {"name": "BETA"}, {"name": "INDEX"}]
+    names = ["PAGE", "NPM_TOKEN", "BETA", "INDEX"]
+    given: dict[str, Any] = {"env_file": str(env), "env_schema": schema, "build_env": names, "build": [["true"]]}
+    env.write_text('PAGE="one"\nNPM_TOKEN="t1"\nINDEX="https://a:b@host/"\n')
+    manifest = node.stage("v1", **given)["manifest"]
+    assert sorted(manifest["build_env"]) == ["BETA", "PAGE"]
+    assert manifest["build_env"]["BETA"] is None
+    env.write_text('PAGE="one"\nNPM_TOKEN="t2"\nINDEX="https://a:c@host/"\n')
+    assert node.stage("v1", **given)["changed"] is False
+    env.write_text('PAGE="two"\nBETA="on"\n')
+    for check in (True, False):
+        refused = node.ask("v1", check, **given)
+        assert refused["built_in"] == ["BETA", "PAGE"]
+        assert "with another value of BETA, PAGE (build_env) than its environment has now" in refused["msg"]
+        assert "git tag v1-2 v1^{}" in refused["msg"]
+    assert node.stage("v2", **given)["changed"] is True
+    env.unlink()
+    assert node.ask("v1", True, **given)["changed"] is False, "nothing is known of it yet"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root stages with other users")
 def test_a_whole_release_is_made_by_users_that_own_nothing_of_it_afterwards(call: Call) -> None:
     with tempfile.TemporaryDirectory() as open_to_all:
@@ -457,9 +480,24 @@ def test_info_of_a_damaged_journal(node: Node) -> None:
         ({"env_file": "/no/such", "build_env": ["A"]}, "cannot be read"),
         ({"build_env": ["A"], "env_schema": [{"name": "B"}]}, "name A, which neither the schema"),
         ({"sdists": {"a": 1}}, "expected true, false or a list of packages"),
+        ({"output": "../dist"}, "output: '../dist' is nothing that can be kept of a release of kind static"),
+        ({"output": "/srv"}, "Expected none, next-standalone (a Next.js site), or, for kind static, the folder"),
+        ({"kind": "python", "output": "dist"}, "nothing that can be kept of a release of kind python"),
     ],
 )
 def test_bad_arguments(node: Node, given: dict[str, Any], said: str) -> None:
     answer = node.call("release", **{**node.arguments("v1"), **given})
     assert answer["failed"]
     assert said in answer["msg"]
+
+
+def test_a_build_that_prints_its_environment_shows_no_token(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of aistack_environment, and those that the machine has for whoever fetches."""
+    monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "m4chine-w1de")
+    secret = {"NPM_TOKEN": "npm-S3cret/+", "PIP_INDEX_URL": "https://glpat-1ndex:@index.corp/simple", "REGISTRY_AUTH": 'a"b\\c$d'}
+    printing = "import os, json; print(dict(os.environ), json.dumps(dict(os.environ)), *os.environ.values()); raise SystemExit(3)"
+    answer = node.stage("v1", build=[[sys.executable, "-c", printing]], secret_environment=secret)
+    assert answer["failed"]
+    told = json.dumps(answer) + str(answer)
+    assert "NPM_TOKEN" in told
+    assert [piece for piece in ("npm-S3cret", "glpat-1ndex", "b\\c$", "m4chine-w1de") if piece in told] == []

@@ -184,6 +184,44 @@ def test_a_socket_cannot_be_kept(node: Any) -> None:
         job.save(node.root / "set")
 
 
+def test_what_components_write_is_kept_while_they_write(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that goes meanwhile, a socket, a folder that is not there yet, and a database that SQLite saves, stop no set."""
+    data = node.root / "uploads"
+    (data / "2026").mkdir(parents=True)
+    os.mkfifo(data / "pipe")
+    for name in ("a", "app.db", "app.db-wal", "2026/b"):
+        (data / name).write_text(name)
+    (data / "link").symlink_to("a")
+    described = {"writable": [str(data), str(node.root / "later")], "sqlite": [{"name": "app", "path": str(data / "app.db")}]}
+    job = backup_files.jobs(described, node.state, [])[-1]
+    assert (job.kind, job.name) == ("files", "writable")
+    real = backup_files._written
+    gone = [data / "2026" / "b.part", data / "2025" / "c"]
+    monkeypatch.setattr(backup_files, "_written", lambda *given: [*real(*given), *(gone if given[0] == data else [])])
+    job.size()
+    assert [name.rpartition("uploads/")[2] for name in job.save(node.root / "set").facts["sources"]] == ["2026/b", "a", "link"]
+
+
+def test_what_root_saves_is_what_was_listed(node: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who owns a folder may exchange a name in it for a link to a file of root's while the set is made."""
+    data, secret = node.root / "uploads", tmp_path / "shadow"
+    (data / "in").mkdir(parents=True)
+    (data / "in" / "a").write_text("a")
+    secret.write_text("root's alone")
+    for owned in (data, data / "in"):
+        os.chown(owned, 65534, 65534) if os.geteuid() == 0 else owned.chmod(0o777)
+    (data / "in" / "a").unlink()
+    (data / "in" / "a").symlink_to(secret)
+    monkeypatch.setattr(backup_files, "_written", lambda folder, described: [data / "in" / "a"])
+    kept = backup_files.jobs({"writable": [str(data)]}, node.state, [])[-1].save(node.root / "set").facts["sources"]
+    assert [about["link"] for about in kept.values()] == [str(secret)]
+    os.rename(data / "in", data / "was")
+    (data / "in").symlink_to(tmp_path)
+    monkeypatch.setattr(backup_files, "_written", lambda folder, described: [data / "in" / "shadow"])
+    with pytest.raises(PartError, match="in on the way there is a link"):
+        backup_files.jobs({"writable": [str(data)]}, node.state, [])[-1].save(node.root / "set2")
+
+
 def test_closed_to_others_and_hashed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o755)
     (tmp_path / "a" / "x").write_text("x")

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -147,10 +147,10 @@ def test_no_room(node: Any) -> None:
 def test_the_disk_becomes_full_on_the_way(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     node.describe()
 
-    def full(source: Path, target: Path) -> int:
+    def full(reading: BinaryIO, target: Path) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
-    monkeypatch.setattr("ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files.copy_private", full)
+    monkeypatch.setattr("ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files.keep_private", full)
     with pytest.raises(BackupSetError, match="No space left on device"):
         backup_set.make(node.request())
     assert left(node) == []
@@ -256,8 +256,8 @@ def kill_at(node: Any, where: str) -> None:
         def die(*_unused: Any) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
-        module = backup_part if where == "copy_private" else backup_set
-        if where == "copy_private":
+        module = backup_part if where == "keep_private" else backup_set
+        if where == "keep_private":
             import ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_files as files
 
             module = files
@@ -270,7 +270,7 @@ def kill_at(node: Any, where: str) -> None:
     assert child.exitcode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("where", ["copy_private", "hash_files", "write_json", "fsync_dir"])
+@pytest.mark.parametrize("where", ["keep_private", "hash_files", "write_json", "fsync_dir"])
 def test_what_a_killed_one_left_is_swept_by_the_next(node: Any, where: str) -> None:
     node.describe(sqlite=[{"name": "memory", "path": str(node.database())}])
     kill_at(node, where)

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -186,9 +187,75 @@ def test_error_ends_it_early_after_a_look_at_all(script):
         return Attempt(False, "psql is not there", "1", error=True)
 
     result = run_gate([script(broken), script(bad)], {"deadline": 30})
-    assert result.verdict == "fail"
-    assert [row["verdict"] for row in result.probes] == ["error", "fail"]
+    assert result.verdict == "error", "nobody knows yet whether the other one would have held"
+    assert [row["verdict"] for row in result.probes] == ["error", "inconclusive"]
+    assert run_gate([script(broken), script(bad)], {"deadline": 0}).verdict == "fail"
     assert run_gate([script(broken)], {"deadline": 30}).verdict == "error"
+
+
+@pytest.fixture
+def says(monkeypatch):
+    """A slot whose process answers with what ``said`` holds; returns the probe of its health and what is known of the slot."""
+
+    class Handler(BaseHTTPRequestHandler):
+        said = {"version": "v1.0.3", "ready": True}
+
+        def do_GET(self):
+            body = json.dumps(self.said).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(engine.v, "SAME_S", 0.2)
+    slot = {"release": "v1.1.0", "port": server.server_port, "own": True}
+    probe = {"name": "health", "component": "api", "http": "http://127.0.0.1:${port}/health"}
+    yield Handler, probe, slot
+    server.shutdown()
+    server.server_close()
+
+
+def test_another_releases_name_from_the_slots_own_process_ends_it_early(says):
+    _handler, probe, slot = says
+    began = time.monotonic()
+    result = run_gate([{**probe, "json": {"version": "${release}"}}], {"interval": 0.1, "deadline": 60}, {"api": slot})
+    assert time.monotonic() - began < 30
+    assert (result.verdict, result.problem["answered"]) == ("fail", True)
+    assert result.problem["attempts"] >= 3
+    assert "v1.0.3" in result.problem["got"]
+    assert "the slot's own process" in result.problem["got"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "known"),
+    [
+        ({"version": "v1.1.0", "ready": False}, {"version": "${release}", "ready": True}, {}),
+        ({"version": "starting"}, {"version": "${release}"}, {}),
+        ({"version": ""}, {"version": "${release}"}, {}),
+        ({"queue": "1.0"}, {"version": "${release}"}, {}),
+        ({"version": "v1.0.3"}, {"version": "v1.1.0"}, {}),
+        ({"version": "v1.0.3"}, {"version": "${release}"}, {"own": False}),
+    ],
+    ids=["not ready yet", "no release", "empty", "missing", "a constant", "through the edge"],
+)
+def test_what_may_still_change_is_waited_for(says, said, expected, known):
+    handler, probe, slot = says
+    handler.said = said
+    began = time.monotonic()
+    result = run_gate([{**probe, "json": expected}], {"interval": 0.1, "deadline": 1.2}, {"api": {**slot, **known}})
+    assert time.monotonic() - began >= 1.2
+    assert result.verdict == "fail"
+
+
+def test_a_file_that_a_probe_names_and_that_is_not_there_cannot_be_judged(says):
+    _handler, probe, slot = says
+    result = run_gate([{**probe, "secret_file": "/nonexistent/token"}], {"deadline": 60}, {"api": slot})
+    assert (result.verdict, result.problem["got"]) == ("error", "/nonexistent/token: No such file or directory")
 
 
 def test_a_probe_that_hangs_is_left_alone(script):

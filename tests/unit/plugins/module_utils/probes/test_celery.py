@@ -94,6 +94,38 @@ def test_not_as_expected(look, release, probe, got):
     assert seen.got == got
 
 
+RUNNING = {"ActiveState": "active", "SubState": "running", "NRestarts": "0", "ActiveEnterTimestampMonotonic": "1"}
+NOBODY = "aistack-celery-answer:" + json.dumps({"workers": {}, "schedule": {}})
+
+
+@pytest.mark.parametrize(
+    ("unit", "connections", "more", "ok"),
+    [
+        (RUNNING, 2, {"busy": True}, True),
+        (RUNNING, 2, {}, False),
+        (RUNNING, 0, {"busy": True}, False),
+        ({**RUNNING, "NRestarts": "1"}, 2, {"busy": True}, False),
+        ({**RUNNING, "ActiveState": "failed"}, 2, {"busy": True}, False),
+        (RUNNING, 2, {"busy": True, "workers": ["worker@backend-1", "worker@backend-2"]}, False),
+    ],
+    ids=["busy", "not said to be", "no broker", "restarted", "failed", "two of them"],
+)
+def test_a_worker_that_is_busy_is_counted_by_its_unit_and_its_connections(look, release, monkeypatch, unit, connections, more, ok):
+    base = release(NOBODY)
+    monkeypatch.setattr(celery.journald, "show", lambda _unit, _context: unit)
+    monkeypatch.setattr(celery, "connected", lambda name, port: connections if (name, port) == ("w@blue.service", 6379) else 0)
+    seen = look(celery="app", names={"unit": "w@blue.service"}, **{**base, "workers": ["worker@backend-1"], **more})
+    assert seen.ok is ok
+    if ok:
+        assert "worker@backend-1 does not answer; counted by its unit (w@blue.service, running for" in seen.got
+        assert "2 connections to the broker's port 6379" in seen.got
+
+
+def test_who_is_not_named_is_not_busy(look, release):
+    with pytest.raises(ProbeError, match="busy needs workers"):
+        look(celery="app", **release(NOBODY), count=1, busy=True)
+
+
 def test_application_that_cannot_be_imported(look, release):
     base = release("", rc=1, err="RuntimeError: no hush-hush")
     seen = look(celery="app", **base, count=1)

@@ -14,8 +14,10 @@ import time
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import command_line
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import cpu_times, memory_percent
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 
 
 def test_file(look, tmp_path):
@@ -46,6 +48,16 @@ def test_link(look, tmp_path):
     (tmp_path / "live").symlink_to("v1")
     assert look(file=str(tmp_path / "live"), link="v1").ok
     assert not look(file=str(tmp_path / "live"), link="v2").ok
+
+
+def test_a_command_that_changes_something_says_so():
+    def changes(**more):
+        spec = normalise({"name": "seed", "command": ["true"], **more}, None)
+        return REGISTRY["command"](spec).changes
+
+    assert (changes(), changes(changes=False), changes(changes=True)) == (False, False, True)
+    with pytest.raises(ProbeError, match="changes: must be true or false"):
+        changes(changes="yes")
 
 
 def test_command(look):

@@ -183,6 +183,26 @@ def test_redis_address_out_of_an_environment_file(look, redis, tmp_path):
     assert "has no CELERY_URL" in seen.got
 
 
+@pytest.mark.parametrize("address", ["sentinel://s1:26379;sentinel://s2:26379", "redis+sentinel://:hush@s1:26379/mymaster/0"])
+def test_redis_sentinel_is_refused_by_name(look, tmp_path, address):
+    (tmp_path / "env").write_text(f"REDIS_URL={address}\n")
+    seen = look(redis={"env_file": str(tmp_path / "env")})
+    assert seen.error
+    assert "is an address of Redis Sentinel" in seen.got
+    assert "hush" not in seen.got
+    if "hush" not in address:
+        assert "is an address of Redis Sentinel" in look(redis=address).got
+
+
+def test_redis_by_its_address(look, redis, talk):
+    probe = {key: value for key, value in redis.items() if key not in ("host", "port")}
+    place = f"{redis['host']}:{redis['port']}"
+    assert look(redis=f"redis://{place}/0", **probe).ok
+    plain = talk(lambda client: client.sendall(b"-ERR this is no TLS\r\n"))
+    assert "TLS" in look(redis=f"rediss://127.0.0.1:{plain}", **probe).got
+    assert look(redis="amqp://h:1").error
+
+
 def test_redis_other_language(look, web):
     port = int(web.url.rsplit(":", 1)[1])
     seen = look(redis=f"127.0.0.1:{port}", timeout=1)

@@ -52,6 +52,25 @@ def test_url_out_of_an_environment_file(look, program, tmp_path, scheme):
     assert "p@ss" not in str(seen)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR:  cannot execute INSERT in a read-only transaction",
+        'psql: error: connection to server at "10.0.0.1", port 5432 failed: session is read-only',
+        "ERROR:  recovery is in progress",
+    ],
+)
+def test_a_server_that_takes_no_writes_is_called_read_only(look, program, tmp_path, said):
+    program("psql", f"env > {tmp_path}/environment; echo '{said}' >&2; exit 3")
+    seen = look(postgres="h:1", query="INSERT INTO beat DEFAULT VALUES", writable=True)
+    assert not seen.ok
+    assert seen.got.startswith("read-only: ")
+    assert "a failover is under way" in seen.detail
+    assert "PGTARGETSESSIONATTRS=read-write\n" in (tmp_path / "environment").read_text()
+    look(postgres="h:1")
+    assert "PGTARGETSESSIONATTRS" not in (tmp_path / "environment").read_text()
+
+
 def test_refused(look, program):
     program("psql", "echo 'FATAL:  password authentication failed' >&2; exit 2")
     assert look(postgres="h:1", refused=True).ok

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import s3
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.metrics import parse, value_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.s3 import sign
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
@@ -34,6 +35,25 @@ def test_signature_of_the_published_example():
         "20130524T000000Z",
     )
     assert headers["Authorization"].endswith("Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://s3.example.com:443/b", "s3.example.com"),
+        ("http://s3.example.com:80/b", "s3.example.com"),
+        ("http://MinIO-1:9000/b", "minio-1:9000"),
+        ("https://s3.example.com:9000/b", "s3.example.com:9000"),
+        ("http://[FD00::1]:9000/b", "[fd00::1]:9000"),
+        ("http://[fd00::1]/b", "[fd00::1]"),
+    ],
+)
+def test_the_host_that_is_signed(monkeypatch, url, host):
+    signed = []
+    real = s3.hashlib.sha256
+    monkeypatch.setattr(s3.hashlib, "sha256", lambda data=b"": signed.append(data) or real(data))
+    sign("GET", url, b"", "key", "secret", "us-east-1", "20260101T000000Z")
+    assert any(f"\nhost:{host}\n".encode() in data for data in signed)
 
 
 class Bucket:
@@ -87,6 +107,17 @@ def test_round_trip_out_of_an_environment_file(web, look, tmp_path):
     seen = look(s3={"env_file": str(tmp_path / "env"), "secret_key_env": "OTHER"})
     assert seen.error
     assert "has no OTHER" in seen.got
+
+
+def test_the_host_that_is_signed_is_the_one_that_is_sent(web, look, keys, monkeypatch):
+    Bucket(web)
+    signed = []
+    real = s3.sign
+    monkeypatch.setattr(s3, "sign", lambda method, url, *rest: signed.append(s3.host_header(url)) or real(method, url, *rest))
+    assert look(s3=web.url.replace("127.0.0.1", "LocalHost"), round_trip=False, **keys).ok
+    assert [headers["Host"] for _method, _path, headers, _body in web.seen] == signed
+    assert signed[0].startswith("localhost:")
+    assert look(s3="http://localhost:99999", **keys).error
 
 
 def test_damaged_object_is_noticed_and_removed(web, look, keys):
@@ -198,6 +229,12 @@ def test_comfyui_prompt_that_fails_or_hangs(comfy, look):
     comfy.routes["/history/p1"] = (200, {})
     seen = look(comfyui=comfy.url, prompt={"9": {}}, within=0.5)
     assert "no answer within" in seen.got or "not done" in seen.got
+    refused = {"9": {"errors": [{"message": "Value not in list", "details": "ckpt_name: 'x' not in []"}], "class_type": "Loader"}}
+    comfy.routes["/prompt"] = (200, {"prompt_id": "p1", "number": 1, "node_errors": refused})
+    seen = look(comfyui=comfy.url, prompt={"9": {"class_type": "Loader"}}, within=2)
+    assert (seen.ok, seen.got) == (False, "node 9 (Loader) is refused: Value not in list: ckpt_name: 'x' not in []")
+    comfy.routes["/prompt"] = (200, {"prompt_id": "p1", "node_errors": ["odd"]})
+    assert "odd" in look(comfyui=comfy.url, prompt={"9": {}}, within=2).got
     comfy.routes["/prompt"] = (400, {"error": {"type": "invalid_prompt"}})
     assert "invalid_prompt" in look(comfyui=comfy.url, prompt={"9": {}}).got
 

@@ -109,7 +109,7 @@ def test_each_node_saves_what_is_its_own() -> None:
         "sqlite": [{"name": "memory", "path": "/m.db"}],
         "files": ["/etc/hosts"],
     }
-    described = {host: plan.for_host(backup, "lab", host, COMPONENTS, GROUPS) for host in ("b1", "b2", "s1")}
+    described = {host: plan.for_host(backup, "lab", host, COMPONENTS, GROUPS, "/var/lib/lab") for host in ("b1", "b2", "s1")}
     held = {host: [entry["name"] for kind in ("postgres", "buckets") for entry in one[kind]] for host, one in described.items()}
     assert held == {"b1": ["db"], "b2": ["more"], "s1": ["assets"]}
     for one in described.values():
@@ -120,11 +120,22 @@ def test_each_node_saves_what_is_its_own() -> None:
         assert plan.description_problems(one) == []
 
 
+def test_what_components_write_is_saved_without_being_named() -> None:
+    components = {"backend": {"hosts": "backend", "writable": ["uploads", "/srv/media"], "cache": ["models"]},
+                  "worker": {"hosts": "backend", "writable": ["/srv/media"]}, "minio": {"hosts": "store"}}  # fmt: skip
+    described = {host: plan.for_host({}, "lab", host, components, GROUPS, "/var/lib/lab") for host in ("b1", "b2", "s1")}
+    assert described["b1"]["writable"] == described["b2"]["writable"] == ["/srv/media", "/var/lib/lab/data/backend/uploads"]
+    assert "writable" not in described["s1"]
+    assert plan.description_problems(described["b1"]) == []
+    with pytest.raises(ValueError, match="'writable' is said in the description of a component"):
+        plan.for_host({"writable": ["/srv"]}, "lab", "b1", components, GROUPS, "/var/lib/lab")
+
+
 def test_a_component_that_is_not_there() -> None:
     with pytest.raises(ValueError, match=r"postgres\[0\].component: no component 'backnd'; known: backend, minio, redis"):
-        plan.for_host({"postgres": [{"name": "db", "component": "backnd"}]}, "lab", "b1", COMPONENTS, GROUPS)
+        plan.for_host({"postgres": [{"name": "db", "component": "backnd"}]}, "lab", "b1", COMPONENTS, GROUPS, "/var/lib/lab")
     with pytest.raises(ValueError, match="aistack_backup: unknown key 'file'"):
-        plan.for_host({"file": []}, "lab", "b1", COMPONENTS, GROUPS)
+        plan.for_host({"file": []}, "lab", "b1", COMPONENTS, GROUPS, "/var/lib/lab")
 
 
 def test_room() -> None:

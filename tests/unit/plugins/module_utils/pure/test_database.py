@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url, with_database
@@ -28,6 +30,17 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_tab
         ("postgresql:///d", {"PGDATABASE": "d", "PGPORT": "5432"}),
         ("postgresql+psycopg://u:zq7@h/d?options=-csearch_path%3Dtenant%2Cpublic", {"PGOPTIONS": "-csearch_path=tenant,public"}),
         ("postgresql+psycopg://u:zq%25@/d?host=%2Frun%2Fpg", {"PGHOST": "/run/pg", "PGPASSWORD": "zq%"}),
+        ("postgresql://u:zq7@%2FRun%2Fpg/d", {"PGHOST": "/Run/pg", "PGPORT": "5432", "PGPASSWORD": "zq7"}),
+        ("postgresql://u@h/d?password=zq%407", {"PGUSER": "u", "PGPASSWORD": "zq@7"}),
+        ("postgresql://u:old@h/d?password=zq7&user=v&dbname=e", {"PGUSER": "v", "PGPASSWORD": "zq7", "PGDATABASE": "e"}),
+        ("postgresql:///d?host=h&user=v&password=zq7", {"PGHOST": "h", "PGUSER": "v", "PGPASSWORD": "zq7"}),
+        ("postgresql://u:zq7@h1:6001,h2:6002/d", {"PGHOST": "h1,h2", "PGPORT": "6001,6002"}),
+        ("postgresql://u:zq7@h1,[::1]:6002/d", {"PGHOST": "h1,::1", "PGPORT": "5432,6002"}),
+        ("postgresql+psycopg2://u:zq7@/d?host=h1:6001&host=h2", {"PGHOST": "h1,h2", "PGPORT": "6001,5432"}),
+        (
+            "postgresql+psycopg://u:zq7@/d?host=h1,h2&port=6001,6002&target_session_attrs=primary",
+            {"PGHOST": "h1,h2", "PGPORT": "6001,6002", "PGTARGETSESSIONATTRS": "primary"},
+        ),
     ],
 )
 def test_addresses(url: str, expected: dict[str, str]) -> None:
@@ -37,6 +50,22 @@ def test_addresses(url: str, expected: dict[str, str]) -> None:
     if address.password:
         assert address.password not in repr(address)
         assert f":{address.password}@" not in address.describe()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://app:p@ss:w/hidden@h/d", "phasegate.aistack.dsn"),
+        ("postgresql://app:hid#den@ss@h/d", "percent-encoded"),
+        ("hidden@h", "phasegate.aistack.dsn"),
+        ("postgresql://u:hidden@h/d?schema=tenant1", "options=-csearch_path%3Dtenant1"),
+        ("postgresql://u:hidden@h1,h2,h3/d?port=1,2", "3 hosts and 2 ports"),
+    ],
+)
+def test_what_would_be_dropped_is_refused_with_the_way_out(url: str, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        parse_url(url)
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x", "mysql://u:hidden@h/d", "hidden", "postgresql://u:hidden@h:port/d", "postgresql://u:hidden@/d?port=x"])
@@ -79,7 +108,7 @@ def test_rows_are_counted_where_that_is_quick_and_allowed() -> None:
     [
         ("postgresql://app:p%40ss@db:5433/shop", "postgresql://app:p%40ss@db:5433/copy"),
         ("postgresql+asyncpg://app@/shop?host=/run/pg&sslmode=require", "postgresql+asyncpg://app@/copy?host=/run/pg&sslmode=require"),
-        ("postgres://u:a/b@c@h/shop?dbname=shop", "postgres://u:a/b@c@h/copy"),
+        ("postgres://u:a/b%40c@h/shop?dbname=shop", "postgres://u:a/b%40c@h/copy"),
         ("postgresql://h", "postgresql://h/copy"),
     ],
 )

@@ -77,3 +77,60 @@ def test_names_that_sound_like_a_secret() -> None:
     assert not any(is_secret(name) for name in ("LOG_LEVEL", "AUTHOR", "PWNED_CHECK", "TIMEOUT"))
     assert is_secret("LOG_LEVEL", {"LOG_LEVEL"})
     assert not Masker.of({"LOG_LEVEL": "info"})
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASC==\n-----END PRIVATE KEY-----\n"
+SERVICE = json.dumps(
+    {"type": "service_account", "client_email": "shop@example.com", "private_key": PEM, "parts": [{"token": "t0k-3n+42"}]}
+)
+TRICKY = 'ab$cd"ef\\gh'
+
+
+@pytest.mark.parametrize(
+    ("shown", "gone"),
+    [
+        (json.dumps({"event": json.dumps({"token": TRICKY})}), "ef"),
+        (json.dumps({"event": f"bad token {TRICKY!r}"}), "ef"),
+        (repr(repr(TRICKY)), "ef"),
+        (f"input_value='{'k' * 12 + 'START' + 'm' * 8}...{'n' * 10}THE-END-OF-IT'", "START"),
+        (f"input_value='{'k' * 12 + 'START' + 'm' * 8}...{'n' * 10}THE-END-OF-IT'", "THE-END"),
+    ],
+    ids=["JSON in JSON", "repr in JSON", "repr of repr", "its beginning, as validators cut it", "and its end"],
+)
+def test_a_secret_goes_as_logs_spell_it(shown: str, gone: str) -> None:
+    long = "k" * 12 + "START" + "m" * 8 + "-in-between-" + "n" * 11 + "THE-END-OF-IT"
+    masked = Masker.of({"API_TOKEN": TRICKY, "LONG_KEY": long}).mask(shown)
+    assert gone not in masked
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["kiG9w0BAQEFAASC==", "token t0k-3n+42 refused", json.dumps(SERVICE), repr(json.loads(SERVICE)),
+     json.dumps(json.loads(SERVICE), indent=1)],
+    ids=["a line", "a part", "JSON in JSON", "as a dictionary", "indented"],
+)  # fmt: skip
+def test_what_is_secret_inside_a_secret_of_json_goes_as_well(shown: str) -> None:
+    masked = Masker.of({"SERVICE_ACCOUNT_KEY": SERVICE}).mask(f"cannot sign: {shown}")
+    for piece in ("kiG9w0BAQEFAASC", "MIIEvQ", "t0k-3n"):
+        assert piece not in masked
+    assert Masker.of({"SERVICE_ACCOUNT_KEY": SERVICE}).mask("a service_account for shop@example.com") == (
+        "a service_account for shop@example.com"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"https://ghp_{'x' * 36}:x-oauth-basic@github.com/x.git", f"https://{MASK}:{MASK}@github.com/x.git"),
+        (f"https://{'T0ken' * 8}:@git.corp/x.git", f"https://{MASK}:{MASK}@git.corp/x.git"),
+        ("https://oauth2:glpat-S@git.corp/x.git", f"https://oauth2:{MASK}@git.corp/x.git"),
+        (f"remote: token ghp_{'A1' * 18} has expired", f"remote: token {MASK} has expired"),
+        (f"npm_{'a1' * 18} is no token", f"{MASK} is no token"),
+        ("//npm.corp/:_authToken=abc123", f"//npm.corp/:_authToken={MASK}"),
+        ("_password = 'cGFzcw=='", f"_password = '{MASK}'"),
+        ("the folder npm_modules and glpat-like words stay", "the folder npm_modules and glpat-like words stay"),
+    ],
+)
+def test_what_shows_by_its_form_that_it_is_secret(text: str, clean: str) -> None:
+    assert without_credentials(text) == clean
+    assert Masker().mask(text) == clean

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import without
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failure_text, failures, health_rows, health_text
 
 
@@ -36,7 +37,25 @@ def test_health_has_a_row_for_each_component_and_node_and_names_what_came() -> N
 
 def test_health_of_a_healthy_stack_says_so() -> None:
     rows = health_rows({"n1": {"probes": [probe("select 1", "db", "pass")]}}, ["db"])
-    assert health_text(rows).endswith("all 1 components pass")
+    assert health_text(rows).endswith("the one component that was asked passes")
+    assert health_text(rows, without=["toolchain"]).endswith("passes; 1 component has no gate: toolchain")
+    assert health_text(rows, without=["toolchain", "api"]).endswith("passes; 2 components have no gate: toolchain, api")
+
+
+def test_who_has_no_gate() -> None:
+    api = {"role": "backend", "gate": []}
+    components = {"toolchain": {"role": "toolchain"}, "edge": {"role": "edge"}, "api": api, "w": {"role": "worker"}}
+    assert without(components) == ["toolchain", "w"]
+    assert without(components, ["w", "api"]) == ["w"]
+
+
+def test_health_goes_by_the_gate_of_the_live_release_and_shows_what_todays_says() -> None:
+    today = probe("answer", "api", "fail", severity="warning", expected="new", got="old", judged_by="inventory", live="v1", hint="mend it")
+    rows = health_rows({"n1": {"probes": [probe("answer", "api", "pass", severity="critical"), today]}}, ["api"])
+    assert [(row["verdict"], row["passed"], row["probes"]) for row in rows] == [("pass", 1, 1)]
+    text = health_text(rows)
+    assert "n1: api: v1 is live, and passes the gate that it was activated with. The inventory's gate of today says: answer: " in text
+    assert text.endswith("the one component that was asked passes")
 
 
 def test_failure_of_a_slot_says_what_serves_now() -> None:
@@ -52,10 +71,13 @@ def test_failure_of_a_slot_says_what_serves_now() -> None:
     ("report", "said"),
     [
         ({"marked_bad": True}, "next       mend it and deploy it under a new tag"),
+        ({"marked_bad": True, "mend_gate": "mend the gate (x)"}, "allow_bad=true. Or, where the answer is right: mend the gate (x)"),
+        ({"verdict": "error", "probe": "health"}, "next       mend the gate, or what it names on the node, and run the same "),
+        ({"verdict": "error", "probe": None}, "next       mend that, and run the same command again"),
         ({}, "next       mend that, and run the same command again"),
         ({"marked_bad": True, "going_back_failed": "no disk"}, "next       mend why nothing serves, and run the same command again: no d"),
     ],
-    ids=["the release is to blame", "something else is", "nothing serves"],
+    ids=["the release is to blame", "or the gate", "the gate is to blame", "systemd", "something else is", "nothing serves"],
 )
 def test_failure_of_a_slot_says_what_to_do(report: dict[str, object], said: str) -> None:
     assert said in failure_text("backend: activate v4.2.0", {"report": report})

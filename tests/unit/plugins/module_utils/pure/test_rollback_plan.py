@@ -32,6 +32,7 @@ class Node:
         self.warm: set[str] = set()
         self.configs = ["c0", "c1", "c2", "c3", "c4"]
         self.ways: dict[str, dict[str, Any]] = {}
+        self.built: dict[str, str] = {}
 
     def tell(
         self, op: str, component: str | None, release: str | None, outcome: str = "ok", run: str = "", **detail: Any
@@ -95,7 +96,9 @@ class Node:
                 live,
                 slots=slots,
                 configs=self.configs,
-                manifests={tag: {"alembic_heads": HEADS.get(tag), "commit": f"commit-{tag}"} for tag in self.staged},
+                manifests={
+                    tag: {"alembic_heads": HEADS.get(tag), "commit": f"commit-{tag}", "build_env": self.built} for tag in self.staged
+                },
                 env={"c2": {"A": "1", "B": "2"}, "c3": {"A": "1", "B": "3", "C": "4"}, "c2new": {"A": "1", "B": "3"}},
                 way_back=self.ways,
                 database=None,
@@ -263,6 +266,17 @@ def test_a_config_by_the_name_of_its_release_has_the_secrets_of_today(node: Node
     node.ways = {"c2": {"config": "c2new", "today": ("B",), "kept": (), "problem": ""}}
     assert moved(node.plan(level="config", to="v2")) == [("beat", "v3", "c2new"), ("worker", "v3", "c2new"), ("backend", "v3", "c2new")]
     assert moved(node.plan(level="config", to="c2")) == [("beat", "v3", "c2"), ("worker", "v3", "c2"), ("backend", "v3", "c2")]
+
+
+def test_what_a_release_was_built_with_does_not_change_with_its_configuration(node: Node) -> None:
+    node.built = {"B": "a hash"}
+    made = node.plan(level="config", to="c2")
+    assert "backend: B (build_env) stays as v3 was built with it, whatever a configuration says" in made["warnings"]
+    assert made["allowed"], "C changes as well"
+    node.built = {"B": "a hash", "C": "another"}
+    refused = node.plan(level="config", to="c2")
+    assert codes(refused) == ["built_in"]
+    assert "nothing would change but B, C of beat, which v3 was built with" in refused["refusals"][0]["reason"]
 
 
 def test_level_and_application_have_to_be_known(node: Node) -> None:

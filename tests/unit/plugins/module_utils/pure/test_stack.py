@@ -55,6 +55,14 @@ def test_a_good_stack_has_no_problems() -> None:
     assert check_stack(GOOD) == []
 
 
+def test_folders_are_measured_by_the_places_of_the_stack() -> None:
+    stack = broken("components/web/writable", ["/opt/shop/web"])
+    assert check_stack(stack) == []
+    assert check_stack({**stack, "root": "/opt/shop", "state": "/var/lib/shop"})[0].startswith(
+        "aistack_components.web.writable: /opt/shop/web is in /opt/shop"
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
@@ -75,12 +83,16 @@ def test_a_good_stack_has_no_problems() -> None:
         ("components/db/hosts", "ones", "aistack_components.db.hosts: no inventory group 'ones'; did you mean 'one'?"),
         ("components/web/user", "root", "aistack_components.web.user: 'root' cannot be taken"),
         ("components/web/user", "aistack-beat", "aistack_components.web: runs as the user 'aistack-beat', as 'beat' does"),
+        ("components/web/writable", ["/etc"], "aistack_components.web.writable: /etc belongs to the system"),
+        ("components/db/devices", ["gpu"], "aistack_components.db.devices: only a component that runs a release"),
         ("components/db/role", "", "aistack_components.db: 'role' is missing"),
         ("components/beat/hosts", "two", "aistack_components.beat.hosts: exactly one host may run 'beat'"),
         ("components/worker/release_from", "db", "'db' has no application of its own"),
         ("components/web/application", "shops", "unknown application 'shops'; did you mean 'shop'?"),
         ("components/web/port", "webs", "aistack_ports has no 'webs_blue'"),
         ("components/web/strategy", "yolo", "'yolo' is not one of bluegreen, recreate"),
+        ("components/worker/slots", {"long_tasks": "kill"}, "components.worker.slots.long_tasks: 'kill' is not one of tell, wait, refuse"),
+        ("components/web/slots", {"long_tasks": "wait"}, "components.web.slots.long_tasks: only workers (role worker) hold tasks"),
         ("components/db/runtime", "docker", "'docker' is not one of systemd"),
         ("components/web/env", "webb", "aistack_env has no 'webb'; did you mean 'web'?"),
         ("ports/web", 5432, "aistack_ports.web: 5432 is already the port of 'db'"),

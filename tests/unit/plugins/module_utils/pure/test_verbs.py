@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -88,3 +89,36 @@ def test_a_name_that_is_none_is_refused_as_what_was_typed(typed: Any) -> None:
     (said,) = verbs.value_problems(verb, {"to": typed})
     assert said.startswith("to: expected a name: a letter or a digit, then at most 99 letters, digits and . _ + -, got ")
     assert not verbs.value_problems(verb, {"to": "v4.1.0"})
+
+
+@pytest.mark.parametrize(
+    ("only", "skip", "left"),
+    [
+        (["all"], [], ["ground", "service", "top"]),
+        (["top", "ground"], [], ["ground", "top"]),
+        (["all"], ["service"], ["ground", "top"]),
+        (["tagged"], ["redis_install"], ["ground", "service", "top"]),
+        (["shop"], [], ["ground", "service", "top"]),
+        (["shop", "ground"], ["ground"], ["service", "top"]),
+    ],
+    ids=["all", "two, in their order", "without one", "a step of a role is left out", "a tag of the importing play", "of that without one"],
+)
+def test_tags_choose_phases(only: list[str], skip: list[str], left: list[str]) -> None:
+    assert verbs.chosen_phases(["ground", "service", "top"], only, skip, ["always", "shop"], ["redis_"]) == left
+
+
+@pytest.mark.parametrize(
+    ("phases", "only", "skip", "said"),
+    [
+        (["ground"], ["grond"], [], "--tags grond: there is no phase grond (did you mean ground?)"),
+        (["ground"], ["always"], [], "--tags always: there is no phase always"),
+        (["ground"], ["redis_install"], [], "--tags redis_install: there is no phase redis_install"),
+        (["ground"], ["all"], ["grond"], "--skip-tags grond: there is no phase grond (did you mean ground?)"),
+        (["ground"], ["all"], ["ground"], "--skip-tags: nothing is left to be done"),
+        ([], ["all"], [], "aistack_phases: is missing or empty"),
+    ],
+    ids=["a typing error", "Ansible's own tag", "a step of a role alone", "a typing error, left out", "nothing left", "no phases"],
+)
+def test_tags_that_choose_nothing_are_refused(phases: list[str], only: list[str], skip: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(said)):
+        verbs.chosen_phases(phases, only, skip, ["always"], ["redis_"])

@@ -180,6 +180,7 @@ def test_what_a_build_here_depends_on(tmp_path: Path) -> None:
     assert artefact.built(recipe(tmp_path, kind="python", python="/absent")) == {}
     assert artefact.built(recipe(tmp_path, kind="static")) == {}, "the archive is all there is"
     assert artefact.built(recipe(tmp_path, kind="static", build=[["true"]]))["platform"]
+    assert artefact.built(recipe(tmp_path, kind="static", lock="package-lock.json"))["tools"] == {"node": "node 1.2"}
 
 
 def test_variables_count_where_a_build_sees_them(tmp_path: Path) -> None:

@@ -102,6 +102,53 @@ def test_a_hash_that_does_not_match_names_package_and_both(tmp_path: Path, tree:
     for part in ("tiny", "0" * 64, digest, "requirements.lock", "uv pip compile --generate-hashes"):
         assert part in said
     assert refused.value.extra["package"] == "tiny==1.0"
+    assert "1. it was locked for another Python" in said
+    (tree / "uv.lock").write_text('requires-python = ">=3.99"\n')
+    shutil.rmtree(tree / ".venv")
+    with pytest.raises(ReleaseError, match=r"1\. it was locked for another Python: uv\.lock says >=3\.99, and .* is Python 3\."):
+        build.install_python(recipe(tmp_path, lock="requirements.lock", environment=offline(tmp_path)), tree)
+    (tree / "uv.lock").write_text('requires-python = ">=3.1"\n')
+    shutil.rmtree(tree / ".venv")
+    with pytest.raises(ReleaseError, match=r"1\. the lock file was edited.*\n  2\. the package source serves something else"):
+        build.install_python(recipe(tmp_path, lock="requirements.lock", environment=offline(tmp_path)), tree)
+
+
+@needs_uv
+@pytest.mark.parametrize("asked", ["python3.99", "/opt/none/bin/python3"])
+def test_an_interpreter_that_is_not_there_is_no_fault_of_the_release(tmp_path: Path, tree: Path, asked: str) -> None:
+    (tree / "requirements.lock").write_text("")
+    with pytest.raises(ReleaseError, match="asks for the interpreter"):
+        build.refuse_interpreter(recipe(tmp_path, python=asked))
+    build.refuse_interpreter(recipe(tmp_path, python=sys.executable))
+    build.refuse_interpreter(recipe(tmp_path, python=asked, kind="static"))
+    with pytest.raises(ReleaseError) as refused:
+        build.install_python(recipe(tmp_path, lock="requirements.lock", python=asked), tree)
+    said = str(refused.value)
+    assert f"release_python asks for the interpreter {asked}, which is not on this node" in said
+    assert "The release is not to blame: nothing was built, nothing is marked." in said
+    assert "new tag" not in said
+    assert not (tree / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        (["{python}", "-m", "no_such_runner", "-q"], "no_such_runner"),
+        (["sh", "-c", "no-such-vitest run"], "no-such-vitest"),
+        (["no-such-jest"], "no-such-jest"),
+    ],
+)
+def test_a_tests_tool_that_is_not_installed_marks_nothing(tmp_path: Path, tree: Path, command: list[str], missing: str) -> None:
+    with pytest.raises(ReleaseError, match=f"needs {missing}, which is neither .* nor installed with the release") as refused:
+        build.run_tests(recipe(tmp_path, lock="requirements.lock", tests=[command]), tree)
+    assert not isinstance(refused.value, TestsFailed)
+    assert "is not marked" in str(refused.value)
+
+
+def test_a_test_that_misses_a_module_fails(tmp_path: Path, tree: Path) -> None:
+    (tree / "runner.py").write_text("import no_such_runner\n")
+    with pytest.raises(TestsFailed):
+        build.run_tests(recipe(tmp_path, tests=[["{python}", "-m", "runner"]]), tree)
 
 
 @needs_uv
@@ -240,40 +287,33 @@ def test_a_test_user_that_is_not_there(tmp_path: Path, tree: Path) -> None:
         build.run_tests(recipe(tmp_path, tests=[["true"]], test_user="no-such-user"), tree)
 
 
-def standalone(tree: Path, nested: str = "") -> None:
-    for name in (f".next/standalone/{nested}server.js", f".next/standalone/{nested}node_modules/next/i.js", ".next/static/c.js",
-                 "public/logo.svg", "pages/x.tsx", "node_modules/dev/i.js"):
+def test_a_site_of_files_is_reduced_to_the_folder_that_its_build_writes(tmp_path: Path, tree: Path) -> None:
+    for name in ("web/dist/index.html", "web/dist/assets/a.js", "src/main.ts", "node_modules/vite/i.js"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(name)
+    made = recipe(tmp_path, kind="static", lock="package-lock.json", output="web/dist")
+    build.keep_output(made, tree)
+    assert sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()) == ["assets/a.js", "index.html"]
+    assert not list(tree.parent.glob("*.output"))
+    with pytest.raises(ReleaseError, match=r"left no folder web/dist, .*Its folders are: assets\. Name the one that the build writes"):
+        build.keep_output(made, tree)
+    build.keep_output(recipe(tmp_path, kind="static"), tree)
+    assert (tree / "index.html").is_file()
 
 
-def test_next_standalone_keeps_the_server_and_its_files(tmp_path: Path, tree: Path) -> None:
-    standalone(tree)
-    build.keep_output(node(tmp_path, output="next-standalone"), tree)
-    kept = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
-    assert kept == [".next/static/c.js", "node_modules/next/i.js", "public/logo.svg", "server.js"]
+@pytest.mark.parametrize("link", ["dist", "web"])
+def test_a_folder_that_leads_out_of_the_tree_is_not_kept(tmp_path: Path, tree: Path, link: str) -> None:
+    (tmp_path / "else" / "dist").mkdir(parents=True)
+    (tree / link).symlink_to(tmp_path / "else" / "dist" if link == "dist" else tmp_path / "else")
+    with pytest.raises(ReleaseError):
+        build.keep_output(recipe(tmp_path, kind="static", output="dist" if link == "dist" else "web/dist"), tree)
 
 
-def test_next_standalone_in_a_subfolder_is_explained(tmp_path: Path, tree: Path) -> None:
-    standalone(tree, "frontend/")
-    with pytest.raises(ReleaseError, match="outputFileTracingRoot"):
-        build.keep_output(node(tmp_path, output="next-standalone"), tree)
-
-
-def revision(tree: Path, name: str, down: str) -> None:
-    versions = tree / "migrations" / "versions"
-    versions.mkdir(parents=True, exist_ok=True)
-    (versions / f"{name}.py").write_text(f'"""x"""\nrevision: str = "{name}"\ndown_revision = {down}\n\ndef upgrade():\n    pass\n')
-
-
-def test_alembic_heads(tree: Path) -> None:
-    assert build.alembic_heads(tree) == []
-    (tree / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
-    assert build.alembic_heads(tree) == []
-    revision(tree, "a1", "None")
-    revision(tree, "b2", "'a1'")
-    assert build.alembic_heads(tree) == ["b2"]
-    revision(tree, "c3", "'a1'")
-    assert build.alembic_heads(tree) == ["b2", "c3"]
-    revision(tree, "d4", "('b2', 'c3')")
-    assert build.alembic_heads(tree) == ["d4"]
+def test_npm_makes_a_site_of_files_that_has_a_lock_file(tmp_path: Path, tree: Path) -> None:
+    assert not recipe(tmp_path, kind="static").npm
+    made = recipe(tmp_path, kind="static", lock="package-lock.json", build=[["sh", "-c", 'echo "$npm_config_cache" > made']])
+    assert made.npm
+    build.run_build(made, tree)
+    assert (tree / "made").read_text().strip() == str(tmp_path / "cache/backend/npm")
+    with pytest.raises(ReleaseError, match=r"no lock file package-lock\.json"):
+        build.install_node(made, tree)

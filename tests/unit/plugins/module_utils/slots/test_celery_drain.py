@@ -36,6 +36,7 @@ class Workers:
         self.deaf: set[str] = set()
         self.silent_from = 1e9
         self.asked: list[dict[str, Any]] = []
+        self.settings: dict[str, Any] = {}
 
     def clock(self) -> float:
         return self.now
@@ -56,7 +57,8 @@ class Workers:
             self.tasks = [held for held in self.tasks if held["later"]]
         named = question["workers"] or list(self.queues)
         workers = {} if self.now >= self.silent_from else {name: list(self.queues[name]) for name in named if name in self.queues}
-        return {"workers": workers, "tasks": [dict(held) for held in self.tasks if held["worker"] in workers], "settled": idle}
+        return {"workers": workers, "tasks": [dict(held) for held in self.tasks if held["worker"] in workers], "settled": idle,
+                "settings": self.settings}  # fmt: skip
 
     def _idle(self, question: dict[str, Any], at: float) -> bool:
         until = question["until"]
@@ -241,3 +243,53 @@ def test_what_the_release_says_is_shown_without_secrets(release: Any, tmp_path: 
     (tmp_path / "env").write_text("")
     with pytest.raises(DrainError, match="nowhere is not there"):
         celery_drain.runner("nowhere", str(tmp_path), str(tmp_path / "env"), None)({"wait": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("settings", "stop", "risky"),
+    [({}, 30.0, True), ({"time_limit": 40}, 29.0, True), ({"time_limit": 40}, 30.0, False), ({}, 0.0, False)],
+    ids=["no limit", "ends too late", "ends in time", "nobody stops it"],
+)
+def test_tasks_that_stopping_a_worker_may_kill_are_told_before(
+    memory: Memory, settings: dict[str, Any], stop: float, risky: bool
+) -> None:
+    workers = Workers(blue=["celery"])
+    workers.ends_at = 1e6
+    workers.tasks, workers.settings = [task(seconds=10.0), task(2, state="reserved")], settings
+    seen = celery_drain.status(request(stop_timeout=stop), workers.ask, memory)
+    assert bool(seen["foretold"]) is risky
+    if risky:
+        assert "1 task may not end within the" in seen["msg"]
+        assert "would then be killed and lost: app.render [id-1]" in seen["msg"]
+
+
+def test_what_becomes_of_a_task_is_what_the_application_says(memory: Memory) -> None:
+    workers = Workers(blue=["celery"])
+    workers.ends_at = 1e6
+    workers.tasks, workers.settings = [task(seconds=700.0)], {"visibility_timeout": 600, "acks_late": True}
+    told = celery_drain.status(request(stop_timeout=30.0), workers.ask, memory)["foretold"]
+    assert "killed and delivered again after 600 s: app.render" in told[0]
+    assert told[1].startswith("what a worker holds for longer than 600 s (visibility_timeout of broker_transport_options) is delivered to")
+    workers.tasks = [task(seconds=1.0)]
+    assert celery_drain.status(request(timeout=300.0), workers.ask, memory)["foretold"] == []
+    assert len(celery_drain.status(request(timeout=900.0), workers.ask, memory)["foretold"]) == 1
+
+
+def test_a_switch_that_may_kill_a_task_is_refused_by_choice(memory: Memory) -> None:
+    workers = Workers(blue=["celery"])
+    workers.ends_at = 1e6
+    assert celery_drain.refuse_busy(request(stop_timeout=30.0), workers.ask, memory)["foretold"] == []
+    workers.tasks = [task()]
+    with pytest.raises(DrainError, match=r"Refused, and nothing was changed\. .*app\.render \[id-1\].*slots\.long_tasks: wait") as refused:
+        celery_drain.refuse_busy(request(stop_timeout=30.0), workers.ask, memory)
+    assert refused.value.facts["running"]
+    with pytest.raises(DrainError, match="worker-red@a does not answer"):
+        celery_drain.refuse_busy(request(workers=["worker-red@a"], stop_timeout=30.0), workers.ask, memory)
+
+
+def test_a_drain_tells_what_it_saw_before(memory: Memory) -> None:
+    workers = Workers(blue=["celery"])
+    workers.tasks, workers.ends_at = [task()], 40.0
+    done = celery_drain.drain(request(stop_timeout=30.0), workers.ask, memory, clock=workers.clock)
+    assert done["drained"]
+    assert len(done["foretold"]) == 1

@@ -200,13 +200,15 @@ class FakeGate:
         self.fails, self.fails_public = fails, fails_public
         self.asked: list[tuple[str, Any]] = []
         self.definitions: list[Mapping[str, Any]] = []
+        self.verdict, self.more = "fail", dict[str, Any]()
 
     def __call__(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
         public = context["port"] == PORTS["public"]
         self.asked.append((context["release"], context["port"]))
         self.definitions.append(definition)
         if context["release"] in (self.fails_public if public else self.fails):
-            return Judged("fail", {"probe": "health", "expected": "status 200", "got": "connection refused", "attempts": 7})
+            problem = {"probe": "health", "expected": "status 200", "got": "connection refused", "attempts": 7}
+            return Judged(self.verdict, {**problem, **self.more})
         return Judged("pass")
 
 
@@ -338,6 +340,23 @@ def test_a_release_that_fails_leaves_the_old_one_as_it_was(tmp_path: Path, strat
     assert bench.marks()["v2"] == "good"
 
 
+def test_an_answer_that_may_be_right_names_the_gate_as_well(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.gate.fails, fronted.gate.more = ("v2",), {"answered": True}
+    with pytest.raises(Failed, match=r"mend the gate \(aistack_components.web.gate, probe health\) and run again with -e allow_bad=true"):
+        fronted.slots().activate(V2, Request(run="r2"))
+    assert fronted.marks()["v2"] == "bad"
+
+
+def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_mended(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.gate.fails, fronted.gate.verdict = ("v2",), "error"
+    with pytest.raises(Failed, match=r"Mend the gate \(aistack_components.web.gate, probe health\), or what it names") as failed:
+        fronted.slots().activate(V2, Request(run="r2"))
+    assert "new tag" not in str(failed.value)
+    assert fronted.marks() == {"v1": "good"}
+
+
 def test_a_gate_that_changed_makes_no_good_release_bad(tmp_path: Path) -> None:
     bench = Bench(tmp_path, edge=True)
     bench.slots().activate(V1, Request(run="r1"))
@@ -462,6 +481,37 @@ def test_going_back_uses_the_gate_of_the_old_release(fronted: Bench) -> None:
     fronted.gate.definitions.clear()
     fronted.slots().revert(Request(run="r2"))
     assert fronted.gate.definitions[0] == old
+
+
+OLD_GATE = {"probes": [{"name": "old", "type": "http", "target": "http://127.0.0.1:${port}/old"}]}
+
+
+def test_a_restart_judges_what_is_live_by_its_own_gate(fronted: Bench) -> None:
+    fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
+    fronted.gate.definitions.clear()
+    fronted.slots().restart(None, Request(run="r2"))
+    assert fronted.gate.definitions[0] == OLD_GATE
+
+
+def test_what_stays_live_is_not_judged_by_the_gate_of_another_release(fronted: Bench) -> None:
+    fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    fronted.slots().revert(Request(run="r2"))
+    fronted.gate.definitions.clear()
+    fronted.slots().activate(Content("v1", "c2"), Request(run="r3"))  # another configuration, while the inventory's gate is that of v2
+    assert fronted.gate.definitions[0] == OLD_GATE
+    own = {"probes": [{**OLD_GATE["probes"][0], "name": "newer"}]}
+    fronted.gate.definitions.clear()
+    fronted.slots(gate=own).activate(V1, Request(run="r4"))  # a gate that is nobody's is meant
+    assert fronted.gate.definitions[0] == own
+
+
+def test_a_deployment_is_judged_by_what_is_asked_for_whoever_had_it_before(fronted: Bench) -> None:
+    fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    fronted.gate.definitions.clear()
+    fronted.slots().activate(V1, Request(run="r3"))
+    assert fronted.gate.definitions[0] == GATE
 
 
 def test_restarted_takes_the_other_slot_or_stays_where_there_may_be_one(tmp_path: Path) -> None:
@@ -718,3 +768,13 @@ def test_a_port_that_is_taken_names_the_process(fronted: Bench) -> None:
         fronted.slots().activate(V2, Request())
     fronted.tidy("v1")
     assert "v2" not in fronted.marks(), "the release has no part in it"
+
+
+def test_check_mode_sees_a_port_that_is_taken(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request())
+    before = fronted.slots().activate(V2, Request(check=True))
+    assert before.changed
+    fronted.holders = {18000: "the live slot itself", 18001: "nginx (pid 7)"}
+    with pytest.raises(Refused, match=r"v2 would not start: port 18001 of slot green is taken by nginx \(pid 7\)"):
+        fronted.slots().activate(V2, Request(check=True))
+    fronted.slots().activate(V1, Request(check=True))

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of a migration made on a node with the application's own interpreter, where the controller's Python does not fit its lock.
+
+The release's tree and an environment for it lie in C(<root>/cache/plan/<component>) while the plan is made, and go with it; what uv
+fetched stays there for the next one. Packages are installed, and the release's code is read, as the build user, with made-up variables.
+A tree that is staged already is taken as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, offline_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Plan, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import sdists_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+
+SPEC: dict[str, Any] = {
+    "archive": {"type": "path"},
+    "archive_sha256": {"type": "str"},
+    "commit": {"type": "str", "default": ""},
+    "seen": {"type": "dict", "default": {}},
+    "schema": {"type": "list", "elements": "dict", "default": []},
+    "lock": {"type": "str"},
+    "python": {"type": "str", "default": "python3"},
+    "tools": {"type": "path"},
+    "build_user": {"type": "str", "default": "aistack-build"},
+    "sdists": {"type": "raw", "default": False},
+    "environment": {"type": "dict", "default": {}},
+    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+    "timeout": {"type": "float", "default": 900},
+    "min_free_bytes": {"type": "int", "default": 536870912},
+}
+"""What the controller brings; see the option C(scratch) of alembic_info."""
+
+WAIT = 60.0
+"""Seconds to wait for another plan of the same component."""
+
+
+def document(request: Request, scratch: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan in the shape of alembic_info.
+
+    Raises:
+        Unavailable: it cannot be made here either.
+        MigrationError: the release's migrations are wrong.
+    """
+    seen, schema = scratch["seen"], scratch["schema"]
+    offline_plan.known(seen)
+    if request.tree.is_dir() and os.access(request.interpreter, os.X_OK):
+        plan, how = offline_plan.make(request, seen, schema), "in the staged tree, with made-up values"
+    else:
+        plan = _apart(request, scratch)
+        how = f"in a scratch environment with its own interpreter, from tag {request.release} ({scratch['commit'][:10]})"
+    return offline_plan.describe(request, plan, seen, f"on the node, {how}.{offline_plan.empty_words(request, seen)}")
+
+
+def _recipe(request: Request, scratch: Mapping[str, Any], folder: Path) -> Recipe:
+    secret = {str(name): str(value) for name, value in scratch["secret_environment"].items()}
+    masker = Masker()
+    masker.learn(secret, [name for name, value in secret.items() if "://" not in value])
+    return Recipe(
+        component=request.component,
+        tag=request.release,
+        kind="python",
+        tools=Path(scratch["tools"] or os.path.join(request.root, "tools", "bin")),
+        cache=folder / "packages",
+        python=scratch["python"],
+        lock=scratch["lock"],
+        environment={**{str(name): str(value) for name, value in scratch["environment"].items()}, **secret},
+        build_user=scratch["build_user"],
+        sdists=sdists_of(scratch["sdists"]),
+        masker=masker,
+        build_timeout=scratch["timeout"],
+    )
+
+
+def _apart(request: Request, scratch: Mapping[str, Any]) -> Plan:
+    base = Path(request.root) / "cache"
+    if not base.is_dir():
+        raise Unavailable(f"{base} does not exist: the role toolchain makes what a plan needs here (site.yml, the phase that has it)")
+    if not scratch["lock"]:
+        raise Unavailable(f"{request.component} has no lock file to make an environment from (lock is not set)")
+    free = shutil.disk_usage(base).free
+    if free < scratch["min_free_bytes"]:
+        raise Unavailable(f"{base} has {free} bytes free, and {scratch['min_free_bytes']} are to stay free")
+    folder = base / "plan" / request.component
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder.parent, folder):
+        os.chmod(place, 0o711)  # the build user passes through
+    work = folder / "tree"
+    try:
+        with flock.held(folder.parent / f"{request.component}.lock", WAIT):
+            try:
+                return _made(request, scratch, _recipe(request, scratch, folder), work)
+            finally:
+                tree.remove(work)
+    except ReleaseError as problem:
+        raise Unavailable(str(problem)) from problem
+    except (OSError, ValueError) as problem:
+        raise Unavailable(f"the scratch environment in {folder} could not be made: {problem}") from problem
+
+
+def _made(request: Request, scratch: Mapping[str, Any], recipe: Recipe, work: Path) -> Plan:
+    builder = recipe.builder()
+    archive = Path(scratch["archive"])
+    if tree.sha256(archive) != scratch["archive_sha256"]:
+        raise Unavailable(f"the archive of {request.release} arrived damaged on this node; run again")
+    tree.remove(work)  # of a plan that was killed
+    work.mkdir(mode=0o700)
+    tree.unpack(archive, work)
+    sandbox.lend(work, builder)
+    build.install_python(recipe, work)
+    local = replace(request, release_path=str(work), python="", user=builder.name if builder else None)
+    alembic_plan.require_configuration(local)
+    return offline_plan.make(local, scratch["seen"], scratch["schema"])

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the controller can know of a release before any node is touched: its tag, its folder, its lock file. Runs on the controller."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import File, Source, SourceError, Unreachable
+
+
+def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kind: str) -> list[str]:
+    """Look into the tag's tree; returns warnings. *lock* is empty where the component names none.
+
+    Raises:
+        SourceError: the release cannot be built from what is there.
+    """
+    wrong = lock_file.problem(lock, kind) if lock else ""
+    if wrong:
+        raise SourceError(f"{component}: lock: {wrong}.")
+    files = source.files(ref, commit)
+    named = lock or (lock_file.NPM[0] if kind == "node" else "")
+    if named and kind != "static" and posixpath.normpath(named) not in files:
+        folder = posixpath.dirname(posixpath.normpath(named))
+        beside = {posixpath.basename(name) for name in files if posixpath.dirname(name) == folder}
+        where = f" in {source.path}" if source.path else ""
+        raise SourceError(
+            f"The release {ref} of {component} has no lock file {named}{where} ({source.shown}). {lock_file.missing(named, kind, beside)}."
+        )
+    if kind == "python" and not lock:
+        return _unlocked(source, component, ref, files)
+    return []
+
+
+def _unlocked(source: Source, component: str, ref: str, files: Mapping[str, File]) -> list[str]:
+    """Warn where packages are wanted and nothing would be installed."""
+    for name, file in sorted(files.items()):
+        if "/" not in name and lock_file.wanted_by(name, source.text(file.blob) if lock_file.may_list(name) else ""):
+            way = lock_file.EXPORTS[name] if name in lock_file.EXPORTS else lock_file.COMPILE.format(source=name)
+            told = f"{component} names no lock, so that {ref} gets no packages, although its {name} lists some"
+            return [f"{told}. If it needs them, commit a list with hashes ({way}) and name it: lock: {lock_file.MADE}"]
+    return []
+
+
+@dataclass
+class Survey:
+    """What is known of the sources of several components.
+
+    Attributes:
+        refused: why a tag cannot be a release, whatever is on the nodes.
+        doubts: by component, why it could not be staged now; that is no matter where it is staged already.
+        warnings: what is to be said in any case.
+    """
+
+    refused: list[str] = field(default_factory=list)
+    doubts: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, tuple[str, str]], cached: bool) -> Survey:
+    """Look at the sources of *components* (as in ``aistack_components``), all of which have an application.
+
+    Args:
+        components: the description of each.
+        releases: for each application its repository, and the tag that is asked for.
+        cached: take a tag that was fetched once as it was then, and ask the repository for others only.
+    """
+    found = Survey()
+    commits: dict[tuple[str, str], str] = {}
+    for name, described in components.items():
+        repo, ref = releases[described["application"]]
+        try:
+            source = Source(repo, str(described.get("path") or ""))
+            commit = commits.get((repo, ref)) or (source.known(ref) if cached else "") or source.resolve(ref)
+        except (Unreachable, OSError) as away:  # OSError: the folder of the mirrors, which nobody needs where all is staged
+            found.doubts[name] = str(away)
+            continue
+        except SourceError as error:
+            found.refused += [str(error)] if str(error) not in found.refused else []
+            found.doubts[name] = str(error)
+            continue
+        commits[repo, ref] = commit
+        try:
+            found.warnings += refuse(source, name, ref, commit, str(described.get("lock") or ""), str(described.get("kind") or "python"))
+            changed = source.uncommitted()
+            if changed:
+                found.warnings.append(f"{source.shown} has changes that are not committed, and that {ref} therefore lacks: {changed}")
+            source.refuse_dirty(ref)
+        except (SourceError, OSError) as error:
+            found.doubts[name] = str(error)
+    return found
+
+
+def open_doubts(
+    doubts: Mapping[str, str], hosts: Mapping[str, Iterable[str]], there: Mapping[str, Mapping[str, Any]], release: str = ""
+) -> list[str]:
+    """The doubts that the nodes do not settle, each once.
+
+    Args:
+        doubts: by component, as in :class:`Survey`.
+        hosts: by component, the hosts that run it.
+        there: by host, what the module release_info said of these components.
+        release: the tag that is asked for; empty: any that is live will do.
+    """
+    def has(host: str, name: str) -> bool:
+        said = (there[host].get("components") or {}).get(name) or {}
+        return release in (said.get("releases") or {}) if release else bool(said.get("live"))
+
+    left = [text for name, text in doubts.items() if not all(has(host, name) for host in hosts[name] if host in there)]
+    return list(dict.fromkeys(left))

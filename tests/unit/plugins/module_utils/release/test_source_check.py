@@ -1,0 +1,119 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is known of a release before any node is touched, out of a real git repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, source_check
+from tests.unit.plugins.module_utils.release.test_mirror import Repository
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4089\n"
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.setenv("HOME", str(tmp_path))  # where the mirrors are
+    made = Repository(tmp_path / "repo")
+    made.commit({"api/requirements.lock": "x==1\n", "api/main.py": "", "web/package.json": "{}", "uv.lock": ""}, "v1.0.0")
+    return made
+
+
+def look(repository: Repository, tag: str = "v1.0.0", cached: bool = False, **described: Any) -> source_check.Survey:
+    component = {"application": "shop", "path": "api", "lock": "requirements.lock", **described}
+    return source_check.survey({"api": component}, {"shop": (str(repository.path), tag)}, cached)
+
+
+def test_nothing_to_say_of_what_fits(repository: Repository) -> None:
+    assert look(repository) == source_check.Survey()
+    assert look(repository, path="web", lock=None, kind="static") == source_check.Survey()
+
+
+def test_a_tag_that_is_not_there_is_refused_once(repository: Repository) -> None:
+    components = {name: {"application": "shop", "path": "api", "lock": "requirements.lock"} for name in ("api", "worker")}
+    found = source_check.survey(components, {"shop": (str(repository.path), "v1.0.1")}, False)
+    assert len(found.refused) == 1
+    assert "There is no tag 'v1.0.1'" in found.refused[0]
+    assert "Nearest: v1.0.0" in found.refused[0]
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        ({"lock": "locked.txt"}, "The release v1.0.0 of api has no lock file locked.txt in api"),
+        ({"lock": "../uv.lock"}, "leads out of the component's folder"),
+        ({"path": "ap"}, "has no folder ap. Folders there: api, web."),
+        ({"path": "web", "lock": None, "kind": "node"}, "has no lock file package-lock.json in web"),
+    ],
+    ids=["no lock file", "outside", "no folder", "npm's by default"],
+)
+def test_what_the_tree_lacks_is_a_doubt(repository: Repository, described: dict[str, Any], said: str) -> None:
+    found = look(repository, **described)
+    assert found.refused == []
+    assert said in found.doubts["api"]
+
+
+def test_files_that_git_lfs_keeps_are_refused_by_name(repository: Repository) -> None:
+    repository.commit({".gitattributes": "*.gguf filter=lfs diff=lfs merge=lfs -text\n", "api/model.gguf": POINTER}, "v1.1.0")
+    said = look(repository, "v1.1.0").doubts["api"]
+    assert "api/model.gguf" in said
+    assert "Git LFS" in said
+    assert look(repository, "v1.1.0", path="web", lock="", kind="static").doubts == {}, "it is in another folder"
+
+
+def test_a_text_about_lfs_is_none(repository: Repository) -> None:
+    repository.commit({"api/pointer.txt": POINTER}, "v1.2.0")
+    assert look(repository, "v1.2.0").doubts == {}, "nothing in the tree says that LFS keeps anything"
+
+
+def test_packages_that_nobody_will_install_are_a_warning(repository: Repository) -> None:
+    repository.commit({"api/pyproject.toml": "[project]\ndependencies = ['fastapi']\n"}, "v1.1.0")
+    assert look(repository, "v1.1.0").warnings == []
+    told = look(repository, "v1.1.0", lock=None).warnings
+    assert len(told) == 1
+    assert "api names no lock, so that v1.1.0 gets no packages, although its pyproject.toml lists some" in told[0]
+
+
+def test_a_work_tree_with_changes_is_said_and_cannot_be_staged(repository: Repository) -> None:
+    (repository.path / "api" / "main.py").write_text("print()\n")
+    found = look(repository)
+    assert found.warnings == [f"{repository.path} has changes that are not committed, and that v1.0.0 therefore lacks: api/main.py"]
+    assert "Commit and tag them" in found.doubts["api"]
+
+
+def test_a_tag_that_was_fetched_once_is_not_asked_for(repository: Repository) -> None:
+    assert look(repository, cached=True) == source_check.Survey()
+    repository.path.rename(repository.path.with_name("moved"))
+    assert look(repository, cached=True) == source_check.Survey()
+    away = look(repository)
+    assert away.refused == []
+    assert "cannot be reached" in away.doubts["api"]
+
+
+def test_a_folder_for_mirrors_that_cannot_be_made_is_a_doubt(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / ".cache").write_text("in the way")
+    found = look(repository)
+    assert found.refused == []
+    assert ".cache" in found.doubts["api"]
+
+
+def test_a_mirror_knows_no_strange_names(repository: Repository) -> None:
+    look(repository)
+    assert mirror.Source(str(repository.path)).known("../../HEAD") == ""
+
+
+def test_nodes_settle_doubts() -> None:
+    doubts, hosts = {"api": "no tag", "web": "no tag", "flow": "no lock"}, {"api": ["a", "b"], "web": ["a"], "flow": ["b"]}
+    staged = {"releases": {"v1": {}}, "live": None}
+    serves = {"releases": {"v0": {}}, "live": {"release": "v0"}}
+    there = {"a": {"components": {"api": staged, "web": serves}}, "b": {"components": {"api": staged, "flow": serves}}}
+    assert source_check.open_doubts(doubts, hosts, there, "v1") == ["no tag", "no lock"]
+    assert source_check.open_doubts(doubts, hosts, there) == ["no tag"], "api is staged, and not live"
+    assert source_check.open_doubts({"flow": "x"}, hosts, {"a": {}}, "v1") == [], "its host is not in this run"
+    assert source_check.open_doubts({"api": "x"}, hosts, {"a": {"failed": True}}, "v1") == ["x"]
