@@ -358,7 +358,7 @@ class ActionModule(ActionBase):
                            "Variables of your own are named in aistack_extra_vars: [name, …].",
                 }
         if not args["description"]:
-            if not same_run and verb.get("unknown") != "told":
+            if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description
                 problems = self._missing(task_vars, ("aistack_root", "aistack_state", "aistack_components", "aistack_phases"))
             if problems:
                 listed = "\n".join(f"  - {problem}" for problem in problems)
