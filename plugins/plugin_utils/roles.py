@@ -23,7 +23,7 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 OF_RELEASES = ("migrate", "release", "toolchain")
 """Roles that those of released components include."""
 
-GIVEN = frozenset({"aistack_phase", "aistack_said", "aistack_verb"})
+GIVEN = frozenset({"aistack_phase", "aistack_verb"})
 """Of the variables that playbooks set, those that may come from elsewhere."""
 
 NOBODYS = "nothing reads it"

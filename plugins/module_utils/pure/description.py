@@ -225,6 +225,6 @@ OWN = frozenset({"aistack_addresses", "aistack_secrets", "aistack_secrets_dir", 
 
 OF_RUNS = frozenset({
     "aistack_accepted", "aistack_component", "aistack_component_name", "aistack_phase", "aistack_process",
-    "aistack_proven", "aistack_release_request", "aistack_run", "aistack_verb",
+    "aistack_proven", "aistack_release_request", "aistack_run", "aistack_said", "aistack_verb",
 })
 """Variables that playbooks set; an inventory has no use for them."""
