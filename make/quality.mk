@@ -110,6 +110,10 @@ bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook:
 picture: venv ## Draw docs/pictures/health.svg anew, from a real run on the running lab
 	$(PY) docs/pictures/health.py
 
+.PHONY: reference
+reference: venv ## Print docs/reference.md anew, from the tables that inventories are checked by
+	$(PY) docs/reference.py
+
 .PHONY: hooks
 hooks: ## Install the local pre-commit hook of git (ruff, yamllint, unit tests: seconds)
 	install -m 0755 tests/tools/pre-commit.sh "$$(git rev-parse --git-path hooks)/pre-commit"

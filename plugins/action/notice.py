@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.phasegate.aistack.plugins.module_utils import notice_send
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.notice import EVENTS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 
 display = Display()
 
@@ -58,7 +59,7 @@ class ActionModule(ActionBase):
         except AnsibleError as problem:
             return [], [{"name": "aistack_notices", "why": f"it cannot be filled in: {type(problem).__name__}"}]
         if isinstance(given, Mapping) or not isinstance(given, Sequence) or isinstance(given, str):
-            return [], [{"name": "aistack_notices", "why": f"it must be a list, is {type(given).__name__}"}]
+            return [], [{"name": "aistack_notices", "why": f"it must be a list, is {what(given, secret=True)}"}]
         entries: list[Any] = []
         for index, entry in enumerate(given):
             try:

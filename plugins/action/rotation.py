@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rotation import problems
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import nearest
 
 LETTERS = string.ascii_letters + string.digits
 LEAST = 20

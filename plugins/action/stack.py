@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,29 @@ from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
+from ansible_collections.phasegate.aistack.plugins.action.receipt import role_directory
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
 from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan, env_check, notice, rotation, said, verbs
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_ports, check_stack, nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
+    backup_plan,
+    description,
+    env_check,
+    notice,
+    rotation,
+    said,
+    verbs,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import ENTRIES
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import nearest, what
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, roles
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems
 
-VARIABLES = ("phases", "components", "acceptance", "applications", "ports", "env")
+APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
+"""Variables that are looked at by code of their own."""
+
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
 COLLECTION = Path(__file__).resolve().parents[2]
 
@@ -92,61 +106,6 @@ def only_problems(only: Iterable[str], components: Iterable[str]) -> list[str]:
     return [f"only: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
 
 
-def probe_problems(stack: dict[str, Any]) -> list[str]:
-    """Faults of all probes: those of the gates, and those of the acceptance."""
-    lists = [
-        (f"aistack_components.{name}.gate", name, component.get("gate", []))
-        for name, component in stack["components"].items()
-        if isinstance(component, dict)
-    ]
-    lists += [(f"aistack_acceptance.{name}", None, [{**probe, "name": name} if isinstance(probe, dict) else probe])
-              for name, probe in stack["acceptance"].items()]
-    problems: list[str] = []
-    for where, component, probes in lists:
-        for index, probe in enumerate(probes):
-            place = where if component is None else f"{where}[{index}]"
-            try:
-                normalise(probe, component)
-            except ProbeError as error:
-                problems += [f"{place}: {problem}" for problem in error.problems]
-                continue
-            source = str(probe.get("from") or "")
-            if source and source not in stack["groups"] and source not in stack["hosts"]:
-                problems.append(f"{place}.from: no group or host '{source}'{nearest(source, [*stack['groups'], *stack['hosts']])}")
-            if component is None and not source:
-                problems.append(f"{place}: 'from' is missing; an acceptance probe names the group that asks")
-    return problems
-
-
-# by role: the variables that hold its users, and the keys of name and password in there
-ACCOUNTS = {
-    "postgres": ("postgres_users", "name", "password"),
-    "redis": ("redis_users", "name", "password"),
-    "minio": ("minio_users", "key", "secret"),
-}
-
-
-def managed_accounts(component: Mapping[str, Any], stack: Mapping[str, Any], read: Callable[[str, str], Any]) -> list[env_check.Account]:
-    """The logins that a server's role manages; none for other roles. ``read`` takes a host and a variable."""
-    role = str(component.get("role", "")).removeprefix("phasegate.aistack.")
-    if role not in ACCOUNTS:
-        return []
-    variable, name, password = ACCOUNTS[role]
-    hosts = tuple(stack["groups"].get(component.get("hosts"), []))
-    accounts = []
-    for host in hosts:
-        port = read(host, f"{role}_port") or (read(host, "aistack_ports") or {}).get(role)
-        tls = read(host, f"{role}_tls") or {}
-        addresses = {str(read(host, key)) for key in ("aistack_address", "ansible_host")} | {host, *(tls.get("names") or [])}
-        places = frozenset((address, int(port)) for address in addresses if port)
-        entries = [(entry[name], entry[password], variable) for entry in read(host, variable) or []
-                   if isinstance(entry, Mapping) and entry.get(name) and entry.get(password)]
-        if role == "redis" and read(host, "redis_password"):
-            entries.append(("default", read(host, "redis_password"), "redis_password"))
-        accounts += [env_check.Account(role, str(user), str(value), source, hosts, places, bool(tls)) for user, value, source in entries]
-    return accounts
-
-
 class ActionModule(ActionBase):
     """Check the structure, name the run."""
 
@@ -160,7 +119,7 @@ class ActionModule(ActionBase):
         if not isinstance(raw, dict):
             raw = self._templar.template(raw)
         if not isinstance(raw, dict):
-            problems.append(f"{variable}: must be a mapping, is {type(raw).__name__}")
+            problems.append(f"{variable}: must be a mapping, is {what(raw, secret=True)}")
             return {}
         values: dict[str, Any] = {}
         for key, value in raw.items():
@@ -194,6 +153,69 @@ class ActionModule(ActionBase):
             except AnsibleError:
                 continue  # likewise
             problems += [f"aistack_notices[{index}]{problem}" for problem in found]
+        return problems
+
+    def _backup_problems(self, given: Any, stack: Mapping[str, Any]) -> list[str]:
+        """Faults of ``aistack_backup``, and names in there that nothing has."""
+        problems = [f"aistack_backup: {line}" for line in backup_plan.description_problems(given)]
+        places = [*stack["groups"], *stack["hosts"]]
+        for kind in ENTRIES if not problems else ():
+            for number, entry in enumerate(given.get(kind) or []):
+                where = f"aistack_backup: {kind}[{number}]"
+                if entry.get("component") and entry["component"] not in stack["components"]:
+                    problems.append(f"{where}.component: unknown component '{entry['component']}'"
+                                    f"{nearest(entry['component'], stack['components'])}")
+                if entry.get("hosts") and entry["hosts"] not in places:
+                    problems.append(f"{where}.hosts: no group or host '{entry['hosts']}'{nearest(entry['hosts'], places)}")
+        return problems
+
+    def _missing(self, task_vars: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+        """Variables that every run needs and that the inventory does not have."""
+        wanted = [(name, description.VARIABLES[name]) for name in names if name not in task_vars]
+        return [f"{name}: is missing: {entry.help}; add {name}: {entry.example}" for name, entry in wanted]
+
+    def _described(self, stack: dict[str, Any], task_vars: dict[str, Any], verb: Mapping[str, Any], whole: bool) -> list[str]:
+        """Every fault of the description, whatever it is about. ``stack`` gets what is only needed here."""
+        problems = self._missing(task_vars, (name for name, entry in description.VARIABLES.items() if entry.required and
+                                             name != "aistack_address"))
+        read: dict[str, Any] = {}
+        for name, entry in description.VARIABLES.items():
+            if name not in task_vars or name in description.OWN or name.removeprefix("aistack_") in SECTIONS or name == "aistack_address":
+                continue
+            if name == "aistack_notices":
+                problems += self._notice_problems(task_vars[name])
+                continue
+            try:
+                read[name] = self._templar.template(task_vars[name])
+            except AnsibleError as error:
+                problems.append(f"{name}: cannot be filled in: {error}")
+                continue
+            if name not in APART:
+                problems += faults(name, read[name], entry)
+        stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),
+                     drain=read.get("aistack_drain"))
+        whole = whole and "aistack_components" in task_vars and "aistack_phases" in task_vars
+        problems += check_stack(stack, refer=whole)
+        problems += probe_problems(stack)
+        if whole:
+            problems += rotation.problems(read.get("aistack_rotations"), stack["components"])
+            problems += self._backup_problems(read["aistack_backup"], stack) if read.get("aistack_backup") is not None else []
+        components = {name: value for name, value in stack["components"].items() if isinstance(value, Mapping)}
+        directories = {str(value.get("role")): role_directory(str(value.get("role"))) for value in components.values() if value.get("role")}
+        problems += roles.option_problems(components, directories)
+        own = read.get("aistack_extra_vars") or []
+        inventory = inventory_names(task_vars["hostvars"], self._loader)
+        problems += roles.variable_problems({*inventory, *load_extra_vars(self._loader)}, inventory, [own] if isinstance(own, str) else own,
+                                            components, directories)
+        nowhere = [host for host in addressed(components, stack["groups"]) if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
+        if nowhere:
+            problems += [f"{line} (on {', '.join(nowhere)})" for line in self._missing({}, ["aistack_address"])]
+        if verb:
+            unmanaged = {str(value["runtime"]) for value in components.values() if value.get("runtime") in description.RUNTIMES}
+            for runtime in sorted(unmanaged - set(description.MANAGED)):
+                named = ", ".join(name for name, value in components.items() if value.get("runtime") == runtime)
+                problems.append(f"{named}: runtime {runtime} can be described, but no run manages such nodes yet; only "
+                                f"{', '.join(description.MANAGED)} works")
         return problems
 
     def _environment_problems(self, stack: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:
@@ -366,31 +388,24 @@ class ActionModule(ActionBase):
                 return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
                                     "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
-            wrong = only_problems(args["only"], self._components(task_vars)) if args["only"] else []
-            if wrong:
-                return pages.refusal("\n".join(["Nothing was asked.", *(f"  - {problem}" for problem in wrong)]))
+            problems = only_problems(args["only"], self._components(task_vars)) if args["only"] else []
+            if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description
+                problems += self._missing(task_vars, ("aistack_root", "aistack_state", "aistack_components", "aistack_phases"))
+            if problems:
+                listed = "\n".join(f"  - {problem}" for problem in problems)
+                return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}")
             groups = {"groups": task_vars.get("groups", {})}
             told = {} if same_run or not verb else self._told(args["verb"], verb, args, groups, task_vars)
             return {"changed": False, **told, "warnings": [*warnings, *told.get("warnings", [])]}
         # what an earlier play of the same run has validated is only looked up
         needed = {"phases", *(name for name, asked in (("applications", "application"), ("components", "only")) if args[asked])}
-        wanted = [name for name in VARIABLES if not same_run or name in needed]
+        wanted = [name for name in SECTIONS if not same_run or name in needed]
         stack: dict[str, Any] = {name: self._read(f"aistack_{name}", task_vars, problems) for name in wanted}
         stack["groups"] = {name: list(hosts) for name, hosts in task_vars.get("groups", {}).items()}
         stack["hosts"] = stack["groups"].get("all", [])
         if not same_run:
             stack["root"], stack["state"] = (self._place(name, task_vars) for name in ("aistack_root", "aistack_state"))
-            try:
-                stack["triggers"] = self._templar.template(task_vars.get("aistack_triggers"))
-            except AnsibleError as error:
-                problems.append(f"aistack_triggers: cannot be filled in: {error}")
-            problems += check_ports(stack["ports"]) if problems else check_stack(stack)
-            problems += probe_problems(stack)
-            problems += self._notice_problems(task_vars.get("aistack_notices"))
-            try:
-                problems += rotation.problems(self._templar.template(task_vars.get("aistack_rotations")), stack["components"])
-            except AnsibleError as error:
-                problems.append(f"aistack_rotations: cannot be filled in: {error}")
+            problems += self._described(stack, task_vars, verb, not problems)
             if args["environments"] and not problems:
                 problems += self._environment_problems(stack, task_vars)
         if args["phase"] and args["phase"] not in stack["phases"]:
@@ -400,12 +415,12 @@ class ActionModule(ActionBase):
                             f"{nearest(args['application'], stack['applications'])}")
         if args["release"] in MOVING:
             problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
-        problems += only_problems(args["only"], stack["components"])
+        problems += only_problems(args["only"], stack.get("components", ()))
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
-            return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used "
-                                f"({len(problems)} problem{'s' if len(problems) != 1 else ''}). Nothing was touched.\n{listed}",
-                                refused=True)
+            many = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+            return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used ({many}). "
+                                 f"Nothing was touched.\n{listed}{roles.hint(problems)}", refused=True)
         page: dict[str, Any] = {"changed": False}
         if args["verb"] == "site" and not args["phase"]:
             try:
@@ -422,7 +437,7 @@ class ActionModule(ActionBase):
         if verb and not same_run:
             sources = self._sources(args, stack, task_vars)
             if sources.refused and args["verb"] in ("deploy", "migrate"):
-                return {"failed": True, "problems": sources.refused, "msg": "\n".join(["Refused. Nothing was touched.", *sources.refused])}
+                return pages.refusal("\n".join(["Refused. Nothing was touched.", *sources.refused]))
             page.update(doubts=sources.doubts, warnings=[*page["warnings"], *sources.warnings])
         if not same_run:
             backup = task_vars.get("aistack_backup")

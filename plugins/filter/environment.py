@@ -11,9 +11,10 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import as_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import as_text, described
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import apt_conf as apt_conf_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import split
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import quote
 
 
@@ -25,10 +26,16 @@ def env_quote(value: Any) -> str:
 def _halves(environment: Any) -> tuple[dict[str, str], dict[str, str]]:
     if not isinstance(environment, Mapping):
         raise AnsibleFilterError(
-            f"aistack_environment is of the type {type(environment).__name__}; expected a mapping of variables, such as "
+            f"aistack_environment is {what(environment, secret=True)}; expected a mapping of variables, such as "
             "{HTTPS_PROXY: 'http://proxy:3128'}. Correct it in the inventory."
         )
     return split(environment)
+
+
+def described_environment(environment: Any) -> dict[str, Any]:
+    """An entry of ``aistack_env`` with both of its halves, also where it has no schema."""
+    schema, values = described(environment)
+    return {"schema": list(schema), "values": dict(values)}
 
 
 def open_environment(environment: Any) -> dict[str, str]:
@@ -53,6 +60,7 @@ class FilterModule:
         """Map the name of each filter to its function."""
         return {
             "apt_conf": apt_conf,
+            "described_environment": described_environment,
             "env_quote": env_quote,
             "open_environment": open_environment,
             "secret_environment": secret_environment,

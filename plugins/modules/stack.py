@@ -10,14 +10,15 @@ short_description: Validate the description of a stack before anything is touche
 version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
-  - Reads the C(aistack_*) variables of the inventory and checks them against the structure that the collection knows.
-  - Unknown keys are reported with the nearest known one. Cycles, phases that require a later one, unknown groups,
-    ports that are given twice, and probes that make no sense are reported too, all at once.
+  - Reads the C(aistack_*) variables of the inventory and checks them against the tables that C(docs/reference.md) is printed from.
+  - Unknown keys are reported with the nearest known one, and so are options that a component's role does not look for, and variables
+    that begin with C(aistack_), or like those of a role that the stack uses, and that nothing reads. Cycles, phases that require a
+    later one, unknown groups, ports that are given twice, and probes that make no sense are reported too, all at once.
   - Runs on the controller alone; no node is contacted.
   - Gives the run its identifier, which every record in the journals of the nodes carries.
   - With O(verb), extra variables (C(-e)) that the verb does not know are refused with the nearest name that it knows, and values
     that its parameters cannot have. What verbs know stands in C(meta/verbs.yml) of the collection. Variables of the inventory, of
-    roles, and those that begin with C(aistack_), C(ansible_), C(awx_), C(tower_) or an underscore are nobody's mistake; further ones
+    roles, and those that begin with C(ansible_), C(awx_), C(tower_) or an underscore are nobody's mistake; further ones
     are named in the variable C(aistack_extra_vars), a list.
   - With O(verb), hosts that the verb works on and that C(--limit) or an earlier failure leaves out of the run are a refusal, unless
     C(partial=true) says that this is meant; or a warning where the verb loses nothing by it.

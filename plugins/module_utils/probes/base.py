@@ -23,7 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets i
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import communicate
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 TIMEOUT = 5.0
 """Seconds for one attempt where a probe does not say."""

@@ -29,7 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit import state_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, describe, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import connected
 
@@ -76,15 +76,15 @@ class Celery(Probe):
     type = "celery"
     target = Option("str", "the application, as `celery -A` takes it", required=True)
     options = {
-        "python": Option("str", "the release's Python; ${release_path}/.venv/bin/python by default"),
-        "cwd": Option("str", "folder to run in; ${release_path} by default"),
-        "env_file": Option("str", "environment file of the release; ${config_path}/env by default"),
+        "python": Option("str", "the release's Python", default="${release_path}/.venv/bin/python"),
+        "cwd": Option("str", "folder to run in", default="${release_path}"),
+        "env_file": Option("str", "environment file of the release", default="${config_path}/env"),
         "broker": Option("str", "variable of env_file with the broker's address; the application is then not imported, which is faster"),
-        "user": Option("str", "system user that asks; that of the component by default, where this process may choose"),
+        "user": Option("str", "system user that asks; that of the component if left out, where this process may choose"),
         "workers": Option("list", "names of the workers that have to answer, such as worker@backend-1"),
-        "count": Option("expect", "how many workers answer, where they are not named"),
+        "count": Option("figure", "how many workers answer, where they are not named"),
         "queues": Option("list", "queues that each worker has to take from, exactly"),
-        "active": Option("expect", "number of tasks that run at the moment, of all these workers"),
+        "active": Option("figure", "number of tasks that run at the moment, of all these workers"),
         "busy": Option("bool", "true: a worker that does not answer, as one of --pool solo while its task runs, counts where its unit runs "
                        "without a restart and holds connections to the broker"),
         "schedule": Option("any", "entries of beat's schedule: names, or a mapping of name to task or to {task, schedule: '0 2 * * *'}"),

@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, NotAsExpected, Probe, excerpt, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import ask_json
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, check, check_all, describe_all, get_path
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Comfyui(Probe):
@@ -26,8 +26,8 @@ class Comfyui(Probe):
     options = {
         "stats": Option("paths", "dotted paths in /system_stats, and what is expected there"),
         "prompt": Option("dict", "workflow in the API's format; it is queued and waited for"),
-        "outputs": Option("expect", "number of outputs of that prompt; at least one by default"),
-        "within": Option("number", "seconds for the prompt; 60 by default"),
+        "outputs": Option("figure", "number of outputs of that prompt", default={"ge": 1}),
+        "within": Option("number", "seconds for the prompt", default=60),
     }
     hint = "try: curl {target}/queue, and look at ComfyUI's log"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, excerpt, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, check_version, describe_all
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _VERSION = r"(\d+(?:\.\d+)+|\d+)"
 
@@ -24,10 +24,10 @@ class Command(Probe):
     speaks = True
     target = Option("list", "program and arguments", required=True)
     options = {
-        "rc": Option("expect", "exit status; 0 by default"),
-        "stdout": Option("expect", "output, without white space around it"),
-        "stderr": Option("expect", "error output, without white space around it"),
-        "version": Option("expect", "version in the output, compared number by number, such as {ge: '3.11'}"),
+        "rc": Option("figure", "exit status", default=0),
+        "stdout": Option("scalar", "output, without white space around it"),
+        "stderr": Option("scalar", "error output, without white space around it"),
+        "version": Option("version", "version in the output, compared number by number, such as {ge: '3.11'}"),
         "pattern": Option("regex", "where the version stands in the output: its first group"),
         "cwd": Option("str", "folder to run in"),
         "user": Option("str", "system user who runs it"),

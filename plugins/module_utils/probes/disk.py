@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, at_least, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check_all, describe_all
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _KEYS = ("free_bytes", "free_gib", "free_percent", "free_inodes_percent")
 
@@ -22,10 +22,10 @@ class Disk(Probe):
     type = "disk"
     target = Option("str", "path; of one that is not there yet, the folder that would hold it", required=True)
     options = {
-        "free_bytes": Option("expect", "bytes; a number means at least"),
-        "free_gib": Option("expect", "GiB; a number means at least"),
-        "free_percent": Option("expect", "per cent; a number means at least; 5 where nothing is asked"),
-        "free_inodes_percent": Option("expect", "per cent of the inodes; a number means at least"),
+        "free_bytes": Option("figure", "bytes; a number means at least"),
+        "free_gib": Option("figure", "GiB; a number means at least"),
+        "free_percent": Option("figure", "per cent; a number means at least; 5 where nothing is asked"),
+        "free_inodes_percent": Option("figure", "per cent of the inodes; a number means at least"),
     }
     hint = "make room, or prune old releases; see what takes it: du -xsh {target}/*"
 

@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     os_error_text,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Dns(Probe):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import OUTPUT_LIMIT, Attempt, Context, Probe, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check_all, describe, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _KEYS = ("mode", "owner", "group", "size", "sha256", "contains", "link")
 
@@ -26,14 +26,14 @@ class File(Probe):
     type = "file"
     target = Option("str", "path", required=True)
     options = {
-        "exists": Option("bool", "true by default"),
-        "mode": Option("expect", "permissions, such as '0600'"),
-        "owner": Option("expect", "name of the user"),
-        "group": Option("expect", "name of the group"),
-        "size": Option("expect", "bytes"),
-        "sha256": Option("expect", "checksum of the contents"),
+        "exists": Option("bool", "whether it is there", default=True),
+        "mode": Option("scalar", "permissions, such as '0600'"),
+        "owner": Option("scalar", "name of the user"),
+        "group": Option("scalar", "name of the group"),
+        "size": Option("figure", "bytes"),
+        "sha256": Option("scalar", "checksum of the contents"),
         "contains": Option("expect", "contents; a text has to be in them"),
-        "link": Option("expect", "where a symbolic link points"),
+        "link": Option("scalar", "where a symbolic link points"),
     }
     hint = "try: ls -l {target}"
 

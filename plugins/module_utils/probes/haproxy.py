@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, check_all, describe, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 SOCKET = "/run/haproxy/admin.sock"
 _WORDS = (("UP", "ready"), ("no check", "ready"), ("MAINT", "maint"), ("DRAIN", "drain"), ("NOLB", "drain"), ("DOWN", "down"))
@@ -81,9 +81,9 @@ class Haproxy(Probe):
     type = "haproxy"
     target = Option("str", "name of the backend section", required=True)
     options = {
-        "socket": Option("str", f"admin socket; {SOCKET} by default"),
+        "socket": Option("str", "admin socket", default=SOCKET),
         "servers": Option("paths", "server to state: ready (or UP), drain, maint, down"),
-        "ready": Option("expect", "how many servers take requests; exactly one by default, where servers is not given"),
+        "ready": Option("figure", "how many servers take requests, where servers is not given", default=1),
     }
     hint = "try: echo 'show servers state' | socat stdio " + SOCKET
 

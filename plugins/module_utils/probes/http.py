@@ -29,7 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect impo
     regex_problems,
     show,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -41,11 +41,11 @@ class Http(Probe):
     speaks = True
     target = Option("str", "address, http:// or https://", required=True)
     options = {
-        "method": Option("str", "GET by default"),
+        "method": Option("str", "method; POST where there is data", default="GET"),
         "data": Option("any", "body to send; anything but a text is sent as JSON"),
         "headers": Option("dict", "headers to send; no secrets"),
-        "status": Option("expect", "status of the answer; 200 by default"),
-        "json": Option("paths", "dotted paths in a JSON answer, and what is expected there"),
+        "status": Option("figure", "status of the answer", default=200),
+        "json": Option("answer", "dotted paths in a JSON answer, and what is expected there; or what all of it is, such as true"),
         "body": Option("expect", "the body; a text is a pattern that has to be found in it"),
         "response_headers": Option("paths", "headers of the answer, in lower case"),
         "max_latency_ms": Option("number", "the answer has to be complete within this time"),
@@ -79,10 +79,14 @@ class Http(Probe):
         default = "GET" if self.spec.get("data") is None else "POST"
         return str(self.spec.get("method") or default).upper()
 
+    @property
+    def _json(self) -> Any:
+        return self.spec.get("json")
+
     def expectation(self) -> str:
         parts = [f"status {describe(self.spec.get('status', 200))}"]
-        if self.spec.get("json"):
-            parts.append(describe_all(self.spec["json"]))
+        if self._json is not None:
+            parts.append(describe_all(self._json) if isinstance(self._json, Mapping) else f"json = {describe(self._json)}")
         if self.spec.get("body") is not None:
             parts.append(f"body {describe(self._body_rule())}")
         if self.spec.get("max_latency_ms"):
@@ -105,7 +109,7 @@ class Http(Probe):
         captured: dict[str, Any] = {}
         if not found and self.spec.get("capture"):
             captured = self._capture(answer)
-        got = f"status {answer.status}" + (f", {self._shown(answer)}" if self.spec.get("json") and not found else "")
+        got = f"status {answer.status}" + (f", {self._shown(answer)}" if self._json is not None and not found else "")
         detail = ""
         if found:
             detail = f"{self._method} {self.spec['target']} answered {answer.status} {answer.reason}: {excerpt(answer.text)}"
@@ -129,8 +133,10 @@ class Http(Probe):
         found = check(self.spec.get("status", 200), answer.status, "status")
         if found:
             return found  # the body of an error page explains, it is not compared
-        if self.spec.get("json"):
-            found += check_all(self.spec["json"], answer.json())
+        if isinstance(self._json, Mapping):
+            found += check_all(self._json, answer.json())
+        elif self._json is not None:
+            found += check(self._json, answer.json(), "json")
         if self.spec.get("body") is not None:
             found += [Mismatch("body", one.expected, excerpt(answer.text)) for one in check(self._body_rule(), answer.text, "body")]
         if self.spec.get("response_headers"):
@@ -151,4 +157,6 @@ class Http(Probe):
 
     def _shown(self, answer: Answer) -> str:
         data = answer.json()
-        return ", ".join(f"{path} = {show(get_path(data, str(path)), 60)}" for path in self.spec["json"])
+        if not isinstance(self._json, Mapping):
+            return f"json = {show(data, 60)}"
+        return ", ".join(f"{path} = {show(get_path(data, str(path)), 60)}" for path in self._json)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, excerpt
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Log(Probe):
@@ -24,7 +24,7 @@ class Log(Probe):
     options = {
         "present": Option("regex", "pattern that some line has to match"),
         "absent": Option("regex", "pattern that no line may match"),
-        "since": Option("number", "seconds to look back; since the unit was started by default"),
+        "since": Option("number", "seconds to look back; since the unit was started if left out"),
     }
     hint = "try: journalctl -u {target} -n 100"
 

@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import basic_auth, request
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, check, describe, describe_all, problems
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*\s*=~?\s*"(?:[^"\\]|\\.)*"'
 _SELECTOR = re.compile(rf"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{((?:\s*{_LABEL}\s*,?)*)\s*\}})?")
@@ -137,8 +137,8 @@ class Metrics(Probe):
     options = {
         "metrics": Option("any", "a list of names that have to be there, or a mapping of selectors to expected values"),
         "ratio": Option("any", "two selectors, the first one's value is divided by the second one's: [errors, requests] or [sum, count]"),
-        "value": Option("expect", "what the ratio has to be; a number means at most"),
-        "least": Option("number", "smallest second value that makes a ratio worth judging; 1 by default"),
+        "value": Option("figure", "what the ratio has to be; a number means at most"),
+        "least": Option("number", "smallest second value that makes a ratio worth judging", default=1),
         "username": Option("str", "user of basic authentication"),
         "password_file": Option("str", "file on the node with the password for it"),
         "secret_file": Option("str", "file on the node with a bearer token"),

@@ -24,7 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.file import sha256_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import ask_json
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, get_path
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _hashed: dict[tuple[str, int, int], str] = {}
 _hashed_lock = threading.Lock()
@@ -57,7 +57,7 @@ class Ollama(Probe):
     type = "ollama"
     target = Option("str", "address of the server", required=True)
     options = {
-        "version": Option("expect", "version of the server"),
+        "version": Option("version", "version of the server"),
         "models": Option("any", "models that have to be there: a list, or a mapping of name to digest (its beginning is enough)"),
         "generate": Option("any", "model that has to generate something, or a mapping with model, prompt, max_tokens"),
         "blobs": Option("str", "folder of the models on the node; every blob of every declared model is hashed"),

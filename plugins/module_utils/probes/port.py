@@ -10,7 +10,7 @@ import re
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import command_line
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import CannotSee, Holder, holders, overlaps, shown
 
 

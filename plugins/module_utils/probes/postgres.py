@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, Mismatch, check, check_all, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _NAMES = {"user": "PGUSER", "database": "PGDATABASE", "sslmode": "PGSSLMODE", "ca_file": "PGSSLROOTCERT"}
 _FIELD, _RECORD = "\x1f", "\x1e"
@@ -43,17 +43,17 @@ class Postgres(Probe):
     target = Option("str", "host:port; the other ways are host and port, or env_file and env_key")
     options = {
         "host": Option("str", "address, or the folder of the Unix socket"),
-        "port": Option("int", "5432 by default"),
+        "port": Option("int", "port of the server", default=5432),
         "user": Option("str", "user of the database"),
-        "database": Option("str", "name of the database; the user's name by default"),
+        "database": Option("str", "name of the database; the user's name if left out"),
         "password_file": Option("str", "file on the node with the password"),
         "env_file": Option("str", "environment file on the node that holds a database URL"),
-        "env_key": Option("str", "its name in there; DATABASE_URL by default"),
-        "sslmode": Option("str", "as libpq knows it; verify-full by default where ca_file is given"),
+        "env_key": Option("str", "its name in there", default="DATABASE_URL"),
+        "sslmode": Option("str", "as libpq knows it; verify-full where ca_file is given"),
         "ca_file": Option("str", "CA certificates on the node that the server's one has to be signed by"),
-        "query": Option("str", "SELECT 1 by default; it should only read"),
-        "value": Option("expect", "first column of the first row"),
-        "rows": Option("expect", "number of rows"),
+        "query": Option("str", "what is asked; it should only read", default="SELECT 1"),
+        "value": Option("scalar", "first column of the first row"),
+        "rows": Option("figure", "number of rows"),
         "writable": Option("bool", "true: the server has to take writes, which it does not while it stands by or a failover is under way"),
         "columns": Option("paths", "columns of the first row by name"),
         "run_as": Option("str", "system user that runs psql, for peer authentication"),

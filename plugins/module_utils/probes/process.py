@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe, excerpt, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import at, check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 PROC = Path("/proc")
 
@@ -51,7 +51,7 @@ class Process(Probe):
     type = "process"
     target = Option("regex", "pattern that has to be found in the command line", required=True)
     options = {
-        "count": Option("expect", "how many; at least one by default"),
+        "count": Option("figure", "how many", default={"ge": 1}),
         "user": Option("str", "only those of this user"),
     }
     hint = "try: ps -ef | grep -E '{target}'"

@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe, is_operator, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _READING = {
     "CONFIG GET", "DBSIZE", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "INFO", "LASTSAVE", "LINDEX",
@@ -122,16 +122,16 @@ class Redis(Probe):
     target = Option("str", "host:port, redis://host:port, rediss://host:port, or the path of a Unix socket")
     options = {
         "host": Option("str", "address, instead of the short form"),
-        "port": Option("int", "6379 by default"),
+        "port": Option("int", "port of the server", default=6379),
         "username": Option("str", "user; Redis' default user without it"),
         "password_file": Option("str", "file on the node with the password"),
         "tls": Option("bool", "true speaks TLS; an address that begins with rediss:// does so by itself"),
         "ca_file": Option("str", "CA certificates on the node; ssl_ca_certs of the address, or else the system's"),
         "server_name": Option("str", "name in the certificate, where it is not the host"),
         "env_file": Option("str", "environment file on the node that holds a redis:// or rediss:// URL"),
-        "env_key": Option("str", "its name in there; REDIS_URL by default"),
+        "env_key": Option("str", "its name in there", default="REDIS_URL"),
         "db": Option("int", "number of the database"),
-        "command": Option("list", "PING by default"),
+        "command": Option("list", "command and arguments", default=("PING",)),
         "value": Option("tree", "the reply; a mapping of names is compared with fields, as INFO and CONFIG GET give them"),
         "refused": Option("bool", "passes only where the server refuses the command for want of a login, or the connection"),
     }

@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     excerpt,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, host_header, request
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _PREFIX = ".aistack-probe"
 
@@ -69,13 +69,13 @@ class S3(Probe):
         "access_key_file": Option("str", "file on the node with the access key"),
         "secret_key_file": Option("str", "file on the node with the secret key"),
         "env_file": Option("str", "environment file on the node, for what is not given otherwise"),
-        "endpoint_env": Option("str", "name of the address in there; MINIO_ENDPOINT by default"),
-        "bucket_env": Option("str", "name of the bucket in there; MINIO_BUCKET by default"),
-        "access_key_env": Option("str", "name of the access key in there; MINIO_ACCESS_KEY by default"),
-        "secret_key_env": Option("str", "name of the secret key in there; MINIO_SECRET_KEY by default"),
-        "region": Option("str", "us-east-1 by default"),
-        "round_trip": Option("bool", "true by default; false only asks whether the bucket is there for this key"),
-        "size": Option("int", "bytes of the object; 1024 by default"),
+        "endpoint_env": Option("str", "name of the address in there", default="MINIO_ENDPOINT"),
+        "bucket_env": Option("str", "name of the bucket in there", default="MINIO_BUCKET"),
+        "access_key_env": Option("str", "name of the access key in there", default="MINIO_ACCESS_KEY"),
+        "secret_key_env": Option("str", "name of the secret key in there", default="MINIO_SECRET_KEY"),
+        "region": Option("str", "region of the bucket", default="us-east-1"),
+        "round_trip": Option("bool", "write, read and remove an object; false only asks whether the key reaches the bucket", default=True),
+        "size": Option("int", "bytes of the object", default=1024),
         "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
     }
     hint = "does the bucket exist, does the key's policy allow put, get and delete in it, and do the clocks agree?"

@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     os_error_text,
     parted,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Tcp(Probe):

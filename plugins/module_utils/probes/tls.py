@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL's first message of a client that wants TLS
 
@@ -36,7 +36,7 @@ class Tls(Probe):
     type = "tls"
     target = Option("str", "host:port; 443 where there is no port", required=True)
     options = {
-        "days_left": Option("expect", "days until the certificate ends; a number means at least; 14 by default"),
+        "days_left": Option("figure", "days until the certificate ends; a number means at least", default=14),
         "server_name": Option("str", "name in the certificate, where it is not the host"),
         "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
         "port": Option("int", "port, where the short form has none"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, at_least, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, at, check, check_all, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Unit(Probe):
@@ -21,11 +21,11 @@ class Unit(Probe):
     type = "unit"
     target = Option("str", "name of the unit", required=True)
     options = {
-        "state": Option("expect", "ActiveState; active by default"),
-        "sub": Option("expect", "SubState, such as running"),
+        "state": Option("scalar", "ActiveState", default="active"),
+        "sub": Option("scalar", "SubState, such as running"),
         "enabled": Option("bool", "whether it is started at boot"),
-        "stable_for": Option("expect", "seconds since it became active; a number means at least"),
-        "restarts": Option("expect", "automatic restarts since it was started"),
+        "stable_for": Option("figure", "seconds since it became active; a number means at least"),
+        "restarts": Option("figure", "automatic restarts since it was started"),
     }
     hint = "try: systemctl status {target}; journalctl -u {target} -n 50"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 KINDS = ("cpu", "memory", "swap")
 PROC = Path("/proc")
@@ -37,8 +37,8 @@ class Usage(Probe):
     type = "usage"
     target = Option("str", "cpu, memory or swap", required=True, choices=KINDS)
     options = {
-        "percent": Option("expect", "share in use; a number means at most", required=True),
-        "over": Option("number", "seconds over which processors are watched; 0.5 by default"),
+        "percent": Option("figure", "share in use; a number means at most", required=True),
+        "over": Option("number", "seconds over which processors are watched", default=0.5),
     }
     hint = "try: top -b -n 1 | head -n 15"
 

@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import schema
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import BACKUP, ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import saved
 
@@ -39,20 +40,7 @@ PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]*")
 _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}\Z")
 
-_COMMON = {"component", "hosts"}
-ENTRY_KEYS: dict[str, tuple[set[str], set[str]]] = {
-    "postgres": ({"name", "component"}, {"name", "component", "url_variable", "user", "jobs", "admin"}),
-    "redis": (
-        {"name", "port"}, {"name", "host", "port", "username", "password_file", "unit", "dir", "tls", "ca_file", "server_name"}
-    ),
-    "buckets": ({"name"}, {"name", "endpoint", "access_key_id", "secret_key_file", "region", "options", "ca_file"}),
-    "sqlite": ({"name", "path"}, {"name", "path"}),
-}
-"""Lists of the description: keys that an entry needs, keys that it may have. C(files) is a list of paths."""
-
 NUMBERS = ("min_free_bytes", "timeout", "count_below")
-COPY_KEYS = ({"remote", "path"}, {"remote", "path", "config_file", "keep"})
-TOP_KEYS = {"stack", "keep", "encrypt", "copy", "files", *NUMBERS, *ENTRY_KEYS}
 WRITABLE = "writable"
 """What a node's description has besides: the folders that its components write, from their own descriptions."""
 
@@ -102,47 +90,27 @@ def ahead(name: str, now: float) -> str:
 
 
 def description_problems(description: Any) -> list[str]:
-    """What is wrong with a node's ``backup.json``, one line each; an empty list means nothing."""
+    """What is wrong with ``aistack_backup`` or a node's ``backup.json``, one line each; an empty list means nothing."""
     if not isinstance(description, Mapping):
-        return [f"it must be a mapping, is {type(description).__name__}"]
-    problems = [f"unknown key '{key}'{_like(key, TOP_KEYS)}" for key in description if key not in {*TOP_KEYS, WRITABLE}]
-    problems += _keep_problems(description.get("keep"))
-    problems += _copy_problems(description.get("copy"))
-    encrypt = description.get("encrypt")
-    if encrypt is not None and not (isinstance(encrypt, Mapping) and _RECIPIENT.fullmatch(str(encrypt.get("recipient", "")))):
-        problems.append("encrypt: expected {recipient: age1…}, the public key that age-keygen prints")
-    problems += [
-        f"{key}: expected a whole number from {least} on, got {description[key]!r}"
-        for key, least in zip(NUMBERS, (0, 1, 0))
-        if description.get(key) is not None
-        and (isinstance(description[key], bool) or not isinstance(description[key], int) or description[key] < least)
-    ]
-    for kind, (needed, allowed) in ENTRY_KEYS.items():
-        problems += _entry_problems(kind, description.get(kind), needed, allowed)
-    files = description.get("files") or []
-    if not isinstance(files, Sequence) or isinstance(files, str):
-        problems.append("files: must be a list of absolute paths")
-    else:
-        problems += [f"files: {path!r} is no absolute path" for path in files if not str(path).startswith("/")]
-    return problems
-
-
-def _like(key: str, known: Iterable[str]) -> str:
-    close = nearest(str(key), known, 1, 0.6)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(sorted(known))}"
-
-
-def _copy_problems(copy: Any) -> list[str]:
-    if copy is None:
-        return []
-    needed, allowed = COPY_KEYS
-    if not isinstance(copy, Mapping):
-        return ["copy: expected {remote: name in rclone's configuration, path: folder or bucket there}"]
-    problems = [f"copy: unknown key '{key}'{_like(key, allowed)}" for key in copy if key not in allowed]
-    problems += [f"copy: '{key}' is missing" for key in sorted(needed) if not copy.get(key)]
-    if copy.get("remote") and not _REMOTE.fullmatch(str(copy["remote"])):
+        return [f"must be a mapping, is {schema.what(description)}"]
+    given = {key: value for key, value in description.items() if value is not None and key not in ("stack", WRITABLE)}
+    left, found = schema.examine("", given, BACKUP)
+    problems = [line.removeprefix(": ").removeprefix(".") for line in found]
+    encrypt, copy = left.get("encrypt", {}), left.get("copy", {})
+    if encrypt.get("recipient") and not _RECIPIENT.fullmatch(encrypt["recipient"]):
+        problems.append("encrypt.recipient: must be age1…, the public key that age-keygen prints")
+    if copy.get("remote") and not _REMOTE.fullmatch(copy["remote"]):
         problems.append(f"copy.remote: {copy['remote']!r} is no name of a remote in rclone's configuration")
-    return [*problems, *(f"copy.{problem}" for problem in _keep_problems(copy.get("keep")))]
+    for kind in ENTRIES:
+        seen: set[str] = set()
+        for number, entry in enumerate(left.get(kind, [])):
+            where, name = f"{kind}[{number}].name", entry.get("name", "")
+            if name and not PART_NAME.match(name):
+                problems.append(f"{where}: {name!r} becomes a folder and has to match {PART_NAME.pattern}")
+            if name in seen:
+                problems.append(f"{where}: '{name}' is there twice")
+            seen.add(name)
+    return problems + [f"files: {path!r} is no absolute path" for path in left.get("files", []) if not path.startswith("/")]
 
 
 def exposed(backup: Mapping[str, Any]) -> str:
@@ -153,42 +121,6 @@ def exposed(backup: Mapping[str, Any]) -> str:
         "aistack_backup: sets stay on the node whose disk they are to survive, and hold its credentials in plain. Declare 'copy', best"
         " with 'encrypt' (see role backup)."
     )
-
-
-def _keep_problems(keep: Any) -> list[str]:
-    if keep is None:
-        return []
-    if not isinstance(keep, Mapping) or set(keep) - set(KEEP):
-        return ["keep: expected {last: number of sets, days: number}"]
-    return [
-        f"keep.{key}: expected a whole number from 0 on, got {value!r}"
-        for key, value in keep.items()
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0
-    ]
-
-
-def _entry_problems(kind: str, entries: Any, needed: set[str], allowed: set[str]) -> list[str]:
-    if entries is None:
-        return []
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
-        return [f"{kind}: must be a list, is {type(entries).__name__}"]
-    problems: list[str] = []
-    seen: set[str] = set()
-    for number, entry in enumerate(entries):
-        where = f"{kind}[{number}]"
-        if not isinstance(entry, Mapping):
-            problems.append(f"{where}: must be a mapping, is {type(entry).__name__}")
-            continue
-        known = allowed | _COMMON
-        problems += [f"{where}: unknown key '{key}'{_like(key, known)}" for key in entry if key not in known]
-        problems += [f"{where}: '{key}' is missing" for key in sorted(needed) if not entry.get(key)]
-        name = str(entry.get("name", ""))
-        if name and not PART_NAME.match(name):
-            problems.append(f"{where}.name: {name!r} becomes a folder and has to match {PART_NAME.pattern}")
-        if name in seen:
-            problems.append(f"{where}.name: '{name}' is there twice")
-        seen.add(name)
-    return problems
 
 
 def for_host(
@@ -223,7 +155,7 @@ def for_host(
         **({WRITABLE: written} if written else {}),
         **{key: backup[key] for key in NUMBERS if backup.get(key) is not None},
     }
-    for kind in ENTRY_KEYS:
+    for kind in ENTRIES:
         described[kind] = []
         for number, entry in enumerate(backup.get(kind) or []):
             place = entry.get("hosts") or components.get(str(entry.get("component")), {}).get("hosts")

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
 SCHEMES = {"postgresql": "postgres", "postgres": "postgres", "redis": "redis", "rediss": "redis"}
@@ -156,12 +157,12 @@ def login_problems(values: Mapping[str, str], accounts: Sequence[Account], host:
 def environment_problems(environment: Any, accounts: Sequence[Account], host: str) -> list[str]:
     """Everything that is wrong with one environment (``schema`` and ``values``) on one host."""
     if not isinstance(environment, Mapping):
-        return [f"must be a mapping with schema and values, is {type(environment).__name__}"]
-    schema, values = environment.get("schema") or [], environment.get("values") or {}
+        return [f"must be a mapping with schema and values, is {what(environment, secret=True)}"]
+    schema, values = env_schema.described(environment)
     if isinstance(schema, (str, Mapping)) or not isinstance(schema, Sequence) or not all(isinstance(entry, Mapping) for entry in schema):
         return ["schema: must be a list of mappings with name and type"]
     if not isinstance(values, Mapping):
-        return [f"values: must be a mapping, is {type(values).__name__}"]
+        return [f"values: must be a mapping, is {what(values, secret=True)}"]
     plain = [{key: value for key, value in entry.items() if value is not None} for entry in schema]
     resolved = env_schema.resolve(plain, values)
     return [str(problem) for problem in resolved.problems] or login_problems(resolved.values, accounts, host)

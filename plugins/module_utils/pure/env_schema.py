@@ -19,12 +19,28 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import ENCODED
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import is_secret
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 TYPES = ("str", "int", "number", "bool", "email", "url", "dsn", "path", "port", "json", "enum")
 EMAIL = re.compile(r"[^@\s<>,;\"]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+\Z")
-KEYS = ("name", "type", "required", "secret", "forbidden", "default", "pattern", "choices", "min_length", "description")
+ENTRY: Mapping[str, Option] = {
+    "name": Option("str", "name of the variable", required=True),
+    "type": Option("str", "what its value has to be", choices=TYPES, default="str"),
+    "required": Option("bool", "whether it has to have a value", default=False),
+    "secret": Option("bool", "whether its value must not be shown; what everybody knows is refused", default=False),
+    "forbidden": Option("list", "values that it must not have, in any case", items=Option("any", "a value")),
+    "default": Option("any", "its value where none is given"),
+    "pattern": Option("str", "regular expression that its value has to match"),
+    "choices": Option("list", "allowed values of the type enum", items=Option("text", "a value")),
+    "min_length": Option("int", "least number of characters", minimum=0),
+    "description": Option("str", "for people"),
+}
+"""What an entry of a schema may say."""
+
+KEYS = tuple(ENTRY)
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 
@@ -61,6 +77,16 @@ def version_of(schema: Sequence[Mapping[str, Any]]) -> str:
     """Return 12 hex digits that identify a schema."""
     text = json.dumps(list(schema), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def described(environment: Any) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
+    """Schema and values of an entry of ``aistack_env``. Without a schema every value is taken as it is; names that sound so are secret."""
+    given = environment if isinstance(environment, Mapping) else {}
+    values = given.get("values") or {}
+    schema = given.get("schema")
+    if schema is None:
+        schema = [{"name": str(name), "secret": is_secret(str(name))} for name in values]
+    return schema, values
 
 
 def check_schema(schema: Sequence[Mapping[str, Any]]) -> list[Problem]:
@@ -116,14 +142,17 @@ def resolve(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> R
         if secret:
             resolved.secrets.add(name)
         given = values.get(name)
-        if given is None or (isinstance(given, str) and given == "" and entry.get("required")):
+        empty = isinstance(given, str) and not given.strip() and bool(entry.get("required"))
+        if given is None or empty:
             given = entry.get("default")
         if given is None:
             if entry.get("required"):
-                what = "is empty" if values.get(name) == "" else "is missing"
+                what = "is empty" if empty else "is missing"
                 resolved.problems.append(Problem(name, f"{what} and required; expected {_expected(entry)}"))
             continue
-        text, problem = _typed(entry, given)
+        text, problem = as_text(given), _changed(entry, given)
+        if problem is None:
+            text, problem = _typed(entry, given)
         if problem is None:
             problem = _limits(entry, text)
         if problem is not None:
@@ -155,6 +184,18 @@ def _shown(entry: Mapping[str, Any], text: str) -> str:
     if entry.get("secret") or entry.get("type") == "dsn" or "@" in text:
         return f"a text of {len(text)} characters (not shown)"
     return repr(text)
+
+
+def _changed(entry: Mapping[str, Any], given: Any) -> str | None:
+    """That YAML has made something else of a text without quotes: C(NO), C(1.10), C(12:30:00), C(0123456), C(2026-01-31)."""
+    if entry.get("type", "str") != "str" or isinstance(given, (str, dict, list)):
+        return None
+    if isinstance(given, (bool, int, float)):
+        shown = "a number" if entry.get("secret") else as_text(given)
+        other = "bool" if isinstance(given, bool) else "int" if isinstance(given, int) else ""
+    else:
+        shown, other = f"a {type(given).__name__}", ""
+    return f"is {shown} to YAML, which is perhaps not what was written; quote it" + (f", or say type: {other}" if other else "")
 
 
 def _typed(entry: Mapping[str, Any], given: Any) -> tuple[str, str | None]:
@@ -216,9 +257,12 @@ def _limits(entry: Mapping[str, Any], text: str) -> str | None:
         return f"is left at the forbidden default {text!r}; set a value of your own"
     if entry.get("secret") and text.casefold() in ALWAYS_FORBIDDEN:
         return f"is left at the forbidden default {text!r}, a secret that everybody knows; set one of your own"
-    if kind in ("url", "dsn"):
+    if kind in ("url", "dsn") or _is_url(text, needs_host=True):
         password = urlsplit(text).password
-        if password is not None and unquote(password).casefold() in (*own, *ALWAYS_FORBIDDEN):
+        if password == "":
+            return "carries an empty password; set it, or leave out the colon before it"
+        known = entry.get("secret") or kind in ("url", "dsn")
+        if known and password is not None and unquote(password).casefold() in (*own, *ALWAYS_FORBIDDEN):
             return f"carries the forbidden default {unquote(password)!r} as its password; set one of your own"
     minimum = entry.get("min_length")
     if minimum is not None and len(text) < int(minimum):

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import names_in
 
 _ORDERED: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "ge": (">=", operator.ge),
@@ -88,6 +90,51 @@ def problems(expected: Any, tree: bool = False) -> list[str]:
     return []
 
 
+def one_value(expected: Any, figure: bool = False) -> tuple[Any, list[str]]:
+    """What is expected of a single value, in its canonical form, and what is wrong with it.
+
+    A list means one of its items. With ``figure`` what comes is a number, and a number in quotes means the number.
+    """
+    if isinstance(expected, (list, tuple)):
+        expected = {"in": list(expected)}
+    wrong = problems(expected)
+    if wrong or (isinstance(expected, Mapping) and expected.get("in") == []):
+        return expected, wrong or ["an empty list says nothing"]
+    if not figure:
+        return expected, []
+    if not isinstance(expected, Mapping):
+        return _figure(expected)
+    canonical: dict[str, Any] = {}
+    for key, operand in expected.items():
+        if key in _ORDERED or key == "ne":
+            canonical[key], found = _figure(operand)
+            wrong += found
+        elif key == "in":
+            read = [_figure(item) for item in operand]
+            canonical[key] = [item for item, _found in read]
+            wrong += [line for _item, found in read for line in found]
+        else:
+            canonical[key] = operand
+    return canonical, wrong
+
+
+def _figure(value: Any) -> tuple[Any, list[str]]:
+    if isinstance(value, str) and names_in(value):
+        return value, []  # only the node knows what comes of it
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+(\.\d+)?\s*", value):
+        return (float(value) if "." in value else int(value)), []
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value, [f"{repr(value) if isinstance(value, str) else show(value)} is no number"]
+    return value, []
+
+
+def version_problems(expected: Any) -> list[str]:
+    """What is wrong with an expected version: a number that YAML has cut."""
+    given = list(expected.values()) if isinstance(expected, Mapping) else [expected]
+    flat = [item for one in given for item in (one if isinstance(one, list) else [one])]
+    return [f"{item} is a number to YAML, and {item}0 would be the same one; quote it" for item in flat if isinstance(item, float)]
+
+
 def _meant(key: str) -> str:
     if key in ("eq", "equals"):
         return " (a plain value means equal)"
@@ -99,20 +146,20 @@ def _operand_problems(key: str, operand: Any) -> list[str]:
     if key == "matches":
         return regex_problems(operand)
     if key == "in" and (isinstance(operand, str) or not isinstance(operand, Sequence)):
-        return [f"in: must be a list, is {type(operand).__name__}"]
+        return [f"in: must be a list, is {what(operand)}"]
     if key == "exists" and not isinstance(operand, bool):
         return [f"exists: must be true or false, is {show(operand)}"]
     if key == "length":
         return [f"length: {line}" for line in problems(operand)]
     if key in _ORDERED and (isinstance(operand, bool) or not isinstance(operand, (int, float, str))):
-        return [f"{key}: must be a number or a text, is {type(operand).__name__}"]
+        return [f"{key}: must be a number or a text, is {what(operand)}"]
     return []
 
 
 def regex_problems(pattern: Any) -> list[str]:
     """What is wrong with a regular expression."""
     if not isinstance(pattern, str):
-        return [f"a pattern is a text, this is {type(pattern).__name__}"]
+        return [f"a pattern is a text, this is {what(pattern)}"]
     try:
         re.compile(pattern)
     except re.error as error:

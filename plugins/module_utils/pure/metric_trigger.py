@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import Option, ProbeError, TypeSpec, normalise_with
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, TypeSpec, normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import LEVELS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, what
 
 MEASURES = ("ratio", "rate", "gauge", "quantile")
 OVER = ("mean", "max", "min", "last")
@@ -38,20 +39,20 @@ _NO_PROBE = ("severity", "log_unit", "from_all")
 """Keys that every probe may have and that would say nothing here."""
 
 _RULE: Mapping[str, Option] = {
-    "value": Option("expect", "what the figure has to be; a number means at most"),
-    "times": Option("expect", "what the figure may be as a multiple of its baseline; a number means at most"),
-    "window": Option("number", "seconds that are judged together; 60 by default"),
+    "value": Option("figure", "what the figure has to be; a number means at most"),
+    "times": Option("figure", "what the figure may be as a multiple of its baseline; a number means at most"),
+    "window": Option("number", "seconds that are judged together", default=60),
     "min_sample": Option("number", "smallest sample worth judging: requests for ratio and quantile, looks for rate and gauge"),
-    "on_inconclusive": Option("str", "what too small a sample counts as; wait by default", choices=POLICIES),
-    "failure_limit": Option("int", "measurements that may fail; 0 by default"),
-    "failures": Option("str", "which failures count; consecutive by default", choices=("consecutive", "total")),
-    "error_limit": Option("int", "consecutive measurements that may be impossible; 4 by default"),
-    "max_age": Option("number", "seconds for which a baseline counts; a week by default"),
-    "baseline_sample": Option("number", "smallest sample that makes a baseline; 50 by default"),
+    "on_inconclusive": Option("str", "what too small a sample counts as", choices=POLICIES, default="wait"),
+    "failure_limit": Option("int", "measurements that may fail", default=0),
+    "failures": Option("str", "which failures count", choices=("consecutive", "total"), default="consecutive"),
+    "error_limit": Option("int", "consecutive measurements that may be impossible", default=4),
+    "max_age": Option("number", "seconds for which a baseline counts", default=604800),
+    "baseline_sample": Option("number", "smallest sample that makes a baseline", default=50),
     "kind": Option("str", "the runbook's word for it", choices=KINDS),
     "then": Option("any", "what follows: {level: app}, notice or manual"),
 }
-_OVER = Option("str", "mean (by default), max, min or last of the looks", choices=OVER)
+_OVER = Option("str", "which of the looks counts", choices=OVER, default="mean")
 
 
 def _limit_problems(spec: Mapping[str, Any]) -> list[str]:
@@ -150,7 +151,7 @@ def normalise(trigger: Any) -> dict[str, Any]:
         TriggerError: with every problem.
     """
     if not isinstance(trigger, Mapping):
-        raise TriggerError([f"a trigger is a mapping, this is {type(trigger).__name__}"])
+        raise TriggerError([f"a trigger is a mapping, this is {what(trigger, secret=True)}"])
     source = trigger.get("source")
     if source not in SOURCES:
         said = f"unknown source '{source}'{did_you_mean(str(source), SOURCES)}" if source else "'source' is missing"
@@ -204,7 +205,7 @@ def check_triggers(triggers: Any, places: Iterable[str], components: Iterable[st
     if triggers is None:
         return []
     if isinstance(triggers, (str, Mapping)) or not isinstance(triggers, Sequence):
-        return [f"aistack_triggers: must be a list of triggers, is {type(triggers).__name__}"]
+        return [f"aistack_triggers: must be a list of triggers, is {what(triggers)}"]
     known, parts = list(places), list(components)
     problems: list[str] = []
     names: dict[str, int] = {}

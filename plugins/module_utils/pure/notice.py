@@ -6,22 +6,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import schema
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest
 
 VERBS = ("deploy", "rollback")
 STATES = ("started", "finished", "failed")
 EVENTS = (*(f"{verb}_{state}" for verb in VERBS for state in STATES), "watch_failed")
 SECURITY = ("starttls", "tls", "none")
-COMMON = {"kind", "name", "events", "timeout"}
-KINDS: dict[str, dict[str, set[str]]] = {
-    "webhook": {"needs": {"url"}, "may": {"headers", "ca_file"}},
-    "mail": {"needs": {"host", "from", "to"}, "may": {"port", "security", "user", "password", "ca_file"}},
-    "command": {"needs": {"command"}, "may": set()},
+KINDS: Mapping[str, Mapping[str, Option]] = {
+    "webhook": {
+        "url": Option("str", "http or https address that is told as JSON", required=True, secret=True),
+        "headers": Option("dict", "headers to send", items=Option("text", "a value", secret=True), secret=True),
+        "ca_file": Option("str", "CA certificates on the controller, instead of the system's"),
+    },
+    "mail": {
+        "host": Option("str", "mail server", required=True),
+        "from": Option("str", "who sends it", required=True),
+        "to": Option("list", "who gets it", required=True, secret=True, items=Option("str", "an address"), expected="a list of addresses"),
+        "port": Option("number", "its port; 587, with tls 465, with none 25"),
+        "security": Option("str", "how the connection is encrypted", choices=SECURITY, default=SECURITY[0]),
+        "user": Option("str", "login; with password", secret=True),
+        "password": Option("str", "its password", secret=True),
+        "ca_file": Option("str", "CA certificates on the controller, instead of the system's"),
+    },
+    "command": {
+        "command": Option(
+            "list", "a program on the controller and its arguments; the notice comes as JSON on standard input", required=True, secret=True,
+            items=Option("str", "a word", secret=True), expected="a list: the program and its arguments",
+        ),
+    },
 }
+NOTICE = Option(
+    "dict", "a receiver", by="kind", variants=KINDS, secret=True,
+    keys={
+        "kind": Option("str", "how it is told", required=True, choices=tuple(sorted(KINDS))),
+        "name": Option("str", "what it is called in messages"),
+        "events": Option("list", "what it is told of; all if left out", secret=True, items=Option("str", "an event", choices=EVENTS)),
+        "timeout": Option("number", "seconds that it may take", default=10),
+    },
+)  # fmt: skip
+NOTICES = Option("list", "who is told of deployments and rollbacks", items=NOTICE, secret=True)
 TIMEOUT = 10.0
 """Seconds that a receiver has where the entry does not say."""
 
@@ -37,38 +65,17 @@ def label(entry: Any, index: int) -> str:
 def problems(entries: Any, where: str = "aistack_notices") -> list[str]:
     """Everything that is wrong with the list, one line each; values are not shown, because any of them may be a secret."""
     if isinstance(entries, (str, Mapping)) or not isinstance(entries, Sequence):
-        return [f"{where}: must be a list, is {type(entries).__name__}"]
-    found: list[str] = []
-    for index, entry in enumerate(entries):
-        found += [f"{where}[{index}]{problem}" for problem in entry_problems(entry)]
-    return found
+        return schema.problems(where, entries, NOTICES)
+    return [problem for index, entry in enumerate(entries) for problem in entry_problems(entry, f"{where}[{index}]")]
 
 
-def entry_problems(entry: Any) -> list[str]:
-    """What is wrong with one receiver; each begins with the key's place."""
-    if not isinstance(entry, Mapping):
-        return [f": must be a mapping, is {type(entry).__name__}"]
-    kind = entry.get("kind")
-    if kind not in KINDS:
-        return [f".kind: {'is missing' if kind is None else repr(kind) + ' is unknown'}; there are {', '.join(sorted(KINDS))}"]
-    known = COMMON | KINDS[kind]["needs"] | KINDS[kind]["may"]
-    found = [f": unknown key '{key}' for a {kind}{nearest(str(key), known)}" for key in entry if key not in known]
-    found += [f".{key}: is missing" for key in sorted(KINDS[kind]["needs"]) if not entry.get(key)]
-    events = entry.get("events", [])
-    if isinstance(events, (str, Mapping)) or not isinstance(events, Sequence):
-        found.append(".events: must be a list")
-    else:
-        found += [f".events: unknown event '{event}'{nearest(str(event), EVENTS)}" for event in events if event not in EVENTS]
-    found += [f".{key}: must be a number above 0" for key in ("timeout", "port") if key in entry and not _positive(entry[key])]
-    return found + _OF_KIND[kind](entry)
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and bool(value) and all(isinstance(item, str) for item in value)
+def entry_problems(entry: Any, where: str = "") -> list[str]:
+    """What is wrong with one receiver; each line begins with ``where``."""
+    given, found = schema.examine(where, entry, NOTICE)
+    if given is None or "kind" not in given:
+        return found
+    found += [f"{where}.{key}: must be a number above 0" for key in ("timeout", "port") if key in given and not float(given[key]) > 0]
+    return found + [f"{where}{problem}" for problem in _OF_KIND[given["kind"]](given)]
 
 
 def _webhook(entry: Mapping[str, Any]) -> list[str]:
@@ -82,30 +89,19 @@ def _webhook(entry: Mapping[str, Any]) -> list[str]:
             good = False
         if not good:
             found.append(".url: is no http or https address")
-    if not isinstance(entry.get("headers", {}), Mapping):
-        found.append(".headers: must be a mapping")
     return found
 
 
 def _mail(entry: Mapping[str, Any]) -> list[str]:
     found = []
-    if entry.get("to") and not _texts(entry["to"]):
-        found.append(".to: must be a list of addresses")
-    security = entry.get("security", SECURITY[0])
-    if security not in SECURITY:
-        found.append(f".security: must be one of {', '.join(SECURITY)}")
-    if security == "none" and entry.get("password"):
+    if entry.get("security") == "none" and entry.get("password"):
         found.append(".security: a password is sent over an encrypted connection only; take starttls or tls")
     if bool(entry.get("user")) != bool(entry.get("password")):
         found.append(": user and password go together")
     return found
 
 
-def _command(entry: Mapping[str, Any]) -> list[str]:
-    return [] if _texts(entry.get("command") or ["-"]) else [".command: must be a list: the program and its arguments"]
-
-
-_OF_KIND = {"webhook": _webhook, "mail": _mail, "command": _command}
+_OF_KIND: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {"webhook": _webhook, "mail": _mail, "command": lambda _entry: []}
 
 
 def wanted(entry: Mapping[str, Any], event: str) -> bool:

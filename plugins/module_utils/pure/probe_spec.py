@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import names_in
 
 FILLED_IN = ("component", "config_path", "port", "release", "release_path", "slot", "unit")
@@ -37,25 +38,6 @@ class ProbeError(ValueError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = list(problems)
-
-
-@dataclass(frozen=True)
-class Option:
-    """One key that a type of probe allows.
-
-    Attributes:
-        kind: ``str``, ``int``, ``number``, ``bool``, ``list`` (of texts), ``dict``, ``any``, ``regex``, ``expect`` (an
-            expected value), ``paths`` (dotted path to expected value), ``tree`` (either), ``probes`` (steps), or
-            ``capture`` (name to dotted path).
-        help: one line for people.
-        required: whether a probe of this type makes no sense without it.
-        choices: values allowed; empty for any.
-    """
-
-    kind: str
-    help: str
-    required: bool = False
-    choices: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +99,7 @@ def _canonical(
     types: Mapping[str, TypeSpec], probe: Any, component: str | None, step: bool
 ) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(probe, Mapping):
-        return {}, [f"a probe is a mapping, this is {type(probe).__name__}"]
+        return {}, [f"a probe is a mapping, this is {what(probe, secret=True)}"]
     given = {str(key): value for key, value in probe.items() if value is not None or key in types}
     kind, problems = _type_of(types, given)
     if kind is None:
@@ -213,14 +195,14 @@ def _steps(types: Mapping[str, TypeSpec], value: Any, component: str | None) -> 
 
 def _text(value: Any) -> tuple[Any, list[str]]:
     if isinstance(value, (Mapping, list, tuple, bool)):
-        return value, [f"must be a text, is {type(value).__name__}"]
+        return value, [f"must be a text, is {what(value, secret=True)}"]
     return str(value), []
 
 
 def _number(value: Any, whole: bool = False) -> tuple[Any, list[str]]:
     kind = int if whole else float
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return value, [f"must be a number, is {type(value).__name__}"]
+        return value, [f"must be a number, is {what(value, secret=True)}"]
     try:
         number = kind(value)
     except ValueError:
@@ -236,19 +218,32 @@ def _bool(value: Any) -> tuple[Any, list[str]]:
 
 def _list(value: Any) -> tuple[Any, list[str]]:
     if isinstance(value, (Mapping, str)) or not isinstance(value, Sequence):
-        return value, [f"must be a list, is {type(value).__name__}"]
+        return value, [f"must be a list, is {what(value, secret=True)}"]
     wrong = [f"item {index} must be a text" for index, item in enumerate(value) if isinstance(item, (Mapping, list, bool))]
     return [item if isinstance(item, bool) else str(item) for item in value], wrong
 
 
 def _dict(value: Any) -> tuple[Any, list[str]]:
-    return (dict(value), []) if isinstance(value, Mapping) else (value, [f"must be a mapping, is {type(value).__name__}"])
+    return (dict(value), []) if isinstance(value, Mapping) else (value, [f"must be a mapping, is {what(value, secret=True)}"])
 
 
 def _paths(value: Any) -> tuple[Any, list[str]]:
     if not isinstance(value, Mapping) or not value:
         return value, ["must be a mapping of names to expected values"]
     return dict(value), [f"{key}: {line}" for key, item in value.items() for line in expect.problems(item)]
+
+
+def _answer(value: Any) -> tuple[Any, list[str]]:
+    if isinstance(value, Mapping):
+        return _paths(value) if value else (value, ["an empty mapping says nothing; name the fields, or leave it out"])
+    if isinstance(value, str):
+        return value, ["must be a mapping of names to expected values, or true, false, a number or a list; for a text use body"]
+    return value, expect.problems(value)
+
+
+def _version(value: Any) -> tuple[Any, list[str]]:
+    value, wrong = expect.one_value(value)
+    return value, wrong or expect.version_problems(value)
 
 
 def _capture(value: Any) -> tuple[Any, list[str]]:
@@ -266,6 +261,10 @@ _KINDS: Mapping[str, Callable[[Any], tuple[Any, list[str]]]] = {
     "dict": _dict,
     "regex": lambda value: (value, expect.regex_problems(value)),
     "expect": lambda value: (value, expect.problems(value)),
+    "scalar": expect.one_value,
+    "figure": lambda value: expect.one_value(value, figure=True),
+    "version": _version,
+    "answer": _answer,
     "tree": lambda value: (value, expect.problems(value, tree=True)),
     "paths": _paths,
     "capture": _capture,

@@ -14,26 +14,48 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import login_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, examine, nearest
 
 KINDS = ("postgres", "redis", "minio", "env")
 BRIDGED = ("postgres", "minio")
 """Kinds of servers that know one password for a name."""
-KEYS = {
-    "postgres": ("kind", "component", "user", "file", "variables"),
-    "redis": ("kind", "component", "user", "file"),
-    "minio": ("kind", "component", "user", "file", "variables"),
-    "env": ("kind", "file", "variable", "previous"),
-}
 PAIR = "pair"
 """What an C(env) is whose application accepts two keys: its own, and the one before, in the variable C(previous)."""
 VARIABLES = ("user", "password")
 """Where an environment holds a login in variables of its own and not in an address: which ones these are."""
+
+_ROTATED: Mapping[str, Option] = {
+    "component": Option("str", "the component that the server is", required=True),
+    "user": Option("str", "the login whose password it is", required=True),
+    "file": Option("str", "file on the controller that holds the secret; rotate.yml writes it"),
+}
+_LOGIN = Option(
+    "dict", "variables of environments that hold the login where no address does", expected="a mapping of user and password",
+    keys={
+        "user": Option("str", "variable with the name", required=True),
+        "password": Option("str", "variable with the password", required=True),
+    },
+)  # fmt: skip
+ROTATION = Option(
+    "dict", "a secret", by="kind",
+    keys={"kind": Option("str", "what knows it", required=True, choices=KINDS)},
+    variants={
+        "postgres": {**_ROTATED, "variables": _LOGIN},
+        "redis": _ROTATED,
+        "minio": {**_ROTATED, "variables": replace(_LOGIN, required=True)},
+        "env": {
+            "file": _ROTATED["file"],
+            "variable": Option("str", "variable with the key"),
+            "previous": Option("str", "variable with the key before, which the application accepts as well"),
+        },
+    },
+)  # fmt: skip
+"""What an entry of ``aistack_rotations`` may say."""
 
 SUFFIX = "__rotation"
 
@@ -151,30 +173,16 @@ def problems(rotations: Any, components: Mapping[str, Any]) -> list[str]:
     """Everything that is wrong with ``aistack_rotations``."""
     if rotations is None:
         return []
-    if not isinstance(rotations, Mapping):
-        return [f"aistack_rotations: must be a mapping, is {type(rotations).__name__}"]
-    found: list[str] = []
-    for name, entry in rotations.items():
+    entries, found = examine("aistack_rotations", rotations, Option("dict", "", items=ROTATION))
+    for name, entry in (entries or {}).items():
         where = f"aistack_rotations.{name}"
-        if not isinstance(entry, Mapping):
-            found.append(f"{where}: must be a mapping, is {type(entry).__name__}")
-            continue
-        kind = entry.get("kind")
-        if kind not in KINDS:
-            found.append(f"{where}.kind: '{kind}' is not one of {', '.join(KINDS)}{did_you_mean(str(kind), KINDS)}")
-            continue
-        found += [f"{where}: unknown key '{key}'{did_you_mean(str(key), KEYS[kind])}" for key in entry if key not in KEYS[kind]]
-        if kind == "env":
+        if entry["kind"] == "env":
             missing = [key for key in ("variable", "file") if entry.get("previous") and not entry.get(key)]
             found += [f"{where}: '{key}' is missing, which previous needs" for key in missing]
             continue
-        found += [f"{where}: '{key}' is missing" for key in ("component", "user") if not entry.get(key)]
-        variables = entry.get("variables", None if kind == "minio" else dict.fromkeys(VARIABLES, ""))
-        if not isinstance(variables, Mapping) or set(variables) != set(VARIABLES):
-            found.append(f"{where}.variables: must name the variables that hold {' and '.join(VARIABLES)}, both")
         component = entry.get("component")
         if component and component not in components:
-            found.append(f"{where}.component: unknown component '{component}'{did_you_mean(str(component), components)}")
+            found.append(f"{where}.component: unknown component '{component}'{nearest(component, components)}")
     return found
 
 

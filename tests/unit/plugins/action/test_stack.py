@@ -54,7 +54,7 @@ def test_receivers_that_can_be_told(stack: ActionModule) -> None:
 @pytest.mark.parametrize(
     ("notices", "problem"),
     [
-        ({"kind": "webhook"}, "aistack_notices: must be a list, is dict"),
+        ({"kind": "webhook"}, "aistack_notices: must be a list, is a mapping"),
         ([{"kind": "mial"}], "aistack_notices[0].kind: 'mial' is unknown; there are command, mail, webhook"),
         (
             [{"kind": "webhook", "url": trust_as_template("{{ place }} twice")}],

@@ -26,6 +26,28 @@ def test_fields_of_an_answer(web, look):
     assert seen.latency_ms > 0
 
 
+@pytest.mark.parametrize("status", ["204", [200, 204], ["200", "204"], {"in": ["200", "204"]}, {"lt": "300"}])
+def test_a_status_means_what_it_says(web, look, status):
+    web.routes["/"] = (204, "")
+    assert look(http=web.url, status=status).ok
+    web.routes["/"] = (503, "")
+    seen = look(http=web.url, status=status)
+    assert not seen.ok
+    assert seen.got == "status = 503"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "good"),
+    [("true", True, True), ("false", True, False), ("false", False, True), ("[1, 2]", [1, 2], True), ("0", 0, True),
+     ('{"status": "ok"}', True, False)],
+)  # fmt: skip
+def test_an_answer_that_is_one_bare_value(web, look, body, expected, good):
+    web.routes["/"] = (200, body)
+    seen = look(http=web.url, json=expected)
+    assert seen.ok is good
+    assert "json = " in seen.expected
+
+
 def test_wrong_version_says_both(web, look):
     web.routes["/health"] = (200, {"status": "ok", "version": "v4.0.0"})
     seen = look(http=f"{web.url}/health", json={"status": "ok", "version": "v4.3.0"})

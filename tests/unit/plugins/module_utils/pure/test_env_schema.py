@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -52,6 +53,18 @@ BAD: list[tuple[dict[str, Any], Any, str]] = [
     ({"type": "dsn"}, "postgresql://u:password@h/db", "forbidden default"),
     ({"required": True}, None, "is missing and required"),
     ({"required": True}, "", "is empty and required"),
+    ({"required": True}, "  ", "is empty and required"),
+    ({"type": "dsn", "required": True, "secret": True}, "postgresql://u:@h/db", "carries an empty password"),
+    ({"type": "url", "secret": True}, "redis://:@h:6379/0", "carries an empty password"),
+    ({}, "redis://:@h:6379/0", "carries an empty password"),
+    ({}, False, "is false to YAML, which is perhaps not what was written; quote it"),
+    ({"type": "str"}, 1.1, "is 1.1 to YAML"),
+    ({}, 45000, "is 45000 to YAML, which is perhaps not what was written; quote it, or say type: int"),
+    ({"secret": True}, 42798, "is a number to YAML"),
+    ({"type": "enum", "choices": ["on", "off"]}, True, "one of on, off"),
+    ({"type": "path"}, 7, "an absolute path"),
+    ({}, datetime.date(2026, 1, 1), "is a date to YAML"),
+    ({"default": 1.1}, None, "is 1.1 to YAML"),
     ({}, "a\x00b", "control character"),
     ({}, "a\rb", "control character"),
 ]
@@ -135,3 +148,12 @@ def test_version_depends_on_the_schema_alone() -> None:
     one = env_schema.version_of([{"name": "A", "type": "int"}])
     assert one == env_schema.version_of([{"type": "int", "name": "A"}])
     assert one != env_schema.version_of([{"name": "A", "type": "str"}])
+
+
+def test_an_environment_without_a_schema_is_taken_as_it_is() -> None:
+    schema, values = env_schema.described({"values": {"MODE": "quick", "API_TOKEN": "abcdef"}})
+    assert schema == [{"name": "MODE", "secret": False}, {"name": "API_TOKEN", "secret": True}]
+    assert env_schema.resolve(schema, values).values == {"MODE": "quick", "API_TOKEN": "abcdef"}
+    assert env_schema.described({"schema": [], "values": {"MODE": "quick"}}) == ([], {"MODE": "quick"})
+    assert env_schema.described({}) == ([], {})
+    assert env_schema.described(None) == ([], {})

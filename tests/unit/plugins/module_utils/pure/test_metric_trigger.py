@@ -77,7 +77,7 @@ def test_each_fault_is_named_with_its_key(changes: dict[str, Any], said: str) ->
 
 
 def test_faults_of_the_list() -> None:
-    assert problems("errors") == ["aistack_triggers[0]: a trigger is a mapping, this is str"]
+    assert problems("errors") == ["aistack_triggers[0]: a trigger is a mapping, this is a text"]
     assert check_triggers({"errors": SHARE}, [], [])[0].startswith("aistack_triggers: must be a list")
     assert problems(SHARE, {**SHARE, "name": "Errors!"}) == [
         "aistack_triggers[1] (Errors!): its name is that of aistack_triggers[0]; names tell triggers apart"

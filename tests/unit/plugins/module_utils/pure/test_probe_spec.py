@@ -58,6 +58,31 @@ def test_canonical_form_stays_as_it_is(probe):
     assert normalise(once, "backend") == once
 
 
+@pytest.mark.parametrize(
+    ("probe", "key", "canonical"),
+    [
+        ({"http": "http://h", "status": "200"}, "status", 200),
+        ({"http": "http://h", "status": [200, "204"]}, "status", {"in": [200, 204]}),
+        ({"http": "http://h", "status": {"ge": "200", "lt": 300}}, "status", {"ge": 200, "lt": 300}),
+        ({"http": "http://h", "status": "${port}"}, "status", "${port}"),
+        ({"command": ["x"], "rc": [0, 1]}, "rc", {"in": [0, 1]}),
+        ({"command": ["x"], "rc": "0"}, "rc", 0),
+        ({"command": ["x"], "stdout": ["a", "b"]}, "stdout", {"in": ["a", "b"]}),
+        ({"disk": "/", "free_gib": "2.5"}, "free_gib", 2.5),
+        ({"unit": "x.service", "state": ["active", "activating"]}, "state", {"in": ["active", "activating"]}),
+        ({"unit": "x.service", "restarts": "0"}, "restarts", 0),
+        ({"usage": "cpu", "percent": "70"}, "percent", 70),
+        ({"http": "http://h", "json": True}, "json", True),
+        ({"http": "http://h", "json": {"a": [1, 2]}}, "json", {"a": [1, 2]}),
+    ],
+)
+def test_what_is_expected_of_one_value_means_what_it_says(probe, key, canonical):
+    once = normalise({"name": "a", **probe}, None)
+    assert once[key] == canonical
+    assert type(once[key]) is type(canonical)
+    assert normalise(once, None) == once
+
+
 def test_a_mapping_behind_the_type_is_its_options():
     assert normalise({"name": "a", "postgres": {"host": "h", "port": "5432"}}, None) == {
         "name": "a", "type": "postgres", "host": "h", "port": 5432, "severity": "critical",
@@ -76,6 +101,13 @@ def test_a_mapping_behind_the_type_is_its_options():
         ({"name": "a", "tcp": "h:1", "zzz": 1}, "unknown key 'zzz'; 'tcp' knows: host, port, refused"),
         ({"http": "http://h"}, "'name' is missing"),
         ({"name": "a", "http": "http://h", "severity": "fatal"}, "'fatal' is not one of critical, warning"),
+        ({"name": "a", "http": "http://h", "status": "ok"}, "status: 'ok' is no number"),
+        ({"name": "a", "http": "http://h", "status": True}, "status: true is no number"),
+        ({"name": "a", "http": "http://h", "status": [200, "2xx"]}, "status: '2xx' is no number"),
+        ({"name": "a", "http": "http://h", "status": []}, "status: an empty list says nothing"),
+        ({"name": "a", "http": "http://h", "json": {}}, "json: an empty mapping says nothing"),
+        ({"name": "a", "command": ["x"], "version": 3.1}, "version: 3.1 is a number to YAML, and 3.10 would be the same one; quote it"),
+        ({"name": "a", "command": ["x"], "version": {"ge": 3.1}}, "version: 3.1 is a number to YAML"),
         ({"name": "a", "http": "http://h", "timeout": "soon"}, "timeout: 'soon' is not a number"),
         ({"name": "a", "http": "http://h", "json": {"a": {"gte": 1}}}, "json: a: unknown operator 'gte' (did you mean ge?)"),
         ({"name": "a", "http": "http://h", "json": "ok"}, "json: must be a mapping"),
@@ -91,7 +123,7 @@ def test_a_mapping_behind_the_type_is_its_options():
         ({"name": "a", "s3": "http://h"}, "'s3' needs bucket"),
         ({"name": "a", "postgres": {"host": "h"}, "host": "i"}, "'host' is given twice"),
         ({"name": "a", "log": "x"}, "needs present, absent"),
-        ("health", "a probe is a mapping, this is str"),
+        ("health", "a probe is a mapping, this is a text"),
     ],
 )
 def test_problems_name_the_way_out(probe, said):
@@ -125,7 +157,8 @@ def test_all_problems_at_once():
 
 
 def test_every_type_declares_what_can_be_judged():
-    kinds = {"str", "int", "number", "bool", "list", "dict", "any", "regex", "expect", "paths", "tree", "probes", "capture"}
+    kinds = {"str", "int", "number", "bool", "list", "dict", "any", "regex", "expect", "scalar", "figure", "version", "answer", "paths",
+             "tree", "probes", "capture"}
     for name, probe in REGISTRY.items():
         assert name == probe.type
         assert probe.hint, name

@@ -209,15 +209,15 @@ def test_who_uses_a_login() -> None:
     [
         (None, None),
         ({"a": {"kind": "env", "file": "/x"}, "b": {"kind": "postgres", "component": "db", "user": "shop"}}, None),
-        (["a"], "aistack_rotations: must be a mapping, is list"),
-        ({"a": "b"}, "aistack_rotations.a: must be a mapping, is str"),
-        ({"a": {"kind": "postgre"}}, "aistack_rotations.a.kind: 'postgre' is not one of"),
+        (["a"], "aistack_rotations: must be a mapping, is a list"),
+        ({"a": "b"}, "aistack_rotations.a: must be a mapping, is the text"),
+        ({"a": {"kind": "postgre"}}, "aistack_rotations.a.kind: 'postgre' is unknown; there are env, minio, postgres, redis"),
         ({"a": {"kind": "env", "fiel": "/x"}}, "aistack_rotations.a: unknown key 'fiel'"),
         ({"a": {"kind": "postgres", "component": "db"}}, "aistack_rotations.a: 'user' is missing"),
         ({"a": {"kind": "postgres", "component": "dp", "user": "x"}}, "aistack_rotations.a.component: unknown component 'dp'"),
         (
             {"a": {"kind": "postgres", "component": "db", "user": "x", "variables": {"user": "U"}}},
-            "aistack_rotations.a.variables: must name the variables that hold user and password, both",
+            "aistack_rotations.a.variables: 'password' is missing: variable with the password",
         ),
         (
             {"a": {"kind": "env", "file": "/x", "previous": "BEFORE"}},
@@ -226,7 +226,7 @@ def test_who_uses_a_login() -> None:
         ({"a": {"kind": "redis", "component": "db", "user": "x"}}, None),
         (
             {"a": {"kind": "minio", "component": "db", "user": "x"}},
-            "aistack_rotations.a.variables: must name the variables that hold user and password, both",
+            "aistack_rotations.a: 'variables' is missing: variables of environments that hold the login",
         ),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import (
+    addressed,
     check_stack,
     dependency_order,
     find_cycle,
@@ -22,6 +23,7 @@ GOOD: dict[str, Any] = {
     "applications": {"shop": {"repo": "/repo.git", "release": "v1"}},
     "ports": {"db": 5432, "web": 8000, "web_blue": 18000, "web_green": 18001},
     "env": {"web": {"schema": [{"name": "PUBLIC_URL"}], "values": {}}},
+    "roles": ["backend", "beat", "frontend", "postgres", "redis", "worker"],
     "groups": {"all": ["a", "b"], "one": ["a"], "two": ["a", "b"]},
     "acceptance": {"smoke": {"http": "http://x", "from": "one"}},
     "phases": {
@@ -94,7 +96,7 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/db/runtime", "docker", "'docker' is not one of systemd"),
         ("components/web/env", "webb", "aistack_env has no 'webb'; did you mean 'web'?"),
         ("ports/web", 5432, "aistack_ports.web: 5432 is already the port of 'db'"),
-        ("ports/web", "8000", "aistack_ports.web: '8000' is not a port"),
+        ("ports/web", "8000", "aistack_ports.web: must be a port (1 to 65535), is the text '8000'"),
         ("triggers", [{"name": "errors", "source": "node", "target": "cpu", "value": 90, "then": {"level": "ap"}}],
          "aistack_triggers[0] (errors): then.level: no level 'ap' (did you mean app?)"),
         ("triggers", [{"name": "errors", "source": "manual", "then": "manual", "hosts": "ones"}],
@@ -105,11 +107,42 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/worker/test_env_from", ["X"], "components.worker.test_env_from: the schema of aistack_env.web has no 'X'"),
         ("components/beat/test_env_from", ["PUBLIC_URL"],
          "components.beat.test_env_from: the schema of aistack_env.beat has no 'PUBLIC_URL'"),
-        ("components/web/build_env", "PUBLIC_URL", "components.web.build_env: must be a list of names of variables, is str"),
-        ("components/web/test_env", ["A"], "components.web.test_env: must be a mapping of names to values, is list"),
-        ("components/web/test_network", "yes", "components.web.test_network: must be true or false, is 'yes'"),
+        ("components/web/build_env", "PUBLIC_URL", "components.web.build_env: must be a list of names of variables, is the text "),
+        ("components/web/test_env", ["A"], "components.web.test_env: must be a mapping of names to values, is a list"),
+        ("components/web/test_network", "yes", "components.web.test_network: must be true or false, is the text 'yes'"),
         ("components/web/install_scripts", 1, "components.web.install_scripts: must be true or false, is 1"),
-        ("components/web/sdists", "lxml", "components.web.sdists: must be true, false or a list of packages, is 'lxml'"),
+        ("components/web/runtime", "kubernetes", "aistack_components.web.runtime: 'kubernetes' is not one of systemd, launchd, windows"),
+        ("components/web/tests", "pytest", "components.web.tests: must be a list of commands, each a list such as [pytest, -q], is the"),
+        ("components/web/tests", ["pytest"], "components.web.tests[0]: must be a list such as [pytest, -q], is the text"),
+        ("components/web/build", [["make", ["x"]]], "components.web.build[0][1]: must be a text or a number, is a list"),
+        ("components/web/exposed", "yes please", "aistack_components.web: unknown key 'exposed'"),
+        ("components/db/acceptance", ["smoke"], "aistack_components.db: unknown key 'acceptance'"),
+        ("phases/phase0/preflight", [], "aistack_phases.phase0: unknown key 'preflight'"),
+        ("components/web/options", "app=x", "components.web.options: must be a mapping of names to values, is the text"),
+        ("components/web/slots", {"warn": 1}, "components.web.slots: unknown key 'warn'; did you mean 'warm'?"),
+        ("components/web/slots", {"warm": "long"}, "components.web.slots.warm: must be a whole number, is the text 'long'"),
+        ("components/web/gate_settings", {"deadline": -1}, "components.web.gate_settings.deadline: must be a number from 0 on, is -1"),
+        ("components/web/edge", {"chek": "/health"}, "components.web.edge: unknown key 'chek'; did you mean 'check'?"),
+        ("components/web/migrations", {"policy": {"contract": "never"}},
+         "components.web.migrations.policy.contract: 'never' is not one of allow, refuse"),
+        ("components/web/gate", {"http": "http://x"}, "components.web.gate: must be a list of probes, is a mapping"),
+        ("components/web/after", None, "components.web.after: is empty; it must be a list of components, or be left out"),
+        ("components/web/user", 1000, "components.web.user: must be a text, is 1000 to YAML; quote it"),
+        ("components/web/kind", "static", "components.web.kind: is static, and role backend runs python; write kind: python"),
+        ("components/web/role", "frontend",
+         "components.web.kind: is not given, which means python, and role frontend runs node; write kind: node"),
+        ("components/web/role", "backnd", "components.web.role: this collection has no role 'backnd'; did you mean 'backend'?"),
+        ("components/db/role", "backend", "aistack_components.db: role backend runs a release; say which: 'application'"),
+        ("components/web/role", "redis", "components.web.role: role redis runs no release; drop 'application'"),
+        ("applications/shop/release", 1.1, "aistack_applications.shop.release: must be a text, is 1.1 to YAML; quote it"),
+        ("env/web/schema", [{"name": "PUBLIC_URL", "requried": True}],
+         "aistack_env.web.schema[0] (PUBLIC_URL): unknown key 'requried'; did you mean 'required'?"),
+        ("env/web/schema", [{"type": "str"}], "aistack_env.web.schema[0]: 'name' is missing: name of the variable"),
+        ("env/web/schemas", [], "aistack_env.web: unknown key 'schemas'; did you mean 'schema'?"),
+        ("env/web", "x", "aistack_env.web: must be a mapping, is the text"),
+        ("phases/phase1/components", "web", "aistack_phases.phase1.components: must be a list of components, is the text"),
+        ("components/web", "backend", "aistack_components.web: must be a mapping, is the text"),
+        ("components/web/sdists", "lxml", "components.web.sdists: must be true, false or a list of packages, is the text 'lxml'"),
     ],
 )
 def test_each_fault_is_named_with_its_key(path: str, value: Any, expected: str) -> None:
@@ -134,6 +167,30 @@ def test_required_phases_are_followed_to_the_ground() -> None:
     assert required_phases(phases, "phase0") == []
 
 
+def test_who_needs_an_address() -> None:
+    components = {"db": {"role": "phasegate.aistack.postgres", "hosts": "one"}, "llm": {"role": "ollama", "hosts": "one"},
+                  "api": {"role": "backend", "hosts": "two", "after": ["db"]}}
+    groups = {"one": ["a"], "two": ["b", "c"]}
+    assert addressed(components, groups) == ["a"]
+    components["api"]["after"] = ["llm"]
+    assert addressed(components, groups) == ["a", "b", "c"]
+    assert addressed({"api": {"role": "backend", "hosts": "two"}}, groups) == []
+
+
 def test_a_cycle_is_spelled_out() -> None:
     assert find_cycle({"a": ["b"], "b": ["c"], "c": ["a"]}) == ["a", "b", "c", "a"]
     assert find_cycle({"a": ["b"], "b": []}) == []
+
+
+@pytest.mark.parametrize("role", ["acme.things.backend", "phasegate.aistack.backend"])
+def test_a_role_by_its_full_name(role: str) -> None:
+    assert check_stack(broken("components/web/role", role)) == []
+
+
+def test_what_follows_from_a_fault_is_not_said_as_well() -> None:
+    assert len(check_stack(broken("phases/phase1/components", "web"))) == 1
+    assert len(check_stack(broken("env/web", "x"))) == 2  # and what build_env names is not there
+
+
+def test_an_environment_without_schema_names_its_variables() -> None:
+    assert check_stack(broken("env/web", {"values": {"PUBLIC_URL": "x"}})) == []
