@@ -119,7 +119,8 @@ def chosen_phases(phases: Iterable[str], only: Iterable[str], skip: Iterable[str
     """The phases that ``--tags`` (*only*) and ``--skip-tags`` (*skip*) leave, in their order.
 
     *own* are tags of the play itself, where somebody's own playbook imports it under some. *roles* are how tags of steps of roles
-    begin: a step may be left out, but is nothing that could be done alone.
+    begin: a step may be left out, but is nothing that could be done alone. Other tags that are to be left out are somebody else's affair
+    (molecule leaves out ``notest``), unless they resemble a phase.
 
     Raises:
         ValueError: what was asked for is nothing that is there, or nothing is left; with a line on each.
@@ -129,7 +130,7 @@ def chosen_phases(phases: Iterable[str], only: Iterable[str], skip: Iterable[str
     problems = [f"--tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}" for tag in sorted(only - every - set(known))]
     problems += [
         f"--skip-tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}"
-        for tag in sorted(skip - every - set(known)) if not tag.startswith(tuple(roles))
+        for tag in sorted(skip - every - set(known)) if not tag.startswith(tuple(roles)) and did_you_mean(tag, known)
     ]  # fmt: skip
     left = [name for name in known if (only & every or name in only) and not (skip & every or name in skip)]
     if not known:
