@@ -386,7 +386,7 @@ class ActionModule(ActionBase):
             if problems:
                 listed = "\n".join(f"  - {problem}" for problem in problems)
                 return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
-                                    "Variables of your own are named in aistack_extra_vars: [name, …].")
+                                     "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
             problems = only_problems(args["only"], self._components(task_vars)) if args["only"] else []
             if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description

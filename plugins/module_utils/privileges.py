@@ -40,6 +40,6 @@ def explained(main: Callable[[], None]) -> Callable[[], None]:
             if os.geteuid() == 0:
                 raise
             sys.stdout.write(json.dumps({"failed": True, "changed": False, "msg": f"{told(error)}."}) + "\n")
-            sys.exit(1)
+            raise SystemExit(1) from error
 
     return run

@@ -74,7 +74,7 @@ def entry_problems(entry: Any, where: str = "") -> list[str]:
     given, found = schema.examine(where, entry, NOTICE)
     if given is None or "kind" not in given:
         return found
-    found += [f"{where}.{key}: must be a number above 0" for key in ("timeout", "port") if key in given and not float(given[key]) > 0]
+    found += [f"{where}.{key}: must be a number above 0" for key in ("timeout", "port") if key in given and float(given[key]) <= 0]
     return found + [f"{where}{problem}" for problem in _OF_KIND[given["kind"]](given)]
 
 

@@ -209,6 +209,6 @@ def _own_problems(where: str, path: str, own: Iterable[tuple[str, str]]) -> list
         if _within(path, folder):
             last = path.rpartition("/")[2]
             return [f"{where}: {path} is in {folder}, where {what} are; a folder of the component's own is named without a path: {last}"]
-        if _within(folder, path):
+        if _within(path=folder, folder=path):
             return [f"{where}: {path} holds {folder}, where {what} are; name another"]
     return []

@@ -76,7 +76,8 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
         repo, ref = releases[described["application"]]
         try:
             source = Source(repo, str(described.get("path") or ""))
-            commit = commits.get((repo, ref)) or (source.known(ref) if cached else "") or source.resolve(ref)
+            kept = (source.known(ref) if cached else "") if (repo, ref) not in commits else ""
+            commit = commits.get((repo, ref)) or kept or source.resolve(ref)
         except (Unreachable, OSError) as away:  # OSError: the folder of the mirrors, which nobody needs where all is staged
             found.doubts[name] = str(away)
             continue
@@ -84,16 +85,32 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
             found.refused += [str(error)] if str(error) not in found.refused else []
             found.doubts[name] = str(error)
             continue
+        doubt, warnings = _seen(source, name, described, ref, commit)
+        if doubt and kept:  # the tag may be another one by now: nothing is refused for what is no more
+            try:
+                commit = source.resolve(ref)
+                doubt, warnings = _seen(source, name, described, ref, commit)
+            except SourceError as error:
+                doubt = str(error)
         commits[repo, ref] = commit
-        try:
-            found.warnings += refuse(source, name, ref, commit, str(described.get("lock") or ""), str(described.get("kind") or "python"))
-            changed = source.uncommitted()
-            if changed:
-                found.warnings.append(f"{source.shown} has changes that are not committed, and that {ref} therefore lacks: {changed}")
-            source.refuse_dirty(ref)
-        except (SourceError, OSError) as error:
-            found.doubts[name] = str(error)
+        found.warnings += warnings
+        if doubt:
+            found.doubts[name] = doubt
     return found
+
+
+def _seen(source: Source, name: str, described: Mapping[str, Any], ref: str, commit: str) -> tuple[str, list[str]]:
+    """What stands against a component's tree at a commit, empty where nothing does; and warnings."""
+    warnings: list[str] = []
+    try:
+        warnings += refuse(source, name, ref, commit, str(described.get("lock") or ""), str(described.get("kind") or "python"))
+        changed = source.uncommitted()
+        if changed:
+            warnings.append(f"{source.shown} has changes that are not committed, and that {ref} therefore lacks: {changed}")
+        source.refuse_dirty(ref)
+    except (SourceError, OSError) as error:
+        return str(error), warnings
+    return "", warnings
 
 
 def open_doubts(

@@ -88,7 +88,7 @@ def test_it_is_gone_once(node: Node) -> None:
 
 
 def test_cut_off_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remove, "_forget", lambda *given: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(remove, "_forget", lambda *given: (one for one in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         node.remove("web")
     monkeypatch.undo()

@@ -96,6 +96,13 @@ def test_a_tag_that_was_fetched_once_is_not_asked_for(repository: Repository) ->
     assert "cannot be reached" in away.doubts["api"]
 
 
+def test_a_tag_that_was_moved_is_not_judged_by_what_it_was(repository: Repository) -> None:
+    assert "no folder site" in look(repository, cached=True, path="site", lock=None, kind="static").doubts["api"]
+    repository.commit({"site/index.html": "hello"})
+    repository.git("tag", "--force", "v1.0.0")
+    assert look(repository, cached=True, path="site", lock=None, kind="static") == source_check.Survey()
+
+
 def test_a_folder_for_mirrors_that_cannot_be_made_is_a_doubt(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / ".cache").write_text("in the way")
     found = look(repository)
