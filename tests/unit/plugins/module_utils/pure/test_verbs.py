@@ -105,7 +105,7 @@ def test_a_name_that_is_none_is_refused_as_what_was_typed(typed: Any) -> None:
     ids=[
         "all", "two, in their order", "without one", "a step of a role is left out", "what molecule leaves out",
         "a tag of the importing play", "of that without one",
-    ],  # fmt: skip
+    ],
 )
 def test_tags_choose_phases(only: list[str], skip: list[str], left: list[str]) -> None:
     assert verbs.chosen_phases(["ground", "service", "top"], only, skip, ["always", "shop"], ["redis_"]) == left
