@@ -59,7 +59,7 @@ options:
       - By what a component that has a live release on the node is judged.
       - V(given) by O(probes).
       - V(activated) by the gate that the live release was activated with, where the node has it. Probes of O(probes) that are not
-        in it are asked once beside it; they do not count, and what fails of them is shown with RV(probes.judged_by).
+        in it are asked once beside it; they do not count, and what fails of them is shown with RV(probes[].judged_by).
       - V(adopted) by O(probes), which become the gate of the live release where they pass. Where O(probes) are the gate that
         another release on the node was activated with, as with V(activated).
       - Probes that another host asks (C(from)), and those that belong to no component, are always those of O(probes).
@@ -194,7 +194,7 @@ probes:
       description: C(inventory) for a probe of the inventory that does not count, because the live release has another gate.
       type: str
       returned: with O(judge_by)
-    live: {description: The live release that it does not count for., type: str, returned: with RV(probes.judged_by)}
+    live: {description: The live release that it does not count for., type: str, returned: with RV(probes[].judged_by)}
 peak_mib:
   description: Memory that the call took on the node at its most, in MiB.
   returned: always
