@@ -194,7 +194,7 @@ probes:
       description: C(inventory) for a probe of the inventory that does not count, because the live release has another gate.
       type: str
       returned: with O(judge_by)
-    live: {description: The live release that it does not count for., type: str, returned: with RV(probes[].judged_by)}
+    live: {description: The live release that it does not count for., type: str, returned: "with RV(probes[].judged_by)"}
 peak_mib:
   description: Memory that the call took on the node at its most, in MiB.
   returned: always
