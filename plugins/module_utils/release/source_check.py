@@ -72,12 +72,15 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
     """
     found = Survey()
     commits: dict[tuple[str, str], str] = {}
+    remembered: set[tuple[str, str]] = set()  # tags that were taken as they were fetched once
     for name, described in components.items():
         repo, ref = releases[described["application"]]
         try:
             source = Source(repo, str(described.get("path") or ""))
-            kept = (source.known(ref) if cached else "") if (repo, ref) not in commits else ""
-            commit = commits.get((repo, ref)) or kept or source.resolve(ref)
+            if cached and (repo, ref) not in commits and source.known(ref):
+                remembered.add((repo, ref))
+                commits[repo, ref] = source.known(ref)
+            commit = commits.get((repo, ref)) or source.resolve(ref)
         except (Unreachable, OSError) as away:  # OSError: the folder of the mirrors, which nobody needs where all is staged
             found.doubts[name] = str(away)
             continue
@@ -86,9 +89,10 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
             found.doubts[name] = str(error)
             continue
         doubt, warnings = _seen(source, name, described, ref, commit)
-        if doubt and kept:  # the tag may be another one by now: nothing is refused for what is no more
+        if doubt and (repo, ref) in remembered:  # the tag may be another one by now: nothing is refused for what is no more
             try:
                 commit = source.resolve(ref)
+                remembered.discard((repo, ref))
                 doubt, warnings = _seen(source, name, described, ref, commit)
             except SourceError as error:
                 doubt = str(error)

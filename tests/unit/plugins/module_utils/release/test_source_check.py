@@ -100,6 +100,9 @@ def test_a_tag_that_was_moved_is_not_judged_by_what_it_was(repository: Repositor
     assert "no folder site" in look(repository, cached=True, path="site", lock=None, kind="static").doubts["api"]
     repository.commit({"site/index.html": "hello"})
     repository.git("tag", "--force", "v1.0.0")
+    api = {"application": "shop", "path": "api", "lock": "requirements.lock"}
+    site = {"application": "shop", "path": "site", "kind": "static"}
+    assert source_check.survey({"api": api, "site": site}, {"shop": (str(repository.path), "v1.0.0")}, True) == source_check.Survey()
     assert look(repository, cached=True, path="site", lock=None, kind="static") == source_check.Survey()
 
 
