@@ -152,7 +152,8 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
     if finished.timed_out:
         raise ReleaseError(
             f"{step} {recipe.component} {recipe.tag} took longer than {timeout:g} s and was ended (command: {shown}). "
-            f"Its last words:\n{proc.tail(output, 15)}\nRaise the timeout, or find out what it waits for.",
+            f"Its last words:\n{proc.tail(output, 15)}\n"
+            f"Find out what it waits for, or raise {'release_test_timeout' if step == 'Testing' else 'release_build_timeout'}.",
             **extra,
         )
     missing = missing_tool(finished)

@@ -142,7 +142,7 @@ def preflight(request: Request) -> None:
     raise ReleaseError(
         f"The release {request.recipe.tag} of {request.layout.component} was not staged: the disk of {where} is too full, "
         f"needed {needed} bytes ({needed / 2**20:.0f} MiB), free {free} bytes ({free / 2**20:.0f} MiB). "
-        f"Nothing was touched. Free space, or lower min_free_bytes.{hint}",
+        f"Nothing was touched. Free space, or lower release_min_free_bytes.{hint}",
         needed=needed,
         free=free,
     )

@@ -34,6 +34,9 @@ _DRAIN = 0x08 | 0x10
 _STOPPED = 0
 
 
+WANTED = "Expected an HAProxy from 2.6 on. See haproxy -v on the node"
+
+
 class EdgeError(Exception):
     """HAProxy did not do as asked; the message says what was asked, where, and what came."""
 
@@ -75,7 +78,7 @@ def parse_servers_state(text: str) -> list[Server]:
     """
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
-        raise EdgeError(f"`show servers state` answered in a form that is not known here: {text[:80]!r}")
+        raise EdgeError(f"`show servers state` answered in a form that is not known here: {text[:80]!r}. {WANTED}")
     names = lines[1][2:].split()
     servers = []
     for line in lines[2:]:
@@ -110,7 +113,7 @@ def stat_rows(text: str) -> dict[tuple[str, str], dict[str, str]]:
         EdgeError: it is in another form.
     """
     if not text.startswith("# pxname,"):
-        raise EdgeError(f"`show stat` answered in a form that is not known here: {text[:80]!r}")
+        raise EdgeError(f"`show stat` answered in a form that is not known here: {text[:80]!r}. {WANTED}")
     rows = csv.DictReader(text[2:].splitlines())
     return {(row["pxname"], row["svname"]): row for row in rows if row.get("pxname") and row.get("svname")}
 
@@ -134,7 +137,7 @@ def parse_info(text: str) -> tuple[str, float]:
     try:
         return lines["Pid"].strip(), float(lines["Uptime_sec"])
     except (KeyError, ValueError) as error:
-        raise EdgeError(f"`show info` answered in a form that is not known here, without {error}: {text[:80]!r}") from error
+        raise EdgeError(f"`show info` answered in a form that is not known here, without {error}: {text[:80]!r}. {WANTED}") from error
 
 
 def parse_old_workers(text: str) -> list[int]:
@@ -144,7 +147,7 @@ def parse_old_workers(text: str) -> list[int]:
         EdgeError: it is in another form.
     """
     if not text.startswith("#<PID>"):
-        raise EdgeError(f"`show proc` answered in a form that is not known here: {text[:80]!r}")
+        raise EdgeError(f"`show proc` answered in a form that is not known here: {text[:80]!r}. {WANTED}")
     section, found = "", []
     for line in text.splitlines()[1:]:
         words = line.split()

@@ -362,7 +362,9 @@ class Node:
     def _gate(self, slot: str, definition: Mapping[str, Any], public: bool) -> None:
         content = self.content(slot)
         if content is None:
-            raise UnitError(f"slot {slot} of {self.spec.component} has lost its links", [], 1, "")
+            folder = self.slots / slot
+            lost = f"slot {slot} of {self.spec.component} has lost its links ({folder}/release and config). Deploy its release again"
+            raise UnitError(lost, [], 1, "")
         unit = self.spec.unit_of(slot)
         began = self.began.setdefault(slot, now())
         baseline = 0 if slot in self.fresh_starts else self.systemd.show(unit)[0].restarts
