@@ -89,7 +89,7 @@ OBJECTS = """
 
 
 def test_a_user_that_cannot_be_made_is_told_with_the_reason_and_without_a_password(cluster: Cluster, tmp_path: Path) -> None:
-    given = {"ansible_python_interpreter": sys.executable, "postgres_users": [{"name": "app", "password": OTHER}],
+    given = {"ansible_python_interpreter": sys.executable, "postgres_users": [{"name": "newcomer", "password": OTHER}],
              "__postgres_socket": str(cluster.folder)}  # fmt: skip
     (tmp_path / "play.yml").write_text(OBJECTS)
 
@@ -101,7 +101,7 @@ def test_a_user_that_cannot_be_made_is_told_with_the_reason_and_without_a_passwo
 
     status, said = play(1)
     assert status != 0
-    assert "did not take app as declared in postgres_users" in said
+    assert "did not take newcomer as declared in postgres_users" in said
     assert ".s.PGSQL.1" in said, "what the driver said"
     assert OTHER not in said
     assert "output has been hidden" not in said
