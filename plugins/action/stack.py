@@ -39,10 +39,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import nearest, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_base, check_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, roles
-from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
 """Variables that are looked at by code of their own."""
@@ -194,6 +194,10 @@ class ActionModule(ActionBase):
                 problems += faults(name, read[name], entry)
         stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),
                      drain=read.get("aistack_drain"))
+        problems += check_base(self._place("aistack_name", task_vars), stack["root"], stack["state"])
+        if "aistack_hosts" in task_vars and "aistack_hosts" not in load_extra_vars(self._loader):
+            problems.append("aistack_hosts: counts only on the command line, since the heads of plays know no inventory; drop it here, and "
+                            "say -e aistack_hosts=GROUP each time")
         whole = whole and "aistack_components" in task_vars and "aistack_phases" in task_vars
         problems += check_stack(stack, refer=whole)
         problems += probe_problems(stack)
@@ -210,6 +214,7 @@ class ActionModule(ActionBase):
         nowhere = [host for host in addressed(components, stack["groups"]) if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
         if nowhere:
             problems += [f"{line} (on {', '.join(nowhere)})" for line in self._missing({}, ["aistack_address"])]
+        problems += unmanaged_hosts(components, stack["groups"], task_vars["hostvars"].raw_get) if verb else []
         if verb:
             unmanaged = {str(value["runtime"]) for value in components.values() if value.get("runtime") in description.RUNTIMES}
             for runtime in sorted(unmanaged - set(description.MANAGED)):

@@ -82,7 +82,7 @@ POLICY: Mapping[str, Option] = {
 
 MIGRATIONS: Mapping[str, Option] = {
     "tables": _listed("tables that have to be there afterwards", "a list of names of tables"),
-    "x": Option("dict", "arguments for env.py, as alembic -x gives them", items=Option("any", "a value"),
+    "x": Option("dict", "arguments for env.py, as alembic -x gives them", items=Option("text|number", "a value"),
                 expected="a mapping of names to values"),
     "config": Option("str", "Alembic's configuration file, below the component's path", default="alembic.ini"),
     "database": Option("str", "the variable of the environment that holds the database's address", default="DATABASE_URL"),
@@ -207,7 +207,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_environment": Option("dict", "environment of what is fetched and built on nodes: proxy, certificates, index",
                                   items=Option("text", "a value", secret=True), expected="a mapping of names to values"),
     "aistack_ca": Option("str", "file on the controller with CA certificates that nodes trust"),
-    "aistack_hosts": Option("str", "the group that playbooks work on", default="aistack"),
+    "aistack_hosts": Option("str", "the group that playbooks work on; on the command line alone (-e)", default="aistack"),
     "aistack_open_deadline": Option("number", "seconds that gates of required phases may take when a phase opens", minimum=0, default=30),
     "aistack_accept_deadline": Option("number", "seconds that acceptance may take", minimum=0, default=120),
     "aistack_proof_seconds": Option("number", "seconds for which a gate that passed counts in the same run", minimum=0, default=30),

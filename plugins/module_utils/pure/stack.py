@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, NODE_PATH, OWN_UNITS, STACK_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import examine, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, check_access, check_places
@@ -180,6 +180,16 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     known = [str(entry.get("name")) for entry in schema]
     wrong = lock_file.problem(component["lock"], component.get("kind", "python")) if component.get("lock") else ""
     problems = [f"{where}.lock: {wrong}"] if wrong else []
+    if component.get("path") and tree_names.leads_out(component["path"]):
+        problems.append(f"{where}.path: '{component['path']}' leads out of the repository; expected a folder in it, such as backend")
+    wrong = tree_names.output_problem(component.get("kind", "python"), component["output"]) if component.get("output") else ""
+    problems += [f"{where}.output: {wrong}"] if wrong else []
+    migrations = component.get("migrations", {})
+    if tree_names.leads_out(migrations.get("config", "")):
+        problems.append(f"{where}.migrations.config: '{migrations['config']}' leads out of the component's folder, and only that becomes "
+                        "a part of a release: expected a file inside it, such as db/alembic.ini")
+    problems += [f"{where}.migrations.x: '{argument}' cannot be the name of an argument; env.py reads NAME=VALUE up to the first ="
+                 for argument in migrations.get("x", {}) if "=" in str(argument) or not str(argument).strip()]
     return problems + [
         f"{where}.{key}: the schema of aistack_env.{environment} has no '{variable}'{nearest(variable, known)}"
         for key in ("build_env", "test_env_from") for variable in component.get(key, []) if variable not in known
@@ -240,6 +250,19 @@ def addressed(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
         if role[name] in REACHED or asks:
             hosts.update(groups.get(str(value.get("hosts")), ()))
     return sorted(hosts)
+
+
+def check_base(name: str, root: str, state: str) -> list[str]:
+    """Problems in what a stack is called and where it is on its nodes. An empty text is one that is not known here."""
+    problems: list[str] = []
+    if name and not STACK_NAME.fullmatch(name):
+        problems.append(f"aistack_name: {name!r} cannot be a stack's name: letters, digits, '.', '_' and '-'; files and units are called so")
+    for variable, path in (("aistack_root", root), ("aistack_state", state)):
+        if path and not NODE_PATH.fullmatch(path):
+            problems.append(f"{variable}: must be an absolute path such as {VARIABLES[variable].example}, without blanks and '..', is {path!r}")
+    if root and root.rstrip("/") == state.rstrip("/"):
+        problems.append("aistack_state: is the folder of aistack_root as well; each has one of its own")
+    return problems
 
 
 def check_ports(ports: Mapping[str, Any]) -> list[str]:
