@@ -256,10 +256,11 @@ def check_base(name: str, root: str, state: str) -> list[str]:
     """Problems in what a stack is called and where it is on its nodes. An empty text is one that is not known here."""
     problems: list[str] = []
     if name and not STACK_NAME.fullmatch(name):
-        problems.append(f"aistack_name: {name!r} cannot be a stack's name: letters, digits, '.', '_' and '-'; files and units are called so")
+        problems.append(f"aistack_name: {name!r} cannot be a stack's name: letters, digits, '.', '_' and '-'; files are called so")
     for variable, path in (("aistack_root", root), ("aistack_state", state)):
         if path and not NODE_PATH.fullmatch(path):
-            problems.append(f"{variable}: must be an absolute path such as {VARIABLES[variable].example}, without blanks and '..', is {path!r}")
+            such = VARIABLES[variable].example
+            problems.append(f"{variable}: must be an absolute path such as {such}, without blanks and '..', is {path!r}")
     if root and root.rstrip("/") == state.rstrip("/"):
         problems.append("aistack_state: is the folder of aistack_root as well; each has one of its own")
     return problems

@@ -110,7 +110,8 @@ def test_folders_elsewhere_that_it_wrote_are_named_and_stay(node: Node, data: bo
     node.write("units/aistack-web@.service", f"[Service]\nUser=aistack-web\nReadWritePaths={folders}\n")
     done = node.remove("web", data)
     assert (node.folder / "srv/shop/a.png").exists()
-    assert [line for line in done.stays if "srv" in line] == [f"{node.folder}/srv/shop, which it could write; remove it by hand if nobody needs it"]
+    said = [line for line in done.stays if "srv" in line]
+    assert said == [f"{node.folder}/srv/shop, which it could write; remove it by hand if nobody needs it"]
 
 
 def test_a_user_that_somebody_else_runs_as_stays(node: Node) -> None:

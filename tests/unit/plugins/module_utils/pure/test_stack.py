@@ -212,7 +212,7 @@ def test_an_environment_without_schema_names_its_variables() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("name", "../x y", "aistack_name: '../x y' cannot be a stack's name: letters, digits, '.', '_' and '-'; files and units are called so"),
+        ("name", "../x y", "aistack_name: '../x y' cannot be a stack's name: letters, digits, '.', '_' and '-'; files are called so"),
         ("root", "/", "aistack_root: must be an absolute path such as /opt/aistack, without blanks and '..', is '/'"),
         ("root", "opt/shop", "aistack_root: must be an absolute path such as /opt/aistack"),
         ("state", "/var/lib/../x", "aistack_state: must be an absolute path such as /var/lib/aistack"),
