@@ -14,6 +14,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
+
 EDGE_KEYS = {"bind", "check", "hosts", "max_body", "routes", "timeouts", "trusted_proxies"}
 CHECK_KEYS = {"path", "host", "headers"}
 TIMEOUT_KEYS = {"connect", "client", "server", "tunnel", "http_request", "queue", "check"}
@@ -65,7 +67,7 @@ def _check_of(where: str, check: Any) -> list[str]:
 def check_edge(where: str, edge: Any, components: Collection[str] = ()) -> list[str]:
     """Problems in the ``edge`` of a component, a line each; *where* is its key, *components* those that a route may lead to."""
     if not isinstance(edge, Mapping):
-        return [f"{where}: must be a mapping, is {type(edge).__name__}"]
+        return [f"{where}: must be a mapping, is {what(edge)}"]
     problems = [f"{where}: unknown key '{key}'; known: {', '.join(sorted(EDGE_KEYS))}" for key in edge if key not in EDGE_KEYS]
     if "check" in edge:
         problems += _check_of(f"{where}.check", edge["check"])

@@ -99,7 +99,7 @@ def test_assets_are_not_all_of_the_site() -> None:
 
 
 def test_something_else_than_a_mapping() -> None:
-    assert check_edge("edge", ["/x"]) == ["edge: must be a mapping, is list"]
+    assert check_edge("edge", ["/x"]) == ["edge: must be a mapping, is a list"]
 
 
 def test_paths_of_files_that_are_called_after_what_is_in_them() -> None:
