@@ -101,9 +101,10 @@ def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterab
     return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
 
 
-def only_problems(only: Iterable[str], components: Iterable[str]) -> list[str]:
-    """Names of an C(only) that are no component's."""
-    return [f"only: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
+def only_problems(only: Iterable[str], components: Iterable[str], verb: Mapping[str, Any] | None = None) -> list[str]:
+    """Names that are no component's, called as the verb calls them: C(only), or C(component) where it takes one."""
+    word = "component" if "component" in verbs.parameters(verb or {}) else "only"
+    return [f"{word}: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
 
 
 class ActionModule(ActionBase):
@@ -393,7 +394,7 @@ class ActionModule(ActionBase):
                 return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
                                      "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
-            problems = only_problems(args["only"], self._components(task_vars)) if args["only"] else []
+            problems = only_problems(args["only"], self._components(task_vars), verb) if args["only"] else []
             if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description
                 problems += self._missing(task_vars, ("aistack_root", "aistack_state", "aistack_components", "aistack_phases"))
             if problems:
@@ -420,7 +421,7 @@ class ActionModule(ActionBase):
                             f"{nearest(args['application'], stack['applications'])}")
         if args["release"] in MOVING:
             problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
-        problems += only_problems(args["only"], stack.get("components", ()))
+        problems += only_problems(args["only"], stack.get("components", ()), verb)
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             many = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
