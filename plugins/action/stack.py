@@ -386,7 +386,7 @@ class ActionModule(ActionBase):
         if verb and not same_run:
             # as the heads of the plays see it: they know no variable of the inventory
             nodes = str(self._templar.template(load_extra_vars(self._loader).get("aistack_hosts") or "aistack"))
-            if verbs.matches_none(nodes, task_vars.get("groups", {})):
+            if verb.get("limit") != "none" and verbs.matches_none(nodes, task_vars.get("groups", {})):
                 return pages.refusal(verbs.no_nodes(nodes, task_vars.get("groups", {})))
             problems, warnings = self._words(known, verb, task_vars)
             if problems:
