@@ -22,6 +22,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, check_access, check_places
 
+MAKING = (
+    "path", "lock", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from", "test_network",
+)  # fmt: skip
+"""Keys about how a release is made."""
+SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
+"""Further keys that only a component which runs a release has a use for."""
 SECTIONS = ("applications", "ports", "env", "acceptance", "components", "phases")
 """Variables that refer to each other, without ``aistack_``."""
 
@@ -172,6 +178,18 @@ def _check_role(where: str, component: Mapping[str, Any], roles: Iterable[str]) 
     return [f"{where}.kind: {said}, and role {role} runs {' or '.join(ROLE_KINDS[role])}; write kind: {ROLE_KINDS[role][0]}{besides}"]
 
 
+def _unread(where: str, component: Mapping[str, Any]) -> list[str]:
+    """Keys that the component's kind has no use for. A role of somebody else's may read any."""
+    role = str(component.get("role", "")).removeprefix("phasegate.aistack.")
+    source = component.get("release_from")
+    if source:
+        told = f"nothing reads it, since its tree is that of '{source}'; say it there"
+        return [f"{where}.{key}: {told}" for key in MAKING if key in component]
+    if component.get("application") or "." in role or role in ROLE_KINDS:
+        return []
+    return [f"{where}.{key}: nothing reads it, since {role} runs no release; drop it" for key in (*MAKING, *SERVING) if key in component]
+
+
 def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Mapping[str, Any]) -> list[str]:
     """Problems in what a component says about its build and its tests."""
     environment = component.get("env", name)
@@ -224,7 +242,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
             problems += _check_role(where, component, stack.get("roles", ()))
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
-        problems += _check_making(where, name, component, stack)
+        problems += _unread(where, component) + _check_making(where, name, component, stack)
         if "edge" in component:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
         if "assets" in component:
