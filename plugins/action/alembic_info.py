@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 
 SQUAWK_LOCK = Path(__file__).resolve().parents[2] / "roles" / "toolchain" / "files" / "squawk.txt"
 
@@ -42,7 +42,7 @@ def request_of(args: Mapping[str, Any], answer: Mapping[str, Any], state: str) -
 
 
 def planned(
-    action: ActionBase,
+    action: Followed,
     task_vars: dict[str, Any] | None,
     request: Request,
     seen: Mapping[str, Any],
@@ -64,7 +64,7 @@ def planned(
 
 
 def on_node(
-    action: ActionBase, task_vars: dict[str, Any] | None, request: Request, seen: Mapping[str, Any], origin: controller_plan.Origin
+    action: Followed, task_vars: dict[str, Any] | None, request: Request, seen: Mapping[str, Any], origin: controller_plan.Origin
 ) -> dict[str, Any] | str:
     """The plan that the node makes of the tag's tree, which is brought there; or why it cannot. Raises MigrationError."""
     try:
@@ -99,7 +99,7 @@ def unknown_words(plan: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {str(why).rstrip('. ')}." for why in [*reasons, *((plan.get("verdict") or {}).get("undecided") or [])]]
 
 
-class ActionModule(ActionBase):
+class ActionModule(Followed):
     """Ask the node; where it knows nothing yet, plan here."""
 
     _supports_check_mode = True

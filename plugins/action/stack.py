@@ -39,10 +39,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import nearest, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_base, check_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, roles
-from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
 """Variables that are looked at by code of their own."""
@@ -101,9 +101,10 @@ def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterab
     return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
 
 
-def only_problems(only: Iterable[str], components: Iterable[str]) -> list[str]:
-    """Names of an C(only) that are no component's."""
-    return [f"only: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
+def only_problems(only: Iterable[str], components: Iterable[str], verb: Mapping[str, Any] | None = None) -> list[str]:
+    """Names that are no component's, called as the verb calls them: C(only), or C(component) where it takes one."""
+    word = "component" if "component" in verbs.parameters(verb or {}) else "only"
+    return [f"{word}: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
 
 
 class ActionModule(ActionBase):
@@ -194,6 +195,10 @@ class ActionModule(ActionBase):
                 problems += faults(name, read[name], entry)
         stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),
                      drain=read.get("aistack_drain"))
+        problems += check_base(self._place("aistack_name", task_vars), stack["root"], stack["state"])
+        if "aistack_hosts" in task_vars and "aistack_hosts" not in load_extra_vars(self._loader):
+            problems.append("aistack_hosts: counts only on the command line, since the heads of plays know no inventory; drop it here, and "
+                            "say -e aistack_hosts=GROUP each time")
         whole = whole and "aistack_components" in task_vars and "aistack_phases" in task_vars
         problems += check_stack(stack, refer=whole)
         problems += probe_problems(stack)
@@ -210,6 +215,7 @@ class ActionModule(ActionBase):
         nowhere = [host for host in addressed(components, stack["groups"]) if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
         if nowhere:
             problems += [f"{line} (on {', '.join(nowhere)})" for line in self._missing({}, ["aistack_address"])]
+        problems += unmanaged_hosts(components, stack["groups"], task_vars["hostvars"].raw_get) if verb else []
         if verb:
             unmanaged = {str(value["runtime"]) for value in components.values() if value.get("runtime") in description.RUNTIMES}
             for runtime in sorted(unmanaged - set(description.MANAGED)):
@@ -380,7 +386,7 @@ class ActionModule(ActionBase):
         if verb and not same_run:
             # as the heads of the plays see it: they know no variable of the inventory
             nodes = str(self._templar.template(load_extra_vars(self._loader).get("aistack_hosts") or "aistack"))
-            if verbs.matches_none(nodes, task_vars.get("groups", {})):
+            if verb.get("limit") != "none" and verbs.matches_none(nodes, task_vars.get("groups", {})):
                 return pages.refusal(verbs.no_nodes(nodes, task_vars.get("groups", {})))
             problems, warnings = self._words(known, verb, task_vars)
             if problems:
@@ -388,7 +394,7 @@ class ActionModule(ActionBase):
                 return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
                                      "Variables of your own are named in aistack_extra_vars: [name, …].")
         if not args["description"]:
-            problems = only_problems(args["only"], self._components(task_vars)) if args["only"] else []
+            problems = only_problems(args["only"], self._components(task_vars), verb) if args["only"] else []
             if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description
                 problems += self._missing(task_vars, ("aistack_root", "aistack_state", "aistack_components", "aistack_phases"))
             if problems:
@@ -415,7 +421,7 @@ class ActionModule(ActionBase):
                             f"{nearest(args['application'], stack['applications'])}")
         if args["release"] in MOVING:
             problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
-        problems += only_problems(args["only"], stack.get("components", ()))
+        problems += only_problems(args["only"], stack.get("components", ()), verb)
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             many = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"

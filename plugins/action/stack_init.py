@@ -37,7 +37,7 @@ def tree(archive: Path) -> dict[str, str]:
     with tarfile.open(archive) as packed:
         for member in packed:
             path = member.name[2:] if member.name.startswith("./") else member.name
-            if member.isfile():
+            if member.isfile() and path.isprintable():  # a line break would begin a line of the inventory's own
                 reader = packed.extractfile(member) if READ.search(path) and member.size <= LARGEST else None
                 files[path] = reader.read().decode("utf-8", "replace") if reader else ""
     return files

@@ -23,6 +23,8 @@ def dsn(
     options: Mapping[str, Any] | None = None,
 ) -> str:
     """Build the address; a password that is None counts as none."""
+    if isinstance(password, (bool, int, float)):
+        raise AnsibleFilterError("phasegate.aistack.dsn: password: is no text to YAML, and perhaps not what was written; quote it")
     try:
         return core.dsn(
             "" if password is None else str(password), scheme=scheme, user=str(user), host=str(host), port=port,

@@ -58,6 +58,19 @@ def probe_problems(stack: dict[str, Any]) -> list[str]:
     return problems
 
 
+_WINDOWS = {"ansible_connection": ("winrm", "psrp"), "ansible_shell_type": ("powershell", "cmd")}
+
+
+def unmanaged_hosts(components: Mapping[str, Any], groups: Mapping[str, Any], raw: Callable[[str], Mapping[str, Any]]) -> list[str]:
+    """Hosts of components that the inventory itself says are Windows. ``raw`` gives the variables of a host as they stand."""
+    hosts = sorted({host for value in components.values() for host in groups.get(str(value.get("hosts")), ())})
+    return [
+        f"{host}: {variable}: {raw(host)[variable]} means Windows, and no run manages such a node yet; expected one with systemd, over ssh"
+        for host in hosts for variable, values in _WINDOWS.items()
+        if str(raw(host).get(variable, "")).rpartition(".")[2] in values
+    ]
+
+
 # by role: the variables that hold its users, and the keys of name and password in there
 ACCOUNTS = {
     "postgres": ("postgres_users", "name", "password"),

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils import flock, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, offline_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
@@ -101,6 +101,7 @@ def _apart(request: Request, scratch: Mapping[str, Any]) -> Plan:
     for place in (folder.parent, folder):
         os.chmod(place, 0o711)  # the build user passes through
     work = folder / "tree"
+    progress.tell("waits for whoever plans the same component", at_once=True)
     try:
         with flock.held(folder.parent / f"{request.component}.lock", WAIT):
             try:
@@ -122,7 +123,9 @@ def _made(request: Request, scratch: Mapping[str, Any], recipe: Recipe, work: Pa
     work.mkdir(mode=0o700)
     tree.unpack(archive, work)
     sandbox.lend(work, builder)
-    build.install_python(recipe, work)
+    with progress.step("the packages of a scratch environment"):
+        build.install_python(recipe, work)
+    progress.tell("reads the migrations", at_once=True)
     local = replace(request, release_path=str(work), python="", user=builder.name if builder else None)
     alembic_plan.require_configuration(local)
     return offline_plan.make(local, scratch["seen"], scratch["schema"])

@@ -9,12 +9,17 @@ What it leaves, and what goes:
     both slots, their timers                          stopped, not started at boot
     <units>/aistack-<component>@.service, ….d/        removed
     <root>/<component>, <root>/cache/<component>      trees, environments, slots, downloads
+    <root>/cache/plan/<component>, ….lock             what plans were made in
     <state>/{components,gates,receipts,schema,drained}/<component>.json
     the system user that is called after it           removed, unless another unit runs as it
     its part of the registry's claims                 removed
-    /var/lib/aistack-<component>                      what it wrote itself: data, which goes by its own word alone
+    <state>/cache/<component>, /var/cache/aistack-<component>-{blue,green}
+                                                      what it wrote and can do without
+    <state>/data/<component>, /var/lib/aistack-<component>
+                                                      what it wrote itself: data, which goes by its own word alone
 
-Its section of the edge goes where the edge is converged without it, its database stays as it is, and the journal keeps what was done.
+Its section of the edge goes where the edge is converged without it, its database and folders that it was given elsewhere stay as they
+are, and the journal keeps what was done.
 """
 
 from __future__ import annotations
@@ -52,6 +57,7 @@ class Places:
     units: Path = UNITS
     edge: Path = Path("/etc/haproxy/haproxy.cfg")
     data: Path = Path("/var/lib")
+    cache: Path = Path("/var/cache")
 
 
 @dataclass
@@ -101,12 +107,16 @@ def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
     found = Plan(component, last=component_file.path_of(state_dir, component))
     found.units = [spec.unit_of(slot) for slot in ("blue", "green")]
     wanted = [unit_file, Path(f"{unit_file}.d"), spec.root / component, spec.root / "cache" / component]
+    plans = spec.root / "cache" / "plan"
+    wanted += [plans / component, plans / f"{component}.lock", state_dir / "cache" / component]
+    wanted += [places.cache / f"aistack-{component}-{slot}" for slot in ("blue", "green")]
     wanted += [state_dir / folder / f"{component}.json" for folder in OF_A_COMPONENT[1:]]
-    kept = places.data / f"aistack-{component}"
+    kept = [state_dir / "data" / component, places.data / f"aistack-{component}"]
     if data:
-        wanted.append(kept)
-    elif kept.exists():
-        found.stays.append(f"{kept}, what it wrote itself: data=true takes it away")
+        wanted += kept
+    else:
+        found.stays += [f"{path}, what it wrote itself: data=true takes it away" for path in kept if path.exists()]
+    found.stays += [f"{path}, which it could write; remove it by hand if nobody needs it" for path in _elsewhere(unit_file, state_dir)]
     found.paths = [path for path in wanted if path.is_symlink() or path.exists()]
     found.user = _own_user(component, unit_file, places.units)
     if described[component].get("database"):
@@ -146,6 +156,13 @@ def remove(state_dir: Path, component: str, data: bool, run: str, actor: str, re
         _forget(registry, component, state_dir)
         found.last.unlink()
     return found
+
+
+def _elsewhere(unit_file: Path, state_dir: Path) -> list[Path]:
+    """The folders outside the stack's own that the unit lets it write: others may have theirs in there."""
+    own = (state_dir / "data", state_dir / "cache")
+    folders = [Path(path) for line in re.findall(r"^ReadWritePaths=(.*)$", _text(unit_file), re.MULTILINE) for path in line.split()]
+    return [path for path in folders if path.exists() and not any(base in path.parents for base in own)]
 
 
 def _own_user(component: str, unit_file: Path, units: Path) -> str:

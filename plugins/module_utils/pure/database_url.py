@@ -98,6 +98,8 @@ def parse_url(url: str) -> DatabaseAddress:
     authority, _slash, path = before.partition("/")
     pairs = parse_qsl(words, keep_blank_values=True)
     query = dict(pairs)
+    if "@" in before or any("@" in key for key in query):  # the password went on behind what was taken for its end
+        raise ValueError(f"it holds more than one @; {ENCODED}")
     for key in _SCHEMA:
         if key in query:
             raise ValueError(
@@ -117,6 +119,8 @@ def parse_url(url: str) -> DatabaseAddress:
     if not all(number.isdigit() or not number for number in numbers):
         raise ValueError("the port in its query is not a number")
     ports = [int(number or 5432) for number in numbers]
+    if not all(0 < port < 65536 for port in ports):
+        raise ValueError("its port is none: expected a number from 1 to 65535")
     extra = {_QUERY[key]: value for key, value in query.items() if key in _QUERY and value}
     if extra.get("PGSSLMODE") in ("true", "True", "1"):
         extra["PGSSLMODE"] = "require"

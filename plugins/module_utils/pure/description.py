@@ -82,7 +82,7 @@ POLICY: Mapping[str, Option] = {
 
 MIGRATIONS: Mapping[str, Option] = {
     "tables": _listed("tables that have to be there afterwards", "a list of names of tables"),
-    "x": Option("dict", "arguments for env.py, as alembic -x gives them", items=Option("any", "a value"),
+    "x": Option("dict", "arguments for env.py, as alembic -x gives them", items=Option("text|number", "a value"),
                 expected="a mapping of names to values"),
     "config": Option("str", "Alembic's configuration file, below the component's path", default="alembic.ini"),
     "database": Option("str", "the variable of the environment that holds the database's address", default="DATABASE_URL"),
@@ -145,8 +145,8 @@ COMPONENT: Mapping[str, Option] = {
     "edge": Option("dict", "how the edge fronts it", keys=EDGE),
     "options": Option("dict", "settings of its role; see below", expected="a mapping of names to values"),
     "assets": _listed("paths below which the other slot answers for a file that the live one lacks", "a list of paths, such as [/assets/]"),
-    "writable": Option("any", "folders that its process may write: kept over releases, part of backup sets"),
-    "cache": Option("any", "folders that its process may write and that may be lost"),
+    "writable": Option("list", "folders that its process may write: kept over releases, part of backup sets", expected="a list of folders"),
+    "cache": Option("list", "folders that its process may write and that may be lost", expected="a list of folders"),
     "devices": _listed("devices that its process may use: gpu, /dev/…, char-…", "a list of devices"),
     "just_in_time": Option("bool", "whether its process may run code that it makes itself", default=False),
     "slots": Option("dict", "how long slots take their time", keys=SLOTS),
@@ -207,7 +207,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_environment": Option("dict", "environment of what is fetched and built on nodes: proxy, certificates, index",
                                   items=Option("text", "a value", secret=True), expected="a mapping of names to values"),
     "aistack_ca": Option("str", "file on the controller with CA certificates that nodes trust"),
-    "aistack_hosts": Option("str", "the group that playbooks work on", default="aistack"),
+    "aistack_hosts": Option("str", "the group that playbooks work on; on the command line alone (-e)", default="aistack"),
     "aistack_open_deadline": Option("number", "seconds that gates of required phases may take when a phase opens", minimum=0, default=30),
     "aistack_accept_deadline": Option("number", "seconds that acceptance may take", minimum=0, default=120),
     "aistack_proof_seconds": Option("number", "seconds for which a gate that passed counts in the same run", minimum=0, default=30),

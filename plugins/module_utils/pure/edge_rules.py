@@ -14,6 +14,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
+
 EDGE_KEYS = {"bind", "check", "hosts", "max_body", "routes", "timeouts", "trusted_proxies"}
 CHECK_KEYS = {"path", "host", "headers"}
 TIMEOUT_KEYS = {"connect", "client", "server", "tunnel", "http_request", "queue", "check"}
@@ -25,7 +27,11 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_](
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/-]*\Z")
 _TARGET = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/?-]*\Z")
 _HEADER = re.compile(r"[A-Za-z0-9!#$&*+.^_|~-]+\Z")
-_TIME = re.compile(r"[1-9][0-9]{0,8}(ms|s|m|h|d)\Z")
+_TIME = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h|d)\Z")
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST_MS = 24 * 86_400_000
+"""HAProxy counts milliseconds in 31 bits."""
+_MOST_BYTES = 2**62
 _SIZE = re.compile(r"([1-9][0-9]{0,11})([kmg]?)\Z", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _FORWARDED = ("Forwarded", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-IP")
@@ -53,7 +59,7 @@ def _check_of(where: str, check: Any) -> list[str]:
     problems += [
         f"{where}.headers.{name}: must be one line of text, is {value!r}"
         for name, value in headers.items()
-        if not isinstance(value, (str, int)) or not str(value).isprintable()
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).isprintable()
     ]
     return problems
 
@@ -61,7 +67,7 @@ def _check_of(where: str, check: Any) -> list[str]:
 def check_edge(where: str, edge: Any, components: Collection[str] = ()) -> list[str]:
     """Problems in the ``edge`` of a component, a line each; *where* is its key, *components* those that a route may lead to."""
     if not isinstance(edge, Mapping):
-        return [f"{where}: must be a mapping, is {type(edge).__name__}"]
+        return [f"{where}: must be a mapping, is {what(edge)}"]
     problems = [f"{where}: unknown key '{key}'; known: {', '.join(sorted(EDGE_KEYS))}" for key in edge if key not in EDGE_KEYS]
     if "check" in edge:
         problems += _check_of(f"{where}.check", edge["check"])
@@ -74,11 +80,16 @@ def check_edge(where: str, edge: Any, components: Collection[str] = ()) -> list[
         if not _HOST.match(str(name))
     ]
     problems += [
+        f"{where}.bind: {address!r} is no address to listen on, such as 0.0.0.0, :: or 10.0.0.5 (the port is that of aistack_ports)"
+        for address in _a_list(edge.get("bind", [])) or []
+        if address != "*" and not _address(address) and not _HOST.match(str(address))
+    ]
+    problems += [
         f"{where}.trusted_proxies: {network!r} is no address and no network, such as 10.0.0.5 or 10.0.0.0/8"
         for network in _a_list(edge.get("trusted_proxies", [])) or []
         if not _network(network)
     ]
-    if "max_body" in edge and not _SIZE.match(str(edge["max_body"])):
+    if "max_body" in edge and not 0 < size(edge["max_body"]) < _MOST_BYTES:
         problems.append(f"{where}.max_body: must be bytes, or a number with k, m or g, such as 20m, is {edge['max_body']!r}")
     timeouts = edge.get("timeouts", {})
     if not isinstance(timeouts, Mapping):
@@ -91,13 +102,25 @@ def check_edge(where: str, edge: Any, components: Collection[str] = ()) -> list[
             for key, value in timeouts.items()
             if not _TIME.match(str(value))
         ]
+        problems += [
+            f"{where}.timeouts.{key}: must be 24 days at most, is {value!r}"
+            for key, value in timeouts.items()
+            if (told := _TIME.match(str(value))) and int(told[1]) * _MILLISECONDS[told[2]] > _LONGEST_MS
+        ]
     routes = edge.get("routes", {})
     if not isinstance(routes, Mapping):
         return [*problems, f"{where}.routes: must be a mapping of paths to components, is {routes!r}"]
     problems += [
         f"{where}.routes: {key!r} is no path below the site, such as /api, and no host name in lower case, such as admin.example.com"
         for key in routes
-        if not (_PATH.match(str(key)) or ("." in str(key) and _HOST.match(str(key)))) or key == "/"
+        if not (_PATH.match(str(key)) or ("." in str(key) and _HOST.match(str(key)))) or not str(key).strip("/")
+    ]
+    paths = [str(key) for key in routes]
+    problems += [
+        f"{where}.routes: '{key}' is the same place as '{paths[index]}'; keep one"
+        for key in paths if key.startswith("/") and key.strip("/")
+        for index in [next(i for i, other in enumerate(paths) if other.rstrip("/") == key.rstrip("/"))]
+        if paths[index] != key
     ]
     known = ", ".join(sorted(components)) or "none"
     return problems + [
@@ -115,7 +138,7 @@ def check_assets(where: str, assets: Any) -> list[str]:
     return [
         f"{where}: {path!r} must begin and end with a slash, such as /assets/, and is not all of the site"
         for path in paths
-        if not _PATH.match(str(path)) or not str(path).endswith("/") or path == "/"
+        if not _PATH.match(str(path)) or not str(path).endswith("/") or not str(path).strip("/")
     ]
 
 
@@ -124,12 +147,20 @@ def assets_of(component: Mapping[str, Any]) -> list[str]:
     return list(component.get("assets", ["/_next/static/"] if component.get("output") == "next-standalone" else []))
 
 
+def _address(text: Any) -> bool:
+    try:
+        ipaddress.ip_address(str(text))
+    except ValueError:
+        return False
+    return "%" not in str(text)
+
+
 def _network(text: Any) -> bool:
     try:
         ipaddress.ip_network(str(text), strict=False)
     except ValueError:
         return False
-    return True
+    return "%" not in str(text)  # a zone, which is another one on each host
 
 
 def size(text: Any) -> int:
@@ -267,7 +298,7 @@ def edge_rules(item: Mapping[str, Any], frontends: Sequence[Mapping[str, Any]] =
         ``frontend`` and ``backend``: lines of these sections; ``assets``: those of the section that asks both slots, if there is one;
         ``alpn``: the protocols that are offered over TLS.
     """
-    name, hosts, trusted = str(item["name"]), list(item.get("hosts") or []), list(item.get("trusted_proxies") or [])
+    name, hosts, trusted = str(item["name"]), [str(host) for host in item.get("hosts") or []], list(item.get("trusted_proxies") or [])
     timeouts, assets = item.get("timeouts") or {}, list(item.get("assets") or [])
     check, routes = _checked(name, item.get("check"), hosts), item.get("routes") or {}
     named = [key for key in routes if not key.startswith("/")]

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -194,7 +195,7 @@ def _changed(entry: Mapping[str, Any], given: Any) -> str | None:
         shown = "a number" if entry.get("secret") else as_text(given)
         other = "bool" if isinstance(given, bool) else "int" if isinstance(given, int) else ""
     else:
-        shown, other = f"a {type(given).__name__}", ""
+        shown, other = "a date" if isinstance(given, date) else f"a {type(given).__name__}", ""
     return f"is {shown} to YAML, which is perhaps not what was written; quote it" + (f", or say type: {other}" if other else "")
 
 

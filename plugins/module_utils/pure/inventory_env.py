@@ -26,6 +26,7 @@ _OWN_SECRET = re.compile(
 _OTHERS_SECRET = re.compile(
     r"OPENAI|ANTHROPIC|AWS|STRIPE|SENTRY|GITHUB|GOOGLE|SMTP|MAIL|HUGGING|HF_|CLIENT_SECRET|OAUTH|WEBHOOK|S3_|MINIO|TWILIO|SLACK"
 )
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*\Z")
 _SCHEMES = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 DOTTED = "{{ %s }}"
 
@@ -61,11 +62,11 @@ class Environment:
                                          ("redis_admin", self.redis)) if used]  # fmt: skip
         return [*names, *dict.fromkeys(one.name.lower() for one in [*self.service, *self.page] if self._made(one))]
 
-    def schema_lines(self, one: Variable) -> list[str]:
+    def schema_lines(self, one: Variable, text: Callable[[str], str]) -> list[str]:
         """The variable's entry in the schema."""
         unknown = self._unknown(one)
         said = [f"name: {one.name}", f"type: {one.type}"]
-        said += [f"choices: [{', '.join(_quoted(choice) for choice in one.choices)}]"] if one.choices else []
+        said += [f"choices: [{', '.join(map(text, one.choices))}]"] if one.choices else []
         said += ["required: true"] if one.required and not unknown else []
         said += ["secret: true"] if one.secret or self._made(one) else []
         entry = f"- {{{', '.join(said)}}}"
@@ -109,7 +110,8 @@ class Environment:
             return DOTTED % f"aistack_secrets.{one.name.lower()}"
         if one in self.page and self._found.web and re.search(r"(?:API|BACKEND)_(?:\w+_)?(?:URL|BASE)\Z|_API\Z", upper):
             path = urlsplit(one.example).path.rstrip("/") if one.type == "url" else ""
-            return "http://{{ aistack_address }}:{{ aistack_ports.api }}" + path
+            # it becomes a part of a template, so that nothing in it may be one
+            return "http://{{ aistack_address }}:{{ aistack_ports.api }}" + (path if _PLAIN_PATH.match(path) else "")
         return None
 
     def _part(self, server: str, part: str) -> str | None:

@@ -307,7 +307,7 @@ class Inventory:
         for name, variables in sections:
             if variables:
                 lines += [f"  {name}:", "    schema:"]
-                lines += [f"      {line}" for one in variables for line in self.env.schema_lines(one)]
+                lines += [f"      {line}" for one in variables for line in self.env.schema_lines(one, text)]
                 lines.append("    values:")
                 lines += [f"      {line}" for one in variables for line in self.env.value_lines(one, text)] or ["      {}"]
         return lines

@@ -10,6 +10,8 @@ import posixpath
 import re
 from collections.abc import Collection
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.tree_names import leads_out
+
 MADE = "requirements.lock"
 """How a lock file with hashes is called where nothing else is said."""
 
@@ -33,7 +35,7 @@ _WANTS = re.compile(r"^dependencies\s*=\s*\[\s*['\"]|^\[(tool\.poetry\.dependenc
 
 def problem(lock: str, kind: str) -> str:
     """Why *lock*, as the inventory names it, cannot be the lock file of a component of that kind; empty where it can."""
-    if lock.startswith("/") or ".." in lock.split("/"):
+    if leads_out(lock):
         return (
             f"'{lock}' leads out of the component's folder, and only that folder becomes a part of a release: expected a file inside it, "
             "relative to the component's path. Put the lock file there, or set path to a folder that holds both"

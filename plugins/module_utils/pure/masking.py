@@ -127,6 +127,7 @@ def spellings(value: str) -> set[str]:
         found.add(shlex.quote(text))
         found |= {quote(text, safe=""), quote(text), quote_plus(text), text.replace("$", "$$"), text.replace("%", "%%")}
         found.add(text.replace("\\", "\\\\").replace('"', '\\"'))
+        found.add(re.sub(r'([\\"$`])', r"\\\1", text))  # in an environment file
     return {text for text in found if text.strip()}
 
 

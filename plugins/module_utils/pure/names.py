@@ -18,6 +18,9 @@ COMPONENT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}\Z")
 STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What may be a stack's name as a whole (``fullmatch``): units and files are called after it."""
 
+NODE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._+@-]+)+/?")
+"""What may be a folder of a stack on its nodes as a whole (``fullmatch``): units and commands name it."""
+
 OWN_UNITS = frozenset({"reconcile", "backup", "backup-failed"})
 """Of which nodes have units ``aistack-<name>@<stack>``: no released component is called so."""
 

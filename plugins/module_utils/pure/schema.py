@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
@@ -119,7 +120,7 @@ def _wrong(where: str, value: Any, option: Option) -> str:
     """That a value is of the wrong kind: what it must be, and what it is."""
     must = expected_of(option)
     if value is None:
-        return f"{where}: is empty; it must be {must}, or be left out"
+        return f"{where}: is empty; it must be {must}" + ("" if option.required else ", or be left out")
     shown = what(value, option.secret)
     if {"str", "text"} & {*option.kind.split("|")} and isinstance(value, (bool, int, float)):
         return f"{where}: must be {must}, is {shown} to YAML; quote it"  # what stands there without quotes, YAML has made something else of
@@ -138,7 +139,7 @@ def what(value: Any, secret: bool = False) -> str:
         return "a number" if secret else str(value)
     if isinstance(value, str):
         return "a text" if secret or len(value) > 40 or "://" in value else f"the text {str(value)!r}"
-    return type(value).__name__
+    return "a date" if isinstance(value, date) else type(value).__name__
 
 
 def examine(where: str, value: Any, option: Option) -> tuple[Any, list[str]]:
@@ -197,7 +198,7 @@ def _mapping(where: str, value: Mapping[str, Any], option: Option) -> tuple[dict
         known.update(option.variants[which])
     for key, one in value.items():
         if key not in known:
-            problems.append(f"{where}: unknown key '{key}'{f' for a {which}' if which else ''}{nearest(str(key), known)}")
+            problems.append(f"{where}: unknown key '{key}'{f' for a {which}' if which else ''}{_below(str(key), known)}")
             continue
         kept, found = examine(f"{where}.{key}", one, known[key])
         problems += found
@@ -206,6 +207,12 @@ def _mapping(where: str, value: Mapping[str, Any], option: Option) -> tuple[dict
     problems += [f"{where}: '{key}' is missing{_means(entry)}" for key, entry in known.items()
                  if entry.required and (key not in value or value[key] in ("", [], {}))]
     return left, problems
+
+
+def _below(key: str, known: Mapping[str, Option]) -> str:
+    """Where an unknown key belongs: below one of its neighbours, which is seen by its name, or else what resembles it."""
+    homes = [name for name, entry in known.items() if key in (entry.keys or {})]
+    return f"; it stands below {' or '.join(homes)}" if homes else nearest(key, known)
 
 
 def _means(option: Option) -> str:

@@ -13,15 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import check_triggers
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, OWN_UNITS
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, NODE_PATH, OWN_UNITS, STACK_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import examine, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, check_access, check_places
 
+MAKING = (
+    "path", "lock", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from", "test_network",
+)  # fmt: skip
+"""Keys about how a release is made."""
+SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
+"""Further keys that only a component which runs a release has a use for."""
 SECTIONS = ("applications", "ports", "env", "acceptance", "components", "phases")
 """Variables that refer to each other, without ``aistack_``."""
 
@@ -172,6 +178,18 @@ def _check_role(where: str, component: Mapping[str, Any], roles: Iterable[str]) 
     return [f"{where}.kind: {said}, and role {role} runs {' or '.join(ROLE_KINDS[role])}; write kind: {ROLE_KINDS[role][0]}{besides}"]
 
 
+def _unread(where: str, component: Mapping[str, Any]) -> list[str]:
+    """Keys that the component's kind has no use for. A role of somebody else's may read any."""
+    role = str(component.get("role", "")).removeprefix("phasegate.aistack.")
+    source = component.get("release_from")
+    if source:
+        told = f"nothing reads it, since its tree is that of '{source}'; say it there"
+        return [f"{where}.{key}: {told}" for key in MAKING if key in component]
+    if component.get("application") or "." in role or role in ROLE_KINDS:
+        return []
+    return [f"{where}.{key}: nothing reads it, since {role} runs no release; drop it" for key in (*MAKING, *SERVING) if key in component]
+
+
 def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Mapping[str, Any]) -> list[str]:
     """Problems in what a component says about its build and its tests."""
     environment = component.get("env", name)
@@ -180,6 +198,16 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     known = [str(entry.get("name")) for entry in schema]
     wrong = lock_file.problem(component["lock"], component.get("kind", "python")) if component.get("lock") else ""
     problems = [f"{where}.lock: {wrong}"] if wrong else []
+    if component.get("path") and tree_names.leads_out(component["path"]):
+        problems.append(f"{where}.path: '{component['path']}' leads out of the repository; expected a folder in it, such as backend")
+    wrong = tree_names.output_problem(component.get("kind", "python"), component["output"]) if component.get("output") else ""
+    problems += [f"{where}.output: {wrong}"] if wrong else []
+    migrations = component.get("migrations", {})
+    if tree_names.leads_out(migrations.get("config", "")):
+        problems.append(f"{where}.migrations.config: '{migrations['config']}' leads out of the component's folder, and only that becomes "
+                        "a part of a release: expected a file inside it, such as db/alembic.ini")
+    problems += [f"{where}.migrations.x: '{argument}' cannot be the name of an argument; env.py reads NAME=VALUE up to the first ="
+                 for argument in migrations.get("x", {}) if "=" in str(argument) or not str(argument).strip()]
     return problems + [
         f"{where}.{key}: the schema of aistack_env.{environment} has no '{variable}'{nearest(variable, known)}"
         for key in ("build_env", "test_env_from") for variable in component.get(key, []) if variable not in known
@@ -214,7 +242,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
             problems += _check_role(where, component, stack.get("roles", ()))
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
-        problems += _check_making(where, name, component, stack)
+        problems += _unread(where, component) + _check_making(where, name, component, stack)
         if "edge" in component:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
         if "assets" in component:
@@ -240,6 +268,20 @@ def addressed(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
         if role[name] in REACHED or asks:
             hosts.update(groups.get(str(value.get("hosts")), ()))
     return sorted(hosts)
+
+
+def check_base(name: str, root: str, state: str) -> list[str]:
+    """Problems in what a stack is called and where it is on its nodes. An empty text is one that is not known here."""
+    problems: list[str] = []
+    if name and not STACK_NAME.fullmatch(name):
+        problems.append(f"aistack_name: {name!r} cannot be a stack's name: letters, digits, '.', '_' and '-'; files are called so")
+    for variable, path in (("aistack_root", root), ("aistack_state", state)):
+        if path and not NODE_PATH.fullmatch(path):
+            such = VARIABLES[variable].example
+            problems.append(f"{variable}: must be an absolute path such as {such}, without blanks and '..', is {path!r}")
+    if root and root.rstrip("/") == state.rstrip("/"):
+        problems.append("aistack_state: is the folder of aistack_root as well; each has one of its own")
+    return problems
 
 
 def check_ports(ports: Mapping[str, Any]) -> list[str]:

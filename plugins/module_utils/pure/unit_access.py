@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import derived_user
 
 KEYS = ("writable", "cache", "just_in_time", "devices")
@@ -31,7 +32,10 @@ GPU_GROUPS = ("render", "video")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._+@-]+)+/?|/")
 _DEVICE = re.compile(r"/dev(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._+@-]+)+|char-[A-Za-z0-9_-]+")
-_STORES = re.compile(r"/dev/(?:(?:sd|vd|xvd|hd|nvme|dm-|md|loop|sr|mmcblk|zd|nbd|rbd)\w*|disk/.*|mapper/.*|mem|kmem|port|nvram|kvm)")
+_STORES = re.compile(
+    r"/dev/(?:(?:sd|vd|xvd|hd|nvme|dm-|md|loop|sr|sg|st|fd|mtd|dasd|mmcblk|zd|zfs|nbd|rbd)\w*|(?:disk|mapper|bsg)/.*|mem|kmem|kmsg|port|nvram"
+    r"|kvm|root)|char-(?:mem|sg|st|raw|nvme\w*|bsg|mtd)"
+)
 
 _SYSTEM = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/run", "/var/spool/cron",
@@ -43,6 +47,8 @@ _OTHERS = tuple(
         *("redis", "systemd"),
     )
 )
+_COMPONENTS = re.compile(r"/var/(?:lib|cache)/aistack-[^/]+")
+"""What systemd makes for the units of components."""
 _SHARED = (
     *("/media", "/mnt", "/opt", "/srv", "/var"),
     *(f"/var/{name}" for name in ("backups", "cache", "lib", "local", "log", "mail", "spool")),
@@ -120,6 +126,9 @@ def _folder_problem(path: str) -> str:
         for folder in folders:
             if _within(path, folder):
                 return f"{path} belongs to {whose} ({folder}); {instead}"
+    component = _COMPONENTS.match(path)
+    if component:
+        return f"{path} belongs to a component ({component[0]}); a folder of this component's own is named without a path"
     if any(_within(path, folder) for folder in _HIDDEN):
         return f"{path} is hidden from services, as all homes are; {instead}"
     if any(_within(path, folder) for folder in _OWN):
@@ -134,7 +143,7 @@ def _check_folders(where: str, key: str, component: Mapping[str, Any]) -> list[s
     if named is None:
         return []
     if isinstance(named, str) or not isinstance(named, Sequence):
-        return [f"{where}.{key}: must be a list of folders, is {type(named).__name__}"]
+        return [f"{where}.{key}: must be a list of folders, is {what(named)}"]
     problems: list[str] = []
     for folder in named:
         absolute = isinstance(folder, str) and _PATH.fullmatch(folder)
@@ -172,7 +181,7 @@ def check_access(where: str, component: Mapping[str, Any]) -> list[str]:
         problems.append(f"{where}.just_in_time: must be true or false, is {just_in_time!r}")
     devices = component.get("devices", [])
     if isinstance(devices, str) or not isinstance(devices, Sequence):
-        return [*problems, f"{where}.devices: must be a list, is {type(devices).__name__}"]
+        return [*problems, f"{where}.devices: must be a list, is {what(devices)}"]
     for device in devices:
         if device != "gpu" and not (isinstance(device, str) and _DEVICE.fullmatch(device)):
             problems.append(f"{where}.devices: {device!r} is neither gpu nor a device (/dev/…, char-…)")
@@ -205,10 +214,10 @@ def check_places(components: Mapping[str, Any], places: Places, groups: Mapping[
 
 
 def _own_problems(where: str, path: str, own: Iterable[tuple[str, str]]) -> list[str]:
-    for folder, what in own:
+    for folder, held in own:
         if _within(path, folder):
             last = path.rpartition("/")[2]
-            return [f"{where}: {path} is in {folder}, where {what} are; a folder of the component's own is named without a path: {last}"]
+            return [f"{where}: {path} is in {folder}, where {held} are; a folder of the component's own is named without a path: {last}"]
         if _within(path=folder, folder=path):
-            return [f"{where}: {path} holds {folder}, where {what} are; name another"]
+            return [f"{where}: {path} holds {folder}, where {held} are; name another"]
     return []

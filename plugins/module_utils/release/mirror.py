@@ -180,6 +180,11 @@ class Source:
         """
         tags, _branches = self._remote()
         latest = newest(name for name in tags if RELEASE_NAME.fullmatch(name))
+        if latest is None and tags:
+            raise SourceError(
+                f"The repository {self.shown} has no release: its tags ({', '.join(sorted(tags)[:5])}) cannot be releases, whose names "
+                f"become folders ({RELEASE_NAME.pattern}). Make one (git tag v1.0.0), push it, and run this again."
+            )
         if latest is None:
             raise SourceError(
                 f"The repository {self.shown} has no tags; releases are tags. Make one (git tag v1.0.0), push it, and run this again."
@@ -321,6 +326,8 @@ class Source:
                 f"The tag {ref} of {self.shown} has git submodules in {self.path or '/'}: {', '.join(modules)}. "
                 "They are not part of an archive. Vendor them, or install them from the lock file."
             )
+        if not found:
+            raise SourceError(f"The tag {ref} of {self.shown} has no files in {self.path or '/'}. Name another tag, or another path.")
         pointers = self._pointers(commit, found)
         if pointers:
             named = [posixpath.join(self.path, name) for name in pointers[:5]]

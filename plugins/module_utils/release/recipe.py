@@ -15,6 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_ke
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.tree_names import output_problem
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
@@ -69,13 +70,9 @@ def _built_in(asked: list[str], real: dict[str, str], secret: set[str]) -> dict[
 
 def _check_output(kind: str, output: str) -> None:
     """Raise ReleaseError where *output* is none that this kind of release can have."""
-    parts = output.split("/")
-    folder = kind == "static" and not output.startswith("/") and not {"", ".", ".."} & set(parts)
-    if output not in ("none", "next-standalone") and not folder:
-        raise ReleaseError(
-            f"output: '{output}' is nothing that can be kept of a release of kind {kind}. Expected none, next-standalone (a Next.js site), "
-            "or, for kind static, the folder that the build writes, such as dist."
-        )
+    wrong = output_problem(kind, output)
+    if wrong:
+        raise ReleaseError(f"output: {wrong}.")
 
 
 def recipe_of(params: dict[str, Any], check: bool) -> Recipe:

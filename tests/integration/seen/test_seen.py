@@ -128,6 +128,22 @@ def test_a_component_that_does_not_exist(shop: Shop) -> None:
     assert "only: unknown component 'file'; did you mean 'files'?" in text
 
 
+@pytest.mark.parametrize(
+    ("verb", "words", "said", "callback"),
+    [
+        ("logs", ["component=api"], "The log of api on node cannot be read: there is no command aistack yet, which the first", DEFAULT),
+        ("run", ["component=api", "command=ls"], "The command beside api on node did not end well: there is no command aistack yet", OWN),
+        ("remove", ["component=web"], "web cannot be removed from node: there is no command aistack yet", OWN),
+        ("logs", ["component=apx"], "component: unknown component 'apx'; did you mean 'api'?", OWN),
+    ],
+)
+def test_a_node_that_nothing_was_deployed_on(shop: Shop, verb: str, words: list[str], said: str, callback: str) -> None:
+    status, text = shop.play(verb, *(word for pair in words for word in ("-e", pair)), callback=callback)
+    assert status == 2, text
+    assert said in text
+    small(text)
+
+
 @pytest.mark.parametrize(("verb", "said"), [("drill", "Nothing was drilled: no comp"), ("migrate", "Nothing was migrated: no comp")])
 def test_a_stack_without_migrations(shop: Shop, verb: str, said: str) -> None:
     """Nothing was done because nothing matched: no success."""

@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action import alembic, alembic_info
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 
 ARGS = {
     "component": "backend", "release": "v2", "env_file": "/e", "repo": "/repo", "path": "backend", "lock": "requirements.lock",
@@ -67,6 +68,11 @@ def test_the_node_gets_nothing_that_it_has_no_use_for(plugin: Any, monkeypatch: 
     assert calls == []
 
 
+@pytest.mark.parametrize("plugin", [alembic, alembic_info])
+def test_who_waits_for_a_plan_sees_what_it_is_at(plugin: Any) -> None:
+    assert issubclass(plugin.ActionModule, Followed)
+
+
 def test_info_plans_here_what_the_node_does_not_know(monkeypatch: pytest.MonkeyPatch, calls: list[Any]) -> None:
     result, _sent = run(alembic_info, {**UNKNOWN, "seen": {"bare": True}}, monkeypatch)
     assert result["known"]
@@ -106,7 +112,7 @@ def test_where_the_controller_has_no_environment_the_node_plans(monkeypatch: pyt
     shell = SimpleNamespace(tmpdir="/tmp/x", join_path=lambda *words: "/".join(words))
     for name, value in (("_connection", SimpleNamespace(_shell=shell)), ("_transfer_file", None), ("_fixup_perms2", None)):
         given = value or (lambda self, *_words: None)
-        monkeypatch.setattr(alembic_info.ActionBase, name, given, raising=False)
+        monkeypatch.setattr(ActionBase, name, given, raising=False)
     answers = [{**UNKNOWN, "seen": {"bare": True}}, {**PLAN, "basis": "on the node"}]
     result, sent = run(alembic_info, answers, monkeypatch, plan_on_node={"python": "python3.14", "secret_environment": {"T": "x"}})
     assert (result["known"], result["basis"]) == (True, "on the node")

@@ -81,3 +81,9 @@ def test_what_is_no_address_is_refused_without_the_password(parts: dict[str, obj
 
 def test_its_name() -> None:
     assert FilterModule().filters() == {"dsn": dsn}
+
+
+@pytest.mark.parametrize("password", [42798, 1.1, True])
+def test_a_password_of_which_yaml_made_something_else(password: object) -> None:
+    with pytest.raises(AnsibleFilterError, match="password: is no text to YAML, and perhaps not what was written; quote it"):
+        dsn(password, user="shop", host="db", database="shop")

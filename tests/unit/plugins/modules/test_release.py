@@ -481,7 +481,7 @@ def test_info_of_a_damaged_journal(node: Node) -> None:
         ({"build_env": ["A"], "env_schema": [{"name": "B"}]}, "name A, which neither the schema"),
         ({"sdists": {"a": 1}}, "expected true, false or a list of packages"),
         ({"output": "../dist"}, "output: '../dist' is nothing that can be kept of a release of kind static"),
-        ({"output": "/srv"}, "Expected none, next-standalone (a Next.js site), or, for kind static, the folder"),
+        ({"output": "/srv"}, "Expected none, next-standalone (a Next.js site, kind node), or, for kind static, the folder"),
         ({"kind": "python", "output": "dist"}, "nothing that can be kept of a release of kind python"),
     ],
 )

@@ -22,7 +22,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.state, self.root, self.registry = folder, folder / "state", folder / "root", folder / "etc"
-        self.places = remove.Places(folder / "units", folder / "haproxy.cfg", folder / "data")
+        self.places = remove.Places(folder / "units", folder / "haproxy.cfg", folder / "data", folder / "cache")
         self.calls: list[list[str]] = []
         for name in ("api", "web"):
             self.write(f"units/aistack-{name}@.service", f"[Service]\nUser=aistack-{name}\n")
@@ -35,6 +35,12 @@ class Node:
             described = {"format": 1, "component": name, "root": str(self.root), "unit": f"aistack-{name}@{{slot}}.service"}
             self.write(f"state/components/{name}.json", json.dumps(described))
             self.write(f"data/aistack-{name}/schedule", "")
+            self.write(f"state/data/{name}/uploads/a.png", "")
+            self.write(f"state/cache/{name}/home/.cache/x", "")
+            for slot in ("blue", "green"):
+                self.write(f"cache/aistack-{name}-{slot}/site/server.js", "")
+            self.write(f"root/cache/plan/{name}/packages/x", "")
+            self.write(f"root/cache/plan/{name}.lock", "")
         claims = {"components": ["api", "web"], "roles": [], "ports": {"8000": "api", "3000": "web"}}
         self.write("etc/shop.json", json.dumps({"name": "shop", "root": str(self.root), "state_dir": str(self.state), "claims": claims}))
         self.write("haproxy.cfg", "backend api\n")
@@ -70,7 +76,7 @@ def test_nothing_of_it_is_left_and_nothing_of_others_goes(node: Node, data: bool
     done = node.remove("web", data)
     assert done.lines == planned.lines
     left = node.files() - {"state/journal.jsonl", "state/journal.jsonl.last"}
-    gone = {path for path in before if "web" in path and (data or not path.startswith("data/"))}
+    gone = {path for path in before if "web" in path and (data or not path.startswith(("data/", "state/data/")))}
     assert left == before - gone
     assert ["systemctl", "disable", "--now", "aistack-web@blue.service"] in node.calls
     assert ["userdel", "aistack-web"] in node.calls
@@ -94,7 +100,18 @@ def test_cut_off_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest
     monkeypatch.undo()
     monkeypatch.setattr(remove, "run_command", node.run)
     node.remove("web")
-    assert not [path for path in node.files() if "web" in path and not path.startswith("data/")]
+    assert not [path for path in node.files() if "web" in path and not path.startswith(("data/", "state/data/"))]
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_folders_elsewhere_that_it_wrote_are_named_and_stay(node: Node, data: bool) -> None:
+    node.write("srv/shop/a.png", "")
+    folders = f"{node.folder}/srv/shop {node.state}/data/web/uploads {node.state}/cache/web/home {node.folder}/srv/gone"
+    node.write("units/aistack-web@.service", f"[Service]\nUser=aistack-web\nReadWritePaths={folders}\n")
+    done = node.remove("web", data)
+    assert (node.folder / "srv/shop/a.png").exists()
+    said = [line for line in done.stays if "srv" in line]
+    assert said == [f"{node.folder}/srv/shop, which it could write; remove it by hand if nobody needs it"]
 
 
 def test_a_user_that_somebody_else_runs_as_stays(node: Node) -> None:

@@ -68,7 +68,10 @@ def test_what_would_be_dropped_is_refused_with_the_way_out(url: str, words: str)
     assert "hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["sqlite:///x", "mysql://u:hidden@h/d", "hidden", "postgresql://u:hidden@h:port/d", "postgresql://u:hidden@/d?port=x"])
+@pytest.mark.parametrize("url", [
+    "sqlite:///x", "mysql://u:hidden@h/d", "hidden", "postgresql://u:hidden@h:port/d", "postgresql://u:hidden@/d?port=x",
+    "postgresql://u:p@hidden/w?rd#1@h/d", "postgresql://u:p@hidden/w@h/d", "postgresql://u:hidden@h:99999/d",
+])
 def test_no_address(url: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
         parse_url(url)

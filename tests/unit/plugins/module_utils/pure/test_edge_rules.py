@@ -56,6 +56,16 @@ def test_all_that_may_be_said() -> None:
         ("trusted_proxies", ["lb.example.com"], "edge.trusted_proxies: 'lb.example.com' is no address and no network"),
         ("trusted_proxies", "10.0.0.0/8", "edge.trusted_proxies: must be a list"),
         ("bind", "10.0.0.1", "edge.bind: must be a list"),
+        ("bind", ["0.0.0.0:80"], "edge.bind: '0.0.0.0:80' is no address to listen on, such as 0.0.0.0, :: or 10.0.0.5 (the port is"),
+        ("bind", ["0.0.0.0 ssl crt /etc/shadow"], "is no address to listen on"),
+        ("bind", ["a\n    server evil 1.2.3.4:80"], "is no address to listen on"),
+        ("bind", ["unix@/tmp/x"], "is no address to listen on"),
+        ("trusted_proxies", ["fe80::1%eth0"], "edge.trusted_proxies: 'fe80::1%eth0' is no address and no network"),
+        ("check", {"path": "/", "headers": {"a": True}}, "edge.check.headers.a: must be one line of text, is True"),
+        ("max_body", "999999999999g", "edge.max_body: must be bytes, or a number with k, m or g"),
+        ("timeouts", {"server": "999999999d"}, "edge.timeouts.server: must be 24 days at most, is '999999999d'"),
+        ("routes", {"//": "api"}, "edge.routes: '//' is no path below the site"),
+        ("routes", {"/api": "api", "/api/": "api"}, "edge.routes: '/api/' is the same place as '/api'; keep one"),
         ("max_body", "20 MB", "edge.max_body: must be bytes, or a number with k, m or g"),
         ("max_body", "0", "edge.max_body"),
         ("timeouts", {"servr": "1s"}, "edge.timeouts: unknown key 'servr'"),
@@ -74,8 +84,22 @@ def test_what_may_not(key: str, value: Any, expected: str) -> None:
     assert expected in problems[0]
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "*", "10.0.0.5", "fd00::1", "node-1.example.com"])
+def test_where_an_edge_may_listen(address: str) -> None:
+    assert check_edge("edge", {"bind": [address]}) == []
+
+
+def test_a_name_that_yaml_takes_for_a_number() -> None:
+    assert check_edge("edge", {"hosts": [1]}) == []
+    assert any(line.endswith("-m str 1") for line in edge_rules({**ITEM, "hosts": [1]})["frontend"])
+
+
+def test_assets_are_not_all_of_the_site() -> None:
+    assert check_assets("assets", ["//"])[0].startswith("assets: '//' must begin and end with a slash")
+
+
 def test_something_else_than_a_mapping() -> None:
-    assert check_edge("edge", ["/x"]) == ["edge: must be a mapping, is list"]
+    assert check_edge("edge", ["/x"]) == ["edge: must be a mapping, is a list"]
 
 
 def test_paths_of_files_that_are_called_after_what_is_in_them() -> None:

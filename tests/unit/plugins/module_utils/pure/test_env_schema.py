@@ -64,6 +64,8 @@ BAD: list[tuple[dict[str, Any], Any, str]] = [
     ({"type": "enum", "choices": ["on", "off"]}, True, "one of on, off"),
     ({"type": "path"}, 7, "an absolute path"),
     ({}, datetime.date(2026, 1, 1), "is a date to YAML"),
+    ({}, type("_AnsibleTaggedDate", (datetime.date,), {})(2026, 1, 1), "is a date to YAML"),
+    ({}, type("_AnsibleTaggedDateTime", (datetime.datetime,), {})(2026, 1, 1), "is a date to YAML"),
     ({"default": 1.1}, None, "is 1.1 to YAML"),
     ({}, "a\x00b", "control character"),
     ({}, "a\rb", "control character"),

@@ -134,3 +134,10 @@ def test_what_is_secret_inside_a_secret_of_json_goes_as_well(shown: str) -> None
 def test_what_shows_by_its_form_that_it_is_secret(text: str, clean: str) -> None:
     assert without_credentials(text) == clean
     assert Masker().mask(text) == clean
+
+
+def test_a_value_as_an_environment_file_quotes_it() -> None:
+    """A build that prints its environment file, and a shorter secret that is a part of the value."""
+    masker = Masker()
+    masker.learn({"API_TOKEN": 'ab$cd"ef\\gh`i', "SHORT": "ab"}, ["API_TOKEN", "SHORT"])
+    assert masker.mask('API_TOKEN="ab\\$cd\\"ef\\\\gh\\`i"') == 'API_TOKEN="****"'

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import (
     addressed,
+    check_base,
     check_stack,
     dependency_order,
     find_cycle,
@@ -142,6 +145,19 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("env/web", "x", "aistack_env.web: must be a mapping, is the text"),
         ("phases/phase1/components", "web", "aistack_phases.phase1.components: must be a list of components, is the text"),
         ("components/web", "backend", "aistack_components.web: must be a mapping, is the text"),
+        ("components/web/migrations", {"heads": "all"}, "components.web.migrations: unknown key 'heads'; it stands below policy"),
+        ("components/web/warm", 5, "components.web: unknown key 'warm'; it stands below slots"),
+        ("components/web/migrations", {"config": "../alembic.ini"},
+         "components.web.migrations.config: '../alembic.ini' leads out of the component's folder"),
+        ("components/web/migrations", {"config": "/etc/alembic.ini"}, "components.web.migrations.config: '/etc/alembic.ini' leads out of"),
+        ("components/web/migrations", {"x": {"tenant": ["a"]}}, "components.web.migrations.x.tenant: must be a text"),
+        ("components/web/migrations", {"x": {"a=b": "c"}}, "components.web.migrations.x: 'a=b' cannot be the name of an argument"),
+        ("components/db/lock", "x.lock", "aistack_components.db.lock: nothing reads it, since postgres runs no release; drop it"),
+        ("components/db/edge", {}, "aistack_components.db.edge: nothing reads it"),
+        ("components/worker/lock", "x.lock", "components.worker.lock: nothing reads it, since its tree is that of 'web'; say it there"),
+        ("components/web/path", "../..", "components.web.path: '../..' leads out of the repository"),
+        ("components/web/path", "/srv", "components.web.path: '/srv' leads out of the repository"),
+        ("components/web/output", "dist", "components.web.output: 'dist' is nothing that can be kept of a release of kind python"),
         ("components/web/sdists", "lxml", "components.web.sdists: must be true, false or a list of packages, is the text 'lxml'"),
     ],
 )
@@ -194,3 +210,28 @@ def test_what_follows_from_a_fault_is_not_said_as_well() -> None:
 
 def test_an_environment_without_schema_names_its_variables() -> None:
     assert check_stack(broken("env/web", {"values": {"PUBLIC_URL": "x"}})) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("name", "../x y", "aistack_name: '../x y' cannot be a stack's name: letters, digits, '.', '_' and '-'; files are called so"),
+        ("root", "/", "aistack_root: must be an absolute path such as /opt/aistack, without blanks and '..', is '/'"),
+        ("root", "opt/shop", "aistack_root: must be an absolute path such as /opt/aistack"),
+        ("state", "/var/lib/../x", "aistack_state: must be an absolute path such as /var/lib/aistack"),
+        ("state", "/var/lib/my shop", "aistack_state: must be an absolute path"),
+        ("state", "/var/lib/a\nUser=root", "aistack_state: must be an absolute path"),
+        ("state", "/opt/shop", "aistack_state: is the folder of aistack_root as well; each has one of its own"),
+    ],
+)
+def test_where_a_stack_cannot_be(key: str, value: str, said: str) -> None:
+    places = {"name": "shop", "root": "/opt/shop", "state": "/var/lib/shop"}
+    assert check_base(**places) == []
+    assert said in check_base(**{**places, key: value})[0]
+
+
+def test_what_a_key_holds_is_called_by_its_name_for_people() -> None:
+    date = type("_AnsibleTaggedDate", (datetime.date,), {})(2026, 1, 31)
+    assert "must be a mapping, is a date" in check_stack(broken("components/web/options", date))[0].replace(" of names to values", "")
+    needed = Option("str", "where it is", required=True)
+    assert problems("aistack_root", None, needed) == ["aistack_root: is empty; it must be a text"]

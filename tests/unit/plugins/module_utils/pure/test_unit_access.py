@@ -53,7 +53,7 @@ def test_a_graphics_card_and_a_device() -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"writable": "uploads"}, "c.api.writable: must be a list of folders, is str"),
+        ({"writable": "uploads"}, "c.api.writable: must be a list of folders, is the text 'uploads'"),
         ({"writable": ["a/b"]}, "c.api.writable: 'a/b' is neither a name (letters, digits, '.', '_' and '-') nor an absolute path"),
         ({"writable": [".."]}, "'..' is neither a name"),
         ({"writable": [".hidden"]}, "'.hidden' is neither a name"),
@@ -75,7 +75,11 @@ def test_a_graphics_card_and_a_device() -> None:
         ({"writable": ["home"]}, "c.api.writable: 'home' makes the process's home, which is for caches; name it in cache"),
         ({"just_in_time": "yes"}, "c.api.just_in_time: must be true or false, is 'yes'"),
         ({"devices": ["gpus"]}, "c.api.devices: 'gpus' is neither gpu nor a device (/dev/…, char-…)"),
-        ({"devices": "gpu"}, "c.api.devices: must be a list, is str"),
+        ({"devices": "gpu"}, "c.api.devices: must be a list, is the text 'gpu'"),
+        ({"writable": ["/var/lib/aistack-worker"]}, "/var/lib/aistack-worker belongs to a component (/var/lib/aistack-worker)"),
+        ({"cache": ["/var/cache/aistack-web-blue/x"]}, "belongs to a component (/var/cache/aistack-web-blue)"),
+        ({"devices": ["/dev/sg0"]}, "c.api.devices: /dev/sg0 holds what all others have stored, or the memory of all"),
+        ({"devices": ["char-mem"]}, "c.api.devices: char-mem holds what all others have stored, or the memory of all"),
         ({"devices": ["/dev/sda"]}, "c.api.devices: /dev/sda holds what all others have stored, or the memory of all"),
         ({"devices": ["/dev/mem"]}, "/dev/mem holds what all others have stored"),
         ({"devices": ["/dev/../etc/passwd"]}, "'/dev/../etc/passwd' is neither gpu nor a device"),

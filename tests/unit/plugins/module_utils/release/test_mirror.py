@@ -96,6 +96,21 @@ def test_a_repository_without_tags(tmp_path: Path) -> None:
         source(empty).resolve("v1")
 
 
+def test_tags_that_cannot_be_releases_are_named(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "repo")
+    made.commit({"a": ""}, "release/2026/x")
+    with pytest.raises(SourceError, match=r"its tags \(release/2026/x\) cannot be releases.*Make one.*git tag v1.0.0"):
+        source(made).newest_tag()
+
+
+def test_a_tag_without_files(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "repo")
+    made.git("commit", "--quiet", "--allow-empty", "--message", "nothing")
+    made.git("tag", "v1.0.0")
+    with pytest.raises(SourceError, match=r"The tag v1\.0\.0 of .* has no files in /"):
+        source(made, "").archive("v1.0.0", made.git("rev-parse", "HEAD"))
+
+
 def test_an_unreachable_repository_hides_its_password() -> None:
     with pytest.raises(Unreachable) as refused:
         Source("https://user:hunter2@localhost:9/x.git", "", "/nonexistent").resolve("v1")
