@@ -9,7 +9,8 @@ from typing import Any
 
 LEFT = r"""
 find /etc /usr/local -xdev '(' -name '*tiny*' -o -name 'aistack-api*' -o -name 'aistack-site*' ')'
-ls -d /opt/tiny /var/lib/tiny /var/lib/aistack-api /var/lib/aistack-site /var/cache/aistack-api* /var/cache/aistack-site* 2>/dev/null || true
+ls -d /opt/tiny /var/lib/tiny 2>/dev/null || true
+ls -d /var/lib/aistack-api /var/lib/aistack-site /var/cache/aistack-api* /var/cache/aistack-site* 2>/dev/null || true
 ls /var/lib/systemd/timers | grep tiny || true
 systemctl list-units --all --plain --no-legend 'aistack-api*' 'aistack-site*' '*@tiny.*'
 getent passwd aistack-api aistack-site || true
@@ -18,7 +19,7 @@ ss -ltnH '( sport = :8443 or sport = :8080 or sport = :8090 )'
 """
 # what is the other stack's, and what both share
 STAYS = r"""
-sha256sum /etc/aistack/lab.json /usr/local/bin/aistack /etc/systemd/system/aistack-reconcile@.service /etc/systemd/system/aistack-backup@lab.*
+sha256sum /etc/aistack/lab.json /etc/systemd/system/aistack-reconcile@.service /etc/systemd/system/aistack-backup@lab.*
 systemctl show -p MainPID,ActiveState,UnitFileState ollama.service comfyui.service aistack-backup@lab.timer
 getent passwd aistack aistack-build aistack-test ollama comfyui
 ls /var/lib/ollama /var/lib/comfyui
