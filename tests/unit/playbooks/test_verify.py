@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ansible_collections.phasegate.aistack.plugins.filter.stack import verify_probes
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.command import Command
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import LEVELS
 
@@ -20,20 +20,26 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text
 JOURNAL = PLAY["vars"]["__journal"]
 
 
-@pytest.mark.parametrize(("there", "status", "wanted"), [(True, 0, 0), (True, 1, 1), (False, 1, 0)], ids=["holds", "broken", "no stack"])
-def test_the_journal_is_asked_where_the_node_has_the_stack(tmp_path: Path, there: bool, status: int, wanted: int) -> None:
+HOLDS, BROKEN = "The chain of all 20 records holds.", "The chain is BROKEN; what follows cannot be relied on:\n- record 2 was changed"
+
+
+@pytest.mark.parametrize(
+    ("says", "verdict"),
+    [(HOLDS, True), (BROKEN, False), ("aistack journal: no such stack.", False), ("/state/j.jsonl has no records.", True), (None, True)],
+    ids=["holds", "broken", "no answer", "empty", "no stack"],
+)
+def test_the_journal_is_asked_where_the_node_has_the_stack(tmp_path: Path, says: str | None, verdict: bool) -> None:
     (probe,) = verify_probes([JOURNAL])
     assert JOURNAL["level"] in LEVELS
     assert Command.check(probe) == []
-    asked_by = [task for task in PLAY["tasks"] if "__checks" in str(task.get("phasegate.aistack.gate"))]
-    assert len(asked_by) == 1
-    shell, c, script, _name = probe["target"]
+    assert len([task for task in PLAY["tasks"] if "__checks" in str(task.get("phasegate.aistack.gate"))]) == 1
     command = tmp_path / "aistack"
-    command.write_text(f'#!/bin/sh\necho "$*" > {tmp_path}/asked\nexit {status}\n', encoding="utf-8")
+    command.write_text(f"#!/bin/sh\ncat <<'END'\n#   what\n1   lock\n\n{says}\nEND\n", encoding="utf-8")
     command.chmod(0o755)
-    if there:
+    if says:
         (tmp_path / "shop.json").touch()
+    shell, c, script, _name = probe["target"]
     script = script.replace("/etc/aistack/", f"{tmp_path}/").replace("/usr/local/bin/aistack", str(command))
-    assert subprocess.run([shell, c, script, "shop"], check=False).returncode == wanted
-    asked = (tmp_path / "asked").read_text(encoding="utf-8") if there else ""
-    assert asked == ("--stack shop journal --verify --lines 1\n" if there else "")
+    attempt = Command({**probe, "target": [shell, c, script, "shop"]}).look(Context())
+    assert attempt.ok == verdict
+    assert verdict or says is None or says.splitlines()[-1] in attempt.got, "what is wrong, on the page"
