@@ -78,10 +78,12 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("--lines", type=int, default=100, metavar="N", help="how many (100)")
     log.add_argument("--since", default="", metavar="TIME", help='not older than this, as journalctl takes it, such as "10 min ago"')
     log.add_argument("--unit", action="append", default=[], metavar="UNIT", help="of these units, for a component that has no slots")
-    gone = verb("remove", "take a component away that the inventory does not have any more; shows what would go")
+    gone = verb("remove", "take away a component that the inventory does not have any more, or the whole stack; shows what would go")
     gone.add_argument("--yes", action="store_true", help="do it")
-    gone.add_argument("--data", action="store_true", help="with what it wrote itself below /var/lib")
-    for found in (ran, shell, log, gone):
+    gone.add_argument("--data", action="store_true", help="with what it wrote itself")
+    gone.add_argument("--whole", action="store_true", help="the stack, with all its components; no other stack of this node is touched")
+    gone.add_argument("component", metavar="COMPONENT", nargs="?", default="", help="the component")
+    for found in (ran, shell, log):
         found.add_argument("component", metavar="COMPONENT", help="the component")
     verb("backup", "save what this node holds, or list, verify and prune the sets (aistack backup --help)")
     gate = verb("gate", "ask probes: parameters as JSON on standard input, the result as JSON (the controller's way)")

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import cli
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import one_off
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import one_off, remove_plan, remove_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove as core
 
 
@@ -63,19 +63,32 @@ def logs(stack: cli.Stack, given: argparse.Namespace) -> int:
 
 def remove(stack: cli.Stack, given: argparse.Namespace) -> int:
     """``aistack remove``."""
-    cli._readable(stack)
-    cli._writable(stack)
+    if given.whole == bool(given.component):
+        raise cli.UsageError(f"say what is to go: a component of {stack.name}, or --whole for all of it")
+    places = remove_plan.Places(registry=Path(given.registry))
+    who = (given.run or cli.run_id(), given.actor or cli.actor())
+    if not given.whole or stack.state_dir.exists():  # a removal that was cut off may have left the registry's entry alone
+        cli._readable(stack)
+        cli._writable(stack)
+    kept = None
     try:
-        if given.yes:
-            who = (given.run or cli.run_id(), given.actor or cli.actor(), Path(given.registry))
-            found = core.remove(stack.state_dir, given.component, given.data, *who, core.Places())
+        if given.whole:
+            whole = remove_stack.Stack(stack.name, Path(stack.root), stack.state_dir)
+            if given.yes:
+                found, kept = remove_stack.remove(whole, given.data, *who, places)
+            else:
+                found = remove_stack.plan(whole, given.data, places)
+        elif given.yes:
+            found = core.remove(stack.state_dir, given.component, given.data, *who, places)
         else:
-            found = core.plan(stack.state_dir, given.component, given.data, core.Places())
-    except core.Refused as refused:
+            found = core.plan(stack.state_dir, given.component, given.data, places)
+    except remove_plan.Refused as refused:
         raise cli.UsageError(str(refused)) from refused
+    stays = [line.replace(f"{stack.state_dir}.removed-<time>", str(kept or f"{stack.state_dir}.removed-<time>")) for line in found.stays]
     verb = "removed" if given.yes else "would remove"
-    text = "\n".join([f"{verb} {line}" for line in found.lines] + [f"stays: {line}" for line in found.stays])
-    cli.emit(given, {"removed": found.lines, "stays": found.stays, "changed": given.yes, "text": text}, lambda: text)
+    text = "\n".join([f"{verb} {line}" for line in found.lines] + [f"stays: {line}" for line in stays])
+    answer = {"removed": found.lines, "stays": stays, "kept": str(kept or ""), "changed": given.yes, "text": text}
+    cli.emit(given, answer, lambda: text)
     return cli.OK
 
 

@@ -40,7 +40,7 @@ def status(node: Any, port: int) -> str:
 
 
 def test_the_edge_has_the_frontends_of_both(lab: Any, tmp_path: Path) -> None:
-    """A reload by one keeps the other's; and a stack that is gone is taken out as docs/architecture.md says."""
+    """A reload by one keeps the other's; and the part of one that is gone is cut out, which nobody notices."""
     node = lab.node("gpu-1")
     sums = "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -p MainPID haproxy"
     before = node.check_output(sums)

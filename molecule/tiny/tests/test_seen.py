@@ -28,6 +28,7 @@ def test_the_checklist(lab: Any) -> None:
     """With its evidence."""
     ran = lab.play("playbooks/verify.yml").ended_well()
     assert re.search(r"^system +api: health +gpu-1 +PASS ", ran.output, re.MULTILINE), ran.output
+    assert re.search(r"^data +the journal is as it was written +gpu-1 +PASS ", ran.output, re.MULTILINE), ran.output
     assert "\nverified: system " in ran.output
 
 

@@ -52,8 +52,8 @@ def register(registry: Path, entry: Mapping[str, Any], check: bool = False) -> t
                 whose = other["name"]
                 raise Refused(
                     f"{name} cannot be on this node beside the stack {whose}, which {path} names: {'; '.join(told)}. Nothing was touched. "
-                    f"Where {whose} is gone from this node, or is what {name} was called before, remove {path} and what else it left "
-                    "(docs/architecture.md, Several stacks on a node)"
+                    f"Where {whose} is not wanted here any more, aistack --stack {whose} remove --whole shows what would go; where it is "
+                    f"what {name} was called before, remove {path} alone (docs/architecture.md, Several stacks on a node)"
                 )
         after = json.dumps(wanted, indent=1, sort_keys=True) + "\n"
         if before != after and not check:

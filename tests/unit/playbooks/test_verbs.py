@@ -142,6 +142,19 @@ def test_a_verb_takes_the_lock_as_it_says(name: str) -> None:
     assert ("state: locked" in text) == VERBS[name]["lock"]
 
 
+# A way back is held up by no other stack; and what goes is not let in first.
+LETS_NOBODY_IN = {"remove", "restore", "rollback"}
+
+
+@pytest.mark.parametrize("name", [name for name, verb in VERBS.items() if verb["lock"]])
+def test_who_takes_the_lock_is_let_in_beside_other_stacks(name: str) -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in books(VERBS[name]["playbook"]))
+    locks = re.findall(r"journal:\s*(?:\{state: locked.*\}|\n +state: locked(?:\n +.*)*?(?=\n *\n))", text)
+    let_in = [lock for lock in locks if "stack: {name: " in lock and "claims: " in lock]
+    assert locks
+    assert let_in == ([] if name in LETS_NOBODY_IN else locks)
+
+
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_a_playbook_asks_first_whether_it_is_understood(playbook: str) -> None:
     """The first task of the first play is `stack`, once, with the verb; and the order of no play is the operator's configuration's."""

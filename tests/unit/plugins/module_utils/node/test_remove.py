@@ -13,59 +13,22 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Finished
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove, remove_plan
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.node.removal import Node
 
-
-class Node:
-    """Two components in a folder; what systemd and userdel are told is noted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.state, self.root, self.registry = folder, folder / "state", folder / "root", folder / "etc"
-        self.places = remove.Places(folder / "units", folder / "haproxy.cfg", folder / "data", folder / "cache")
-        self.calls: list[list[str]] = []
-        for name in ("api", "web"):
-            self.write(f"units/aistack-{name}@.service", f"[Service]\nUser=aistack-{name}\n")
-            self.write(f"units/aistack-{name}@.service.d/more.conf", "")
-            for path in ("releases/v1/x", "config/h/env", "slots/blue/slot.env"):
-                self.write(f"root/{name}/{path}", "")
-            self.write(f"root/cache/{name}/uv/x", "")
-            for part in remove.OF_A_COMPONENT:
-                self.write(f"state/{part}/{name}.json", "{}")
-            described = {"format": 1, "component": name, "root": str(self.root), "unit": f"aistack-{name}@{{slot}}.service"}
-            self.write(f"state/components/{name}.json", json.dumps(described))
-            self.write(f"data/aistack-{name}/schedule", "")
-            self.write(f"state/data/{name}/uploads/a.png", "")
-            self.write(f"state/cache/{name}/home/.cache/x", "")
-            for slot in ("blue", "green"):
-                self.write(f"cache/aistack-{name}-{slot}/site/server.js", "")
-            self.write(f"root/cache/plan/{name}/packages/x", "")
-            self.write(f"root/cache/plan/{name}.lock", "")
-        claims = {"components": ["api", "web"], "roles": [], "ports": {"8000": "api", "3000": "web"}}
-        self.write("etc/shop.json", json.dumps({"name": "shop", "root": str(self.root), "state_dir": str(self.state), "claims": claims}))
-        self.write("haproxy.cfg", "backend api\n")
-
-    def write(self, path: str, text: str) -> None:
-        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / path).write_text(text, encoding="utf-8")
-
-    def files(self) -> set[str]:
-        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
-
-    def run(self, cmd: Any, timeout: float) -> Finished:
-        self.calls.append(list(cmd))
-        return Finished(3 if "is-active" in cmd else 0, "", "")
-
-    def remove(self, component: str, data: bool = False) -> remove.Plan:
-        return remove.remove(self.state, component, data, "run-1", "me", self.registry, self.places)
+JOURNAL = {"var/lib/shop/journal.jsonl", "var/lib/shop/journal.jsonl.last"}
 
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     node = Node(tmp_path)
-    monkeypatch.setattr(remove, "run_command", node.run)
-    monkeypatch.setattr(remove.pwd, "getpwnam", lambda name: name)
+    node.pretend(monkeypatch)
     return node
+
+
+def take(node: Node, component: str, data: bool = False) -> remove_plan.Plan:
+    """Remove it."""
+    return remove.remove(node.state, component, data, "run-1", "me", node.places)
 
 
 @pytest.mark.parametrize("data", [False, True])
@@ -73,67 +36,70 @@ def test_nothing_of_it_is_left_and_nothing_of_others_goes(node: Node, data: bool
     before = node.files()
     planned = remove.plan(node.state, "web", data, node.places)
     assert node.files() == before, "planning touches nothing"
-    done = node.remove("web", data)
+    done = take(node, "web", data)
     assert done.lines == planned.lines
-    left = node.files() - {"state/journal.jsonl", "state/journal.jsonl.last"}
-    gone = {path for path in before if "web" in path and (data or not path.startswith(("data/", "state/data/")))}
-    assert left == before - gone
+    written = {"var/lib/aistack-web/schedule", "var/lib/shop/data/web/uploads/a.png"}
+    gone = {path for path in before if "web" in path and (data or path not in written)}
+    assert node.files() - JOURNAL == before - gone
     assert ["systemctl", "disable", "--now", "aistack-web@blue.service"] in node.calls
-    assert ["userdel", "aistack-web"] in node.calls
-    claims = json.loads((node.registry / "shop.json").read_text(encoding="utf-8"))["claims"]
+    assert ("aistack-web" in node.users) != data, "whose number the next user would get, and with it what stays"
+    claims = json.loads((node.places.registry / "shop.json").read_text(encoding="utf-8"))["claims"]
     assert claims == {"components": ["api"], "roles": [], "ports": {"8000": "api"}}
     records = [(record["op"], record["component"], record["outcome"]) for record in Journal.of(node.state).read()]
     assert records == [("remove", "web", "started"), ("remove", "web", "ok")]
-    assert (done.stays == []) == data
+    stays = [line for line in done.stays if not line.startswith("nginx")]
+    assert (stays == []) == data, stays
 
 
 def test_it_is_gone_once(node: Node) -> None:
-    node.remove("web")
-    with pytest.raises(remove.Refused, match="no component web was released on this node; there are api"):
-        node.remove("web")
+    take(node, "web")
+    with pytest.raises(remove.Refused, match="no component web is on this node; there are api, edge"):
+        take(node, "web")
 
 
 def test_cut_off_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remove, "_forget", lambda *given: (one for one in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        node.remove("web")
-    monkeypatch.undo()
-    monkeypatch.setattr(remove, "run_command", node.run)
-    node.remove("web")
-    assert not [path for path in node.files() if "web" in path and not path.startswith(("data/", "state/data/"))]
+    with monkeypatch.context() as broken:
+        broken.setattr(remove, "_forget", lambda *given: (one for one in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            take(node, "web", data=True)
+    take(node, "web", data=True)
+    assert not [path for path in node.files() if "web" in path]
 
 
-@pytest.mark.parametrize("data", [False, True])
-def test_folders_elsewhere_that_it_wrote_are_named_and_stay(node: Node, data: bool) -> None:
-    node.write("srv/shop/a.png", "")
-    folders = f"{node.folder}/srv/shop {node.state}/data/web/uploads {node.state}/cache/web/home {node.folder}/srv/gone"
-    node.write("units/aistack-web@.service", f"[Service]\nUser=aistack-web\nReadWritePaths={folders}\n")
-    done = node.remove("web", data)
-    assert (node.folder / "srv/shop/a.png").exists()
-    said = [line for line in done.stays if "srv" in line]
-    assert said == [f"{node.folder}/srv/shop, which it could write; remove it by hand if nobody needs it"]
+@pytest.mark.parametrize(
+    ("home", "group"), [("/nonexistent", 33), ("/var/www", 999), ("/home/shop", 999)], ids=["not our group", "www-data", "a person"]
+)
+def test_a_user_that_no_role_made_stays(node: Node, monkeypatch: pytest.MonkeyPatch, home: str, group: int) -> None:
+    node.write("etc/systemd/system/aistack-web@.service", "[Service]\nUser=shop\n")
+    made: Any = node.getpwnam("aistack-web")
+    made.pw_dir, made.pw_gid = home, group
+    monkeypatch.setattr(remove_plan.pwd, "getpwnam", lambda name: made)
+    monkeypatch.setattr(remove_plan.grp, "getgrgid", lambda number: type("Group", (), {"gr_name": "aistack" if number == 999 else "www"}))
+    assert remove.plan(node.state, "web", True, node.places).users == []
+    made.pw_dir, made.pw_gid = "/nonexistent", 999
+    assert remove.plan(node.state, "web", True, node.places).users == ["shop"]
 
 
 def test_a_user_that_somebody_else_runs_as_stays(node: Node) -> None:
-    node.write("units/other.service", "[Service]\nUser=aistack-web\n")
-    assert remove.plan(node.state, "web", False, node.places).user == ""
+    node.write("etc/systemd/system/other.service", "[Service]\nUser=aistack-web\n")
+    assert remove.plan(node.state, "web", True, node.places).users == []
 
 
 def test_what_is_still_used_is_refused(node: Node) -> None:
     with pytest.raises(remove.Refused, match="still has a section for api; take the component out of the inventory"):
-        node.remove("api")
-    node.write("state/backup.json", json.dumps({"postgres": [{"name": "shop", "component": "web"}], "timeout": 1}))
+        take(node, "api")
+    node.write("var/lib/shop/backup.json", json.dumps({"postgres": [{"name": "shop", "component": "web"}], "timeout": 1}))
     with pytest.raises(remove.Refused, match=r"read the environment of web \(postgres in aistack_backup\)"):
-        node.remove("web")
-    node.write("state/backup.json", "{}")
+        take(node, "web")
+    node.write("var/lib/shop/backup.json", "{}")
     described = json.loads((node.state / "components/api.json").read_text(encoding="utf-8"))
-    node.write("state/components/api.json", json.dumps({**described, "source": "web"}))
+    node.write("var/lib/shop/components/api.json", json.dumps({**described, "source": "web"}))
     with pytest.raises(remove.Refused, match=r"api runs the releases of web \(release_from\)"):
-        node.remove("web")
-    node.write("state/components/api.json", json.dumps(described))
+        take(node, "web")
+    node.write("var/lib/shop/components/api.json", json.dumps(described))
     Lock(node.state).acquire("other", {"actor": "somebody"})
     with pytest.raises(remove.Refused, match="this node is being changed by"):
-        node.remove("web")
+        take(node, "web")
     with pytest.raises(remove.Refused, match="no component"):
-        node.remove("../web")
+        take(node, "../web")
     assert node.calls == []

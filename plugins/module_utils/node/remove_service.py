@@ -1,0 +1,198 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Servers and tools that a stack does not have any more: what their roles laid on the node goes, packages stay.
+
+Which role made a component is read from the files in its receipt. What a server of a package had of ours is taken back and it is stopped;
+a server that is ours goes altogether. Data goes by its own word alone, and PostgreSQL not at all: a cluster holds whatever databases it
+holds, so what removes it is typed by somebody who has looked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan import (
+    Places,
+    Plan,
+    Refused,
+    entry_of,
+    load,
+    own_user,
+    text,
+    there,
+    unit_says,
+)
+
+SERVERS = ("minio", "ollama", "comfyui")
+"""Roles that bring a server, its unit and its user themselves."""
+
+
+def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+    """What would go of a component that has no releases.
+
+    Raises:
+        Refused: it cannot be done from here; the text says by what hand.
+    """
+    role = role_of(state_dir, component, places)
+    receipt = _receipt(state_dir, component)
+    if role == "toolchain":
+        raise Refused(
+            f"whatever is released on this node is made with {component} and runs as its users; it goes with the whole stack: "
+            f"remove.yml -e stack={entry_of(state_dir, places).get('name', 'NAME')}"
+        )
+    if role == "postgres":
+        way = by_hand(state_dir, component, places)
+        raise Refused(f"{component} is a cluster with all that it holds, which no run removes. {way}; then rm {receipt}")
+    if role == "":
+        raise Refused(
+            f"the role of {component} is none of this collection's, and only that knows how it goes; by hand: remove what it made "
+            f"({', '.join(_files(state_dir, component)) or 'its receipt names no file'}), then rm {receipt}"
+        )
+    if role == "edge":
+        behind = [path.stem for path in sorted((state_dir / "components").glob("*.json")) if load(path).get("edge")]
+        if behind:
+            raise Refused(f"{', '.join(behind)} is served by {component}; remove that first")
+    return of_role(role, state_dir, component, data, places)
+
+
+def of_role(role: str, state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+    """What a role left here, whatever else is on the node."""
+    found = MAKERS.get(role, _nothing)(state_dir, component, data, places)
+    found.paths += there(sorted((state_dir / "credentials").glob(f"{role}_*"))) if role in ("redis", "minio") else []
+    found.last = there([_receipt(state_dir, component)])
+    return found
+
+
+def role_of(state_dir: Path, component: str, places: Places) -> str:
+    """The role that made a component; C(nothing) where it made no files, and nothing where it is no role of this collection."""
+    files = _files(state_dir, component)
+    below = {str(path.relative_to(places.top)) for path in map(Path, files) if places.top in path.parents}
+    folders = {tuple(path.split("/")[:2]) for path in below}
+    root = entry_of(state_dir, places).get("root", "")
+    if not files:
+        return "nothing"
+    if f"{root}/tools/complete" in files:
+        return "toolchain"
+    if str(state_dir / "backup.json") in files:
+        return "backup"
+    if "etc/haproxy/haproxy.cfg" in below:
+        return "edge"
+    named = {"postgresql": "postgres", "redis": "redis", **{name: name for name in SERVERS}}
+    return next((role for folder, role in named.items() if ("etc", folder) in folders), "")
+
+
+def by_hand(state_dir: Path, component: str, places: Places) -> str:
+    """What removes PostgreSQL, for somebody who has looked at what it holds."""
+    found = [re.search(r"etc/postgresql/([^/]+)/([^/]+)/", path) for path in _files(state_dir, component)]
+    clusters = sorted({f"{match[1]} {match[2]}" for match in found if match}) or ["VERSION CLUSTER"]
+    dropin = places.units / "postgresql@.service.d/aistack.conf"
+    drop = " && ".join(f"pg_dropcluster --stop {cluster}" for cluster in clusters)
+    return (
+        f"To look: sudo -u postgres psql --list; one database away: sudo -u postgres dropdb DATABASE; all of them, with the server's "
+        f"settings: {drop} && rm {dropin} && systemctl daemon-reload"
+    )
+
+
+def _receipt(state_dir: Path, component: str) -> Path:
+    return state_dir / "receipts" / f"{component}.json"
+
+
+def _files(state_dir: Path, component: str) -> list[str]:
+    files = load(_receipt(state_dir, component)).get("files")
+    return sorted(files) if isinstance(files, dict) else []
+
+
+def _kept(found: Plan, data: bool, folders: list[Path], what: str) -> bool:
+    """Have data go, or say where it stays; returns whether some stays."""
+    here = there(folders)
+    if data:
+        found.paths += here
+    else:
+        found.stays += [f"{path}, {what}: data=true takes it away" for path in here]
+    return bool(here) and not data
+
+
+def _nothing(_state_dir: Path, _component: str, _data: bool, _places: Places) -> Plan:
+    return Plan()
+
+
+def _server(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+    files = [Path(path) for path in _files(state_dir, component)]
+    role = role_of(state_dir, component, places)
+    root = Path(entry_of(state_dir, places).get("root", "/nonexistent"))
+    units = [path for path in files if path.parent == places.units]
+    settings = places.top / "etc" / role
+    found = Plan(units=[path.name for path in units])
+    if (settings / "filter.nft").exists():
+        found.tables = [f"aistack_{re.sub('[^A-Za-z0-9]+', '_', unit)}" for unit in found.units]
+    homes = [root / path.relative_to(root).parts[0] for path in files if root in path.parents]
+    # the settings after the units, which say whose they are
+    found.paths = there([*homes, root / "cache" / component, *(Path(f"{path}.d") for path in units), settings])
+    written = [Path(path) for unit in units for path in unit_says(unit, "ReadWritePaths")]
+    data_dir = next((path for path in written if path.parent == places.data), places.data / role)
+    what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures"}[role]
+    stays = _kept(found, data, [path for path in dict.fromkeys([data_dir, *written]) if places.data in path.parents], what)
+    found.stays += [f"{path}, where {component} wrote: by hand, rm -r {path}" for path in written if places.data not in path.parents
+                    and path.exists()]  # fmt: skip
+    users = own_user(next((user for unit in units for user in unit_says(unit, "User")), role), units, places, data_dir)
+    found.users = [] if stays else users
+    found.stays += [f"user {user}, whose these files are" for user in users if stays]
+    found.paths += there(units)
+    return found
+
+
+def _redis(_state_dir: Path, _component: str, data: bool, places: Places) -> Plan:
+    folder, dropin = places.top / "etc/redis", places.units / "redis-server.service.d/aistack.conf"
+    found = Plan(units=["redis-server.service"], paths=there([dropin, *sorted(folder.glob("aistack*"))]))
+    line = rf"^include {re.escape(str(folder / 'aistack.conf'))}\n?"
+    if re.search(line, text(folder / "redis.conf"), re.MULTILINE):
+        found.cut = [(folder / "redis.conf", line, "the line that includes our settings")]
+    _kept(found, data, sorted((places.data / "redis").glob("*")), "what Redis keeps")
+    found.stays.append("the package redis-server, stopped: as its distribution has it, it asks nobody for a password")
+    return found
+
+
+def _postgres(state_dir: Path, component: str, _data: bool, places: Places) -> Plan:
+    where = ", ".join(str(path) for path in sorted((places.data / "postgresql").glob("*/*"))) or str(places.data / "postgresql")
+    return Plan(stays=[f"PostgreSQL with its settings and every database, running ({where}). {by_hand(state_dir, component, places)}"])
+
+
+def _backup(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+    units = [Path(path) for path in _files(state_dir, component) if Path(path).parent == places.units]
+    found = Plan(units=[path.name for path in units if path.suffix == ".timer"])
+    found.units += [path.name for path in units if path.suffix == ".service"]
+    stamps = [places.data / f"systemd/timers/stamp-{path.name}" for path in units if path.suffix == ".timer"]
+    found.paths = there([*units, *stamps, *(state_dir / f"backup.{name}" for name in ("json", "rclone.conf", "copied", "failed"))])
+    _kept(found, data, [state_dir / "backups", state_dir / "backup.key"], "backup sets and the key that signed them")
+    return found
+
+
+def _edge(state_dir: Path, _component: str, _data: bool, places: Places) -> Plan:
+    name = str(entry_of(state_dir, places).get("name", ""))
+    stacks = re.findall(r"^# BEGIN stack (\S+)$", text(places.edge), re.MULTILINE)
+    found = Plan(paths=there([places.edge.parent / f"aistack-{name}.pem"]))
+    if set(stacks) - {name}:
+        if name in stacks:
+            said = re.escape(name)
+            found.cut = [(places.edge, rf"^# BEGIN stack {said}\n.*?^# END stack {said}\n", f"the part of {name}")]
+            found.reload = ["haproxy.service"]
+        found.stays.append(f"HAProxy, which serves {', '.join(sorted(set(stacks) - {name}))}")
+        return found
+    dropin, script = places.units / "haproxy.service.d/aistack.conf", places.top / "usr/local/sbin/aistack-edge-state"
+    found.units = ["haproxy.service"]
+    found.paths += there([places.edge, dropin, script, *sorted((places.data / "haproxy").glob("server-state*"))])
+    found.stays.append("the package haproxy, stopped")
+    return found
+
+
+MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
+    "edge": _edge,
+    "redis": _redis,
+    "backup": _backup,
+    "postgres": _postgres,
+    **dict.fromkeys(SERVERS, _server),
+}

@@ -1,0 +1,45 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The checklist asks each node's own command whether its journal is as it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.phasegate.aistack.plugins.filter.stack import verify_probes
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.command import Command
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import LEVELS
+
+(PLAY,) = yaml.safe_load((Path(__file__).resolve().parents[3] / "playbooks/verify.yml").read_text(encoding="utf-8"))
+JOURNAL = PLAY["vars"]["__journal"]
+
+
+HOLDS, BROKEN = "The chain of all 20 records holds.", "The chain is BROKEN; what follows cannot be relied on:\n- record 2 was changed"
+
+
+@pytest.mark.parametrize(
+    ("says", "verdict"),
+    [(HOLDS, True), (BROKEN, False), ("aistack journal: no such stack.", False), ("/state/j.jsonl has no records.", True), (None, True)],
+    ids=["holds", "broken", "no answer", "empty", "no stack"],
+)
+def test_the_journal_is_asked_where_the_node_has_the_stack(tmp_path: Path, says: str | None, verdict: bool) -> None:
+    (probe,) = verify_probes([JOURNAL])
+    assert JOURNAL["level"] in LEVELS
+    assert Command.check(probe) == []
+    assert len([task for task in PLAY["tasks"] if "__checks" in str(task.get("phasegate.aistack.gate"))]) == 1
+    command = tmp_path / "aistack"
+    command.write_text(f"#!/bin/sh\ncat <<'END'\n#   what\n1   lock\n\n{says}\nEND\n", encoding="utf-8")
+    command.chmod(0o755)
+    if says:
+        (tmp_path / "shop.json").touch()
+    shell, c, script, _name = probe["target"]
+    script = script.replace("/etc/aistack/", f"{tmp_path}/").replace("/usr/local/bin/aistack", str(command))
+    attempt = Command({**probe, "target": [shell, c, script, "shop"]}).look(Context())
+    assert attempt.ok == verdict
+    assert verdict or says is None or says.splitlines()[-1] in attempt.got, "what is wrong, on the page"

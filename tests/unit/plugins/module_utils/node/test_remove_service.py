@@ -1,0 +1,91 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What roles of servers and tools laid on a node goes, or what would have to be typed is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove, remove_plan
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.node.removal import Node
+
+JOURNAL = {"var/lib/shop/journal.jsonl", "var/lib/shop/journal.jsonl.last"}
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    node = Node(tmp_path)
+    node.pretend(monkeypatch)
+    return node
+
+
+def taken(node: Node, component: str, data: bool = False) -> tuple[set[str], remove_plan.Plan]:
+    """The files that are gone, and the plan."""
+    before = node.files()
+    found = remove.remove(node.state, component, data, "run-1", "me", node.places)
+    assert node.files() - JOURNAL <= before
+    return before - node.files(), found
+
+
+@pytest.mark.parametrize("name", ["minio", "ollama"])
+@pytest.mark.parametrize("data", [False, True])
+def test_a_server_of_ours_goes(node: Node, name: str, data: bool) -> None:
+    node.server(name)
+    gone, found = taken(node, name, data)
+    assert gone == {
+        f"etc/systemd/system/{name}.service", f"etc/{name}/{name}.env", f"etc/{name}/filter.nft", f"opt/shop/{name}/bin/{name}",
+        f"var/lib/shop/receipts/{name}.json", *([f"var/lib/{name}/a"] if data else []),
+    }  # fmt: skip
+    assert ["systemctl", "disable", "--now", f"{name}.service"] in node.calls
+    assert ["nft", "delete", "table", "inet", f"aistack_{name}_service"] in node.calls
+    assert (name in node.users) != data
+    assert any(f"{node.top}/srv/{name}, where {name} wrote: by hand" in line for line in found.stays), "outside of /var/lib it is not ours"
+    assert any("data=true takes it away" in line for line in found.stays) != data
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_redis_loses_what_is_ours_and_stops(node: Node, data: bool) -> None:
+    node.packaged()
+    gone, _found = taken(node, "redis", data)
+    assert gone == {
+        "etc/redis/aistack.conf", "etc/redis/aistack-users.conf", "etc/systemd/system/redis-server.service.d/aistack.conf",
+        "var/lib/shop/receipts/redis.json", "var/lib/shop/credentials/redis_shop", *(["var/lib/redis/dump.rdb"] if data else []),
+    }  # fmt: skip
+    assert (node.top / "etc/redis/redis.conf").read_text(encoding="utf-8") == "port 6379\n"
+    assert not (node.top / "etc/systemd/system/redis-server.service.d").exists()
+    assert ["systemctl", "disable", "--now", "redis-server.service"] in node.calls
+
+
+def test_the_daily_set_ends_and_its_sets_stay(node: Node) -> None:
+    node.backup()
+    gone, found = taken(node, "backup")
+    assert gone == {
+        *(f"etc/systemd/system/aistack-backup@shop.{kind}" for kind in ("service", "timer")),
+        "etc/systemd/system/aistack-backup-failed@shop.service", "var/lib/shop/backup.json", "var/lib/shop/receipts/backup.json",
+        "var/lib/systemd/timers/stamp-aistack-backup@shop.timer",
+    }  # fmt: skip
+    assert len(found.stays) == 2
+
+
+def test_what_cannot_be_done_from_here_says_what_to_type(node: Node) -> None:
+    node.packaged()
+    node.made("shop", "tools", ["opt/shop/tools/complete"])
+    node.made("shop", "mail", ["etc/postfix/main.cf"])
+    before = node.files()
+    with pytest.raises(remove_plan.Refused, match=r"pg_dropcluster --stop 17 main && rm .*; then rm .*/receipts/postgres.json"):
+        remove.plan(node.state, "postgres", True, node.places)
+    with pytest.raises(remove_plan.Refused, match=r"goes with the whole stack: remove\.yml -e stack=shop"):
+        remove.plan(node.state, "tools", True, node.places)
+    with pytest.raises(remove_plan.Refused, match=r"none of this collection's.*etc/postfix/main.cf\), then rm "):
+        remove.plan(node.state, "mail", True, node.places)
+    described = node.state / "components/api.json"
+    described.write_text(described.read_text(encoding="utf-8").replace("{", '{"edge": {"socket": "s"}, ', 1), encoding="utf-8")
+    with pytest.raises(remove_plan.Refused, match="api is served by edge; remove that first"):
+        remove.plan(node.state, "edge", True, node.places)
+    described.unlink()
+    assert "unit haproxy.service" in remove.plan(node.state, "edge", True, node.places).lines
+    assert node.files() == before - {"var/lib/shop/components/api.json"}
+    assert node.calls == []
