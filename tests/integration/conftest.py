@@ -78,6 +78,21 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+OF_A_NODE = (Path("/etc/aistack"), Path("/usr/local/bin/aistack"))
+"""What a playbook leaves on this machine where it takes this machine for a node."""
+
+
+@pytest.fixture(autouse=True)
+def this_machine() -> Iterator[None]:
+    """The machine that runs the tests is left as it was."""
+    before = {path for place in OF_A_NODE if place.exists() for path in (place, *place.rglob("*"))}
+    yield
+    for place in OF_A_NODE:
+        made = [path for path in (*place.rglob("*"), place) if path not in before and path.exists()]
+        for path in sorted(made, reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="aistack-pg-", dir="/tmp"))
