@@ -135,6 +135,16 @@ def closure(role: str) -> tuple[str, str, set[str]]:
     return text, reads, prefixes
 
 
+def defaults_of(roles: Iterable[str]) -> dict[str, Any]:
+    """The variables that the defaults of roles give, as they are written."""
+    found: dict[str, Any] = {}
+    for role in sorted(roles):
+        directory = role_directory(role)
+        path = directory / "defaults" / "main.yml" if directory else None
+        found.update((yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path and path.is_file() else {})
+    return found
+
+
 def _seen_by_others(component: Any) -> Any:
     """A component's description without what only its own convergence, proof and build make something of."""
     return {key: value for key, value in component.items() if key not in OWN_AFFAIRS} if isinstance(component, Mapping) else component
@@ -151,8 +161,10 @@ class ActionModule(ActionBase):
         mentioned = set(re.findall(r"\baistack_[a-z_]+\b", reads)) - NOT_INPUTS
         prefixes = tuple(f"{role}_" for role in roles)
         results = set(_REGISTERED.findall(text))  # what earlier tasks of this very run said is no input of the next ones
+        # a role that ran earlier in this play has left its defaults in sight; they are part of its files, which count already
+        left = defaults_of(roles)
         variables = {key: self._value(value) for key, value in task_vars.items()
-                     if (key.startswith(prefixes) or key in mentioned) and key not in results}
+                     if (key.startswith(prefixes) or key in mentioned) and key not in results and not (key in left and value == left[key])}
         named = [path for key, value in variables.items() if NAMING_FILES.fullmatch(key)
                  for path in (value.values() if isinstance(value, Mapping) else [value]) if isinstance(path, str) and path]
         if isinstance(variables.get("aistack_components"), Mapping):

@@ -126,6 +126,13 @@ def test_the_roles_of_this_collection() -> None:
     assert "aistack_components" not in receipt.closure("postgres")[1]
 
 
+def test_defaults_that_a_role_left_in_sight_are_no_input(roles: Path) -> None:
+    """Whether a role that is included ran earlier in the same play makes no difference; what the inventory says does."""
+    alone = inputs()
+    assert inputs(ship_patience=30, ship_components="{{ aistack_components }}") == alone
+    assert inputs(ship_patience=31) != alone
+
+
 def test_what_a_run_has_said_is_no_input() -> None:
     """A result that a role registers under a public name differs from run to run."""
     assert {"migrate_result", "migrate_plan"} <= set(receipt._REGISTERED.findall(receipt.closure("backend")[0]))
