@@ -238,7 +238,8 @@ class Inventory:
         if self.found.celery is not None and self.found.celery.source:
             lines.append(f"    # {TODO}: the application lies below {self.found.celery.source}/, which has to be on Python's path.")
         lines += [f"    options: {{app: {text(app)}, concurrency: 2, queues: [{self._queues()}]}}",
-                  "    slots: {warm: 0, stop_timeout: 60}", "    gate:", "      - name: worker by name and queue", f"        celery: {text(app)}"]  # fmt: skip
+                  "    slots: {warm: 0, stop_timeout: 60}", "    gate:", "      - name: worker by name and queue",
+                  f"        celery: {text(app)}"]  # fmt: skip
         if self.env.broker_variable:
             lines.append(f"        broker: {self.env.broker_variable}")
         return [*lines, "        workers: [\"worker-${slot}@{{ groups['aistack'][0] }}\"]", f"        queues: [{self._queues()}]",

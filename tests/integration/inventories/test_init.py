@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ FACTORY = {
     "alembic.ini": "[alembic]\nscript_location = alembic\n",
     "requirements.txt": "fastapi\nuvicorn\ncelery\nredis\nalembic\npsycopg2-binary\n",
 }
+GUIDE = runpy.run_path(str(ROOT / "docs/site/guide_stack.py"))["FILES"]
 UNSEEN = {"alembic.ini": "[alembic]\n", "requirements.txt": "psycopg2-binary\n", "odd.py": "app = Odd()\n"}
 NOTHING = {"README.md": "words"}
 
@@ -85,8 +87,8 @@ def read(inventory: Path, name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "files", [SHOP, DJANGO, FACTORY, UNSEEN, NOTHING],
-    ids=["FastAPI, Celery, Next.js", "Django", "made by a function", "migrations alone", "nothing that is known"],
+    "files", [SHOP, DJANGO, FACTORY, GUIDE, UNSEEN, NOTHING],
+    ids=["FastAPI, Celery, Next.js", "Django", "made by a function", "the guide", "migrations alone", "nothing that is known"],
 )  # fmt: skip
 def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str]) -> None:
     repo = repository(tmp_path / "repo", files, "v1.0.0")
