@@ -34,7 +34,7 @@ HEAD = f"""# Reference
 
 Every key of an inventory that describes a stack, and every option of every type of probe. Printed by `make reference` from the
 tables that inventories are checked by (`plugins/module_utils/pure/description.py`, `plugins/module_utils/probes/`); do not edit.
-What roles take besides: `ansible-doc -t role phasegate.aistack.postgres`. What verbs take with `-e`: `meta/verbs.yml`.
+What roles take besides: `ansible-doc -t role phasegate.aistack.postgres`. What verbs take with `-e`: [verbs.md](verbs.md).
 
 A key that is not here is refused with the nearest one that is, and so is a variable that begins with `aistack_`, or with the name of a
 role that the stack uses, and that nothing reads; variables of your own that begin so are named in `aistack_extra_vars`. **Bold** keys have

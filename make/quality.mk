@@ -69,6 +69,10 @@ docs: venv ## The documentation site, in build/docs/html
 verbs: venv ## Print docs/verbs.md anew, from meta/verbs.yml
 	$(PY) docs/site/verbs.py
 
+.PHONY: guide-stack
+guide-stack: venv ## Print docs/guide-stack.md anew: what init writes for the repository that is shown there
+	$(PY) docs/site/guide_stack.py
+
 .PHONY: docs-lint
 docs-lint: venv ## Do the documentation texts of plugins and roles hold together?
 	ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.collections $(VENV)/bin/antsibull-docs lint-collection-docs \

@@ -16,7 +16,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect import READ, Application, detect
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.inventory_text import Inventory, Place
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.inventory_text import SOUGHT, Inventory, Place
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 
@@ -51,7 +51,8 @@ def page(found: Application, inventory: Inventory, dest: str, written: bool) -> 
         ("database", f"migrations by Alembic ({found.alembic})" if found.alembic else ""),
         ("page", "Next.js" + (f" in {found.frontend.path}" if found.frontend and found.frontend.path else "") if found.frontend else ""),
     ]
-    seen = [f"  {kind:9} {text}" for kind, text in what if text] or ["  nothing that is known: the phases hold the ground alone"]
+    seen = [f"  {kind:9} {text}" for kind, text in what if text]
+    seen += [f"  missing   {SOUGHT}, such as -e app=app.main:app"] if inventory.missed() else []
     lines = [f"{inventory.place.name} at {inventory.place.tag}:", *seen, "", "written:" if written else "would write:"]
     lines += [f"  {os.path.join(dest, path)}" for path in inventory.files()]
     todos = inventory.todos()
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what was found, the files, and the page that says both."""
         super().run(tmp, task_vars)
-        names = ("name", "repo", "release", "dest", "address", "user")
+        names = ("name", "repo", "release", "dest", "address", "user", "app")
         _validated, args = self.validate_argument_spec(argument_spec={name: {"type": "str", "default": ""} for name in names})
         self._ask(args)
         name, dest = args["name"], args["dest"] or "inventory"
@@ -84,9 +85,11 @@ class ActionModule(ActionBase):
             source = Source(args["repo"])
             tag, commit = (args["release"], source.resolve(args["release"])) if args["release"] else source.newest_tag()
             files = tree(source.archive(tag, commit).path)
+            found = detect(files, args["app"])
         except (SourceError, OSError, tarfile.TarError) as error:
             return self._failed(str(error))
-        found = detect(files)
+        except LookupError as error:
+            return self._failed(f"{error.args[0]} Nothing was written.")
         place = Place(name, source.repo, tag, args["address"], args["user"], source.repo != os.path.expanduser(args["repo"]) and
                       not os.path.isdir(source.repo))  # fmt: skip
         inventory = Inventory(found, place)

@@ -12,7 +12,8 @@ author: phasegate contributors (@phasegate)
 description:
   - Looks into the tree of a tag, and writes an inventory for one node that passes the check of M(phasegate.aistack.stack).
   - It finds FastAPI, Starlette, Flask, Django, Celery with its schedule, Next.js, Alembic, lock files, and the variables that an example
-    of an environment (C(.env.example)) or pydantic's settings classes name. Nothing of the application is run.
+    of an environment (C(.env.example)), pydantic's settings classes and code (C(os.environ), C(os.getenv), C(config) of decouple and
+    Starlette) name. Applications may be made by a function of the repository. Nothing of the application is run.
   - What only its people can know is marked C(TODO), in one sentence. Secrets are made on first use, outside of git; no file holds one.
   - A file that is there is never written over.
   - What is not said and needed is asked for on a terminal, and refused without one.
@@ -39,6 +40,10 @@ options:
     default: ""
   user:
     description: Who logs in there and may become root. A TODO if left out.
+    type: str
+    default: ""
+  app:
+    description: The web application as C(module:object), where it is not found, or another one is.
     type: str
     default: ""
 extends_documentation_fragment:

@@ -232,6 +232,15 @@ def test_the_page_of_verbs_is_as_they_are() -> None:
     assert (ROOT / "docs" / "verbs.md").read_text(encoding="utf-8") == printed
 
 
+def test_the_guide_of_a_stack_is_what_init_writes() -> None:
+    """Else: make guide-stack."""
+    printed = runpy.run_path(str(ROOT / "docs" / "site" / "guide_stack.py"))["page"]()
+    assert (ROOT / "docs" / "guide-stack.md").read_text(encoding="utf-8") == printed
+    assert re.findall(r"@[A-Z]+@", printed) == []
+    for role in ("postgres", "redis", "backend", "worker", "beat"):
+        assert re.search(rf"role: {role}\b", printed), role
+
+
 def test_what_roles_need_is_declared() -> None:
     """The collections of which roles and playbooks use something, in a version that is among those that are tested here."""
     used = set()

@@ -49,6 +49,8 @@ def test_a_component_goes_and_nothing_of_it_is_left(lab: Any) -> None:
     node.check_output(LAY)
     said = lab.play("playbooks/remove.yml", "-e", "component=extra").ended_badly().output
     assert "-e confirm=extra" in " ".join(said.split())
+    said = " ".join(lab.play("playbooks/remove.yml", "-e", "component=extrra", "-e", "confirm=extrra").ended_badly().output.split())
+    assert "did you mean extra?); nothing was done" in said
     assert node.check_output("systemctl is-active aistack-extra@blue") == "active", "nothing was touched"
     lab.play("playbooks/remove.yml", "-e", "component=extra", "-e", "confirm=extra", "-e", "data=true").ended_well()
     assert node.check_output(LEFT) == ""

@@ -42,7 +42,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
     unit_says,
     unlocked,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import derived_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 
@@ -59,7 +59,10 @@ def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
     described, _problems = component_file.load_all(state_dir)
     known = sorted({*described, *(path.stem for path in (state_dir / "receipts").glob("*.json"))})
     if not COMPONENT_NAME.fullmatch(component) or component not in known:
-        raise Refused(f"no component {component} is on this node; there are {', '.join(known) or 'none'}")
+        had = {record["component"] for record in Journal.of(state_dir).read() if record.get("component")}
+        # remove.yml goes by these words
+        hint = "; the journal has it" if component in had else f"{did_you_mean(component, had.union(known))}; nothing was done"
+        raise Refused(f"no component {component} is on this node; there are {', '.join(known) or 'none'}{hint}")
     if component not in described:
         return remove_service.plan(state_dir, component, data, places)
     users = [name for name, other in described.items() if other.get("source") == component and name != component]

@@ -81,8 +81,10 @@ class Celery(Probe):
         "env_file": Option("str", "environment file of the release", default="${config_path}/env"),
         "broker": Option("str", "variable of env_file with the broker's address; the application is then not imported, which is faster"),
         "user": Option("str", "system user that asks; that of the component if left out, where this process may choose"),
-        "workers": Option("list", "names of the workers that have to answer, such as worker@backend-1"),
-        "count": Option("figure", "how many workers answer, where they are not named"),
+        "workers": Option("list", "names of the workers that have to answer; they are called <component>-<slot>@<name in the inventory>, "
+                          "such as worker-${slot}@node-1"),
+        "count": Option("figure", "how many workers answer, where they are not named; those of both slots do during a switch, when 1 "
+                        "would fail"),
         "queues": Option("list", "queues that each worker has to take from, exactly"),
         "active": Option("figure", "number of tasks that run at the moment, of all these workers"),
         "busy": Option("bool", "true: a worker that does not answer, as one of --pool solo while its task runs, counts where its unit runs "
@@ -104,7 +106,7 @@ class Celery(Probe):
             problems.append("schedule: must be a list of names, or a mapping of name to task")
         for name in spec.get("workers") or []:
             if "@" not in str(name):
-                problems.append(f"workers: '{name}' is no name of a worker; they look like worker@host")
+                problems.append(f"workers: '{name}' is no name of a worker; they look like worker-${{slot}}@node-1")
         missing = [key for key in ("python", "cwd", "env_file") if not spec.get(key)]
         if missing and not spec.get("component"):
             problems += [f"'{key}' is missing: the probe belongs to no component whose release could give it" for key in missing]

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect_env import Variable, variables
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect_env import PASSED_OVER, Variable, variables
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect_made import made
 
 READ = re.compile(
     r"\.py\Z|(?:^|/)(?:package\.json|pyproject\.toml|alembic\.ini|requirements[\w.-]*\.(?:txt|lock|in)|\.?env[\w.-]*\.(?:example|sample|template)"
@@ -23,11 +24,10 @@ READ = re.compile(
 )
 """Paths of files whose content is looked into."""
 
-_PASSED_OVER = re.compile(
-    r"(?:^|/)(?:tests?|docs?|examples?|node_modules|\.venv|venv|site-packages|migrations|alembic|versions|scripts|build|dist)/"
-    r"|(?:^|/)(?:test_[^/]*|conftest|setup)\.py\Z"
-)
 _OBJECT = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(FastAPI|Starlette|Flask|Celery)\(", re.MULTILINE)
+_INSIDE = re.compile(r"^[ \t]*(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(?:FastAPI|Starlette|Flask)\(", re.MULTILINE)
+_QUEUE = re.compile(r"""\bQueue\(\s*["']([\w.-]+)["']""")
+_FACTORY = re.compile(r"app|create|make|build|factory")
 _HEALTH = re.compile(r"""@(\w+)\.(?:get|route|api_route)\(\s*["'](/[\w/-]*(?:health|live|ready|ping|status)[\w/-]*)["']""")
 _PROJECT = ("pyproject.toml", "requirements.lock", "requirements.txt", "requirements.in", "setup.py", "Pipfile")
 _NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb")
@@ -42,6 +42,7 @@ class Found:
     name: str
     framework: str
     source: str = ""  # a folder of the project that has to be on Python's path, such as src
+    factory: bool = False  # a function that makes it, which the server calls
 
     @property
     def app(self) -> str:
@@ -76,7 +77,9 @@ class Application:
     lock: Lock | None = None
     health: str = ""
     celery: Found | None = None
+    queues: list[str] = field(default_factory=list)
     beat: bool = False
+    path: str = ""  # of the project, whichever of these showed where it is
     alembic: str | None = None  # its configuration, below the project
     frontend: Frontend | None = None
     packages: set[str] = field(default_factory=set)
@@ -87,43 +90,71 @@ class Application:
         return any(name in self.packages for name in names)
 
 
-def detect(files: Mapping[str, str]) -> Application:
-    """Look at a tree."""
+def detect(files: Mapping[str, str], app: str = "") -> Application:
+    """Look at a tree; *app* names the web application (``module:object``) where its people know it.
+
+    Raises:
+        LookupError: the tree has no such module, or *app* is none.
+    """
     web, celery = _objects(files)
-    best = sorted(web, key=_rank)
-    found = Application(web=best[0] if best else None, others=best[1:])
+    best = sorted(web, key=lambda one: (one.factory, _rank(one)))
+    if app:
+        best = [_named(files, app, best), *(one for one in best if one.app != app)]
+    found = Application(web=best[0] if best else None, others=[one for one in best[1:] if not one.factory])
     tasks = sorted(celery, key=lambda one: (found.web is not None and one.path != found.web.path, _rank(one)))
     found.celery = tasks[0] if tasks else None
     project = found.web or found.celery
-    if project is not None:
-        inside = {path: text for path, text in files.items() if _below(path, project.path)}
-        found.lock = _python_lock(inside, project.path, files)
+    configs = sorted((path for path in files if basename(path) == "alembic.ini"), key=lambda path: (path.count("/"), path))
+    if project is not None or configs:
+        folder = found.path = project.path if project is not None else dirname(configs[0])
+        inside = {path: text for path, text in files.items() if _below(path, folder)}
+        found.lock = _python_lock(inside, folder, files)
         found.packages = _packages([*inside.items(), *((path, text) for path, text in files.items() if "/" not in path)])
-        code = [text for path, text in sorted(inside.items()) if path.endswith(".py") and not _PASSED_OVER.search(path)]
+        code = [text for path, text in sorted(inside.items()) if path.endswith(".py") and not PASSED_OVER.search(path)]
         found.health = _health(code)
-        found.beat = found.celery is not None and any(re.search(r"beat_schedule|add_periodic_task|crontab\(", text) for text in code)
-        configs = sorted((path for path in inside if basename(path) == "alembic.ini"), key=lambda path: (path.count("/"), path))
-        found.alembic = _relative(configs[0], project.path) if configs else None
-        if found.alembic is None and re.search(r"(?m)^\[tool\.alembic\]", files.get(_join(project.path, "pyproject.toml"), "")):
+        found.beat = found.celery is not None and any(re.search(r"(?i:beat_schedule)|add_periodic_task|crontab\(", text) for text in code)
+        found.queues = list(dict.fromkeys(name for text in code if "kombu" in text for name in _QUEUE.findall(text)))
+        configs = [path for path in configs if path in inside]
+        found.alembic = _relative(configs[0], folder) if configs else None
+        if found.alembic is None and re.search(r"(?m)^\[tool\.alembic\]", files.get(_join(folder, "pyproject.toml"), "")):
             found.alembic = "pyproject.toml"
-        found.variables = variables(files, project.path)
+        found.variables = variables(files, folder)
     found.frontend = _frontend(files)
     return found
 
 
 def _objects(files: Mapping[str, str]) -> tuple[list[Found], list[Found]]:
     """Objects that serve requests, and those that run tasks."""
-    web: list[Found] = []
-    celery: list[Found] = []
-    for path, text in sorted(files.items()):
-        if not path.endswith(".py") or _PASSED_OVER.search(path):
-            continue
-        for name, kind in _OBJECT.findall(text):
-            found = _found(files, path, name, kind)
-            (celery if kind == "Celery" else web).append(found)
-        if basename(path) == "asgi.py" and "get_asgi_application" in text:
-            web.append(_found(files, path, "application", "Django"))
-    return web, celery
+    code = {path: text for path, text in sorted(files.items()) if path.endswith(".py") and not PASSED_OVER.search(path)}
+    objects, functions = made(code)
+    seen = {(path, name): kind for path, text in code.items() for name, kind in _OBJECT.findall(text)}
+    for one in objects:
+        seen.setdefault((one.path, one.name), one.kind)
+    found = [_found(files, path, name, kind) for (path, name), kind in sorted(seen.items())]
+    found += [_found(files, path, "application", "Django") for path, text in code.items()
+              if basename(path) == "asgi.py" and "get_asgi_application" in text]  # fmt: skip
+    web = [one for one in found if one.framework != "Celery"]
+    if not web:
+        web = [replace(_found(files, one.path, one.name, one.kind), factory=True) for one in functions
+               if one.kind != "Celery" and _FACTORY.search(one.name)]  # fmt: skip
+    return web, [one for one in found if one.framework == "Celery"]
+
+
+def _named(files: Mapping[str, str], app: str, known: Iterable[Found]) -> Found:
+    module, _colon, name = app.partition(":")
+    if not re.fullmatch(r"\w+(?:\.\w+)*", module) or not name.isidentifier():
+        raise LookupError(f"app: expected module:object as a server takes it, such as app.main:app, got {app!r}.")
+    for one in known:
+        if one.app == app:
+            return one
+    inner = module.replace(".", "/")
+    ends = (f"/{inner}.py", f"/{inner}/__init__.py")
+    paths = sorted((path for path in files if f"/{path}".endswith(ends)), key=lambda path: (path.count("/"), path))
+    if not paths:
+        raise LookupError(f"app: the tag has no file {inner}.py or {inner}/__init__.py, in no folder; expected a module of the repository.")
+    found = _found(files, paths[0], name, "application")
+    above = f"/{paths[0]}"[: -len(next(end for end in ends if f"/{paths[0]}".endswith(end)))].strip("/")
+    return found if found.module == module else replace(found, path=above, module=module, source="")
 
 
 def _found(files: Mapping[str, str], path: str, name: str, framework: str) -> Found:
@@ -200,7 +231,7 @@ def _packages(files: Iterable[tuple[str, str]]) -> set[str]:
 def _health(code: Iterable[str]) -> str:
     """A path that stands at the application object itself; one of a router has a prefix that is not known here."""
     for text in code:
-        direct = {name for name, kind in _OBJECT.findall(text) if kind != "Celery"}
+        direct = set(_INSIDE.findall(text))
         for owner, path in _HEALTH.findall(text):
             if owner in direct:
                 return str(path)
@@ -209,7 +240,7 @@ def _health(code: Iterable[str]) -> str:
 
 def _frontend(files: Mapping[str, str]) -> Frontend | None:
     for path in sorted((name for name in files if basename(name) == "package.json"), key=lambda name: (name.count("/"), name)):
-        if _PASSED_OVER.search(path):
+        if PASSED_OVER.search(path):
             continue
         try:
             described = json.loads(files[path])

@@ -11,11 +11,9 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect import Application
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect_env import Variable
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect_env import URL_OF_DATABASE, URL_OF_REDIS, Variable
 
 _POSTGRES = ("psycopg", "psycopg2", "psycopg2-binary", "psycopg[binary]", "asyncpg", "pg8000")
-_URL_OF_DATABASE = re.compile(r"(?:\A|_)(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG|SQLALCHEMY_DATABASE)_(?:URL|URI|DSN)\Z")
-_URL_OF_REDIS = re.compile(r"(?:\A|_)(?:REDIS|BROKER|CELERY_RESULT|CACHE)_(?:URL|URI|DSN|BACKEND)\Z|\ACELERY_(?:BROKER|BACKEND)\Z")
 _PART = re.compile(
     r"(?:\A|_)(?P<server>POSTGRES|POSTGRESQL|PG|DB|DATABASE|REDIS)_?"
     r"(?P<part>HOST|SERVER|HOSTNAME|PORT|USER|USERNAME|PASSWORD|PASS|DB|NAME|DATABASE)\Z"
@@ -138,12 +136,12 @@ class Environment:
 
 def _is_database(one: Variable) -> bool:
     return bool(re.match(r"postgres(?:ql)?(?:\+\w+)?://", one.example)) or (
-        "://" not in one.example and bool(_URL_OF_DATABASE.search(one.name.upper()))
+        "://" not in one.example and bool(URL_OF_DATABASE.search(one.name.upper()))
     )
 
 
 def _is_redis(one: Variable) -> bool:
-    return bool(re.match(r"rediss?://", one.example)) or ("://" not in one.example and bool(_URL_OF_REDIS.search(one.name.upper())))
+    return bool(re.match(r"rediss?://", one.example)) or ("://" not in one.example and bool(URL_OF_REDIS.search(one.name.upper())))
 
 
 def _quoted(value: str) -> str:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect import Application, Lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect import Application, Found, Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect_env import Variable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.inventory_env import Environment
 
 TODO = "TODO"
+SOUGHT = (
+    "no web application was found (sought: FastAPI, Starlette, Flask at the top of a module or made by a function of the repository, "
+    "Django's asgi.py); name it by init.yml -e app=module:object"
+)
+"""What is said where the repository shows none, and one is missed."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,18 @@ class Inventory:
         wanted = (("api", found.web), ("worker", found.celery), ("beat", found.beat), ("web", found.frontend))
         return [name for name, there in wanted if there]
 
+    def missed(self) -> bool:
+        """Whether something is there, or nothing at all, that wants a web application, and none was found."""
+        found = self.found
+        return found.web is None and bool(found.alembic or not (found.celery or found.frontend))
+
+    def _unnamed(self) -> list[str]:
+        """The component that nobody found, to be filled in."""
+        web = Found(self.found.path, "module", "object", "application")
+        lines = Inventory(replace(self.found, web=web), self.place)._api()
+        return [f"  # {TODO}: {SOUGHT}, or fill this in and name api in a phase.",
+                *(f"  # {line[2:]}" for line in lines if not line.strip().startswith("#"))]  # fmt: skip
+
     def _stack(self) -> list[str]:
         place, released = self.place, self._released
         ground = ["toolchain", *self._services_used, "edge", *(["backup"] if self._services_used else [])]
@@ -117,7 +134,7 @@ class Inventory:
                       f"      - {{name: a set every day, unit: {unit}}}"]  # fmt: skip
         for name in released:
             lines += ["", *getattr(self, f"_{name}")()]
-        return lines
+        return [*lines, "", *self._unnamed()] if self.missed() else lines
 
     def _postgres(self) -> list[str]:
         return ["  postgres:", "    role: postgres", "    hosts: aistack", "    unit: postgresql.service", "    gate:",
@@ -156,6 +173,8 @@ class Inventory:
             arguments.append(f"--app-dir {web.source}")
         if web.framework == "Flask":
             arguments.append("--interface wsgi")
+        if web.factory:
+            arguments.append("--factory")
         options = f"app: {text(web.app)}"
         if arguments:
             options += f", arguments: {text(' '.join([*arguments, '--no-access-log', '--proxy-headers']))}"
@@ -205,18 +224,25 @@ class Inventory:
         celery = self.found.celery
         if celery is None:
             return ""
-        return celery.module if celery.name in ("app", "celery") else celery.app
+        # celery -A MODULE takes the module's `app` first, whatever that is
+        others = [one for one in (self.found.web, *self.found.others) if one is not None]
+        taken = any((one.path, one.module, one.name) == (celery.path, celery.module, "app") for one in others)
+        return celery.module if celery.name in ("app", "celery") and not taken else celery.app
+
+    def _queues(self) -> str:
+        return ", ".join(map(str, self.found.queues)) or "celery"
 
     def _worker(self) -> list[str]:
         app = self._celery_app()
         lines = ["  worker:", f"    # Celery, found as {self.found.celery.app if self.found.celery else ''}", *self._tasks("worker")]
         if self.found.celery is not None and self.found.celery.source:
             lines.append(f"    # {TODO}: the application lies below {self.found.celery.source}/, which has to be on Python's path.")
-        lines += [f"    options: {{app: {text(app)}, concurrency: 2, queues: [celery]}}", "    slots: {warm: 0, stop_timeout: 60}",
-                  "    gate:", "      - name: worker by name and queue", f"        celery: {text(app)}"]  # fmt: skip
+        lines += [f"    options: {{app: {text(app)}, concurrency: 2, queues: [{self._queues()}]}}",
+                  "    slots: {warm: 0, stop_timeout: 60}", "    gate:", "      - name: worker by name and queue",
+                  f"        celery: {text(app)}"]  # fmt: skip
         if self.env.broker_variable:
             lines.append(f"        broker: {self.env.broker_variable}")
-        return [*lines, "        workers: [\"worker-${slot}@{{ groups['aistack'][0] }}\"]", "        queues: [celery]",
+        return [*lines, "        workers: [\"worker-${slot}@{{ groups['aistack'][0] }}\"]", f"        queues: [{self._queues()}]",
                 "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]  # fmt: skip
 
     def _beat(self) -> list[str]:
@@ -268,7 +294,7 @@ class Inventory:
             lines += ["", "# What a backup set holds besides environments, credentials and manifests.",
                       f"# {TODO}: say in `copy` where sets are copied to, so that a dead disk does not take them along.",
                       "aistack_backup:", "  keep: {last: 7, days: 30}"]  # fmt: skip
-        component = "api" if self.found.web else "worker"
+        component = "worker" if self.found.celery and not self.found.web else "api"
         if self.env.postgres and self.env.database_variable:
             variable = "" if self.env.database_variable == "DATABASE_URL" else f", url_variable: {self.env.database_variable}"
             lines += ["  postgres:", f"    - {{name: {name}, component: {component}{variable}}}"]

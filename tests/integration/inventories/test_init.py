@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,18 @@ DJANGO = {
     "requirements.txt": "django==5.2\npsycopg[binary]\n",
     ".env.example": "POSTGRES_SERVER=localhost\nPOSTGRES_PORT=5432\nPOSTGRES_USER=me\nPOSTGRES_PASSWORD=changethis\nPOSTGRES_DB=app\n",
 }
+FACTORY = {
+    "main.py": "from project import create_app\n\napp = create_app()\ncelery = app.celery_app\n",
+    "project/__init__.py": "from fastapi import FastAPI\n\n\ndef create_app() -> FastAPI:\n    app = FastAPI()\n    return app\n",
+    "project/config.py": (
+        'import os\n\nDATABASE_URL = os.environ.get("DATABASE_URL", "sqlite:///./db.sqlite3")\nKEY = os.environ["PARTNER_KEY"]\n'
+        'CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")\nCELERY_BEAT_SCHEDULE = {}\n'
+    ),
+    "alembic.ini": "[alembic]\nscript_location = alembic\n",
+    "requirements.txt": "fastapi\nuvicorn\ncelery\nredis\nalembic\npsycopg2-binary\n",
+}
+GUIDE = runpy.run_path(str(ROOT / "docs/site/guide_stack.py"))["FILES"]
+UNSEEN = {"alembic.ini": "[alembic]\n", "requirements.txt": "psycopg2-binary\n", "odd.py": "app = Odd()\n"}
 NOTHING = {"README.md": "words"}
 
 
@@ -73,7 +86,10 @@ def read(inventory: Path, name: str) -> Any:
     return yaml.load((inventory / "group_vars" / "all" / name).read_text(encoding="utf-8"), loader)
 
 
-@pytest.mark.parametrize("files", [SHOP, DJANGO, NOTHING], ids=["FastAPI, Celery, Next.js", "Django", "nothing that is known"])
+@pytest.mark.parametrize(
+    "files", [SHOP, DJANGO, FACTORY, GUIDE, UNSEEN, NOTHING],
+    ids=["FastAPI, Celery, Next.js", "Django", "made by a function", "the guide", "migrations alone", "nothing that is known"],
+)  # fmt: skip
 def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str]) -> None:
     repo = repository(tmp_path / "repo", files, "v1.0.0")
     done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}")
@@ -119,6 +135,24 @@ def test_what_was_found_stands_where_it_belongs(tmp_path: Path) -> None:
     assert [line for line in todos if "OPENAI_API_KEY" in line], todos
     assert "192.0.2.7" in (inventory / "hosts.yml").read_text(encoding="utf-8")
     assert not (tmp_path / ".config").exists(), "secrets are made when they are used"
+
+
+def test_an_application_that_is_not_found_is_missed_and_can_be_named(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", UNSEEN, "v1.0.0")
+    named = ("-e", "name=shop", "-e", f"repo={repo}")
+    done = init(tmp_path, *named, "--check")
+    said = " ".join(done.stdout.split())
+    wanted = ["migrations by Alembic (alembic.ini)", "no web application was found (sought: FastAPI", "-e app=module:object"]
+    assert [words for words in wanted if words not in said] == [], said
+    refused = init(tmp_path, *named, "-e", "app=even:app")
+    assert refused.returncode != 0
+    assert "the tag has no file even.py" in " ".join(refused.stdout.split())
+    done = init(tmp_path, *named, "-e", "app=odd:app")
+    assert done.returncode == 0, done.stdout + done.stderr
+    api = read(tmp_path / "inventory", "stack.yml")["aistack_components"]["api"]
+    assert (api["options"], api["migrations"]) == ({"app": "odd:app"}, {})
+    found = validate(tmp_path / "inventory", tmp_path, "-e", f"aistack_secrets_dir={tmp_path / 'secrets'}")
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_what_is_there_stays(tmp_path: Path) -> None:

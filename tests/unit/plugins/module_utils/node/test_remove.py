@@ -53,8 +53,21 @@ def test_nothing_of_it_is_left_and_nothing_of_others_goes(node: Node, data: bool
 
 def test_it_is_gone_once(node: Node) -> None:
     take(node, "web")
-    with pytest.raises(remove.Refused, match="no component web is on this node; there are api, edge"):
+    with pytest.raises(remove.Refused, match="no component web is on this node; there are api, edge; the journal has it") as told:
         take(node, "web")
+    assert "nothing was done" not in str(told.value), "so that remove.yml goes on"
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("apii", "api"), ("wbe", "web"), ("beatt", "beat"), ("zzzz", "")])
+def test_a_name_that_nothing_has_is_told_the_nearest(node: Node, name: str, nearest: str) -> None:
+    with Journal.of(node.state).operation("activate", "beat", run="run-1", actor="me"):
+        pass
+    before = node.files()
+    with pytest.raises(remove.Refused) as told:
+        take(node, name)
+    hint = f" (did you mean {nearest}?)" if nearest else ""
+    assert str(told.value) == f"no component {name} is on this node; there are api, edge, web{hint}; nothing was done"
+    assert node.files() == before
 
 
 def test_cut_off_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,3 +143,100 @@ def test_no_secret_of_an_example_is_written_down() -> None:
     text = "".join(inventory.files().values())
     assert [word for word in ("sk-abcdef", "hunter") if word in text] == []
     assert any("OPENAI_API_KEY" in todo for todo in inventory.todos())
+
+
+FACTORY = {
+    "main.py": "from project import create_app\n\napp = create_app()\ncelery = app.celery_app\n",
+    "project/__init__.py": "from fastapi import FastAPI\n\n\ndef create_app() -> FastAPI:\n    app = FastAPI()\n    return app\n",
+    "project/celery_utils.py": (
+        "from celery import current_app as current_celery_app\n\n\ndef create_celery():\n    celery_app = current_celery_app\n"
+        "    return celery_app\n"
+    ),
+    "project/config.py": 'import os\nfrom kombu import Queue\nQUEUES = (Queue("default"), Queue("low"))\nCELERY_BEAT_SCHEDULE = {}\n'
+                         'BROKER = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")\n',
+    "alembic.ini": "[alembic]\n", "alembic/env.py": "from project import create_app\nfastapi_app = create_app()\n",
+    "requirements.txt": "fastapi\n",
+}  # fmt: skip
+
+
+def written(files: dict[str, str], app: str = "") -> str:
+    return "".join(Inventory(detect(files, app), Place("shop", "https://git.example.com/shop.git", "v1")).files().values())
+
+
+def test_an_application_that_a_function_makes() -> None:
+    found = detect(FACTORY)
+    assert shown(found) == ("FastAPI", "", "main:app", "")
+    assert found.celery is not None
+    assert (found.celery.app, found.beat, found.alembic, found.queues) == ("main:celery", True, "alembic.ini", ["default", "low"])
+    text = written(FACTORY)
+    wanted = ["celery: \"main:celery\"", "broker: CELERY_BROKER_URL", "queues: [default, low]", "migrations: {", "app: \"main:app\""]
+    assert [words for words in wanted if words not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "web", "celery"),
+    [
+        ({"wsgi.py": "import shop\napp = shop.create_app('x')\n",
+          "shop.py": "def create_app(name):\n    return Flask(name)\n"}, "wsgi:app", None),
+        ({"main.py": "def make():\n    return build()\ndef build():\n    a = fastapi.FastAPI()\n    return a\napp = make()\n"},
+         "main:app", None),
+        ({"main.py": "from elsewhere import create_app\napp = create_app()\n"}, None, None),
+        ({"w.py": "from .c import create_celery as make\ncelery = make()\n", "c.py": FACTORY["project/celery_utils.py"]}, None, "w:celery"),
+        ({"w.py": "from celery import current_app\nqueue = current_app\n"}, None, "w:queue"),
+        ({"main.py": "from x import create_app\napp = create_app()\n", "x.py": "def create_app(: pass\n"}, None, None),
+        ({"shop/web.py": "def create_app():\n    return FastAPI()\n"}, "shop.web:create_app", None),
+        ({"shop/web.py": "def create_app(settings):\n    return FastAPI()\n"}, None, None),
+    ],
+    ids=["of a module", "by another function", "of a package", "celery, renamed", "current_app", "not readable", "the function alone",
+         "which needs something"],
+)  # fmt: skip
+def test_what_functions_make(files: dict[str, str], web: str | None, celery: str | None) -> None:
+    found = detect(files)
+    assert (found.web and found.web.app, found.celery and found.celery.app) == (web, celery)
+
+
+def test_a_function_is_called_by_the_server() -> None:
+    assert "--factory" in written({"shop/web.py": "def create_app():\n    return FastAPI()\n"})
+
+
+def test_migrations_stay_where_no_application_is_found() -> None:
+    files = {"backend/alembic.ini": "", "backend/requirements.txt": "psycopg2-binary\n", "backend/strange.py": "app = Strange()\n"}
+    found = detect(files)
+    assert (found.web, found.alembic, found.packages) == (None, "alembic.ini", {"psycopg2-binary"})
+    text = written(files)
+    assert "-e app=module:object" in text
+    assert "#   migrations: {}" in text
+    assert "postgres: {role: postgres" in text or "role: postgres" in text
+    named = detect(files, "strange:app")
+    assert shown(named) == ("application", "backend", "strange:app", "")
+    assert "    migrations: {}" in written(files, "strange:app")
+
+
+@pytest.mark.parametrize("app", ["strange", "other:app", "strange:a b"])
+def test_an_application_that_is_named_and_not_there(app: str) -> None:
+    with pytest.raises(LookupError, match="app: "):
+        detect({"strange.py": "app = Strange()\n"}, app)
+
+
+def test_nothing_recognised_says_how_to_name_it() -> None:
+    inventory = Inventory(detect({"README.md": "words"}), Place("shop", "https://git.example.com/shop.git", "v1"))
+    assert [todo for todo in inventory.todos() if "-e app=module:object" in todo]
+
+
+def test_variables_that_code_reads() -> None:
+    text = (
+        "import os\nfrom os import environ, getenv\nfrom decouple import config\nA = os.environ['A_KEY_OF']\nB = os.environ.get('B', 'x')\n"
+        "C = getenv('C')\nD = int(environ['D'])\nE = config('E', default=1, cast=int)\nF = config('F')\nG = os.getenv('G') or 'x'\n"
+        "environ['SET'] = '1'\nH = os.environ['HOME']\nDATABASE_URL = os.environ.get('DATABASE_URL', f'sqlite:///{A}')\n"
+        "Q = os.environ.get('QUEUE', 'redis://127.0.0.1:6379/0')\nI = os.environ.get('not a name')\n"
+    )
+    assert variables({"app/config.py": text, "tests/test_x.py": "import os\nos.environ['T']\n"}, "") == [
+        Variable("A_KEY_OF", secret=True), Variable("B", required=False), Variable("C"), Variable("D", "int"),
+        Variable("E", "int", required=False), Variable("F"), Variable("G", required=False),
+        Variable("DATABASE_URL", "dsn", required=False, secret=True),
+        Variable("QUEUE", "dsn", required=False, secret=True, example="redis://127.0.0.1:6379/0"),
+    ]  # fmt: skip
+
+
+def test_an_example_knows_better_than_code() -> None:
+    assert variables({".env.example": "B=7\n", "a.py": "import os\nos.environ.get('B')\n"}, "") == [Variable("B", "int", example="7")]
