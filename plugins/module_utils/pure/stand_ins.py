@@ -103,7 +103,7 @@ def with_schemes(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any])
     """The entries of *schema*, those of addresses with the C(scheme) of their real value: all of it that may be known elsewhere."""
     found = []
     for entry in schema:
-        scheme = scheme_of(values.get(entry.get("name"))) if entry.get("type") in ("dsn", "url") else ""
+        scheme = scheme_of(values.get(str(entry.get("name")))) if entry.get("type") in ("dsn", "url") else ""
         found.append({**entry, "scheme": scheme} if scheme else {**entry})
     return found
 
