@@ -27,7 +27,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 NOT_INPUTS = {"aistack_component", "aistack_component_name", "aistack_env", "aistack_release_request", "aistack_rotations", "aistack_run",
-              "aistack_secrets"}
+              "aistack_secrets", "release_allow_bad"}
 """Variables that roles mention, but that say nothing about what they converge to, or are looked at by themselves."""
 
 ASKED_ONLY = {"toolchain": "aistack_components"}
@@ -164,7 +164,8 @@ class ActionModule(ActionBase):
         # a role that ran earlier in this play has left its defaults in sight; they are part of its files, which count already
         left = defaults_of(roles)
         variables = {key: self._value(value) for key, value in task_vars.items()
-                     if (key.startswith(prefixes) or key in mentioned) and key not in results and not (key in left and value == left[key])}
+                     if (key.startswith(prefixes) or key in mentioned) and key not in results | NOT_INPUTS
+                     and not (key in left and value == left[key])}
         named = [path for key, value in variables.items() if NAMING_FILES.fullmatch(key)
                  for path in (value.values() if isinstance(value, Mapping) else [value]) if isinstance(path, str) and path]
         if isinstance(variables.get("aistack_components"), Mapping):

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
+from ansible import context
 from ansible.executor.stats import AggregateStats
 from ansible.executor.task_result import CallbackTaskResult as TaskResult
 from ansible.playbook import Playbook
@@ -172,6 +173,11 @@ class CallbackModule(CallbackBase):
         return bool(task.check_mode and task.ignore_errors)
 
     @staticmethod
+    def _predicted(task: Task) -> bool:
+        """Whether a change is one that would be made: roles of this collection ask even where check mode is off for a task."""
+        return bool(task.check_mode or (context.CLIARGS.get("check") and str(task.get_name()).startswith("phasegate.aistack.")))
+
+    @staticmethod
     def _task_name(task: Task) -> str:
         return " ".join(str(task.get_name()).removeprefix("phasegate.aistack.").split())
 
@@ -251,7 +257,7 @@ class CallbackModule(CallbackBase):
                     self._line(f"  {'warning':<8} {result.host.get_name():<12} {probe['name']}: "
                                f"expected {probe.get('expected')}, got {probe.get('got')}", C.COLOR_WARN)
         elif values.get("changed"):
-            self._row("would" if result.task.check_mode else "changed", result, C.COLOR_CHANGED)
+            self._row("would" if self._predicted(result.task) else "changed", result, C.COLOR_CHANGED)
         elif self._display.verbosity > 0 or (self._seconds(result.task) >= SLOW and not result.task.loop):
             self._row("ok", result, C.COLOR_OK)
 

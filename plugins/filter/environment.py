@@ -15,6 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import apt_conf as apt_conf_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import split
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import with_schemes
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import quote
 
 
@@ -53,6 +54,11 @@ def apt_conf(environment: Any) -> str:
     return apt_conf_of(_halves(environment)[1])
 
 
+def env_schemes(environment: Any) -> list[dict[str, Any]]:
+    """The schema of an environment; an address in it with the scheme of its value, and nothing else of that value."""
+    return with_schemes(*described(environment))
+
+
 class FilterModule:
     """Names of the filters."""
 
@@ -62,6 +68,7 @@ class FilterModule:
             "apt_conf": apt_conf,
             "described_environment": described_environment,
             "env_quote": env_quote,
+            "env_schemes": env_schemes,
             "open_environment": open_environment,
             "secret_environment": secret_environment,
         }

@@ -187,6 +187,15 @@ def open_doubts(doubts: Mapping[str, str], components: Mapping[str, Any], groups
     return source_check.open_doubts(doubts, hosts, there, release)
 
 
+def marked_bad(there: Mapping[str, Any], release: str) -> list[str]:
+    """Why a release is not to be chosen on a node, where it is not live: of what M(phasegate.aistack.release_info) said."""
+    return [
+        f"The release {release} of {name} is marked bad on this node: {(said.get('reasons') or {}).get(release) or 'no reason given'}."
+        for name, said in there.items()
+        if (said.get("marks") or {}).get(release) == "bad" and (said.get("live") or {}).get("release") != release
+    ]
+
+
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
                    host: str) -> list[dict[str, Any]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host."""
@@ -241,6 +250,7 @@ class FilterModule:
             "node_claims": node_claims,
             "nodes": nodes,
             "on_host": on_host,
+            "marked_bad": marked_bad,
             "open_doubts": open_doubts,
             "phase_components": phase_components,
             "phase_probes": phase_probes,

@@ -27,7 +27,7 @@ SPEC: dict[str, Any] = {
     "host": {"type": "str", "default": ""},
     "port": {"type": "int"},
     "login_user": {"type": "str", "default": "postgres"},
-    "password_file": {"type": "path"},
+    "password_file": {"type": "path", "no_log": False},  # a path, whatever its name reminds of
     "user": {"type": "str"},
     "root": {"type": "path", "default": "/opt/aistack"},
     "state_dir": {"type": "path", "default": "/var/lib/aistack"},

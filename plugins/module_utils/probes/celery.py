@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -199,7 +200,8 @@ class Celery(Probe):
         if named and set(named) - set(workers) - set(excused):
             found.append(Mismatch("workers", sorted(named), sorted(workers)))
         if self.spec.get("count") is not None:
-            found += check(self.spec["count"], len(workers), "workers")
+            names = f" ({', '.join(sorted(workers))})" if workers else ""
+            found += [replace(wrong, got=f"{wrong.got}{names}") for wrong in check(self.spec["count"], len(workers), "workers")]
         for name in sorted(workers):
             if self.spec.get("queues") and workers[name].get("queues") != sorted(self.spec["queues"]):
                 found.append(Mismatch(f"queues of {name}", sorted(self.spec["queues"]), workers[name].get("queues")))

@@ -30,6 +30,7 @@ EXPORTS = {
 
 NPM = ("package-lock.json", "npm-shrinkwrap.json")
 NPM_WAY = "make it with npm install --package-lock-only, and commit it beside package.json"
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*==")
 _WANTS = re.compile(r"^dependencies\s*=\s*\[\s*['\"]|^\[(tool\.poetry\.dependencies|packages)\]", re.MULTILINE)
 
 
@@ -48,6 +49,25 @@ def problem(lock: str, kind: str) -> str:
     if kind == "node" and name not in NPM:
         return f"'{lock}' is nothing that npm ci reads; expected {NPM[0]}: {NPM_WAY}"
     return ""
+
+
+def without_hashes(text: str) -> list[str]:
+    """The packages of a list that it has no hash of, as they stand there. What is no C(name==version), uv judges by itself."""
+    lines = re.sub(r"\\\r?\n", " ", text).splitlines()
+    return [line.split(";")[0].split(" #")[0].strip() for line in lines if _PINNED.match(line) and "--hash" not in line]
+
+
+def unproven(lock: str, packages: Collection[str], beside: Collection[str] = ()) -> str:
+    """What is wrong with a list without hashes, and the command that makes one. *beside* are the names of the files in its folder."""
+    first, more = next(iter(packages)), len(packages) - 1
+    others = [name for name in EXPORTS if name in beside] or [name for name in sorted(beside, reverse=True) if _listed(name)]
+    sources = [name for name in others if name != posixpath.basename(lock)] if lock.endswith(MADE) else [posixpath.basename(lock)]
+    way = (EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0])) if sources else COMPILE.format(source="requirements.in")
+    named = "" if lock.endswith(MADE) else f", and name it: lock: {posixpath.join(posixpath.dirname(lock), MADE)}"
+    return (
+        f"has no hash of {first}{f' and {more} more' if more else ''}, and only what a hash proves is installed: make the list with hashes"
+        f" in its folder, and add it under a new tag ({way}){named}"
+    )
 
 
 def missing(lock: str, kind: str, beside: Collection[str] = ()) -> str:

@@ -141,7 +141,8 @@ def _next(report: Mapping[str, Any]) -> str:
         return f"mend why nothing serves, and run the same command again: {report['going_back_failed']}"
     if report.get("marked_bad"):
         said = "mend it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
-        return f"{said}. Or, where the answer is right: {report['mend_gate']}" if report.get("mend_gate") else said
+        right = "the answer" if report.get("answered") else "the release"
+        return f"{said}. Or, where {right} is right: {report['mend_gate']}" if report.get("mend_gate") else said
     if report.get("verdict") == "error" and report.get("probe"):
         return "mend the gate, or what it names on the node, and run the same command again; the release is not marked bad"
     return "mend that, and run the same command again"

@@ -190,6 +190,20 @@ def _unread(where: str, component: Mapping[str, Any]) -> list[str]:
     return [f"{where}.{key}: nothing reads it, since {role} runs no release; drop it" for key in (*MAKING, *SERVING) if key in component]
 
 
+def _check_counted(where: str, component: Mapping[str, Any]) -> list[str]:
+    """A number of workers that a switch does not have: both slots answer while the old one still works."""
+    if component.get("role") not in ("worker", "phasegate.aistack.worker") or component.get("strategy") == "recreate":
+        return []
+    gate = component.get("gate")
+    probes = list(enumerate(gate)) if isinstance(gate, list) else []
+    return [
+        f"{where}.gate[{number}]: during a switch the workers of both slots answer, so that count: {probe['count']} fails; name those of "
+        'the slot: workers: ["worker-${slot}@<host>"]'
+        for number, probe in probes
+        if isinstance(probe, Mapping) and probe.get("celery") and not probe.get("workers") and isinstance(probe.get("count"), int)
+    ]
+
+
 def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Mapping[str, Any]) -> list[str]:
     """Problems in what a component says about its build and its tests."""
     environment = component.get("env", name)
@@ -242,7 +256,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
             problems += _check_role(where, component, stack.get("roles", ()))
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
-        problems += _unread(where, component) + _check_making(where, name, component, stack)
+        problems += _check_counted(where, component) + _unread(where, component) + _check_making(where, name, component, stack)
         if "edge" in component:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
         if "assets" in component:

@@ -23,6 +23,23 @@ BY_TYPE = {
     "path": "/nonexistent",
     "port": "1",
 }
+ADDRESSES = {
+    "redis": "redis://localhost:6379/0",
+    "rediss": "rediss://localhost:6379/0",
+    "amqp": "amqp://localhost:5672//",
+    "amqps": "amqps://localhost:5671//",
+    "mongodb": "mongodb://localhost:27017/planned",
+    "mysql": "mysql://planned:planned@localhost:3306/planned",
+    "nats": "nats://localhost:4222",
+    "sqlite": "sqlite://",
+}
+"""By scheme, what is no address of PostgreSQL: an application chooses what it imports by the scheme."""
+NAMED = (
+    ("REDIS", "redis"), ("VALKEY", "redis"), ("RABBIT", "amqp"), ("AMQP", "amqp"), ("MONGO", "mongodb"), ("MYSQL", "mysql"),
+    ("NATS", "nats"), ("CELERY_RESULT_BACKEND", "redis"), ("BROKER", "redis"), ("CACHE", "redis"), ("QUEUE", "redis"),
+)  # fmt: skip
+"""Parts of a variable's name, and the scheme that it has where nothing else says one; the first that is in it counts."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 SHOWN = 6
 """Names in a sentence, where the error names none of them."""
 LENGTH = 8
@@ -36,8 +53,35 @@ def _given(entry: Mapping[str, Any]) -> Any:
     return (entry.get("choices") or [None])[0] if default is None else default
 
 
+def _scheme(entry: Mapping[str, Any]) -> str:
+    """The scheme of an address: of the real value where it is known, of its default (a secret's, too), its pattern, its name."""
+    if entry.get("scheme"):
+        return str(entry["scheme"])
+    for said in (entry.get("default"), re.sub(r".\?", "", str(entry.get("pattern") or "").replace("\\", "").lstrip("^("))):
+        found = scheme_of(said)
+        if found:
+            return found
+    name = str(entry.get("name") or "").upper()
+    return next((scheme for part, scheme in NAMED if part in name), "") if entry.get("type") == "dsn" else ""
+
+
+def _address(entry: Mapping[str, Any]) -> str | None:
+    """A made-up address with the right scheme, and nothing else of what is real; None where the type's own will do."""
+    scheme = _scheme(entry)
+    if not scheme:
+        return None
+    if entry["type"] == "url":
+        return f"{scheme}://localhost"
+    known = ADDRESSES.get(scheme.partition("+")[0])
+    made = BY_TYPE["dsn"] if known is None else known
+    return scheme + made[made.index(":") :]
+
+
 def _made(entry: Mapping[str, Any]) -> str:
     least = int(entry.get("min_length") or 0)
+    address = _address(entry) if entry.get("type") in ("dsn", "url") else None
+    if address is not None:
+        return address if len(address) >= least else f"{address}/".ljust(least, "x")
     known = BY_TYPE.get(str(entry.get("type", "str")))
     if known is not None:
         return f"{known}/".ljust(least, "x") if len(known) < least and entry.get("type") in ("url", "path") else known
@@ -49,8 +93,26 @@ def _made(entry: Mapping[str, Any]) -> str:
     return next((tried for tried in fitting if re.search(str(pattern), tried)), text)
 
 
+def scheme_of(value: Any) -> str:
+    """The scheme of an address, in small letters; empty where it has none."""
+    found = _SCHEME.match(value) if isinstance(value, str) else None
+    return found[1].lower() if found else ""
+
+
+def with_schemes(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The entries of *schema*, those of addresses with the C(scheme) of their real value: all of it that may be known elsewhere."""
+    found = []
+    for entry in schema:
+        scheme = scheme_of(values.get(str(entry.get("name")))) if entry.get("type") in ("dsn", "url") else ""
+        found.append({**entry, "scheme": scheme} if scheme else {**entry})
+    return found
+
+
 def stand_ins(schema: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A value for each variable of ``schema``: its default, its first choice, or one of its type. Secrets never get their default."""
+    """A value for each variable of ``schema``: its default, its first choice, or one of its type. Secrets never get their default.
+
+    An entry may have a ``scheme``, see :func:`with_schemes`.
+    """
     return {str(entry["name"]): _made(entry) if _given(entry) is None else as_text(_given(entry)) for entry in schema}
 
 
@@ -69,6 +131,7 @@ def unsure(names: Sequence[str], error: str, place: str, what: str) -> str:
         f"With made-up values for {listed} the code of the release stops{f' at {place}' if place else ''}, so that {what} is not known"
         f" here: {error.rstrip('. ')}. The deployment is not refused for that: there it gets the real values, and is refused only where it"
         " stops with these as well. To see the plan, give"
-        f" {told[0] if len(told) == 1 else 'what it does not take'} a default or a fitting type (email, url, number, json …)"
-        " in the schema of the component's environment (aistack_env)."
+        f" {told[0] if len(told) == 1 else 'what it does not take'} a fitting type (email, url, dsn, number, json …), a pattern"
+        " (^redis:// for an address of Redis), or a default in the schema of the component's environment (aistack_env); of a secret's"
+        " default only the scheme of an address counts."
     )

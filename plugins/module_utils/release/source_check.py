@@ -32,9 +32,20 @@ def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kin
         raise SourceError(
             f"The release {ref} of {component} has no lock file {named}{where} ({source.shown}). {lock_file.missing(named, kind, beside)}."
         )
+    if kind == "python" and lock:
+        _refuse_unproven(source, component, ref, posixpath.normpath(lock), files)
     if kind == "python" and not lock:
         return _unlocked(source, component, ref, files)
     return []
+
+
+def _refuse_unproven(source: Source, component: str, ref: str, lock: str, files: Mapping[str, File]) -> None:
+    """Raise SourceError where the list names packages without their hashes, which would be known only when they are installed."""
+    bare = lock_file.without_hashes(source.text(files[lock].blob))
+    if bare:
+        beside = {posixpath.basename(name) for name in files if posixpath.dirname(name) == posixpath.dirname(lock)}
+        where = f" in {source.path}" if source.path else ""
+        raise SourceError(f"The lock file {lock}{where} of {component} {ref} ({source.shown}) {lock_file.unproven(lock, bare, beside)}.")
 
 
 def _unlocked(source: Source, component: str, ref: str, files: Mapping[str, File]) -> list[str]:

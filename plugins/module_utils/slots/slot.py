@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import app_log, release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan, World
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
@@ -363,6 +363,9 @@ class Slots:
             if report.get("answered"):
                 where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
                 report["mend_gate"] = f"mend the gate ({where}) and run again with -e allow_bad=true"
+            elif app_log.misses_app(report["log_tail"]):
+                where = f"aistack_components.{self.spec.component}.options.app"
+                report["mend_gate"] = f"mend what names the application ({where}) and run again with -e allow_bad=true"
             report.update(self._go_back(plan, serves, previous))
             blame = isinstance(error, GateFailed) and not error.public and error.judged.verdict == "fail"
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
@@ -418,8 +421,8 @@ class Slots:
                 ending += f"Mend the gate ({where}), or what it names on the node"
             else:
                 ending += "Mend the release and deploy it under a new tag"
-            if report.get("answered"):
-                ending += f"; or, where the answer is right, {report['mend_gate']}"
+            if report.get("mend_gate"):
+                ending += f"; or, where {'the answer' if report.get('answered') else 'the release'} is right, {report['mend_gate']}"
         else:
             ending = "Nothing served before. See the log's tail in this report"
         return f"{self.spec.component}: {target.release if target else 'nothing'} was not made live: {error}. {ending}."

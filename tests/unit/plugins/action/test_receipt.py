@@ -76,6 +76,12 @@ def test_a_variable_that_is_known_only_inside_the_role_counts_as_it_is_written(r
     assert inputs() != inputs(ship_edge="{{ ship_inner }}") != inputs(ship_edge="{{ ship_inner }}!")
 
 
+def test_what_a_run_was_allowed_is_no_input(roles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipt, "closure", lambda _role: ("", "", {"release"}))
+    assert inputs(release_allow_bad=True) == inputs(release_allow_bad=False) == inputs()
+    assert inputs(release_edge={}) != inputs()
+
+
 @pytest.mark.parametrize("form", [dict, str])
 def test_a_file_of_the_controller_counts_by_what_it_holds(roles: Path, tmp_path: Path, form: type) -> None:
     path = tmp_path / "renewed.pem"

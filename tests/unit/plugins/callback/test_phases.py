@@ -66,3 +66,30 @@ def test_a_warning_has_a_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "n1,n2,", "-c", "local", "book.yml"]
     done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=60)
     assert "  warning  n1           not asked, because their hosts are not in this run: page (n2)" in done.stdout.splitlines()
+
+
+def test_in_check_mode_a_task_of_a_role_that_only_asks_says_would(tmp_path: Path) -> None:
+    tasks = tmp_path / "ansible_collections" / "phasegate" / "aistack" / "roles" / "asks" / "tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "main.yml").write_text("- name: Users\n  ansible.builtin.command: echo a\n  check_mode: false\n")
+    for part in ("plugins", "meta", "galaxy.yml"):
+        (tasks.parents[2] / part).symlink_to(COLLECTIONS / "ansible_collections" / "phasegate" / "aistack" / part)
+    (tmp_path / "book.yml").write_text(
+        "- hosts: n1\n  gather_facts: false\n  roles: [phasegate.aistack.asks]\n"
+        "  tasks:\n    - name: Other\n      ansible.builtin.command: echo b\n      check_mode: false\n"
+    )
+    (tmp_path / "ansible.cfg").write_text("")
+    env = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
+        "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases",
+        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+    }
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "n1,", "-c", "local", "book.yml"]
+    for mode, word in (["--check"], "would"), ([], "changed"):
+        done = subprocess.run([*command, *mode], cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=60)
+        words = [line.split()[0] for line in done.stdout.splitlines() if "Users" in line or "Other" in line]
+        assert words == [word, "changed"], done.stdout + done.stderr

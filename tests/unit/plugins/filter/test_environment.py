@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment
 
-from ansible_collections.phasegate.aistack.plugins.filter.environment import env_quote
+from ansible_collections.phasegate.aistack.plugins.filter.environment import env_quote, env_schemes
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
 
 ROLES = Path(__file__).resolve().parents[4] / "roles"
@@ -41,3 +41,17 @@ def test_what_systemd_reads_is_what_was_meant(role: str, variables: dict[str, An
     read = parse_env(jinja.from_string(text).render(given))
     assert {name: read.get(name) for name in names} == dict.fromkeys(names, value)
     assert "INJECTED" not in read
+
+
+def test_a_schema_is_given_with_the_schemes_of_addresses_and_nothing_else_of_them() -> None:
+    schema = [{"name": "BUS", "type": "dsn", "secret": True}, {"name": "KEY", "secret": True}, {"name": "LATER", "type": "dsn"}]
+    found = env_schemes({"schema": schema, "values": {"BUS": "amqp://app:hunter2@mq.example/app", "KEY": "https://hunter2"}})
+    assert found == [{**schema[0], "scheme": "amqp"}, schema[1], schema[2]]
+    assert [entry["name"] for entry in env_schemes({"values": {"A": 1}})] == ["A"]
+    assert env_schemes(None) == []
+
+
+@pytest.mark.parametrize("name", ["stage", "migrate"])
+def test_plans_and_tests_know_the_schemes(name: str) -> None:
+    text = (ROLES / "release" / "tasks" / f"{name}.yml").read_text(encoding="utf-8")
+    assert 'env_schema: "{{ release_env | phasegate.aistack.env_schemes }}"' in text

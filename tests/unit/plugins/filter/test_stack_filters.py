@@ -224,3 +224,25 @@ def test_results_of_one_node_are_joined() -> None:
 @pytest.mark.parametrize(("groups", "where"), [({"all": ["n"], "aistack": ["n"]}, "aistack"), ({"all": ["n"]}, "all"), ({}, "localhost")])
 def test_a_verb_has_a_node_to_be_refused_on(groups: dict[str, Any], where: str) -> None:
     assert stack.nodes(groups, "aistack") == where
+
+
+def test_a_release_that_is_marked_bad_is_named_with_its_reason() -> None:
+    def here(mark: str | None, live: str = "v1", **reasons: str) -> dict[str, Any]:
+        return {"marks": {"v2": mark} if mark else {}, "reasons": reasons, "live": {"release": live} if live else None}
+
+    found = stack.marked_bad({"api": here("bad", v2="health: 500"), "worker": here("good"), "web": here(None, "")}, "v2")
+    assert found == ["The release v2 of api is marked bad on this node: health: 500."]
+    assert stack.marked_bad({"web": here("bad", "")}, "v2") == ["The release v2 of web is marked bad on this node: no reason given."]
+    assert stack.marked_bad({"api": here("bad", "v2")}, "v2") == [], "it is live: nothing would be chosen"
+    assert stack.marked_bad({"api": here("bad")}, "v3") == []
+    assert "marked_bad" in stack.FilterModule().filters()
+
+
+def test_a_deployment_asks_for_bad_marks_once_and_before_it_takes_the_lock() -> None:
+    (play,) = yaml.safe_load((Path(__file__).resolve().parents[4] / "playbooks" / "deploy.yml").read_text(encoding="utf-8"))
+    asked = [number for number, task in enumerate(play["tasks"]) if "phasegate.aistack.release_info" in task]
+    refused = [number for number, task in enumerate(play["tasks"]) if "marked_bad" in str(task.get("vars"))]
+    locked = [number for number, task in enumerate(play["tasks"]) if "'state': 'locked'" in str(task.get("block"))]
+    assert (len(asked), len(refused), len(locked)) == (1, 1, 1)
+    assert asked < refused < locked
+    assert "release_info" not in str(play["tasks"][locked[0]])

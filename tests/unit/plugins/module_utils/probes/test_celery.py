@@ -80,7 +80,7 @@ def test_workers_queues_active_and_schedule(look, release, tmp_path):
     ("probe", "got"),
     [
         ({"workers": ["worker@backend-1", "worker@backend-2"]}, "workers = [worker@backend-1]"),
-        ({"count": 2}, "workers = 1"),
+        ({"count": 2}, "workers = 1 (worker@backend-1)"),
         ({"workers": ["worker@backend-1"], "queues": ["celery"]}, "queues of worker@backend-1 = [celery, video]"),
         ({"workers": ["worker@backend-1"], "active": 0}, "active = 1"),
         ({"schedule": ["nightly"]}, "schedule = [trend-collector]"),

@@ -71,13 +71,14 @@ def test_failure_of_a_slot_says_what_serves_now() -> None:
     ("report", "said"),
     [
         ({"marked_bad": True}, "next       mend it and deploy it under a new tag"),
-        ({"marked_bad": True, "mend_gate": "mend the gate (x)"}, "allow_bad=true. Or, where the answer is right: mend the gate (x)"),
+        ({"marked_bad": True, "mend_gate": "mend x"}, "allow_bad=true. Or, where the release is right: mend x"),
+        ({"marked_bad": True, "answered": True, "mend_gate": "mend y"}, "allow_bad=true. Or, where the answer is right: mend y"),
         ({"verdict": "error", "probe": "health"}, "next       mend the gate, or what it names on the node, and run the same "),
         ({"verdict": "error", "probe": None}, "next       mend that, and run the same command again"),
         ({}, "next       mend that, and run the same command again"),
         ({"marked_bad": True, "going_back_failed": "no disk"}, "next       mend why nothing serves, and run the same command again: no d"),
     ],
-    ids=["the release is to blame", "or the gate", "the gate is to blame", "systemd", "something else is", "nothing serves"],
+    ids=["the release is to blame", "option", "or the gate", "the gate is to blame", "systemd", "something else is", "nothing serves"],
 )
 def test_failure_of_a_slot_says_what_to_do(report: dict[str, object], said: str) -> None:
     assert said in failure_text("backend: activate v4.2.0", {"report": report})

@@ -158,12 +158,34 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/web/path", "../..", "components.web.path: '../..' leads out of the repository"),
         ("components/web/path", "/srv", "components.web.path: '/srv' leads out of the repository"),
         ("components/web/output", "dist", "components.web.output: 'dist' is nothing that can be kept of a release of kind python"),
+        ("components/worker/gate", [{"celery": "app", "count": 1}],
+         "components.worker.gate[0]: during a switch the workers of both slots answer, so that count: 1 fails; name"),
         ("components/web/sdists", "lxml", "components.web.sdists: must be true, false or a list of packages, is the text 'lxml'"),
     ],
 )
 def test_each_fault_is_named_with_its_key(path: str, value: Any, expected: str) -> None:
     problems = check_stack(broken(path, value))
     assert any(expected in problem for problem in problems), problems
+
+
+def test_a_count_of_workers_names_the_way_out() -> None:
+    (problem,) = check_stack(broken("components/worker/gate", [{"celery": "app", "count": 1}]))
+    assert problem.endswith('name those of the slot: workers: ["worker-${slot}@<host>"]')
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("strategy", "recreate"),
+        ("gate", [{"celery": "app", "count": {"ge": 1}}]),
+        ("gate", [{"celery": "app", "workers": ["worker-${slot}@a"], "count": 1}]),
+        ("gate", [{"process": "celery", "count": 1}]),
+    ],
+)
+def test_workers_may_be_counted_where_no_other_slot_answers(key: str, value: Any) -> None:
+    stack = broken("components/worker/gate", [{"celery": "app", "count": 1}])
+    stack["components"]["worker"][key] = value
+    assert check_stack(stack) == []
 
 
 def test_all_faults_are_reported_at_once() -> None:

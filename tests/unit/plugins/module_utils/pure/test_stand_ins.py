@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import resolve
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import made_up, stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import made_up, stand_ins, unsure, with_schemes
 
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"type": "int"}, "1"),
@@ -51,3 +51,35 @@ def test_what_is_made_up_is_named() -> None:
 
 def test_a_pattern_that_nothing_made_up_fits_leaves_a_text() -> None:
     assert stand_ins([{"name": "A", "pattern": "^never (this|that)$"}]) == {"A": "xxxxxxxx"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "real", "expected"),
+    [
+        ({"name": "REDIS_URL"}, "", "redis://localhost:6379/0"),
+        ({"name": "CELERY_BROKER_URL"}, "", "redis://localhost:6379/0"),
+        ({"name": "WS_MESSAGE_QUEUE"}, "", "redis://localhost:6379/0"),
+        ({"name": "CELERY_BROKER_URL"}, "amqp://app:hunter2@mq:5672/app", "amqp://localhost:5672//"),
+        ({"name": "BUS", "default": "rediss://:hunter2@cache.example:6380/3"}, "", "rediss://localhost:6379/0"),
+        ({"name": "BUS", "pattern": "^redis://"}, "", "redis://localhost:6379/0"),
+        ({"name": "BUS", "pattern": r"^redis:\/\/"}, "", "redis://localhost:6379/0"),
+        ({"name": "BUS", "pattern": "^rediss?://"}, "", "redis://localhost:6379/0"),
+        ({"name": "DATABASE_URL"}, "", "postgresql://planned:planned@localhost:5432/planned"),
+        ({"name": "DATABASE_URL"}, "postgresql+asyncpg://a:hunter2@db/x", "postgresql+asyncpg://planned:planned@localhost:5432/planned"),
+        ({"name": "CACHE", "type": "url"}, "https://cache.example", "https://localhost"),
+        ({"name": "REDIS_URL", "type": "url", "default": "redis://:hunter2@cache"}, "", "redis://localhost"),
+    ],
+)
+def test_of_an_address_the_scheme_is_kept_and_nothing_else(entry: dict[str, Any], real: str, expected: str) -> None:
+    schema = [{"type": "dsn", "required": True, "secret": True, **entry}]
+    seen = with_schemes(schema, {entry["name"]: real})
+    made = stand_ins(seen)
+    assert "hunter2" not in str([{**one, "default": None} for one in seen])
+    assert made == {entry["name"]: expected}
+    assert not resolve([{**schema[0], "default": None}], made).problems
+
+
+def test_the_advice_does_not_promise_that_a_secrets_default_counts() -> None:
+    text = unsure(["CELERY_BROKER_URL"], "CELERY_BROKER_URL: ModuleNotFoundError: asyncpg", "env.py:3", "what v1 does")
+    assert "^redis://" in text
+    assert "of a secret's default only the scheme of an address counts" in text

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, source_check
 from tests.unit.plugins.module_utils.release.test_mirror import Repository
 
+LOCKED = f"x==1 \\\n    --hash=sha256:{'0' * 64}\n"
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4089\n"
 
 
@@ -21,7 +22,7 @@ POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\ns
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     monkeypatch.setenv("HOME", str(tmp_path))  # where the mirrors are
     made = Repository(tmp_path / "repo")
-    made.commit({"api/requirements.lock": "x==1\n", "api/main.py": "", "web/package.json": "{}", "uv.lock": ""}, "v1.0.0")
+    made.commit({"api/requirements.lock": LOCKED, "api/main.py": "", "web/package.json": "{}", "uv.lock": ""}, "v1.0.0")
     return made
 
 
@@ -127,3 +128,19 @@ def test_nodes_settle_doubts() -> None:
     assert source_check.open_doubts(doubts, hosts, there) == ["no tag"], "api is staged, and not live"
     assert source_check.open_doubts({"flow": "x"}, hosts, {"a": {}}, "v1") == [], "its host is not in this run"
     assert source_check.open_doubts({"api": "x"}, hosts, {"a": {"failed": True}}, "v1") == ["x"]
+
+
+def test_a_lock_without_hashes_is_known_before_anything_is_staged(repository: Repository) -> None:
+    hand = "# by hand\nfastapi==0.115.0\nuvicorn==0.30.0\n"
+    repository.commit({"api/requirements.lock": hand, "api/requirements.in": "fastapi\n"}, "v1.1.0")
+    said = look(repository, "v1.1.0").doubts["api"]
+    assert "requirements.lock in api" in said
+    assert "fastapi==0.115.0 and 1 more" in said
+    assert "uv pip compile --generate-hashes --no-header requirements.in -o requirements.lock" in said
+
+
+def test_the_way_names_another_file_where_the_list_is_its_own_source(repository: Repository) -> None:
+    repository.commit({"api/requirements.txt": "fastapi==0.115.0\n"}, "v1.1.0")
+    said = look(repository, "v1.1.0", lock="requirements.txt").doubts["api"]
+    assert "uv pip compile --generate-hashes --no-header requirements.txt -o requirements.lock" in said
+    assert "lock: requirements.lock" in said

@@ -348,6 +348,21 @@ def test_an_answer_that_may_be_right_names_the_gate_as_well(fronted: Bench) -> N
     assert fronted.marks()["v2"] == "bad"
 
 
+APP_NOT_THERE = 'ERROR:    Error loading ASGI app. Attribute "application" not found in module "app.main".'
+
+
+def test_a_log_that_misses_the_application_names_the_option(fronted: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeSystemd, "log_tail", lambda *_: ["Started", APP_NOT_THERE])
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.gate.fails = ("v2",)
+    with pytest.raises(Failed) as failed:
+        fronted.slots().activate(V2, Request(run="r2"))
+    way = "aistack_components.web.options.app"
+    assert way in failed.value.report["mend_gate"]
+    assert way in str(failed.value)
+    assert "run again with -e allow_bad=true" in str(failed.value)
+
+
 def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_mended(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.gate.fails, fronted.gate.verdict = ("v2",), "error"
