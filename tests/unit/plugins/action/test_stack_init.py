@@ -21,4 +21,3 @@ def test_a_path_that_would_be_more_than_one_line_is_passed_over(tmp_path: Path) 
             member.size = 1
             packed.addfile(member, io.BytesIO(b"x"))
     assert set(tree(archive)) == {"main.py", "n\u00e4me/main.py"}
-
