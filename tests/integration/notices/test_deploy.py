@@ -62,8 +62,10 @@ def deploy(tmp_path: Path) -> Callable[..., Ran]:
     (slot.parent / "live").symlink_to("blue")
 
     who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-    commit = ["commit", "--quiet", "--allow-empty", "--message", "x"]
-    for words in (["init", "--quiet", "repo"], ["-C", "repo", *commit], ["-C", "repo", "tag", "v1.1.0"]):
+    (tmp_path / "repo").mkdir(exist_ok=True)
+    (tmp_path / "repo" / "main.py").write_text("app = None\n", encoding="utf-8")
+    commit = ["commit", "--quiet", "--message", "x"]
+    for words in (["init", "--quiet", "repo"], ["-C", "repo", "add", "--all"], ["-C", "repo", *commit], ["-C", "repo", "tag", "v1.1.0"]):
         subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
 
     def run(port: int, notices: Any, *arguments: str, group: str = "elsewhere") -> Ran:
