@@ -9,7 +9,8 @@ from typing import Any
 
 LAY = r"""
 set -eu
-id -u aistack-extra >/dev/null 2>&1 || useradd --system --gid aistack --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin aistack-extra
+id -u aistack-extra >/dev/null 2>&1 ||
+  useradd --system --gid aistack --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin aistack-extra
 printf '[Service]\nUser=aistack-extra\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' \
   > /etc/systemd/system/aistack-extra@.service
 mkdir -p /opt/tiny/extra/releases/v1 /opt/tiny/cache/extra /var/lib/aistack-extra /var/lib/tiny/gates
