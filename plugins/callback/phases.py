@@ -83,6 +83,7 @@ class Clock:
                 self.clear()
                 plain(*args, **given)
 
+        # on purpose: the one display of the process, through which everybody speaks
         self._display.display = display  # type: ignore[method-assign]
         threading.Thread(target=self._go_on, name="clock", daemon=True).start()
 

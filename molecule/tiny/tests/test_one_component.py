@@ -20,6 +20,7 @@ echo '{}' > /var/lib/tiny/gates/extra.json
 systemctl daemon-reload
 systemctl enable --quiet --now aistack-extra@blue
 """
+# `|| true`: what is not there is what is looked for, and no failure of looking
 LEFT = r"""
 find /etc /var/lib /run/systemd -xdev -name '*aistack-extra*'
 ls -d /opt/tiny/extra /opt/tiny/cache/extra /var/lib/tiny/*/extra.json 2>/dev/null || true
@@ -55,4 +56,5 @@ def test_a_component_goes_and_nothing_of_it_is_left(lab: Any) -> None:
     assert node.check_output("systemctl is-active aistack-extra@blue") == "active", "nothing was touched"
     lab.play("playbooks/remove.yml", "-e", "component=extra", "-e", "confirm=extra", "-e", "data=true").ended_well()
     assert node.check_output(LEFT) == ""
+    # one of the two slots is not active, which is no failure
     assert "active" in node.check_output("systemctl is-active aistack-api@blue aistack-api@green || true").split()

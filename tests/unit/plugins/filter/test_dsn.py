@@ -59,7 +59,7 @@ def test_a_broker_without_a_user(password: str) -> None:
     ],
 )  # fmt: skip
 def test_parts_at_their_places(parts: dict[str, object], expected: str) -> None:
-    assert dsn("", **parts) == expected  # type: ignore[arg-type]
+    assert dsn("", **parts) == expected
     assert psycopg2.extensions.parse_dsn(expected)["dbname"] == parts["database"]
 
 
@@ -75,7 +75,7 @@ def test_parts_at_their_places(parts: dict[str, object], expected: str) -> None:
 )
 def test_what_is_no_address_is_refused_without_the_password(parts: dict[str, object], problem: str) -> None:
     with pytest.raises(AnsibleFilterError, match=problem) as refused:
-        dsn("hush-hush", **parts)  # type: ignore[arg-type]
+        dsn("hush-hush", **parts)
     assert "hush" not in str(refused.value)
 
 
