@@ -30,19 +30,25 @@ PLAY = """
 """
 
 
-def test_what_failed_has_one_line_and_its_explanation_once(tmp_path: Path) -> None:
-    (tmp_path / "book.yml").write_text(PLAY)
-    (tmp_path / "ansible.cfg").write_text("")
+def played(folder: Path, hosts: str, *words: str, collections: Path = COLLECTIONS) -> subprocess.CompletedProcess[str]:
+    """Run a folder's book.yml with our callback, on hosts that are this machine."""
+    (folder / "ansible.cfg").write_text("")
     env = {
         **os.environ,
-        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases",
-        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     }
-    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "n1,", "-c", "local", "book.yml"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=60)
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", hosts, "-c", "local", "book.yml", *words]
+    return subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=60)
+
+
+def test_what_failed_has_one_line_and_its_explanation_once(tmp_path: Path) -> None:
+    (tmp_path / "book.yml").write_text(PLAY)
+    done = played(tmp_path, "n1,")
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     assert lines[:-1] == ["  FAILED   n1           Stage v9", "  n1:", "    failed     Stage v9", "    because    the disk is full"]
@@ -54,17 +60,7 @@ def test_a_warning_has_a_line(tmp_path: Path) -> None:
         "- hosts: n1\n  gather_facts: false\n  tasks:\n    - phasegate.aistack.gate:\n"
         "        probes: [{name: page, tcp: '127.0.0.1:1', from: n2}]\n"
     )
-    (tmp_path / "ansible.cfg").write_text("")
-    env = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
-        "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases",
-        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
-        "ANSIBLE_NOCOLOR": "1",
-    }
-    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "n1,n2,", "-c", "local", "book.yml"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=60)
+    done = played(tmp_path, "n1,n2,")
     assert "  warning  n1           not asked, because their hosts are not in this run: page (n2)" in done.stdout.splitlines()
 
 
@@ -78,18 +74,7 @@ def test_in_check_mode_a_task_of_a_role_that_only_asks_says_would(tmp_path: Path
         "- hosts: n1\n  gather_facts: false\n  roles: [phasegate.aistack.asks]\n"
         "  tasks:\n    - name: Other\n      ansible.builtin.command: echo b\n      check_mode: false\n"
     )
-    (tmp_path / "ansible.cfg").write_text("")
-    env = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
-        "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases",
-        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-    }
-    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "n1,", "-c", "local", "book.yml"]
     for mode, word in (["--check"], "would"), ([], "changed"):
-        done = subprocess.run([*command, *mode], cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=60)
+        done = played(tmp_path, "n1,", *mode, collections=tmp_path)
         words = [line.split()[0] for line in done.stdout.splitlines() if "Users" in line or "Other" in line]
         assert words == [word, "changed"], done.stdout + done.stderr
