@@ -109,6 +109,14 @@ def test_every_plugin_begins_with_the_same_header(files: list[Path]) -> None:
         assert first.startswith(("from __future__ import annotations", "#")), path
 
 
+def test_tests_of_what_runs_on_nodes_need_no_controller(files: list[Path]) -> None:
+    """ansible-test gives them `ansible.module_utils` only; an import of more is an error there, minutes later."""
+    more = re.compile(r"^\s*(?:from|import) ansible\.(?!module_utils\b).*$", re.MULTILINE)
+    tested = [path for path in files if str(path).startswith(("tests/unit/plugins/module_utils/", "tests/unit/plugins/modules/"))]
+    assert len(tested) > 50
+    assert [f"{path}: {line}" for path in tested for line in more.findall(text_of(path))] == []
+
+
 def test_files_are_about_one_thing(files: list[Path]) -> None:
     """Python below 500 lines, task files below 200: beyond that a file usually holds two ideas."""
     too_long = []

@@ -80,10 +80,10 @@ class Lab:
         process.communicate()
 
     def on(self, node: str, script: str, check: bool = True) -> str:
-        """Run a shell script as root on a node."""
+        """Run a shell script as root on a node; bytes that are no text (of files that are searched) come back as replacement characters."""
         done = subprocess.run(
             [str(ROOT / "lab" / "bin" / "lab"), "ssh", node, "sudo", "sh", "-s"],
-            cwd=ROOT, env=self.environment, input=script, text=True, capture_output=True, timeout=120, check=False,
+            cwd=ROOT, env=self.environment, input=script, text=True, errors="replace", capture_output=True, timeout=120, check=False,
         )
         assert not check or done.returncode == 0, f"{node}: {script}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -105,6 +105,6 @@ def test_an_environment_that_does_not_fit_its_schema(lab: Lab, tmp_path: Path, c
         "  frontend: '{{ __original.frontend }}'\n"
         "__original: \"{{ (lookup('ansible.builtin.file', inventory_dir ~ '/group_vars/all/env.yml')"
         " | from_yaml).aistack_env }}\"\n", encoding="utf-8")
-    outcome = lab.play("deploy", "-e", "release=v4.10.0", "-e", f"@{override}")
+    outcome = lab.play("deploy", "-e", "release=v4.10.0", "-e", "allow_bad=true", "-e", f"@{override}")
     assert outcome.rc != 0
     outcome.says(*said)

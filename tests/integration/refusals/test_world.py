@@ -62,7 +62,7 @@ def test_a_wrong_database_password(lab: Lab) -> None:
 def test_a_database_that_is_not_reachable(lab: Lab) -> None:
     lab.on("backend-1", "systemctl stop postgresql")
     try:
-        outcome = lab.play("deploy", "-e", "release=v4.10.0", "-e", "aistack_open_deadline=3")
+        outcome = lab.play("deploy", "-e", "release=v4.10.0", "-e", "allow_bad=true", "-e", "aistack_open_deadline=3")
     finally:
         lab.on("backend-1", "systemctl start postgresql; sleep 3")
     assert outcome.rc != 0
@@ -82,7 +82,7 @@ def test_a_second_deployment_while_one_runs(lab: Lab) -> None:
     seq = lab.journal()[-1]["seq"]
     first = lab.start("deploy", "-e", "release=v4.4.0", "-e", "allow_bad=true")
     lab.wait_for_journal("stage", "backend", "started", after=seq)
-    second = lab.play("deploy", "-e", "release=v4.10.0")
+    second = lab.play("deploy", "-e", "release=v4.10.0", "-e", "allow_bad=true")
     first.communicate(timeout=300)
     assert second.rc != 0
     second.says("lock", "held by", "since", "until")
@@ -113,7 +113,7 @@ def still_serving(lab: Lab) -> Iterator[None]:
 @pytest.mark.parametrize("playbook", ["site.yml", "deploy", "healthcheck", "restart", "migrate"])
 def test_a_node_that_is_not_reachable(lab: Lab, playbook: str) -> None:
     unreachable = ["-e", json.dumps({"ansible_port": 9})]
-    release = ["-e", "release=v4.10.0"] if playbook in ("deploy", "migrate") else []
+    release = ["-e", "release=v4.10.0", "-e", "allow_bad=true"] if playbook in ("deploy", "migrate") else []
     outcome = lab.play(playbook, *release, *unreachable)
     assert outcome.rc != 0
     outcome.says("backend-1", "port 9")

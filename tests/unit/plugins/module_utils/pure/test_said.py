@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible.parsing.splitter import parse_kv
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.said import REST, rest_problem, whole
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.said import whole
 
 
 @pytest.mark.parametrize(
@@ -24,10 +23,3 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.said import
 )
 def test_all_that_stands_behind_the_name(entries: list[str], said: str | None) -> None:
     assert whole(entries, "command") == said
-
-
-def test_what_ansible_drops_is_told() -> None:
-    verb = {"parameters": [{"name": "reason"}]}
-    told = rest_problem(verb, parse_kv("reason=looks slow")[REST])
-    assert told == "slow: stands behind a blank and belongs to no variable; quote a value twice: -e \"reason='two words'\""
-    assert rest_problem(verb, parse_kv("reason='looks slow'").get(REST)) == ""
