@@ -10,6 +10,7 @@ import html
 import json
 import re
 import runpy
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,14 @@ def test_tests_of_what_runs_on_nodes_need_no_controller(files: list[Path]) -> No
     tested = [path for path in files if str(path).startswith(("tests/unit/plugins/module_utils/", "tests/unit/plugins/modules/"))]
     assert len(tested) > 50
     assert [f"{path}: {line}" for path in tested for line in more.findall(text_of(path))] == []
+
+
+def test_unit_tests_of_plugins_want_what_ansible_test_installs(files: list[Path]) -> None:
+    """Its environment has pytest and what Ansible itself needs; a client of a service belongs into tests/integration."""
+    had = {*sys.stdlib_module_names, "pytest", "yaml", "jinja2", "ansible", "ansible_collections", "__future__"}
+    imported = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+    tested = [path for path in files if str(path).startswith("tests/unit/plugins/")]
+    assert [f"{path}: {name}" for path in tested for name in imported.findall(text_of(path)) if name not in had] == []
 
 
 def test_files_are_about_one_thing(files: list[Path]) -> None:

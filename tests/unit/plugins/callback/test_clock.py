@@ -46,7 +46,7 @@ def seen(tmp_path: Path, callback: str, terminal: bool, until: str = "  n1, n2: 
         **os.environ,
         "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
-        "PYTHONPATH": str(COLLECTIONS),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(COLLECTIONS), os.environ.get("PYTHONPATH")])),
         "ANSIBLE_STDOUT_CALLBACK": callback,
         "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
         "ANSIBLE_NOCOLOR": "1",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-import psycopg2.extensions
 import pytest
 from ansible.errors import AnsibleFilterError
 
@@ -21,12 +20,8 @@ PASSWORDS = [
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
-def test_libpq_and_the_collection_read_every_password(password: str) -> None:
-    url = dsn(password, user="us/er@", host="db-1", port=5433, database="sh-op")
-    assert psycopg2.extensions.parse_dsn(url) == {
-        "user": "us/er@", "password": password, "host": "db-1", "port": "5433", "dbname": "sh-op",
-    }  # fmt: skip
-    read = parse_url(url)
+def test_the_collection_reads_every_password(password: str) -> None:
+    read = parse_url(dsn(password, user="us/er@", host="db-1", port=5433, database="sh-op"))
     assert (read.user, read.password, read.host, read.port, read.database) == ("us/er@", password, "db-1", 5433, "sh-op")
 
 
@@ -60,7 +55,6 @@ def test_a_broker_without_a_user(password: str) -> None:
 )  # fmt: skip
 def test_parts_at_their_places(parts: dict[str, object], expected: str) -> None:
     assert dsn("", **parts) == expected
-    assert psycopg2.extensions.parse_dsn(expected)["dbname"] == parts["database"]
 
 
 @pytest.mark.parametrize(
