@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, source_check
-from tests.unit.plugins.module_utils.release.test_mirror import Repository
+from .test_mirror import Repository
 
 LOCKED = f"x==1 \\\n    --hash=sha256:{'0' * 64}\n"
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4089\n"
