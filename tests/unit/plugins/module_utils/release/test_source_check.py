@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, source_check
+
 from .test_mirror import Repository
 
 LOCKED = f"x==1 \\\n    --hash=sha256:{'0' * 64}\n"
