@@ -20,7 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text, inventory_says
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import joint
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import SKIPPED, joint
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 SLICES = (3.0, 5.0)
@@ -28,6 +28,9 @@ SLICES = (3.0, 5.0)
 
 COMMAND = "/usr/local/bin/aistack"
 """What M(phasegate.aistack.node_command) installs."""
+
+NOT_YET = "nothing of it is there yet"
+"""Why check mode does not ask a probe on a node that was never converged."""
 
 display = Display()
 
@@ -80,6 +83,13 @@ def label(probe: Mapping[str, Any]) -> str:
     return f"{probe['component']}/{probe['name']}" if probe.get("component") else str(probe["name"])
 
 
+def answer_of(later: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The answer of a gate that has nothing to ask yet: *later* are the rows of its probes."""
+    count = len(later)
+    said = f"{count} probe{'s' if count > 1 else ''} not asked: {NOT_YET}"
+    return {"changed": False, "verdict": SKIPPED, "probes": list(later), "elapsed_s": 0.0, "contexts": {}, "summary": said, "msg": said}
+
+
 def progress(host: str, row: Mapping[str, Any], left: float) -> str:
     """One line for a probe that is still waited for."""
     said = f": {row['got']}" if row.get("got") else ""
@@ -97,6 +107,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         args = dict(self._task.args)
+        args = {**(args.pop("settings", None) or {}), **args}
         host = str(variables.get("inventory_hostname", ""))
         given = args.get("probes")
         if isinstance(given, (Mapping, str)) or not isinstance(given, Sequence):
@@ -115,6 +126,9 @@ class ActionModule(ActionBase):
         if left_out and host == [*(variables.get("ansible_play_hosts") or []), host][0]:  # once, by the first who is still there
             result["left_out"] = left_out
             display.warning(f"not asked, because their hosts are not in this run: {', '.join(left_out)}")
+        mine, later = self._there(mine, args.pop("absent", None) or [], host)
+        if later and not mine:
+            return {**result, **answer_of(later), "enforced": False}
         if not mine:
             return {
                 **result, "changed": False, "verdict": joint([]), "probes": [], "elapsed_s": 0.0, "contexts": {},
@@ -122,7 +136,19 @@ class ActionModule(ActionBase):
             }
         answer = self._slices({**self._described(variables), **args, "probes": mine, "enforce": False}, deadline, host, variables)
         result.update(self._finished(answer, host, enforce))
+        if later and "probes" in result:
+            result["probes"] = [*result["probes"], *later]
+            result["summary"] = f"{result.get('summary', '')}; {answer_of(later)['summary']}"
         return result
+
+    def _there(self, mine: list[dict[str, Any]], absent: Sequence[str], host: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The probes that can be asked, and in check mode a row for each that cannot, as what it asks for would only be made now."""
+        if not (self._task.check_mode and absent):
+            return mine, []
+        later = [probe for probe in mine if not probe.get("component") or probe["component"] in absent]
+        rows = [{"component": probe.get("component"), "name": probe["name"], "severity": probe.get("severity", "critical"), "where": host,
+                 "verdict": SKIPPED, "attempts": 0, "expected": "", "got": NOT_YET} for probe in later]
+        return [probe for probe in mine if probe not in later], rows
 
     def _described(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """C(ports) and C(units) as the description of the stack has them. Only these few values of it are filled in: all of it

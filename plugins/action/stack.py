@@ -42,6 +42,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_base, check_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, roles
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
@@ -55,6 +56,11 @@ def read_verbs() -> dict[str, Any]:
     """What every verb of the collection is told with: ``meta/verbs.yml``."""
     verbs_of: dict[str, Any] = yaml.safe_load((COLLECTION / "meta" / "verbs.yml").read_text(encoding="utf-8"))
     return verbs_of
+
+
+def tags(task_vars: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str]]:
+    """What C(--tags) and C(--skip-tags) say."""
+    return task_vars.get("ansible_run_tags") or (), task_vars.get("ansible_skip_tags") or ()
 
 
 def role_prefixes(components: Any) -> list[str]:
@@ -297,9 +303,8 @@ class ActionModule(ActionBase):
 
     def _chosen(self, stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> list[str]:
         """The phases that the tags of this run choose. Raises ValueError as :func:`verbs.chosen_phases` does."""
-        only, skip = (task_vars.get(f"ansible_{which}_tags") or () for which in ("run", "skip"))
         roles = role_prefixes(task_vars.get("aistack_components"))
-        return verbs.chosen_phases(stack["phases"], only, skip, self._task.tags, roles)
+        return verbs.chosen_phases(stack["phases"], *tags(task_vars), self._task.tags, roles, imported())
 
     def _left_out(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
                   task_vars: dict[str, Any]) -> dict[str, list[str]]:
@@ -376,6 +381,10 @@ class ActionModule(ActionBase):
         if args["accepted"] or args["proven"] or args["changed"]:
             found = remembered(facts, args["accepted"], args["proven"], args["changed"], time.time(), args["proof_seconds"])
             return {"changed": False, "ansible_facts": found}
+        if args["verb"] not in ("", "site"):  # whose phases are tags
+            problem = verbs.tag_problem(f"{args['verb']}.yml", *tags(task_vars), self._task.tags)
+            if problem:  # in somebody's own playbook the tags are meant for other plays
+                return {"changed": False, "doubts": []} if imported() else pages.refusal(problem, refused=True)
         same_run = facts.get("aistack_process") == this_process()
         problems: list[str] = []
         warnings: list[str] = []

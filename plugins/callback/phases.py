@@ -251,7 +251,8 @@ class CallbackModule(CallbackBase):
         elif "verdict" in values and values.get("probes"):
             passed = values["verdict"] == "pass"
             if passed or result.task.check_mode or values.get("enforced"):
-                self._row(str(values["verdict"]), result, C.COLOR_OK if passed else C.COLOR_WARN,
+                colours = {"pass": C.COLOR_OK, "skipped": C.COLOR_SKIP}
+                self._row(str(values["verdict"]), result, colours.get(values["verdict"], C.COLOR_WARN),
                           f"  {values.get('summary', '')}")
             for probe in values["probes"]:
                 if probe.get("severity") == "warning" and probe.get("verdict") not in ("pass", "skipped"):

@@ -140,6 +140,14 @@ def unproven(probes: Iterable[Mapping[str, Any]], gates: Mapping[str, Any]) -> l
     return sorted(own | silent | {name for component, name in wanted if (component, name) in failed})
 
 
+def absent_components(names: Iterable[str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
+                      receipts: Mapping[str, Any]) -> list[str]:
+    """The components that none of their hosts was ever converged for; ``receipts`` maps a host to the result of ``receipt``."""
+    return [name for name in names if not any(
+        receipts.get(host, {}).get("components", {}).get(name, {}).get("known", True) for host in groups.get(components[name]["hosts"], [])
+    )]
+
+
 def stale_components(names: Iterable[str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
                      receipts: Mapping[str, Any], gates: Mapping[str, Any]) -> list[str]:
     """The components that have something to do.
@@ -260,6 +268,7 @@ class FilterModule:
             "required_phases": required_phases,
             "service_users": service_users,
             "slot_probes": slot_probes,
+            "absent_components": absent_components,
             "stale_components": stale_components,
             "unit_access": unit_access,
             "unproven": unproven,

@@ -66,6 +66,19 @@ options:
     type: str
     choices: [given, activated, adopted]
     default: given
+  absent:
+    description:
+      - Components of which nothing is on their nodes yet. In check mode their probes, and those that belong to no component, are not
+        asked, as what they ask for would only be made by the run; they count as skipped. Without check mode this means nothing.
+    type: list
+    elements: str
+    default: []
+  settings:
+    description:
+      - O(interval), O(successes), O(failures), O(min_healthy_time), O(start_period) and O(deadline) as one mapping, such as the
+        C(gate_settings) of a component; what is given beside it counts more.
+    type: dict
+    default: {}
   interval:
     description: Seconds from the start of one attempt to the start of the next.
     type: float
@@ -244,9 +257,11 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "contexts": {"type": "dict", "default": {}},
         "ports": {"type": "dict", "default": {}},
         "units": {"type": "dict", "default": {}},
+        "absent": {"type": "list", "elements": "str", "default": []},
         "judge_by": {"type": "str", "choices": list(JUDGES), "default": GIVEN},
         "root": {"type": "path", "default": "/opt/aistack"},
         "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        "settings": {"type": "dict", "default": {}},
         "interval": {"type": "float", "default": 1},
         "successes": {"type": "int", "default": 1},
         "failures": {"type": "int", "default": 0},

@@ -64,11 +64,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 components:
-  description: For each component C(fresh), C(why) and C(inputs).
+  description: For each component C(fresh), C(why), C(inputs) and C(known), whether it was converged here before.
   returned: always
   type: dict
   sample:
-    redis: {fresh: false, why: file /etc/redis/redis.conf changed, inputs: 1f0c}
+    redis: {fresh: false, why: file /etc/redis/redis.conf changed, inputs: 1f0c, known: true}
 """
 
 from typing import Any
@@ -84,7 +84,7 @@ def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) 
     inputs = str(given.get("inputs") or "")
     if params["state"] == "checked":
         fresh, why = receipt.judge(params["state_dir"], name, inputs)
-        return False, {"fresh": fresh, "why": why, "inputs": inputs}
+        return False, {"fresh": fresh, "why": why, "inputs": inputs, "known": receipt.load(params["state_dir"], name) is not None}
     wanted = receipt.compose(inputs, given.get("files") or [])
     present = receipt.load(params["state_dir"], name) or {}
     changed = {key: present.get(key) for key in wanted} != wanted
@@ -92,7 +92,7 @@ def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) 
         receipt.save(params["state_dir"], name, wanted)
     missing = [path for path, found in wanted["files"].items() if found is None]
     why = f"recorded {len(wanted['files'])} files" + (f"; not there: {', '.join(missing)}" if missing else "")
-    return changed, {"fresh": True, "why": why if changed else "recorded already", "inputs": inputs}
+    return changed, {"fresh": True, "why": why if changed else "recorded already", "inputs": inputs, "known": True}
 
 
 @privileges.explained
@@ -118,7 +118,7 @@ def main() -> None:
         except OSError as error:
             if params["state"] == "recorded":
                 module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {privileges.told(error)}")
-            changed, entry = False, {"fresh": False, "why": f"cannot be judged: {error}", "inputs": ""}
+            changed, entry = False, {"fresh": False, "why": f"cannot be judged: {error}", "inputs": "", "known": True}
         result["changed"] = result["changed"] or changed
         result["components"][name] = entry
     module.exit_json(**result)

@@ -115,19 +115,24 @@ def value_problems(verb: Verb, given: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def chosen_phases(phases: Iterable[str], only: Iterable[str], skip: Iterable[str], own: Collection[str], roles: Sequence[str]) -> list[str]:
+def chosen_phases(phases: Iterable[str], only: Iterable[str], skip: Iterable[str], own: Collection[str], roles: Sequence[str],
+                  imported: bool = False) -> list[str]:
     """The phases that ``--tags`` (*only*) and ``--skip-tags`` (*skip*) leave, in their order.
 
     *own* are tags of the play itself, where somebody's own playbook imports it under some. *roles* are how tags of steps of roles
     begin: a step may be left out, but is nothing that could be done alone. Other tags that are to be left out are somebody else's affair
-    (molecule leaves out ``notest``), unless they resemble a phase.
+    (molecule leaves out ``notest``), unless they resemble a phase. So are those of ``--tags`` where the play is *imported* by somebody's
+    own playbook: they are meant for other plays of it, and nothing may be left here.
 
     Raises:
         ValueError: what was asked for is nothing that is there, or nothing is left; with a line on each.
     """
     known, only, skip = [str(name) for name in phases], {str(tag) for tag in only}, {str(tag) for tag in skip}
     every = {"all", "tagged", *own} - {"always"}
-    problems = [f"--tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}" for tag in sorted(only - every - set(known))]
+    problems = [
+        f"--tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}"
+        for tag in sorted(only - every - set(known)) if not imported or did_you_mean(tag, known)
+    ]  # fmt: skip
     problems += [
         f"--skip-tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}"
         for tag in sorted(skip - every - set(known)) if not tag.startswith(tuple(roles)) and did_you_mean(tag, known)
@@ -135,12 +140,25 @@ def chosen_phases(phases: Iterable[str], only: Iterable[str], skip: Iterable[str
     left = [name for name in known if (only & every or name in only) and not (skip & every or name in skip)]
     if not known:
         problems.append("aistack_phases: is missing or empty; it says what is there to be done, and in which order")
-    elif not problems and not left:
+    elif not problems and not left and not imported:
         problems.append("--skip-tags: nothing is left to be done")
     if problems:
         there = f"The phases of this stack, in order: {', '.join(known)}. Each is a tag of its own; without --tags all of them are done."
         raise ValueError("\n".join([*problems, there] if known else problems))
     return left
+
+
+def tag_problem(playbook: str, only: Iterable[str], skip: Iterable[str], own: Collection[str]) -> str:
+    """Why ``--tags`` (*only*) or ``--skip-tags`` (*skip*) leave nothing of a verb that is one whole; empty where they do not.
+
+    *own* are tags of the play itself, where somebody's own playbook imports it under some.
+    """
+    every = {"all", "untagged", *own} - {"always"}
+    only, skip = {str(tag) for tag in only}, {str(tag) for tag in skip}
+    if only & every and not skip & every:
+        return ""
+    said = f"--skip-tags {', '.join(sorted(skip & every))}" if skip & every else f"--tags {', '.join(sorted(only))}"
+    return f"Refused: {playbook} would do nothing under {said}. Nothing was touched. It is one whole and has no tags: run it without."
 
 
 def left_out(hosts: Mapping[str, Sequence[str]], in_run: Collection[str]) -> dict[str, list[str]]:

@@ -72,14 +72,15 @@ class Site:
         for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "x"], ["tag", name]):
             subprocess.run(["git", *who, *words], cwd=self.folder / "repo", check=True, capture_output=True)
 
-    def play(self, *words: str, playbook: str = "site") -> subprocess.CompletedProcess[str]:
+    def play(self, *words: str, playbook: str = "phasegate.aistack.site", callback: str = "default") -> subprocess.CompletedProcess[str]:
         """Run site.yml."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
         clean.update(
             ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=f"{ROOT / '.collections'}:{self.folder / 'collections'}",
             ANSIBLE_HOME=str(self.folder / "ansible"), ANSIBLE_PIPELINING="1", HOME=str(self.folder),
+            ANSIBLE_STDOUT_CALLBACK=callback,
         )  # fmt: skip
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.json", f"phasegate.aistack.{playbook}", *words]
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.json", playbook, *words]
         return subprocess.run(
             command, cwd=self.folder, env=clean, capture_output=True, text=True, timeout=180, check=False, stdin=subprocess.DEVNULL
         )
@@ -133,6 +134,40 @@ def test_nothing_done_because_nothing_matched_is_no_success(site: Site, words: l
     assert site.made() == []
 
 
+def test_other_verbs_have_no_tags(site: Site) -> None:
+    done = site.play("--tags", "ground", playbook="phasegate.aistack.healthcheck")
+    assert done.returncode == 2, done.stdout
+    assert "Refused: healthcheck.yml would do nothing under --tags ground. Nothing was touched." in done.stdout
+
+
+def test_in_a_playbook_of_ones_own_tags_may_be_meant_for_other_plays(site: Site) -> None:
+    (site.folder / "own.yml").write_text("""
+- import_playbook: phasegate.aistack.site
+- hosts: a
+  gather_facts: false
+  tags: [mine]
+  tasks: [{ansible.builtin.copy: {content: mine, dest: "{{ aistack_root }}/mine", mode: "0644"}}]
+- import_playbook: phasegate.aistack.healthcheck
+""", encoding="utf-8")
+    done = site.play("--tags", "mine", playbook="own.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in (site.folder / "a").iterdir()) == ["mine"]
+    assert "Refused" not in done.stdout
+
+
+def test_check_mode_on_bare_nodes_has_no_finding(site: Site) -> None:
+    bare = site.play("--check", callback="phasegate.aistack.phases")
+    assert bare.returncode == 0, bare.stdout + bare.stderr
+    rows = [line.split()[0] for line in bare.stdout.splitlines() if "gate" in line or "What answers now" in line]
+    assert set(rows) == {"skipped"}, bare.stdout
+    assert "What answers now: ground, service  2 probes not asked: nothing of it is there yet" in bare.stdout
+    assert site.play("--tags", "ground").returncode == 0
+    (site.folder / "a" / "stone").unlink()
+    found = site.play("--check", callback="phasegate.aistack.phases")
+    assert "  fail     a            What answers now: ground" in found.stdout, "of what was converged every gate is asked"
+    assert "1 probe not asked: nothing of it is there yet" in found.stdout
+
+
 def test_what_the_repository_does_not_give_is_said_before_the_first_phase(site: Site) -> None:
     site.describe({"application": "shop", "path": "api", "lock": "requirements.lock"})
     site.tag({"api/main.py": "", "api/uv.lock": ""}, "v1.0.0")
@@ -155,7 +190,7 @@ def test_a_release_that_is_named_is_looked_for_before_the_lock(site: Site) -> No
         ("deploy", "v1.0.0", "has no lock file requirements.lock in api", "--check"),
         ("migrate", "v1.0.9", "There is no tag 'v1.0.9'"),
     ):
-        done = site.play("-e", f"release={release}", *words, playbook=playbook)
+        done = site.play("-e", f"release={release}", *words, playbook=f"phasegate.aistack.{playbook}")
         assert done.returncode == 2, done.stdout
         assert said in done.stdout
     assert not (site.folder / "b" / "state").exists(), "the lock was not taken"

@@ -123,6 +123,34 @@ def test_a_host_without_probes_is_not_contacted(act):
     assert (result["verdict"], result["probes"]) == ("pass", [])
 
 
+ABSENT = {"probes": [{**EVERYWHERE, "component": "backend"}, {**EVERYWHERE, "name": "two", "component": "edge"}, {**EVERYWHERE, "name": "whole"}],
+          "absent": ["backend"]}
+
+
+def test_check_mode_does_not_ask_what_would_only_be_made(act):
+    result, calls, _printed = act("g1", ABSENT, answer("pass"), check=True)
+    assert [probe["name"] for probe in calls[0]["probes"]] == ["two"]
+    assert "absent" not in calls[0]
+    assert [(row["name"], row["verdict"]) for row in result["probes"][1:]] == [(EVERYWHERE["name"], "skipped"), ("whole", "skipped")]
+    assert result["summary"] == "s; 2 probes not asked: nothing of it is there yet"
+
+
+def test_check_mode_contacts_nobody_where_nothing_is_there(act):
+    result, calls, _printed = act("g1", {**ABSENT, "absent": ["backend", "edge"]}, check=True)
+    assert (calls, result["verdict"], len(result["probes"])) == ([], "skipped", 3)
+
+
+def test_all_are_asked_once_they_are_made(act):
+    _result, calls, _printed = act("g1", ABSENT, answer("pass"))
+    assert len(calls[0]["probes"]) == 3
+
+
+def test_settings_as_one_mapping(act):
+    _result, calls, _printed = act("g1", {"probes": [EVERYWHERE], "settings": {"deadline": 7, "interval": 2}, "deadline": 3}, answer("pass"))
+    assert (calls[0]["deadline"], calls[0]["interval"]) == (3, 2)
+    assert "settings" not in calls[0]
+
+
 def test_only_the_probes_of_the_host_are_sent(act):
     probes = [{**EVERYWHERE, "hosts": "backend"}, {**EVERYWHERE, "name": "two", "from": "gpu"}, {**EVERYWHERE, "name": "three"}]
     result, calls, _printed = act("g1", {"probes": probes}, answer("pass", invocation={"module_args": {}}))

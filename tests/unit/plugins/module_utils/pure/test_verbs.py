@@ -128,6 +128,34 @@ def test_tags_that_choose_nothing_are_refused(phases: list[str], only: list[str]
         verbs.chosen_phases(phases, only, skip, ["always"], ["redis_"])
 
 
+def test_tags_of_other_plays_are_their_affair_where_the_site_is_imported() -> None:
+    phases = ["ground", "service"]
+    assert verbs.chosen_phases(phases, ["mine"], [], ["always"], [], imported=True) == []
+    assert verbs.chosen_phases(phases, ["mine", "service"], [], ["always"], [], imported=True) == ["service"]
+    with pytest.raises(ValueError, match="did you mean ground"):
+        verbs.chosen_phases(phases, ["grond"], [], ["always"], [], imported=True)
+
+
+@pytest.mark.parametrize(
+    ("only", "skip", "said"),
+    [
+        (["all"], [], ""),
+        (["all"], ["notest"], ""),
+        (["untagged"], [], ""),
+        (["shop"], [], ""),
+        (["phase3"], [], "--tags phase3"),
+        (["always"], [], "--tags always"),
+        (["tagged"], [], "--tags tagged"),
+        (["all"], ["all"], "--skip-tags all"),
+        (["shop"], ["shop"], "--skip-tags shop"),
+    ],
+)
+def test_a_verb_without_tags_is_done_whole_or_refused(only: list[str], skip: list[str], said: str) -> None:
+    problem = verbs.tag_problem("backup.yml", only, skip, ["always", "shop"])
+    assert problem == (f"Refused: backup.yml would do nothing under {said}. Nothing was touched. It is one whole and has no tags: "
+                       "run it without." if said else "")
+
+
 GROUPS = {"all": ["n1", "n2"], "ungrouped": [], "aistak": ["n1"], "web": ["n2"], "empty": []}
 
 
