@@ -123,8 +123,10 @@ def test_a_host_without_probes_is_not_contacted(act):
     assert (result["verdict"], result["probes"]) == ("pass", [])
 
 
-ABSENT = {"probes": [{**EVERYWHERE, "component": "backend"}, {**EVERYWHERE, "name": "two", "component": "edge"}, {**EVERYWHERE, "name": "whole"}],
-          "absent": ["backend"]}
+ABSENT = {
+    "probes": [{**EVERYWHERE, "component": "backend"}, {**EVERYWHERE, "name": "two", "component": "edge"}, {**EVERYWHERE, "name": "whole"}],
+    "absent": ["backend"],
+}
 
 
 def test_check_mode_does_not_ask_what_would_only_be_made(act):
@@ -146,7 +148,8 @@ def test_all_are_asked_once_they_are_made(act):
 
 
 def test_settings_as_one_mapping(act):
-    _result, calls, _printed = act("g1", {"probes": [EVERYWHERE], "settings": {"deadline": 7, "interval": 2}, "deadline": 3}, answer("pass"))
+    given = {"probes": [EVERYWHERE], "settings": {"deadline": 7, "interval": 2}, "deadline": 3}
+    _result, calls, _printed = act("g1", given, answer("pass"))
     assert (calls[0]["deadline"], calls[0]["interval"]) == (3, 2)
     assert "settings" not in calls[0]
 
