@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.cli.playbook import PlaybookCLI
+from ansible.vars.reserved import get_reserved_names
 from jinja2 import meta
 from jinja2.nativetypes import NativeEnvironment
 
@@ -33,7 +34,7 @@ BARE = {"when", "that", "failed_when", "changed_when", "until"}
 
 MAGIC = {"groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit"}
 KEYS = {"playbook", "help", "check_mode", "lock", "limit", "unknown", "statuses", "parameters"}
-PARAMETER_KEYS = {"name", "help", "type", "minimum", "choices", "default", "required", "consent"}
+PARAMETER_KEYS = {"name", "was", "help", "type", "minimum", "choices", "default", "required", "consent"}
 TYPES = {"str", "bool", "int", "float", "list", "path", "name", "line"}
 
 
@@ -115,6 +116,7 @@ def test_a_verb_is_described(name: str) -> None:
     assert all(entry["meaning"] for entry in verb["statuses"])
     for parameter in verb["parameters"]:
         assert set(parameter) - PARAMETER_KEYS == set(), parameter
+        assert parameter["name"] not in get_reserved_names(), "Ansible warns of it, above everything else"
         assert parameter["help"]
         assert "default" in parameter
         assert parameter.get("type", "str") in TYPES, parameter
