@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import without
@@ -40,6 +41,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "failure": {"type": "str", "default": ""},
     "output": {"type": "path", "default": ""},
     "quiet": {"type": "bool", "default": False},
+    "ask": {"type": "str", "default": ""},
 }
 NO_PROBE = "No probe ran: the stack has no gates (gate, in aistack_components), or no node was asked."
 
@@ -81,8 +83,17 @@ class ActionModule(ActionBase):
             Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
         if not args["quiet"] or page.failure:
             pages.show(self._task, page.text)
-        more = {"warnings": page.warnings} if page.warnings else {}
+        more: dict[str, Any] = {"warnings": page.warnings} if page.warnings else {}
+        if args["ask"]:
+            more["answer"] = self._answer(args["ask"])
         return pages.refusal(page.failure, **more) if page.failure else {"changed": False, **more}
+
+    def _answer(self, question: str) -> str:
+        """What somebody types who sits at the terminal of the run; empty where nobody does."""
+        try:
+            return self._display.prompt_until(f"{question}: ", private=False).decode("utf-8", "replace").strip()
+        except AnsibleError:  # nobody is there, or it was broken off: no answer is no consent
+            return ""
 
     def _health(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         rows = health_rows(args["results"], list(task_vars.get("aistack_components", {})))

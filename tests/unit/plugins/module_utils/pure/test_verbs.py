@@ -35,7 +35,10 @@ def test_names_that_nobody_knows() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("relase", "did you mean 'release'?"), ("badly", "did you mean 'allow_bad'?"), ("set", "restore.yml knows it"), ("qqqq", "it knows: allow_bad, level, only, release, within")],
+    [
+        ("relase", "did you mean 'release'?"), ("badly", "did you mean 'allow_bad'?"), ("set", "restore.yml knows it"),
+        ("qqqq", "it knows: allow_bad, level, only, release, within"),
+    ],
 )
 def test_the_way_out_of_a_name(name: str, said: str) -> None:
     assert verbs.unknown_problem(VERBS, DEPLOY, name) == f"{name}: deploy.yml knows no such variable; {said}"
