@@ -232,6 +232,44 @@ def test_a_backup_where_nobody_said_what_to_save(shop: Shop) -> None:
     small(text)
 
 
+def test_a_restore_of_a_set_that_is_not_there(shop: Shop) -> None:
+    status, text = shop.play("restore", "-e", "set=20260101T000000Z-daily")
+    assert status == 2, text
+    assert "No node has a backup set 20260101T000000Z-daily; there are: none. Nothing was restored. backup.yml makes one." in text
+    small(text)
+
+
+ROTATED = {"session": {"kind": "env", "file": "session", "variable": "SESSION_KEY", "previous": "SESSION_KEY_BEFORE"}}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "secret: has to be given: which of aistack_rotations; say -e secret=…"),
+        (["-e", "secret=sesion"], "No secret was changed: there is no 'sesion'; did you mean 'session'?"),
+        (["-e", "secret=session"], "which holds the secret 'session', is not there. The first run of site.yml makes it"),
+    ],
+)
+def test_a_rotation_that_cannot_begin(shop: Shop, words: list[str], said: str) -> None:
+    status, text = shop.play("rotate", *words, aistack_rotations=ROTATED)
+    assert status == 2, text
+    assert said in text
+    small(text)
+
+
+def test_a_rotation_of_what_nothing_uses(shop: Shop) -> None:
+    """The file has the new value, and no word of either is printed."""
+    (shop.folder / "session").write_text("old-value-of-the-key-1234567890abcdef\n", encoding="utf-8")
+    rotated = {"session": {**ROTATED["session"], "file": str(shop.folder / "session")}}
+    status, text = shop.play("rotate", "-e", "secret=session", aistack_rotations=rotated)
+    assert status == 0, text
+    new = (shop.folder / "session").read_text(encoding="utf-8").strip()
+    assert new != "old-value-of-the-key-1234567890abcdef"
+    assert "session: nothing to do, what serves has the value of the inventory" in text
+    assert (new in text, "old-value" in text) == (False, False), text
+    small(text)
+
+
 def test_an_emergency_says_what_is_live_and_what_comes_next(shop: Shop) -> None:
     shop.command(plan=PLAN, rollback=WENT, status=LIVE)
     status, text = shop.play("emergency_rollback")
