@@ -79,10 +79,18 @@ class ActionModule(ActionBase):
         if args["output"]:
             as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
             content = json.dumps(page.rows, indent=1) if as_json else page.markdown or page.text
-            Path(args["output"]).parent.mkdir(parents=True, exist_ok=True)
-            Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+            try:
+                Path(args["output"]).parent.mkdir(parents=True, exist_ok=True)
+                Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+            except OSError as error:
+                pages.show(self._task, page.text)
+                word = "documents=FOLDER" if args["quiet"] else "output=FILE"
+                return pages.refusal(f"The page above cannot be written to {args['output']}: {error.strerror or error}. Name a "
+                                     f"{word.split('=')[1].lower()} that you may write to: -e {word}.")
         if not args["quiet"] or page.failure:
             pages.show(self._task, page.text)
+            if args["output"]:
+                pages.show(self._task, f"Written on this machine: {args['output']}")
         more: dict[str, Any] = {"warnings": page.warnings} if page.warnings else {}
         if args["ask"]:
             more["answer"] = self._answer(args["ask"])

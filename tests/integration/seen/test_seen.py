@@ -182,8 +182,9 @@ def test_a_stack_without_migrations(shop: Shop, verb: str, said: str) -> None:
 
 
 def test_verify(shop: Shop) -> None:
-    status, text = shop.play("verify")
+    status, text = shop.play("verify", "-e", "output=papers/verified.md")
     assert status == 0, text
+    assert "Written on this machine: papers/verified.md" in text
     assert "verified: system 2/2, function not asked, performance not asked, data 1/1" in text
 
 
@@ -196,6 +197,18 @@ def test_a_plan_that_would_be_refused(shop: Shop) -> None:
     assert "deploy.yml -e release=v1.1.0 would be refused. The reason stands on the page above, with what to do." in text
     assert "Finalization of task args" not in text
     assert "Would be refused" in (shop.folder / "plan.txt").read_text(encoding="utf-8")
+    assert "Written on this machine: plan.txt" in text
+    small(text)
+
+
+def test_a_page_that_cannot_be_written(shop: Shop) -> None:
+    """The page is shown all the same."""
+    (shop.folder / "file").touch()
+    status, text = shop.play("verify", "-e", "output=file/verified.md")
+    assert status == 2, text
+    assert "verified: system 2/2" in text
+    assert "The page above cannot be written to file/verified.md: " in text
+    assert "Name a file that you may write to: -e output=FILE." in text
     small(text)
 
 
