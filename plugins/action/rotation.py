@@ -116,9 +116,14 @@ class ActionModule(ActionBase):
                 store.abandon() if args["state"] == "abandoned" else store.finish(keep)
             return {"changed": pending, "fresh": False, "generated": True}
         except FileNotFoundError as error:
-            return {"failed": True, "msg": f"No secret was changed: the file {error.filename}, which holds the secret '{name}', is not there. The "
-                                           "first run of site.yml makes it; where its value comes from a vault, take "
-                                           f"aistack_rotations.{name}.file out of the inventory."}
+            return {"failed": True, "msg": (
+                f"No secret was changed: the file {error.filename}, which holds the secret '{name}', is not there. The first run of "
+                "site.yml "
+                f"makes it; where its value comes from a vault, take aistack_rotations.{name}.file out of the inventory."
+            )}  # fmt: skip
         except OSError as error:
-            return {"failed": True, "msg": f"The new value of the secret '{name}' cannot be written beside {path} on this machine: {error}. Expected a "
-                                           "folder that you may write to. No server was touched; then run the same command again."}
+            return {"failed": True, "msg": (
+                f"The new value of the secret '{name}' cannot be written beside {path} on this machine: {error}. Expected a folder that "
+                "you "
+                "may write to. No server was touched; then run the same command again."
+            )}  # fmt: skip

@@ -76,13 +76,14 @@ class ActionModule(ActionBase):
         name, dest = args["stack"], args["dest"] or "inventory"
         missing = [key for key in NEEDED if not args[key]]
         if missing:
-            return self._failed(f"init.yml has to know {' and '.join(missing)}: say {' '.join(f'-e {key}=…' for key in missing)}.")
+            return self._failed(f"init.yml has to know {' and '.join(missing)}: say {' '.join(f'-e {key}=…' for key in missing)}, "
+                                "or run it at a terminal, where it asks. Nothing was written.")
         if not COMPONENT_NAME.fullmatch(name):
             return self._failed(f"stack: expected a-z, 0-9, _ and -, a letter or digit first, got {name!r}; users and files are "
                                 "called so. Say -e stack=shop, with another name. Nothing was written.")
         if not re.fullmatch(r"[A-Za-z0-9.:_-]*", args["address"]):
             return self._failed(f"address: expected the name or address of a node, such as 192.0.2.10, got {args['address']!r}. "
-                                "Nothing was written.")
+                                "Correct -e address=…; nothing was written.")
         try:
             source = Source(args["repo"])
             tag, commit = (args["release"], source.resolve(args["release"])) if args["release"] else source.newest_tag()

@@ -58,10 +58,7 @@ def _pairs(entry: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
         return
     found: dict[str, Any] = {}
     try:
-        if entry.lstrip()[:1] in ("{", "["):
-            found = dict(json.loads(entry))
-        else:
-            found = dict(word.split("=", 1) for word in shlex.split(entry))
+        found = dict(json.loads(entry) if entry.lstrip()[:1] in ("{", "[") else (word.split("=", 1) for word in shlex.split(entry)))
     except (TypeError, ValueError):  # Ansible may read it: YAML, say
         yield entry, "-e …"
     for name, value in found.items():

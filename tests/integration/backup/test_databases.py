@@ -196,7 +196,7 @@ def test_one_table_comes_back(cluster: Cluster, node: Node, sales: str) -> None:
     assert cluster.admin("SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM customers)", sales) == "3|0"
     with pytest.raises(BackupSetError, match=r"The set has no table public\.nothing; it has: public\.alembic_version"):
         restore_set.plan(ask(node, name, "postgres:sales", tables=["public.nothing"]))
-    with pytest.raises(BackupSetError, match="tables are of one database: name it alone in what"):
+    with pytest.raises(BackupSetError, match="tables are of one database: name it alone, -e what=postgres:NAME"):
         restore_set.plan(ask(node, name, "postgres", "env", tables=["public.orders"]))
 
 

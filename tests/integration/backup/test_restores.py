@@ -407,7 +407,7 @@ def test_consent_is_the_name_of_the_set(node: Node, configured: str) -> None:
     for confirm in ("", "yes", configured.lower()):
         problem = refused(node, configured, confirm=confirm)
         assert problem.extra["refused"] is True
-        assert f"Expected confirm={configured}" in str(problem)
+        assert f"Expected -e confirm={configured}" in str(problem)
     assert env.read_text() == "changed"
     assert restore_set.restore(ask(node, configured), configured, check=True)["done"] == {}
     assert env.read_text() == "changed"
