@@ -152,7 +152,7 @@ def test_refusals(dump: Dump) -> None:
         restore_set.restore(dump.request(), dump.name)
     backend.write_text(text)
     dump.cluster.admin(f"ALTER DATABASE {dump.database} RENAME TO {dump.database}_away")
-    with pytest.raises(BackupSetError, match=r"does not say how it was made. Nothing was changed. Make it as the platform's role postgres"):
+    with pytest.raises(BackupSetError, match=r"does not say how it was made. Nothing was changed. Name it in postgres_databases"):
         restore_set.restore(dump.request(), dump.name)
     dump.manifest(file="../../../etc/passwd")
     with pytest.raises(BackupSetError):
