@@ -13,6 +13,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -108,6 +109,8 @@ class Shop:
                         os.write(terminal, f"{answer}\r".encode())
         except OSError:  # its other end is closed: the command has ended
             pass
+        else:
+            os.kill(pid, signal.SIGKILL)
         finally:
             os.close(terminal)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text.replace("\r\n", "\n")
