@@ -51,13 +51,13 @@ def store_of(settings: Any, repo: str, component: str) -> artefact_store.Store |
             if not boolean(settings):
                 return None
         except TypeError as error:
-            raise ValueError(f"artefacts has to be false or a mapping with folder and keep, got {settings!r}.") from error
+            raise ValueError(f"aistack_artefacts has to be false or a mapping with folder and keep, got {settings!r}.") from error
         settings = {}
     unknown = sorted(set(settings) - {"folder", "keep"})
     keep = settings.get("keep", artefact_store.KEEP)
     if unknown or not str(keep).isdigit() or int(keep) < 1:
         raise ValueError(
-            f"artefacts has to be false or a mapping with folder and keep (1 or more), got {dict(settings)!r}. false keeps none."
+            f"aistack_artefacts has to be false or a mapping with folder and keep (1 or more), got {dict(settings)!r}. false keeps none."
         )
     folder = str(settings.get("folder") or artefact_store.FOLDER)
     return artefact_store.Store(folder, artefact_store.application_of(repo), component, int(keep))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import without
@@ -40,6 +41,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "failure": {"type": "str", "default": ""},
     "output": {"type": "path", "default": ""},
     "quiet": {"type": "bool", "default": False},
+    "ask": {"type": "str", "default": ""},
 }
 NO_PROBE = "No probe ran: the stack has no gates (gate, in aistack_components), or no node was asked."
 
@@ -77,12 +79,29 @@ class ActionModule(ActionBase):
         if args["output"]:
             as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
             content = json.dumps(page.rows, indent=1) if as_json else page.markdown or page.text
-            Path(args["output"]).parent.mkdir(parents=True, exist_ok=True)
-            Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+            try:
+                Path(args["output"]).parent.mkdir(parents=True, exist_ok=True)
+                Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+            except OSError as error:
+                pages.show(self._task, page.text)
+                word = "documents=FOLDER" if args["quiet"] else "output=FILE"
+                return pages.refusal(f"The page above cannot be written to {args['output']}: {error.strerror or error}. Name a "
+                                     f"{word.split('=')[1].lower()} that you may write to: -e {word}.")
         if not args["quiet"] or page.failure:
             pages.show(self._task, page.text)
-        more = {"warnings": page.warnings} if page.warnings else {}
+            if args["output"]:
+                pages.show(self._task, f"Written on this machine: {args['output']}")
+        more: dict[str, Any] = {"warnings": page.warnings} if page.warnings else {}
+        if args["ask"]:
+            more["answer"] = self._answer(args["ask"])
         return pages.refusal(page.failure, **more) if page.failure else {"changed": False, **more}
+
+    def _answer(self, question: str) -> str:
+        """What somebody types who sits at the terminal of the run; empty where nobody does."""
+        try:
+            return self._display.prompt_until(f"{question}: ", private=False).decode("utf-8", "replace").strip()
+        except AnsibleError:  # nobody is there, or it was broken off: no answer is no consent
+            return ""
 
     def _health(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         rows = health_rows(args["results"], list(task_vars.get("aistack_components", {})))

@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
         rotations = self._templar.template(task_vars.get("aistack_rotations") or {})
         wrong = problems(rotations, task_vars.get("aistack_components") or {})
         if wrong:
-            return {"failed": True, "msg": "\n".join(["No secret was changed; the inventory cannot be used:", *wrong])}
+            return {"failed": True, "msg": "\n".join(["No secret was changed; aistack_rotations in the inventory cannot be used:", *wrong])}
         if name not in rotations:
             asked = f"there is no '{name}'" if name else "nobody says which; add -e secret=NAME"
             msg = f"No secret was changed: {asked}{nearest(name, rotations)}. aistack_rotations in the inventory says which can be."
@@ -116,7 +116,14 @@ class ActionModule(ActionBase):
                 store.abandon() if args["state"] == "abandoned" else store.finish(keep)
             return {"changed": pending, "fresh": False, "generated": True}
         except FileNotFoundError as error:
-            return {"failed": True, "msg": f"No secret was changed: {error.filename} is not there. The first run of site.yml makes it; "
-                                           "a value from elsewhere needs no 'file' in aistack_rotations."}
+            return {"failed": True, "msg": (
+                f"No secret was changed: the file {error.filename}, which holds the secret '{name}', is not there. The first run of "
+                "site.yml "
+                f"makes it; where its value comes from a vault, take aistack_rotations.{name}.file out of the inventory."
+            )}  # fmt: skip
         except OSError as error:
-            return {"failed": True, "msg": f"The secret '{name}' could not be kept beside {path}: {error}"}
+            return {"failed": True, "msg": (
+                f"The new value of the secret '{name}' cannot be written beside {path} on this machine: {error}. Expected a folder that "
+                "you "
+                "may write to. No server was touched; then run the same command again."
+            )}  # fmt: skip

@@ -11,10 +11,8 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import context
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -44,18 +42,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import s
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import COLLECTION, read_verbs
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
 """Variables that are looked at by code of their own."""
 
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
-COLLECTION = Path(__file__).resolve().parents[2]
-
-
-def read_verbs() -> dict[str, Any]:
-    """What every verb of the collection is told with: ``meta/verbs.yml``."""
-    verbs_of: dict[str, Any] = yaml.safe_load((COLLECTION / "meta" / "verbs.yml").read_text(encoding="utf-8"))
-    return verbs_of
 
 
 def tags(task_vars: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str]]:

@@ -23,12 +23,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror i
 LARGEST = 256 * 1024
 """Bytes of a file that is looked into; what is larger was hardly written by hand."""
 QUESTIONS = {
-    "name": "Name of the stack, such as shop",
+    "stack": "Name of the stack, such as shop",
     "repo": "Its repository: an address, or a folder on this machine",
     "address": "Address of the node (empty: later)",
     "user": "Who logs in there and may become root (empty: later)",
 }
-NEEDED = ("name", "repo")
+NEEDED = ("stack", "repo")
 
 
 def tree(archive: Path) -> dict[str, str]:
@@ -70,17 +70,20 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what was found, the files, and the page that says both."""
         super().run(tmp, task_vars)
-        names = ("name", "repo", "release", "dest", "address", "user", "app")
+        names = ("stack", "repo", "release", "dest", "address", "user", "app")
         _validated, args = self.validate_argument_spec(argument_spec={name: {"type": "str", "default": ""} for name in names})
         self._ask(args)
-        name, dest = args["name"], args["dest"] or "inventory"
+        name, dest = args["stack"], args["dest"] or "inventory"
         missing = [key for key in NEEDED if not args[key]]
         if missing:
-            return self._failed(f"init.yml has to know {' and '.join(missing)}: say {' '.join(f'-e {key}=…' for key in missing)}.")
+            return self._failed(f"init.yml has to know {' and '.join(missing)}: say {' '.join(f'-e {key}=…' for key in missing)}, "
+                                "or run it at a terminal, where it asks. Nothing was written.")
         if not COMPONENT_NAME.fullmatch(name):
-            return self._failed(f"name: expected a-z, 0-9, _ and -, a letter or digit first, got {name!r}; users and files are called so.")
+            return self._failed(f"stack: expected a-z, 0-9, _ and -, a letter or digit first, got {name!r}; users and files are "
+                                "called so. Say -e stack=shop, with another name. Nothing was written.")
         if not re.fullmatch(r"[A-Za-z0-9.:_-]*", args["address"]):
-            return self._failed(f"address: expected the name or address of a node, got {args['address']!r}.")
+            return self._failed(f"address: expected the name or address of a node, such as 192.0.2.10, got {args['address']!r}. "
+                                "Correct -e address=…; nothing was written.")
         try:
             source = Source(args["repo"])
             tag, commit = (args["release"], source.resolve(args["release"])) if args["release"] else source.newest_tag()

@@ -47,8 +47,8 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import board
 
 SLOW = 1.0
 """Seconds from which on a task that changed nothing is worth a line."""
-ASKING = ("ansible.builtin.pause", "pause")
-"""Actions that ask somebody: what he reads and types stays as it is."""
+ASKING = ("ansible.builtin.pause", "pause", "phasegate.aistack.report")
+"""Actions that may ask somebody: what he reads and types stays as it is."""
 
 
 class Clock:

@@ -57,7 +57,10 @@ def rotation_login(variables: Mapping[str, Any], kind: str, user: str) -> dict[s
         for entry in entries:
             if entry["name"] == user:
                 return {"name": user, "password": entry["password"]}
-    raise AnsibleFilterError(f"{kind}_users has no {user}, which aistack_rotations names. Nothing was changed.")
+    raise AnsibleFilterError(
+        f"{kind}_users has no {user}, which aistack_rotations names. Nothing was changed. "
+        "Add it there, or correct user in aistack_rotations."
+    )
 
 
 def rotation_bridge(login: Mapping[str, Any]) -> dict[str, Any]:

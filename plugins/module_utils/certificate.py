@@ -32,7 +32,10 @@ def days_left(certificate: str, key: str, names: Sequence[str], ca: Sequence[str
         CertificateProblem: it would not: another key, ended, not begun, another name, nobody who is trusted has signed it.
     """
     if not names:
-        raise CertificateProblem(f"no name is given under which clients reach what shows {certificate}; give at least one")
+        raise CertificateProblem(
+            f"no name is given under which clients reach what shows {certificate}; give at least one: names, in the role's …_tls of the"
+            " inventory"
+        )
     server, client = _server(certificate, key), _client(ca, system)
     shown: dict[str, Any] = {}
     for name in names:
@@ -104,11 +107,12 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dic
 def _why(error: ssl.SSLCertVerificationError, certificate: str, name: str, ca: Sequence[str]) -> str:
     said = error.verify_message.rstrip(".")
     if "not valid for" in said:
-        return f"{certificate} does not name {name}: {said}. Get one with that name, or say in 'names' under which ones clients come"
+        way = "Get one with that name, or say in names (the role's …_tls) under which ones clients come"
+        return f"{certificate} does not name {name}: {said}. {way}"
     if "expired" in said or "not yet valid" in said:
         return f"{certificate}, or one that signed it: {said}. Renew it, and look at this machine's clock"
     trusted = " and ".join(ca) or "this machine's CA certificates"
     return (
-        f"{certificate} is not trusted: {said}. Trusted are {trusted}. Give the certificate of who signed it as 'ca', and in {certificate}"
-        " those in between, after the server's own"
+        f"{certificate} is not trusted: {said}. Trusted are {trusted}. Give the certificate of who signed it (aistack_ca in the"
+        f" inventory), and in {certificate} those in between, after the server's own"
     )

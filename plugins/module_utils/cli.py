@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         )
         found.add_argument("--level", choices=levels, help="app: the slots (what is taken if none is said); config: the environment alone")
         found.add_argument("--application", metavar="NAME", help="which application, where there are several")
-        found.add_argument("--best-effort", action="store_true", help="what cannot go back, or fails on what serves as well, holds nothing")
+        found.add_argument("--best-effort", action="store_true", help="go on without what cannot go back, or fails now as well")
         found.add_argument("--allow-bad", action="store_true", help="go to a release although it is marked bad")
     plan.add_argument("--set", metavar="NAME", help="for the level system: the backup set (the newest of the target's time)")
     rollback.add_argument("--dry-run", action="store_true", help="only show the plan")

@@ -220,7 +220,7 @@ def _verified(state_dir: Path, name: str, check: bool) -> dict[str, Any]:
     if name == "newest":
         newest = backup_set.newest_verified(state_dir)
         if newest is None:
-            raise BackupSetError(f"There is no set in {backup_set.folder_of(state_dir)} that counts as verified. Make one (state: made).")
+            raise BackupSetError(f"There is no set in {backup_set.folder_of(state_dir)} that counts as verified. Make one: backup.yml.")
         name = newest["name"]
     seen = backup_set.verify(state_dir, name, note=not check)
     if seen["problems"]:

@@ -212,7 +212,7 @@ def asker(params: dict[str, Any], names: dict[str, Any]) -> Ask:
     if not all((params["python"], params["cwd"], params["env_file"])) and not ("release_path" in names and "config_path" in names):
         raise DrainError(
             f"{params['component']}: nobody can ask the workers: {names.get('missing') or 'its live slot has no release or no config'}."
-            " Name python, cwd and env_file, or look at the slot with the module slot (state: status)."
+            " Nothing was changed. Is it live? See: aistack status, on the node; deploy it with site.yml or deploy.yml."
         )
     tree, config = str(names.get("release_path")), str(names.get("config_path"))
     return celery_drain.runner(
@@ -228,7 +228,7 @@ def named(workers: list[str], names: dict[str, Any]) -> list[str]:
     try:
         return [str(worker) for worker in fill(workers, names)]
     except MissingName as problem:
-        why = names.get("missing") or "see its live slot"
+        why = names.get("missing") or "nothing is known of its live slot; see aistack status on the node"
         raise DrainError(f"{names['component']}: workers: {problem.args[0]}; {why}.") from None
 
 

@@ -141,7 +141,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils import privilege
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_schema
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, COMPONENT_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import env_file
 
 SCHEMA = {
@@ -186,7 +186,8 @@ def _owner(module: AnsibleModule) -> tuple[int, int] | None:
     except KeyError:
         if module.check_mode:
             return None
-        module.fail_json(msg=f"The environment of {module.params['component']} is to belong to {name}, but this host has no such user.")
+        module.fail_json(msg=f"The environment of {module.params['component']} is to belong to {name}, but this host has no such user. "
+                             "Nothing was written. Run site.yml with its phase, which makes the user.")
     return entry.pw_uid, entry.pw_gid
 
 
@@ -213,7 +214,7 @@ def main() -> None:
     values = params["values"]
     _hide(module, schema)
     if not COMPONENT_NAME.fullmatch(component):
-        module.fail_json(msg=f"Not a component's name: {component}; expected {COMPONENT_NAME.pattern}.")
+        module.fail_json(msg=f"Not a component's name: {component}; expected {COMPONENT_WORDS}.")
     version = params["schema_version"] or env_schema.version_of(schema)
     resolved = env_schema.resolve(schema, values)
     if resolved.problems:

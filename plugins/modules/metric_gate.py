@@ -212,7 +212,8 @@ def main() -> None:
     except GateError as problem:
         module.fail_json(msg=str(problem), verdict="error")
     except OSError as problem:
-        module.fail_json(msg=f"a baseline cannot be kept in {params['state_dir']}/baselines: {privileges.told(problem)}", verdict="error")
+        module.fail_json(msg=f"A baseline cannot be kept in {params['state_dir']}/baselines: {privileges.told(problem)}. "
+                             "Mend that, and run the same command again.", verdict="error")
     enforced = params["enforce"] and not module.check_mode
     result["enforced"] = enforced
     if enforced and result["verdict"] not in (PASS, WAITING):

@@ -76,7 +76,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, COMPONENT_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import receipt
 
 
@@ -110,14 +110,15 @@ def main() -> None:
     params: dict[str, Any] = module.params
     wrong = [name for name in params["components"] if not COMPONENT_NAME.fullmatch(name)]
     if wrong:
-        module.fail_json(msg=f"Not a component's name: {', '.join(wrong)}; expected {COMPONENT_NAME.pattern}.")
+        module.fail_json(msg=f"Not a component's name: {', '.join(wrong)}; expected {COMPONENT_WORDS}.")
     result: dict[str, Any] = {"changed": False, "components": {}}
     for name, given in params["components"].items():
         try:
             changed, entry = _one(params, name, given or {}, module.check_mode)
         except OSError as error:
             if params["state"] == "recorded":
-                module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {privileges.told(error)}")
+                module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {privileges.told(error)}. "
+                                     "Mend that, and run the same command again.")
             changed, entry = False, {"fresh": False, "why": f"cannot be judged: {error}", "inputs": "", "known": True}
         result["changed"] = result["changed"] or changed
         result["components"][name] = entry

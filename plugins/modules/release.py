@@ -349,7 +349,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, RELEASE_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure import names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
@@ -466,10 +466,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
-    if not COMPONENT_NAME.fullmatch(params["component"]):
-        module.fail_json(msg=f"Not a component's name: {params['component']}; expected {COMPONENT_NAME.pattern}.")
-    if params["release"] is not None and not RELEASE_NAME.fullmatch(params["release"]):
-        module.fail_json(msg=f"Not a release's name: {params['release']}; it becomes a folder and has to match {RELEASE_NAME.pattern}.")
+    if not names.COMPONENT_NAME.fullmatch(params["component"]):
+        module.fail_json(msg=f"Not a component's name: {params['component']}; expected {names.COMPONENT_WORDS}.")
+    if params["release"] is not None and not names.RELEASE_NAME.fullmatch(params["release"]):
+        module.fail_json(msg=f"Not a release's name: {params['release']}; it becomes a folder; expected {names.RELEASE_WORDS}.")
     layout = Layout(params["root"], params["component"])
     check: bool = module.check_mode
     try:

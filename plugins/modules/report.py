@@ -73,6 +73,10 @@ options:
     description: Write into O(output) and print nothing, unless it is a failure.
     type: bool
     default: false
+  ask:
+    description: A question that is asked below the page, at a terminal. Without one nothing is asked, and RV(answer) is empty.
+    type: str
+    default: ''
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 """
@@ -91,4 +95,8 @@ msg:
   returned: failure
   type: str
   sample: "1 of 3 components fail: postgres. What was expected and what came stands on the page above."
+answer:
+  description: What was typed; empty where nobody sits at a terminal.
+  returned: when O(ask) is set
+  type: str
 """

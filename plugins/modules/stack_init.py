@@ -18,7 +18,7 @@ description:
   - A file that is there is never written over.
   - What is not said and needed is asked for on a terminal, and refused without one.
 options:
-  name:
+  stack:
     description: Name of the stack; users, databases and folders are called so.
     type: str
     default: ""
@@ -57,7 +57,7 @@ attributes:
 EXAMPLES = r"""
 - name: Describe the shop
   phasegate.aistack.stack_init:
-    name: shop
+    stack: shop
     repo: https://git.example.com/shop.git
     address: 192.0.2.10
     user: ops

@@ -79,7 +79,7 @@ def _start(argv: Sequence[str], stdin: Any, stdout: Any, stderr: IO[bytes]) -> s
             umask=0o077,
         )
     except FileNotFoundError:
-        raise PartError(f"{argv[0]} is not on this node. Role backup installs age where encrypt is declared.") from None
+        raise PartError(f"{argv[0]} is not on this node. Role backup installs age for encrypt: run site.yml.") from None
 
 
 def _words(stream: IO[bytes]) -> str:
@@ -126,7 +126,7 @@ def decrypt(folder: Path, part: Mapping[str, Any], into: Path, identity: str = "
     target = into / inner
     what = f"{part['kind']}:{part['name']} cannot be decrypted"
     if not identity and not identity_file:
-        raise PartError(f"{what}: it is encrypted for {part['encrypted']['recipient']}. Give the identity (identity_file).")
+        raise PartError(f"{what}: it is encrypted for {part['encrypted']['recipient']}. Give the key that opens it: -e identity_file=FILE.")
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into, prefix=".opening-") as place:
         _piped(

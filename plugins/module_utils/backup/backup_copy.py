@@ -47,7 +47,7 @@ class Copies:
     def __init__(self, state_dir: Path, described: Mapping[str, Any], timeout: float | None = None, node: str = "") -> None:
         given = described.get("copy")
         if not given:
-            raise PartError("nobody said where sets are copied to. Declare 'copy' in aistack_backup and run role backup (deploy).")
+            raise PartError("nobody said where sets are copied to. Name the place as copy in aistack_backup, and run site.yml.")
         self.state_dir = state_dir
         self.config = Path(str(given.get("config_file") or state_dir / CONFIG))
         self.place = f"{given['remote']}:{str(given['path']).rstrip('/')}/{node or platform.node()}"
@@ -60,9 +60,10 @@ class Copies:
             mode = self.config.stat().st_mode
         except OSError as problem:
             told = f"copies: rclone's configuration {self.config} cannot be read: {problem.strerror}."
-            raise PartError(f"{told} Role backup writes it (backup_copy_config).") from problem
+            raise PartError(f"{told} Give it as backup_copy_config in the inventory, and run site.yml, which writes it.") from problem
         if mode & 0o077:
-            raise PartError(f"copies: {self.config} is open to others (mode {mode & 0o777:04o}) and has keys. Expected 0600.")
+            raise PartError(f"copies: {self.config} is open to others (mode {mode & 0o777:04o}) and has keys. Expected 0600. Run "
+                            "site.yml, which writes it so.")
         ended = run_tool(["rclone", *words, *_WORDS], self.timeout, {"RCLONE_CONFIG": str(self.config)}, "rclone")
         if ended.rc not in set(good):
             said = " | ".join([line for line in ended.stderr.splitlines() if line.strip()][-3:]) or "no message"
@@ -123,7 +124,7 @@ def copy(request: Request, check: bool = False) -> dict[str, Any]:
         copies = Copies(state_dir, described, request.timeout)
         newest = backup_shelf.newest_verified(state_dir)
         if newest is None:
-            raise PartError(f"{folder_of(state_dir)} has no verified set. Make one.")
+            raise PartError(f"{folder_of(state_dir)} has no verified set. Make one: backup.yml.")
         answer = {"name": newest["name"], "place": copies.place}
         if check:
             return {**answer, "changed": newest["name"] not in copies.names(), "removed": []}

@@ -135,7 +135,8 @@ def _declared(path: Path) -> list[Path]:
     if path.is_symlink() or path.is_file():
         return [path]
     if not path.is_dir():
-        raise PartError(f"{path} is declared for the backup set and is not there. Correct 'files' of the description, or make it.")
+        raise PartError(f"{path} is declared for the backup set and is not there. Correct files in aistack_backup and run site.yml, or "
+                        "make it.")
     found: list[Path] = []
     for here, names, files in os.walk(path):
         names.sort()

@@ -56,9 +56,10 @@ def load_description(state_dir: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PartError(f"{path} is not there: nobody said what this node has to save. Role backup writes it.") from None
+        raise PartError(f"{path} is not there: nobody said what this node has to save. Say it in aistack_backup, and run site.yml with "
+                        "role backup.") from None
     except (OSError, ValueError) as problem:
-        raise PartError(f"{path} cannot be read: {problem}. Role backup writes it anew.") from problem
+        raise PartError(f"{path} cannot be read: {problem}. Run site.yml, whose role backup writes it anew.") from problem
     return checked(document, str(path))
 
 
@@ -127,7 +128,8 @@ def database(entry: Mapping[str, Any], of: list[Component]) -> tuple[DatabaseAdd
         values = read_env(path)
         return parse_url(values[variable]), values
     except KeyError:
-        raise PartError(f"Database {entry['name']}: {path} has no {variable}. Correct url_variable of the description.") from None
+        raise PartError(f"Database {entry['name']}: {path} has no {variable}. Correct its url_variable in aistack_backup, and run "
+                        "site.yml.") from None
     except (OSError, ValueError) as problem:
         raise PartError(f"Database {entry['name']}: its address cannot be read from {variable} in {path}: {problem}.") from problem
 

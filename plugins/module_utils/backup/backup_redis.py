@@ -105,10 +105,10 @@ class Server:
             if str(problem).startswith("NOPERM"):
                 hint = " Give it a user that may: redis_backup_password of role redis makes one."
             elif str(problem).startswith(("NOAUTH", "WRONGPASS")):
-                hint = " Correct username and password_file of the description."
+                hint = " Correct its username and password_file in aistack_backup, and run site.yml."
             raise PartError(f"{name} refused {command or 'the connection'}: {problem}.{hint}") from problem
         except CannotJudge as problem:
-            raise PartError(f"{name}: {problem}. Correct ca_file of the description.") from problem
+            raise PartError(f"{name}: {problem}. Correct its ca_file in aistack_backup, and run site.yml.") from problem
         except NotAsExpected as problem:
             raise PartError(f"{name}: {problem.got}.") from problem
         except OSError as problem:
@@ -169,7 +169,7 @@ def _save(entry: Mapping[str, Any], target: Path, timeout: float) -> Saved:
     except FileNotFoundError:
         raise PartError(
             f"{where(entry)} says that its file is {source}, which is not on this node. A set is made where the server runs: "
-            "describe it for that host."
+            "name that host (hosts) with it in aistack_backup."
         ) from None
     counts = check(target)
     facts = {

@@ -49,7 +49,8 @@ def job(entry: Mapping[str, Any]) -> Job:
 
     def size() -> int:
         if not source.is_file():
-            raise PartError(f"SQLite {entry['name']}: {source} is not there. Correct the description, or wait for what makes it.")
+            raise PartError(f"SQLite {entry['name']}: {source} is not there. Correct its path in aistack_backup, or wait for what makes "
+                            "it.")
         wal = source.with_name(source.name + "-wal")
         return source.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
 

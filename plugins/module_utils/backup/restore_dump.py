@@ -42,7 +42,7 @@ def entry_of(manifest: Mapping[str, Any], described: Mapping[str, Any], of: list
         if found is None:
             raise PartError(
                 f"component {component} has no environment on this node, so nobody says where its database is. Restore on the node that"
-                " migrates, or deploy once."
+                " migrates (the first host of the component), or run site.yml once."
             )
         now = found[0].as_dict()
         if all(now[key] == then.get(key) for key in ("host", "port", "name")):

@@ -62,7 +62,7 @@ class FilesRestore:
             raise PartError(
                 f"{self.ground.title}: {some([str(self._target(inside)) for inside in strange])} is not this part's to write: expected"
                 f" {self._places()}. Nothing was changed. Declare it in"
-                f" {'the component' if name == WRITABLE else 'aistack_backup'} and run role backup (deploy), or take it out of"
+                f" {'the component' if name == WRITABLE else 'aistack_backup'} and run site.yml, or take it out of"
                 f" {self.ground.path} by hand."
             )
 
@@ -87,7 +87,7 @@ class FilesRestore:
         named = ", ".join(self._named()) or "nothing"
         if self.ground.part["name"] == WRITABLE:
             return f"what 'writable' of this node's components names ({named})"
-        return f"what 'files' of the description names ({named})"
+        return f"what files in aistack_backup names ({named})"
 
     def _target(self, name: str) -> Path:
         """Where a file belongs: an environment under its component's folder of today, a declared file at its own path."""

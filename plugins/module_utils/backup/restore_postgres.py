@@ -56,7 +56,7 @@ class PostgresRestore:
         if found is None:
             raise PartError(
                 f"{ground.title}: component {ground.entry['component']} has no environment on this node, so nobody says where its database"
-                " is. Put the environment back first (what: env), or deploy once."
+                " is. Put the environment back first (-e what=env), or run site.yml once."
             )
         self.address = found[0]
         self.name = self.address.database

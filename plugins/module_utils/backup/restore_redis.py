@@ -71,7 +71,7 @@ class RedisRestore:
         if os.path.realpath(self.layout["dir"]) != os.path.realpath(declared):
             raise PartError(
                 f"{name}: its folder is {self.layout['dir']}, expected {declared}. Nothing was changed. Where the server is right, declare"
-                f" 'dir: {self.layout['dir']}' with it in aistack_backup, and run role backup again (deploy)."
+                f" 'dir: {self.layout['dir']}' with it in aistack_backup, and run site.yml."
             )
         backup_redis.plain_names(self.ground.entry, self.layout)
         if not Path(self.layout["dir"]).is_dir():
@@ -148,7 +148,7 @@ class RedisRestore:
         self._start({})
         raise PartError(
             f"{self.ground.title}: a server still answers on port {self.ground.entry['port']} although {self.unit} is stopped. Nothing was"
-            " changed. Name its unit in the description."
+            " changed. Name its unit (unit) with it in aistack_backup, and run site.yml."
         )
 
     def _exchange(self, data: Place, new: Place, old: Place, moved: list[tuple[Place, str, Place]]) -> None:

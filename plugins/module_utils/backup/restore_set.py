@@ -99,7 +99,7 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
         told = f"confirm is {confirm!r}" if confirm else "confirm was not given"
         raise BackupSetError(
             "Nothing was restored: this takes away what the plan lists, and has to be confirmed with the set's name."
-            f" Expected confirm={name}; {told}.",
+            f" Expected -e confirm={name}; {told}.",
             refused=True,
         )
     with _opened(request, check) as (manifest, restorers):
@@ -249,10 +249,10 @@ def _chosen(request: Request, manifest: Mapping[str, Any], name: str) -> list[Ma
     if unknown:
         raise PartError(f"the set {name} has no {', '.join(unknown)}; it has: {held}.")
     if not parts:
-        raise PartError(f"the set {name} has nothing to put back unless it is named; it has: {held}.")
+        raise PartError(f"the set {name} has nothing to put back unless it is named (-e what=PART); it has: {held}.")
     databases = [part for part in parts if part["kind"] == "postgres"]
     if request.tables and (len(databases) != 1 or len(parts) != 1):
-        raise PartError(f"tables are of one database: name it alone in what, as postgres:name; the set has: {held}.")
+        raise PartError(f"tables are of one database: name it alone, -e what=postgres:NAME; the set has: {held}.")
     return parts
 
 
@@ -270,8 +270,8 @@ def _restorer(
     entries = described.get(LISTS[kind], []) if kind in LISTS else []
     entry = next((one for one in entries or [] if one["name"] == name), None)
     if kind in LISTS and entry is None:
-        told = f"{kind}:{name} is not in this node's description any more, so nobody says where it belongs."
-        raise PartError(f"{told} Declare it in aistack_backup.")
+        told = f"{kind}:{name} is not in aistack_backup of this node any more, so nobody says where it belongs."
+        raise PartError(f"{told} Put it back there, run site.yml, then this again.")
     ground = Ground(
         state_dir=request.state_dir,
         run=request.run,
@@ -311,7 +311,8 @@ def prune_replaced(state_dir: Path, root: Path, check: bool) -> list[str]:
             name = str(note["part"]).partition(":")[2]
             entry = next((one for one in described.get("postgres") or [] if one["name"] == name), None)
             if entry is None:
-                raise PartError(f"{note['part']} is not described any more; the database {note['database']} stays. Drop it by hand.")
+                raise PartError(f"{note['part']} is not in aistack_backup any more; the database {note['database']} stays. Drop it by "
+                                "hand.")
             return drop_database(entry, of, note, check)
 
         return restore_part.prune_replaced(state_dir, days, check, drop)

@@ -201,7 +201,8 @@ class Gate:
             return box[0]
         took = round((time.monotonic() - began) * 1000, 1)
         if not thread.is_alive():
-            return Attempt(False, "the probe itself failed", probe.expectation(), "see the output of the module", took, error=True)
+            hint = "this is no answer of what was asked: run the same again with -vvv, which shows where it stopped"
+            return Attempt(False, "the probe itself failed", probe.expectation(), hint, took, error=True)
         return Attempt(False, f"no answer within {probe.attempt_timeout:g} s", probe.expectation(), latency_ms=took)
 
     def _event(self, watched: _Watched, attempt: Attempt) -> dict[str, Any]:

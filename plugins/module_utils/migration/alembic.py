@@ -80,7 +80,7 @@ def migrate(request: Request, check: bool = False) -> dict[str, Any]:
     except NotYet as problem:
         if check:
             return {"changed": False, "plan": alembic_plan.unknown(request, str(problem)), "msg": f"Nothing known yet: {problem}."}
-        raise MigrationError("not_yet", f"{request.component} cannot be migrated: {problem}. Stage and configure it first.") from problem
+        raise MigrationError("not_yet", f"{request.component} cannot be migrated: {problem}. Deploy it first (site.yml).") from problem
     session = alembic_plan.start(request, base)
     try:
         psql = alembic_plan.connect(request, base, "aistack-migrate-lock")
@@ -237,7 +237,7 @@ def _judge_interrupted(course: Migration, stopped: Mapping[str, Any], plan: Plan
         f"{request.component}: the migration of run {stopped['run'] or '?'} ({stopped['time']}) was interrupted and left half a step"
         f" behind: the database still says revision {', '.join(plan.path.current) or 'none'}, but its schema is another."
         f" {_listed(differences)} {_way_back(course, str(detail.get('backup') or ''))}"
-        " If the schema was changed on purpose since then, run again with accept_interrupted. Nothing was changed now.",
+        " If the schema was changed on purpose since then, say so: -e migrate_accept_interrupted=true. Nothing was changed now.",
         differences=differences,
         **course.result,
     )
@@ -366,7 +366,8 @@ def _verify(course: Migration, plan: Plan, after: Fingerprint, backup: pg_dump.B
         raise MigrationError(
             "not_there",
             f"{request.component}: Alembic reported success, but the database is at {', '.join(now) or 'no revision'} and not at"
-            f" {', '.join(plan.path.target)}. env.py may not commit. {_way_back(course, str(backup.path) if backup else '')}",
+            f" {', '.join(plan.path.target)}. It may be that env.py does not commit. "
+            f"{_way_back(course, str(backup.path) if backup else '')}",
             **course.result,
         )
     tables = alembic_plan.present_tables(course.psql, request.tables)
@@ -376,7 +377,8 @@ def _verify(course: Migration, plan: Plan, after: Fingerprint, backup: pg_dump.B
         raise MigrationError(
             "missing_tables",
             f"{request.component}: the database is at {', '.join(now)}, but the expected tables {', '.join(tables['missing'])} do not exist"
-            f" in it. Correct the scripts or the list of tables. {_way_back(course, str(backup.path) if backup else '')}",
+            f" in it. Correct the scripts, or"
+            f" aistack_components.{request.component}.migrations.tables. {_way_back(course, str(backup.path) if backup else '')}",
             **course.result,
         )
 
@@ -438,7 +440,7 @@ def _listed(lines: list[str], limit: int = 20) -> str:
 
 def _way_back(course: Migration, folder: str) -> str:
     if not folder:
-        return "No backup was made (backup: false)."
+        return "No backup was made before (migrations.backup is false)."
     command = pg_dump.restore_command(folder)
     course.result["restore_command"] = command
     return f"The backup from before is {folder}. This shows what putting it back takes away, and asks for consent: {command}"

@@ -187,7 +187,7 @@ def ground(request: Request) -> Ground:
         raise NotYet(f"release {request.release} of {request.component} has no interpreter: {request.interpreter} cannot be run")
     require_configuration(request)
     if not request.env_file or not os.path.exists(request.env_file):
-        raise NotYet(f"the environment of {request.component} is not rendered: {request.env_file or 'no file was named'} does not exist")
+        raise NotYet(f"{request.component} has no environment on this node: {request.env_file or 'its file'} does not exist")
     try:
         variables = read_env(request.env_file)
     except OSError as problem:
@@ -197,8 +197,7 @@ def ground(request: Request) -> Ground:
         raise MigrationError(
             "no_url",
             f"{request.env_file} has no {request.url_variable}. Set it in aistack_env.{request.component}.values, or name the variable"
-            f" that holds the database's address: aistack_components.{request.component}.migrations.database: NAME (url_variable of the"
-            " module).",
+            f" that holds the database's address: aistack_components.{request.component}.migrations.database: NAME.",
         )
     try:
         address = parse_url(url)
@@ -216,7 +215,7 @@ def require_configuration(request: Request) -> None:
         raise MigrationError(
             "no_ini",
             f"{missing}; the component {request.component} declares migrations. Name its place:"
-            f" aistack_components.{request.component}.migrations.config (ini of the module).",
+            f" aistack_components.{request.component}.migrations.config: FILE, below the component's path.",
         )
 
 
@@ -241,7 +240,8 @@ def connect(request: Request, base: Ground, application: str = "aistack-migrate-
     except DatabaseError as problem:
         raise MigrationError(problem.kind, f"{request.component}: {problem} Nothing was migrated.") from problem
     except LookupError as problem:
-        raise MigrationError("user", f"{request.component}: {problem}; it is to run the migration (user).") from problem
+        raise MigrationError("user", f"{request.component}: {problem}; it is to run the migration. Run site.yml with the component's "
+                                     "phase, which makes it.") from problem
 
 
 def start(request: Request, base: Ground) -> AlembicSession:
@@ -254,7 +254,8 @@ def start(request: Request, base: Ground) -> AlembicSession:
     except HelperError as problem:
         raise MigrationError("python", f"{request.component}: {problem}") from problem
     except LookupError as problem:
-        raise MigrationError("user", f"{request.component}: {problem}; it is to run the migration (user).") from problem
+        raise MigrationError("user", f"{request.component}: {problem}; it is to run the migration. Run site.yml with the component's "
+                                     "phase, which makes it.") from problem
 
 
 def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def happened(
     where = f"in {address.describe()}"
     if problem.kind == "lock_timeout":
         return (
-            f"{what} did not get its lock {where}: {len(attempts)} tries of {request.lock_timeout:g} s each (lock_timeout)"
-            f" in {seconds:.0f} s (budget {request.budget:g} s). {waited} Let that transaction end, or end it with"
+            f"{what} did not get its lock {where}: {len(attempts)} tries of {request.lock_timeout:g} s each (migrations.lock_timeout)"
+            f" in {seconds:.0f} s (migrations.budget: {request.budget:g} s). {waited} Let that transaction end, or end it with"
             f" pg_terminate_backend, and run again.{statement}"
         )
     if problem.kind == "loading":
@@ -48,14 +48,15 @@ def happened(
     if problem.kind == "budget":
         return (
             f"{what} was not finished within its budget of {request.budget:g} s {where} and was ended. {waited}"
-            " Split the step, or give it more time (budget) in a maintenance window."
+            f" Split the step, or give it more time in a maintenance window: aistack_components.{request.component}.migrations.budget."
         )
     if problem.kind == "read_only":
         return (
-            f"{what} met a read-only database {where}, {len(attempts)} times in {seconds:.0f} s (budget {request.budget:g} s). {READ_ONLY}"
+            f"{what} met a read-only database {where}, {len(attempts)} times in {seconds:.0f} s (migrations.budget: {request.budget:g} "
+            f"s). {READ_ONLY}"
         )
     if problem.kind == "statement_timeout":
-        return f"{what}: a statement took longer than {request.statement_limit:g} s (statement_timeout) {where}.{statement}"
+        return f"{what}: a statement took longer than {request.statement_limit:g} s (migrations.statement_timeout) {where}.{statement}"
     kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
     code = f" (SQLSTATE {problem.facts['sqlstate']})" if problem.facts.get("sqlstate") else ""
     return f"{what} failed{place} {where}: {kind}{problem}{code}.{statement}"

@@ -159,7 +159,8 @@ def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Pl
     folder, commit = checkout(origin, request.release)
     lock = folder / origin.lock
     if not origin.lock or not lock.is_file():
-        raise Unavailable(f"the tag {request.release} has no lock file {origin.lock or '(lock is not set)'} to make an environment from")
+        raise Unavailable(f"the tag {request.release} has no lock file {origin.lock or '(lock, in aistack_components)'} to make an "
+                          "environment from")
     python = environment(origin, lock) / "bin" / "python"
     squawk, _why = linter(origin)
     policy = dict(request.policy)

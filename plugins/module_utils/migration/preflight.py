@@ -35,7 +35,7 @@ def writable(request: Request, base: Ground, psql: Psql) -> Psql:
         raise MigrationError(
             "read_only",
             f"{request.component}: {base.address.describe()} is read-only: {why.rstrip('. ')}. Waited {request.lock_wait:g} s"
-            f" (lock_wait). {READ_ONLY} Nothing was migrated.",
+            f" (migrate_lock_wait). {READ_ONLY} Nothing was migrated.",
         )
     return psql
 

@@ -92,7 +92,8 @@ def _apart(request: Request, scratch: Mapping[str, Any]) -> Plan:
     if not base.is_dir():
         raise Unavailable(f"{base} does not exist: the role toolchain makes what a plan needs here (site.yml, the phase that has it)")
     if not scratch["lock"]:
-        raise Unavailable(f"{request.component} has no lock file to make an environment from (lock is not set)")
+        raise Unavailable(f"{request.component} names no lock file to make an environment from: "
+                          f"aistack_components.{request.component}.lock")
     free = shutil.disk_usage(base).free
     if free < scratch["min_free_bytes"]:
         raise Unavailable(f"{base} has {free} bytes free, and {scratch['min_free_bytes']} are to stay free")

@@ -115,7 +115,7 @@ def service(found: Live, command: Sequence[str], name: str, timeout: float, term
 def _unit_text(unit: str) -> str:
     shown = run_command(["systemctl", "cat", "--no-pager", unit], QUICK)
     if shown.rc != 0:
-        raise Refused(f"systemd does not show the unit {unit}: {shown.stderr.strip() or shown.rc}; converge the component")
+        raise Refused(f"systemd does not show the unit {unit}: {shown.stderr.strip() or shown.rc}; run site.yml, which writes it")
     return shown.stdout
 
 

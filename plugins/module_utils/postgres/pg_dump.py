@@ -84,8 +84,8 @@ def make(
     free = free_bytes(folder)
     if free < size + min_free:
         raise BackupError(
-            f"No backup: {folder} has {free} bytes free; the database has {size} and {min_free} are to stay free (min_free_bytes)."
-            " Nothing was migrated. Free some space there, or point state_dir to a larger disk."
+            f"No backup: {folder} has {free} bytes free; the database has {size} and {min_free} are to stay free (migrate_min_free_bytes)."
+            " Nothing was migrated. Free some space there, or move aistack_state to a larger disk."
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     own = re.compile(rf"{re.escape(PARTIAL)}\d{{8}}T\d{{6}}Z-{re.escape(component)}-")

@@ -83,7 +83,7 @@ def restore_beside(
                 raise RestoreError(
                     "no_database",
                     f"There is no database {database} now, and the dump from before a migration does not say how it was made. Nothing was"
-                    " changed. Make it as the platform's role postgres does (deploy), then run again; or take a set.",
+                    " changed. Name it in postgres_databases and run site.yml, which makes it, then run again; or take a set.",
                 )
             room(server, psql, like or about["database"], folder, part, min_free)
             owners(psql, held, database)
@@ -151,7 +151,7 @@ def room(server: Server, psql: Psql, like: Mapping[str, Any], folder: Path, part
             raise RestoreError(
                 "space",
                 f"There is no room to restore beside the live database: {place} has {free} bytes free; the restore takes {size} and"
-                f" {min_free} are to stay free (min_free). Nothing was changed. Free some space, or remove what earlier restores replaced.",
+                f" {min_free} are to stay free. Nothing was changed. Free some space, or remove what earlier restores replaced.",
                 free=free,
                 wanted=size,
             )
@@ -166,7 +166,7 @@ def owners(psql: Psql, held: pg_tool.Archive, database: str) -> None:
         raise RestoreError(
             "owners",
             f"{database} cannot be restored: the server has no role {', '.join(names)}, which owns {len(strange)} objects of the set"
-            f" ({strange[0]}, …). Nothing was changed. Make the role as the platform's role postgres does, then run again.",
+            f" ({strange[0]}, …). Nothing was changed. Name it in postgres_users and run site.yml, which makes it, then run again.",
             roles=names,
         )
 
@@ -226,7 +226,7 @@ def _load(server: Server, name: str, folder: Path, part: Mapping[str, Any], jobs
         except ToolError as problem:
             raise RestoreError("tool", f"{problem} Nothing was changed.") from problem
     if ended.timed_out:
-        raise RestoreError("timeout", f"The restore was ended after {timeout:g} s (timeout). The live database is as before.")
+        raise RestoreError("timeout", f"The restore was ended after {timeout:g} s, its limit. The live database is as before.")
     if ended.rc:
         raise RestoreError(
             "restore",

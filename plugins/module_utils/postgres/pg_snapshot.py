@@ -30,7 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import Tool, ToolError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import database_settings, fingerprint, version_table
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import PART_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import PART_NAME, PART_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED, VersionTable
@@ -74,7 +74,7 @@ def make(
     Raises BackupError; then nothing of the part is left.
     """
     if not PART_NAME.match(name):
-        raise BackupError(f"No backup: {name!r} cannot name a part of a set; expected {PART_NAME.pattern}. {UNCHANGED}")
+        raise BackupError(f"No backup: {name!r} cannot name a part of a set; expected {PART_WORDS}. {UNCHANGED}")
     part = folder / KIND / name
     if part.exists():
         raise BackupError(f"No backup: {part} exists already; a database is saved once in a set. {UNCHANGED}")
@@ -170,7 +170,8 @@ def space(psql: Psql, folder: Path, min_free: int) -> dict[str, int]:
     if free < wanted + min_free:
         raise BackupError(
             f"No backup: {folder} has {free} bytes free; the tables of {psql.address.describe()} have {wanted} and {min_free} are to stay"
-            f" free (min_free). {UNCHANGED} Free some space there, remove old sets, or keep them on a larger disk."
+            f" free. {UNCHANGED} Free some space there: backup.yml removes sets that nobody needs, keep in aistack_backup says how many "
+            "stay."
         )
     return {"free": free, "wanted": wanted}
 

@@ -134,7 +134,7 @@ def _swappable(psql: Psql, full: str, known: Fingerprint, search_path: str) -> d
         raise RestoreError(
             "unknown_table",
             f"The live database has no table {full}, so nothing tells what belongs to it. Nothing was changed. Restore the whole database"
-            " beside the live one and take it from there.",
+            " (without -e tables).",
         )
     reasons = table_swap.refusals(shape)
     if reasons:

@@ -95,12 +95,13 @@ def explain(address: DatabaseAddress, said: str) -> DatabaseError:
     if "password authentication failed" in low or "no password supplied" in low or "scram" in low:
         return DatabaseError(
             "password",
-            f"The server refused the password for {where}. Correct the password in the release's environment, or the role's on the"
-            f" server. The server said: {text}",
+            f"The server refused the password for {where}. Correct the password in aistack_env, or the role's on the"
+            f" server (postgres_users). The server said: {text}",
             "28P01",
         )
     if "no pg_hba.conf entry" in low or "peer authentication failed" in low or "ident authentication" in low:
-        return DatabaseError("refused", f"The server does not let this node in ({where}): see its pg_hba.conf. It said: {text}", "28000")
+        return DatabaseError("refused", f"The server does not let this node in ({where}): postgres_clients in the inventory says who "
+                                        f"may, pg_hba.conf on the server has it. It said: {text}", "28000")
     if "does not exist" in low and ("database" in low or "role" in low):
         return DatabaseError("missing", f"The server answers, but there is nothing to connect to: {where}. It said: {text}", "3D000")
     if any(

@@ -36,6 +36,7 @@ COUNT_BELOW = 20_000_000
 """Tables with more rows by the database's statistics are not counted for a set: that would take longer than the dump."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
+PART_WORDS = "a letter or a digit, then letters, digits and . _ -, 100 at most"
 PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]*")
 _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}\Z")
@@ -106,7 +107,7 @@ def description_problems(description: Any) -> list[str]:
         for number, entry in enumerate(left.get(kind, [])):
             where, name = f"{kind}[{number}].name", entry.get("name", "")
             if name and not PART_NAME.match(name):
-                problems.append(f"{where}: {name!r} becomes a folder and has to match {PART_NAME.pattern}")
+                problems.append(f"{where}: {name!r} becomes a folder; expected {PART_WORDS}")
             if name in seen:
                 problems.append(f"{where}: '{name}' is there twice")
             seen.add(name)
@@ -201,7 +202,7 @@ def room(sizes: Mapping[str, int], free: int, min_free: int, encrypted: bool, fo
         free,
         dict(sizes),
         f"{folder} has {free} bytes free ({size_text(free)}); the set may take {data} ({size_text(data)}: {named}) and {min_free} are to"
-        " stay free. Free some space there, prune older sets, or point the state directory to a larger disk",
+        " stay free. Free some space there, keep fewer sets (keep, in aistack_backup), or move aistack_state to a larger disk",
     )
 
 

@@ -138,13 +138,13 @@ def judge(steps: Sequence[Step], down: Down) -> tuple[list[Refusal], list[str]]:
             Refusal(
                 "to_base",
                 f"The downgrade leads to base: it undoes every revision ({', '.join(step.revision.revision for step in steps)}).",
-                "Name the revision to go back to; or, if nothing of the database is needed any more, say so: allow_base: true.",
+                "Name the revision to go back to; or, if nothing of the database is needed any more, say so: -e migrate_allow_base=true.",
             )
         )
     for step in steps:
         for refusal in _unproven(step):
             if step.revision.revision in down.accept_loss:
-                warnings.append(f"{refusal.reason} Accepted by accept_loss.")
+                warnings.append(f"{refusal.reason} Accepted by -e accept_loss.")
             else:
                 refusals.append(refusal)
         warnings += [
@@ -160,17 +160,17 @@ def judge(steps: Sequence[Step], down: Down) -> tuple[list[Refusal], list[str]]:
             Refusal(
                 "data_loss",
                 f"The downgrade loses data: {'; '.join(loss.text() for loss in open_losses)}.",
-                "Go back at the level app, where nothing is lost, if the older code runs on this schema; or accept by name what goes:"
+                "Go back with -e level=app, where nothing is lost, if the older code runs on this schema; or accept by name what goes:"
                 f" the same command with -e accept_loss={names}. The backup from before the downgrade keeps it.",
                 open_losses[0].revision,
             )
         )
-    warnings += [f"Goes for good: {loss.text()}. Accepted by accept_loss." for loss in held if loss.name in down.accept_loss]
+    warnings += [f"Goes for good: {loss.text()}. Accepted by -e accept_loss." for loss in held if loss.name in down.accept_loss]
     warnings += [f"Goes, and holds nothing: {loss.text()}." for loss in losses if loss.rows == 0]
     known = {loss.name for loss in losses} | {step.revision.revision for step in steps}
     strangers = [name for name in down.accept_loss if name not in known]
     if strangers:
-        warnings.append(f"accept_loss names what this downgrade does not touch: {', '.join(strangers)}.")
+        warnings.append(f"-e accept_loss names what this downgrade does not touch: {', '.join(strangers)}.")
     return refusals, warnings
 
 

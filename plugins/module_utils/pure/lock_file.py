@@ -77,8 +77,8 @@ def missing(lock: str, kind: str, beside: Collection[str] = ()) -> str:
     sources = [name for name in EXPORTS if name in beside] or [name for name in sorted(beside) if _listed(name)]
     way = EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0]) if sources else COMPILE.format(source="requirements.in")
     return (
-        f"Expected a list of packages with hashes, {lock} in the component's path; correct the component's lock, or make the file and add "
-        f"it under a new tag: {way.replace(MADE, lock)}"
+        f"Expected a list of packages with hashes, {lock} in the component's path; correct lock in aistack_components, or make the file "
+        f"and add it under a new tag: {way.replace(MADE, lock)}"
     )
 
 

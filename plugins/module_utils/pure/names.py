@@ -12,8 +12,14 @@ from collections.abc import Iterable
 RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 """What may be a release's name: it becomes a directory's name on the nodes."""
 
+RELEASE_WORDS = "a letter or a digit, then letters, digits and . _ + -, 100 at most"
+"""The same for people."""
+
 COMPONENT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}\Z")
 """What may be a component's name: units, sections of the edge and files are called after it."""
+
+COMPONENT_WORDS = "a letter or a digit, then a-z, 0-9, _ and -, 64 at most"
+"""The same for people."""
 
 STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What may be a stack's name as a whole (``fullmatch``): units and files are called after it."""

@@ -159,8 +159,8 @@ class RevisionGraph:
             "database_ahead",
             f"The database is at revision {', '.join(strangers)}, which this release does not contain"
             f" (its heads: {', '.join(self.heads()) or 'none'}): the database is ahead of the code, or belongs to another application.",
-            "Deploy a release that contains this revision, or go back with the newer release's code"
-            " (state: downgraded, run from the release that brought the revision).",
+            "Deploy a release that contains this revision, or, from the release that brought it, take the schema back:"
+            " ansible-playbook phasegate.aistack.rollback -e level=schema.",
             strangers[0],
         )
 
@@ -233,7 +233,7 @@ class RevisionGraph:
                     Refusal(
                         "target_not_below",
                         f"The database is at {', '.join(here) or 'base'}, and {', '.join(goal)} is not below it.",
-                        "Use state: upgraded to go up.",
+                        "Going up is a migration: migrate.yml without -e migrate_state=downgraded.",
                     ),
                 ),
             )

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 REST = "_raw_params"
@@ -36,3 +39,47 @@ def rest_problem(verb: Mapping[str, Any], rest: Any) -> str:
     names = [str(parameter["name"]) for parameter in verb.get("parameters", ())]
     example = names[0] if names else "name"
     return f"{rest.strip()}: stands behind a blank and belongs to no variable; quote a value twice: -e \"{example}='two words'\""
+
+
+def _pair(name: str, value: Any) -> str:
+    """One C(-e) that a shell and Ansible read as this pair."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if text and shlex.quote(text) == text:
+        return f"-e {name}={text}"
+    if not re.search(r"""['"$`\\!\n]""", text):
+        return f"-e \"{name}='{text}'\""
+    return f"-e {shlex.quote(json.dumps({name: text}, ensure_ascii=False))}"
+
+
+def _pairs(entry: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The name and the words of every variable of one C(-e); of a value that is nobody's the name alone, since it may be a secret."""
+    if entry.startswith("@"):
+        yield entry, f"-e {shlex.quote(entry)}"
+        return
+    found: dict[str, Any] = {}
+    try:
+        found = dict(json.loads(entry) if entry.lstrip()[:1] in ("{", "[") else (word.split("=", 1) for word in shlex.split(entry)))
+    except (TypeError, ValueError):  # Ansible may read it: YAML, say
+        yield entry, "-e …"
+    for name, value in found.items():
+        shown = name in known and isinstance(value, (str, int, float))
+        yield name, _pair(name, value) if shown else f"-e {name}=…"
+
+
+def again(argv: Sequence[str], more: Mapping[str, Any], known: Collection[str]) -> str:
+    """The command that was typed, with *more* extra variables, as it can be pasted. *known* are variables that hold no secret."""
+    words: list[tuple[str, str]] = []  # a name where it is an extra variable, and what is typed
+    rest = iter(argv[1:])
+    for word in rest:
+        if word in ("-e", "--extra-vars"):
+            words += _pairs(next(rest, ""), known)
+        elif word.startswith("--extra-vars="):
+            words += _pairs(word.partition("=")[2], known)
+        elif word.startswith("-e"):
+            words += _pairs(word[2:], known)
+        else:
+            words.append(("", shlex.quote(word)))
+    words += [(name, _pair(name, value)) for name, value in more.items()]
+    names = [name for name, _text in words]
+    last = [text for at, (name, text) in enumerate(words) if not name or name not in names[at + 1 :]]
+    return " ".join([os.path.basename(argv[0]) if argv else "ansible-playbook", *last])

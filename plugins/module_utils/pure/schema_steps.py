@@ -63,7 +63,7 @@ def complete(
         return problems or [Problem("already_there", f"code and schema are at {made['to']} already", "nothing is to be done")]
     if not middle:
         if not problems and any(entry.get("database") is not None for _name, entry in members):
-            made["warnings"].append("the schema is where the target wants it: level app would do")
+            made["warnings"].append("the schema is where the target wants it: -e level=app would do")
         made["steps"] = [*switches, *starts(members, switches, only_down=True)]
         return problems
     made["steps"] = around(view, members, switches, middle)
@@ -128,7 +128,8 @@ def _schema(
         if way.downgrades:
             undone = ", ".join(revision for entry in way.downgrades for revision in reversed(entry.get("undo") or []))
             made["warnings"].append(
-                f"{name}: what undoing {undone} takes away can be asked only when the set is back: name it in accept_loss, or run again"
+                f"{name}: what undoing {undone} takes away can be asked only when the set is back: name it in -e accept_loss=…, or run "
+                "again"
                 " then"
             )
     for entry in way.downgrades:

@@ -137,7 +137,7 @@ def _otherwise(made: Mapping[str, Any]) -> str:
 def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> tuple[list[Set], Problem | None]:
     """What is left to choose from where a set is named, or why that one is none."""
     there = next((entry for entry in view.get("backups") or [] if entry.get("name") == named), None)
-    choice = f"name one of that time (-e set=NAME): {_names(fitting)}; or leave set out"
+    choice = f"name one of that time (-e set=NAME): {_names(fitting)}; or leave -e set out"
     if there is None:
         if not fitting or any(_holds_data(entry) for entry in fitting):
             return [], Problem("backup_missing", f"the backup set {named} is not on {view.get('node') or 'this node'}", choice)
@@ -151,7 +151,7 @@ def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> 
         return [], Problem("no_set", f"{named} is a dump that was made before a migration, no backup set", choice)
     live = sorted({str(entry.get("release")) for entry in (there.get("live") or {}).values()})
     reason = f"the backup set {named} was made while {', '.join(live) or 'nothing'} was live, not {made['to']}"
-    return [], Problem("set_of_another_release", reason, f"{choice}; or go to the release of that set: to=TAG")
+    return [], Problem("set_of_another_release", reason, f"{choice}; or go to the release of that set: -e to=TAG")
 
 
 def _unverified(entry: Set, way_out: str) -> Problem:

@@ -55,8 +55,9 @@ def unknown(verb: Verb, extra: Iterable[str], prefixes: Sequence[str], declared:
 
 
 def mistyped(verb: Verb, name: str) -> str:
-    """The parameter that ``name`` resembles; empty where none is near."""
-    return next(iter(nearest(name, parameters(verb), count=1, cutoff=0.6)), "")
+    """The parameter that was called ``name`` once, or that it resembles; empty where none is near."""
+    was = [known for known, parameter in parameters(verb).items() if parameter.get("was") == name]
+    return was[0] if was else next(iter(nearest(name, parameters(verb), count=1, cutoff=0.6)), "")
 
 
 def unknown_problem(verbs: Mapping[str, Verb], verb: Verb, name: str) -> str:

@@ -244,7 +244,7 @@ def install_python(recipe: Recipe, tree: Path) -> None:
         raise ReleaseError(
             f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} names a package without a wheel for this node. "
             f"Expected wheels only: building a package runs its code. uv said:\n{proc.tail(recipe.hide(finished.output), 15)}\n"
-            "Lock a version that has a wheel, or name the package in the component's sdists."
+            f"Lock a version that has a wheel, or name the package: aistack_components.{recipe.component}.sdists: [PACKAGE]."
             + (f" If {python}: {way}." if python else ""),
             rc=finished.rc,
             cmd=" ".join(argv),

@@ -25,7 +25,14 @@ from urllib.parse import unquote
 from ansible_collections.phasegate.aistack.plugins.module_utils import flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import git_words
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMMIT, RELEASE_NAME, nearest, newest, printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import (
+    COMMIT,
+    RELEASE_NAME,
+    RELEASE_WORDS,
+    nearest,
+    newest,
+    printable,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
 KEEP_ARCHIVES = 20
@@ -158,7 +165,7 @@ class Source:
         latest = newest(tags)
         hint = f" The newest tag is {latest}." if latest else " The repository has no tags; make one: git tag v1.0.0."
         if ref in tags:
-            raise SourceError(f"The tag {ref} cannot be a release: it becomes a folder's name and has to match {RELEASE_NAME.pattern}.")
+            raise SourceError(f"The tag {ref} cannot be a release: it becomes a folder's name. Expected {RELEASE_WORDS}.")
         if ref in branches or ref in ("HEAD", "latest", ""):
             what = f"the branch {ref}" if ref in branches else f"{ref!r}"
             raise SourceError(
@@ -183,7 +190,7 @@ class Source:
         if latest is None and tags:
             raise SourceError(
                 f"The repository {self.shown} has no release: its tags ({', '.join(sorted(tags)[:5])}) cannot be releases, whose names "
-                f"become folders ({RELEASE_NAME.pattern}). Make one (git tag v1.0.0), push it, and run this again."
+                f"become folders (expected {RELEASE_WORDS}). Make one (git tag v1.0.0), push it, and run this again."
             )
         if latest is None:
             raise SourceError(
@@ -310,7 +317,8 @@ class Source:
             listing = self._git("ls-tree", "-d", "--name-only", END, commit, cwd=self.mirror).stdout.split("\n")
             there = ", ".join(name for name in listing if name) or "none"
             raise SourceError(
-                f"The tag {ref} of {self.shown} has no folder {self.path}. Folders there: {there}. Correct the component's path."
+                f"The tag {ref} of {self.shown} has no folder {self.path}. Folders there: {there}. Correct the component's path "
+                "(aistack_components.<component>.path)."
             )
         entries = self._git("ls-tree", "-r", "-l", "-z", END, where, cwd=self.mirror).stdout.split("\0")
         found: dict[str, File] = {}
@@ -324,10 +332,11 @@ class Source:
         if modules:
             raise SourceError(
                 f"The tag {ref} of {self.shown} has git submodules in {self.path or '/'}: {', '.join(modules)}. "
-                "They are not part of an archive. Vendor them, or install them from the lock file."
+                "They are not part of an archive, and a release would lack them. Commit their files, or install them from the lock file."
             )
         if not found:
-            raise SourceError(f"The tag {ref} of {self.shown} has no files in {self.path or '/'}. Name another tag, or another path.")
+            raise SourceError(f"The tag {ref} of {self.shown} has no files in {self.path or '/'}. Name another tag, "
+                              "or another path (aistack_components.<component>.path).")
         pointers = self._pointers(commit, found)
         if pointers:
             named = [posixpath.join(self.path, name) for name in pointers[:5]]

@@ -43,8 +43,9 @@ def _real(params: dict[str, Any], check: bool) -> dict[str, str] | None:
     unknown = sorted(asked - set(values) - {str(entry.get("name")) for entry in params["env_schema"]})
     if unknown:
         raise ReleaseError(
-            f"build_env or test_env_from of {params['component']} name {', '.join(unknown)}, which neither the schema of its environment "
-            f"nor {params['env_file'] or 'an environment file (env_file is not set)'} has. Correct the name, or add it to the schema."
+            f"build_env or test_env_from of aistack_components.{params['component']} name {', '.join(unknown)}, which neither the "
+            f"schema of its environment nor {params['env_file'] or 'an environment file'} has. Correct the name, or add it to the "
+            "schema in aistack_env."
         )
     return {name: value for name, value in values.items() if name in asked}
 
@@ -55,7 +56,7 @@ def sdists_of(given: Any) -> bool | list[str]:
         return [str(name) for name in given]
     said = str(given).strip().lower()
     if said not in YES | NO:
-        raise ReleaseError(f"sdists is {given!r}; expected true, false or a list of packages.")
+        raise ReleaseError(f"aistack_components.<component>.sdists is {given!r}; expected true, false or a list of packages.")
     return said in YES
 
 

@@ -132,7 +132,7 @@ def refuse_dirty(layout: Layout, tag: str) -> None:
     shown = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
     raise ReleaseError(
         f"The release {tag} of {layout.component} in {layout.release(tag)} was changed after it was staged: {shown}. "
-        "Expected: a staged release never changes. Find out who changed it; if it does not run, remove the folder and stage it again, "
+        "Expected: a staged release never changes. Find out who changed it; if it does not run, remove the folder and deploy it again, "
         "else release the change under a new tag.",
         changed_files=found,
     )

@@ -138,7 +138,7 @@ def preflight(request: Request) -> None:
     if free >= needed:
         return
     staged = request.layout.staged()
-    hint = f" Staged here: {', '.join(staged)}; the module release removes what is not needed (state: pruned)." if staged else ""
+    hint = f" Staged here: {', '.join(staged)}; a deployment that succeeds removes those that release_keep does not keep." if staged else ""
     raise ReleaseError(
         f"The release {request.recipe.tag} of {request.layout.component} was not staged: the disk of {where} is too full, "
         f"needed {needed} bytes ({needed / 2**20:.0f} MiB), free {free} bytes ({free / 2**20:.0f} MiB). "

@@ -90,10 +90,10 @@ def arm(
     """
     path = _path(state_dir, run)
     if seconds < 1:
-        raise DeadManError(f"seconds has to be at least 1, got {seconds}")
+        raise DeadManError(f"the time to confirm in has to be at least 1 second (-e confirm_within=60), got {seconds}")
     if not check and not os.access(command, os.X_OK):
         raise DeadManError(
-            f"{command} is not on this node, so that nothing could go back by itself. Have node_command install it first"
+            f"{command} is not on this node, so that nothing could go back by itself. Run site.yml first, which installs it"
         )
     _refuse_late(state_dir, run)
     now = datetime.datetime.now(datetime.timezone.utc)

@@ -181,7 +181,7 @@ def _hint(code: str) -> str:
     if code != "refused":
         return ""
     return (
-        f" A drill works in a database named <database>{pure.SUFFIX}: converge the platform's role postgres once, which lets the"
+        f" A drill works in a database named <database>{pure.SUFFIX}: run site.yml once, whose role postgres lets the"
         " application in there, or allow it in pg_hba.conf."
     )
 
@@ -196,7 +196,7 @@ def _begin(request: Request) -> _Drill:
     """Which releases, and where their database is. Raises DrillError, PartError."""
     newer, older = _tags(request)
     if request.component not in {component.name for component in backup_files.components(request.state_dir, request.root)}:
-        raise DrillError("no_component", f"Nothing was drilled: there is no component {request.component} on this node; deploy it once.")
+        raise DrillError("no_component", f"Nothing was drilled: there is no component {request.component} on this node; run site.yml once.")
     described = backup_jobs.load_description(request.state_dir)
     entry = next((one for one in described.get("postgres") or [] if one.get("component") == request.component), None)
     if entry is None:
@@ -210,7 +210,7 @@ def _begin(request: Request) -> _Drill:
     env = backup_jobs.environment_of(component)
     found = backup_jobs.database(entry, of)
     if env is None or found is None:
-        raise DrillError("no_environment", f"Nothing was drilled: {request.component} has no environment on this node; deploy it once.")
+        raise DrillError("no_environment", f"Nothing was drilled: {request.component} has no environment on this node; run site.yml once.")
     server = restore_postgres.server_of(entry, found[0])
     return _Drill(request, newer, older, server, found[0].database, env, entry, str(described.get("stack") or ""))
 
@@ -245,7 +245,7 @@ def _tags(request: Request) -> tuple[str, str]:
             raise DrillError(
                 "no_migrations",
                 f"Nothing was drilled: {name} {tag} has no migrations ({missing}). Going back from or to it"
-                " moves no schema: rollback.yml -e level=app; or name the file in the component's migrations (config).",
+                " moves no schema: rollback.yml -e level=app; or name the file: aistack_components.{name}.migrations.config.",
             )
     return newer, older
 

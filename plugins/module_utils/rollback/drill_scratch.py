@@ -139,7 +139,7 @@ def look(server: Server, name: str, budget: float) -> dict[str, Any]:
                 left = budget - (time.monotonic() - began)
                 if unread or left <= 0:
                     what = ", ".join(unread or [table])
-                    raise DatabaseError("timeout", f"{what} could not be read within {budget:g} s (look_timeout)", "57014")
+                    raise DatabaseError("timeout", f"{what} could not be read within {budget:g} s", "57014")
                 columns[table].update(psql.query(query, left + 5))
     return {"fingerprint": taken["fingerprint"], "heads": taken["heads"], "columns": columns, "hash": taken["hash"]}
 

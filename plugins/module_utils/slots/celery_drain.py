@@ -157,7 +157,7 @@ class Memory:
         except FileNotFoundError:
             return cls(path)
         if not isinstance(kept, dict) or not isinstance(kept.get("workers"), dict):
-            raise ValueError("it has no workers; resume them with workers and queues, then remove the file")
+            raise ValueError("it names no workers; restart the workers, which then take tasks again, and remove the file")
         return cls(path, {name: list(queues) for name, queues in kept["workers"].items()}, str(kept.get("since", "")))
 
     def add(self, queues: Queues) -> None:
@@ -317,7 +317,10 @@ def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
     risky = at_risk(request, {"tasks": result["running"], "settings": result["settings"]})
     if not risky and not result["missing"]:
         return result
-    way = "Wait until they are done and run the same command again; or have it wait (slots.long_tasks: wait), or raise slots.stop_timeout"
+    way = (
+        "Wait until they are done and run the same command again; or have it wait, or give more time: long_tasks: wait, or stop_timeout, in"
+        f" aistack_components.{request.component}.slots"
+    )
     facts = {key: value for key, value in result.items() if key != "msg"}
     raise DrainError(f"Refused, and nothing was changed. {result['msg']} {way}.", **facts)
 

@@ -218,7 +218,7 @@ class Edge:
         """
         found = {s.name: s for s in parse_servers_state(self.command("show servers state")) if s.backend == self.backend}
         if not found:
-            raise EdgeError(f"the HAProxy behind {self.path} has no backend section `{self.backend}`: converge the edge first")
+            raise EdgeError(f"the HAProxy behind {self.path} has no backend section `{self.backend}`: run site.yml once, which makes it")
         return found
 
     def set_state(self, server: str, state: str) -> None:

@@ -324,7 +324,7 @@ class Slots:
     def _refuse(self, target: Content, previous: Mapping[str, Any] | None, records: Sequence[dict[str, Any]], request: Request) -> None:
         missing = self.node.missing(target)
         if missing:
-            raise Refused(f"{self.spec.component}: {missing}. Stage and configure it first")
+            raise Refused(f"{self.spec.component}: {missing}. Deploy it first: deploy.yml -e release={target.release}")
         state = release_state.derive(records, self.spec.component)
         is_live = previous is not None and previous["release"] == target.release
         if state.marks.get(target.release) == "bad" and not is_live and not request.allow_bad:

@@ -91,7 +91,7 @@ def test_base_needs_its_own_word(stage: Stage) -> None:
     first(stage)
     problem = refused(stage, state="downgraded", target="base", accept_loss=["workflows"])
     assert problem.code == "to_base"
-    assert "allow_base: true" in str(problem)
+    assert "-e migrate_allow_base=true" in str(problem)
     assert columns(stage) == "id,name"
     problem = refused(stage, state="downgraded", target="base", allow_base=True)
     assert problem.code == "data_loss"

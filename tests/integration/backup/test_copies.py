@@ -120,10 +120,10 @@ def test_the_configuration_is_roots_alone(elsewhere: Elsewhere) -> None:
     with pytest.raises(BackupSetError, match=r"is open to others \(mode 0644\) and has keys. Expected 0600"):
         backup_copy.copy(node.request())
     config.unlink()
-    with pytest.raises(BackupSetError, match=r"cannot be read: No such file or directory. Role backup writes it"):
+    with pytest.raises(BackupSetError, match=r"cannot be read: No such file or directory. Give it as backup_copy_config"):
         backup_copy.copy(node.request())
     node.describe()
-    with pytest.raises(BackupSetError, match=r"nobody said where sets are copied to. Declare 'copy'"):
+    with pytest.raises(BackupSetError, match=r"nobody said where sets are copied to. Name the place as copy in aistack_backup"):
         backup_copy.copy(node.request())
     assert backup_copy.copied(node.state) is None
 

@@ -196,7 +196,7 @@ def test_one_table_comes_back(cluster: Cluster, node: Node, sales: str) -> None:
     assert cluster.admin("SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM customers)", sales) == "3|0"
     with pytest.raises(BackupSetError, match=r"The set has no table public\.nothing; it has: public\.alembic_version"):
         restore_set.plan(ask(node, name, "postgres:sales", tables=["public.nothing"]))
-    with pytest.raises(BackupSetError, match="tables are of one database: name it alone in what"):
+    with pytest.raises(BackupSetError, match="tables are of one database: name it alone, -e what=postgres:NAME"):
         restore_set.plan(ask(node, name, "postgres", "env", tables=["public.orders"]))
 
 
@@ -240,7 +240,7 @@ def test_no_space_is_told_before_anything_is_made(cluster: Cluster, node: Node, 
     name = made(node)
     request = replace(ask(node, name), min_free=1 << 60)
     for call in (lambda: restore_set.plan(request), lambda: restore_set.restore(request, name), lambda: restore_set.plan(request, True)):
-        with pytest.raises(BackupSetError, match=r"Nothing was restored: .* bytes free.*min_free"):
+        with pytest.raises(BackupSetError, match=r"Nothing was restored: .* bytes free.*are to stay free"):
             call()
     assert cluster.admin("SELECT count(*) FROM orders", sales) == "3"
     assert cluster.admin(f"SELECT count(*) FROM pg_database WHERE datname LIKE '{sales}%'") == "1"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -98,8 +99,10 @@ def test_the_printed_command_puts_it_back(dump: Dump, tmp_path: Path) -> None:
         done = subprocess.run(
             [str(ROOT / ".venv/bin" / words[0]), "-i", str(hosts), *words[1:], *more],
             cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=300, check=False,
-            env={**clean, "ANSIBLE_NOCOLOR": "1"},
+            env={**clean, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
         )  # fmt: skip
+        (tmp_path / "said").write_text(done.stdout + done.stderr)
+        assert max(map(len, re.findall(r"=> (\{.*)", done.stdout)), default=0) < 1500, done.stdout
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
     rc, said = play()
@@ -109,6 +112,8 @@ def test_the_printed_command_puts_it_back(dump: Dump, tmp_path: Path) -> None:
     assert dump.sql("SELECT count(*) FROM orders") == "4"
     rc, said = play("-e", f"confirm={dump.name}")
     assert rc == 0, said
+    assert "  public.orders: 4 rows now, 3 in the set: 1 lost (4)\n" in (tmp_path / "said").read_text()
+    assert re.search(rf"node-1: put back postgres:shop; what was there is kept: {dump.database}__\S+ ", said), said
     assert dump.sql("SELECT count(*) FROM orders") == "3"
     assert dump.sql("SELECT count(*) FROM tenant.people") == "1"
     assert dump.sql("SELECT to_regclass('tenant.half') IS NULL") == "t"
@@ -147,7 +152,7 @@ def test_refusals(dump: Dump) -> None:
         restore_set.restore(dump.request(), dump.name)
     backend.write_text(text)
     dump.cluster.admin(f"ALTER DATABASE {dump.database} RENAME TO {dump.database}_away")
-    with pytest.raises(BackupSetError, match=r"does not say how it was made. Nothing was changed. Make it as the platform's role postgres"):
+    with pytest.raises(BackupSetError, match=r"does not say how it was made. Nothing was changed. Name it in postgres_databases"):
         restore_set.restore(dump.request(), dump.name)
     dump.manifest(file="../../../etc/passwd")
     with pytest.raises(BackupSetError):

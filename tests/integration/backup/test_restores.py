@@ -407,7 +407,7 @@ def test_consent_is_the_name_of_the_set(node: Node, configured: str) -> None:
     for confirm in ("", "yes", configured.lower()):
         problem = refused(node, configured, confirm=confirm)
         assert problem.extra["refused"] is True
-        assert f"Expected confirm={configured}" in str(problem)
+        assert f"Expected -e confirm={configured}" in str(problem)
     assert env.read_text() == "changed"
     assert restore_set.restore(ask(node, configured), configured, check=True)["done"] == {}
     assert env.read_text() == "changed"
@@ -431,7 +431,7 @@ def test_refusals(node: Node, configured: str) -> None:
 
 def test_a_part_that_is_not_described_any_more(store: Store, node: Node, objects: str) -> None:
     node.describe()
-    assert "bucket:assets is not in this node's description any more" in str(refused(node, objects, "bucket"))
+    assert "bucket:assets is not in aistack_backup of this node any more" in str(refused(node, objects, "bucket"))
 
 
 def test_an_encrypted_set_comes_back_with_its_identity_only(
@@ -443,7 +443,7 @@ def test_an_encrypted_set_comes_back_with_its_identity_only(
     redis.cli("SET", "a", "2")
     before = store.content()
     store.put("a.txt", "changed")
-    assert "Give the identity" in str(refused(node, name))
+    assert "Give the key that opens it: -e identity_file=FILE" in str(refused(node, name))
     other = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
     assert "age ended with 1" in str(refused(node, name, identity=other))
     put_back(node, name, redis=redis, identity=identity.text)

@@ -237,7 +237,7 @@ def test_an_encrypted_set_opens_with_its_identity_only(
     assert verified(node, made)
     assert made["manifest"]["tools"]["age"]
     part = part_of(made, "bucket:assets")
-    for text, told in (("", "Give the identity"), ("AGE-SECRET-KEY-1", "malformed secret key")):
+    for text, told in (("", "Give the key that opens it"), ("AGE-SECRET-KEY-1", "malformed secret key")):
         with pytest.raises(PartError, match=told):
             backup_age.decrypt(path, part, tmp_path / f"no{len(text)}", text)
     other = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout

@@ -92,7 +92,7 @@ def read(inventory: Path, name: str) -> Any:
 )  # fmt: skip
 def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str]) -> None:
     repo = repository(tmp_path / "repo", files, "v1.0.0")
-    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}")
+    done = init(tmp_path, "-e", "stack=shop", "-e", f"repo={repo}")
     assert done.returncode == 0, done.stdout + done.stderr
     found = validate(tmp_path / "inventory", tmp_path, "-e", f"aistack_secrets_dir={tmp_path / 'secrets'}")
     assert found.returncode == 0, found.stdout + found.stderr
@@ -100,9 +100,10 @@ def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str])
 
 def test_what_was_found_stands_where_it_belongs(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", SHOP, "v1.9.0", "v1.10.0", "nightly")
-    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}", "-e", "address=192.0.2.7", "-e", "user=ops")
+    done = init(tmp_path, "-e", "stack=shop", "-e", f"repo={repo}", "-e", "address=192.0.2.7", "-e", "user=ops")
     assert done.returncode == 0, done.stdout + done.stderr
     said = " ".join(done.stdout.split())
+    assert "reserved name" not in " ".join((done.stdout + done.stderr).split())
     wanted = ["shop at v1.10.0:", "FastAPI app.main:app", "Celery app.worker:celery, with a schedule", "Next.js in frontend", "left to do"]
     assert [words for words in wanted if words not in said] == []
     inventory = tmp_path / "inventory"
@@ -139,7 +140,7 @@ def test_what_was_found_stands_where_it_belongs(tmp_path: Path) -> None:
 
 def test_an_application_that_is_not_found_is_missed_and_can_be_named(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", UNSEEN, "v1.0.0")
-    named = ("-e", "name=shop", "-e", f"repo={repo}")
+    named = ("-e", "stack=shop", "-e", f"repo={repo}")
     done = init(tmp_path, *named, "--check")
     said = " ".join(done.stdout.split())
     wanted = ["migrations by Alembic (alembic.ini)", "no web application was found (sought: FastAPI", "-e app=module:object"]
@@ -160,7 +161,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     kept = tmp_path / "inventory" / "hosts.yml"
     kept.parent.mkdir()
     kept.write_text("mine", encoding="utf-8")
-    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}")
+    done = init(tmp_path, "-e", "stack=shop", "-e", f"repo={repo}")
     assert done.returncode != 0
     assert "has hosts.yml already" in " ".join(done.stdout.split())
     assert [path.name for path in kept.parent.rglob("*")] == ["hosts.yml"]
@@ -170,9 +171,10 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "has to know name and repo: say -e name=… -e repo=…"),
-        (["-e", "name=shop", "-e", "repo=REPO"], "has no tags; releases are tags. Make one (git tag v1.0.0)"),
-        (["-e", "name=shop", "-e", "repo=REPO", "-e", "relase=v9"], "did you mean 'release'?"),
+        ([], "has to know stack and repo: say -e stack=… -e repo=…"),
+        (["-e", "stack=shop", "-e", "repo=REPO"], "has no tags; releases are tags. Make one (git tag v1.0.0)"),
+        (["-e", "stack=shop", "-e", "repo=REPO", "-e", "relase=v9"], "did you mean 'release'?"),
+        (["-e", "name=shop", "-e", "repo=REPO"], "name: init.yml knows no such variable; did you mean 'stack'?"),
     ],
 )
 def test_what_it_cannot_do_is_refused(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -185,7 +187,7 @@ def test_what_it_cannot_do_is_refused(tmp_path: Path, arguments: list[str], word
 
 def test_check_mode_writes_nothing(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", SHOP, "v1.0.0")
-    done = init(tmp_path, "-e", "name=shop", "-e", f"repo={repo}", "--check")
+    done = init(tmp_path, "-e", "stack=shop", "-e", f"repo={repo}", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "would write:" in done.stdout
     assert not (tmp_path / "inventory").exists()

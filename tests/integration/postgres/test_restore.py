@@ -108,7 +108,7 @@ def test_a_damaged_set_is_refused_before_anything_is_made(shop: Shop) -> None:
 def test_no_room(shop: Shop) -> None:
     folder, part = shop.set()
     much = shutil.disk_usage(shop.root).free + 10**12
-    refused("space", restore, "bytes free", "min_free", shop=shop, folder=folder, part=part, min_free=much)
+    refused("space", restore, "bytes free", "are to stay free", shop=shop, folder=folder, part=part, min_free=much)
     assert shop.databases() == [shop.name]
 
 

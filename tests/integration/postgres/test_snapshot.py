@@ -163,7 +163,7 @@ def test_a_path_out_of_the_set_is_none(shop: Shop) -> None:
 
 
 def test_no_room(shop: Shop) -> None:
-    failed(shop, "bytes free", "are to stay free (min_free)", min_free=shutil.disk_usage(shop.root).free + 10**12)
+    failed(shop, "bytes free", "are to stay free. ", min_free=shutil.disk_usage(shop.root).free + 10**12)
 
 
 def test_no_way_in(shop: Shop) -> None:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
+import select
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -71,17 +74,46 @@ class Shop:
         """Exit status and everything that was printed."""
         inventory = {"all": {"vars": {**self.variables(), **changed}, "children": {group: {"hosts": {"node": None}}}}}
         (self.folder / "inventory.yml").write_text(json.dumps(inventory), encoding="utf-8")
+        argv, clean = self.called(verb, callback, *arguments)
+        done = subprocess.run(
+            argv, cwd=self.folder, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def called(self, verb: str, callback: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """The command of a verb, and its environment."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
         clean |= {
             "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_HOME": str(self.folder / "home"),
             "ANSIBLE_STDOUT_CALLBACK": callback, "PATH": f"{self.folder / 'bin'}:{clean['PATH']}",
         }  # fmt: skip
-        done = subprocess.run(
-            [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "inventory.yml", f"phasegate.aistack.{verb}", *arguments],
-            cwd=self.folder, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        return done.returncode, done.stdout
+        return [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "inventory.yml", f"phasegate.aistack.{verb}", *arguments], clean
+
+    def typed(self, verb: str, question: str, answer: str) -> tuple[int, str]:
+        """The same at a terminal, where *answer* is typed when *question* was asked."""
+        self.play(verb, "--syntax-check")  # writes the inventory
+        argv, clean = self.called(verb, DEFAULT)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.folder)
+            os.execve(argv[0], argv, clean)
+        text, silent = "", 0
+        try:
+            while silent < 60:
+                if select.select([terminal], [], [], 1)[0]:
+                    text, silent = text + os.read(terminal, 4096).decode("utf-8", "replace"), 0
+                else:
+                    silent += 1
+                    if question in text:  # what is typed before it listens is thrown away, so only now, and perhaps again
+                        os.write(terminal, f"{answer}\r".encode())
+        except OSError:  # its other end is closed: the command has ended
+            pass
+        else:
+            os.kill(pid, signal.SIGKILL)
+        finally:
+            os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text.replace("\r\n", "\n")
 
     def command(self, **answers: dict[str, Any]) -> None:
         """A command aistack on the node that answers so to each of its verbs."""
@@ -153,8 +185,9 @@ def test_a_stack_without_migrations(shop: Shop, verb: str, said: str) -> None:
 
 
 def test_verify(shop: Shop) -> None:
-    status, text = shop.play("verify")
+    status, text = shop.play("verify", "-e", "output=papers/verified.md")
     assert status == 0, text
+    assert "Written on this machine: papers/verified.md" in text
     assert "verified: system 2/2, function not asked, performance not asked, data 1/1" in text
 
 
@@ -167,6 +200,18 @@ def test_a_plan_that_would_be_refused(shop: Shop) -> None:
     assert "deploy.yml -e release=v1.1.0 would be refused. The reason stands on the page above, with what to do." in text
     assert "Finalization of task args" not in text
     assert "Would be refused" in (shop.folder / "plan.txt").read_text(encoding="utf-8")
+    assert "Written on this machine: plan.txt" in text
+    small(text)
+
+
+def test_a_page_that_cannot_be_written(shop: Shop) -> None:
+    """The page is shown all the same."""
+    (shop.folder / "file").touch()
+    status, text = shop.play("verify", "-e", "output=file/verified.md")
+    assert status == 2, text
+    assert "verified: system 2/2" in text
+    assert "The page above cannot be written to file/verified.md: " in text
+    assert "Name a file that you may write to: -e output=FILE." in text
     small(text)
 
 
@@ -203,6 +248,44 @@ def test_a_backup_where_nobody_said_what_to_save(shop: Shop) -> None:
     small(text)
 
 
+def test_a_restore_of_a_set_that_is_not_there(shop: Shop) -> None:
+    status, text = shop.play("restore", "-e", "set=20260101T000000Z-daily")
+    assert status == 2, text
+    assert "No node has a backup set 20260101T000000Z-daily; there are: none. Nothing was restored. backup.yml makes one." in text
+    small(text)
+
+
+ROTATED = {"session": {"kind": "env", "file": "session", "variable": "SESSION_KEY", "previous": "SESSION_KEY_BEFORE"}}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "secret: has to be given: which of aistack_rotations; say -e secret=…"),
+        (["-e", "secret=sesion"], "No secret was changed: there is no 'sesion'; did you mean 'session'?"),
+        (["-e", "secret=session"], "which holds the secret 'session', is not there. The first run of site.yml makes it"),
+    ],
+)
+def test_a_rotation_that_cannot_begin(shop: Shop, words: list[str], said: str) -> None:
+    status, text = shop.play("rotate", *words, aistack_rotations=ROTATED)
+    assert status == 2, text
+    assert said in text
+    small(text)
+
+
+def test_a_rotation_of_what_nothing_uses(shop: Shop) -> None:
+    """The file has the new value, and no word of either is printed."""
+    (shop.folder / "session").write_text("old-value-of-the-key-1234567890abcdef\n", encoding="utf-8")
+    rotated = {"session": {**ROTATED["session"], "file": str(shop.folder / "session")}}
+    status, text = shop.play("rotate", "-e", "secret=session", aistack_rotations=rotated)
+    assert status == 0, text
+    new = (shop.folder / "session").read_text(encoding="utf-8").strip()
+    assert new != "old-value-of-the-key-1234567890abcdef"
+    assert "session: nothing to do, what serves has the value of the inventory" in text
+    assert (new in text, "old-value" in text) == (False, False), text
+    small(text)
+
+
 def test_an_emergency_says_what_is_live_and_what_comes_next(shop: Shop) -> None:
     shop.command(plan=PLAN, rollback=WENT, status=LIVE)
     status, text = shop.play("emergency_rollback")
@@ -219,8 +302,29 @@ def test_a_rollback_without_consent_shows_its_plan(shop: Shop) -> None:
     status, text = shop.play("rollback", "-e", "confirm=no", "-e", "documents=papers")
     assert status == 2, text
     assert "level app: v2 → v1" in text
-    assert "the same command with -e confirm=v1; got no. Nothing was touched. The plan is kept in papers/rollback-" in text
+    said = "expected the target's name as consent, got no. Nothing was touched. The plan is kept in papers/rollback-"
+    assert said in text, text
+    assert "Next: ansible-playbook -i inventory.yml phasegate.aistack.rollback -e documents=papers -e confirm=v1" in text
     small(text)
+
+
+def test_a_rollback_without_a_terminal_asks_nobody(shop: Shop) -> None:
+    shop.command(plan=PLAN)
+    status, text = shop.play("rollback", "-e", "reason='looks slow' aistack_extra_vars=token token=s3cr3t")
+    assert status == 2, text
+    assert "interactive" not in text, "Ansible's own warning"
+    assert "To go back type" not in text
+    assert "got nothing. Nothing was touched. The plan is kept in .ansible/rollbacks/rollback-" in text
+    words = "phasegate.aistack.rollback -e \"reason='looks slow'\" -e aistack_extra_vars=token -e token=… -e confirm=v1"
+    assert words in text, text
+    small(text)
+
+
+def test_a_rollback_at_a_terminal_asks(shop: Shop) -> None:
+    shop.command(plan=PLAN)
+    status, text = shop.typed("rollback", "To go back type v1: ", "v2")
+    assert status == 2, text
+    assert "expected the target's name as consent, got v2. Nothing was touched." in text
 
 
 def test_a_rollback_that_is_refused_is_a_text(shop: Shop) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible.cli.playbook import PlaybookCLI
+from ansible.vars.reserved import get_reserved_names
 from jinja2 import meta
 from jinja2.nativetypes import NativeEnvironment
 
-from ansible_collections.phasegate.aistack.plugins.action.stack import read_verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils import cli
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import verbs
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
 ROOT = Path(__file__).resolve().parents[3]
 VERBS = read_verbs()
@@ -33,7 +34,7 @@ BARE = {"when", "that", "failed_when", "changed_when", "until"}
 
 MAGIC = {"groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit"}
 KEYS = {"playbook", "help", "check_mode", "lock", "limit", "unknown", "statuses", "parameters"}
-PARAMETER_KEYS = {"name", "help", "type", "minimum", "choices", "default", "required", "consent"}
+PARAMETER_KEYS = {"name", "was", "help", "type", "minimum", "choices", "default", "required", "consent"}
 TYPES = {"str", "bool", "int", "float", "list", "path", "name", "line"}
 
 
@@ -115,6 +116,7 @@ def test_a_verb_is_described(name: str) -> None:
     assert all(entry["meaning"] for entry in verb["statuses"])
     for parameter in verb["parameters"]:
         assert set(parameter) - PARAMETER_KEYS == set(), parameter
+        assert parameter["name"] not in get_reserved_names(), "Ansible warns of it, above everything else"
         assert parameter["help"]
         assert "default" in parameter
         assert parameter.get("type", "str") in TYPES, parameter

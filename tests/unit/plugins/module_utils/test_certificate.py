@@ -57,7 +57,7 @@ def test_one_that_is_of_no_use(authority: Authority, made: dict[str, Any], words
 def test_every_name_that_clients_use_is_in_it(authority: Authority, name: str) -> None:
     said = refused(authority.issue("named", *NAMES), [*NAMES, name], [authority.ca])
     assert f"does not name {name}" in said
-    assert "'names'" in said
+    assert "say in names (the role's …_tls)" in said
 
 
 def test_one_that_nobody_trusted_has_signed(authority: Authority) -> None:

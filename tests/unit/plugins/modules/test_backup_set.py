@@ -63,7 +63,7 @@ def test_a_set_that_cannot_be_used(call: Call, node: dict[str, str]) -> None:
 def test_no_description(call: Call, node: dict[str, str]) -> None:
     Path(node["state_dir"], "backup.json").unlink()
     failed = call("backup_set", **node)
-    assert "Role backup writes it" in failed["msg"]
+    assert "Say it in aistack_backup" in failed["msg"]
     for state in ("made", "pruned"):
         answer = call("backup_set", state=state, required=False, **node)
         assert (answer["changed"], answer.get("failed", False)) == (False, False)
@@ -80,7 +80,7 @@ def test_restore_is_planned_confirmed_done(call: Call, node: dict[str, str]) -> 
     for check in (True, False):
         refused = call("restore_set", check=check, state="restored", set=name, min_free_bytes=0, **node)
         assert (refused["failed"], refused["refused"]) == (True, True)
-        assert f"Expected confirm={name}" in refused["msg"]
+        assert f"Expected -e confirm={name}" in refused["msg"]
     predicted = call("restore_set", check=True, state="restored", set=name, confirm=name, min_free_bytes=0, **node)
     assert (predicted["changed"], predicted["done"]) == (True, {})
     assert env.read_text() == "changed"

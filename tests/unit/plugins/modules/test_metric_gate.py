@@ -60,4 +60,4 @@ def test_a_baseline_that_cannot_be_kept(call: Call, tmp_path: Path) -> None:
     grown = {**{key: value for key, value in MEMORY.items() if key != "value"}, "times": 2, "baseline_sample": 2}
     answer = call("metric_gate", conditions=[grown], interval=0.1, record=True, state_dir=str(tmp_path / "state"))
     assert answer["failed"]
-    assert "a baseline cannot be kept in" in answer["msg"]
+    assert "A baseline cannot be kept in" in answer["msg"]

@@ -137,7 +137,7 @@ def test_a_set_that_says_where_its_files_belong(node: Any, extra: Path, tmp_path
 
     rewritten(path, change)
     told = refused(node, name, "files:extra", accept_unsigned=[name])
-    assert f"{evil} is not this part's to write: expected what 'files' of the description names ({extra})" in told
+    assert f"{evil} is not this part's to write: expected what files in aistack_backup names ({extra})" in told
     assert not evil.exists()
 
 

@@ -58,7 +58,7 @@ def test_the_server_saves_and_its_file_is_copied(redis: Any, rdb: bytes, tmp_pat
     ("refuse", "told"),
     [
         ({"BGSAVE": "NOPERM this user has no permissions to run the 'bgsave' command"}, "redis_backup_password of role redis"),
-        ({"AUTH": "WRONGPASS invalid username-password pair or user is disabled."}, "Correct username and password_file"),
+        ({"AUTH": "WRONGPASS invalid username-password pair or user is disabled."}, "Correct its username and password_file"),
     ],
 )
 def test_a_user_that_may_not(redis: Any, tmp_path: Path, refuse: dict[str, str], told: str) -> None:

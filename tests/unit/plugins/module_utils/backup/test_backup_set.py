@@ -108,7 +108,7 @@ def test_two_sets_of_one_second(node: Any) -> None:
 @pytest.mark.parametrize(
     ("description", "told"),
     [
-        (None, "backup.json is not there: nobody said what this node has to save. Role backup writes it."),
+        (None, "backup.json is not there: nobody said what this node has to save. Say it in aistack_backup"),
         ({"stack": "lab", "sqlitee": []}, "unknown key 'sqlitee'; did you mean 'sqlite'?"),
         ({"sqlite": [{"name": "m", "path": "/nowhere/m.db"}]}, "sqlite:m: SQLite m: /nowhere/m.db is not there"),
         ({"files": ["/nowhere/at/all"]}, "files:extra: /nowhere/at/all is declared for the backup set and is not there"),
@@ -397,7 +397,7 @@ def test_a_database_of_which_nothing_is_here_yet_is_left_out_and_told(node: Any)
 
 def test_an_address_that_cannot_be_read_shows_no_password(node: Any) -> None:
     node.describe(postgres=[{"name": "db", "component": "backend", "url_variable": "URL"}])
-    with pytest.raises(BackupSetError, match=r"has no URL\. Correct url_variable"):
+    with pytest.raises(BackupSetError, match=r"has no URL\. Correct its url_variable in aistack_backup"):
         backup_set.make(node.request())
     (node.root / "backend/config/c1/env").write_text('URL="mysql://app:geheim@h/x"\n')
     with pytest.raises(BackupSetError, match="its address cannot be read from URL") as caught:
@@ -491,7 +491,7 @@ def test_the_command(node: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--nonsense")[0] == 2
     (node.state / "backup.json").unlink()
     rc, _out, err = run()
-    assert (rc, "Role backup writes it" in err) == (1, True)
+    assert (rc, "Say it in aistack_backup" in err) == (1, True)
     assert json.loads(run("--json")[2])["failed"] is True
 
 

@@ -79,9 +79,9 @@ def test_a_refusal_names_everything_that_is_still_open_and_how_to_accept_it() ->
     assert refusals[0].reason == "The downgrade loses data: column logs.language (9 rows hold something there)."
     assert "the same command with -e accept_loss=logs.language" in refusals[0].way_out
     assert warnings == [
-        "Goes for good: table visits (4 rows). Accepted by accept_loss.",
+        "Goes for good: table visits (4 rows). Accepted by -e accept_loss.",
         "Goes, and holds nothing: column logs.unused (0 rows hold something there).",
-        "accept_loss names what this downgrade does not touch: vists.",
+        "-e accept_loss names what this downgrade does not touch: vists.",
     ]
 
 

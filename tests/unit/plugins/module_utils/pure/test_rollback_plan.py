@@ -414,7 +414,7 @@ def test_schema_level_where_the_schema_is_right_already(node: Node) -> None:
     story = Node().migrated("v3", "bb", "cc").switched("v3").switched("v4")
     made = story.plan(level="schema")
     assert [step["do"] for step in made["steps"]] == ["switch", "switch", "switch"]
-    assert "level app would do" in made["warnings"][0]
+    assert "-e level=app would do" in made["warnings"][0]
 
 
 def test_system_needs_a_set_of_the_targets_time(node: Node) -> None:

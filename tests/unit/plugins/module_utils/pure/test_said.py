@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.said import whole
+from ansible_collections.phasegate.aistack.plugins.module_utils.pure.said import again, whole
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,23 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.said import
 )
 def test_all_that_stands_behind_the_name(entries: list[str], said: str | None) -> None:
     assert whole(entries, "command") == said
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["-i", "inventories/shop", "phasegate.aistack.rollback"], "-i inventories/shop phasegate.aistack.rollback -e confirm=v1"),
+        (["r.yml", "-e", "to=v1 reason='looks slow'"], "r.yml -e to=v1 -e \"reason='looks slow'\" -e confirm=v1"),
+        (["r.yml", "-eto=v0", "--extra-vars=to=v1", "-e", "confirm=no"], "r.yml -e to=v1 -e confirm=v1"),
+        (["r.yml", "-e", "@own file.yml", "-e", '{"to": "v1", "again": true}'],
+         "r.yml -e '@own file.yml' -e to=v1 -e again=true -e confirm=v1"),
+        (["r.yml", "-e", "db_password=hunter2", "-e", '{"key": "s3cr3t", "to": ["v1"]}', "-e", "{x"],
+         "r.yml -e db_password=… -e key=… -e to=… -e … -e confirm=v1"),
+        (["r.yml", "-e", "it's"], "r.yml -e … -e confirm=v1"),
+        (["r.yml", "-e", "reason=\"it's $5\""], "r.yml -e '{\"reason\": \"it'\"'\"'s $5\"}' -e confirm=v1"),
+    ],
+)  # fmt: skip
+def test_the_same_command_once_more(typed: list[str], said: str) -> None:
+    """What a person can paste; of values that are nobody's word, which may be secrets, the names alone."""
+    command = again(["/usr/bin/ansible-playbook", *typed], {"confirm": "v1"}, {"to", "reason", "again", "confirm"})
+    assert command == f"ansible-playbook {said}"

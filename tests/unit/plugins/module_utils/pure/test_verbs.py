@@ -19,7 +19,7 @@ DEPLOY: dict[str, Any] = {
     "parameters": [
         {"name": "release", "help": "h"},
         {"name": "within", "help": "h", "type": "int", "minimum": 1},
-        {"name": "allow_bad", "help": "h", "type": "bool"},
+        {"name": "allow_bad", "help": "h", "type": "bool", "was": "badly"},
         {"name": "level", "help": "h", "choices": ["app", "schema"]},
         {"name": "only", "help": "h", "type": "list"},
     ],
@@ -35,7 +35,10 @@ def test_names_that_nobody_knows() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("relase", "did you mean 'release'?"), ("set", "restore.yml knows it"), ("qqqq", "it knows: allow_bad, level, only, release, within")],
+    [
+        ("relase", "did you mean 'release'?"), ("badly", "did you mean 'allow_bad'?"), ("set", "restore.yml knows it"),
+        ("qqqq", "it knows: allow_bad, level, only, release, within"),
+    ],
 )
 def test_the_way_out_of_a_name(name: str, said: str) -> None:
     assert verbs.unknown_problem(VERBS, DEPLOY, name) == f"{name}: deploy.yml knows no such variable; {said}"

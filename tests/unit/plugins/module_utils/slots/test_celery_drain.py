@@ -280,7 +280,7 @@ def test_a_switch_that_may_kill_a_task_is_refused_by_choice(memory: Memory) -> N
     workers.ends_at = 1e6
     assert celery_drain.refuse_busy(request(stop_timeout=30.0), workers.ask, memory)["foretold"] == []
     workers.tasks = [task()]
-    with pytest.raises(DrainError, match=r"Refused, and nothing was changed\. .*app\.render \[id-1\].*slots\.long_tasks: wait") as refused:
+    with pytest.raises(DrainError, match=r"Refused, and nothing was changed\. .*app\.render \[id-1\].*have it wait") as refused:
         celery_drain.refuse_busy(request(stop_timeout=30.0), workers.ask, memory)
     assert refused.value.facts["running"]
     with pytest.raises(DrainError, match="worker-red@a does not answer"):

@@ -193,7 +193,7 @@ def test_draining(edge: Edge, haproxy: Haproxy) -> None:
 
 
 def test_no_haproxy_and_no_section(edge: Edge, tmp_path: Path) -> None:
-    with pytest.raises(EdgeError, match="no backend section `other`: converge the edge first"):
+    with pytest.raises(EdgeError, match=r"no backend section `other`: run site\.yml once, which makes it"):
         Edge(edge.path, "other", "/x").servers()
     with pytest.raises(EdgeError, match=r"admin socket .*/none"):
         Edge(str(tmp_path / "none"), "web", "/x").servers()
