@@ -62,7 +62,8 @@ options:
         in it are asked once beside it; they do not count, and what fails of them is shown with RV(probes[].judged_by).
       - V(adopted) by O(probes), which become the gate of the live release where they pass. Where O(probes) are the gate that
         another release on the node was activated with, as with V(activated).
-      - Probes that another host asks (C(from)), and those that belong to no component, are always those of O(probes).
+      - Probes that another host asks (C(from)), and those that belong to no component, are always those of O(probes). Unless with
+        V(given), one that fails says so.
     type: str
     choices: [given, activated, adopted]
     default: given

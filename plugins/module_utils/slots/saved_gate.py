@@ -86,6 +86,7 @@ class Judging:
         self.released: dict[str, str] = {}
         self.others: dict[str, str] = {}
         self.new: dict[str, str] = {}
+        self._judge_by = judge_by
         self._live, self._state_dir, self._given = dict(live), state_dir, dict[str, list[Probe]]()
         if judge_by == GIVEN:
             return
@@ -128,14 +129,25 @@ class Judging:
         return adopted
 
     def warn(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Say in *rows* that failed that the live release was activated with another gate."""
-        for row in rows:
-            release = self.new.get(str(row["component"]))
-            if release and row["verdict"] in ("fail", "error", "inconclusive"):
-                row["hint"] = (
-                    f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy "
-                    f"that; else mend aistack_components.{row['component']}.gate" + (f"; {row['hint']}" if row.get("hint") else "")
-                )
+        """Say in *rows*, which are those of :attr:`count`, of what failed by which gate it was judged, where that is not the release's."""
+        for row, probe in zip(rows, self.count):
+            told = self._not_of_the_release(probe)
+            if told and row["verdict"] in ("fail", "error", "inconclusive"):
+                row["hint"] = told + (f"; {row['hint']}" if row.get("hint") else "")
+
+    def _not_of_the_release(self, probe: Mapping[str, Any]) -> str:
+        component = probe.get("component")
+        today = "is always the inventory's of today, whichever release is live. After a rollback it may ask for what only the newer"
+        if self._judge_by == GIVEN:
+            return ""
+        if not component:
+            return f"an acceptance probe belongs to its phase and {today} releases have: deploy them again, or mend aistack_acceptance"
+        if probe.get("from"):
+            asked = f"it is asked from {probe['from']} ('from'), which keeps no gates of releases, and {today}"
+            return f"{asked} release has: deploy that again, or mend aistack_components.{component}.gate"
+        release = self.new.get(str(component))
+        return f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy " \
+            f"that; else mend aistack_components.{component}.gate" if release else ""
 
     def note(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """*rows* of the inventory's probes as rows that do not count, each with what to do about it."""

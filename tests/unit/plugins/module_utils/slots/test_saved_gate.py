@@ -154,6 +154,18 @@ def test_probes_that_another_host_asks_are_those_that_are_given(api):
     assert verdicts(api.ask(NEW, elsewhere)) == [("pass", "critical", ""), ("fail", "critical", ""), ("fail", "warning", "inventory")]
 
 
+@pytest.mark.parametrize(("component", "words"), [
+    ("api", "it is asked from edge ('from'), which keeps no gates of releases, and is always the inventory's of today"),
+    (None, "an acceptance probe belongs to its phase and is always the inventory's of today, whichever release is live"),
+])  # fmt: skip
+def test_what_is_always_todays_is_named_where_it_fails(api, component, words):
+    api.activated(v1=[OLD], v2=[NEW])
+    probe = {**api.probe({**NEW, "name": "elsewhere", "from": "edge"}), "component": component}
+    places = {"root": str(api.root), "state_dir": str(api.state), "deadline": 0}
+    assert words in gate_call.judge({"probes": [probe], "judge_by": "activated", **places})["msg"]
+    assert words not in gate_call.judge({"probes": [probe], **places})["msg"]
+
+
 def test_check_mode_adopts_nothing(api):
     api.activated(v1=[OLD])
     api.ask({**OLD, "contains": "ol"}, judge_by="adopted", check=True)
