@@ -146,8 +146,8 @@ class Judging:
             asked = f"it is asked from {probe['from']} ('from'), which keeps no gates of releases, and {today}"
             return f"{asked} release has: deploy that again, or mend aistack_components.{component}.gate"
         release = self.new.get(str(component))
-        return f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy " \
-            f"that; else mend aistack_components.{component}.gate" if release else ""
+        new = f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy that"
+        return f"{new}; else mend aistack_components.{component}.gate" if release else ""
 
     def note(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """*rows* of the inventory's probes as rows that do not count, each with what to do about it."""
