@@ -18,8 +18,8 @@ description:
     A probe of severity C(warning) never fails the gate.
   - A gate ends before its deadline where a critical probe cannot be judged; where O(failures) says so; and where a C(http) probe of a
     slot's own port expects C(${release}) and the slot's process answers, three times and for two seconds the same, with the name of
-    another release. Everything else may still become as expected, and is waited for: a server that loads a model for minutes gives the
-    same answer, from the same process, as one that will never be right. O(failures) or a lower O(deadline) says when it is enough.
+    another release. Everything else may still become as expected, and is waited for, since a server that loads a model for minutes
+    gives the same answer, from the same process, as one that will never be right. O(failures) or a lower O(deadline) says when it is enough.
   - In a playbook the controller picks the probes that belong to the host at hand, prints what is still waited for, and
     contacts no host that has nothing to do.
 options:
