@@ -301,3 +301,25 @@ def test_tasks_that_a_rollback_would_end_are_told_before_anything_is_done(place:
         return
     assert rc == 0, said
     assert place.called() == ["plan", "plan", "asked", "asked", "drains", "rollback", "status"], "told before anything was done"
+
+
+def test_after_a_rollback_what_another_host_asks_is_judged_by_the_live_release(place: Place) -> None:
+    slot = place.folder / "opt/api/slots/blue"
+    slot.mkdir(parents=True)
+    (slot.parent / "live").symlink_to("blue")
+    (slot / "slot.env").write_text("")
+    (slot / "release").symlink_to("../../releases/v1")
+    page = place.folder / "page"
+    page.write_text("old")
+    asked = {"name": "page", "type": "file", "target": str(page), "component": "api", "from": "aistack", "severity": "critical"}
+    elsewhere = {"v1": [{**asked, "contains": "old"}], "v2": [{**asked, "contains": "new"}]}
+    (place.folder / "state/gates").mkdir()
+    (place.folder / "state/gates/api.json").write_text(json.dumps({"v1": {}, "v2": {}, ":elsewhere": elsewhere}))
+    hosts = json.loads((place.folder / "hosts.json").read_text())
+    today = {"name": "page", "file": str(page), "contains": "new", "from": "aistack"}
+    hosts["all"]["vars"]["aistack_components"]["api"]["gate"].append(today)
+    (place.folder / "hosts.json").write_text(json.dumps(hosts))
+    rc, said = place.play("playbooks/healthcheck.yml", "-e", "only=api")
+    assert rc == 0, said
+    assert "api: v1 is live, and passes the gate that it was activated with. The inventory's gate of today says: page: " in said
+    assert "is the gate of v2: deploy that release" in said
