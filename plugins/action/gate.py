@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text i
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import SKIPPED, joint
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import ACTIVATED, ADOPTED, GIVEN, KEPT, asked_elsewhere
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 SLICES = (3.0, 5.0)
@@ -31,6 +32,9 @@ COMMAND = "/usr/local/bin/aistack"
 
 NOT_YET = "nothing of it is there yet"
 """Why check mode does not ask a probe on a node that was never converged."""
+
+FACT = "aistack_kept_gates"
+"""What a host says with C(judge_by: kept), for those that ask a probe of its components."""
 
 display = Display()
 
@@ -62,9 +66,10 @@ class Places:
             return hosts if probe.get("from_all") else hosts[:1]
         if probe.get("hosts") is None:
             return None
-        return [host for host in self._everywhere(probe) if host in self.in_play]
+        return [host for host in self.everywhere(probe) if host in self.in_play]
 
-    def _everywhere(self, probe: Mapping[str, Any]) -> list[str]:
+    def everywhere(self, probe: Mapping[str, Any]) -> list[str]:
+        """Hosts of the component that a probe belongs to, or that it names."""
         given = probe.get("hosts") or []
         names = [given] if isinstance(given, str) else list(given)
         return [host for name in names for host in self.members(str(name))]
@@ -72,7 +77,7 @@ class Places:
     def without(self, probe: Mapping[str, Any]) -> list[str]:
         """Hosts that should run a probe and are not in the play. Where any host of a group may ask, only when none of them is there."""
         if not probe.get("from"):
-            return [host for host in self._everywhere(probe) if host not in self.in_play]
+            return [host for host in self.everywhere(probe) if host not in self.in_play]
         hosts = self.members(str(probe["from"]))
         absent = [host for host in hosts if host not in self.in_play]
         return absent if probe.get("from_all") or len(absent) == len(hosts) else []
@@ -118,6 +123,10 @@ class ActionModule(ActionBase):
             enforce = boolean(args.get("enforce", True))
         except (TypeError, ValueError) as error:
             return {**result, "failed": True, "msg": f"gate: deadline has to be a number of seconds, enforce true or false: {error}"}
+        judge_by = str(args.get("judge_by", GIVEN))
+        aside: dict[str, Any] = {}
+        if judge_by in (ACTIVATED, ADOPTED):
+            given, aside = self._by_release(judge_by, given, places, variables)
         mine, left_out, problems = self._pick(given, host, places)
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -126,15 +135,27 @@ class ActionModule(ActionBase):
         if left_out and host == [*(variables.get("ansible_play_hosts") or []), host][0]:  # once, by the first who is still there
             result["left_out"] = left_out
             display.warning(f"not asked, because their hosts are not in this run: {', '.join(left_out)}")
-        mine, later = self._there(mine, args.pop("absent", None) or [], host)
-        if later and not mine:
-            return {**result, **answer_of(later), "enforced": False}
-        if not mine:
+        elsewhere = self._elsewhere(given, host, places) if judge_by in (ADOPTED, KEPT) else {}
+        if judge_by == KEPT:
+            mine, left_out = [], []
+            result["ansible_facts"] = {FACT: {}}
+        absent = args.pop("absent", None) or []
+        mine, later = self._there(mine, absent, host)
+        if later:  # what its own gate would adopt is not there either
+            elsewhere = {name: own for name, own in elsewhere.items() if name not in absent}
+            if not mine and not elsewhere:
+                return {**result, **answer_of(later), "enforced": False}
+        if not mine and not elsewhere:
             return {
                 **result, "changed": False, "verdict": joint([]), "probes": [], "elapsed_s": 0.0, "contexts": {},
                 "summary": "no probe for this host", "msg": "no probe for this host", "enforced": False,
             }
-        answer = self._slices({**self._described(variables), **args, "probes": mine, "enforce": False}, deadline, host, variables)
+        sent = {**self._described(variables), **args, "probes": mine, "enforce": False}
+        told = {"elsewhere": elsewhere, "aside": {name: own for name, own in aside.items() if self._here(own["probes"], host, places)}}
+        sent.update({name: value for name, value in told.items() if value})
+        answer = self._slices(sent, deadline, host, variables)
+        if judge_by == KEPT:
+            result["ansible_facts"] = {FACT: answer.get("kept", {})}
         result.update(self._finished(answer, host, enforce))
         if later and "probes" in result:
             result["probes"] = [*result["probes"], *later]
@@ -149,6 +170,34 @@ class ActionModule(ActionBase):
         rows = [{"component": probe.get("component"), "name": probe["name"], "severity": probe.get("severity", "critical"), "where": host,
                  "verdict": SKIPPED, "attempts": 0, "expected": "", "got": NOT_YET} for probe in later]
         return [probe for probe in mine if probe not in later], rows
+
+    @staticmethod
+    def _by_release(
+        judge_by: str, given: Sequence[Any], places: Places, variables: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, dict[str, Any]]]:
+        """The probes that count, where hosts of this play have said what their live releases have others ask; see asked_elsewhere."""
+        kept: dict[str, Any] = {}
+        for host in places.in_play:
+            facts = ((variables.get("hostvars") or {}).get(host) or {}).get("ansible_facts") or {}
+            kept = {**(facts.get(FACT) or {}), **kept}
+        if not kept:
+            return list(given), {}
+        try:
+            return asked_elsewhere(judge_by, [normalise(probe, None) for probe in given], kept)
+        except ProbeError:
+            return list(given), {}  # picking says what is wrong, with all that is
+
+    @staticmethod
+    def _here(probes: Sequence[Mapping[str, Any]], host: str, places: Places) -> bool:
+        return any(host in (places.of(probe) or []) for probe in probes)
+
+    @staticmethod
+    def _elsewhere(given: Sequence[Any], host: str, places: Places) -> dict[str, list[dict[str, Any]]]:
+        """Components on this host to their probes that another host asks. Only of those that somebody asks anything from elsewhere."""
+        canonical = [normalise(probe, None) for probe in given]
+        asked = [probe for probe in canonical if probe.get("from") and probe.get("component") and probe.get("hosts")]
+        here = {str(probe["component"]) for probe in asked if host in places.everywhere(probe)}
+        return {name: [probe for probe in asked if probe["component"] == name] for name in sorted(here)}
 
     def _described(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """C(ports) and C(units) as the description of the stack has them. Only these few values of it are filled in: all of it

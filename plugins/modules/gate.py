@@ -18,7 +18,9 @@ description:
     A probe of severity C(warning) never fails the gate.
   - A gate ends before its deadline where a critical probe cannot be judged; where O(failures) says so; and where a C(http) probe of a
     slot's own port expects C(${release}) and the slot's process answers, three times and for two seconds the same, with the name of
-    another release. Everything else may still become as expected, and is waited for.
+    another release. Everything else may still become as expected, and is waited for, since a server that loads a model for minutes
+    gives the same answer, from the same process, as one that will never be right. O(failures) or a lower O(deadline) says when it is
+    enough.
   - In a playbook the controller picks the probes that belong to the host at hand, prints what is still waited for, and
     contacts no host that has nothing to do.
 options:
@@ -62,9 +64,11 @@ options:
         in it are asked once beside it; they do not count, and what fails of them is shown with RV(probes[].judged_by).
       - V(adopted) by O(probes), which become the gate of the live release where they pass. Where O(probes) are the gate that
         another release on the node was activated with, as with V(activated).
-      - Probes that another host asks (C(from)), and those that belong to no component, are always those of O(probes).
+      - V(kept) asks nothing. The hosts of the components of O(probes) say which probes with C(from) their live releases have, so that a
+        later task of the play, on the hosts that ask them, can judge by them too. Without it those of O(probes) count.
+      - Probes that belong to no component are always those of O(probes). Unless with V(given), one that fails says so.
     type: str
-    choices: [given, activated, adopted]
+    choices: [given, activated, adopted, kept]
     default: given
   absent:
     description:
@@ -77,6 +81,14 @@ options:
     description:
       - O(interval), O(successes), O(failures), O(min_healthy_time), O(start_period) and O(deadline) as one mapping, such as the
         C(gate_settings) of a component; what is given beside it counts more.
+    type: dict
+    default: {}
+  elsewhere:
+    description: Internal. Component to its probes that another host asks, on the hosts of the component.
+    type: dict
+    default: {}
+  aside:
+    description: Internal. Component to its probes with C(from) that this host asks, and that do not count.
     type: dict
     default: {}
   interval:
@@ -235,6 +247,10 @@ msg:
   description: What did not pass, where, what was expected, what came, and what to do.
   returned: always
   type: str
+kept:
+  description: Component to its live C(release) and C(gates), release to the probes that another host asks. A fact of the play, too.
+  returned: with O(judge_by=kept)
+  type: dict
 state:
   description: Internal. For the next slice.
   returned: when it is not decided yet
@@ -259,6 +275,8 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "units": {"type": "dict", "default": {}},
         "absent": {"type": "list", "elements": "str", "default": []},
         "judge_by": {"type": "str", "choices": list(JUDGES), "default": GIVEN},
+        "elsewhere": {"type": "dict", "default": {}},
+        "aside": {"type": "dict", "default": {}},
         "root": {"type": "path", "default": "/opt/aistack"},
         "state_dir": {"type": "path", "default": "/var/lib/aistack"},
         "settings": {"type": "dict", "default": {}},

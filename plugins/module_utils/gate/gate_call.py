@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import Settings, SettingsError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import ADOPTED, GIVEN, JUDGES, Judging
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import ADOPTED, GIVEN, JUDGES, KEPT, Judging
 
 SETTINGS = ("interval", "successes", "failures", "min_healthy_time", "start_period", "deadline")
 SHOWN = ("release", "slot", "port", "unit", "missing")
@@ -28,6 +28,8 @@ DEFAULTS: dict[str, Any] = {
     "ports": {},
     "units": {},
     "judge_by": GIVEN,
+    "elsewhere": {},
+    "aside": {},
     "root": "/opt/aistack",
     "state_dir": "/var/lib/aistack",
     "interval": 1,
@@ -94,8 +96,11 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
         raise CannotUse({"msg": msg, "verdict": "error"})
     contexts = _contexts(params, probes)
     once = Settings.of({**vars(settings), "deadline": 0})
-    live = {name: str(names["release"]) for name, names in contexts.items() if names.get("release") and name not in params["contexts"]}
-    judging = Judging(params["judge_by"], probes, live, params["state_dir"])
+    asked = {**contexts, **{name: live_context(params["root"], name) for name in params["elsewhere"] if name not in contexts}}
+    live = {name: str(names["release"]) for name, names in asked.items() if names.get("release") and name not in params["contexts"]}
+    judging = Judging(params["judge_by"], probes, live, params["state_dir"], params["elsewhere"], params["aside"])
+    if params["judge_by"] == KEPT:
+        return _kept(params, judging)
     result = run_gate(
         _canonical(judging.count), once if check else settings, contexts, resume=params["resume"], slice_s=params["slice"], check_mode=check
     )
@@ -109,6 +114,16 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     if params["judge_by"] == ADOPTED and result.verdict == "pass" and not check:
         judging.adopt()
     return answer
+
+
+def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, Any]:
+    """What the live releases here have others ask; a file that cannot be read says nothing, and activating says why."""
+    try:
+        kept = judging.kept()
+    except (OSError, ValueError):
+        kept = {}
+    return {"changed": False, "verdict": "pass", "probes": [], "elapsed_s": 0.0, "summary": "nothing was asked", "msg": "nothing was asked",
+            "contexts": {}, "enforced": False, "kept": kept}  # fmt: skip
 
 
 def _canonical(given: list[Any]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import require
+from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
     alembic_plan,
     alembic_words,
@@ -29,7 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
     version_file,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, NotYet, Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.migration_locks import LockHeld, Watcher
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_dump
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import extensions, squawk
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
     alembic_config,

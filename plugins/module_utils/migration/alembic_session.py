@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_script
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user, base_environment
 from ansible_collections.phasegate.aistack.plugins.module_utils.proc import tail
@@ -28,8 +29,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_tab
 
 APPLICATION = "aistack-migrate"
 """What the names of its sessions on the server begin with; a slash, the component and a random part follow."""
-IMPORT_TIMEOUT = 120.0
-"""Seconds that a release's own code may take until it is loaded: env.py, the scripts, and whatever they import."""
 TICK = 0.25
 """Seconds between two looks at the database while a request runs."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import READ_ONLY
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import Step

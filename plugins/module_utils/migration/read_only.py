@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 
 PAUSE = 1.0
@@ -33,6 +34,8 @@ def wait(psql: Psql, connect: Callable[[], Psql], seconds: float) -> tuple[Psql,
     """
     reason, end = why(psql), time.monotonic() + seconds
     while reason and time.monotonic() < end:
+        left = end - time.monotonic()
+        progress.tell(f"waits {left:.0f} s more at most for {psql.address.describe()} to take writes again: {reason}")
         time.sleep(min(PAUSE, max(0.0, end - time.monotonic())))
         try:
             fresh = connect()

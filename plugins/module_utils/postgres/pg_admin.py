@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import read_only
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.migration_locks import name_session
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import READ_ONLY, DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import database_settings, restore_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import literal, quoted
@@ -23,6 +24,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint
 APPLICATION = "aistack-restore"
 LOCAL = ("", "localhost", "127.0.0.1", "::1")
 READ_TIMEOUT = 60.0
+TAKES_WRITES = 60.0
+"""Seconds for which a restore waits for a server that takes no writes, as during a failover."""
 
 
 class RestoreError(Exception):
@@ -114,15 +117,28 @@ def drop(psql: Psql, database: str) -> None:
     psql.query(f"DROP DATABASE IF EXISTS {quoted(database)} WITH (FORCE)", 600)
 
 
-@contextmanager
-def alone(server: Server, database: str, wait: float = 10.0) -> Iterator[Psql]:
-    """A session of the administrator that holds the advisory lock for restores of that database.
+def writable(server: Server, database: str = "", seconds: float = TAKES_WRITES) -> Psql:
+    """As :meth:`Server.session`, for somebody who is about to write: what takes no writes for a while is waited for.
 
-    Raises RestoreError (code C(busy)) where another one holds it for longer than ``wait`` seconds.
+    Raises RestoreError (code C(read_only)) where it still takes none after ``seconds``, and DatabaseError.
+    """
+    psql, why = read_only.wait(server.session(database), lambda: server.session(database), seconds)
+    if why:
+        psql.close()
+        told = f"{psql.address.describe()} is read-only: {why.rstrip('. ')}. Waited {seconds:g} s. {READ_ONLY} Nothing was changed."
+        raise RestoreError("read_only", told)
+    return psql
+
+
+@contextmanager
+def alone(server: Server, database: str, wait: float = 10.0, writes: bool = True) -> Iterator[Psql]:
+    """A session of the administrator that holds the advisory lock for restores of that database; with ``writes`` one that takes them.
+
+    Raises RestoreError (code C(busy)) where another one holds it for longer than ``wait`` seconds; see also :func:`writable`.
     """
     digest = hashlib.sha256(f"aistack-restore/{database}".encode()).digest()
     number = int.from_bytes(digest[:8], "big", signed=True)
-    with server.session() as psql:
+    with writable(server) if writes else server.session() as psql:
         end = time.monotonic() + wait
         while not psql.query(f"SELECT to_json(pg_try_advisory_lock({number}))"):
             if time.monotonic() >= end:

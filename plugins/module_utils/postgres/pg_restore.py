@@ -76,7 +76,7 @@ def restore_beside(
     checked = time.monotonic() - began
     try:
         name = restore_names.beside(database, RESTORE, restore_names.stamp())
-        with alone(server, database) as psql:
+        with alone(server, database, writes=not check) as psql:
             psql.settle(statement_timeout="0")
             like = properties(psql, database)
             if like is None and not about.get("database"):

@@ -59,7 +59,7 @@ def swap(
     Raises RestoreError; the live database is then as before.
     """
     try:
-        with alone(server, database) as psql:
+        with alone(server, database, writes=not check) as psql:
             known = family(psql, database)
             chosen = choose(known, database, beside)
             replaced = _replaced_name(known, database)
@@ -255,7 +255,7 @@ def drop_beside(
     Only databases beside ``database`` are ever removed. Returns C(dropped) and C(freed) bytes. Raises RestoreError.
     """
     try:
-        with alone(server, database) as psql:
+        with alone(server, database, writes=not check) as psql:
             known = family(psql, database)
             others = [name for name in known if name != database]
             if names is None:

@@ -29,6 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admi
     properties,
     read_note,
     refused,
+    writable,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_compare import Pair
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_snapshot import MIN_FREE
@@ -50,13 +51,13 @@ def name_of(table: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _at_work(server: Server, database: str, what: str) -> Iterator[Psql]:
-    """A session in the live database while the lock for its restores is held."""
+def _at_work(server: Server, database: str, what: str, check: bool = False) -> Iterator[Psql]:
+    """A session in the live database while the lock for its restores is held; without ``check`` one that takes writes."""
     try:
-        with alone(server, database) as admin:
+        with alone(server, database, writes=not check) as admin:
             if properties(admin, database) is None:
                 raise RestoreError("unknown_database", f"There is no database {database}; a single table cannot be restored into it.")
-            with server.session(database) as psql:
+            with server.session(database) if check else writable(server, database) as psql:
                 psql.settle(search_path="", statement_timeout="0", lock_timeout=LOCK_TIMEOUT)
                 yield psql
     except DatabaseError as problem:
@@ -91,7 +92,7 @@ def restore_table(
     if full not in part["facts"]["rows"] or (saved is None and about_rows is None):
         near = ", ".join(sorted(part["facts"]["rows"])[:20])
         raise RestoreError("unknown_table", f"The set has no table {full}; it has: {near}. Nothing was changed.")
-    with _at_work(server, database, f"{full} was not restored") as psql:
+    with _at_work(server, database, f"{full} was not restored", check) as psql:
         shape = _swappable(psql, full, Fingerprint.load(about), str(about.get("search_path") or ""))
         space = restore_names.beside(name, RESTORE, restore_names.stamp())
         _room(server, psql, shape, folder, part, about_rows if saved is None else saved, min_free)
@@ -303,7 +304,7 @@ def swap_table(server: Server, database: str, table: str, beside: str = "", time
     """
     schema, name = name_of(table)
     full = f"{schema}.{name}"
-    with _at_work(server, database, f"{full} was not replaced") as psql:
+    with _at_work(server, database, f"{full} was not replaced", check) as psql:
         space = _chosen(psql, schema, name, beside)
         shape = psql.query(table_swap.table_query(schema, name), READ_TIMEOUT)
         reasons = table_swap.refusals(shape) if shape else ["it is not there any more"]
@@ -364,7 +365,7 @@ def drop_tables(
 
     Returns C(dropped). Raises RestoreError.
     """
-    with _at_work(server, database, "Replaced tables were not removed") as psql:
+    with _at_work(server, database, "Replaced tables were not removed", check) as psql:
         names = psql.query(
             "SELECT coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]') FROM pg_catalog.pg_class c"
             " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT, PREAMBLE, UNANSWERED, UNLOADED, not_loaded
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
@@ -35,8 +36,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_us
 from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import connected
 
 _MARK = "aistack-celery-answer:"
-SCRIPT = r"""
-import json, sys, time
+SCRIPT = PREAMBLE + r"""
+import json
 asked = json.load(sys.stdin)
 sys.path.insert(0, "")
 if asked["broker"]:
@@ -46,6 +47,7 @@ if asked["broker"]:
 else:
     from celery.app.utils import find_app
     app = find_app(asked["app"])
+loaded(asked["seconds"])
 answer = {"workers": {}, "schedule": {}}
 def cron(schedule):
     names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
@@ -75,7 +77,8 @@ class Celery(Probe):
     """Inspect by name, so that the answer comes at once and a worker that is missing is missed."""
 
     type = "celery"
-    target = Option("str", "the application, as `celery -A` takes it", required=True)
+    target = Option("str", "the application, as `celery -A` takes it; importing it does not count against `timeout`, but may take "
+                    f"{IMPORT_TIMEOUT:g} s", required=True)
     options = {
         "python": Option("str", "the release's Python", default="${release_path}/.venv/bin/python"),
         "cwd": Option("str", "folder to run in", default="${release_path}"),
@@ -89,7 +92,8 @@ class Celery(Probe):
         "queues": Option("list", "queues that each worker has to take from, exactly"),
         "active": Option("figure", "number of tasks that run at the moment, of all these workers"),
         "busy": Option("bool", "true: a worker that does not answer, as one of --pool solo while its task runs, counts where its unit runs "
-                       "without a restart and holds connections to the broker"),
+                       "without a restart and holds connections to the broker. Its heartbeat cannot count: the same loop sends it, and "
+                       "stands still as well; workers of other pools go on sending theirs, and answer"),
         "schedule": Option("any", "entries of beat's schedule: names, or a mapping of name to task or to {task, schedule: '0 2 * * *'}"),
     }
     hint = "is the worker's unit running, and does it reach the broker? journalctl -u 'aistack-worker@*' -n 50"
@@ -118,6 +122,15 @@ class Celery(Probe):
     @property
     def default_timeout(self) -> float:
         return 15.0
+
+    @property
+    def attempt_timeout(self) -> float:
+        return super().attempt_timeout + self._loading
+
+    @property
+    def _loading(self) -> float:
+        """Seconds that importing the application may take, besides."""
+        return 0.0 if self.spec.get("broker") else IMPORT_TIMEOUT
 
     def _wanted(self) -> dict[str, Any]:
         wanted: dict[str, Any] = {}
@@ -153,9 +166,15 @@ class Celery(Probe):
             "workers": self.spec.get("workers") or [],
             "active": self.spec.get("active") is not None,
             "timeout": 1.5,
+            "seconds": super().attempt_timeout,
         }
-        done = context.execute([python, "-c", SCRIPT], environment, cwd, self._user(names), json.dumps(question))
+        command = [python, "-c", SCRIPT, f"{self._loading or super().attempt_timeout:g}"]
+        done = context.execute(command, environment, cwd, self._user(names), json.dumps(question))
         answers = [line[len(_MARK) :] for line in done.stdout.splitlines() if line.startswith(_MARK)]
+        if done.rc == UNLOADED and self._loading:
+            raise NotAsExpected(f"no answer: {not_loaded(str(self.spec['target']), self._loading)}", self.expectation(), _end(done.stderr))
+        if done.rc in (UNLOADED, UNANSWERED):
+            raise NotAsExpected(f"no answer within {super().attempt_timeout:g} s", self.expectation(), _end(done.stderr))
         if done.rc != 0 or not answers:
             raise NotAsExpected(
                 f"no answer: {excerpt(last_line(done.stderr) or f'exit status {done.rc}')}", self.expectation(), _end(done.stderr)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import IMPORT_TIMEOUT, AlembicSession, HelperError
+from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import alembic_config
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 

@@ -61,7 +61,7 @@ def ours(server: Server, database: str, check: bool = False) -> Iterator[Psql]:
     Raises RestoreError, DatabaseError, ValueError (the name is too long).
     """
     name = pure.scratch_name(database)
-    with alone(server, name, 1.0) as psql:
+    with alone(server, name, 1.0, writes=not check) as psql:
         psql.settle(statement_timeout="0")
         if not check:
             _away(server, psql, name)

@@ -22,6 +22,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT, PREAMBLE, UNANSWERED, UNLOADED, not_loaded
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, excerpt, last_line
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets
 
@@ -34,16 +35,17 @@ SETTLE = 10.0
 REPLY = 1.5
 """Seconds to wait for the answers of workers; those that were asked by name are not waited for once all have answered."""
 
-BOOT = 30.0
-"""Seconds that importing the application and reaching the broker may take, besides."""
+REACH = 30.0
+"""Seconds that reaching the broker and its answers may take, besides. Importing the application counts nowhere, see C(loading)."""
 
 _MARK = "aistack-drain-answer:"
-SCRIPT = r"""
-import datetime, json, sys, time
+SCRIPT = PREAMBLE + r"""
+import datetime, json
 asked = json.load(sys.stdin)
 sys.path.insert(0, "")
 from celery.app.utils import find_app
 app = find_app(asked["app"])
+loading = loaded(asked["wait"] + asked["reach"])
 names, reply = asked["workers"] or None, asked["reply"]
 limit = len(names) if names else None
 def tell(command, queues):
@@ -102,7 +104,7 @@ while until:
         break
     time.sleep(asked["poll"])
     seen = look()
-print("aistack-drain-answer:" + json.dumps(dict(seen, settings=limits(), settled=bool(until) and quiet >= until["looks"])))
+print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=bool(until) and quiet >= until["looks"])))
 """
 
 Queues = dict[str, list[str]]
@@ -196,12 +198,16 @@ def runner(python: str, cwd: str, env_file: str, user: str | None, secrets: Secr
             variables = {**kept.environment(env_file), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
         except OSError as problem:
             raise DrainError(f"the environment of the workers cannot be read: {env_file}: {problem.strerror}") from None
-        context = Context(timeout=float(question["wait"]) + BOOT, secrets=kept)
+        context = Context(timeout=IMPORT_TIMEOUT + float(question["wait"]) + REACH, secrets=kept)
         try:
-            done = context.execute([python, "-c", SCRIPT], variables, cwd, user, json.dumps(question))
+            done = context.execute([python, "-c", SCRIPT, f"{IMPORT_TIMEOUT:g}"], variables, cwd, user, json.dumps(question))
         except (CannotJudge, NotAsExpected) as problem:
             raise DrainError(f"the workers could not be asked: {kept.mask(str(problem))}") from None
         answers = [line[len(_MARK) :] for line in done.stdout.splitlines() if line.startswith(_MARK)]
+        if done.rc == UNLOADED:
+            raise DrainError(f"the workers could not be asked: {not_loaded(str(question['app']), IMPORT_TIMEOUT)}.")
+        if done.rc == UNANSWERED:
+            raise DrainError(f"the workers could not be asked: no answer within {question['wait'] + REACH:g} s. Does the broker answer?")
         if done.rc != 0 or not answers:
             said = kept.mask(excerpt(last_line(done.stderr) or f"exit status {done.rc}", 300))
             raise DrainError(f"the workers could not be asked, because the release's Python said: {said}. Does the broker answer?")
@@ -221,6 +227,7 @@ def _question(request: Request, **changes: Any) -> dict[str, Any]:
         "window": request.window,
         "poll": request.poll,
         "reply": REPLY,
+        "reach": REACH,
         **changes,
     }
 
@@ -320,6 +327,7 @@ def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
     way = (
         "Wait until they are done and run the same command again; or have it wait, or give more time: long_tasks: wait, or stop_timeout, in"
         f" aistack_components.{request.component}.slots"
+        ". A rollback goes without asking them with -e drain=false"
     )
     facts = {key: value for key, value in result.items() if key != "msg"}
     raise DrainError(f"Refused, and nothing was changed. {result['msg']} {way}.", **facts)
@@ -332,8 +340,8 @@ def drain(
 
     Raises DrainError where a worker does not answer, or goes on taking tasks; what was stopped until then is in ``memory``.
     """
-    began = clock()
     seen = ask(_question(request))
+    began = clock()
     result = _result(request, seen, memory, changed=False, drained=False, waited_s=0.0)
     if result["missing"] or not seen["workers"]:
         raise DrainError(
@@ -359,6 +367,8 @@ def drain(
         left, window = max(0.0, end - clock()), max(0.0, began + request.window - clock())
         seen = ask(_question(named, cancel=cancel, until=until, wait=min(SLICE, left), window=window))
         cancel = {}
+        loading = float(seen.get("loading") or 0.0)  # the application was imported anew: nobody was waited for meanwhile
+        began, end = began + loading, end + loading
         deaf = bool(_taken(request, seen)) and clock() - began > SETTLE
         if seen["settled"] or deaf or clock() >= end:
             break

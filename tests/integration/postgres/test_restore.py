@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
     pg_admin,
     pg_compare,
@@ -47,6 +48,44 @@ pg_restore.restore_beside(server, name, Path(folder), json.loads(part), min_free
 
 def restore(shop: Shop, folder: Path, part: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return pg_restore.restore_beside(shop.server, shop.name, folder, part, **{"min_free": 0, "origin": "set", **changes})
+
+
+def takes_writes(shop: Shop, database: str, again: bool) -> None:
+    """Whether new sessions in a database may write, as while another server takes over they may not."""
+    change = "RESET default_transaction_read_only" if again else "SET default_transaction_read_only = on"
+    shop.sql(f"SET default_transaction_read_only = off; ALTER DATABASE {database} {change}", "template1")
+
+
+@pytest.mark.parametrize("what", ["whole", "table"])
+def test_a_server_that_takes_no_writes_for_a_while_is_waited_for(shop: Shop, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    folder, part = shop.set()
+    shop.sql("DELETE FROM lines")
+    place, told = ("postgres" if what == "whole" else shop.name), list[str]()
+    monkeypatch.setattr(progress, "tell", lambda text, at_once=False: told.append(text))
+    takes_writes(shop, place, False)
+    later = threading.Timer(1.5, takes_writes, (shop, place, True))
+    later.start()
+    try:
+        if what == "whole":
+            restore(shop, folder, part)
+        else:
+            pg_table.restore_table(shop.server, shop.name, "lines", folder, part, min_free=0)
+    finally:
+        later.join()
+    assert "to take writes again: default_transaction_read_only is on" in told[0]
+
+
+def test_one_that_stays_so_is_named_and_check_mode_does_not_wait(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, part = shop.set()
+    monkeypatch.setattr(pg_admin.writable, "__defaults__", ("", 0.5))
+    takes_writes(shop, "postgres", False)
+    try:
+        restore(shop, folder, part, check=True)
+        words = ["is read-only: default_transaction_read_only is on. Waited 0.5 s.", "failover", "Nothing was changed"]
+        refused("read_only", restore, *words, shop=shop, folder=folder, part=part)
+    finally:
+        takes_writes(shop, "postgres", True)
+    assert shop.databases() == [shop.name]
 
 
 def test_restored_beside_and_proven(shop: Shop) -> None:

@@ -259,3 +259,67 @@ def test_a_set_that_is_gone_here_comes_back_from_its_copy(place: Place) -> None:
     rc, said = place.play("playbooks/restore.yml", *words, "-e", "from_copy=true")
     assert rc == 0, said
     assert place.rows() == 3
+
+
+PYTHON = """#!{python}
+import json, sys
+asked = json.load(sys.stdin)
+task = dict(worker="worker-blue@node-1", state="active", id="1", name="shop.nap", seconds=2.0, due_in=None, later=False)
+seen = dict(workers={{"worker-blue@node-1": []}}, tasks=[] if asked["until"] else [task], settled=bool(asked["until"]), settings={{}})
+with open({called!r}, "a") as stream:
+    stream.write("the worker " + ("drains" if asked["until"] else "asked") + "\\n")
+print("aistack-drain-answer:" + json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("choice", ["tell", "refuse"])
+def test_tasks_that_a_rollback_would_end_are_told_before_anything_is_done(place: Place, choice: str) -> None:
+    slot = place.folder / "opt/worker/slots/blue"
+    for folder in (slot / "config", slot / "release/.venv/bin"):
+        folder.mkdir(parents=True)
+    (slot.parent / "live").symlink_to("blue")
+    (slot / "slot.env").write_text("")
+    (slot / "config/env").write_text("")
+    python = slot / "release/.venv/bin/python"
+    python.write_text(PYTHON.format(python=sys.executable, called=str(place.folder / "called")))
+    python.chmod(0o755)
+    hosts = json.loads((place.folder / "hosts.json").read_text())
+    described = hosts["all"]["vars"]
+    described["aistack_components"]["worker"] = {
+        "role": "phasegate.aistack.worker", "hosts": "aistack", "release_from": "api", "slots": {"long_tasks": choice}, "gate": [],
+    }  # fmt: skip
+    described["aistack_phases"]["phase1"]["components"].append("worker")
+    (place.folder / "hosts.json").write_text(json.dumps(hosts))
+    rc, said = place.back("-e", f"accept_set={place.name}", "-e", "drain=true")
+    warned = "1 task may not end within the 30 s that stopping the worker leaves (stop_timeout), and would then be killed and lost"
+    assert warned in said
+    if choice == "refuse":
+        assert rc != 0
+        assert "Refused, and nothing was changed." in said
+        assert "-e drain=false" in said
+        assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan", "asked", "status"], [place.name])
+        return
+    assert rc == 0, said
+    assert place.called() == ["plan", "plan", "asked", "asked", "drains", "rollback", "status"], "told before anything was done"
+
+
+def test_after_a_rollback_what_another_host_asks_is_judged_by_the_live_release(place: Place) -> None:
+    slot = place.folder / "opt/api/slots/blue"
+    slot.mkdir(parents=True)
+    (slot.parent / "live").symlink_to("blue")
+    (slot / "slot.env").write_text("")
+    (slot / "release").symlink_to("../../releases/v1")
+    page = place.folder / "page"
+    page.write_text("old")
+    asked = {"name": "page", "type": "file", "target": str(page), "component": "api", "from": "aistack", "severity": "critical"}
+    elsewhere = {"v1": [{**asked, "contains": "old"}], "v2": [{**asked, "contains": "new"}]}
+    (place.folder / "state/gates").mkdir()
+    (place.folder / "state/gates/api.json").write_text(json.dumps({"v1": {}, "v2": {}, ":elsewhere": elsewhere}))
+    hosts = json.loads((place.folder / "hosts.json").read_text())
+    today = {"name": "page", "file": str(page), "contains": "new", "from": "aistack"}
+    hosts["all"]["vars"]["aistack_components"]["api"]["gate"].append(today)
+    (place.folder / "hosts.json").write_text(json.dumps(hosts))
+    rc, said = place.play("playbooks/healthcheck.yml", "-e", "only=api")
+    assert rc == 0, said
+    assert "api: v1 is live, and passes the gate that it was activated with. The inventory's gate of today says: page: " in said
+    assert "is the gate of v2: deploy that release" in said

@@ -82,7 +82,7 @@ def act(monkeypatch):
     monkeypatch.setattr(action.display, "warning", lambda text, *_a, **_k: printed.append(text))
     monkeypatch.setattr(action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
 
-    def run(host, args, *answers, check=False, there=None):
+    def run(host, args, *answers, check=False, there=None, facts=None):
         plugin = action.ActionModule.__new__(action.ActionModule)
         plugin._task = FakeTask(args)
         plugin._task.check_mode = check
@@ -101,6 +101,7 @@ def act(monkeypatch):
         plugin._low_level_execute_command = command
         plugin._templar = Templar()
         variables = {"inventory_hostname": host, "groups": GROUPS, "ansible_play_hosts_all": GROUPS["all"], **DESCRIBED}
+        variables["hostvars"] = {name: {"ansible_facts": own} for name, own in (facts or {}).items()}
         return plugin.run(task_vars=variables), calls, printed
 
     return run
@@ -234,3 +235,33 @@ def test_a_gate_of_today_that_says_otherwise_is_said_though_it_does_not_count(ac
         "b1: backend: v1 is live, and passes the gate that it was activated with. The inventory's gate of today says: health: expected "
         "status 200, got status 404. What to do: deploy that release"
     )
+
+
+TODAY = {"name": "page", "component": "api", "file": "/page", "contains": "new", "hosts": "backend", "from": "web"}
+OWN = {"name": "own", "component": "api", "file": "/own", "hosts": "backend"}
+YESTERDAY = {"name": "page", "component": "api", "type": "file", "target": "/page", "contains": "old", "from": "web"}
+KEPT = {"api": {"release": "v1", "gates": {"v1": [YESTERDAY]}}}
+
+
+def test_the_host_of_a_component_says_what_its_live_release_has_others_ask(act):
+    result, calls, _printed = act("b1", {"probes": [TODAY, OWN], "judge_by": "kept"}, {**answer("pass", probes=[]), "kept": KEPT})
+    assert result["ansible_facts"] == {"aistack_kept_gates": KEPT}
+    assert (calls[0]["probes"], [probe["name"] for probe in calls[0]["elsewhere"]["api"]]) == ([], ["page"])
+    result, calls, _printed = act("w1", {"probes": [TODAY, OWN], "judge_by": "kept"})
+    assert (result["ansible_facts"], calls) == ({"aistack_kept_gates": {}}, [calls[0]])
+
+
+def test_a_host_that_asks_for_a_component_goes_by_what_its_host_has_said(act):
+    args = {"probes": [TODAY, OWN], "judge_by": "activated"}
+    _result, calls, _printed = act("w1", args, answer("pass"), facts={"b1": {"aistack_kept_gates": KEPT}})
+    assert [(probe["name"], probe["contains"]) for probe in calls[0]["probes"]] == [("page", "old")]
+    assert (calls[0]["aside"]["api"]["release"], [probe["contains"] for probe in calls[0]["aside"]["api"]["probes"]]) == ("v1", ["new"])
+    _result, calls, _printed = act("b1", args, answer("pass"), facts={"b1": {"aistack_kept_gates": KEPT}})
+    assert ([probe["name"] for probe in calls[-1]["probes"]], "aside" in calls[-1]) == (["own"], False)
+    _result, calls, _printed = act("w1", {**args, "judge_by": "given"}, answer("pass"), facts={"b1": {"aistack_kept_gates": KEPT}})
+    assert [probe["contains"] for probe in calls[-1]["probes"]] == ["new"]
+
+
+def test_a_deployment_keeps_on_the_host_of_a_component_what_others_ask(act):
+    _result, calls, _printed = act("b2", {"probes": [TODAY, OWN], "judge_by": "adopted"}, answer("pass"))
+    assert [probe["contains"] for probe in calls[0]["elsewhere"]["api"]] == ["new"]

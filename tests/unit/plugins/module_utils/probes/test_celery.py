@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import sys
 
 import pytest
 
@@ -154,3 +155,42 @@ def test_definitions_that_make_no_sense(look, probe, said):
     with pytest.raises(ProbeError) as caught:
         look(celery="app", **probe)
     assert said in str(caught.value)
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """An application whose import takes long, with the real question."""
+    tree = tmp_path / "celery" / "app"
+    tree.mkdir(parents=True)
+    for folder in (tree, tree.parent):
+        (folder / "__init__.py").write_text("")
+    (tmp_path / "env").write_text("")
+
+    def takes(importing, asking=0.0):
+        (tree / "utils.py").write_text(
+            "import time, types\n"
+            "def active_queues():\n"
+            f"    time.sleep({asking})\n    return {{'worker@a': [{{'name': 'celery'}}]}}\n"
+            "inspect = types.SimpleNamespace(active_queues=active_queues)\n"
+            "control = types.SimpleNamespace(inspect=lambda **_: inspect)\n"
+            "conf = types.SimpleNamespace(beat_schedule={})\n"
+            f"def find_app(name):\n    time.sleep({importing})\n    return types.SimpleNamespace(control=control, conf=conf)\n"
+        )
+        places = {"python": sys.executable, "cwd": str(tmp_path), "env_file": str(tmp_path / "env")}
+        return {"celery": "shop", "workers": ["worker@a"], **places}
+
+    return takes
+
+
+def test_importing_the_application_does_not_count_against_the_time_of_an_attempt(look, slow):
+    seen = look(**slow(3.0), timeout=2.5)
+    assert seen.ok, seen
+
+
+def test_an_application_that_is_not_loaded_is_told_from_workers_that_do_not_answer(look, slow, monkeypatch):
+    monkeypatch.setattr(celery, "IMPORT_TIMEOUT", 0.5)
+    seen = look(**slow(30.0), timeout=60)
+    assert seen.got.startswith("no answer: the application shop was not loaded within 0.5 s. What it imports takes that long"), seen
+    monkeypatch.setattr(celery, "IMPORT_TIMEOUT", 60.0)
+    seen = look(**slow(0.0, 30.0), timeout=0.5)
+    assert seen.got == "no answer within 0.5 s"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Workers:
         self.silent_from = 1e9
         self.asked: list[dict[str, Any]] = []
         self.settings: dict[str, Any] = {}
+        self.loading = 0.0
 
     def clock(self) -> float:
         return self.now
@@ -50,6 +52,7 @@ class Workers:
         for name, queues in question["add"].items():
             if name not in self.deaf:
                 self.queues[name] = sorted({*self.queues[name], *queues})
+        self.now += self.loading
         idle = bool(question["until"]) and self._idle(question, min(self.ends_at, self.now + question["wait"]))
         if question["until"]:
             self.now = max(self.now, self.ends_at) if idle else self.now + question["wait"]
@@ -58,7 +61,7 @@ class Workers:
         named = question["workers"] or list(self.queues)
         workers = {} if self.now >= self.silent_from else {name: list(self.queues[name]) for name in named if name in self.queues}
         return {"workers": workers, "tasks": [dict(held) for held in self.tasks if held["worker"] in workers], "settled": idle,
-                "settings": self.settings}  # fmt: skip
+                "settings": self.settings, "loading": self.loading}  # fmt: skip
 
     def _idle(self, question: dict[str, Any], at: float) -> bool:
         until = question["until"]
@@ -293,3 +296,22 @@ def test_a_drain_tells_what_it_saw_before(memory: Memory) -> None:
     done = celery_drain.drain(request(stop_timeout=30.0), workers.ask, memory, clock=workers.clock)
     assert done["drained"]
     assert len(done["foretold"]) == 1
+
+
+def test_importing_the_application_is_no_waiting_for_tasks(memory: Memory) -> None:
+    """With 25 s for each import the 20 s of this drain were over before anybody was waited for."""
+    workers = Workers(blue=["celery"])
+    workers.tasks, workers.ends_at, workers.loading = [task()], 60.0, 25.0
+    result = celery_drain.drain(request(timeout=20.0), workers.ask, memory, clock=workers.clock)
+    assert result["drained"]
+    assert result["waited_s"] <= 20.0
+
+
+def test_an_application_that_does_not_load_has_words_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "env").write_text("")
+    (tmp_path / "celery").mkdir()
+    (tmp_path / "celery" / "__init__.py").write_text("import time\ntime.sleep(30)\n")
+    monkeypatch.setattr(celery_drain, "IMPORT_TIMEOUT", 0.5)
+    ask = celery_drain.runner(sys.executable, str(tmp_path), str(tmp_path / "env"), None)
+    with pytest.raises(DrainError, match=r"the application app was not loaded within 0\.5 s\. What it imports takes that long"):
+        celery_drain.status(request(), ask, Memory.of(tmp_path, "worker"))

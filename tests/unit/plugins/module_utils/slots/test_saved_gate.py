@@ -154,6 +154,82 @@ def test_probes_that_another_host_asks_are_those_that_are_given(api):
     assert verdicts(api.ask(NEW, elsewhere)) == [("pass", "critical", ""), ("fail", "critical", ""), ("fail", "warning", "inventory")]
 
 
+def test_an_acceptance_probe_is_named_as_todays_where_it_fails(api):
+    words = "an acceptance probe belongs to its phase and is always the inventory's of today, whichever release is live"
+    probe = {**api.probe({**NEW, "name": "elsewhere", "from": "edge"}), "component": None}
+    places = {"root": str(api.root), "state_dir": str(api.state), "deadline": 0}
+    assert words in gate_call.judge({"probes": [probe], "judge_by": "activated", **places})["msg"]
+    assert words not in gate_call.judge({"probes": [probe], **places})["msg"]
+
+
+class Edge:
+    """The host that asks for the component, and keeps no gates of its releases."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.places = {"root": str(api.folder / "nothing"), "state_dir": str(api.folder / "elsewhere"), "deadline": 0}
+
+    def probes(self, given: dict[str, Any]) -> list[dict[str, Any]]:
+        return [dict(self.api.probe({**given, "from": "edge"}), hosts="api")]
+
+    def adopted(self, given: dict[str, Any]) -> None:
+        """What a deployment leaves on the host of the component."""
+        assert self.api.ask(OLD, judge_by="adopted", elsewhere={"api": self.probes(given)})["verdict"] == "pass"
+
+    def kept(self, given: dict[str, Any]) -> dict[str, Any]:
+        return self.api.ask(judge_by="kept", elsewhere={"api": self.probes(given)})["kept"]
+
+    def ask(self, given: dict[str, Any], judge_by: str = "activated") -> dict[str, Any]:
+        count, aside = saved_gate.asked_elsewhere(judge_by, self.probes(given), self.kept(given))
+        return gate_call.judge({"probes": count, "aside": aside, "judge_by": judge_by, **self.places})
+
+
+@pytest.mark.parametrize("judge_by", ["activated", "adopted"])
+def test_what_another_host_asks_goes_by_the_live_release_too(api, judge_by):
+    edge = Edge(api)
+    api.activated(v1=[OLD], v2=[OLD])
+    edge.adopted(OLD)
+    api.live("v2")
+    edge.adopted(NEW)
+    api.live("v1")
+    answer = edge.ask(NEW, judge_by)
+    assert answer["verdict"] == "pass"
+    assert verdicts(answer) == [("pass", "critical", ""), ("fail", "warning", "inventory")]
+    assert answer["contexts"]["api"]["judged_by"] == "the gate that v1 was activated with"
+    assert "is the gate of v2: deploy that release" in inventory_says(answer["probes"])[0]
+    api.live("v2")
+    assert verdicts(edge.ask(NEW)) == [("fail", "critical", "")]
+
+
+def test_what_no_release_has_kept_for_another_host_is_todays(api):
+    api.activated(v1=[OLD])
+    assert verdicts(Edge(api).ask(NEW)) == [("fail", "critical", "")]
+    assert verdicts(Edge(api).ask(OLD)) == [("pass", "critical", "")]
+
+
+def test_a_new_probe_of_another_host_is_the_live_releases_where_it_is_nobody_elses(api):
+    edge = Edge(api)
+    api.activated(v1=[OLD], v2=[OLD])
+    edge.adopted(OLD)
+    assert verdicts(edge.ask({**OLD, "contains": "ol"}, "adopted")) == [("pass", "critical", "")]
+    edge.adopted({**OLD, "contains": "ol"})
+    assert [probe["contains"] for probe in edge.kept(OLD)["api"]["gates"]["v1"]] == ["ol"]
+    assert edge.kept(OLD)["api"]["release"] == "v1"
+
+
+def test_who_reads_the_file_without_them_finds_the_gates_of_the_releases(api):
+    """As the command of a node does that is older than this file."""
+    api.activated(v1=[OLD])
+    before = dict(api.saved("v1"))
+    Edge(api).adopted(NEW)
+    read = json.loads(saved_gate.path_of(api.state, "api").read_text())
+    assert read["v1"] == before
+    assert set(read) == {"v1", saved_gate.ELSEWHERE}
+    assert set(saved_gate.load(api.state, "api")) == {"v1"}
+    saved_gate.save(api.state, "api", {"v2": before})
+    assert set(json.loads(saved_gate.path_of(api.state, "api").read_text())) == {"v2"}, "with a release goes what was kept for it"
+
+
 def test_check_mode_adopts_nothing(api):
     api.activated(v1=[OLD])
     api.ask({**OLD, "contains": "ol"}, judge_by="adopted", check=True)
@@ -163,7 +239,7 @@ def test_check_mode_adopts_nothing(api):
 def test_a_word_that_is_none_is_refused(api):
     answer = api.ask(OLD, judge_by="today")
     assert answer["failed"]
-    assert "judge_by: 'today' is not one of given, activated, adopted" in answer["msg"]
+    assert "judge_by: 'today' is not one of given, activated, adopted, kept" in answer["msg"]
 
 
 def test_slices_go_on_with_the_same_probes(api):
