@@ -35,7 +35,7 @@ BOOT_SECONDS = 90
 
 FIRST_BOOT = """\
 #!/bin/sh
-# before sshd starts: a host key of this node's own, and the certificate authorities that were laid here
+# before sshd starts: a host key of this node's own, and the certificate authorities that were laid here (as if empty where none is)
 set -eu
 key=/etc/ssh/ssh_host_ed25519_key
 [ -s "$key.pub" ] || { rm -f "$key"; ssh-keygen -q -t ed25519 -N '' -C "$(hostname)" -f "$key"; }

@@ -51,7 +51,7 @@ def leave(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def end(pid: int) -> None:
     """End a process that leads a session, and what it started."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself
         os.kill(pid, signal.SIGTERM)
     until, ended = time.monotonic() + GRACE_S, False
     while not ended and time.monotonic() < until:

@@ -143,7 +143,7 @@ def _closed_processes() -> Iterator[tuple[str, int]]:
         except PermissionError:
             yield entry, owner
         except OSError:
-            continue
+            continue  # it ended in between
 
 
 def _links(pid: str) -> list[str]:

@@ -36,7 +36,7 @@ def put(host: str, text: str) -> None:
     if not shown():
         return
     path = Path(os.environ[VARIABLE], quote(host, safe=""))
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # no folder any more, or no room
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.write_text(json.dumps({"host": host, "text": text}), encoding="utf-8")
         os.replace(partial, path)

@@ -48,5 +48,5 @@ def read(state_dir: Path) -> dict[str, Any] | None:
 
 def clear(state_dir: Path) -> None:
     """A set was made."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # most of the time none has failed
         (state_dir / NOTE).unlink()

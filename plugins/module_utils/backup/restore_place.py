@@ -159,7 +159,7 @@ def opened(path: Path, make: bool = False) -> Iterator[Place]:
             name = names.pop(0)
             made = False
             if make:
-                with contextlib.suppress(FileExistsError):
+                with contextlib.suppress(FileExistsError):  # then it is opened as it is
                     os.mkdir(name, 0o755, dir_fd=handle)
                     made = True
             try:

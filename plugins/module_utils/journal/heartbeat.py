@@ -135,7 +135,7 @@ class Mark:
 
     def remove(self) -> None:
         """End whatever is kept alive by this name."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # nothing is kept alive by it
             self.path.unlink()
 
     def stands(self) -> bool:
@@ -178,7 +178,7 @@ class Heart:
 
     def go(self, lease_s: float) -> None:
         """The lease is taken: begin. ``lease_s`` is how long it lasts."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError):  # it ended already: the lease runs out, and the next step says so
             os.write(self._go, f"{lease_s}\n".encode())
         self.leave()
 

@@ -179,7 +179,7 @@ class Journal:
                 if os.path.samestat(os.fstat(handle), os.stat(self.path)):
                     return handle
             except FileNotFoundError:
-                pass
+                pass  # it was rotated away meanwhile: opened anew
             except BaseException:
                 os.close(handle)
                 raise

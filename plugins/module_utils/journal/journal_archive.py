@@ -258,7 +258,7 @@ def _replace(path: Path, chunks: Iterable[bytes], folder: bool = True) -> None:
             os.fsync(out.fileno())
         os.replace(temporary, path)
     except OSError:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # what made us give it up is raised
             os.unlink(temporary)
         raise
     if folder:

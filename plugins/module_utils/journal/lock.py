@@ -416,11 +416,11 @@ def keep_lease(
 
     def beat() -> None:
         while not done.wait(max(0.05, seconds / 3)):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # a full disk, say: tried again a third of a lease later, and no longer than it lasts
                 if not lock.renew(run, lease_s, worker):
                     return  # Lock.require tells the body, before its next step
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the same
         lock.renew(run, lease_s, worker)
     thread = threading.Thread(target=beat, name="keep-lease", daemon=True)
     thread.start()

@@ -33,7 +33,7 @@ def is_full(error: OSError) -> bool:
 def keep(state_dir: str | os.PathLike[str]) -> bool:
     """Have the reserve; False where there is no room for it, or hardly any would be left. Raises OSError for anything else."""
     path = Path(state_dir) / NAME
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # then it is made
         if path.stat().st_blocks * 512 >= SIZE:
             return True
     if shutil.disk_usage(path.parent).free < 2 * SIZE or not _made(_beside(path), SIZE):

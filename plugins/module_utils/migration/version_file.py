@@ -81,7 +81,7 @@ def kept(request: Request, session: Callable[[], Psql], check: bool, named: Call
     try:
         yield
     except BaseException:
-        with contextlib.suppress(DatabaseError, OSError):
+        with contextlib.suppress(DatabaseError, OSError):  # what ended the migration is raised, and says more
             note()
         raise
     note()

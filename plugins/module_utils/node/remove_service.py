@@ -86,15 +86,31 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
 
 
 def by_hand(state_dir: Path, component: str, places: Places) -> str:
-    """What removes PostgreSQL, for somebody who has looked at what it holds."""
+    """What removes PostgreSQL, for somebody who has looked at what it holds. To be typed by root, as it stands.
+
+    A command that names no cluster speaks with the one at the usual port, which may be another's. What the role laid into the settings of
+    a cluster is nothing that pg_dropcluster knows: it would leave it, and a cluster made anew by this name would read it.
+    """
     found = [re.search(r"etc/postgresql/([^/]+)/([^/]+)/", path) for path in _files(state_dir, component)]
-    clusters = sorted({f"{match[1]} {match[2]}" for match in found if match}) or ["VERSION CLUSTER"]
+    clusters = sorted({(match[1], match[2]) for match in found if match}) or [("VERSION", "CLUSTER")]
     dropin = places.units / "postgresql@.service.d/aistack.conf"
-    drop = " && ".join(f"pg_dropcluster --stop {cluster}" for cluster in clusters)
+    look = " && ".join(f"sudo -u postgres psql --cluster {version}/{name} --list" for version, name in clusters)
+    settings = places.top / "etc/postgresql"
+    drop = [f"pg_dropcluster --stop {version} {name} && rm -rf {settings / version / name}" for version, name in clusters]
+    if not _named_by_others(dropin, state_dir, component, places):
+        drop.append(f"rm {dropin} && systemctl daemon-reload")
+    version, name = clusters[0]
     return (
-        f"To look: sudo -u postgres psql --list; one database away: sudo -u postgres dropdb DATABASE; all of them, with the server's "
-        f"settings: {drop} && rm {dropin} && systemctl daemon-reload"
+        f"To look: {look}; one database away: sudo -u postgres dropdb --cluster {version}/{name} DATABASE; all of them, with the server's "
+        f"settings: {' && '.join(drop)}"
     )
+
+
+def _named_by_others(path: Path, state_dir: Path, component: str, places: Places) -> bool:
+    """Whether another component, of this stack or of another one, has this file as well."""
+    states = {state_dir, *(Path(entry["state_dir"]) for entry in map(load, places.registry.glob("*.json")) if "state_dir" in entry)}
+    receipts = (receipt for state in states for receipt in (state / "receipts").glob("*.json"))
+    return any(str(path) in (load(receipt).get("files") or {}) for receipt in receipts if receipt != _receipt(state_dir, component))
 
 
 def _receipt(state_dir: Path, component: str) -> Path:

@@ -24,5 +24,5 @@ def missing(tree: Path, ini: str) -> str:
         if _SECTION.search(path.read_text(encoding="utf-8", errors="replace")):
             return ""
     except OSError:
-        pass
+        pass  # said below
     return f"{path} has no [tool.alembic]" if pyproject else f"{tree / ini} does not exist, and {path} has no [tool.alembic]"

@@ -68,7 +68,7 @@ class Stored:
 
     def discard(self) -> None:
         """Remove it, where that is allowed; the file that says what it is goes first."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # one that stays is looked at again by whoever wants it, and is not used while it is damaged
             for path in (self.described, self.path):
                 path.unlink(missing_ok=True)
 

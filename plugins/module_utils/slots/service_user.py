@@ -40,7 +40,7 @@ def service_user(component: str | None, unit: str = "", units: str | os.PathLike
         try:
             pwd.getpwnam(user)
         except KeyError:
-            continue
+            continue  # there is no such user here
         return user
     return None
 

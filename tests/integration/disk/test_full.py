@@ -44,7 +44,7 @@ class Disk:
             size = journal.path.stat().st_size + len(journal_chain.encode(journal_chain.link(fields, records[-1], "")))
             journal.append({**fields, "detail": {"pad": "x" * (-size % 4096)}})
             assert journal.path.stat().st_size % 4096 == 0
-        with open(self.place / "log", "ab", buffering=0) as file, contextlib.suppress(OSError):
+        with open(self.place / "log", "ab", buffering=0) as file, contextlib.suppress(OSError):  # full, which is what is wanted
             while True:
                 file.write(b"x" * 4096)
         assert shutil.disk_usage(self.place).free == 0

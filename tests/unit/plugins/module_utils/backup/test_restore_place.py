@@ -68,7 +68,7 @@ def swap_hidden(folder: Path, victim: Path) -> Callable[[], None]:
     def swap() -> None:
         for path in folder.glob(".*.restore"):
             if not path.is_symlink():
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # it is gone, or not an attacker's to take away
                     path.unlink()
                     path.symlink_to(victim)
 
@@ -119,7 +119,7 @@ def test_a_sqlite_database_that_comes_back(node: Any, service: Path, victim: Pat
     name = backup_set.make(node.request())["name"]
     path.unlink()
     at_every_step(swap_hidden(service, victim))
-    with contextlib.suppress(BackupSetError):
+    with contextlib.suppress(BackupSetError):  # refused or not, what counts is who was written to
         put_back(node, name, "sqlite")
     untouched(victim)
 
@@ -188,7 +188,7 @@ def test_a_live_sqlite_database_is_written_as_its_owner(node: Any, service: Path
         return real(which, mode)
 
     monkeypatch.setattr(backup_sqlite, "opened", opened)
-    with contextlib.suppress(BackupSetError):
+    with contextlib.suppress(BackupSetError):  # refused or not, what counts is who was written to
         put_back(node, name, "sqlite")
     assert (service / "who").read_text() == str(NOBODY if os.geteuid() == 0 else os.geteuid())
     with contextlib.closing(sqlite3.connect(other)) as connection:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove, remove_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove, remove_plan, remove_service
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.node.removal import Node
 
 JOURNAL = {"var/lib/shop/journal.jsonl", "var/lib/shop/journal.jsonl.last"}
@@ -75,7 +75,7 @@ def test_what_cannot_be_done_from_here_says_what_to_type(node: Node) -> None:
     node.made("shop", "tools", ["opt/shop/tools/complete"])
     node.made("shop", "mail", ["etc/postfix/main.cf"])
     before = node.files()
-    with pytest.raises(remove_plan.Refused, match=r"pg_dropcluster --stop 17 main && rm .*; then rm .*/receipts/postgres.json"):
+    with pytest.raises(remove_plan.Refused, match=r"--stop 17 main && rm -rf .*/17/main && rm .*; then rm .*/receipts/postgres.json"):
         remove.plan(node.state, "postgres", True, node.places)
     with pytest.raises(remove_plan.Refused, match=r"goes with the whole stack: remove\.yml -e stack=shop"):
         remove.plan(node.state, "tools", True, node.places)
@@ -89,3 +89,18 @@ def test_what_cannot_be_done_from_here_says_what_to_type(node: Node) -> None:
     assert "unit haproxy.service" in remove.plan(node.state, "edge", True, node.places).lines
     assert node.files() == before - {"var/lib/shop/components/api.json"}
     assert node.calls == []
+
+
+def test_what_to_type_speaks_of_this_cluster_alone(node: Node) -> None:
+    """There may be another one at the usual port, and another stack's."""
+    files = ["etc/systemd/system/postgresql@.service.d/aistack.conf", "etc/postgresql/17/solo/pg_hba.conf"]
+    node.made("shop", "database", files)
+    way = remove_service.by_hand(node.state, "database", node.places)
+    assert "sudo -u postgres psql --cluster 17/solo --list" in way
+    assert "dropdb --cluster 17/solo DATABASE" in way
+    assert way.endswith(f"rm {node.top}/{files[0]} && systemctl daemon-reload")
+    node.stack("other", {"components": [], "roles": [], "ports": {}})
+    node.made("other", "postgres", [files[0], "etc/postgresql/17/main/pg_hba.conf"])
+    way = remove_service.by_hand(node.state, "database", node.places)
+    # the other's servers keep their settings
+    assert way.endswith(f"pg_dropcluster --stop 17 solo && rm -rf {node.top}/etc/postgresql/17/solo")
