@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "reference.md"
 sys.path.insert(0, str(ROOT / ".collections"))
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import COMMON, FILLED_IN  # noqa: E402
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option  # noqa: E402
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import SOURCES  # noqa: E402
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.description import ROLE_KINDS, VARIABLES  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import SOURCES  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import COMMON, FILLED_IN  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option  # noqa: E402
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ROLE_KINDS, VARIABLES  # noqa: E402
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles  # noqa: E402
 
 TYPES = {
@@ -33,7 +33,7 @@ TYPES = {
 HEAD = f"""# Reference
 
 Every key of an inventory that describes a stack, and every option of every type of probe. Printed by `make reference` from the
-tables that inventories are checked by (`plugins/module_utils/pure/description.py`, `plugins/module_utils/probes/`); do not edit.
+tables that inventories are checked by (`plugins/module_utils/stack/description.py`, `plugins/module_utils/probes/`); do not edit.
 What roles take besides: `ansible-doc -t role phasegate.aistack.postgres`. What verbs take with `-e`: [verbs.md](verbs.md).
 
 A key that is not here is refused with the nearest one that is, and so is a variable that begins with `aistack_`, or with the name of a

@@ -12,8 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".collections"))
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect import detect  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.inventory_text import Inventory, Place  # noqa: E402
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import detect  # noqa: E402
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place  # noqa: E402
 
 PAGE = ROOT / "docs" / "guide-stack.md"
 TEXT = ROOT / "docs" / "site" / "guide-stack.md.in"

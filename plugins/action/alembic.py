@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.action.alembic_info import planned, request_of, separated, unknown_words
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_plan, request as alembic_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_plan, offline_plan, request as alembic_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 

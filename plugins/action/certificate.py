@@ -12,7 +12,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.certificate import CertificateProblem, days_left
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.certificate import CertificateProblem, days_left
 
 display = Display()
 

@@ -16,12 +16,12 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.gate_text import failure_text, inventory_says
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean, printable
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import SKIPPED, joint
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import ACTIVATED, ADOPTED, GIVEN, KEPT, asked_elsewhere
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean, printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ACTIVATED, ADOPTED, GIVEN, KEPT, asked_elsewhere
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import failure_text, inventory_says
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import SKIPPED, joint
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 SLICES = (3.0, 5.0)
@@ -267,7 +267,7 @@ class ActionModule(ActionBase):
         one that was made from other sources: then the module is sent.
         """
         mode = " --check" if self._task.check_mode else ""
-        source = zipapp.digest(zipapp.sources(Path(zipapp.__file__).parent))
+        source = zipapp.digest(zipapp.sources(Path(zipapp.__file__).parents[1]))
         done = self._low_level_execute_command(
             f"{COMMAND} gate --source {source}{mode}", in_data=json.dumps(sent, default=str).encode(), executable=None
         )

@@ -17,10 +17,10 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.action.gate import Places
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import TriggerError, normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import FAIL, PASS, WAITING
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.watch_text import cut_short, progress_line, row_line
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import FAIL, PASS, WAITING
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import cut_short, progress_line, row_line
 from ansible_collections.phasegate.aistack.plugins.modules.metric_gate import argument_spec
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
 
 
 class ActionModule(ActionBase):
@@ -21,7 +21,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Install, with the sources of the code that runs here."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        members = zipapp.sources(Path(zipapp.__file__).parent)
+        members = zipapp.sources(Path(zipapp.__file__).parents[1])
         args = {**self._task.args, "source": zipapp.digest(members)}
 
         def call(**more: Any) -> dict[str, Any]:

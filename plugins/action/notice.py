@@ -13,10 +13,10 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import notice_send
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.notice import EVENTS
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import what
+from ansible_collections.phasegate.aistack.plugins.module_utils.notice import send as notice_send
+from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import EVENTS
 
 display = Display()
 

@@ -21,8 +21,8 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_store, source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import Stored, Wanted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256

@@ -16,16 +16,16 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import without
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failure_text, health_rows, health_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import outcome_rows, outcome_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import (
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import without
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import (
     data_items,
     failed_items,
     verify_items,
     verify_markdown,
     verify_text,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {

@@ -14,9 +14,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rotation import problems
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import problems
 
 LETTERS = string.ascii_letters + string.digits
 LEAST = 20

@@ -24,21 +24,15 @@ from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_
 
 from ansible_collections.phasegate.aistack.plugins.action.receipt import role_directory
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import (
-    backup_plan,
-    description,
-    env_check,
-    notice,
-    rotation,
-    said,
-    verbs,
-)
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import ENTRIES
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import nearest, what
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import problems as faults
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import SECTIONS, addressed, check_base, check_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
+from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import SECTIONS, addressed, check_base, check_stack
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts

@@ -15,9 +15,9 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.detect import READ, Application, detect
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.inventory_text import SOUGHT, Inventory, Place
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import READ, Application, detect
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import SOUGHT, Inventory, Place
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 
 LARGEST = 256 * 1024

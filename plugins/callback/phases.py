@@ -32,8 +32,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
-from ansible import context
+from ansible import constants as C, context
 from ansible.executor.stats import AggregateStats
 from ansible.executor.task_result import CallbackTaskResult as TaskResult
 from ansible.playbook import Playbook
@@ -42,7 +41,7 @@ from ansible.playbook.task import Task
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import board
 
 SLOW = 1.0

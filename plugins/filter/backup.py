@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import backup_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 
 
 def backup_description(

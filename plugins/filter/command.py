@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import said, verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import extra_vars as said, verbs
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.drill_text import pages
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.text import pages
 
 
 class FilterModule:

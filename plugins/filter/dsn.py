@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import dsn as core
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import dsn as core
 
 
 def dsn(

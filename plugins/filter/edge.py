@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import edge_rules
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_text import kept
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.config import kept
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import edge_rules
 
 
 class FilterModule:

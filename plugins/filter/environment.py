@@ -11,12 +11,11 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import as_text, described
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import apt_conf as apt_conf_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fetching import split
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import what
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import with_schemes
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import quote
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import what
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.fetching import apt_conf as apt_conf_of, split
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import quote
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.placeholders import with_schemes
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import as_text, described
 
 
 def env_quote(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import migration_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import text as migration_text
 
 
 def plan_text(plan: Any, sql: bool = True) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import plan_page as pure
+from ansible_collections.phasegate.aistack.plugins.module_utils.report import plan_page as pure
 
 NEEDED = ("stack", "application", "release", "order", "components", "phases", "acceptance_phases", "nodes", "opening")
 

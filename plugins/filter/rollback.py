@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.live_text import live_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.postmortem_text import evidence, notice_facts, postmortem_markdown
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_begun import beginning
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_stack import answer_of, outcome_rows, plan_holds
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_text import plan_markdown, plan_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import beginning
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, outcome_rows, plan_holds
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.postmortem import evidence, notice_facts, postmortem_markdown
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import plan_markdown, plan_text
 
 
 class FilterModule:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import rotation
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import rotation
 
 
 def login_users(users: Iterable[str], components: Mapping[str, Any], environments: Mapping[str, Any]) -> list[str]:

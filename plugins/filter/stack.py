@@ -13,17 +13,17 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from jinja2 import pass_context
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import clients
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.default_gate import Read, probes_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import assets_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.node_claims import node_claims
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import failures
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import service_users
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import dependency_order, required_phases
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_access import Places, access_of, check_access, check_places
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verbs import matches_none
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import service_users
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import assets_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import Read, probes_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.node.claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, access_of, check_access, check_places
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import server_clients as clients
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import dependency_order, required_phases
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.verbs import matches_none
 
 
 def nodes(groups: Mapping[str, Sequence[str]], wanted: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import watch_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate import watch_text
 
 
 def watch_result(results: Any, triggers: Any = (), act: bool = False) -> dict[str, Any]:

@@ -219,9 +219,14 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan, alembic_request, alembic_seen
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    migrate as alembic,
+    plan as alembic_plan,
+    request as alembic_request,
+    seen as alembic_seen,
+)
 
 
 @privileges.explained

@@ -190,11 +190,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
-    alembic_plan,
-    alembic_request,
-    alembic_seen,
     offline_plan,
+    plan as alembic_plan,
+    request as alembic_request,
     scratch_plan,
+    seen as alembic_seen,
 )
 
 

@@ -181,9 +181,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy, backup_jobs, backup_set, restore_prune
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+    copies as backup_copy,
+    prune as restore_prune,
+    sets as backup_set,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import registry as backup_jobs
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
 ARGUMENTS: dict[str, Any] = {

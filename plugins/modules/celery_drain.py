@@ -177,12 +177,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import live_context
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:

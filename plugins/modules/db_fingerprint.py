@@ -130,8 +130,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import db_fingerprint, pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import database_request as pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import observe as db_fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 
 

@@ -105,10 +105,10 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 
 @privileges.explained

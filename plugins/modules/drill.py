@@ -196,10 +196,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import TOOLS_USER
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import drill
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill import run as drill
 
 
 @privileges.explained

@@ -137,12 +137,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, COMPONENT_WORDS
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file, schema as env_schema
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import env_schema
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, COMPONENT_WORDS
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import env_file
 
 SCHEMA = {
     "name": {"type": "str", "required": True},

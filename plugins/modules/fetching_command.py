@@ -80,8 +80,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 
 
 def main() -> None:

@@ -261,9 +261,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate_call import judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.saved_gate import GIVEN, JUDGES
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.call import judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import GIVEN, JUDGES
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:

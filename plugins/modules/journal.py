@@ -169,14 +169,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import reserve
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.node.node_registry import Refused, entry_of, register
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive, interrupted
+from ansible_collections.phasegate.aistack.plugins.module_utils.node.registry import Refused, entry_of, register
 
 
 def _append(params: dict[str, Any], check: bool, journal: Journal) -> dict[str, Any]:

@@ -176,9 +176,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_gate import GateError, Watch, prepared
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verdict import PASS, WAITING
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import PASS, WAITING
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch import GateError, Watch, prepared
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:

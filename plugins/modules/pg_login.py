@@ -108,11 +108,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_login
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import bridge_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress, parse_url
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rotation import bridge_name
+from ansible_collections.phasegate.aistack.plugins.module_utils.rotation import postgres as pg_login
 
 APPLICATION = "aistack-login"
 

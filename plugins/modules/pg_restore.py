@@ -236,11 +236,16 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_shelf
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_shelf import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_compare, pg_request, pg_restore, pg_swap, pg_table
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf, database_request as pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
+    compare as pg_compare,
+    restore as pg_restore,
+    swap as pg_swap,
+    table as pg_table,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import RestoreError, Server
 
 
 def _restored(params: dict[str, Any], server: Server, name: str, check: bool) -> dict[str, Any]:

@@ -95,11 +95,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_shelf
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_shelf import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_request, pg_snapshot
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf, database_request as pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import snapshot as pg_snapshot
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump import BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 
 

@@ -75,8 +75,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, COMPONENT_WORDS
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, COMPONENT_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import receipt
 
 

@@ -109,12 +109,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges, redis_login
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.check import login_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Connection, RedisError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import login_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.redis_login import LoginError, PartError, Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.rotation import redis as redis_login
+from ansible_collections.phasegate.aistack.plugins.module_utils.rotation.redis import LoginError, PartError, Server
 
 NO_ADMIN = (
     "If the server has no user yet that may change users: set redis_admin_password in the inventory, run site.yml once with the former"

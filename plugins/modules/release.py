@@ -346,14 +346,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import names, privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import names
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, staging
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, staging, store as releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout, ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["staged", "marked", "pruned", "packed"], "default": "staged"},

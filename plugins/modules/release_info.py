@@ -77,11 +77,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 
 
 def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, Any]:

@@ -176,9 +176,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
 

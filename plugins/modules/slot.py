@@ -291,19 +291,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate import SlotGate
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
 
 COMMAND = "/usr/local/bin/aistack"
 

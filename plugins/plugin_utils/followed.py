@@ -19,8 +19,8 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import beside, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import beside, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import board
 
 FIRST_S = 2.0

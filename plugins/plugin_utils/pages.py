@@ -17,7 +17,7 @@ from typing import Any
 from ansible.playbook.task import Task
 from ansible.utils.display import Display
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import printable
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
 
 JUDGED = ("component", "name", "source", "where", "verdict", "severity", "expected", "got")
 """What of a probe or a condition stays in a result that failed; the rest stands in its C(msg)."""

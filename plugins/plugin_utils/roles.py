@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.description import OF_RUNS, ROLE_KINDS, VARIABLES
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option, nearest, problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, nearest, problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import OF_RUNS, ROLE_KINDS, VARIABLES
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 OF_RELEASES = ("migrate", "release", "toolchain")

@@ -32,9 +32,13 @@ from typing import Any
 import psycopg2
 from figures import Figures, PartError
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_restore, pg_snapshot, pg_swap
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import Server
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
+    restore as pg_restore,
+    snapshot as pg_snapshot,
+    swap as pg_swap,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import Server
 
 SCALE = 68
 """Of pgbench: with it the database has 1 GB."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.edge_rules import CHECK_KEYS, EDGE_KEYS
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stack import check_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import CHECK_KEYS, EDGE_KEYS
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import check_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/guide-web.md").read_text(encoding="utf-8")

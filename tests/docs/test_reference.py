@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate_call import SETTINGS
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import description
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_keys import BACKUP
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import ENTRY
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import DECISIONS, Policy
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import BACKUP
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.call import SETTINGS
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.policy import DECISIONS, Policy
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description
 from ansible_collections.phasegate.aistack.plugins.modules import env_file
 
 ROOT = Path(__file__).resolve().parents[2]

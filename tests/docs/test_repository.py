@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.report_text import health_rows, health_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import health_rows, health_text
 
 ROOT = Path(__file__).resolve().parents[2]
 SPDX = "SPDX-License-Identifier: GPL-3.0-or-later"

@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.gate import live_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError, parse_info, stat_rows
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import selectors
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import Reading
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, usage
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.haproxy import SOCKET
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_trigger import selectors
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.metric_window import Reading
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.substitute import MissingName, fill
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError, parse_info, stat_rows
 
 STARTED = "process_start_time_seconds"
 """What the client libraries of Prometheus call the time at which the process that answers was started."""

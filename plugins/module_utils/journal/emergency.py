@@ -12,12 +12,11 @@ import os
 import threading
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import reserve
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal_quick import QuickJournal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.cached import QuickJournal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.journal_chain import Record
 
 
 class EmergencyJournal(QuickJournal):

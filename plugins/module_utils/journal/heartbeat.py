@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import beside, proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import beside, proc
 
 LOOK_S = 0.3
 """Seconds between two looks at whether the run is still there."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import LOCK, Journal, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, proc, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import LOCK, Journal, utc_now
 
 GUARD = ".lock.guard"
 TAKING_BACK = "taking back run"

@@ -15,7 +15,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
 
 NAME = "reserve"
 SIZE = 8 * 1024 * 1024

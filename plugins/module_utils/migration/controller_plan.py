@@ -22,12 +22,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock, proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, controller_sandbox, offline_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError, Plan, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    controller_sandbox,
+    offline_plan,
+    plan as alembic_plan,
+    text as migration_text,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import NoEnvironment, Unavailable
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import migration_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError, Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, sandbox, tree
 
 INSTALL_TIMEOUT = 900.0

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.policy import Step
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import Refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import literal
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import literal
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import Step
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import Refusal
 
 _CREATE = re.compile(r'^\s*CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?"?([A-Za-z0-9_-]+)"?', re.IGNORECASE)
 PACKAGES = {"vector": "pgvector", "postgis": "postgis-3", "pg_cron": "cron", "pg_partman": "partman", "hll": "hll", "rum": "rum"}

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, Plan, ReleaseCodeError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import plan as alembic_plan, text as migration_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Ground, Plan, ReleaseCodeError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, migration_text, stand_ins
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.revision_graph import RevisionGraph
 
 STAND_IN_URL = "postgresql://planned:planned@localhost:5432/planned"
 OTHER_PYTHON = ("SyntaxError", "IndentationError")

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, pooler, read_only
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Ground, MigrationError, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_tool
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_tool import ToolError
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import plan as alembic_plan, pooler
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Ground, MigrationError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import read_only, tools as pg_tool
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import READ_ONLY, DatabaseError, Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import ToolError
 
 
 def dumper(request: Request, server: str) -> None:

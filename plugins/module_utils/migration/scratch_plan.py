@@ -18,15 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_plan, offline_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Plan, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import offline_plan, plan as alembic_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import sdists_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 SPEC: dict[str, Any] = {
     "archive": {"type": "path"},

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.migration_policy import Step
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.policy import Step
 
 TIMEOUT = 30.0
 """Seconds for one step; a run takes some 14 ms."""

@@ -14,8 +14,8 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker, without_credentials
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker, without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
 ZSTD = b"\x28\xb5\x2f\xfd"

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import QUICK, run_command
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.unit_text import process_settings
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.unit_text import process_settings
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_gate import SlotGate
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import QUICK, run_command
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 
 LATE = 124
 """Exit status of a command that ran past its time, as that of ``timeout``."""

@@ -5,7 +5,7 @@
 """After a boot: what starts by itself, what the edge sends to and the C(live) link are one slot again.
 
 A unit of the node runs this at each boot. Where the power was lost in the middle of a switch each of the three is as the step before
-left it; :func:`slot_plan.plan_boot` has the rule. A switch that was cut off stays open in the journal: the next run gates it.
+left it; :func:`slots.plan.plan_boot` has the rule. A switch that was cut off stays open in the journal: the next run gates it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, from_before, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import release_state
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import TROUBLE, Who, take_lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Who, take_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file, plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, Judged, Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 
 DRAIN_S = 5.0
 """Seconds for requests that a slot has which is to go: what was open before the boot is gone."""
@@ -37,7 +36,7 @@ class BootSlots(Slots):
     """The slots of one component, brought into agreement."""
 
     def reconcile(self, request: Request) -> Outcome:
-        """Do what :func:`slot_plan.plan_boot` says; nothing where they agree.
+        """Do what :func:`slots.plan.plan_boot` says; nothing where they agree.
 
         Raises:
             Failed: a step could not be done; doing it again is safe.

@@ -26,8 +26,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import derived_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove_service
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan import (
     Places,
@@ -42,8 +44,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
     unit_says,
     unlocked,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME, did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.service_user import derived_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 
 OF_A_COMPONENT = ("components", "gates", "receipts", "schema", "drained")

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import run_command
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import run_command
 
 STOP = 120.0
 """Seconds that stopping a unit may take."""

@@ -19,9 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove as component_remove
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove_service
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove as component_remove, remove_service
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan import (
     GROUP,
     Places,

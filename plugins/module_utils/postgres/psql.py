@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import literal
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import literal
 
 CONNECT_TIMEOUT = 5
 """Seconds to wait for a connection."""

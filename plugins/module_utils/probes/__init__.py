@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import TypeSpec
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.backup import Backup
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.celery import Celery
@@ -31,7 +32,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.tcp impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.tls import Tls
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit import Unit
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import Usage
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import TypeSpec
 
 _ALL: tuple[type[Probe], ...] = (
     Backup, Celery, Comfyui, Command, Disk, Dns, File, Haproxy, Http, Log, Metrics, Ollama,

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -59,7 +59,7 @@ DEFAULT = {"lt": "26h"}
 
 def restored(state_dir: Path, now: float) -> str:
     """What proves that the dumps of sets can be put back: a drill restored one. Reading back proves that they are whole and readable."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 
     ended = [record for record in Journal.of(state_dir).read() if (record.get("op"), record.get("outcome")) == ("drill", "ok")]
     if not ended:
@@ -104,8 +104,13 @@ class Backup(Probe):
 
     def look(self, context: Context) -> Attempt:
         # the parts of a set use probes
-        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy, backup_failed, backup_jobs, backup_shelf
-        from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import moment
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+            catalog as backup_shelf,
+            copies as backup_copy,
+            failure as backup_failed,
+        )
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import registry as backup_jobs
+        from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import moment
 
         state_dir = Path(str(self.spec["target"]))
         try:

@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets, Unreadable
-from ansible_collections.phasegate.aistack.plugins.module_utils.proc import communicate
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import expect
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import expect
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import communicate
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets, Unreadable
 
 TIMEOUT = 5.0
 """Seconds for one attempt where a probe does not say."""

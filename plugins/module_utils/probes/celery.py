@@ -17,7 +17,17 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT, PREAMBLE, UNANSWERED, UNLOADED, not_loaded
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import (
+    IMPORT_TIMEOUT,
+    PREAMBLE,
+    UNANSWERED,
+    UNLOADED,
+    not_loaded,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import connected
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
@@ -30,10 +40,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     last_line,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit import state_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, describe, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.service_user import service_user
-from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import connected
 
 _MARK = "aistack-celery-answer:"
 SCRIPT = PREAMBLE + r"""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check_all, describe_all
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, at_least, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check_all, describe_all
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _KEYS = ("free_bytes", "free_gib", "free_percent", "free_inodes_percent")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import socket
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
     Context,
@@ -16,8 +18,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     judge,
     os_error_text,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Dns(Probe):

@@ -10,6 +10,9 @@ import csv
 import socket
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, check_all, describe, describe_all, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     OUTPUT_LIMIT,
     Attempt,
@@ -19,9 +22,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     Probe,
     judge,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, check_all, describe, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import did_you_mean
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 SOCKET = "/run/haproxy/admin.sock"
 _WORDS = (("UP", "ready"), ("no check", "ready"), ("MAINT", "maint"), ("DRAIN", "drain"), ("NOLB", "drain"), ("DOWN", "down"))

@@ -10,16 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    Context,
-    NotAsExpected,
-    Probe,
-    excerpt,
-    judge,
-)
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, basic_auth, request
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import (
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import (
     Mismatch,
     check,
     check_all,
@@ -29,7 +20,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect impo
     regex_problems,
     show,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, NotAsExpected, Probe, excerpt, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, basic_auth, request
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 

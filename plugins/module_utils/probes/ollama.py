@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, get_path
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
     CannotJudge,
@@ -23,8 +25,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.file import sha256_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import ask_json
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, check, get_path
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _hashed: dict[tuple[str, int, int], str] = {}
 _hashed_lock = threading.Lock()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import CannotSee, Holder, holders, overlaps, shown
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import command_line
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.sockets import CannotSee, Holder, holders, overlaps, shown
 
 
 class Port(Probe):

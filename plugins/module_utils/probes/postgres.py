@@ -11,6 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING, Mismatch, check, check_all, describe_all, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
     CannotJudge,
@@ -20,9 +23,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     judge,
     parted,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import MISSING, Mismatch, check, check_all, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _NAMES = {"user": "PGUSER", "database": "PGDATABASE", "sslmode": "PGSSLMODE", "ca_file": "PGSSLROOTCERT"}
 _FIELD, _RECORD = "\x1f", "\x1e"

@@ -11,9 +11,9 @@ import pwd
 import re
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import at, check, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe, excerpt, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import at, check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 PROC = Path("/proc")
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe, is_operator, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     OUTPUT_LIMIT,
     Attempt,
@@ -24,8 +26,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     parted,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe, is_operator, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _READING = {
     "CONFIG GET", "DBSIZE", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "INFO", "LASTSAVE", "LINDEX",

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
     CannotJudge,
@@ -25,7 +26,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     excerpt,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, host_header, request
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _PREFIX = ".aistack-probe"
 

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
     Context,
@@ -19,7 +20,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     os_error_text,
     parted,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Tcp(Probe):

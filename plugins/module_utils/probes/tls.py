@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
     Attempt,
     Context,
@@ -24,8 +26,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
     parted,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import check, describe
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL's first message of a client that wants TLS
 

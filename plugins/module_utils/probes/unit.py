@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, at, check, check_all, describe_all, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, at_least, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.expect import Mismatch, at, check, check_all, describe_all, show
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.schema import Option
 
 
 class Unit(Probe):

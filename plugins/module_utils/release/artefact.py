@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import digest
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import FILES, MANIFEST, Layout, ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout, ReleaseError
 
 ASK_TIMEOUT = 20.0
 """Seconds that a tool may take to tell its version."""

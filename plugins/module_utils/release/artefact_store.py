@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import artefact_key, base_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import artefact_key, base_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
 FOLDER = "~/.cache/phasegate/artefacts"

@@ -18,12 +18,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import next_site, node_python, sandbox
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Account
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, next_site, node_python, sandbox
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
 NO_WHEEL = re.compile(r"no usable wheels|building source distributions is disabled|no-build|only-binary", re.IGNORECASE)

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import flock
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import git_words
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import without_credentials
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import (
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import without_credentials
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import (
     COMMIT,
     RELEASE_NAME,
     RELEASE_WORDS,
@@ -33,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names impor
     newest,
     printable,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import git_words
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
 KEEP_ARCHIVES = 20

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 STANDALONE = "standalone"
 SERVER = "server.js"

@@ -10,7 +10,7 @@ import posixpath
 import re
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.lock_file import MADE
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.lock_file import MADE
 
 _HEADER = re.compile(r"^#.*\buv .*(?:--python-version|--python|-p)[ =](?P<spec>\d+\.\d+)", re.MULTILINE)
 _REQUIRES = re.compile(r"^requires-python\s*=\s*['\"](?P<spec>[^'\"]+)['\"]", re.MULTILINE)

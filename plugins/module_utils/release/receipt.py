@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str | None:

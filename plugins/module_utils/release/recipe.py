@@ -11,15 +11,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.artefact_key import digest
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_schema import MASK, as_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.stand_ins import stand_ins
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.tree_names import output_problem
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.placeholders import stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import MASK, as_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import read_env
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import output_problem
 
 _WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 YES = {"true", "yes", "on", "1"}

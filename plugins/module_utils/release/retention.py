@@ -4,7 +4,7 @@
 
 """What goes from a node that has newer releases: old ones, and the configurations, with their secrets, that nothing goes back to.
 
-Which releases stay is said by :func:`release.prunable`. A configuration stays where something points at it, where a release that stays
+Which releases stay is said by :func:`.store.prunable`. A configuration stays where something points at it, where a release that stays
 was last live with it, and where the level config may be asked for it.
 """
 
@@ -15,12 +15,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive, interrupted
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import release as releases
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree, way_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive, interrupted
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import store as releases, tree, way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 
 Record = dict[str, Any]
 

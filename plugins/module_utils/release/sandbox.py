@@ -23,11 +23,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.proc import Account, Finished, Said
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Account, Finished, Said
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import render_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import render_env
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SYSTEMD_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import lock_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import File, Source, SourceError, Unreachable
 
 

@@ -23,13 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import alembic_heads, artefact, build, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, heads as alembic_heads, sandbox, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import (
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import (
     FILES,
     MANIFEST,
     Layout,

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.todays_secrets import merge
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import env_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.todays_secrets import merge
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 
 @dataclass(frozen=True)

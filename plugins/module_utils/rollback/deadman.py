@@ -20,20 +20,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal, utc_now
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import TAKING_BACK, Lock, LockHeld, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import activations_of_run
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import activations_of_run
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import TROUBLE, Locked, Tools, Who, take_lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback_gate import BackGate
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Locked, Tools, Who, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 COMMAND = "/usr/local/bin/aistack"
 FOLDER = "confirm"

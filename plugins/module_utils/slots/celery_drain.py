@@ -19,12 +19,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import fsync_dir
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import utc_now
-from ansible_collections.phasegate.aistack.plugins.module_utils.loading import IMPORT_TIMEOUT, PREAMBLE, UNANSWERED, UNLOADED, not_loaded
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import (
+    IMPORT_TIMEOUT,
+    PREAMBLE,
+    UNANSWERED,
+    UNLOADED,
+    not_loaded,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, excerpt, last_line
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.secrets import Secrets
 
 SLICE = 15.0
 """Seconds for which one child waits before it reports."""

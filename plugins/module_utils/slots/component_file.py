@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.durable import write_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import COMPONENT_NAME
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import EdgeSpec, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
 FORMAT = 1
 FOLDER = "components"

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content, Plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content, Plan
 
 
 class Log(Protocol):

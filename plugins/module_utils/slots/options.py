@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import EdgeSpec, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
 STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.prepared import OP, ahead, asked_once, prepared_by
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import GateCall, Judged
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepared import OP, ahead, asked_once, prepared_by
 
 PATIENCE_S = 900
 """Seconds after which a slot that nobody switched to is stopped by a timer of the node: whoever prepared it is gone."""

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import psql as psql_module
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, Cluster
 

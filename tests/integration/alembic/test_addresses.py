@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.dsn import dsn
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.version_table import ASSUMED
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback_view
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.dsn import dsn
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import ASSUMED
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import view as rollback_view
 
 from ..conftest import PASSWORD, Cluster, _as_postgres
 from .conftest import ENV_PY, QUOTED, Stage

@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
-    alembic_plan,
-    alembic_seen,
     controller_plan,
     controller_sandbox,
+    plan as alembic_plan,
     scratch_plan,
+    seen as alembic_seen,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.controller_plan import Origin
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
 
 from .conftest import HERE, PASSWORD, QUOTED, Stage

@@ -19,14 +19,13 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import sets as backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill import run as drill, text as drill_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.run import DrillError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, migration_locks
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import drill
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.drill import DrillError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import locks as migration_locks, migrate as alembic
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.modules import drill as module
 
 from ..conftest import PASSWORD
@@ -324,7 +323,7 @@ def test_an_encrypted_set_needs_its_identity(node: Node) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import drill
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill import run as drill
 drill.run(drill.Request("backend", user=None, root=Path(sys.argv[1]), state_dir=Path(sys.argv[2]), min_free=1024, run="killed"))
 """
 

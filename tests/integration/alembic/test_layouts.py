@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import schema_way
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import alembic_heads
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    migrate as alembic,
+    plan as alembic_plan,
+    schema_path as schema_way,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import heads as alembic_heads
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 
 from .conftest import Stage

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
 
 from .conftest import PASSWORD, QUOTED, Stage
 
@@ -278,7 +278,7 @@ def test_missing_tables(stage: Stage) -> None:
 
 @pytest.mark.parametrize("component", ["backend", "another component of the same database"])
 def test_second_run_waits_and_names_the_first(stage: Stage, component: str) -> None:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migration_locks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.migration import locks as migration_locks
 
     with stage.session("aistack-migrate-lock") as other:
         migration_locks.take(other, stage.database, component, 1)
@@ -291,7 +291,7 @@ def test_second_run_waits_and_names_the_first(stage: Stage, component: str) -> N
 
 RUNNER = """
 import json, sys
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan
 print(alembic.migrate(alembic_plan.Request(**json.loads(sys.argv[1]))))
 """
 

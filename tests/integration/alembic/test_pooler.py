@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, _as_postgres, _free_port
 from .conftest import Stage

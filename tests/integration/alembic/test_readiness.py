@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_tool
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import tools as pg_tool
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 
 from .conftest import Stage

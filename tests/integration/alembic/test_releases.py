@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import MigrationError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import Fingerprint
 
 from .conftest import Stage
 

@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_shelf
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic, alembic_plan, alembic_seen, version_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import rollback_view
+from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    migrate as alembic,
+    plan as alembic_plan,
+    seen as alembic_seen,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import view as rollback_view
 
 from .conftest import ENV_PY, Stage
 from .test_downgrade import DOWN, UP

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import Request
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "redis" / "vars" / "main.yml"
 BACKUP_RULES: str = yaml.safe_load(ROLE.read_text(encoding="utf-8"))["__redis_backup_rules"]

@@ -15,9 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_copy, backup_set, backup_shelf, restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import stamp_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+    catalog as backup_shelf,
+    copies as backup_copy,
+    restore as restore_set,
+    sets as backup_set,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import stamp_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 
 from .conftest import Node, Store
 

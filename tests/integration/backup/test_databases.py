@@ -15,11 +15,16 @@ from urllib.parse import quote
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set, restore_part, restore_prune, restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
+    prune as restore_prune,
+    restore as restore_set,
+    sets as backup_set,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import restore as restore_part
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, Cluster
 from .conftest import Node
@@ -269,8 +274,8 @@ def test_rows_that_are_written_while_it_is_saved(cluster: Cluster, node: Node, s
 
 
 def test_an_administrator_over_the_network(cluster: Cluster, node: Node, sales: str, tmp_path: Path) -> None:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
-    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_postgres import server_of
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.postgres_restore import server_of
 
     password = tmp_path / "admin"
     password.write_text("geheim\n")

@@ -19,12 +19,13 @@ from urllib.parse import quote
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore_postgres, restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.alembic_plan import take_fingerprint
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_dump
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import postgres_restore as restore_postgres
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import take_fingerprint
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import dump as pg_dump
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
 
 from ..conftest import PASSWORD, Cluster
 from .conftest import Node

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.redis_login import digest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rotation.redis import digest
 from ansible_collections.phasegate.aistack.plugins.modules import redis_login as door
 
 from .conftest import ROLE, RealRedis

@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set, restore_part, restore_redis, restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set, sets as backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import redis_restore as restore_redis, restore as restore_part
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 
 from .conftest import Identity, Node, RealRedis, Store
 
@@ -265,7 +266,7 @@ def test_a_bucket_comes_back_and_what_it_had_is_kept(store: Store, node: Node, o
 
 
 def test_what_comes_into_a_bucket_meanwhile_stays(store: Store, node: Node, objects: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_bucket import BucketRestore
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bucket_restore import BucketRestore
 
     real = BucketRestore._keep
 

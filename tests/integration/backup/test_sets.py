@@ -15,9 +15,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_age, backup_bucket, backup_redis, backup_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import sets as backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import (
+    age as backup_age,
+    bucket as backup_bucket,
+    redis as backup_redis,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 
 from .conftest import Identity, Node, RealRedis, Store
 

@@ -18,13 +18,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal import reserve
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import journal_chain
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_plan import Wish
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Who, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Who, roll_back
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.test_deadman import Timers
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError, parse_info, parse_old_workers
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError, parse_info, parse_old_workers
 
 CONFIGURATION = """
 global

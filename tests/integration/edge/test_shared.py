@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, parse_info
 
 from .test_drain import PATIENCE, free_port, until
 

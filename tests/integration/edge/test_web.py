@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 
 from .test_drain import PATIENCE, free_port, until
 from .test_shared import PLAY, ROOT

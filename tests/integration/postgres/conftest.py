@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_snapshot, psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import RestoreError, Server
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import psql, snapshot as pg_snapshot
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import RestoreError, Server
 
 from ..conftest import PASSWORD, Cluster
 

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import db_fingerprint, pg_restore, pg_snapshot
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
+    observe as db_fingerprint,
+    restore as pg_restore,
+    snapshot as pg_snapshot,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 
 from .conftest import Shop

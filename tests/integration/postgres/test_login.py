@@ -16,11 +16,10 @@ from urllib.parse import quote
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_login
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import bridge_name, bridge_password, bridged
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import scram
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress, parse_url
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rotation import bridge_name, bridge_password, bridged
+from ansible_collections.phasegate.aistack.plugins.module_utils.rotation import postgres as pg_login, scram
 from ansible_collections.phasegate.aistack.plugins.modules import pg_login as door
 
 from ..conftest import Cluster

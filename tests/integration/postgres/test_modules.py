@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
 
 from ..conftest import PASSWORD
 from .conftest import Shop

@@ -19,17 +19,17 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
-    pg_admin,
-    pg_compare,
-    pg_restore,
-    pg_snapshot,
-    pg_swap,
-    pg_table,
+    admin as pg_admin,
+    compare as pg_compare,
+    restore as pg_restore,
+    row_compare,
+    snapshot as pg_snapshot,
+    swap as pg_swap,
+    table as pg_table,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import row_compare
 
 from .conftest import Shop, refused
 
@@ -37,9 +37,9 @@ from .conftest import Shop, refused
 RESTORE = """
 import json, sys
 from pathlib import Path
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import Server
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_restore
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import restore as pg_restore
 host, port, user, name, folder, part = sys.argv[1:]
 server = Server(DatabaseAddress(host, int(port), "postgres", "postgres"), {}, user or None)
 pg_restore.restore_beside(server, name, Path(folder), json.loads(part), min_free=0)

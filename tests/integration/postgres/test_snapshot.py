@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_snapshot, pg_tool
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_dump import BackupError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import snapshot as pg_snapshot, tools as pg_tool
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump import BackupError
 
 from ..conftest import PASSWORD
 from .conftest import Shop

@@ -17,18 +17,22 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_admin, pg_restore, pg_swap
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
+    admin as pg_admin,
+    names as restore_names,
+    restore as pg_restore,
+    swap as pg_swap,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import restore_names
 
 from .conftest import Shop, refused
 
 # What runs as a process of its own, so that it can be killed while it waits for a session to leave.
 SWAP = """
 import sys
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.pg_admin import Server
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_swap
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import Server
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import swap as pg_swap
 host, port, user, name = sys.argv[1:]
 server = Server(DatabaseAddress(host, int(port), "postgres", "postgres"), {}, user or None)
 pg_swap.swap(server, name, wait=0, terminate=True, grace=60)

@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import pg_restore, pg_table
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
+    fingerprint,
+    restore as pg_restore,
+    row_compare,
+    table as pg_table,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import fingerprint, row_compare
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.fingerprint import Fingerprint
 
 from .conftest import Shop, refused
 

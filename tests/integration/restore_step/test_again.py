@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 COMMAND = """#!{python}
 import json, pathlib, sys
 sys.path.insert(0, {collections!r})
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.rollback_facts import open_rollback
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.facts import open_rollback
 folder = pathlib.Path({folder!r})
 with open(folder / "called", "a") as stream:
     stream.write(" ".join(sys.argv[1:]) + "\\n")

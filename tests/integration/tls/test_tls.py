@@ -23,9 +23,9 @@ from urllib.parse import quote
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_redis
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_part import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.edge import Edge, EdgeError, parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import redis as backup_redis
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError, parse_info
 
 from ..conftest import PASSWORD
 from .conftest import World, look

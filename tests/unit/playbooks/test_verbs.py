@@ -20,9 +20,9 @@ from ansible.vars.reserved import get_reserved_names
 from jinja2 import meta
 from jinja2.nativetypes import NativeEnvironment
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import cli
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import sets as backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.cli import main as cli
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import verbs
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
 ROOT = Path(__file__).resolve().parents[3]

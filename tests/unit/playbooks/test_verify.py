@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.phasegate.aistack.plugins.filter.stack import verify_probes
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.command import Command
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.verify_text import LEVELS
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import LEVELS
 
 (PLAY,) = yaml.safe_load((Path(__file__).resolve().parents[3] / "playbooks/verify.yml").read_text(encoding="utf-8"))
 JOURNAL = PLAY["vars"]["__journal"]

@@ -14,7 +14,7 @@ import pytest
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.action import alembic, alembic_info
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic_request, controller_plan, offline_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_plan, offline_plan, request as alembic_request
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 
 ARGS = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import journal
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.tests.unit.plugins.action.controller import Controller
 

@@ -50,7 +50,7 @@ def test_sent_once_and_not_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [call.get("archive") for call in node.calls] == [None, "/remote/aistack.zip"]
     names = zipfile.ZipFile(io.BytesIO(node.sent[0][1])).namelist()
     assert "__main__.py" in names
-    assert "ansible_collections/phasegate/aistack/plugins/module_utils/cli.py" in names
+    assert "ansible_collections/phasegate/aistack/plugins/module_utils/cli/main.py" in names
     assert run(node, monkeypatch)["changed"] is False
     assert (len(node.calls), len(node.sent)) == (3, 1)
 

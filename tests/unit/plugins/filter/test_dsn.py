@@ -11,8 +11,8 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.phasegate.aistack.plugins.filter.dsn import FilterModule, dsn
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.database_url import parse_url
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.env_check import environment_problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.check import environment_problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
 
 PASSWORDS = [
     "plain", "p@ss:w/rd'\"$x%y#z é", "Zm9vYmFy/K58+n91UW5==", 'pa"ss\\word-12chars', "100%25", "a b\tc", "?q=1&r=[2]", "ключ", "{{ x }}",

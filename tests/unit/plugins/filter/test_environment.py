@@ -13,7 +13,7 @@ import pytest
 from jinja2 import Environment
 
 from ansible_collections.phasegate.aistack.plugins.filter.environment import env_quote, env_schemes
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import parse_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env
 
 ROLES = Path(__file__).resolve().parents[4] / "roles"
 ODD = ['ab"cd', "ends in \\", "two\nINJECTED=1", "$HOME `id` \\$x", "plain", "with space ", "#; '",

@@ -13,7 +13,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page, plan_refusal
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.plan_page import WIDTH, page
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.plan_page import WIDTH, page
 
 STEP = {
     "revision": "0002", "doc": "Feedback", "phase": "expand", "risk": "low", "reversible": True,

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.phasegate.aistack.plugins.filter import stack
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 
 COMPONENTS: dict[str, Any] = {
     "worker": {"hosts": "backend", "release_from": "api", "after": ["redis"]},

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.env_file import NAMES, read_env, secrets_beside
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import NAMES, read_env, secrets_beside
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 
 Call = Callable[..., dict[str, Any]]
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each place where a run that lost the lock is stopped, by itself: without that place the row or the test of it fails.
 
-What happens within a switch is in ``module_utils/slots/test_fence.py``.
+What happens within a switch is in ``module_utils/rollback/test_fence.py``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_set, restore_postgres, restore_set
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import BackupSetError
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.restore_part import Ground
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set, sets as backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import postgres_restore as restore_postgres
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, Lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import alembic
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 

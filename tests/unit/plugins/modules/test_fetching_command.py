@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 
 Call = Callable[..., dict[str, Any]]
 SECRET = {"HTTPS_PROXY": "http://deploy:Pr0xyS3cret@proxy:3128"}

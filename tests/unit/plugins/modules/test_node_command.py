@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import zipapp
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
 
 Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def members() -> dict[str, bytes]:
-    return zipapp.sources(Path(zipapp.__file__).parent)
+    return zipapp.sources(Path(zipapp.__file__).parents[1])
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import staging
 
 Call = Callable[..., dict[str, Any]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.parsing.splitter import parse_kv
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.said import REST, rest_problem
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.extra_vars import REST, rest_problem
 
 
 def test_what_ansible_drops_is_told() -> None:

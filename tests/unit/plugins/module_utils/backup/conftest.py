@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.backup_set import Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 # Two keys, written by BGSAVE of Redis 7.0.15.
@@ -194,7 +194,7 @@ def redis(tmp_path: Path) -> Iterator[FakeRedis]:
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
     """Return ``program(name, script)``: puts a shell script first on the path of the programs that parts run."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_age, backup_part
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import age as backup_age, base as backup_part
 
     folder = tmp_path / "bin"
     folder.mkdir()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock as locks
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, Lock, LockHeld, keep_lease, require
 

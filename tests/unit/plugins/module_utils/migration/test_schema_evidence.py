@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_evidence
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.release_state import derive
 
 
 def test_a_proof_is_one_record_and_marks_nothing_good_or_bad(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Finished
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Finished
 
 FOLDERS = ("components", "gates", "receipts", "schema", "drained")
 

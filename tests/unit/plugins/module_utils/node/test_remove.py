@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove, remove_plan
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.node.removal import Node

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import cli
+from ansible_collections.phasegate.aistack.plugins.module_utils.cli import main as cli
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Finished
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove_plan, remove_stack
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Finished
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.node.removal import Node
 
 PACKAGES = {"etc/redis/redis.conf", "etc/systemd/system/postgresql@.service.d/aistack.conf", "etc/postgresql/17/main/pg_hba.conf",

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import backup_failed
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.backup_plan import stamp_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import failure as backup_failed
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import stamp_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 
 
 def a_set(state: Path, hours: float, verdict: str = "verified", form: int = 2, *parts: str) -> str:

@@ -13,8 +13,8 @@ import sys
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import celery
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 ANSWER = {

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
 
 

@@ -14,10 +14,10 @@ import time
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import command_line
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import cpu_times, memory_percent
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError, normalise
 
 
 def test_file(look, tmp_path):

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_gate import GateError, Watch, prepared
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch import GateError, Watch, prepared
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 from .conftest import WebServer

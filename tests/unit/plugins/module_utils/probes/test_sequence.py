@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from contextlib import suppress
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import s3
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.metrics import parse, value_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.s3 import sign
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 # -- s3

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact import Artefact, ArtefactRefused
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import Layout, ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
 
 
 def recipe(tmp_path: Path, **given: Any) -> Recipe:

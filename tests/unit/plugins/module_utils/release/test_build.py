@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 # Beside this Python, or where make puts it on the PATH: ansible-test has an environment of its own.
 UV = Path(shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])) or "uv")

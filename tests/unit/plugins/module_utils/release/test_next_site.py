@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, next_site
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 
 def built(tree: Path, where: str = "", dist: str = ".next", site: str = "") -> Path:

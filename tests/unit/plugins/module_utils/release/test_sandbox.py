@@ -23,11 +23,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree as trees
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox, tree as trees
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.release import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 UV = Path(shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])) or "uv")
 needs_uv = pytest.mark.skipif(not UV.exists(), reason="there is no uv on the PATH; make venv installs it")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.slot_plan import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import env_file, way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 
 class Place:

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Finished, Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import DeadManError
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.rollback import Locked, Who
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.unit import Finished, Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 RUN = "deploy-3"

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import slot_plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.prepared import ahead, prepared_by
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots, Work, asked_to_end, side_by_side
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.slot_node import Judged
-from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_slot import GATE, V1, V2, V3, Bench
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepared import ahead, prepared_by
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import GATE, V1, V2, V3, Bench
 
 STRICT = {**GATE, "successes": 3, "min_healthy_time": 20}
 

@@ -1,0 +1,275 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an application is made of, as far as its files show it: no I/O, nothing is run or imported.
+
+A tree is a mapping of paths (``backend/app/main.py``) to contents; a file that nobody has to read may have an empty one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from posixpath import basename, dirname
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env import PASSED_OVER, Variable, variables
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_made import made
+
+READ = re.compile(
+    r"\.py\Z|(?:^|/)(?:package\.json|pyproject\.toml|alembic\.ini|requirements[\w.-]*\.(?:txt|lock|in)|\.?env[\w.-]*\.(?:example|sample|template)"
+    r"|\.env\.dist|next\.config\.\w+)\Z"
+)
+"""Paths of files whose content is looked into."""
+
+_OBJECT = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(FastAPI|Starlette|Flask|Celery)\(", re.MULTILINE)
+_INSIDE = re.compile(r"^[ \t]*(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(?:FastAPI|Starlette|Flask)\(", re.MULTILINE)
+_QUEUE = re.compile(r"""\bQueue\(\s*["']([\w.-]+)["']""")
+_FACTORY = re.compile(r"app|create|make|build|factory")
+_HEALTH = re.compile(r"""@(\w+)\.(?:get|route|api_route)\(\s*["'](/[\w/-]*(?:health|live|ready|ping|status)[\w/-]*)["']""")
+_PROJECT = ("pyproject.toml", "requirements.lock", "requirements.txt", "requirements.in", "setup.py", "Pipfile")
+_NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An application object: where its project is, how it is imported, in which framework it is made."""
+
+    path: str
+    module: str
+    name: str
+    framework: str
+    source: str = ""  # a folder of the project that has to be on Python's path, such as src
+    factory: bool = False  # a function that makes it, which the server calls
+
+    @property
+    def app(self) -> str:
+        return f"{self.module}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A component's lock file; where the one that is there cannot be used, how to make one."""
+
+    name: str
+    there: bool = True
+    make: str = ""
+
+
+@dataclass
+class Frontend:
+    """A Next.js application."""
+
+    path: str
+    lock: Lock
+    standalone: bool
+    variables: list[Variable] = field(default_factory=list)
+
+
+@dataclass
+class Application:
+    """Everything that was found. What was not is None or empty."""
+
+    web: Found | None = None
+    others: list[Found] = field(default_factory=list)
+    lock: Lock | None = None
+    health: str = ""
+    celery: Found | None = None
+    queues: list[str] = field(default_factory=list)
+    beat: bool = False
+    path: str = ""  # of the project, whichever of these showed where it is
+    alembic: str | None = None  # its configuration, below the project
+    frontend: Frontend | None = None
+    packages: set[str] = field(default_factory=set)
+    variables: list[Variable] = field(default_factory=list)
+
+    def uses(self, *names: str) -> bool:
+        """Whether one of these packages is named by what the project needs."""
+        return any(name in self.packages for name in names)
+
+
+def detect(files: Mapping[str, str], app: str = "") -> Application:
+    """Look at a tree; *app* names the web application (``module:object``) where its people know it.
+
+    Raises:
+        LookupError: the tree has no such module, or *app* is none.
+    """
+    web, celery = _objects(files)
+    best = sorted(web, key=lambda one: (one.factory, _rank(one)))
+    if app:
+        best = [_named(files, app, best), *(one for one in best if one.app != app)]
+    found = Application(web=best[0] if best else None, others=[one for one in best[1:] if not one.factory])
+    tasks = sorted(celery, key=lambda one: (found.web is not None and one.path != found.web.path, _rank(one)))
+    found.celery = tasks[0] if tasks else None
+    project = found.web or found.celery
+    configs = sorted((path for path in files if basename(path) == "alembic.ini"), key=lambda path: (path.count("/"), path))
+    if project is not None or configs:
+        folder = found.path = project.path if project is not None else dirname(configs[0])
+        inside = {path: text for path, text in files.items() if _below(path, folder)}
+        found.lock = _python_lock(inside, folder, files)
+        found.packages = _packages([*inside.items(), *((path, text) for path, text in files.items() if "/" not in path)])
+        code = [text for path, text in sorted(inside.items()) if path.endswith(".py") and not PASSED_OVER.search(path)]
+        found.health = _health(code)
+        found.beat = found.celery is not None and any(re.search(r"(?i:beat_schedule)|add_periodic_task|crontab\(", text) for text in code)
+        found.queues = list(dict.fromkeys(name for text in code if "kombu" in text for name in _QUEUE.findall(text)))
+        configs = [path for path in configs if path in inside]
+        found.alembic = _relative(configs[0], folder) if configs else None
+        if found.alembic is None and re.search(r"(?m)^\[tool\.alembic\]", files.get(_join(folder, "pyproject.toml"), "")):
+            found.alembic = "pyproject.toml"
+        found.variables = variables(files, folder)
+    found.frontend = _frontend(files)
+    return found
+
+
+def _objects(files: Mapping[str, str]) -> tuple[list[Found], list[Found]]:
+    """Objects that serve requests, and those that run tasks."""
+    code = {path: text for path, text in sorted(files.items()) if path.endswith(".py") and not PASSED_OVER.search(path)}
+    objects, functions = made(code)
+    seen = {(path, name): kind for path, text in code.items() for name, kind in _OBJECT.findall(text)}
+    for one in objects:
+        seen.setdefault((one.path, one.name), one.kind)
+    found = [_found(files, path, name, kind) for (path, name), kind in sorted(seen.items())]
+    found += [_found(files, path, "application", "Django") for path, text in code.items()
+              if basename(path) == "asgi.py" and "get_asgi_application" in text]  # fmt: skip
+    web = [one for one in found if one.framework != "Celery"]
+    if not web:
+        web = [replace(_found(files, one.path, one.name, one.kind), factory=True) for one in functions
+               if one.kind != "Celery" and _FACTORY.search(one.name)]  # fmt: skip
+    return web, [one for one in found if one.framework == "Celery"]
+
+
+def _named(files: Mapping[str, str], app: str, known: Iterable[Found]) -> Found:
+    module, _colon, name = app.partition(":")
+    if not re.fullmatch(r"\w+(?:\.\w+)*", module) or not name.isidentifier():
+        raise LookupError(f"app: expected module:object as a server takes it, such as app.main:app, got {app!r}.")
+    for one in known:
+        if one.app == app:
+            return one
+    inner = module.replace(".", "/")
+    ends = (f"/{inner}.py", f"/{inner}/__init__.py")
+    paths = sorted((path for path in files if f"/{path}".endswith(ends)), key=lambda path: (path.count("/"), path))
+    if not paths:
+        raise LookupError(f"app: the tag has no file {inner}.py or {inner}/__init__.py, in no folder; expected a module of the repository.")
+    found = _found(files, paths[0], name, "application")
+    above = f"/{paths[0]}"[: -len(next(end for end in ends if f"/{paths[0]}".endswith(end)))].strip("/")
+    return found if found.module == module else replace(found, path=above, module=module, source="")
+
+
+def _found(files: Mapping[str, str], path: str, name: str, framework: str) -> Found:
+    project = dirname(path)
+    while project and not any(_join(project, known) in files for known in _PROJECT) and not (
+        framework == "Django" and _join(project, "manage.py") in files
+    ):
+        project = dirname(project)
+    inner = _relative(path, project)
+    source = "src" if inner.startswith("src/") else ""
+    module = (inner[len(source) + 1 :] if source else inner)[: -len(".py")].replace("/", ".")
+    return Found(project, module[: -len(".__init__")] if module.endswith(".__init__") else module, name, framework, source)
+
+
+def _rank(found: Found) -> tuple[int, int, int, str]:
+    last = found.module.rpartition(".")[2]
+    names = ["main", "app", "api", "asgi", "wsgi", "server", "celery_app", "celery", "worker", "tasks"]
+    return (
+        names.index(last) if last in names else len(names),
+        0 if found.name in ("app", "application", "api", "celery") else 1,
+        found.path.count("/") + found.module.count("."),
+        found.module,
+    )
+
+
+def _python_lock(inside: Mapping[str, str], project: str, files: Mapping[str, str]) -> Lock:
+    def hashed(path: str) -> bool:
+        return "--hash=sha256:" in inside[path]
+
+    texts = [path for path in sorted(inside) if re.fullmatch(r"requirements[\w.-]*\.(?:txt|lock)", _relative(path, project))]
+    usable = [path for path in texts if hashed(path)]
+    usable.sort(key=lambda path: (bool(re.search(r"dev|test|doc|lint", basename(path))), not path.endswith(".lock"), path))
+    if usable:
+        return Lock(_relative(usable[0], project))
+    name = "requirements.lock"
+    at = f" (in {project})" if project else ""
+
+    def has(known: str) -> bool:
+        return _join(project, known) in files or known in files
+
+    if has("uv.lock"):
+        make = "uv export --frozen --no-dev --no-emit-workspace --output-file requirements.lock"
+    elif has("poetry.lock"):
+        make = "poetry export --only main --output requirements.lock"
+    elif has("pdm.lock"):
+        make = "pdm export --prod --output requirements.lock"
+    elif has("Pipfile.lock"):
+        make = "pipenv requirements --hash > requirements.lock"
+    else:
+        sources = [known for known in ("requirements.in", "requirements.txt", "pyproject.toml") if _join(project, known) in files]
+        given = sources[0] if sources else "requirements.in"
+        make = f"uv pip compile --universal --generate-hashes --output-file requirements.lock {given}"
+    return Lock(name, False, f"{make}{at}")
+
+
+def _packages(files: Iterable[tuple[str, str]]) -> set[str]:
+    """Names of packages that requirements and pyproject.toml name, extras as ``name[extra]`` besides."""
+    found: set[str] = set()
+    for path, text in files:
+        if basename(path) == "pyproject.toml":
+            lines = re.findall(r"""["']([A-Za-z][\w.-]*(?:\[[\w, -]+\])?)[^"'\n]*["']""", text)
+            lines += re.findall(r"(?m)^([A-Za-z][\w.-]*)\s*=", text)
+        elif re.fullmatch(r"requirements[\w.-]*", basename(path)):
+            lines = re.findall(r"(?m)^([A-Za-z][\w.-]*(?:\[[\w, -]+\])?)", text)
+        else:
+            continue
+        for line in lines:
+            name, _bracket, extras = line.lower().replace("_", "-").partition("[")
+            found.add(name)
+            found |= {f"{name}[{extra.strip()}]" for extra in extras.rstrip("]").split(",") if extra.strip()}
+    return found
+
+
+def _health(code: Iterable[str]) -> str:
+    """A path that stands at the application object itself; one of a router has a prefix that is not known here."""
+    for text in code:
+        direct = set(_INSIDE.findall(text))
+        for owner, path in _HEALTH.findall(text):
+            if owner in direct:
+                return str(path)
+    return ""
+
+
+def _frontend(files: Mapping[str, str]) -> Frontend | None:
+    for path in sorted((name for name in files if basename(name) == "package.json"), key=lambda name: (name.count("/"), name)):
+        if PASSED_OVER.search(path):
+            continue
+        try:
+            described = json.loads(files[path])
+        except ValueError:
+            continue
+        if not isinstance(described, dict) or "next" not in (described.get("dependencies") or {}):
+            continue
+        folder = dirname(path)
+        there = [lock for lock in _NODE_LOCKS if _join(folder, lock) in files]
+        lock = Lock("package-lock.json")
+        if "package-lock.json" not in there:
+            lock = Lock("package-lock.json", False, f"npm install --package-lock-only{f' (in {folder})' if folder else ''}")
+        configs = [files[name] for name in sorted(files) if re.fullmatch(r"next\.config\.\w+", _relative(name, folder))]
+        standalone = any(re.search(r"""output\s*:\s*["'`]standalone""", text) for text in configs)
+        return Frontend(folder, lock, standalone, [one for one in variables(files, folder, near=True) if _of_a_page(one, folder)])
+    return None
+
+
+def _of_a_page(variable: Variable, folder: str) -> bool:
+    return bool(folder) or variable.name.startswith("NEXT_")
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _relative(path: str, folder: str) -> str:
+    return path[len(folder) + 1 :] if folder and path.startswith(f"{folder}/") else path
+
+
+def _below(path: str, folder: str) -> bool:
+    return not folder or path.startswith(f"{folder}/")

@@ -1,0 +1,168 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sending notices: a webhook, a mail, a command. No error shows an address, a header, a password or what a program said."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import smtplib
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import os_error_text
+
+TRIES = 2
+"""How often a receiver is tried that could not be reached; one that answered with a refusal is not asked again."""
+
+
+class Unreached(Exception):
+    """The receiver did not get it; the text may be shown. ``again``: another try may help."""
+
+    def __init__(self, why: str, again: bool = False) -> None:
+        super().__init__(why)
+        self.again = again
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A POST that is redirected would arrive as a GET, or at somebody else's."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        return None
+
+
+def _tls(entry: Mapping[str, Any]) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=entry.get("ca_file") or None)
+
+
+def _webhook(entry: Mapping[str, Any], message: Mapping[str, Any], timeout: float) -> None:
+    headers = {"Content-Type": "application/json", "User-Agent": "phasegate-aistack"}
+    headers.update({str(name): str(value) for name, value in (entry.get("headers") or {}).items()})
+    body = json.dumps(message, ensure_ascii=False).encode()
+    request = urllib.request.Request(str(entry["url"]), data=body, headers=headers, method="POST")
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=_tls(entry)))
+    try:
+        with opener.open(request, timeout=timeout) as answer:
+            answer.read(1024)
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        raise Unreached(f"it answered {refused.code}", again=refused.code >= 500) from None
+    except urllib.error.URLError as problem:
+        why = os_error_text(problem.reason, timeout) if isinstance(problem.reason, OSError) else "it cannot be reached"
+        raise Unreached(why, again=True) from None
+    except http.client.RemoteDisconnected:  # it comes as it is, not as a URLError, when the answer is awaited
+        raise Unreached("the connection was closed before it answered", again=True) from None
+    except (http.client.HTTPException, ValueError):  # their texts hold the address, or a header
+        raise Unreached("its address or a header makes no sense, or its answer is no HTTP") from None
+
+
+def _mail(entry: Mapping[str, Any], message: Mapping[str, Any], timeout: float) -> None:
+    mail = EmailMessage()
+    try:
+        mail["Subject"] = str(message["title"]).replace("\n", " ")
+        mail["From"], mail["To"] = str(entry["from"]), ", ".join(entry["to"])
+        mail["Date"], mail["Message-ID"] = formatdate(localtime=True), make_msgid("aistack", "aistack.invalid")
+        mail.set_content(f"{message['text']}\n")
+    except ValueError:
+        raise Unreached("an address in from or to makes no sense") from None
+    security = entry.get("security", "starttls")
+    port = int(entry.get("port") or {"starttls": 587, "tls": 465, "none": 25}[security])
+    try:
+        if security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(str(entry["host"]), port, timeout=timeout, context=_tls(entry))
+        else:
+            server = smtplib.SMTP(str(entry["host"]), port, timeout=timeout)
+        with server:
+            if security == "starttls":
+                server.starttls(context=_tls(entry))
+            if entry.get("user"):
+                server.login(str(entry["user"]), str(entry["password"]))
+            lost = server.send_message(mail)
+    except smtplib.SMTPResponseException as refused:
+        what = "refused user and password" if isinstance(refused, smtplib.SMTPAuthenticationError) else "refused"
+        raise Unreached(f"the mail server {what} ({refused.smtp_code})", again=400 <= refused.smtp_code < 500) from None
+    except smtplib.SMTPNotSupportedError:
+        raise Unreached(f"the mail server does not offer {security if security == 'starttls' else 'what was asked for'}") from None
+    except smtplib.SMTPRecipientsRefused:
+        raise Unreached("the mail server takes none of the recipients") from None
+    except smtplib.SMTPException as problem:
+        raise Unreached(f"the mail server broke off ({type(problem).__name__})", again=True) from None
+    if lost:
+        raise Unreached(f"{len(lost)} of {len(entry['to'])} recipients were refused by the mail server")
+
+
+def _command(entry: Mapping[str, Any], message: Mapping[str, Any], timeout: float) -> None:
+    program = str(entry["command"][0])
+    try:
+        done = subprocess.run(
+            entry["command"], input=json.dumps(message, ensure_ascii=False).encode(), timeout=timeout, check=False,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Unreached(f"{program} did not end within {timeout:g} s") from None
+    except OSError as problem:
+        raise Unreached(f"{program} cannot be run: {problem.strerror}") from None
+    if done.returncode:
+        raise Unreached(f"{program} ended with {done.returncode}")
+
+
+_SENDERS = {"webhook": _webhook, "mail": _mail, "command": _command}
+
+
+def send(entry: Mapping[str, Any], message: Mapping[str, Any]) -> None:
+    """Send one notice, at most twice. ``entry`` has no problems. Raises Unreached."""
+    timeout = float(entry.get("timeout") or notice.TIMEOUT)
+    for left in reversed(range(TRIES)):
+        try:
+            return _SENDERS[str(entry["kind"])](entry, message, timeout)
+        except Unreached as problem:
+            if not (left and problem.again):
+                raise
+        except OSError as problem:  # of a connection, or a ca_file that cannot be read
+            if not left:
+                raise Unreached(os_error_text(problem, timeout)) from None
+    return None
+
+
+def send_all(entries: Sequence[Any], event: str, facts: Mapping[str, Any], check: bool = False) -> dict[str, list[Any]]:
+    """Send ``event`` to all that asked for it, side by side; nothing is raised for a receiver, and None stands for nobody.
+
+    Returns:
+        ``sent`` (names; in check mode those that it would go to) and ``failed`` (C({"name", "why"})).
+
+    Raises:
+        ValueError: there is no such event.
+    """
+    message = notice.message(event, facts)
+    failed: list[dict[str, str]] = []
+    chosen: list[tuple[str, Mapping[str, Any]]] = []
+    for index, entry in enumerate(entries):
+        if entry is None:
+            continue
+        name = notice.label(entry, index)
+        wrong = notice.entry_problems(entry)
+        if wrong:
+            failed.append({"name": name, "why": f"its description in aistack_notices[{index}] is wrong: {'; '.join(wrong)}"})
+        elif notice.wanted(entry, event):
+            chosen.append((name, entry))
+    if check or not chosen:
+        return {"sent": [name for name, _entry in chosen], "failed": failed}
+    sent: list[str] = []
+    with ThreadPoolExecutor(max_workers=len(chosen)) as pool:
+        for name, result in [(name, pool.submit(send, entry, message)) for name, entry in chosen]:
+            try:
+                result.result()
+                sent.append(name)
+            except Unreached as problem:
+                failed.append({"name": name, "why": str(problem)})
+    return {"sent": sent, "failed": failed}

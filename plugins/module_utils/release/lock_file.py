@@ -1,0 +1,98 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which files can be the lock file of a component, and how one is made of those that cannot."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import leads_out
+
+MADE = "requirements.lock"
+"""How a lock file with hashes is called where nothing else is said."""
+
+COMPILE = f"uv pip compile --generate-hashes --no-header {{source}} -o {MADE}"
+EXPORTS = {
+    "uv.lock": f"uv export --frozen --no-dev --no-emit-project --format requirements.txt -o {MADE} (in a workspace also --package NAME)",
+    "poetry.lock": f"poetry export --only main --format requirements.txt -o {MADE}",
+    "pdm.lock": f"pdm export --prod --format requirements -o {MADE}",
+    "Pipfile.lock": f"pipenv requirements --hash > {MADE}",
+    "Pipfile": f"pipenv lock && pipenv requirements --hash > {MADE}",
+    "pyproject.toml": COMPILE.format(source="pyproject.toml"),
+    "setup.py": COMPILE.format(source="setup.py"),
+    "setup.cfg": COMPILE.format(source="setup.cfg"),
+}
+"""What names dependencies, or locks them for one tool, and how that tool says it with hashes for all others."""
+
+NPM = ("package-lock.json", "npm-shrinkwrap.json")
+NPM_WAY = "make it with npm install --package-lock-only, and commit it beside package.json"
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*==")
+_WANTS = re.compile(r"^dependencies\s*=\s*\[\s*['\"]|^\[(tool\.poetry\.dependencies|packages)\]", re.MULTILINE)
+
+
+def problem(lock: str, kind: str) -> str:
+    """Why *lock*, as the inventory names it, cannot be the lock file of a component of that kind; empty where it can."""
+    if leads_out(lock):
+        return (
+            f"'{lock}' leads out of the component's folder, and only that folder becomes a part of a release: expected a file inside it, "
+            "relative to the component's path. Put the lock file there, or set path to a folder that holds both"
+        )
+    name = posixpath.basename(lock)
+    if kind == "python" and name in EXPORTS:
+        return f"'{lock}' is no list of packages with hashes; make one, commit it beside it, and name it as lock: {EXPORTS[name]}"
+    if kind == "python" and name.endswith((".json", ".yaml", ".yml", ".lockb")):
+        return f"'{lock}' is no list of Python packages with hashes; expected one, such as {MADE}, or another kind: this one is python"
+    if kind == "node" and name not in NPM:
+        return f"'{lock}' is nothing that npm ci reads; expected {NPM[0]}: {NPM_WAY}"
+    return ""
+
+
+def without_hashes(text: str) -> list[str]:
+    """The packages of a list that it has no hash of, as they stand there. What is no C(name==version), uv judges by itself."""
+    lines = re.sub(r"\\\r?\n", " ", text).splitlines()
+    return [line.split(";")[0].split(" #")[0].strip() for line in lines if _PINNED.match(line) and "--hash" not in line]
+
+
+def unproven(lock: str, packages: Collection[str], beside: Collection[str] = ()) -> str:
+    """What is wrong with a list without hashes, and the command that makes one. *beside* are the names of the files in its folder."""
+    first, more = next(iter(packages)), len(packages) - 1
+    others = [name for name in EXPORTS if name in beside] or [name for name in sorted(beside, reverse=True) if _listed(name)]
+    sources = [name for name in others if name != posixpath.basename(lock)] if lock.endswith(MADE) else [posixpath.basename(lock)]
+    way = (EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0])) if sources else COMPILE.format(source="requirements.in")
+    named = "" if lock.endswith(MADE) else f", and name it: lock: {posixpath.join(posixpath.dirname(lock), MADE)}"
+    return (
+        f"has no hash of {first}{f' and {more} more' if more else ''}, and only what a hash proves is installed: make the list with hashes"
+        f" in its folder, and add it under a new tag ({way}){named}"
+    )
+
+
+def missing(lock: str, kind: str, beside: Collection[str] = ()) -> str:
+    """What to do where the file *lock* is not there. *beside* are the names of the files in its folder."""
+    if kind == "node":
+        return NPM_WAY[0].upper() + NPM_WAY[1:]
+    sources = [name for name in EXPORTS if name in beside] or [name for name in sorted(beside) if _listed(name)]
+    way = EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0]) if sources else COMPILE.format(source="requirements.in")
+    return (
+        f"Expected a list of packages with hashes, {lock} in the component's path; correct lock in aistack_components, or make the file "
+        f"and add it under a new tag: {way.replace(MADE, lock)}"
+    )
+
+
+def may_list(name: str) -> bool:
+    """Whether a file of that name may say which packages an application needs."""
+    return name in ("pyproject.toml", "Pipfile") or _listed(name)
+
+
+def _listed(name: str) -> bool:
+    return name.startswith("requirements") and name.endswith((".txt", ".in"))
+
+
+def wanted_by(name: str, text: str) -> bool:
+    """Whether a file of that name with that text says that the application needs packages."""
+    if name in ("pyproject.toml", "Pipfile"):
+        return bool(_WANTS.search(text))
+    return _listed(name) and any(line.strip() and not line.lstrip().startswith(("#", "-")) for line in text.splitlines())

@@ -1,0 +1,251 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases on a node: where they are, whether they are as they were staged, marking, and which may go."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import version_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
+
+MANIFEST = "release.json"
+FILES = "release.files.json"
+DRILL = ".drill.json"
+"""What the record of a release's drills ends with. It lies beside the tree, which never changes."""
+SLOTS = ("blue", "green")
+
+
+class ReleaseError(Exception):
+    """Something about a release is not as it has to be. ``extra`` is returned beside the message."""
+
+    def __init__(self, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.extra = extra
+
+
+class Layout:
+    """The folders of one component."""
+
+    def __init__(self, root: str | os.PathLike[str], component: str) -> None:
+        self.root = Path(root)
+        self.component = component
+        self.base = self.root / component
+        self.releases = self.base / "releases"
+        self.staging = self.base / "staging"
+
+    def release(self, tag: str) -> Path:
+        """Return the folder of a release."""
+        return self.releases / tag
+
+    def staged(self) -> list[str]:
+        """Return the releases that are there, newest staging first. Half-staged ones are hidden by their name."""
+        try:
+            entries = [entry for entry in os.scandir(self.releases) if not entry.name.startswith(".")]
+        except OSError:
+            return []
+        present = [entry.name for entry in entries if (Path(entry.path) / MANIFEST).is_file()]
+        return sorted(present, key=lambda tag: (self._staged_at(tag), version_key(tag)), reverse=True)
+
+    def _staged_at(self, tag: str) -> str:
+        return str((self.manifest(tag) or {}).get("built_at", ""))
+
+    def manifest(self, tag: str) -> dict[str, Any] | None:
+        """Return a release's manifest, or None when it is not there or cannot be read."""
+        try:
+            value = json.loads((self.release(tag) / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def drill_file(self, tag: str) -> Path:
+        """Where the drills of going back from a release are written down."""
+        return self.releases / f"{tag}{DRILL}"
+
+    def drills(self, tag: str) -> dict[str, dict[str, Any]]:
+        """Return the last drill of going back from a release to each other one; those of another tree with its name do not count."""
+        try:
+            value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))
+            found = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}  # never drilled, or nothing that a drill wrote: the next one writes it anew
+        return {str(to): record for to, record in found.items() if isinstance(record, dict)}
+
+    def slots(self) -> dict[str, dict[str, str | None] | None]:
+        """Return what blue and green point at: {release, config}; None for an empty slot."""
+        found: dict[str, dict[str, str | None] | None] = {}
+        for slot in SLOTS:
+            release, config = (_points_at(self.base / "slots" / slot / kind) for kind in ("release", "config"))
+            found[slot] = {"release": release, "config": config} if release or config else None
+        return found
+
+    def live(self) -> dict[str, str | None] | None:
+        """Return {release, slot, config} of the live slot as the links have it, or None."""
+        slot = _points_at(self.base / "slots" / "live")
+        described = self.slots().get(slot) if slot in SLOTS else None
+        return {"slot": slot, **described} if described else None
+
+
+def _points_at(link: Path) -> str | None:
+    try:
+        return os.path.basename(os.readlink(link).rstrip("/")) or None
+    except OSError:
+        return None
+
+
+def state_of(layout: Layout, journal: Journal, run: str = "") -> ComponentState:
+    """Return the component's state from the journal and the releases that are really there."""
+    return derive(journal.read(), layout.component, staged=layout.staged(), current_run=run or None)
+
+
+def dirty(layout: Layout, tag: str) -> list[str]:
+    """Return how a staged release differs from what was staged; an empty list means that it does not.
+
+    Folders made from the lock file are not looked at, see :data:`tree.INSTALLED`.
+    """
+    path = layout.release(tag)
+    manifest = layout.manifest(tag)
+    if manifest is None:
+        return [f"missing {MANIFEST}"]
+    now = tree.file_hashes(path)
+    if tree.tree_hash(now) == manifest.get("tree_hash"):
+        return []
+    try:
+        before = json.loads((path / FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return [f"missing {FILES}", "changed tree hash"]
+    return tree.differences(before, now) or [f"changed {MANIFEST} or {FILES}"]
+
+
+def refuse_dirty(layout: Layout, tag: str) -> None:
+    """Raise ReleaseError when a staged release is not as it was staged."""
+    found = dirty(layout, tag)
+    if not found:
+        return
+    shown = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+    raise ReleaseError(
+        f"The release {tag} of {layout.component} in {layout.release(tag)} was changed after it was staged: {shown}. "
+        "Expected: a staged release never changes. Find out who changed it; if it does not run, remove the folder and deploy it again, "
+        "else release the change under a new tag.",
+        changed_files=found,
+    )
+
+
+def mark(layout: Layout, journal: Journal, tag: str, verdict: str, reason: str, run: str, actor: str, check: bool) -> bool:
+    """Mark a release good or bad; returns whether the journal has to say something new.
+
+    A mark that stands is repeated only after the release was activated again, so that *newest good*
+    follows what served last.
+
+    Raises:
+        ReleaseError: a release that was never staged here is to be called good.
+    """
+    records = journal.read()
+    state = derive(records, layout.component, staged=layout.staged())
+    if verdict == "good" and tag not in layout.staged():
+        raise ReleaseError(f"The release {tag} of {layout.component} cannot be marked good: it is not staged in {layout.releases}.")
+    marked = activated = 0
+    for record in records:
+        if record.get("component") == layout.component and record.get("release") == tag and record.get("outcome") == "ok":
+            if record.get("op") == "mark":
+                marked = record["seq"]
+            elif record.get("op") == "activate":
+                activated = record["seq"]
+    if state.marks.get(tag) == verdict and marked > activated:
+        return False
+    if not check:
+        journal.append(
+            {
+                "op": "mark",
+                "component": layout.component,
+                "release": tag,
+                "run": run,
+                "actor": actor,
+                "outcome": "ok",
+                "detail": {"state": verdict, "reason": reason},
+            }
+        )
+    return True
+
+
+GOOD_BEHIND = 2
+"""Good releases that always stay behind the live one: what is gone back to once may have to be left as well."""
+
+
+def ranked(state: ComponentState, staged: Iterable[str]) -> list[tuple[str, str]]:
+    """What may be gone back to, the most useful first, each with what it is.
+
+    Good releases that served before the live one, the last one first; other good ones; what never served; what is bad.
+    *staged* has the newest first.
+    """
+    kinds: dict[str, list[str]] = {"good": [], "staged": [], "bad": []}
+    live = state.live.release if state.live else None
+    for tag in staged:
+        if tag != live and tag not in state.candidates:
+            kinds[state.marks.get(tag, "staged")].append(tag)
+    behind = [tag for tag in state.candidates if tag != live]
+    return [
+        *((tag, "good, and served before") for tag in behind),
+        *((tag, "good") for tag in kinds["good"]),
+        *((tag, "never live") for tag in kinds["staged"]),
+        *((tag, "bad") for tag in kinds["bad"]),
+    ]
+
+
+def prunable(layout: Layout, state: ComponentState, keep: int, keep_releases: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the releases that may go, oldest last, and why each of the others stays.
+
+    ``keep`` counts the releases besides the live one; good ones come first, and :data:`GOOD_BEHIND` of them stay whatever it says.
+    """
+    why: dict[str, str] = {}
+    staged = layout.staged()
+    for number, (tag, kind) in enumerate(ranked(state, staged)):
+        if number < keep:
+            why[tag] = f"one of {keep} to go back to ({kind})"
+    for tag in keep_releases:
+        why[tag] = "named in keep_releases"
+    for item in state.interrupted:
+        if item.release:
+            why[item.release] = f"an interrupted {item.op} names it"
+    for users in users_of(layout):
+        for slot, described in users.slots().items():
+            if described and described["release"]:
+                why[described["release"]] = f"in the slot {slot} of {users.component}"
+    for tag in state.candidates[1:GOOD_BEHIND]:
+        why[tag] = "good, behind the previous good"
+    if state.previous_good:
+        why[state.previous_good] = "previous good"
+    if state.live:
+        why[state.live.release] = "live"
+    return [tag for tag in staged if tag not in why], {tag: why[tag] for tag in staged if tag in why}
+
+
+def users_of(layout: Layout) -> list[Layout]:
+    """Return the components that run this component's trees: itself, and those whose releases link here."""
+    users = [layout]
+    here = layout.releases.resolve()
+    try:
+        names = sorted(entry.name for entry in os.scandir(layout.root) if entry.is_dir())
+    except OSError:
+        return users
+    for name in names:
+        other = Layout(layout.root, name)
+        if name != layout.component and other.releases.is_symlink() and other.releases.resolve() == here:
+            users.append(other)
+    return users
+
+
+def shared_exemptions(layout: Layout, journal: Journal) -> list[str]:
+    """Return the good releases behind the live ones of the other components that run this component's trees."""
+    records = journal.read()
+    found: list[str] = []
+    for users in users_of(layout)[1:]:
+        found += derive(records, users.component, staged=layout.staged()).candidates[:GOOD_BEHIND]
+    return found

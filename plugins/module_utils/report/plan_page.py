@@ -1,0 +1,332 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a deployment would do, as a page for a reader. Pure: what the modules answered in check mode goes in, text comes out.
+
+Widths are counted in characters; the page is made for terminals of 100 columns, the SQL itself may be wider.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import text as migration_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table, worst
+
+WIDTH = 100
+WORDS = {
+    "cancel": "keep {slot}, which a timer was to stop",
+    "write": "point {slot} at the release",
+    "start": "start {slot}",
+    "stop": "stop {slot}",
+    "enable": "enable {slot}",
+    "disable": "disable {slot}",
+    "gate": "gate {slot}",
+    "gate public": "gate again through the edge",
+    "ready": "give {slot} traffic",
+    "drain": "drain {slot}",
+    "maint": "take {slot} out of the edge",
+    "live": "{slot} is live",
+    "no live": "nothing is live",
+    "wait drained": "wait until {slot} has no request left",
+    "keep warm": "keep {slot} warm",
+}
+"""The steps of a slot's plan in plain words."""
+
+
+@dataclass
+class Row:
+    """One component on one node."""
+
+    name: str
+    node: str
+    described: Mapping[str, Any]
+    said: Mapping[str, Any]
+    target: str
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def live(self) -> Mapping[str, Any]:
+        return (self.said.get("info") or {}).get("live") or {}
+
+    @property
+    def place(self) -> str:
+        return f"{self.name} on {self.node}"
+
+    def answer(self, key: str) -> Mapping[str, Any]:
+        found = self.said.get(key) or {}
+        return found if isinstance(found, Mapping) and not found.get("skipped") else {}
+
+    @property
+    def own_tree(self) -> bool:
+        return not self.described.get("release_from")
+
+    @property
+    def staged(self) -> str:
+        if not self.own_tree:
+            return f"tree of {self.described['release_from']}"
+        answer = self.answer("staged")
+        return "?" if answer.get("failed") or not answer else "yes" if answer.get("present") else "not yet"
+
+    @property
+    def environment(self) -> str:
+        config = self.answer("config")
+        if config.get("failed") or not config.get("config"):
+            return "?"
+        if not self.live:
+            return "new"
+        return "same" if config["config"] == self.live.get("config") else "differs"
+
+    @property
+    def switch(self) -> str:
+        answer = self.answer("slot")
+        if answer.get("failed") or not answer:
+            return "?"
+        if not answer.get("changed"):
+            return "stays in " + str(answer.get("slot"))
+        here = self.live.get("slot")
+        return f"{here} → {answer.get('slot')}" if here and here != answer.get("slot") else f"starts in {answer.get('slot')}"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a deployment would do nothing here."""
+        answers = [self.answer(key) for key in ("unit", "config", "staged", "slot")]
+        pending = self.answer("migration").get("pending") or self.answer("migration").get("known") is False
+        return bool(self.answer("slot")) and not self.refused and not pending and not any(
+            answer.get("changed") or answer.get("failed") for answer in answers
+        )
+
+
+def _wrapped(text: str, first: str = "  ", rest: str = "    ") -> list[str]:
+    lines: list[str] = []
+    for part in str(text).splitlines() or [""]:
+        indent = first if not lines else rest
+        lines += textwrap.wrap(part, WIDTH, initial_indent=indent, subsequent_indent=rest, break_on_hyphens=False) or [""]
+    return lines
+
+
+def _section(title: str, body: Sequence[str]) -> list[str]:
+    return ["", title, "─" * len(title), *body] if body else []
+
+
+def rows_of(facts: Mapping[str, Any]) -> list[Row]:
+    """A row for each component and node, in the order of the deployment, with what would be refused on it."""
+    rows: list[Row] = []
+    for name in facts["order"]:
+        for node, answers in facts["nodes"].items():
+            if isinstance(answers, Mapping) and name in answers:
+                row = Row(name, node, facts["components"][name], answers[name], str(facts["release"]))
+                row.refused = list(_refused(row, bool(facts.get("allow_bad"))))
+                rows.append(row)
+    return rows
+
+
+def _refused(row: Row, allow_bad: bool) -> Iterator[str]:
+    for key, what in (("unit", "its unit"), ("config", "its environment"), ("staged", "staging"), ("slot", "its slot")):
+        answer = row.answer(key)
+        if answer.get("failed"):
+            yield f"{row.place}, {what}: {answer.get('msg') or 'no message'}"
+    info = row.said.get("info") or {}
+    bad = (info.get("states") or {}).get(row.target) == "bad" or (info.get("marks") or {}).get(row.target) == "bad"
+    if bad and not allow_bad and not row.answer("staged").get("failed"):
+        reason = (info.get("reasons") or {}).get(row.target)
+        yield (f"{row.place}: {row.target} was marked bad{f' ({reason})' if reason else ''}."
+               " Way out: deploy another tag, or, if it is not to blame, say -e allow_bad=true.")
+    migration = row.answer("migration")
+    if migration.get("failed"):
+        yield f"{row.place}, migration: {migration.get('msg') or 'no message'}"
+    for entry in (migration.get("verdict") or {}).get("refusals") or []:
+        yield f"{row.place}, migration: {entry['reason']}\nWay out: {entry['way_out']}"
+
+
+def _opening(facts: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What the release would stand on, in words, and why it could not: one line for each component and node, its first probe named."""
+    verdicts: dict[str, list[str]] = {}
+    refused: list[str] = []
+    unwell: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for node, answer in facts["opening"].items():
+        if answer.get("unreachable"):
+            refused.append(f"{node} cannot be reached: {(str(answer.get('msg') or 'no answer').splitlines() or [''])[0]}")
+        elif answer.get("failed"):
+            refused.append(f"{node}: {answer.get('msg')}")
+        for probe in answer.get("probes") or []:
+            name, verdict = str(probe.get("component") or "stack"), str(probe.get("verdict"))
+            verdicts.setdefault(name, []).append(verdict)
+            if verdict not in ("pass", "skipped") and probe.get("severity") != "warning":
+                unwell.setdefault((name, node), []).append(probe)
+    order = [name for name in facts["components"] if name in verdicts]
+    for (name, node), probes in sorted(unwell.items(), key=lambda item: order.index(item[0][0]) if item[0][0] in order else len(order)):
+        more = f" ({len(probes) - 1} more like it)" if len(probes) > 1 else ""
+        refused.append(f"{name} on {node}: {probes[0].get('name')}: expected {probes[0].get('expected')}, got {probes[0].get('got')}{more}")
+    if unwell:
+        refused.append("Way out of these: site.yml brings up what a release stands on; healthcheck.yml shows how it is.")
+    words = {"pass": "passes", "skipped": "not asked, since that would change something"}
+    return [f"{name} {words.get(_verdict(verdicts[name]), _verdict(verdicts[name]).upper())}" for name in order], refused
+
+
+def _verdict(found: Sequence[str]) -> str:
+    """A pass beside probes that are not asked in check mode is a pass."""
+    return worst([verdict for verdict in found if verdict != "skipped"])
+
+
+def _leases(facts: Mapping[str, Any]) -> list[str]:
+    held = []
+    for node, answer in (facts.get("leases") or {}).items():
+        lease = answer.get("lease") if isinstance(answer, Mapping) else None
+        if lease:
+            owner = lease.get("owner") or {}
+            held.append(f"{node} is locked by run {lease.get('run')} of {owner.get('actor') or 'somebody'} until {lease.get('expires')}."
+                        " Way out: wait for it to end.")
+    return held
+
+
+def _staging(rows: Sequence[Row]) -> list[str]:
+    lines: list[str] = []
+    for row in rows:
+        answer = row.answer("staged")
+        if not row.own_tree or not answer or answer.get("failed"):
+            continue
+        commit = str(answer.get("commit") or "")[:10]
+        if answer.get("present"):
+            lines += _wrapped(f"{row.place}: {row.target} ({commit}) is there and stays as it is.")
+            continue
+        kind = row.described.get("kind", "python")
+        lock = f", install exactly {row.described['lock']}" if row.described.get("lock") else ""
+        build = ", build" if kind == "node" or row.described.get("build") else ""
+        tests = [" ".join(map(str, argv)) for argv in row.described.get("tests") or []]
+        laid = (answer.get("artefact") or {}).get("from")
+        if laid:
+            proven = "it passed its own tests there" if tests else "no tests: it declares none"
+            lines += _wrapped(f"{row.place}: commit {commit}, laid down from what {laid} built; {proven}")
+            continue
+        lines += _wrapped(f"{row.place}: commit {commit}{lock}{build}, then {'its own tests' if tests else 'no tests: it declares none'}")
+        lines += [line for test in tests for line in _wrapped(f"$ {test}", "    ", "      ")]
+    return lines
+
+
+def _environments(rows: Sequence[Row]) -> list[str]:
+    lines: list[str] = []
+    for row in rows:
+        config = row.answer("config")
+        if row.environment == "same" or not config.get("config"):
+            continue
+        diff = config.get("diff") or {}
+        before = dict(line.partition("=")[::2] for line in str(diff.get("before", "")).splitlines())
+        after = dict(line.partition("=")[::2] for line in str(diff.get("after", "")).splitlines())
+        if not diff:
+            lines += _wrapped(f"{row.place}: another one than the live one's, rendered by an earlier run")
+        elif not before:
+            lines += _wrapped(f"{row.place}: new, {len(after)} variables: {', '.join(after)}")
+        else:
+            lines += _wrapped(f"{row.place}:")
+            lines += [f"    - {name}={before[name]}"[:WIDTH] for name in before if name not in after]
+            lines += [f"    + {name}={after[name]}"[:WIDTH] for name in after if name not in before]
+            changed = [name for name in after if before.get(name, after[name]) != after[name]]
+            lines += [f"    ~ {name}: {before[name]} → {after[name]}"[:WIDTH] for name in changed]
+    return lines
+
+
+def _switches(rows: Sequence[Row]) -> list[str]:
+    lines: list[str] = []
+    number = 0
+    for row in rows:
+        answer = row.answer("slot")
+        if not answer.get("changed"):
+            continue
+        number += 1
+        steps = [str(step).rpartition(" ")[::2] for step in answer.get("steps") or []]
+        said = [WORDS.get(do, do).format(slot=slot) for do, slot in steps if do not in ("enable", "disable")]
+        unit = "new unit file, " if row.answer("unit").get("changed") else ""
+        lines += _wrapped(f"{number}. {row.place}: {unit}{', '.join(said) or answer.get('msg', '')}")
+    return lines
+
+
+def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: Sequence[str]) -> list[str]:
+    lines = _wrapped(f"before:  {', '.join(opening) or 'nothing that the release stands on has a gate'}", rest=" " * 11)
+    for name in dict.fromkeys(row.name for row in rows if row.answer("slot").get("changed")):
+        probes = []
+        for probe in facts["components"][name].get("gate") or []:
+            try:
+                canonical = normalise(probe, name)
+            except ProbeError:
+                continue  # named by the check of the stack's description
+            if not canonical.get("from"):
+                probes.append(str(canonical["name"]))
+        lines += _wrapped(f"switch:  {name}: {', '.join(probes) or 'no probe'}", rest=" " * 11)
+    for phase in facts["acceptance_phases"]:
+        value = facts["phases"][phase]
+        proofs = [f"gate of {name}" for name in value.get("components") or []] + list(value.get("acceptance") or [])
+        lines += _wrapped(f"after:   {phase}: {', '.join(proofs) or 'nothing'}", rest=" " * 11)
+    return lines
+
+
+def _lost(rows: Sequence[Row]) -> list[str]:
+    lines: list[str] = []
+    for row in rows:
+        migration = row.answer("migration")
+        for step in migration.get("pending") or []:
+            for entry in step.get("statements") or []:
+                if entry.get("loses_data"):
+                    lines += _wrapped(f"data: {step['revision']} {entry['action']}{' of ' + entry['table'] if entry.get('table') else ''};"
+                                      " a backup is made and verified before")
+            if not step.get("reversible"):
+                lines += _wrapped(f"the way back: {step['revision']} has no downgrade; only the backup that is made before leads back")
+        if row.answer("slot").get("changed") and row.live and row.described.get("strategy") == "recreate":
+            lines += _wrapped(f"time: {row.name} stops before the new one starts; what would be due in between is late by some seconds")
+    if not any(row.live for row in rows):
+        return ["  nothing: nothing serves yet"]
+    kept = [] if any(line.startswith("  data:") for line in lines) else ["  data: nothing"]
+    served = [row.name for row in rows if row.described.get("port") and row.answer("slot").get("changed") and row.live]
+    if served:
+        kept += _wrapped(f"requests: none; the old slots of {', '.join(served)} serve until the new ones take over")
+    return kept + lines
+
+
+def _unknown(migration: Mapping[str, Any]) -> bool:
+    """Whether something about it is not known: all of it, or whether a step may run."""
+    return migration.get("known") is False or bool((migration.get("verdict") or {}).get("undecided"))
+
+
+def refusals(facts: Mapping[str, Any]) -> list[str]:
+    """Why deploy.yml would be refused, a text for each reason; ``facts`` as of :func:`page`."""
+    return _opening(facts)[1] + _leases(facts) + [text for row in rows_of(facts) for text in row.refused]
+
+
+def page(facts: Mapping[str, Any]) -> str:
+    """The page. ``facts`` is what plan.yml collects: names, descriptions, and by node what each module said."""
+    rows, refused = rows_of(facts), refusals(facts)
+    opening, _unwell = _opening(facts)
+    name = f"{facts['application']} {facts['release']}"
+    if rows and not refused and all(row.quiet for row in rows):
+        return (f"{name} is live on {', '.join(dict.fromkeys(row.node for row in rows))} with this environment and nothing is pending:"
+                " deploy.yml would change nothing.")
+    lives = sorted({str(row.live.get("release")) for row in rows if row.live})
+    title = f"Plan: {facts['application']} {', '.join(lives) or 'nothing live'} → {facts['release']} on the stack {facts['stack']}"
+    lines = [title, "═" * len(title)]
+    verdict = "would be REFUSED (why: below); nothing would be switched." if refused else (
+        f"would change {sum(not row.quiet for row in rows)} of {len(rows)} places. Nothing was changed now.")
+    lines += [f"deploy.yml -e release={facts['release']} {verdict}"]
+    if any(_unknown(row.answer("migration")) for row in rows):
+        lines += ["What it would do to the database is NOT known (why: below)."]
+    if rows:
+        cells = [["component", "node", "live", "target", "staged", "environment", "slot"]]
+        cells += [[row.name, row.node, str(row.live.get("release") or "—"), row.target, row.staged, row.environment, row.switch]
+                  for row in rows]
+        lines += ["", *(f"  {line}" for line in table(cells))]
+    lines += _section("Would be refused", [line for text in refused for line in _wrapped(text, "  - ", "    ")])
+    lines += _section("Staged", _staging(rows))
+    lines += _section("Environment (secrets masked)", _environments(rows))
+    for row in rows:
+        migration = row.answer("migration")
+        if migration and not migration.get("failed"):
+            body = migration_text.plan_text(migration).splitlines()[2:]  # its title is this section's
+            lines += _section(f"Migration of {row.name}", [f"  {line}".rstrip() for line in body])
+    lines += _section("Switched, were it not refused" if refused else "Switched, one after the other", _switches(rows))
+    lines += _section("Judged by", _gates(facts, rows, opening))
+    lines += _section("Lost", _lost(rows))
+    return "\n".join(lines)

@@ -1,0 +1,315 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a node knows about itself, put together for the planner: descriptions, journal, releases, configs, slots, database, sets.
+
+Nothing here fails because a part of the node does: what cannot be seen is said, and the planner goes on without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import TABLES_QUERY
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import VersionTable, heads_query
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import SLOTS, Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+
+ANSWER_S = 2
+"""Seconds that a database has to let somebody in, and again to answer."""
+_OF_WAY = ("config", "today", "kept", "problem")
+_SAME: dict[str, Any] = {"today": (), "kept": (), "problem": ""}
+_OF_MANIFEST = ("alembic_heads", "alembic_asked", "alembic_why", "commit", "build_env", "built_at", "env_schema_version")
+
+
+class Asked:
+    """A question to a component's database, asked in a thread of its own while the rest is looked at."""
+
+    def __init__(self, root: str, component: str, url_variable: str, version: VersionTable) -> None:
+        self.heads: list[str] | None = None
+        self.why = ""
+        self._env = Path(root) / component / "slots" / "live" / "config" / "env"
+        self._variable = url_variable
+        self._version = version
+        self._thread = threading.Thread(target=self._ask, name=f"heads of {component}", daemon=True)
+        self._thread.start()
+
+    def answer(self) -> tuple[list[str] | None, str]:
+        """Heads, or None and why they are not known."""
+        self._thread.join(3 * ANSWER_S + 2)
+        if self._thread.is_alive():
+            return None, f"no answer within {3 * ANSWER_S} s"
+        return self.heads, self.why
+
+    def _ask(self) -> None:
+        try:
+            variables = read_env(self._env)
+            address = parse_url(variables.get(self._variable, ""))
+        except (OSError, ValueError) as problem:
+            self.why = f"{self._variable} in {self._env} tells no address: {problem}"
+            return
+        try:
+            self.heads = current_heads(
+                lambda user: Psql(address, {**variables, "PGCONNECT_TIMEOUT": str(ANSWER_S)}, user, "aistack-plan"),
+                self._version,
+            )
+        except DatabaseError as problem:
+            self.why = str(problem)
+
+
+def current_heads(connect: Any, version: VersionTable) -> list[str]:
+    """Heads in the table of versions; empty where nothing was migrated yet. *connect* takes a user and returns a session.
+
+    Raises:
+        DatabaseError: there is no session, several such tables, or not the one that was recorded.
+    """
+    try:
+        session = connect(TOOLS_USER)
+    except LookupError:  # no such user here: ask as who we are
+        session = connect(None)
+    with session as psql:
+        tables = psql.query(version.tables_query(), ANSWER_S)
+        others = version.recorded and not tables and bool(psql.query(TABLES_QUERY, ANSWER_S))
+        table, why = version.only(tables, others)
+        if why:
+            raise DatabaseError("statement", why)
+        return [str(head) for head in psql.query(heads_query(table), ANSWER_S)] if table else []
+
+
+def look(
+    state_dir: str | os.PathLike[str],
+    stack: str = "",
+    sets: bool = False,
+    systemd: Systemd | None = None,
+    components: Sequence[str] | None = None,
+    ask: bool = True,
+    journal: Journal | None = None,
+) -> dict[str, Any]:
+    """The view of this node.
+
+    Args:
+        state_dir: where descriptions, journal and backup sets are.
+        stack: the stack's name, only passed on.
+        sets: look at the backup sets as well.
+        systemd: who is asked what runs; the node's own if None.
+        components: only these; all if None.
+        ask: ask the databases where they stand.
+        journal: the node's journal, if it is at hand.
+
+    Returns:
+        ``node``, ``stack``, ``components`` (see :func:`rollback.facts.component_facts`), ``backups``, ``problems`` (sentences about
+        what could not be seen), ``cut_rollback`` (one that was begun and never ended, or None), ``open_rollback`` (the same of
+        a controller, see :func:`rollback.facts.open_rollback`), ``last_rollback``, ``seq`` (number of the journal's last record).
+    """
+    described, problems = component_file.load_all(state_dir)
+    described = {name: found for name, found in described.items() if components is None or name in components}
+    asked = {
+        name: Asked(found["root"], name, found["database"].get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
+        for name, found in described.items()
+        if ask and found.get("database") and os.path.lexists(Path(found["root"]) / name / "slots" / "live")
+    }
+    journal = journal or Journal.of(state_dir)
+    reading, missing = journal.seen()
+    problems += [f"the journal {journal.path}: {problem}" for problem in missing]
+    running, trouble = _running(described, state_dir, systemd or Systemd())
+    problems += [trouble] if trouble else []
+    salt = secrets.token_bytes(16)
+    views = {name: _component(reading.records, found, running, salt) for name, found in described.items()}
+    for name, view in views.items():
+        described_database = view["description"].get("database")
+        view["database"] = None
+        if described_database:
+            heads, why = asked[name].answer() if name in asked else (None, "it was not asked")
+            view["database"] = rollback_facts.database_facts(view["migrations"], heads, why)
+    return {
+        "node": platform.node(),
+        "stack": stack,
+        "components": views,
+        "backups": backup_sets(Path(state_dir) / "backups") if sets else [],
+        "problems": problems,
+        "seq": int(reading.records[-1]["seq"]) if reading.records else 0,
+        "cut_rollback": rollback_facts.cut_rollback(reading.records),
+        "open_rollback": rollback_facts.open_rollback(reading.records),
+        "last_rollback": rollback_facts.last_rollback(reading.records),
+        "restores": rollback_facts.restores(reading.records) if sets else [],
+    }
+
+
+def _running(
+    described: Mapping[str, Mapping[str, Any]], state_dir: str | os.PathLike[str], systemd: Systemd
+) -> tuple[dict[str, int] | None, str]:
+    """Units of slots that run, with their main process, asked with one command; None and why where it could not be asked."""
+    units = [component_file.spec_of(found, state_dir).unit_of(slot) for found in described.values() for slot in SLOTS]
+    if not units:
+        return {}, ""
+    try:
+        return {state.name: state.main_pid for state in systemd.show(*units) if state.running}, ""
+    except UnitError as error:
+        return None, f"which slots run could not be asked: {' '.join(str(error).split())}"
+
+
+def _component(
+    records: list[dict[str, Any]], description: Mapping[str, Any], running: dict[str, int] | None, salt: bytes
+) -> dict[str, Any]:
+    name = str(description["component"])
+    layout = Layout(description["root"], name)
+    staged = layout.staged()
+    slots: dict[str, dict[str, Any]] = {}
+    for slot, found in layout.slots().items():
+        if found:
+            unit = str(description["unit"]).replace("{slot}", slot)
+            slots[slot] = {
+                "release": found["release"],
+                "config": found["config"],
+                "running": None if running is None else unit in running,
+                "pid": (running or {}).get(unit) or None,
+            }
+    configs = _configs(layout.base / "config")
+    facts = rollback_facts.component_facts(
+        records,
+        description,
+        staged,
+        layout.live(),
+        slots=slots,
+        configs=configs,
+        manifests={
+            tag: {key: found.get(key) for key in _OF_MANIFEST} for tag in staged if (found := layout.manifest(tag)) is not None
+        },
+    )
+    used = {record["config"] for record in facts["history"][-20:]} | {slot["config"] for slot in slots.values()}
+    facts["drills"] = {tag: drills for tag in staged if (drills := layout.drills(tag))}
+    facts["env"] = {config: _digests(layout.base / "config" / config / "env", salt) for config in configs if config in used}
+    known = {record["config"] for record in facts["history"]}
+    ways = {config: way_back.look(layout.root, name, config) for config in configs if config in known}
+    told = {config: {key: getattr(way, key) for key in _OF_WAY} for config, way in ways.items()}
+    facts["way_back"] = {config: found for config, found in told.items() if found != {**_SAME, "config": config}}
+    facts["env"].update({way.config: _hidden(way.values, salt) for way in ways.values() if way.values})
+    return facts
+
+
+def _configs(folder: Path) -> list[str]:
+    try:
+        return sorted(
+            entry.name for entry in os.scandir(folder) if not entry.name.startswith(".") and os.path.exists(f"{entry.path}/env")
+        )
+    except OSError:
+        return []
+
+
+def _digests(path: Path, salt: bytes) -> dict[str, str] | None:
+    """Names of the variables, each with a digest that tells two values apart and says nothing else."""
+    try:
+        values = read_env(path)
+    except OSError:
+        return None
+    return _hidden(values, salt)
+
+
+def _hidden(values: Mapping[str, str], salt: bytes) -> dict[str, str]:
+    return {name: hashlib.blake2b(value.encode(), key=salt, digest_size=8).hexdigest() for name, value in values.items()}
+
+
+def backup_sets(folder: Path) -> list[dict[str, Any]]:
+    """The backup sets of a node, those of a migration included, in one form.
+
+    Each has ``name``, ``path``, ``made``, ``verdict``, ``heads`` (component to heads of its database), ``live``, ``parts``,
+    ``seconds``, ``format`` (1: a dump from before a migration), ``stack``, ``left_out``, and ``problem``
+    where files that its manifest names are not there as they were.
+    """
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:
+        return []
+    return [_set(folder / name) for name in names]
+
+
+def _set(path: Path) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "name": path.name,
+        "path": str(path),
+        "made": "",
+        "verdict": "",
+        "heads": {},
+        "live": {},
+        "parts": [],
+    }
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError("it is no mapping")
+        files = _first_format(manifest, known) if manifest.get("format") == 1 else _second_format(manifest, known)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        known["problem"] = f"its manifest cannot be read: {error}"
+        return known
+    ahead = backup_plan.ahead(path.name, time.time())
+    if ahead:
+        known.update(problem=ahead, ahead=True)
+        return known
+    apart = [part.get("path") for part in manifest.get("parts") or [] if manifest.get("objects") and part.get("kind") == "bucket"]
+    gone = next((place for place in apart if not (path / str(place)).exists()), None)
+    if gone is not None:
+        known["problem"] = f"{gone} is not there"
+    for name, size in files.items():
+        try:
+            there = (path / name).stat().st_size
+        except OSError as error:
+            known["problem"] = f"{name}: {error.strerror}"
+            break
+        if there != size:
+            known["problem"] = f"{name} has {there} bytes, expected {size}"
+            break
+    return known
+
+
+def _first_format(manifest: Mapping[str, Any], known: dict[str, Any]) -> dict[str, int]:
+    """A dump from before a migration; it was read back when it was made, or it would not have its name."""
+    before = str(manifest.get("from") or "")
+    known.update(
+        format=1,
+        made=str(manifest["made"]),
+        verdict="verified",
+        heads={str(manifest["component"]): [] if before in ("", "base") else before.split("_")},
+        seconds=manifest.get("seconds"),
+    )
+    return {str(manifest["file"]): int(manifest["bytes"])}
+
+
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Kind and name; of a database, the component whose it is as well."""
+    owner = (part.get("facts") or {}).get("component")
+    return {"kind": part.get("kind"), "name": part.get("name"), **({"component": owner} if owner else {})}
+
+
+def _second_format(manifest: Mapping[str, Any], known: dict[str, Any]) -> dict[str, int]:
+    known.update(
+        made=str(manifest["made"]),
+        verdict=str(manifest.get("verdict") or ""),
+        heads={str(name): list(heads) for name, heads in (manifest.get("heads") or {}).items()},
+        live=dict(manifest.get("live") or {}),
+        format=manifest.get("format"),
+        stack=str(manifest.get("stack") or ""),
+        left_out=[str(reason) for reason in manifest.get("left_out") or []],
+        parts=[_part(part) for part in manifest.get("parts") or []],
+        seconds=manifest.get("seconds"),
+    )
+    return {str(name): int(found["bytes"]) for name, found in (manifest.get("files") or {}).items()}

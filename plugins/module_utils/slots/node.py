@@ -1,0 +1,439 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The slots of one component on this node: what is real about them, and each single step that changes them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import holders, shown
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content, Slot, Step, World
+
+_TIMING = {
+    sp.START: "start_s",
+    sp.GATE: "gate_s",
+    sp.PUBLIC: "gate_s",
+    sp.TO_READY: "shift_s",
+    sp.TO_DRAIN: "shift_s",
+    sp.TO_MAINT: "shift_s",
+    sp.LIVE: "shift_s",
+    sp.DRAINED: "drain_s",
+    sp.STOP: "stop_s",
+    sp.RETIRE: "stop_s",
+}
+
+
+def listener(port: int) -> str:
+    """Who listens on a TCP port of this node, in words; empty if nobody does."""
+    return shown(holders(port))
+
+
+@dataclass(frozen=True)
+class EdgeSpec:
+    """Where the edge of a component is: admin socket, backend section, state file, address that its port is bound to."""
+
+    socket: str
+    backend: str
+    state_file: str
+    address: str = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that is said about a component's slots on a node.
+
+    Attributes:
+        unit: name of the unit, with ``%s`` or ``{slot}`` where the slot's name goes.
+        ports: ``blue``, ``green`` and ``public``; empty for a component that listens nowhere.
+        gate: ``probes`` (canonical) and the settings of the gate; None where nothing was given.
+        drain_timeout, stop_timeout, warm: seconds.
+    """
+
+    component: str
+    root: Path
+    state_dir: Path
+    unit: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    edge: EdgeSpec | None = None
+    strategy: str = "bluegreen"
+    gate: Mapping[str, Any] | None = None
+    drain_timeout: float = 60.0
+    stop_timeout: float = 30.0
+    warm: int = 0
+
+    def unit_of(self, slot: str) -> str:
+        """The unit that runs *slot*."""
+        template = self.unit or f"aistack-{self.component}@{{slot}}.service"
+        return template.replace("{slot}", slot).replace("%s", slot)
+
+    def timer_of(self, slot: str) -> str:
+        """Name, without suffix, of the transient timer that stops *slot* when it has been kept warm."""
+        return f"aistack-{self.component}-retire-{slot}"
+
+    @property
+    def resume_timer(self) -> str:
+        """Name, without suffix, of the transient timer that ends a drain which nobody ended."""
+        return f"aistack-{self.component}-resume"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a gate said.
+
+    Attributes:
+        verdict: ``pass``, ``fail``, ``inconclusive`` or ``error``.
+        problem: of the first critical probe that did not pass: ``probe``, ``expected``, ``got``, ``attempts``.
+        summary: one line.
+        probes: one row for each probe, as the gate has it: ``name``, ``severity``, ``verdict``, ``expected``, ``got``.
+    """
+
+    verdict: str
+    problem: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    probes: Sequence[Mapping[str, Any]] = ()
+
+
+GateCall = Callable[[Mapping[str, Any], Mapping[str, Any], Callable[[], str]], Judged]
+"""``gate(definition, context, trouble)``: runs the probes; ``trouble()`` says why going on is pointless, or nothing."""
+
+
+class GateFailed(Exception):
+    """A slot did not pass its gate."""
+
+    def __init__(self, slot: str, public: bool, judged: Judged, log_tail: list[str]) -> None:
+        problem = judged.problem
+        where = "through the edge" if public else "on its own port"
+        super().__init__(
+            f"slot {slot} did not pass its gate {where}: probe {problem.get('probe', '?')}: "
+            f"expected {problem.get('expected', '?')}, got {problem.get('got', judged.verdict)} "
+            f"(verdict {judged.verdict}, attempts {problem.get('attempts', 0)})"
+        )
+        self.slot = slot
+        self.public = public
+        self.judged = judged
+        self.log_tail = log_tail
+
+
+@dataclass
+class Node:
+    """The slots of one component on this node.
+
+    Attributes:
+        timings: seconds by kind of step, added up over everything that was done.
+        done: the steps that were done.
+        left: sessions that were still open when a slot's draining was given up, by slot; and what of them is not known.
+        killed: units that did not end when they were asked to, in order.
+    """
+
+    spec: Spec
+    gate: GateCall
+    systemd: Systemd
+    edge: Edge | None = None
+    holder: Callable[[int], str] = listener
+    timings: dict[str, float] = field(default_factory=dict)
+    done: list[Step] = field(default_factory=list)
+    left: dict[str, tuple[int, str]] = field(default_factory=dict)
+    killed: list[str] = field(default_factory=list)
+    began: dict[str, float] = field(default_factory=dict)
+    fresh_starts: set[str] = field(default_factory=set)
+
+    def remarks(self) -> list[str]:
+        """What has to be known of the steps that were done, although each of them was."""
+        name = self.spec.component
+        found = [
+            f"{name}: {left} sessions were still open on {slot} after {self.spec.drain_timeout:g} s of draining{doubt}"
+            for slot, (left, doubt) in self.left.items()
+        ]
+        return found + [
+            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was cut off. Its last words:"
+            f" journalctl -u {unit}. Mend what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
+            for unit in self.killed
+        ]
+
+    # -- where things are
+
+    @property
+    def home(self) -> Path:
+        """Folder of the component."""
+        return self.spec.root / self.spec.component
+
+    @property
+    def slots(self) -> Path:
+        """Folder of the slots."""
+        return self.home / "slots"
+
+    def release_path(self, content: Content) -> Path:
+        """Tree of a release."""
+        return self.home / "releases" / content.release
+
+    def config_path(self, content: Content) -> Path:
+        """Folder of a config."""
+        return self.home / "config" / content.config
+
+    def missing(self, content: Content) -> str:
+        """What of *content* is not on this node, in words; empty if all is there."""
+        if not self.release_path(content).is_dir():
+            return f"release {content.release} is not staged here: {self.release_path(content)} does not exist"
+        if not (self.config_path(content) / "env").exists():
+            return f"config {content.config} is not here: {self.config_path(content) / 'env'} does not exist"
+        return ""
+
+    # -- what is real
+
+    def observe(self, lenient: bool = False) -> World:
+        """Read what is real about the slots.
+
+        Args:
+            lenient: on a node that has no systemd or edge yet (check mode): take them for empty.
+
+        Raises:
+            EdgeError, UnitError: they do not answer, and it is not lenient.
+        """
+        units = self.units(lenient)
+        states: dict[str, str | None] = dict.fromkeys(sp.SLOTS)
+        if self.edge is not None:
+            try:
+                servers = self.edge.servers()
+                states = {slot: servers[slot].state for slot in sp.SLOTS}
+            except EdgeError:
+                if not lenient:
+                    raise
+                states = dict.fromkeys(sp.SLOTS, sp.MAINT)
+            except KeyError as error:
+                raise EdgeError(f"backend section {self.edge.backend} has no server {error}; it needs `blue` and `green`") from error
+        found = {slot: self._slot(slot, units, states[slot]) for slot in sp.SLOTS}
+        return World(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
+
+    def units(self, lenient: bool = False) -> dict[str, UnitState]:
+        """States of the units and timers of both slots; timers under ``<slot>.timer``."""
+        names = {slot: self.spec.unit_of(slot) for slot in sp.SLOTS}
+        names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in sp.SLOTS})
+        try:
+            found = self.systemd.show(*names.values())
+            if any(state.needs_reload for state in found):  # a process before this one was cut off before systemd knew what is enabled
+                self.systemd.reload()
+                found = self.systemd.show(*names.values())
+            return dict(zip(names, found))
+        except UnitError:
+            if not lenient:
+                raise
+            return {key: UnitState(name) for key, name in names.items()}
+
+    def _slot(self, slot: str, units: Mapping[str, UnitState], edge: str | None) -> Slot:
+        unit = units[slot]
+        content = self.content(slot)
+        stale = content is not None and _read(self.slots / slot / "slot.env") != self.slot_env(slot, content)
+        retiring = units[f"{slot}.timer"].active == "active"
+        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.looping, unit.outdated)
+
+    def live(self) -> str | None:
+        """The slot that the ``live`` link names."""
+        name = _link(self.slots / "live")
+        return name if name in sp.SLOTS else None
+
+    def content(self, slot: str) -> Content | None:
+        """What the links of *slot* name; None where one is missing."""
+        release, config = _link(self.slots / slot / "release"), _link(self.slots / slot / "config")
+        return Content(release, config) if release and config else None
+
+    def slot_env(self, slot: str, content: Content) -> str:
+        """What stands in the ``slot.env`` of *slot*."""
+        values = {
+            "AISTACK_COMPONENT": self.spec.component,
+            "AISTACK_RELEASE": content.release,
+            "AISTACK_SLOT": slot,
+            "AISTACK_PORT": str(self.spec.ports.get(slot, "")),
+        }
+        return "".join(f"{key}={value}\n" for key, value in values.items())
+
+    def context(self, slot: str, content: Content, public: bool = False) -> dict[str, Any]:
+        """What the names in a probe are filled in with, and since when logs count."""
+        return {
+            "since": self.began.get(slot),
+            "component": self.spec.component,
+            "release": content.release,
+            "release_path": str(self.release_path(content)),
+            "config_path": str(self.config_path(content)),
+            "slot": slot,
+            "port": self.spec.ports.get("public" if public else slot),
+            "unit": self.spec.unit_of(slot),
+            "own": not public,
+        }
+
+    # -- steps
+
+    def execute(self, step: Step, target: Content, definition: Mapping[str, Any]) -> None:
+        """Do one step. Doing it twice does no harm.
+
+        Raises:
+            GateFailed, EdgeError, UnitError, OSError: it could not be done.
+        """
+        begin = time.monotonic()
+        try:
+            self._execute(step, target, definition)
+        finally:
+            key = _TIMING.get(step.do)
+            if key:
+                self.timings[key] = round(self.timings.get(key, 0.0) + time.monotonic() - begin, 3)
+        self.done.append(step)
+
+    def _execute(self, step: Step, target: Content, definition: Mapping[str, Any]) -> None:
+        slot, unit = step.slot, self.spec.unit_of(step.slot)
+        if step.do == sp.CANCEL:
+            self.systemd.cancel(self.spec.timer_of(slot))
+        elif step.do == sp.WRITE:
+            self.write(slot, target)
+        elif step.do == sp.START:
+            self.began[slot] = now()
+            self.fresh_starts.add(slot)
+            if not self.systemd.show(unit)[0].running:  # a warm slot is, unless its timer was quicker than this
+                taken = self.port_taken(slot)
+                if taken:
+                    raise UnitError(taken, [], 1, "")
+                self.systemd.start(unit)
+        elif step.do == sp.STOP:
+            self.systemd.cancel(self.spec.timer_of(slot))
+            if not self.systemd.stop(unit):
+                self.killed.append(unit)
+        elif step.do == sp.ENABLE:
+            self.systemd.enable(unit)
+        elif step.do == sp.DISABLE:
+            self.systemd.disable(unit)
+        elif step.do in (sp.GATE, sp.PUBLIC):
+            self._gate(slot, definition, step.do == sp.PUBLIC)
+        elif step.do == sp.LIVE:
+            _replace_link(self.slots / "live", slot)
+        elif step.do == sp.UNLIVE:
+            (self.slots / "live").unlink()
+            fsync_dir(self.slots)
+        elif step.do == sp.RETIRE:
+            self.systemd.later(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
+        elif self.edge is None:
+            raise EdgeError(f"step `{step}` needs an edge, and {self.spec.component} has none")
+        elif step.do == sp.DRAINED:
+            left = self.edge.drained(slot, self.spec.drain_timeout)
+            if left:
+                self.left[slot] = (left, self.edge.doubt)
+        else:
+            self.edge.set_state(slot, step.do)
+
+    def port_taken(self, slot: str) -> str:
+        """Say who listens where a slot is to listen, and what to do; empty if nobody does."""
+        port = self.spec.ports.get(slot)
+        holder = self.holder(port) if port else ""
+        if not holder:
+            return ""
+        return (
+            f"port {port} of slot {slot} is taken by {holder}: expected nobody to listen there. "
+            "Stop it, or give the slot another port in aistack_ports"
+        )
+
+    def retire_script(self, slot: str) -> str:
+        """Shell script of the timer: stops the slot unless it has become the live one in the meantime."""
+        unit, live = shlex.quote(self.spec.unit_of(slot)), shlex.quote(str(self.slots / "live"))
+        return f'[ "$(readlink {live})" = {slot} ] || {{ systemctl disable --quiet {unit}; systemctl stop {unit}; }}'
+
+    def write(self, slot: str, content: Content) -> None:
+        """Point *slot* at *content*. ``slot.env`` goes last: until it fits, the slot counts as not written."""
+        folder = self.slots / slot
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _replace_link(folder / "release", f"../../releases/{content.release}")
+        _replace_link(folder / "config", f"../../config/{content.config}")
+        write_file(folder / "slot.env", self.slot_env(slot, content), 0o644)
+
+    def _gate(self, slot: str, definition: Mapping[str, Any], public: bool) -> None:
+        content = self.content(slot)
+        if content is None:
+            folder = self.slots / slot
+            lost = f"slot {slot} of {self.spec.component} has lost its links ({folder}/release and config). Deploy its release again"
+            raise UnitError(lost, [], 1, "")
+        unit = self.spec.unit_of(slot)
+        began = self.began.setdefault(slot, now())
+        baseline = 0 if slot in self.fresh_starts else self.systemd.show(unit)[0].restarts
+        watch = Watch(self.systemd, unit, baseline=baseline)
+        if public:
+            address = self.spec.edge.address if self.spec.edge else "127.0.0.1"
+            definition = public_gate(definition, address)
+        judged = self.gate(definition, self.context(slot, content, public), watch.trouble)
+        if judged.verdict != "pass":
+            raise GateFailed(slot, public, judged, self.log_tail(slot, content, began))
+
+    def log_tail(self, slot: str, content: Content, since: float) -> list[str]:
+        """The last lines of the slot's log since *since*, without what its environment keeps secret."""
+        env = self.config_path(content) / "env"
+        masker = Masker.of(parse_env(_read(env)), secrets_beside(env))
+        return [masker.mask(line) for line in self.systemd.log_tail(self.spec.unit_of(slot), since)]
+
+
+def failure_report(error: BaseException) -> dict[str, Any]:
+    """What a failed step is told as: C(probe), C(expected), C(got), C(attempts), C(verdict) and C(log_tail)."""
+    if isinstance(error, GateFailed):
+        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts", "answered")}
+        return {**asked, "verdict": error.judged.verdict, "log_tail": error.log_tail}
+    return {"probe": None, "expected": None, "got": str(error), "attempts": 0, "verdict": "error", "log_tail": []}
+
+
+def public_gate(definition: Mapping[str, Any], address: str) -> dict[str, Any]:
+    """The part of a gate that is asked once more through the edge: critical probes of the slot's port, once.
+
+    The slot's own port is on the loopback address, the edge's perhaps on another: *address* takes its place.
+    """
+    probes = []
+    for probe in definition.get("probes", []):
+        text = json.dumps(probe)
+        if "${port}" in text and probe.get("severity", "critical") == "critical":
+            moved = re.sub(r"(?:127\.0\.0\.1|localhost|\[::1\]):\$\{port\}", f"{address}:${{port}}", text)
+            probes.append(json.loads(moved))
+    deadline = min(15, definition.get("deadline") or 15)
+    return {
+        "probes": probes,
+        "interval": 0.2,
+        "successes": 1,
+        "min_healthy_time": 0,
+        "deadline": deadline,
+        "start_period": 0,
+        "failures": 0,
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _link(path: Path) -> str | None:
+    try:
+        return os.path.basename(os.readlink(path)) or None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):  # not there, or not a link
+            return None
+        raise
+
+
+def _replace_link(path: Path, target: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):  # only a dead process with our number leaves one
+        temporary.unlink()
+    temporary.symlink_to(target)
+    os.replace(temporary, path)
+    fsync_dir(path.parent)

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+
+ENV = {"PATH": os.environ["PATH"]}
+
+
+def test_output_and_status(tmp_path: Path) -> None:
+    done = proc.run(["sh", "-c", "echo out; echo err >&2; pwd; exit 3"], tmp_path, ENV, 10)
+    assert done.rc == 3
+    assert done.output.splitlines() == ["out", "err", str(tmp_path.resolve())]
+    assert not done.timed_out
+
+
+def test_only_the_given_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAKED", "1")
+    assert proc.run(["sh", "-c", "echo ${LEAKED:-no}"], tmp_path, ENV, 10).output == "no\n"
+
+
+def test_a_deadline_ends_the_children_too(tmp_path: Path) -> None:
+    script = f"(sleep 30; touch {tmp_path}/late) & echo waiting; wait"
+    began = time.monotonic()
+    done = proc.run(["sh", "-c", script], tmp_path, ENV, 0.5)
+    assert done.timed_out
+    assert done.output == "waiting\n"
+    assert time.monotonic() - began < 10
+
+
+def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    assert proc.run(["no-such-command"], tmp_path, ENV, 10).rc == 127
+    (tmp_path / "x").write_text("")
+    assert proc.run([str(tmp_path / "x")], tmp_path, ENV, 10).rc == 126
+
+
+def test_no_such_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(LookupError, match="no user nobody-has-this-name"):
+        proc.run(["true"], tmp_path, ENV, 10, user="nobody-has-this-name")
+
+
+def test_alive() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    started = proc.start_time(child.pid)
+    assert proc.alive(child.pid, started)
+    child.kill()
+    time.sleep(0.05)
+    assert not proc.alive(child.pid, started), "a zombie is not alive"
+    child.wait()
+    assert not proc.alive(child.pid, started)
+
+
+def test_tail() -> None:
+    assert proc.tail("a\n\nb  \nc\n\n", 2) == "b\nc"
+
+
+def gone(pid: int) -> bool:
+    end = time.monotonic() + 10
+    while proc.alive(pid, None) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not proc.alive(pid, None)
+
+
+# a daemon: a session of its own, no parent; the second one closes its files and its environment as well
+DAEMONS = {
+    "holds the output": "setsid sleep 300 & echo $! > pid",
+    "closes everything": "env -i setsid sh -c 'sleep 300 & echo $! > pid' >&- 2>&- <&-; while ! [ -s pid ]; do sleep 0.01; done",
+}
+
+
+@pytest.mark.parametrize("daemon", DAEMONS.values(), ids=DAEMONS)
+@pytest.mark.parametrize("end", ["exit 3", "sleep 300"], ids=["ended", "past its time"])
+def test_a_daemon_that_is_left_behind_is_neither_waited_for_nor_left(tmp_path: Path, daemon: str, end: str) -> None:
+    began = time.monotonic()
+    done = proc.run(["sh", "-c", f"{daemon}; echo said; {end}"], tmp_path, {"PATH": "/usr/bin:/bin"}, 60 if end == "exit 3" else 3)
+    assert time.monotonic() - began < 40
+    assert (done.output, done.timed_out) == ("said\n", end != "exit 3")
+    assert done.timed_out or done.rc == 3
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_what_a_run_started_ends_with_the_run(tmp_path: Path) -> None:
+    script = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc\n"
+        f"proc.run(['sh', '-c', 'setsid sleep 300 & echo $! > pid; wait'], {str(tmp_path)!r}, {ENV!r}, 300)\n"
+    )
+    asks = subprocess.Popen([sys.executable, "-c", script])
+    end = time.monotonic() + 60
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < end:
+        time.sleep(0.02)
+    asks.kill()
+    asks.wait()
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_where_there_is_no_keeper_nobody_is_waited_for_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "KEPT", False)
+    began = time.monotonic()
+    done = proc.run(["sh", "-c", "setsid sleep 300 & echo $! > pid; echo said; exit 3"], tmp_path, ENV, 60)
+    assert (done.rc, done.output) == (3, "said\n")
+    late = proc.run(["sh", "-c", "echo on; sleep 300"], tmp_path, ENV, 1)
+    assert late.timed_out
+    assert time.monotonic() - began < 40
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_signal_is_a_negative_status(tmp_path: Path) -> None:
+    assert proc.run(["sh", "-c", "kill -TERM $$"], tmp_path, ENV, 20).rc == -15
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs a command as another user")
+def test_another_user_gains_no_rights_and_may_open_its_output(tmp_path: Path) -> None:
+    done = proc.run(["sh", "-c", "echo to > /dev/stderr; grep NoNewPrivs /proc/self/status; id -G; umask"], "/", ENV, 20, "nobody", 0o027)
+    assert done.output.split() == ["to", "NoNewPrivs:", "1", "65534", "0027"]
+
+
+def test_words_of_every_language_reach_a_command(tmp_path: Path) -> None:
+    done = proc.run(["sh", "-c", 'echo "$1 $WORD"', "sh", "좋아요"], tmp_path, {**ENV, "WORD": "grün"}, 20)
+    assert done.output == "좋아요 grün\n"
+
+
+def test_a_keeper_that_is_lost_is_a_failure_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "KEEPER", "import sys; sys.exit('no room for another process')")
+    done = proc.run(["true"], tmp_path, ENV, 20)
+    assert (done.rc, done.output) == (1, "no room for another process\n")
+    monkeypatch.setattr(proc, "KEEPER", "")
+    assert proc.run(["true"], tmp_path, ENV, 20).rc != 0

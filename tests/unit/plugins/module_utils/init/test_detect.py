@@ -1,0 +1,242 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a tree of files shows of the application in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import Application, detect
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env import Variable, variables
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place
+
+FASTAPI = "import fastapi\napp: fastapi.FastAPI = fastapi.FastAPI()\n"
+
+
+def shown(found: Application) -> tuple[str, str, str, str]:
+    assert found.web is not None
+    return found.web.framework, found.web.path, found.web.app, found.web.source
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"main.py": FASTAPI, "requirements.txt": ""}, ("FastAPI", "", "main:app", "")),
+        ({"backend/app/main.py": FASTAPI, "backend/pyproject.toml": "", "pyproject.toml": ""}, ("FastAPI", "backend", "app.main:app", "")),
+        ({"src/shop/__init__.py": "api = FastAPI()\n", "pyproject.toml": ""}, ("FastAPI", "", "shop:api", "src")),
+        ({"app/main.py": FASTAPI, "tests/main.py": FASTAPI, "docs/main.py": FASTAPI}, ("FastAPI", "", "app.main:app", "")),
+        ({"app/tool.py": FASTAPI, "app/main.py": FASTAPI}, ("FastAPI", "", "app.main:app", "")),
+        ({"wsgi.py": "from flask import Flask\napp = Flask(__name__)\n"}, ("Flask", "", "wsgi:app", "")),
+        (
+            {"site/manage.py": "", "site/shop/asgi.py": "application = get_asgi_application()\n"},
+            ("Django", "site", "shop.asgi:application", ""),
+        ),
+        ({"main.py": "def make():\n    app = FastAPI()\n", "app.py": FASTAPI}, ("FastAPI", "", "app:app", "")),
+    ],
+)
+def test_the_application(files: dict[str, str], expected: tuple[str, ...]) -> None:
+    assert shown(detect(files)) == expected
+
+
+def test_nothing_is_made_up() -> None:
+    found = detect({"README.md": "FastAPI()", "lib/x.py": "print(1)\n", "package.json": "{not json"})
+    assert (found.web, found.celery, found.frontend, found.alembic, found.lock, found.variables) == (None, None, None, None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "make"),
+    [
+        ({"requirements.txt": "a==1 --hash=sha256:00"}, "requirements.txt", ""),
+        ({"requirements-dev.txt": "a --hash=sha256:00", "requirements.lock": "a --hash=sha256:00"}, "requirements.lock", ""),
+        ({"requirements.txt": "a==1"}, "requirements.lock",
+         "uv pip compile --universal --generate-hashes --output-file requirements.lock requirements.txt"),
+        ({"uv.lock": "", "pyproject.toml": ""}, "requirements.lock",
+         "uv export --frozen --no-dev --no-emit-workspace --output-file requirements.lock"),
+        ({"poetry.lock": "", "pyproject.toml": ""}, "requirements.lock", "poetry export --only main --output requirements.lock"),
+    ],
+)  # fmt: skip
+def test_the_lock_file_or_how_to_make_one(files: dict[str, str], name: str, make: str) -> None:
+    lock = detect({"main.py": FASTAPI, **files}).lock
+    assert lock is not None
+    assert (lock.name, lock.there, lock.make) == (name, not make, make)
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ('app = FastAPI()\n@app.get("/health")\n', "/health"),
+        ('app = FastAPI()\n@app.get("/items")\n@app.get("/api/healthz")\n', "/api/healthz"),
+        ('app = FastAPI()\nrouter = APIRouter()\n@router.get("/health")\n', ""),
+        ("app = FastAPI()\n", ""),
+    ],
+    ids=["plain", "below a prefix", "a router's prefix is not known", "none"],
+)
+def test_the_path_of_its_health(code: str, path: str) -> None:
+    assert detect({"main.py": code}).health == path
+
+
+@pytest.mark.parametrize(
+    ("files", "config"),
+    [
+        ({"alembic.ini": ""}, "alembic.ini"),
+        ({"db/alembic.ini": ""}, "db/alembic.ini"),
+        ({"pyproject.toml": "[tool.alembic]\nscript_location = 'x'\n"}, "pyproject.toml"),
+        ({"other/alembic.iniX": ""}, None),
+    ],
+)
+def test_migrations(files: dict[str, str], config: str | None) -> None:
+    assert detect({"main.py": FASTAPI, **files}).alembic == config
+
+
+def test_tasks_and_their_schedule() -> None:
+    found = detect({"main.py": FASTAPI, "tasks.py": 'celery_app = Celery("x")\ncelery_app.conf.beat_schedule = {}\n'})
+    assert found.celery is not None
+    assert (found.celery.app, found.beat) == ("tasks:celery_app", True)
+    assert not detect({"main.py": FASTAPI, "tasks.py": 'app = Celery("x")\n'}).beat
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"package.json": '{"dependencies": {"next": "15"}}', "package-lock.json": "", "next.config.js": 'output: "standalone"'},
+         ("", True, True)),
+        ({"apps/web/package.json": '{"dependencies": {"next": "15"}}', "pnpm-lock.yaml": ""}, ("apps/web", False, False)),
+    ],
+)  # fmt: skip
+def test_a_page(files: dict[str, str], expected: tuple[str, bool, bool]) -> None:
+    page = detect(files).frontend
+    assert page is not None
+    assert (page.path, page.lock.there, page.standalone) == expected
+
+
+def test_variables_of_an_example() -> None:
+    text = '# comment\nexport A=1\nB="x y"\nC=\nD=true # shown\nAPI_TOKEN=abc\nURL=https://example.com\nDB=postgresql://u:p@h/d\n'
+    assert variables({".env.example": text}, "") == [
+        Variable("A", "int", example="1"), Variable("B", example="x y"), Variable("C"), Variable("D", "bool", example="true"),
+        Variable("API_TOKEN", secret=True, example="abc"), Variable("URL", "url", example="https://example.com"),
+        Variable("DB", "dsn", secret=True, example="postgresql://u:p@h/d"),
+    ]  # fmt: skip
+
+
+def test_variables_of_settings_classes() -> None:
+    text = (
+        "class Settings(BaseSettings):\n    model_config = SettingsConfigDict(env_prefix='SHOP_')\n    pages: int\n"
+        "    token: str | None = None\n"
+        "    cache: Optional[RedisDsn] = None\n    mode: Literal['a', 'b'] = 'a'\n    secret_key: str = Field(min_length=8)\n"
+        "    limit: int = Field(default=3)\n    named: str = Field(alias='NAMED')\n    _private: int = 1\n    LIST: ClassVar[int] = 2\n"
+    )
+    assert variables({"app/settings.py": text}, "") == [
+        Variable("SHOP_PAGES", "int"), Variable("SHOP_TOKEN", required=False, secret=True),
+        Variable("SHOP_CACHE", "dsn", required=False, secret=True), Variable("SHOP_MODE", "enum", required=False, choices=("a", "b")),
+        Variable("SHOP_SECRET_KEY", secret=True), Variable("SHOP_LIMIT", "int", required=False), Variable("NAMED"),
+    ]  # fmt: skip
+
+
+def test_code_that_the_controllers_python_cannot_read_is_passed_over() -> None:
+    assert variables({"a.py": "class S(BaseSettings):\n    a: int\n    def f(: pass\n"}, "") == []
+
+
+def test_no_secret_of_an_example_is_written_down() -> None:
+    example = "OPENAI_API_KEY=sk-abcdef\nDATABASE_URL=postgresql://me:hunter2@db/x\nJWT_SECRET=hunter3\nREDIS_PASSWORD=hunter4\n"
+    inventory = Inventory(detect({"main.py": FASTAPI, ".env.example": example}), Place("shop", "https://git.example.com/shop.git", "v1"))
+    text = "".join(inventory.files().values())
+    assert [word for word in ("sk-abcdef", "hunter") if word in text] == []
+    assert any("OPENAI_API_KEY" in todo for todo in inventory.todos())
+
+
+FACTORY = {
+    "main.py": "from project import create_app\n\napp = create_app()\ncelery = app.celery_app\n",
+    "project/__init__.py": "from fastapi import FastAPI\n\n\ndef create_app() -> FastAPI:\n    app = FastAPI()\n    return app\n",
+    "project/celery_utils.py": (
+        "from celery import current_app as current_celery_app\n\n\ndef create_celery():\n    celery_app = current_celery_app\n"
+        "    return celery_app\n"
+    ),
+    "project/config.py": 'import os\nfrom kombu import Queue\nQUEUES = (Queue("default"), Queue("low"))\nCELERY_BEAT_SCHEDULE = {}\n'
+                         'BROKER = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")\n',
+    "alembic.ini": "[alembic]\n", "alembic/env.py": "from project import create_app\nfastapi_app = create_app()\n",
+    "requirements.txt": "fastapi\n",
+}  # fmt: skip
+
+
+def written(files: dict[str, str], app: str = "") -> str:
+    return "".join(Inventory(detect(files, app), Place("shop", "https://git.example.com/shop.git", "v1")).files().values())
+
+
+def test_an_application_that_a_function_makes() -> None:
+    found = detect(FACTORY)
+    assert shown(found) == ("FastAPI", "", "main:app", "")
+    assert found.celery is not None
+    assert (found.celery.app, found.beat, found.alembic, found.queues) == ("main:celery", True, "alembic.ini", ["default", "low"])
+    text = written(FACTORY)
+    wanted = ["celery: \"main:celery\"", "broker: CELERY_BROKER_URL", "queues: [default, low]", "migrations: {", "app: \"main:app\""]
+    assert [words for words in wanted if words not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "web", "celery"),
+    [
+        ({"wsgi.py": "import shop\napp = shop.create_app('x')\n",
+          "shop.py": "def create_app(name):\n    return Flask(name)\n"}, "wsgi:app", None),
+        ({"main.py": "def make():\n    return build()\ndef build():\n    a = fastapi.FastAPI()\n    return a\napp = make()\n"},
+         "main:app", None),
+        ({"main.py": "from elsewhere import create_app\napp = create_app()\n"}, None, None),
+        ({"w.py": "from .c import create_celery as make\ncelery = make()\n", "c.py": FACTORY["project/celery_utils.py"]}, None, "w:celery"),
+        ({"w.py": "from celery import current_app\nqueue = current_app\n"}, None, "w:queue"),
+        ({"main.py": "from x import create_app\napp = create_app()\n", "x.py": "def create_app(: pass\n"}, None, None),
+        ({"shop/web.py": "def create_app():\n    return FastAPI()\n"}, "shop.web:create_app", None),
+        ({"shop/web.py": "def create_app(settings):\n    return FastAPI()\n"}, None, None),
+    ],
+    ids=["of a module", "by another function", "of a package", "celery, renamed", "current_app", "not readable", "the function alone",
+         "which needs something"],
+)  # fmt: skip
+def test_what_functions_make(files: dict[str, str], web: str | None, celery: str | None) -> None:
+    found = detect(files)
+    assert (found.web and found.web.app, found.celery and found.celery.app) == (web, celery)
+
+
+def test_a_function_is_called_by_the_server() -> None:
+    assert "--factory" in written({"shop/web.py": "def create_app():\n    return FastAPI()\n"})
+
+
+def test_migrations_stay_where_no_application_is_found() -> None:
+    files = {"backend/alembic.ini": "", "backend/requirements.txt": "psycopg2-binary\n", "backend/strange.py": "app = Strange()\n"}
+    found = detect(files)
+    assert (found.web, found.alembic, found.packages) == (None, "alembic.ini", {"psycopg2-binary"})
+    text = written(files)
+    assert "-e app=module:object" in text
+    assert "#   migrations: {}" in text
+    assert "postgres: {role: postgres" in text or "role: postgres" in text
+    named = detect(files, "strange:app")
+    assert shown(named) == ("application", "backend", "strange:app", "")
+    assert "    migrations: {}" in written(files, "strange:app")
+
+
+@pytest.mark.parametrize("app", ["strange", "other:app", "strange:a b"])
+def test_an_application_that_is_named_and_not_there(app: str) -> None:
+    with pytest.raises(LookupError, match="app: "):
+        detect({"strange.py": "app = Strange()\n"}, app)
+
+
+def test_nothing_recognised_says_how_to_name_it() -> None:
+    inventory = Inventory(detect({"README.md": "words"}), Place("shop", "https://git.example.com/shop.git", "v1"))
+    assert [todo for todo in inventory.todos() if "-e app=module:object" in todo]
+
+
+def test_variables_that_code_reads() -> None:
+    text = (
+        "import os\nfrom os import environ, getenv\nfrom decouple import config\nA = os.environ['A_KEY_OF']\nB = os.environ.get('B', 'x')\n"
+        "C = getenv('C')\nD = int(environ['D'])\nE = config('E', default=1, cast=int)\nF = config('F')\nG = os.getenv('G') or 'x'\n"
+        "environ['SET'] = '1'\nH = os.environ['HOME']\nDATABASE_URL = os.environ.get('DATABASE_URL', f'sqlite:///{A}')\n"
+        "Q = os.environ.get('QUEUE', 'redis://127.0.0.1:6379/0')\nI = os.environ.get('not a name')\n"
+    )
+    assert variables({"app/config.py": text, "tests/test_x.py": "import os\nos.environ['T']\n"}, "") == [
+        Variable("A_KEY_OF", secret=True), Variable("B", required=False), Variable("C"), Variable("D", "int"),
+        Variable("E", "int", required=False), Variable("F"), Variable("G", required=False),
+        Variable("DATABASE_URL", "dsn", required=False, secret=True),
+        Variable("QUEUE", "dsn", required=False, secret=True, example="redis://127.0.0.1:6379/0"),
+    ]  # fmt: skip
+
+
+def test_an_example_knows_better_than_code() -> None:
+    assert variables({".env.example": "B=7\n", "a.py": "import os\nos.environ.get('B')\n"}, "") == [Variable("B", "int", example="7")]
