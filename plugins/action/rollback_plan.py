@@ -12,10 +12,10 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, decide, decision_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import LEVELS
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {

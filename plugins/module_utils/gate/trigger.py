@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, TypeSpec, normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, what
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import LEVELS
 
 MEASURES = ("ratio", "rate", "gauge", "quantile")
 OVER = ("mean", "max", "min", "last")

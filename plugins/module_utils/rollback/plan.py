@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import schema_steps, state as rollback_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, View
 
-LEVELS = ("app", "config", "schema", "system")
 OBJECTIVE_S = {"app": 600, "config": 300, "schema": 3600, "system": 3600}
 """Seconds that the runbook allows for each level."""
 SWITCH_S = 15.0
