@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-REGISTRY = "/etc/aistack"
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
+
 OK, FAILED, REFUSED, OTHER_SOURCE = 0, 1, 2, 3
 
 

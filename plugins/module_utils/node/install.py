@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.cli.main import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.registry import Refused, entry_of, register
 
