@@ -9,6 +9,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
 RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 """What may be a release's name: it becomes a directory's name on the nodes."""
 
