@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import APPLICATION
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import name_session
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import literal
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 
@@ -43,22 +44,6 @@ def key(database: str) -> int:
     """
     digest = hashlib.sha256(f"aistack-migrate/{database}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
-
-
-def name_session(entry: dict[str, Any]) -> str:
-    """One session in words."""
-    parts = [f"pid {entry['pid']}", f"user {entry.get('user') or '?'}", f"application {entry.get('application') or 'without a name'}"]
-    if entry.get("client"):
-        parts.append(f"from {entry['client']}")
-    if entry.get("query_start"):
-        parts.append(f"query since {entry['query_start']}")
-    if entry.get("transaction_start"):
-        parts.append(f"in a transaction since {entry['transaction_start']}")
-    elif entry.get("since"):
-        parts.append(f"connected since {entry['since']}")
-    if not entry.get("state"):
-        parts.append("since when is not visible to this user (pg_read_all_stats shows it)")
-    return ", ".join(parts)
 
 
 def take(psql: Psql, database: str, component: str, wait: float) -> float:

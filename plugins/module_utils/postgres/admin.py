@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.locks import name_session
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
     names as restore_names,
     read_only,
@@ -178,3 +177,19 @@ def describe_sessions(entries: Sequence[Mapping[str, Any]], most: int = 8) -> st
 def refused(problem: DatabaseError, what: str) -> RestoreError:
     """A failure of the server in the course of ``what``."""
     return RestoreError("database", f"{what}: {problem}")
+
+
+def name_session(entry: dict[str, Any]) -> str:
+    """One session in words."""
+    parts = [f"pid {entry['pid']}", f"user {entry.get('user') or '?'}", f"application {entry.get('application') or 'without a name'}"]
+    if entry.get("client"):
+        parts.append(f"from {entry['client']}")
+    if entry.get("query_start"):
+        parts.append(f"query since {entry['query_start']}")
+    if entry.get("transaction_start"):
+        parts.append(f"in a transaction since {entry['transaction_start']}")
+    elif entry.get("since"):
+        parts.append(f"connected since {entry['since']}")
+    if not entry.get("state"):
+        parts.append("since when is not visible to this user (pg_read_all_stats shows it)")
+    return ", ".join(parts)
