@@ -16,8 +16,8 @@ import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import settles
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.facts import beginnings
 
 Record = dict[str, Any]
 

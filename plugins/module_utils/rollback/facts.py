@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings, moves_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, Interrupted, derive, interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
 
@@ -210,45 +211,5 @@ def open_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
         **{key: (first.get("detail") or {}).get(key) for key in ("level", "to", "from")},
         "since": first.get("time"),
         "seq": int(first.get("seq") or 0),
-        "moves": _moves(begun),
+        "moves": moves_of(begun),
     }
-
-
-def beginnings(records: Sequence[Record]) -> tuple[list[int], list[tuple[list[int], int]]]:
-    """Positions of the beginnings of which :func:`open_rollback` tells, and of those that something else has settled, with what did."""
-    begun: list[int] = []
-    settled: list[tuple[list[int], int]] = []
-    for at, record in enumerate(records):
-        if (record.get("op"), record.get("component")) == ("phase", "rollback"):
-            if record.get("outcome") == "started":
-                begun = [*(other for other in begun if _aim(records[other]) == _aim(record)), at]
-            elif record.get("outcome") == "ok":
-                begun = []
-        elif begun and _settles(record, [records[other] for other in begun]):
-            settled.append((begun, at))
-            begun = []
-    return begun, settled
-
-
-def _aim(record: Record) -> tuple[Any, Any]:
-    detail = record.get("detail") or {}
-    return detail.get("level"), detail.get("to")
-
-
-def _moves(begun: Sequence[Record]) -> dict[str, Any]:
-    return {name: move for record in begun for name, move in ((record.get("detail") or {}).get("moves") or {}).items()}
-
-
-def _settles(record: Record, begun: Sequence[Record]) -> bool:
-    """Whether a record says that what was begun is of no interest any more."""
-    if record.get("outcome") != "ok" or record.get("run") in {other.get("run") for other in begun}:
-        return False
-    if (record.get("op"), record.get("component")) == ("phase", "deploy"):
-        return True
-    if record.get("op") != "activate":
-        return False
-    level, to = _aim(begun[0])
-    if level != "config":
-        return bool(record.get("release") != to)
-    move = _moves(begun).get(str(record.get("component")))
-    return move is not None and (record.get("detail") or {}).get("config") != (move.get("to") or {}).get("config")
