@@ -297,12 +297,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots
 
 COMMAND = "/usr/local/bin/aistack"

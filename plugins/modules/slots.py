@@ -91,10 +91,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots, Work, asked_to_end, side_by_side
 
 SHARED = ("run", "actor", "root", "state_dir")

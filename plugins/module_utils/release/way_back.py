@@ -18,8 +18,8 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.todays_secrets import merge
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 
 @dataclass(frozen=True)

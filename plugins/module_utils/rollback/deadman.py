@@ -28,12 +28,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import TAKING_BACK, Lock, LockHeld, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import activations_of_run
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Locked, Tools, Who, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 COMMAND = "/usr/local/bin/aistack"
 FOLDER = "confirm"

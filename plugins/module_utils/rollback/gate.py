@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import NoWorse
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Node
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 ASKED_TO_END = "this command was asked to end"
 QUICK_S = 0.25

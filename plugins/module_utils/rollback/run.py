@@ -36,6 +36,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
     require,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, Turns
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Plan, Wish, plan
@@ -45,7 +46,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import com
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 LEASE_S = 300.0
 WORKER_WAIT_S = 10.0

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 
 View = Mapping[str, Any]
 Component = Mapping[str, Any]

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content, Plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan
 
 
 class Log(Protocol):

@@ -24,8 +24,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import holders, shown
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content, Slot, Step, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Slot, Step, World
 
 _TIMING = {
     sp.START: "start_s",

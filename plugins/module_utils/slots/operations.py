@@ -21,10 +21,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate import save
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import app_log, plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Log, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, GateFailed, Node, Spec, failure_report
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content, Plan, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan, World
 
 _TROUBLE = (GateFailed, EdgeError, UnitError, OSError)
 _HURRY = 5.0

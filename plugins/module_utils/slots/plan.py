@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
+
 SLOTS = ("blue", "green")
 
 READY, DOWN, DRAIN, MAINT = "ready", "down", "drain", "maint"
@@ -41,14 +43,6 @@ LIVE, UNLIVE = "live", "no live"
 DRAINED = "wait drained"
 RETIRE = "keep warm"
 """Let the slot run for a while, out of traffic, and have a timer stop it."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a slot runs: a release's tag and the hash of its config."""
-
-    release: str
-    config: str
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepared import OP, ahead, asked_once, prepared_by
 
 PATIENCE_S = 900

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 
 
 class Place:

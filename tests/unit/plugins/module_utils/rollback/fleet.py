@@ -16,13 +16,14 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitState
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Tools
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Judged, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content, Step
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Step
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import (
     GATE,
     PORTS,

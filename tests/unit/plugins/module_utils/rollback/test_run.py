@@ -23,13 +23,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.archive 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as rollback
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import ASKED_TO_END, BackGate, Turns, once, quick
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import NODE, Locked, Who, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 V1, V2, V3 = (dict.fromkeys(("web", "worker", "beat"), version) for version in ("v1", "v2", "v3"))

@@ -14,11 +14,11 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Who, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 SECRETS = ("MAILBOX",)

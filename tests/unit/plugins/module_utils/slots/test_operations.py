@@ -21,10 +21,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import NAMES, Declared, quote
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Judged, Spec, public_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content
 
 PORTS = {"blue": 18000, "green": 18001, "public": 8000}
 V1, V2, V3 = Content("v1", "c1"), Content("v2", "c2"), Content("v3", "c2")

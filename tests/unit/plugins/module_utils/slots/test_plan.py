@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Content, Slot, Step, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Slot, Step, World
 
 A, B, C = Content("v1", "aaa"), Content("v2", "bbb"), Content("v3", "ccc")
 EDGE = (sp.READY, sp.DOWN, sp.DRAIN, sp.MAINT)
