@@ -109,11 +109,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import client_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.redis import Connection, RedisError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.check import login_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Connection, RedisError
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.rotation import redis as redis_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.rotation.redis import LoginError, PartError, Server
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The helper process (see alembic.script) as an object: requests in, answers out, with deadlines."""
+"""The helper process (see migration.migrate.script) as an object: requests in, answers out, with deadlines."""
 
 from __future__ import annotations
 

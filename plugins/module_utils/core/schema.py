@@ -4,7 +4,7 @@
 
 """A table that says what a value may be, and the check of a value against it: every fault at once, each with its whole path.
 
-The tables are data (:mod:`stack.description`, the probes' ``options``); documentation is printed from them. What depends on more than one
+The tables are data (:mod:`.check.description`, the probes' ``options``); documentation is printed from them. What depends on more than one
 value (names that refer to each other, cycles, a port that is given twice) is no matter of a table and stands with its own code.
 """
 

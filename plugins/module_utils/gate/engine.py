@@ -4,7 +4,7 @@
 
 """The gate: probes judged together, each in a thread of its own, within one deadline.
 
-The judging itself is pure (:mod:`gate.verdict`); here are the clock, the threads, and what a node knows about itself.
+The judging itself is pure (:mod:`gate.engine.verdict`); here are the clock, the threads, and what a node knows about itself.
 A gate can be run in slices: one that is not decided returns its state, and the next slice goes on from there.
 """
 
@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Children, Context
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.journald import unit_log
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import boot_id
@@ -29,8 +31,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secr
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import text as gate_text, verdict as v
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings, Tally
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Children, Context, Probe
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.journald import unit_log
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 
 LOG_LINES = 20
 _GIVE_UP = 0.25

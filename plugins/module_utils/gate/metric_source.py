@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
@@ -21,7 +22,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import selectors
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import Reading
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, usage
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.haproxy import SOCKET
 
 STARTED = "process_start_time_seconds"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Looks, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError, normalise, slug
@@ -26,7 +27,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window impo
     judge,
     new_baseline,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context
 
 TIMEOUT = 5.0
 """Seconds for one look at one source."""

@@ -4,7 +4,7 @@
 
 """Which records of a journal stay at hand when it is rotated: those that planning can still need. No I/O.
 
-What readers of the journal make of its records (:mod:`journal.state`, :mod:`rollback.facts`, :mod:`migration.history`,
+What readers of the journal make of its records (:mod:`journal.file.state`, :mod:`rollback.run.facts`, :mod:`migration.history`,
 :mod:`backup.plan`, :mod:`slots.prepared`) is the same of these as of all, where a component has switched :data:`SWITCHES` times or less.
 Of one that has switched more often, releases that are gone, configurations and sets that were used further back are told by the
 archived part alone; the releases that are there keep their marks, their order and their place behind what is live.

@@ -38,7 +38,7 @@ class Revision:
 
     @staticmethod
     def of(document: Mapping[str, Any]) -> Revision:
-        """From one entry of the helper's ``revisions`` list (see alembic.script)."""
+        """From one entry of the helper's ``revisions`` list (see migration.migrate.script)."""
         return Revision(
             revision=str(document["revision"]),
             down_revisions=tuple(document.get("down_revisions") or ()),

@@ -19,8 +19,8 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import os_error_text
 
 TRIES = 2
 """How often a receiver is tried that could not be reached; one that answered with a refusal is not asked again."""

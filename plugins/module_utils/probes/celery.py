@@ -17,6 +17,14 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients import journald
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import (
+    CannotJudge,
+    Context,
+    NotAsExpected,
+    excerpt,
+    last_line,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import (
     IMPORT_TIMEOUT,
@@ -28,17 +36,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import connected
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes import journald
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    CannotJudge,
-    Context,
-    NotAsExpected,
-    Probe,
-    excerpt,
-    judge,
-    last_line,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit import state_of
 
 _MARK = "aistack-celery-answer:"

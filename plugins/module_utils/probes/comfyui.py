@@ -12,10 +12,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import ask_json
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING, check, check_all, describe_all, get_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, NotAsExpected, Probe, excerpt, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import ask_json
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 
 class Comfyui(Probe):

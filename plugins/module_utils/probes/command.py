@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, excerpt
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, check_version, describe_all
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, Probe, excerpt, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 _VERSION = r"(\d+(?:\.\d+)+|\d+)"
 

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import socket
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    Context,
-    NotAsExpected,
-    Probe,
-    judge,
-    os_error_text,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 
 class Dns(Probe):

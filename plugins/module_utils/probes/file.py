@@ -13,9 +13,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import OUTPUT_LIMIT, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check_all, describe, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import OUTPUT_LIMIT, Attempt, Context, Probe, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 _KEYS = ("mode", "owner", "group", "size", "sha256", "contains", "link")
 

@@ -10,18 +10,11 @@ import csv
 import socket
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import OUTPUT_LIMIT, CannotJudge, Context, NotAsExpected
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, check_all, describe, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    OUTPUT_LIMIT,
-    Attempt,
-    CannotJudge,
-    Context,
-    NotAsExpected,
-    Probe,
-    judge,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 SOCKET = "/run/haproxy/admin.sock"
 _WORDS = (("UP", "ready"), ("no check", "ready"), ("MAINT", "maint"), ("DRAIN", "drain"), ("NOLB", "drain"), ("DOWN", "down"))

@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, basic_auth, request
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import (
     Mismatch,
     check,
@@ -21,8 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect impo
     show,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, NotAsExpected, Probe, excerpt, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, basic_auth, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 

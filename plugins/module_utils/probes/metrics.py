@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import basic_auth, request
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING, check, describe, describe_all, problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Context, NotAsExpected, Probe, excerpt, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import basic_auth, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*\s*=~?\s*"(?:[^"\\]|\\.)*"'
 _SELECTOR = re.compile(rf"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{((?:\s*{_LABEL}\s*,?)*)\s*\}})?")

@@ -12,19 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, excerpt
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import ask_json
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, get_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    CannotJudge,
-    Context,
-    NotAsExpected,
-    Probe,
-    excerpt,
-    judge,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.file import sha256_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import ask_json
 
 _hashed: dict[tuple[str, int, int], str] = {}
 _hashed_lock = threading.Lock()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import CannotSee, Holder, holders, overlaps, shown
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import command_line
 
 

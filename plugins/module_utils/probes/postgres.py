@@ -11,18 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, parted
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING, Mismatch, check, check_all, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    CannotJudge,
-    Context,
-    NotAsExpected,
-    Probe,
-    judge,
-    parted,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 _NAMES = {"user": "PGUSER", "database": "PGDATABASE", "sslmode": "PGSSLMODE", "ca_file": "PGSSLROOTCERT"}
 _FIELD, _RECORD = "\x1f", "\x1e"

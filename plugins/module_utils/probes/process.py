@@ -11,9 +11,10 @@ import pwd
 import re
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, excerpt
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import at, check, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe, excerpt, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 PROC = Path("/proc")
 

@@ -16,16 +16,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, excerpt
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, host_header, request
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    CannotJudge,
-    Context,
-    NotAsExpected,
-    Probe,
-    excerpt,
-)
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import Answer, host_header, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 
 _PREFIX = ".aistack-probe"
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, NotAsExpected, Probe
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 
 EVERY = 1.0
 """Seconds from one attempt of a step that is waited for to the next."""

@@ -11,15 +11,9 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, os_error_text, parted
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    Context,
-    NotAsExpected,
-    Probe,
-    os_error_text,
-    parted,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 
 
 class Tcp(Probe):

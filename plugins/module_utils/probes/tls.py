@@ -13,19 +13,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, os_error_text, parted
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
-    Attempt,
-    Context,
-    NotAsExpected,
-    Probe,
-    at_least,
-    judge,
-    os_error_text,
-    parted,
-)
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, judge
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL's first message of a client that wants TLS
 

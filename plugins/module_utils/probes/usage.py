@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, CannotJudge, Context, Probe, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
 KINDS = ("cpu", "memory", "swap")
 PROC = Path("/proc")

@@ -4,7 +4,7 @@
 
 """Where a stack goes back to, on which level, in which steps, and at what price; or why not, and what to do instead. No I/O.
 
-A *view* is what one node knows, see :mod:`rollback.view`. A plan is plain data as well::
+A *view* is what one node knows, see :mod:`rollback.run.view`. A plan is plain data as well::
 
     {"level", "application", "from", "to", "allowed", "refusals": [{"code", "reason", "way_out", "component"}],
      "steps": [{"do", "component", "detail"}], "losses": [..], "warnings": [..], "unverified": [..], "objective_s", "expected_s",

@@ -179,7 +179,7 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
     """The document after a rollback.
 
     Args:
-        merged: the plans that were carried out, see :mod:`rollback.text`.
+        merged: the plans that were carried out, see :mod:`rollback.run.text`.
         outcome: ``result`` (C(finished), C(failed)), ``seconds``, ``started``, ``ended``; ``rows``, each with ``node``, ``component``,
             ``outcome``, ``seconds``, ``said``; ``losses`` (what really went; None: as in the journal), ``verification`` (each with
             ``name``, ``verdict``, ``evidence``), ``kept`` (what was kept of the state before), ``restored`` (node to what C(restore_set)

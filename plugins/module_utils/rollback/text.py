@@ -4,7 +4,7 @@
 
 """The plan of a rollback for people: a Markdown document, and a table for the terminal. No I/O.
 
-The input is C({"nodes": {node: plan}}), where a plan is that of :mod:`rollback.plan`; besides C(silent) (node to why it did not
+The input is C({"nodes": {node: plan}}), where a plan is that of :mod:`rollback.run.plan`; besides C(silent) (node to why it did not
 answer) where there are such nodes, C(prices) (node to what C(restore_set) answered for each of its restores), C(notes) (what is known
 of rollbacks that were begun before) and C(outside) (components of which no set holds programs, configuration or models). What is not
 in the facts is left open in the checklist and never made up.

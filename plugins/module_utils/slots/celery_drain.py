@@ -19,6 +19,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import (
+    CannotJudge,
+    Context,
+    NotAsExpected,
+    excerpt,
+    last_line,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import (
@@ -30,7 +37,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading imp
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, excerpt, last_line
 
 SLICE = 15.0
 """Seconds for which one child waits before it reports."""

@@ -5,7 +5,7 @@
 """The description of a stack as a table: every variable ``aistack_*``, every key below it, with its type, choices, default and meaning.
 
 :mod:`core.schema` checks by it, ``docs/reference.md`` is printed from it. What refers to something else (names of components, groups,
-ports) is checked in :mod:`stack.check`.
+ports) is checked in :mod:`stack.check.check`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ansible_collections.phasegate.aistack.plugins.filter.stack import verify_probes
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.command import Command
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import LEVELS
 

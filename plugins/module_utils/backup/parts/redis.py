@@ -27,9 +27,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
     run_tool,
     tool_version,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, os_error_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Connection, RedisError
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.wire import client_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, os_error_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import client_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.redis import Connection, RedisError
 
 KIND = "redis"
 CHECKER = "redis-check-rdb"

@@ -14,13 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import NotAsExpected
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import Option, ProbeError, TypeSpec
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import NAMES, Declared
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import engine
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context, run_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import SettingsError
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, NotAsExpected, Probe
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 
 
 class Scripted(Probe):

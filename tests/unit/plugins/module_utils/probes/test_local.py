@@ -168,7 +168,7 @@ def test_process(look):
 def test_who_asks_does_not_count():
     """The pattern stands on the command line of the one who asks, and of the shell that started it."""
     code = (
-        "from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Context; "
+        "from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context; "
         "from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import Process; "
         "print(Process({'target': 'unique-mark-4711'}).run(Context()).got)"
     )

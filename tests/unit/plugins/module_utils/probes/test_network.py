@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, parted
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, parted
 
 
 def test_tcp(talk, look, free_port):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import (
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import (
     OUTPUT_LIMIT,
     CannotJudge,
     Context,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import CannotJudge, Context, NotAsExpected, last_line
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, last_line
 
 PROPERTIES = (
     "LoadState",
