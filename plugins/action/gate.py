@@ -17,11 +17,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean, printable
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ACTIVATED, ADOPTED, GIVEN, KEPT, asked_elsewhere
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import failure_text, inventory_says
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import SKIPPED, joint
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 SLICES = (3.0, 5.0)

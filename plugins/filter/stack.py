@@ -13,11 +13,11 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from jinja2 import pass_context
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import assets_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import Read, probes_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.claims import node_claims
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, access_of, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, nearest, problems as faults
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import LEVELS
 
 LEVEL = Option("str", "level of the checklist", choices=LEVELS)

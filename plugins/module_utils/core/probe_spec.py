@@ -62,29 +62,6 @@ COMMON: Mapping[str, Option] = {
 }
 
 
-def known_types() -> Mapping[str, TypeSpec]:
-    """What the types of this collection allow.
-
-    The classes are imported late: they stand on this file, and those who bring their own table need none of them.
-    """
-    from ansible_collections.phasegate.aistack.plugins.module_utils.probes import SPECS
-
-    return SPECS
-
-
-def normalise(probe: Mapping[str, Any], component: str | None) -> dict[str, Any]:
-    """Return the canonical form of a probe in either form; canonical ones come back as they are.
-
-    Args:
-        probe: as it stands in an inventory.
-        component: whose gate it belongs to; None keeps what the probe says.
-
-    Raises:
-        ProbeError: with every problem that was found.
-    """
-    return normalise_with(known_types(), probe, component)
-
-
 def normalise_with(types: Mapping[str, TypeSpec], probe: Mapping[str, Any], component: str | None) -> dict[str, Any]:
     """As :func:`normalise`, for a table of types."""
     canonical, problems = _canonical(types, probe, component, step=False)

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import GateResult, live_context, run_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ADOPTED, GIVEN, JUDGES, KEPT, Judging
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import failure_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings, SettingsError
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 SETTINGS = ("interval", "successes", "failures", "min_healthy_time", "start_period", "deadline")
 SHOWN = ("release", "slot", "port", "unit", "missing")

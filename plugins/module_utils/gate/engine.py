@@ -23,7 +23,6 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Children, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.journald import unit_log
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import boot_id
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill, names_in
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env
@@ -32,6 +31,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate import text
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings, Tally
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 LOG_LINES = 20
 _GIVE_UP = 0.25

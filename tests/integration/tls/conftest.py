@@ -22,9 +22,9 @@ from ansible.constants import DEFAULT_VAULT_ID_MATCH
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
 
 from ..conftest import Cluster

@@ -12,15 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import (
-    COMMON,
-    Option,
-    ProbeError,
-    TypeSpec,
-    normalise,
-    normalise_with,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import COMMON, Option, ProbeError, TypeSpec, normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 ROOT = Path(sys.modules[normalise.__module__].__file__ or "").parents[6]
 """The folder that holds ansible_collections."""

@@ -43,10 +43,10 @@ class Scripted(Probe):
 @pytest.fixture
 def script(monkeypatch):
     """Register functions as probes; returns the probe's definition."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils import probes
+    from ansible_collections.phasegate.aistack.plugins.module_utils.probes import spec
 
     monkeypatch.setattr(engine, "REGISTRY", {**engine.REGISTRY, "scripted": Scripted})
-    monkeypatch.setattr(probes, "SPECS", {**probes.SPECS, "scripted": TypeSpec(Scripted.target, Scripted.options)})
+    monkeypatch.setattr(spec, "SPECS", {**spec.SPECS, "scripted": TypeSpec(Scripted.target, Scripted.options)})
 
     def register(function, **more):
         name = f"f{len(Scripted.functions)}"

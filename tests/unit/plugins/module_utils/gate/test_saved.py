@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import call as gate_call, saved as saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import inventory_says
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 OLD = {"name": "answer", "file": "{folder}/answer", "contains": "old"}
 NEW = {"name": "answer", "file": "{folder}/answer", "contains": "new"}

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 Route = Callable[[http.server.BaseHTTPRequestHandler, bytes], tuple[int, Any, Mapping[str, str]]]

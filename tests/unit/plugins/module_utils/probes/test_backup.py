@@ -14,8 +14,9 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import failure as backup_failed
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import stamp_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 
 def a_set(state: Path, hours: float, verdict: str = "verified", form: int = 2, *parts: str) -> str:

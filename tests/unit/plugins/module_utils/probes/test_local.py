@@ -14,9 +14,10 @@ import time
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, normalise
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import command_line
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import cpu_times, memory_percent
 
 
