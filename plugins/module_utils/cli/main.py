@@ -378,10 +378,10 @@ def _words(words: list[str]) -> tuple[list[str], list[str]]:
 
 def backup(stack: Stack, words: Sequence[str]) -> int:
     """``aistack backup``."""
-    from ansible_collections.phasegate.aistack.plugins.module_utils.backup import sets as backup_set
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup import command as backup_command
 
     _readable(stack)
-    return backup_set.command(words, str(stack.state_dir), stack.root)
+    return backup_command.command(words, str(stack.state_dir), stack.root)
 
 
 def gate(given: argparse.Namespace) -> int:

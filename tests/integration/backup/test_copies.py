@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     catalog as backup_shelf,
+    command as backup_command,
     copies as backup_copy,
     restore as restore_set,
     sets as backup_set,
@@ -135,12 +136,12 @@ def test_the_configuration_is_roots_alone(elsewhere: Elsewhere) -> None:
 
 def test_the_command_copies_and_tells_where_it_fails(elsewhere: Elsewhere, capsys: pytest.CaptureFixture[str]) -> None:
     node = elsewhere.node
-    assert backup_set.command(["--reason", "daily"], str(node.state), str(node.root)) == 0
+    assert backup_command.command(["--reason", "daily"], str(node.state), str(node.root)) == 0
     (name,) = elsewhere.names()
     assert f"copied to offsite:sets/{platform.node()}" in capsys.readouterr().out
     shutil.rmtree(node.state / "backups" / name)
-    assert backup_set.command(["--fetch", name, "--json"], str(node.state), str(node.root)) == 0
+    assert backup_command.command(["--fetch", name, "--json"], str(node.state), str(node.root)) == 0
     assert json.loads(capsys.readouterr().out)["changed"] is True
     (node.state / backup_copy.CONFIG).write_text("")
-    assert backup_set.command(["--copy"], str(node.state), str(node.root)) == 1
+    assert backup_command.command(["--copy"], str(node.state), str(node.root)) == 1
     assert "The newest set was not copied: copies in offsite:sets/" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from ansible.vars.reserved import get_reserved_names
 from jinja2 import meta
 from jinja2.nativetypes import NativeEnvironment
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import sets as backup_set
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import command as backup_command
 from ansible_collections.phasegate.aistack.plugins.module_utils.cli import main as cli
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import verbs
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
@@ -269,7 +269,7 @@ def every_option() -> set[str]:
     """The options of the node's command and of ansible-playbook."""
     playbook = PlaybookCLI(["ansible-playbook"])
     playbook.init_parser()
-    return options(cli.parser()) | options(backup_set.command_line()) | options(playbook.parser)
+    return options(cli.parser()) | options(backup_command.command_line()) | options(playbook.parser)
 
 
 OPTIONS = every_option()

@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     catalog as backup_shelf,
+    command as backup_command,
     copies as backup_copy,
     plan as backup_plan,
     sets as backup_set,
@@ -468,7 +469,7 @@ def test_the_command(node: Any, capsys: pytest.CaptureFixture[str]) -> None:
     node.describe(keep={"last": 1, "days": 0}, min_free_bytes=0)
 
     def run(*words: str) -> tuple[int, str, str]:
-        rc = backup_set.command(words, str(node.state), str(node.root))
+        rc = backup_command.command(words, str(node.state), str(node.root))
         told = capsys.readouterr()
         return rc, told.out, told.err
 
@@ -507,7 +508,7 @@ def test_the_time_for_a_part_is_the_descriptions(node: Any, monkeypatch: pytest.
         node.describe(**more)
         backup_set.make(node.request(f"t{len(more)}"))
     backup_set.make(node.request("given", timeout=5.0))
-    assert backup_set.command(["--timeout", "7", "--reason", "words"], str(node.state), str(node.root)) == 0
+    assert backup_command.command(["--timeout", "7", "--reason", "words"], str(node.state), str(node.root)) == 0
     assert seen == [3600.0, 21600.0, 5.0, 7.0]
     assert backup_jobs.patience_of(node.state) == 21600.0
     assert backup_jobs.patience_of(node.state / "nowhere") == 3600.0
@@ -517,7 +518,7 @@ def test_a_unit_that_failed_is_noted_until_a_set_was_made(node: Any, program: An
     program("journalctl", 'case "$*" in *--unit=aistack-backup@shop.service*) printf "No backup set: no space\\n\\nFailed\\n" ;; esac')
     node.describe()
     words = ["--note-failure", "aistack-backup@shop.service"]
-    assert backup_set.command(words, str(node.state), str(node.root)) == 0
+    assert backup_command.command(words, str(node.state), str(node.root)) == 0
     assert "aistack-backup@shop.service made no backup set: No backup set: no space | Failed" in capsys.readouterr().out
     note = node.state / "backup.failed"
     assert json.loads(note.read_text())["why"] == "No backup set: no space | Failed"
