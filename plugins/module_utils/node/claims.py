@@ -10,7 +10,7 @@ edge are called after them), servers of which a node has one, and ports are one 
 
 from __future__ import annotations
 
-import os
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +40,7 @@ def conflicts(mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Why both cannot be on one node, a sentence without its end each; both are entries of the registry, with C(claims)."""
     whose, told = other["name"], []
     for key, variable in (("root", "aistack_root"), ("state_dir", "aistack_state")):
-        if os.path.normpath(mine[key]) == os.path.normpath(other[key]):
+        if posixpath.normpath(mine[key]) == posixpath.normpath(other[key]):
             told.append(f"{variable} {mine[key]} is that of {whose}: choose another")
     own, others = mine.get("claims") or {}, other.get("claims") or {}
     for name in own.get("components") or []:

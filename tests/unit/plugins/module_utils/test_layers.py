@@ -1,0 +1,119 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How the core is built: floors that know nothing of those above them, files without input and output, and no Ansible."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils import core
+
+CORE = Path(core.__file__).parents[1]
+PACKAGE = "ansible_collections.phasegate.aistack.plugins.module_utils"
+
+FLOORS = (
+    "core", "environment", "clients", "postgres", "alembic", "journal", "release", "edge", "backup", "rotation", "probes", "gate",
+    "migration", "slots", "report", "drill", "rollback", "notice", "stack", "init", "node", "cli",
+)  # fmt: skip
+"""The folders of the core from the ground up: a file imports of its own folder and of those before it. So there is no circle of folders."""
+
+PURE = {
+    "core": "expect levels masking names places probe_spec schema service_user substitute",
+    "environment": "check database_url dsn fetching placeholders rotation schema todays_secrets",
+    "clients": "unit_text",
+    "postgres": "fingerprint foreign_keys names row_compare settings table_swap version_table",
+    "journal": "begun chain keep state",
+    "release": "artefact_key content git_words lock_file tree_names unit_access",
+    "edge": "config rules",
+    "backup": "options plan",
+    "rotation": "scram",
+    "gate": "default text trigger verdict watch_text window",
+    "migration": "data_loss history policy revision_graph schema_path sql_statements text",
+    "slots": "app_log plan prepared",
+    "report": "plan_page refusals text verify",
+    "drill": "plan text",
+    "rollback": "baseline begun decision facts live_text node_answer plan postmortem schema_steps state system_steps text",
+    "notice": "messages",
+    "stack": "check description extra_vars server_clients verbs",
+    "init": "detect detect_env detect_made environment inventory",
+    "node": "claims text",
+}
+"""Files that plan, parse, judge and word: folder to names. They are tested without a file system, a network or a process."""
+
+INPUT_OUTPUT = {"os", "pathlib", "socket", "subprocess", "tempfile"}
+
+
+def imported(path: Path) -> Iterator[tuple[str, int]]:
+    """Every dotted name that a file imports, wherever in it, and the line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{'.' * node.level}{node.module or ''}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def breaches(folder: Path, floors: tuple[str, ...] = FLOORS, pure: dict[str, str] = PURE) -> list[str]:
+    """What is built otherwise below *folder*, one line each."""
+    found = [f"{name}: no such folder" for name in floors if not (folder / name).is_dir()]
+    without = {f"{place}/{name}.py" for place, names in pure.items() for name in names.split()}
+    found += [f"{name}: no such file" for name in sorted(without) if not (folder / name).is_file()]
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder).as_posix()
+        place = name.partition("/")[0]
+        if place not in floors:
+            found += [f"{name}: {place} is no floor"] if name != "__init__.py" else []
+            continue
+        for what, line in imported(path):
+            if what.startswith("."):
+                found.append(f"{name}:{line}: {what} is not a whole name")
+            elif what.partition(".")[0] == "ansible":
+                found.append(f"{name}:{line}: Ansible ({what})")
+            elif what.startswith(f"{PACKAGE}."):
+                other = what[len(PACKAGE) + 1 :].partition(".")[0]
+                if other not in floors:
+                    found.append(f"{name}:{line}: {other} is no floor")
+                elif floors.index(other) > floors.index(place):
+                    found.append(f"{name}:{line}: {place} knows {other}, which stands on it")
+            elif name in without and what.partition(".")[0] in INPUT_OUTPUT:
+                found.append(f"{name}:{line}: {what}, in a file without input and output")
+    return found
+
+
+def test_the_core_is_built_so() -> None:
+    assert breaches(CORE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "said"),
+    [
+        ("low/plan.py", f"from {PACKAGE}.high import run", "low/plan.py:1: low knows high, which stands on it"),
+        ("low/plan.py", f"def late():\n    from {PACKAGE}.high.run import go", "low/plan.py:2: low knows high, which stands on it"),
+        ("low/plan.py", f"import {PACKAGE}.high.run", "low/plan.py:1: low knows high, which stands on it"),
+        ("low/plan.py", f"from {PACKAGE} import high", "low/plan.py:1: low knows high, which stands on it"),
+        ("low/plan.py", "from pathlib import Path", "low/plan.py:1: pathlib.Path, in a file without input and output"),
+        ("low/plan.py", "import os.path", "low/plan.py:1: os.path, in a file without input and output"),
+        ("low/plan.py", "from ..high import run", "low/plan.py:1: ..high.run is not a whole name"),
+        ("high/run.py", "from ansible.module_utils import basic", "high/run.py:1: Ansible (ansible.module_utils.basic)"),
+        ("high/run.py", f"from {PACKAGE} import other", "high/run.py:1: other is no floor"),
+        ("other/more.py", "", "other/more.py: other is no floor"),
+        ("flat.py", "", "flat.py: flat.py is no floor"),
+        ("high/run.py", f"import os\nfrom {PACKAGE}.low import plan", None),
+    ],
+)
+def test_a_breach_is_seen(tmp_path: Path, file: str, line: str, said: str | None) -> None:
+    for name in ("__init__.py", "low/__init__.py", "low/plan.py", "high/run.py", file):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / file).write_text(line)
+    assert breaches(tmp_path, ("low", "high"), {"low": "plan"}) == ([said] if said else [])
+
+
+def test_what_is_listed_is_there(tmp_path: Path) -> None:
+    (tmp_path / "low").mkdir()
+    assert breaches(tmp_path, ("low", "high"), {"low": "plan"}) == ["high: no such folder", "low/plan.py: no such file"]
