@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import BACKUP, ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import schema
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME, PART_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import saved
 
@@ -37,9 +37,6 @@ COUNT_BELOW = 20_000_000
 """Tables with more rows by the database's statistics are not counted for a set: that would take longer than the dump."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
-PART_WORDS = "a letter or a digit, then letters, digits and . _ -, 100 at most"
-
-
 _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]*")
 _RECIPIENT = re.compile(r"^age1[02-9ac-hj-np-z]{58}\Z")
 

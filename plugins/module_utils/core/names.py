@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterable
 
 PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+"""What may be the name of a part of a backup set: it becomes a folder's."""
+
+PART_WORDS = "a letter or a digit, then letters, digits and . _ -, 100 at most"
+"""The same for people."""
 
 RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 """What may be a release's name: it becomes a directory's name on the nodes."""

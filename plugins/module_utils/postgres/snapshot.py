@@ -24,9 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import PART_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME, PART_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
     dump as pg_dump,

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-import os
+import posixpath
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -82,4 +82,4 @@ def again(argv: Sequence[str], more: Mapping[str, Any], known: Collection[str]) 
     words += [(name, _pair(name, value)) for name, value in more.items()]
     names = [name for name, _text in words]
     last = [text for at, (name, text) in enumerate(words) if not name or name not in names[at + 1 :]]
-    return " ".join([os.path.basename(argv[0]) if argv else "ansible-playbook", *last])
+    return " ".join([posixpath.basename(argv[0]) if argv else "ansible-playbook", *last])
