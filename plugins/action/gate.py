@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -82,6 +83,15 @@ class Places:
         hosts = self.members(str(probe["from"]))
         absent = [host for host in hosts if host not in self.in_play]
         return absent if probe.get("from_all") or len(absent) == len(hosts) else []
+
+
+@functools.cache
+def source_digest() -> str:
+    """Of what the node's command has to be made of, to be the same code."""
+    return zipapp.digest(zipapp.sources(Path(zipapp.__file__).parents[1]))
+
+
+source_digest()  # Ansible loads actions before it forks the workers that run them: so all of them have it, and none reads the sources
 
 
 def label(probe: Mapping[str, Any]) -> str:
@@ -268,7 +278,7 @@ class ActionModule(ActionBase):
         one that was made from other sources: then the module is sent.
         """
         mode = " --check" if self._task.check_mode else ""
-        source = zipapp.digest(zipapp.sources(Path(zipapp.__file__).parents[1]))
+        source = source_digest()
         done = self._low_level_execute_command(
             f"{COMMAND} gate --source {source}{mode}", in_data=json.dumps(sent, default=str).encode(), executable=None
         )

@@ -15,6 +15,7 @@ import yaml
 
 from ansible_collections.phasegate.aistack.plugins.filter import stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import phases
 
 COMPONENTS: dict[str, Any] = {
     "worker": {"hosts": "backend", "release_from": "api", "after": ["redis"]},
@@ -124,7 +125,7 @@ def test_phase_probes() -> None:
 )
 def test_unproven(row: dict[str, Any], names: list[str]) -> None:
     gates = {"b1": {"probes": [{"component": "redis", "name": "port", **row}]}, "b2": {}}
-    assert stack.unproven(stack.gate_probes(None, COMPONENTS, ["redis"]), gates) == names
+    assert phases.unproven(stack.gate_probes(None, COMPONENTS, ["redis"]), gates) == names
 
 
 def test_unproven_goes_by_the_gate_of_the_live_release() -> None:
@@ -132,14 +133,14 @@ def test_unproven_goes_by_the_gate_of_the_live_release() -> None:
     told = {"contexts": {"redis": {"judged_by": "the gate that v1 was activated with"}}}
     own = {"component": "redis", "name": "own", "severity": "critical"}
     beside = {"component": "redis", "name": "port", "severity": "warning", "judged_by": "inventory", "verdict": "fail"}
-    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}, beside], **told}}) == []
-    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}], **told}}) == []
-    assert stack.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "fail"}, beside], **told}}) == ["own"]
+    assert phases.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}, beside], **told}}) == []
+    assert phases.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "pass"}], **told}}) == []
+    assert phases.unproven(wanted, {"b1": {"probes": [{**own, "verdict": "fail"}, beside], **told}}) == ["own"]
 
 
 def test_what_was_proven_a_moment_ago_is_not_asked_again() -> None:
     now = time.time()
-    assert stack.recently_proven({"redis": now - 5, "api": now - 40, "web": now + 100}, 30) == ["redis"]
+    assert phases.recently_proven({"redis": now - 5, "api": now - 40, "web": now + 100}, 30) == ["redis"]
     assert stack.phase_components(PHASES, ["base", "app", "extra"]) == ["redis", "api", "worker"]
     probes = stack.phase_probes(None, PHASES, COMPONENTS, ACCEPTANCE, ["base", "app"], ["order"], ["redis"])
     assert named(probes) == [("api", "own"), ("api", "seen")]
@@ -170,7 +171,7 @@ def test_stale_components(receipts: dict[str, Any], probes: list[dict[str, Any]]
 
 
 def stack_stale(receipts: dict[str, Any], gates: dict[str, Any]) -> list[str]:
-    return stack.stale_components(["redis"], COMPONENTS, GROUPS, receipts, gates)
+    return phases.stale_components(["redis"], COMPONENTS, GROUPS, receipts, gates)
 
 
 def test_released_in_the_order_in_which_they_depend_on_each_other() -> None:
