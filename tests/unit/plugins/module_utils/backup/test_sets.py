@@ -258,9 +258,7 @@ def kill_at(node: Any, where: str) -> None:
 
         module = backup_part if where == "keep_private" else backup_set
         if where == "keep_private":
-            import ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files as files
-
-            module = files
+            from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import files as module
         setattr(module, where, die)
         backup_set.make(node.request())
 
