@@ -13,6 +13,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.filter import stack as filters
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import required_phases
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, phases
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -59,7 +60,7 @@ class ActionModule(ActionBase):
             stale = phases.stale_components(own, components, groups, receipts, answers)
             return {"changed": False, "stale": stale, "unproven": phases.unproven(args["probes"], answers)}
         context, facts = Filled(self._templar, task_vars), task_vars.get("ansible_facts", {})
-        required = filters.required_phases(described, args["name"])
+        required = required_phases(described, args["name"])
         proven = phases.recently_proven(facts.get("aistack_proven") or {}, args["proof_seconds"])
         acceptance = self._templar.template(task_vars.get("aistack_acceptance") or {})
         probes = filters.phase_probes(context, described, components, acceptance, required, facts.get("aistack_accepted") or [], proven)
