@@ -144,13 +144,12 @@ def not_compared(request: Request, manifest: dict[str, Any]) -> dict[str, list[s
         return {}
     component, tag = request.layout.component, request.recipe.tag
     names = f" ({', '.join(sorted(then))})" if then else ""
-    return {
-        "warnings": [
-            f"{component}: not known in check mode whether {tag} was built with the values that its build_env{names} has in the "
-            "environment, which differs from the one on this node or is its first. Where a value differs, the run itself refuses before "
-            f"anything changes there; the commit then wants another tag than {tag}."
-        ]
-    }
+    told = (
+        f"{component}: not known in check mode whether {tag} was built with the values that its build_env{names} has in the environment, "
+        "which differs from the one on this node or is its first. Where a value differs, the run itself refuses before anything changes "
+        f"there; the commit then wants another tag than {tag}."
+    )
+    return {"warnings": [told]}
 
 
 def preflight(request: Request) -> None:
