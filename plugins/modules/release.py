@@ -427,8 +427,8 @@ def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, An
         actor=params["actor"],
     )
     result: dict[str, Any] = {"path": str(layout.release(params["release"])), "commit": params["commit"]}
-    manifest = staging.present(request)
-    if manifest is not None:
+    if (manifest := staging.present(request)) is not None:
+        result.update(staging.not_compared(request, manifest))
         return {**result, "changed": False, "present": True, "manifest": manifest, "commit": manifest.get("commit")}
     if check or (request.archive is None and request.artefact is None):  # the controller asks what it has to bring
         staging.preflight(request)

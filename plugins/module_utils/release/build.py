@@ -25,9 +25,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import l
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
-NO_WHEEL = re.compile(r"no usable wheels|building source distributions is disabled|no-build|only-binary", re.IGNORECASE)
+NO_WHEEL = re.compile(
+    r"no usable wheels|no wheels with a matching|building source distributions is disabled|no-build|only-binary", re.IGNORECASE
+)
 OUR_TOOLS = ("uv", "npm", "node", "npx")
-OTHER_PYTHON = re.compile(r"does not satisfy Python|current Python version|requires Python|has no wheels with a matching Python")
+OTHER_PLATFORM = "has no wheels with a matching platform"
+OTHER_PYTHON = re.compile(r"does not satisfy Python|current Python version|requires Python")
 KINDS = ("python", "node", "static")
 
 
@@ -239,12 +242,15 @@ def install_python(recipe: Recipe, tree: Path) -> None:
             step="dependencies",
         )
     if finished.rc != 0 and (NO_WHEEL.search(finished.output) or OTHER_PYTHON.search(finished.output)):
-        python, way = node_python.cause(tree, recipe.lock, recipe.python)
+        wheels = node_python.wheels_for(finished.output)
+        python, way = "", ""
+        if OTHER_PLATFORM not in finished.output:  # the interpreter fits there
+            python, way = node_python.cause(tree, recipe.lock, recipe.python, wheels)
         raise ReleaseError(
             f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} names a package without a wheel for this node. "
             f"Expected wheels only: building a package runs its code. uv said:\n{proc.tail(recipe.hide(finished.output), 15)}\n"
             f"Lock a version that has a wheel, or name the package: aistack_components.{recipe.component}.sdists: [PACKAGE]."
-            + (f" If {python}: {way}." if python else ""),
+            + (f" {'Why:' if wheels else 'If'} {python}: {way}." if python else ""),
             rc=finished.rc,
             cmd=" ".join(argv),
             step="dependencies",

@@ -16,6 +16,7 @@ _HEADER = re.compile(r"^#.*\buv .*(?:--python-version|--python|-p)[ =](?P<spec>\
 _REQUIRES = re.compile(r"^requires-python\s*=\s*['\"](?P<spec>[^'\"]+)['\"]", re.MULTILINE)
 _CLAUSE = re.compile(r"^\s*(?P<how>[<>=!~]=?=?)\s*(?P<major>\d+)(?:\.(?P<minor>\d+))?")
 NO_INTERPRETER = re.compile(r"No interpreter found|Failed to (inspect|query) Python interpreter|interpreter not found|Querying Python at")
+_WHEELS = re.compile(r"with the following Python (?:ABI|implementation) tags?: (?P<tags>`?\w+`?(?:, `?\w+`?)*)")
 PLACES = ("/usr/bin", "/usr/local/bin", "/opt/python")
 
 
@@ -72,10 +73,17 @@ def locked_for(tree: Path, lock: str) -> tuple[str, str]:
     return "", ""
 
 
-def cause(tree: Path, lock: str, asked: str) -> tuple[str, str]:
+def wheels_for(output: str) -> str:
+    """The interpreters that the wheels are for, as C(cp313, cp314), where uv says that none is for this one; empty where it does not."""
+    found = _WHEELS.search(output)
+    return found["tags"].replace("`", "") if found else ""
+
+
+def cause(tree: Path, lock: str, asked: str, wheels: str = "") -> tuple[str, str]:
     """Whether a lock file was made for another Python than the node's, in a sentence, and what to do then.
 
-    The sentence is empty where something says that it was made for this one. *asked* is the interpreter by its name in the inventory.
+    The sentence is empty where something says that it was made for this one, and *wheels*, which says what they are for, do not deny it.
+    *asked* is the interpreter by its name in the inventory.
     """
     there = version(tree)
     who, spec = locked_for(tree, lock)
@@ -87,11 +95,13 @@ def cause(tree: Path, lock: str, asked: str) -> tuple[str, str]:
         f"there (rm {lock} && uv pip compile --generate-hashes{f' --python-version {there}' if there else ''} {source} -o {lock}); "
         "or have the node use the interpreter that it was locked for (release_python)"
     )
+    alone = f"the wheels that it names are for {wheels} alone" if wheels else ""
     if not spec:
-        return f"it was locked for another Python: {here}, and nothing says what it was made for", way
+        return f"it was locked for another Python: {here}, and {alone or 'nothing says what it was made for'}", way
     if there and fits(spec, there):
-        return "", way
-    return f"it was locked for another Python: {who} says {spec}, and {here}", way
+        denied = f"{who} says {spec}, which this node's {asked}, Python {there}, fits, but {alone.replace(' it ', ' the lock file ')}"
+        return denied if wheels else "", f"lock a version of the package that has a wheel for this one, or {way}" if wheels else way
+    return f"it was locked for another Python: {who} says {spec}, and {here}{f'; {alone}' if wheels else ''}", way
 
 
 def installed() -> list[str]:

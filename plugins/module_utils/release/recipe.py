@@ -116,7 +116,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         sdists=sdists_of(params["sdists"]),
         install_scripts=params["install_scripts"],
         build_env={name: value for name, value in real.items() if name in params["build_env"]},
-        built_in=None if known is None else _built_in(params["build_env"], real, declared),
+        built_in=None if known is None and params["build_env"] else _built_in(params["build_env"], real, declared),
         made_up=made_up,
         alembic_ini=params["alembic_ini"],
         test_env={

@@ -111,19 +111,45 @@ def present(request: Request) -> dict[str, Any] | None:
 def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
     """Raise ReleaseError where the build used other values than there are now: a staged release never changes, so they would do nothing."""
     then, now = manifest.get("build_env"), request.recipe.built_in
-    if then is None or now is None:  # staged by a version that did not note them, or not known in check mode
+    if then is None or now is None:  # staged by a version that did not note them, or not known in check mode: see not_compared
         return
     differ = [name for name, value in now.items() if then.get(name) != value]
-    if differ:
-        component, tag = request.layout.component, request.recipe.tag
-        raise ReleaseError(
-            f"The release {tag} of {component} was built ({manifest.get('built_at')}) with another value of {', '.join(differ)} "
-            "(build_env) than its environment has now. What a build used is part of the release, and a staged release never changes: the "
-            "new value would do nothing. What is live is untouched. Give the commit another tag "
-            f"(git tag {tag}-2 {tag}^{{}}) and deploy that one, or put the value back in aistack_env. "
-            f"To go back to {tag} as it was built: rollback.yml -e to={tag}.",
-            built_in=differ,
-        )
+    # one that became a secret, or an address with a password, is still given
+    gone = [name for name, value in then.items() if value is not None and name not in now and name not in request.recipe.build_env]
+    if not differ and not gone:
+        return
+    component, tag = request.layout.component, request.recipe.tag
+    what = [
+        *([f"with another value of {', '.join(differ)} (build_env) than its environment has now"] if differ else []),
+        *([f"with {', '.join(gone)}, which its build_env does not name any more or has no value for"] if gone else []),
+    ]
+    back = [
+        *(["put the value back in aistack_env"] if differ else []),
+        *([f"name {', '.join(gone)} in aistack_components.{component}.build_env again"] if gone else []),
+    ]
+    raise ReleaseError(
+        f"The release {tag} of {component} was built ({manifest.get('built_at')}) {' and '.join(what)}. What a build used is part of the "
+        "release, and a staged release never changes: that would do nothing. What is live is untouched. Give the commit another tag in "
+        f"the repository (git tag {tag}-2 {tag}^{{}}, then git push origin {tag}-2 where the inventory names one on another machine) and "
+        f"deploy it: ansible-playbook phasegate.aistack.deploy -e release={tag}-2. Or {' and '.join(back)}. "
+        f"To go back to {tag} as it was built: ansible-playbook phasegate.aistack.rollback -e to={tag}.",
+        built_in=sorted({*differ, *gone}),
+    )
+
+
+def not_compared(request: Request, manifest: dict[str, Any]) -> dict[str, list[str]]:
+    """A warning, as a module returns it, where check mode could not tell whether a staged release was built with the values of today."""
+    then = manifest.get("build_env")
+    if then is None or request.recipe.built_in is not None:
+        return {}
+    component, tag = request.layout.component, request.recipe.tag
+    names = f" ({', '.join(sorted(then))})" if then else ""
+    told = (
+        f"{component}: not known in check mode whether {tag} was built with the values that its build_env{names} has in the environment, "
+        "which differs from the one on this node or is its first. Where a value differs, the run itself refuses before anything changes "
+        f"there; the commit then wants another tag than {tag}."
+    )
+    return {"warnings": [told]}
 
 
 def preflight(request: Request) -> None:

@@ -153,7 +153,8 @@ def written(role: str, **given: Any) -> list[str]:
     engine.filters.update(dirname=lambda file: str(Path(str(file)).parent), quote=str, basename=str)
     defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text(encoding="utf-8"))
     text = engine.from_string(path.read_text(encoding="utf-8")).render({"__postgres_settings": {}, **defaults, **given})
-    return [folder for line in text.splitlines() if line.startswith("ReadWritePaths=") for folder in line.partition("=")[2].split()]
+    lines = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ReadWritePaths=")]
+    return [folder.lstrip("-") for line in lines for folder in line.split()]
 
 
 @pytest.mark.parametrize("role", list(FOLDERS))
@@ -161,6 +162,12 @@ def test_a_folder_that_a_role_is_told_to_use_may_be_written_by_its_server(role: 
     given, wanted = FOLDERS[role]
     assert set(written(role, **given)) >= wanted
     assert not set(written(role)) & wanted
+
+
+@pytest.mark.parametrize("role", ["ollama", "comfyui"])
+@pytest.mark.parametrize(("data", "models"), [("/srv/models", "/srv/models2"), ("/srv/models/", "/srv/models2"), ("/srv/d", "/srv/d-m/x")])
+def test_a_neighbour_whose_name_begins_alike_is_a_folder_of_its_own(role: str, data: str, models: str) -> None:
+    assert models in written(role, **{f"{role}_data": data, f"{role}_models_dir": models})
 
 
 def test_a_runtime_is_asked_to_end_as_it_wants_it() -> None:

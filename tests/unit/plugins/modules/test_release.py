@@ -183,15 +183,38 @@ def test_a_value_that_a_build_used_is_part_of_what_was_built(node: Node) -> None
     assert manifest["build_env"]["BETA"] is None
     env.write_text('PAGE="one"\nNPM_TOKEN="t2"\nINDEX="https://a:c@host/"\n')
     assert node.stage("v1", **given)["changed"] is False
+    assert not node.ask("v1", True, **given).get("warnings"), "check mode knows the values"
     env.write_text('PAGE="two"\nBETA="on"\n')
     for check in (True, False):
         refused = node.ask("v1", check, **given)
         assert refused["built_in"] == ["BETA", "PAGE"]
         assert "with another value of BETA, PAGE (build_env) than its environment has now" in refused["msg"]
-        assert "git tag v1-2 v1^{}" in refused["msg"]
+        assert "git tag v1-2 v1^{}, then git push origin v1-2" in refused["msg"]
+        assert "ansible-playbook phasegate.aistack.deploy -e release=v1-2" in refused["msg"]
     assert node.stage("v2", **given)["changed"] is True
     env.unlink()
-    assert node.ask("v1", True, **given)["changed"] is False, "nothing is known of it yet"
+    unknown = node.ask("v1", True, **given)
+    assert unknown["changed"] is False, "nothing is known of it yet"
+    told = str(unknown["warnings"])
+    assert "backend: not known in check mode whether v1 was built with the values that its build_env (BETA, PAGE)" in told
+
+
+def test_a_value_that_a_build_used_and_does_not_get_any_more_is_no_longer_what_was_built(node: Node) -> None:
+    """Taken out of build_env, whatever is known of the environment; what was asked for and never set is no loss."""
+    env = node.tmp / "env"
+    given: dict[str, Any] = {"env_file": str(env), "env_schema": [{"name": "PAGE"}, {"name": "BETA"}], "build": [["true"]]}
+    env.write_text('PAGE="one"\n')
+    node.stage("v1", **given, build_env=["PAGE", "BETA"])
+    assert node.ask("v1", False, **given, build_env=["PAGE"])["changed"] is False, "BETA had no value"
+    for left in ([], ["BETA"]):
+        for check in (True, False):
+            refused = node.ask("v1", check, **given, build_env=left)
+            assert refused["built_in"] == ["PAGE"]
+            assert "was built" in refused["msg"]
+            assert "with PAGE, which its build_env does not name any more or has no value for" in refused["msg"]
+            assert "Or name PAGE in aistack_components.backend.build_env again" in refused["msg"]
+    secret = {**given, "env_schema": [{"name": "PAGE", "secret": True}, {"name": "BETA"}]}
+    assert node.ask("v1", False, **secret, build_env=["PAGE", "BETA"])["changed"] is False, "it is given as before"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root stages with other users")

@@ -63,15 +63,15 @@ def tree(tmp_path: Path) -> Path:
     return made
 
 
-def wheel(folder: Path, name: str = "tiny", version: str = "1.0") -> str:
+def wheel(folder: Path, name: str = "tiny", version: str = "1.0", tag: str = "py3-none-any") -> str:
     """Write a wheel with one module; returns its SHA-256."""
     folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{version}-py3-none-any.whl"
+    path = folder / f"{name}-{version}-{tag}.whl"
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr(f"{name}.py", "answer = 42\n")
         bundle.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        bundle.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        bundle.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: " + tag + "\n")
         bundle.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return sha256(path.read_bytes()).hexdigest()
 
@@ -111,6 +111,27 @@ def test_a_hash_that_does_not_match_names_package_and_both(tmp_path: Path, tree:
     shutil.rmtree(tree / ".venv")
     with pytest.raises(ReleaseError, match=r"1\. the lock file was edited.*\n  2\. the package source serves something else"):
         build.install_python(recipe(tmp_path, lock="requirements.lock", environment=offline(tmp_path)), tree)
+
+
+@needs_uv
+@pytest.mark.parametrize(
+    ("tag", "says", "expected", "never"),
+    [
+        ("cp399-cp399-linux_x86_64", "", "Why: it was locked for another Python: .* are for cp399 alone: lock it for ", "nothing says"),
+        ("cp399-cp399-linux_x86_64", ">=3.1", r"Why: uv\.lock says >=3\.1, which .*fits, but .* are for cp399 alone: ", "another Python:"),
+        ("py3-none-macosx_11_0_arm64", "", "without a wheel for this node.*or name the package: aistack_", "another Python"),
+    ],
+)
+def test_wheels_for_another_node_are_told_by_what_they_are_for(
+    tmp_path: Path, tree: Path, tag: str, says: str, expected: str, never: str
+) -> None:
+    (tree / "requirements.lock").write_text(f"tiny==1.0 --hash=sha256:{wheel(tmp_path / 'wheels', tag=tag)}\n")
+    if says:
+        (tree / "uv.lock").write_text(f'requires-python = "{says}"\n')
+    with pytest.raises(ReleaseError, match=f"(?s){expected}") as refused:
+        build.install_python(recipe(tmp_path, lock="requirements.lock", environment=offline(tmp_path)), tree)
+    assert never not in str(refused.value)
+    assert refused.value.extra["step"] == "dependencies"
 
 
 @needs_uv

@@ -55,3 +55,53 @@ def test_the_cause_is_named_where_it_can_be_told(tree: Path) -> None:
     assert "rm requirements.lock && uv pip compile --generate-hashes --python-version 3.13 pyproject.toml -o requirements.lock" in way
     (tree / "uv.lock").write_text('requires-python = ">=3.12"\n')
     assert node_python.cause(tree, "requirements.lock", "python3")[0] == "", "it was made for this one"
+
+
+def said(tag: str, only: str) -> str:
+    """What uv 0.13 says where no wheel fits this interpreter by its *tag*; *only* is its list of those that are there."""
+    return (
+        f"error: No solution found when resolving dependencies\n  cause: Because demo==1.0 has no wheels with a matching {tag} (e.g., "
+        "`cp313`) and you require demo==1.0, we can conclude that your requirements are unsatisfiable.\n\n"
+        f"hint: You require CPython 3.13 (`cp313`), but we only found wheels for `demo` (v1.0) with the following {only}\n"
+    )
+
+
+OTHER_PLATFORM = (
+    "error: No solution found when resolving dependencies\n  cause: Because demo==1.0 has no wheels with a matching platform tag (e.g., "
+    "`manylinux_2_36_x86_64`) and you require demo==1.0, we can conclude that your requirements are unsatisfiable.\n\n"
+    "hint: Wheels are available for `demo` (v1.0) on the following platform: `macosx_11_0_arm64`\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("output", "for_these"),
+    [
+        (said("Python implementation tag", "Python implementation tag: `cp314`"), "cp314"),
+        (said("Python implementation tag", "Python implementation tags: `cp312`, `cp314`"), "cp312, cp314"),
+        (said("Python ABI tag", "Python ABI tag: `cp314t`"), "cp314t"),
+        ("error: The package `demo` only has wheels with the following Python ABI tags: cp314, cp314t\n", "cp314, cp314t"),
+        ("error: the package `demo` only has wheels with the following Python ABI tag: cp314.\n", "cp314"),
+        (OTHER_PLATFORM, ""),
+        ("error: Because demo==1.0 has no usable wheels\n", ""),
+    ],
+)
+def test_uv_names_the_interpreters_that_the_wheels_are_for(output: str, for_these: str) -> None:
+    assert node_python.wheels_for(output) == for_these
+
+
+def test_the_interpreters_of_the_wheels_are_told(tree: Path) -> None:
+    told, way = node_python.cause(tree, "requirements.lock", "python3", "cp314")
+    assert told == "it was locked for another Python: this node's python3 is Python 3.13, and the wheels that it names are for cp314 alone"
+    assert "--python-version 3.13" in way
+    (tree / "uv.lock").write_text('requires-python = ">=3.12"\n')
+    told, way = node_python.cause(tree, "requirements.lock", "python3", "cp314")
+    assert told == (
+        "uv.lock says >=3.12, which this node's python3, Python 3.13, fits, but the wheels that the lock file names are for cp314 alone"
+    )
+    assert "a version of the package that has a wheel for this one" in way
+    (tree / "uv.lock").write_text('requires-python = ">=3.14"\n')
+    told, _way = node_python.cause(tree, "requirements.lock", "python3", "cp314")
+    assert told == (
+        "it was locked for another Python: uv.lock says >=3.14, and this node's python3 is Python 3.13; "
+        "the wheels that it names are for cp314 alone"
+    )
