@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.journal import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 
 ROOT = Path(__file__).resolve().parents[3]
 MAKE = """
