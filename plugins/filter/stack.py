@@ -144,7 +144,7 @@ def marked_bad(there: Mapping[str, Any], release: str, components: Mapping[str, 
     for name, said in there.items():
         live = (said.get("live") or {}).get("release")
         source = known.get((known.get(name) or {}).get("release_from") or name) or {}
-        tag = release or live or ((applications or {}).get(source.get("application")) or {}).get("release")
+        tag = release or live or ((applications or {}).get(str(source.get("application"))) or {}).get("release")
         if tag != live and (said.get("marks") or {}).get(tag) == "bad":
             reason = (said.get("reasons") or {}).get(tag) or "no reason given"
             found.append(f"The release {tag} of {name} is marked bad on this node: {reason}.")
