@@ -134,13 +134,21 @@ def open_doubts(doubts: Mapping[str, str], components: Mapping[str, Any], groups
     return source_check.open_doubts(doubts, hosts, there, release)
 
 
-def marked_bad(there: Mapping[str, Any], release: str) -> list[str]:
-    """Why a release is not to be chosen on a node, where it is not live: of what M(phasegate.aistack.release_info) said."""
-    return [
-        f"The release {release} of {name} is marked bad on this node: {(said.get('reasons') or {}).get(release) or 'no reason given'}."
-        for name, said in there.items()
-        if (said.get("marks") or {}).get(release) == "bad" and (said.get("live") or {}).get("release") != release
-    ]
+def marked_bad(there: Mapping[str, Any], release: str, components: Mapping[str, Any] | None = None,
+               applications: Mapping[str, Any] | None = None) -> list[str]:
+    """Why a release is not to be chosen on a node, where it is not live: of what M(phasegate.aistack.release_info) said.
+
+    Where no *release* was asked for, what is live stays, and where nothing is, that which the inventory names would be chosen.
+    """
+    known, found = components or {}, []
+    for name, said in there.items():
+        live = (said.get("live") or {}).get("release")
+        source = known.get((known.get(name) or {}).get("release_from") or name) or {}
+        tag = release or live or ((applications or {}).get(str(source.get("application"))) or {}).get("release")
+        if tag != live and (said.get("marks") or {}).get(tag) == "bad":
+            reason = (said.get("reasons") or {}).get(tag) or "no reason given"
+            found.append(f"The release {tag} of {name} is marked bad on this node: {reason}.")
+    return found
 
 
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],

@@ -105,6 +105,17 @@ def holders(port: int) -> list[Holder]:
     return [*(found[key] for key in sorted(found)), *hidden]
 
 
+def outsiders(place: Place, program: str) -> list[Holder]:
+    """Who listens on *place*, where *program* is to; empty where that does, or nobody, or somebody whom this user may not see.
+
+    Raises:
+        CannotSee: see there.
+    """
+    numbers = addresses(place[0])
+    found = [holder for holder in holders(place[1]) if any(overlaps(holder.address, numeric) for numeric in numbers)]
+    return [] if any(not holder.pid or holder.name == program for holder in found) else found
+
+
 def connections(text: str, port: int) -> Iterator[tuple[str, int]]:
     """Read ``/proc/net/tcp`` or ``tcp6``: inode and user of each connection to a port elsewhere."""
     for line in text.splitlines()[1:]:

@@ -21,7 +21,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import holders, shown
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import at, holders, outsiders, shown
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -45,6 +45,11 @@ _TIMING = {
 def listener(port: int) -> str:
     """Who listens on a TCP port of this node, in words; empty if nobody does."""
     return shown(holders(port))
+
+
+def not_haproxy(address: str, port: int) -> str:
+    """Who listens in the place of HAProxy, in words; empty if it does, or nobody."""
+    return shown(outsiders((address, port), "haproxy"))
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,7 @@ class Node:
     systemd: Systemd
     edge: Edge | None = None
     holder: Callable[[int], str] = listener
+    outsider: Callable[[str, int], str] = not_haproxy
     timings: dict[str, float] = field(default_factory=dict)
     done: list[Step] = field(default_factory=list)
     left: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -345,6 +351,17 @@ class Node:
         return (
             f"port {port} of slot {slot} is taken by {holder}: expected nobody to listen there. "
             "Stop it, or give the slot another port in aistack_ports"
+        )
+
+    def edge_taken(self) -> str:
+        """Say who listens where the edge is to be reached, and what to do; empty if it does, or nobody."""
+        port = self.spec.ports.get("public")
+        held = self.outsider(self.spec.edge.address, port) if self.spec.edge and port else ""
+        if not held or not self.spec.edge or not port:
+            return ""
+        return (
+            f"{at(self.spec.edge.address, port)} is held by {held}. Expected nobody there but HAProxy. "
+            "Stop what holds the place, or give the component another port in aistack_ports and have site.yml bring it to the edge"
         )
 
     def retire_script(self, slot: str) -> str:

@@ -62,7 +62,7 @@ class Slots:
             back: it served before: judged by the gate of that time, and noted as a way back, which does not make it newer.
 
         Raises:
-            Refused: it is not staged, or marked bad.
+            Refused: it is not staged, or marked bad, or something else listens where the edge is to.
             Failed: it did not come up, or did not pass its gate; what served before serves on.
         """
         world, records = self._look(request)
@@ -79,8 +79,12 @@ class Slots:
             taken = [taken for taken in map(self.node.port_taken, starts) if taken]
             if taken:
                 raise Refused(f"{self.spec.component}: {target.release} would not start: {taken[0]}")
+            if not back:
+                self._refuse_unreachable(target)
             return outcome
         self._refuse(target, previous, records, request)
+        if not back:  # who goes back is in a hurry, and told by the gate
+            self._refuse_unreachable(target)
         came_from = self._interrupted_previous(records, target) if world.interrupted else previous
         outcome.previous = came_from
         detail: dict[str, Any] = {
@@ -334,6 +338,11 @@ class Slots:
                 f"{self.spec.component}: release {target.release} is marked bad ({reason}). "
                 "Choose another release, or say -e allow_bad=true if it is to be tried again"
             )
+
+    def _refuse_unreachable(self, target: Content) -> None:
+        taken = self.node.edge_taken()
+        if taken:
+            raise Refused(f"{self.spec.component}: {target.release} could not be reached: {taken}")
 
     def _carry_out(
         self,

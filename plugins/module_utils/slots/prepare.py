@@ -36,7 +36,7 @@ class PreparingSlots(Slots):
         or has to replace what runs (``recreate``), nothing is done.
 
         Raises:
-            Refused: it is not staged, or marked bad.
+            Refused: it is not staged, or marked bad, or something else listens where the edge is to.
             Failed: it did not come up, or did not pass its gate; its slot is stopped again.
         """
         component = self.spec.component
@@ -50,9 +50,11 @@ class PreparingSlots(Slots):
             return outcome
         would = "would be " if request.check else ""
         outcome.message = f"{component}: {target.release} {would}proven in {plan.slot}; it takes no traffic yet"
+        if not request.check:
+            self._refuse(target, previous, records, request)
+        self._refuse_unreachable(target)
         if request.check:
             return outcome
-        self._refuse(target, previous, records, request)
         detail: dict[str, Any] = {"slot": plan.slot, "config": target.config, "steps": [str(step) for step in plan.steps]}
         with self._operation(OP, target.release, request, detail) as op:
             slot = str(plan.slot)

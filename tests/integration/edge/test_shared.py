@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import not_haproxy
 
 from .test_drain import PATIENCE, free_port, until
 
@@ -164,6 +165,7 @@ def test_a_second_stack_comes_to_the_edge_of_a_version_before(node: Node) -> Non
 
     user = threading.Thread(target=ask, daemon=True)
     user.start()
+    assert not_haproxy("127.0.0.1", node.ports["web"]) == "", "the edge is not in its own way"
     second = node.wrote("tiny", "api")
     assert second.count("\nfrontend ") == 2
     assert second.index("# BEGIN stack shop") < second.index("frontend web") < second.index("# BEGIN stack tiny")

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+
 ROOT = Path(__file__).resolve().parents[3]
 MAKE = """
 - name: "Make {{ aistack_component_name }}"
@@ -71,6 +73,16 @@ class Site:
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
         for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "x"], ["tag", name]):
             subprocess.run(["git", *who, *words], cwd=self.folder / "repo", check=True, capture_output=True)
+
+    def mark_bad(self) -> tuple[Path, Journal]:
+        """A release for the last phase, which a node's journal calls bad."""
+        self.describe({"application": "shop", "migrations": {"config": "alembic.ini"}})
+        self.tag({"main.py": ""}, "v1.0.1")
+        state = self.folder / "a" / "state"
+        journal = Journal.of(state)
+        mark = {"op": "mark", "component": "roof", "release": "v1.0.1", "run": "r0", "actor": "ann", "outcome": "ok"}
+        journal.append({**mark, "detail": {"state": "bad", "reason": "health: 500"}})
+        return state, journal
 
     def play(self, *words: str, playbook: str = "phasegate.aistack.site", callback: str = "default") -> subprocess.CompletedProcess[str]:
         """Run site.yml."""
@@ -194,3 +206,27 @@ def test_a_release_that_is_named_is_looked_for_before_the_lock(site: Site) -> No
         assert done.returncode == 2, done.stdout
         assert said in done.stdout
     assert not (site.folder / "b" / "state").exists(), "the lock was not taken"
+
+
+@pytest.mark.parametrize(
+    ("playbook", "words"),
+    [("site", ["--check"]), ("site", ["--tags", "top"]), ("phase", ["-e", "aistack_phase=top"]), ("migrate", [])],
+    ids=["check", "one tag", "phase", "migrate"],
+)
+def test_a_release_of_the_inventory_that_is_marked_bad_is_refused_before_the_lock(site: Site, playbook: str, words: list[str]) -> None:
+    state, journal = site.mark_bad()
+    before = sorted(state.iterdir()), journal.path.read_bytes()
+    done = site.play(*words, playbook=f"phasegate.aistack.{playbook}")
+    assert done.returncode == 2, done.stdout
+    assert "Refused. Nothing was touched." in done.stdout
+    assert "The release v1.0.1 of roof is marked bad on this node: health: 500." in done.stdout
+    assert "ask for it by name with -e allow_bad=true" in done.stdout
+    assert site.made() == [], "nothing of the phases before it was begun"
+    assert (sorted(state.iterdir()), journal.path.read_bytes()) == before, "nor was the lock taken"
+
+
+def test_whoever_says_so_takes_a_release_that_is_marked_bad(site: Site) -> None:
+    site.mark_bad()
+    done = site.play("--tags", "top", "-e", "allow_bad=true")
+    assert done.returncode == 0, done.stdout
+    assert site.made() == ["roof"]

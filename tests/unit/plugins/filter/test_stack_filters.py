@@ -239,10 +239,21 @@ def test_a_release_that_is_marked_bad_is_named_with_its_reason() -> None:
     assert "marked_bad" in stack.FilterModule().filters()
 
 
+@pytest.mark.parametrize(
+    ("mark", "live", "found"),
+    [("v2", None, ["The release v2 of worker is marked bad on this node: no reason given."]), ("v2", "v1", []), ("v1", None, [])],
+    ids=["it would be staged", "what is live stays", "another one is bad"],
+)
+def test_where_no_release_is_asked_for_the_inventorys_counts(mark: str, live: str | None, found: list[str]) -> None:
+    components = {"api": {"application": "shop"}, "worker": {"release_from": "api"}}
+    there = {"worker": {"marks": {mark: "bad"}, "live": {"release": live} if live else None}}
+    assert stack.marked_bad(there, "", components, {"shop": {"release": "v2"}}) == found
+
+
 def test_a_deployment_asks_for_bad_marks_once_and_before_it_takes_the_lock() -> None:
     (play,) = yaml.safe_load((Path(__file__).resolve().parents[4] / "playbooks" / "deploy.yml").read_text(encoding="utf-8"))
     asked = [number for number, task in enumerate(play["tasks"]) if "phasegate.aistack.release_info" in task]
-    refused = [number for number, task in enumerate(play["tasks"]) if "marked_bad" in str(task.get("vars"))]
+    refused = [number for number, task in enumerate(play["tasks"]) if "marked_bad.yml" in str(task)]
     locked = [number for number, task in enumerate(play["tasks"]) if "'state': 'locked'" in str(task.get("block"))]
     assert (len(asked), len(refused), len(locked)) == (1, 1, 1)
     assert asked < refused < locked

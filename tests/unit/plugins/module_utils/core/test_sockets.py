@@ -65,6 +65,16 @@ def test_what_is_in_the_way(port: int, free: int, monkeypatch: pytest.MonkeyPatc
         assert sockets.in_the_way([("127.0.0.1", taken)]) == [f"127.0.0.1:{taken} is held by a socket that does not listen"]
 
 
+def test_who_listens_where_a_program_should(port: int, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sockets.outsiders(("127.0.0.1", free), "haproxy") == []
+    assert [holder.pid for holder in sockets.outsiders(("127.0.0.1", port), "haproxy")] == [os.getpid()]
+    assert sockets.outsiders(("127.0.0.2", port), "haproxy") == [], "somewhere else"
+    monkeypatch.setattr(sockets, "_comm", lambda pid: "haproxy")
+    assert sockets.outsiders(("127.0.0.1", port), "haproxy") == []
+    monkeypatch.setattr(sockets, "_links", lambda pid: [])
+    assert sockets.outsiders(("127.0.0.1", port), "haproxy") == [], "in a container root may not see HAProxy's"
+
+
 def test_what_a_unit_does_not_listen_on(port: int, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "_unit", lambda pid: "haproxy.service")
     assert sockets.not_held([("127.0.0.1", port)], "haproxy.service") == []

@@ -148,6 +148,7 @@ class Fleet:
         edge: Any = FakeEdge(machine) if spec.edge else None
         slots = self.kind(spec, gate, journal, self.systemd(spec.component), edge)
         slots.node.holder = lambda port: ""
+        slots.node.outsider = lambda address, port: ""
         execute = slots.node.execute
 
         def noted(step: Step, target: Content, definition: Mapping[str, Any]) -> None:

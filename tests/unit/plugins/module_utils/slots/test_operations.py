@@ -219,6 +219,7 @@ class Bench:
         self.machine = Machine(root / "machine.json")
         self.gate = FakeGate()
         self.holders: dict[int, str] = {}
+        self.outsiders: dict[tuple[str, int], str] = {}
         self.journal = MortalJournal(root / "state/journal.jsonl")
         self.journal.machine = self.machine
 
@@ -235,6 +236,7 @@ class Bench:
         systemd: Any = FakeSystemd(self.machine)
         slots = Slots(spec, self.gate, self.journal, systemd, edge)
         slots.node.holder = lambda port: self.holders.get(port, "")
+        slots.node.outsider = lambda address, port: self.outsiders.get((address, port), "")
         return slots
 
     def serving(self) -> tuple[str, str] | None:
@@ -788,3 +790,25 @@ def test_check_mode_sees_a_port_that_is_taken(fronted: Bench) -> None:
     with pytest.raises(Refused, match=r"v2 would not start: port 18001 of slot green is taken by nginx \(pid 7\)"):
         fronted.slots().activate(V2, Request(check=True))
     fronted.slots().activate(V1, Request(check=True))
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_port_of_the_edge_that_is_taken_names_the_process_and_nothing_is_touched(fronted: Bench, check: bool) -> None:
+    fronted.slots().activate(V1, Request())
+    fronted.outsiders = {("127.0.0.1", 8000): "nginx (pid 7) on 0.0.0.0"}
+    fronted.machine.did.clear()
+    said = r"web: v2 could not be reached: 127\.0\.0\.1:8000 is held by nginx \(pid 7\) on 0\.0\.0\.0\. Expected nobody there but HAProxy"
+    with pytest.raises(Refused, match=said):
+        fronted.slots().activate(V2, Request(check=check))
+    assert fronted.machine.did == []
+    fronted.tidy("v1")
+    assert "v2" not in fronted.marks(), "the release has no part in it"
+    fronted.slots().activate(V1, Request(check=check))  # nothing is to be done
+
+
+def test_whoever_goes_back_is_not_kept_by_a_port_of_the_edge(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    fronted.outsiders = {("127.0.0.1", 8000): "nginx (pid 7) on 0.0.0.0"}
+    fronted.slots().activate(V1, Request(run="r3"), back=True)
+    fronted.tidy("v1")

@@ -31,7 +31,7 @@ class Yard(Bench):
     def slots(self, **options: Any) -> PreparingSlots:
         plain = super().slots(**options)
         slots = PreparingSlots(plain.spec, self.gate, self.journal, plain.node.systemd, plain.node.edge)
-        slots.node.holder = plain.node.holder
+        slots.node.holder, slots.node.outsider = plain.node.holder, plain.node.outsider
         slots.process = lambda slot: self.pids.get(slot, f"process of {slot}")
         return slots
 
@@ -53,6 +53,14 @@ def test_what_is_prepared_is_proven_and_takes_no_traffic(yard: Yard) -> None:
     assert state["timers"] == ["green"]  # it ends by itself where nobody comes back for it
     assert yard.marks() == {"v1": "good"}  # proven on its own port is not yet good
     assert [gate["min_healthy_time"] for gate in yard.gate.definitions] == [20]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_nothing_is_started_for_an_edge_that_cannot_listen(yard: Yard, check: bool) -> None:
+    yard.outsiders = {("127.0.0.1", 8000): "nginx (pid 7) on 0.0.0.0"}
+    with pytest.raises(Refused, match=r"127\.0\.0\.1:8000 is held by nginx \(pid 7\) on 0\.0\.0\.0"):
+        yard.slots().prepare(V2, Request(run="r2", check=check))
+    yard.tidy("v1")
 
 
 def test_activating_it_then_asks_once_and_keeps_the_whole_gate(yard: Yard) -> None:
