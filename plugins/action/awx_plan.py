@@ -71,12 +71,12 @@ class ActionModule(ActionBase):
             listed = "\n".join(f"  - {line}" for line in strangers)
             return pages.refusal(
                 f"AWX has objects with names that are needed for the stack '{stack}', and that were not made for it:\n{listed}\n"
-                f"Expected none, or ones whose description begins with '{awx.mark(stack)}'. Rename or delete them, or give the stack another "
-                "name in AWX (awx_name). Nothing was changed."
+                f"Expected none, or ones whose description begins with '{awx.mark(stack)}'. Rename or delete them, or give the stack "
+                "another name in AWX (awx_name). Nothing was changed."
             )
         there = found.get("workflow_job_template_nodes") or []
         if workflow:
-            # the module says of an approval that it changed, each time; so it is told of the nodes only where they are not as they should be
+            # the module says of an approval each time that it changed; so it is told of the nodes only where they are not as they should be
             same = awx.drawn(there) == awx.graph(workflow["nodes"])
             workflow.update(nodes=[] if same else workflow["nodes"], redrawn=bool(there) and not same)
         operated = [entry["name"] for entry in templates if entry["verb"] in awx.OPERATES]

@@ -13,8 +13,8 @@ author: phasegate contributors (@phasegate)
 description:
   - Makes a job template with its survey of each verb in C(meta/verbs.yml), and a workflow of several; asks the application's repository for
     its tags, which are the choices of C(release).
-  - Of what AWX has, it says what was made for this stack before and is wanted no more. An object of somebody else's that has a name which is
-    needed is a refusal.
+  - Of what AWX has, it says what was made for this stack before and is wanted no more. An object of somebody else's that has a name
+    which is needed is a refusal.
   - Nothing is changed; the role P(phasegate.aistack.awx#role) hands what comes to the modules of C(awx.awx).
 options:
   stack:

@@ -57,7 +57,9 @@ def wanted(verbs: Mapping[str, Verb], names: Sequence[str]) -> list[str]:
     known = [name for name in verbs if name not in NOT_A_JOB]
     for name in names:
         if name not in known:
-            why = "it works for the one who sits at the controller" if name in verbs else f"there is no such verb{did_you_mean(name, known)}"
+            why = "it works for the one who sits at the controller"
+            if name not in verbs:
+                why = f"there is no such verb{did_you_mean(name, known)}"
             raise Unfit(f"awx_verbs: '{name}' cannot be a job template: {why}. Known are {', '.join(known)}.")
     return [name for name in known if name in names] if names else known
 
@@ -86,7 +88,8 @@ def question(parameter: Mapping[str, Any], releases: Sequence[str]) -> Spec:
         # what would be taken without it is not guessed: whoever runs a job names the release
         asked.update(type="multiplechoice", choices="\n".join(releases), required=True)
     elif choices:
-        asked.update(type="multiplechoice", choices="\n".join(choices), default=str(default).lower() if kind == "bool" else str(default or ""))
+        said = str(default).lower() if kind == "bool" else str(default or "")
+        asked.update(type="multiplechoice", choices="\n".join(choices), default=said)
     elif kind in NUMBERS and default is not None:
         # AWX reads both ends as whole numbers
         asked.update(type=NUMBERS[kind], min=int(parameter.get("minimum", 0)), max=2**31 - 1, default=default)
@@ -231,7 +234,8 @@ def drawn(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for node in nodes:
         job = node.get("summary_fields", {}).get("unified_job_template") or {}
-        leads = {f"{way}_nodes": sorted(called.get(each, "") for each in node.get(f"{way}_nodes") or ()) for way in ("success", "failure", "always")}
+        ways = ("success_nodes", "failure_nodes", "always_nodes")
+        leads = {way: sorted(called.get(each, "") for each in node.get(way) or ()) for way in ways}
         text = job.get("description", "") if job.get("unified_job_type") == "workflow_approval" else ""
         found[called[node["id"]]] = (job.get("name"), text, {way: names for way, names in leads.items() if names})
     return found
@@ -252,7 +256,8 @@ def notification(stack: str, entry: Mapping[str, Any]) -> Spec:
     if strange:
         raise Unfit(f"{where}: on: there is no event {', '.join(strange)}; expected started, success, error or approvals.")
     more = WEBHOOK if entry["type"] == "webhook" else {}
-    return {"name": f"{stack} {entry['name']}", "type": entry["type"], "configuration": {**more, **entry["configuration"]}, "on": list(events)}
+    configuration = {**more, **entry["configuration"]}
+    return {"name": f"{stack} {entry['name']}", "type": entry["type"], "configuration": configuration, "on": list(events)}
 
 
 # --- what is there already ---

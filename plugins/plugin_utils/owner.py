@@ -97,8 +97,8 @@ def unanswered(lease: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     if not theirs.get("id"):
         return ""
     where = f"{theirs['awx']}/#/jobs/playbook/{theirs['id']}" if theirs.get("awx") else f"job {theirs['id']}"
-    said = f" The lock is that of job {theirs['id']} of AWX ({where}). If AWX shows it as canceled or failed, it is no longer at work: launch "
-    said += "this again with the answer 'true' to 'Consent: break lock'."
+    said = f" The lock is that of job {theirs['id']} of AWX ({where}). If AWX shows it as canceled or failed, it is no longer at work: "
+    said += "launch this again with the answer 'true' to 'Consent: break lock'."
     if mine.get("job"):
         said += " With a credential of the kind Red Hat Ansible Automation Platform, whose user may read jobs, a job finds that out itself."
     return said

@@ -37,7 +37,9 @@ WANTED: dict[str, Any] = {
     "awx_verbs": VERBS,
     "awx_releases": ["v1.9.0", "v1.10.0", "nightly/1"],
     "awx_documents": "/runner/documents",
-    "awx_notifications": [{"name": "chat", "type": "webhook", "configuration": {"url": "https://chat.example.com/x"}, "on": ["error", "approvals"]}],
+    "awx_notifications": [
+        {"name": "chat", "type": "webhook", "configuration": {"url": "https://chat.example.com/x"}, "on": ["error", "approvals"]}
+    ],
 }
 
 
@@ -68,10 +70,16 @@ class Stack:
         (self.folder / "awx.yml").write_text(yaml.safe_dump(given), encoding="utf-8")
         (self.folder / "ansible.cfg").write_text("")
         env = {
-            **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1",
-            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "no_proxy": "*",
-            "ANSIBLE_STDOUT_CALLBACK": "default", "HOME": str(self.folder),
-        }  # fmt: skip
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
+            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
+            "no_proxy": "*",
+            "ANSIBLE_STDOUT_CALLBACK": "default",
+            "HOME": str(self.folder),
+        }
         command = [sys.executable, "-m", "ansible.cli.playbook", "phasegate.aistack.awx", "-e", f"@{self.folder}/awx.yml", *words]
         ran = subprocess.run(command, cwd=self.folder, env=env, text=True, capture_output=True, check=False, timeout=300)
         said = ran.stdout + ran.stderr
@@ -81,9 +89,17 @@ class Stack:
     def state(self) -> dict[str, Any]:
         """Everything that the stand-in has, to compare."""
         awx = self.awx
-        return json.loads(json.dumps([{kind: {str(number): item for number, item in items.items()} for kind, items in awx.items.items()},
-                                      sorted(map(str, awx.linked.items())), sorted(map(str, awx.surveys.items())),
-                                      sorted(map(str, awx.granted.items()))], default=str))  # fmt: skip
+        return json.loads(
+            json.dumps(
+                [
+                    {kind: {str(number): item for number, item in items.items()} for kind, items in awx.items.items()},
+                    sorted(map(str, awx.linked.items())),
+                    sorted(map(str, awx.surveys.items())),
+                    sorted(map(str, awx.granted.items())),
+                ],
+                default=str,
+            )
+        )
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@
 
 """A stand-in of AWX: the part of its API (version 24) that the modules of ``awx.awx`` use for a stack, with state. It is not AWX.
 
-It holds objects, their associations, surveys, nodes and roles; checks a token; and answers 400 to a field that is required and missing, that
-has the wrong type or no such choice, to a name that is taken, to an object that is not there, to a survey or a rule of a schedule that AWX
+It holds objects, their associations, surveys, nodes and roles; checks a token; and answers 400 to a field that is required and missing, has
+the wrong type or no such choice, to a name that is taken, to an object that is not there, to a survey or a rule of a schedule that AWX
 would not take. It is stricter in one thing: a field that AWX does not know is refused, where AWX passes over it (but for approvals, with
 which the module sends such). It runs no job.
 """
@@ -20,85 +20,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from ansible_collections.phasegate.aistack.tests.integration.awx.standin_fields import (
+    ASSOCIATED,
+    CASCADE,
+    CREDENTIAL_TYPES,
+    FIELDS,
+    FLAG,
+    MAPPING,
+    NOTIFICATIONS,
+    NUMBER,
+    QUESTIONS,
+    ROLES,
+    SECRET,
+    TEXT,
+    UNIFIED,
+    UNIQUE,
+)
+
 Item = dict[str, Any]
 PAGE = 25
-
-TEXT, FLAG, NUMBER, MAPPING = "string", "boolean", "integer", "object"
-CREDENTIAL_TYPES = {
-    "Machine": {"username", "password", "ssh_key_data", "ssh_public_key_data", "ssh_key_unlock", "become_method", "become_username", "become_password"},
-    "Source Control": {"username", "password", "ssh_key_data", "ssh_key_unlock"},
-    "Vault": {"vault_password", "vault_id"},
-    "Red Hat Ansible Automation Platform": {"host", "username", "password", "oauth_token", "verify_ssl"},
-}
-SECRET = {"password", "ssh_key_data", "ssh_key_unlock", "become_password", "vault_password", "oauth_token"}
-NOTIFICATIONS: dict[str, dict[str, tuple[type, Any]]] = {
-    "webhook": {"url": (str, None), "http_method": (str, "POST"), "disable_ssl_verification": (bool, False), "username": (str, ""),
-                "password": (str, ""), "headers": (dict, None)},
-    "slack": {"token": (str, None), "channels": (list, None), "hex_color": (str, "")},
-}  # fmt: skip
-PROMPTS = ("scm_branch", "diff_mode", "variables", "limit", "tags", "skip_tags", "job_type", "verbosity", "inventory", "credential",
-           "execution_environment", "forks", "instance_groups", "job_slice_count", "labels", "timeout")  # fmt: skip
-NODE_PROMPTS: dict[str, Any] = {"scm_branch": TEXT, "job_type": ("", "run", "check"), "job_tags": TEXT, "skip_tags": TEXT, "limit": TEXT,
-                                "diff_mode": FLAG, "verbosity": NUMBER, "inventory": "inventories", "execution_environment":
-                                "execution_environments", "forks": NUMBER, "job_slice_count": NUMBER, "timeout": NUMBER}  # fmt: skip
-
-# kind -> field -> its type: a word above, choices as a tuple, or the kind of object that a number refers to. "!" marks the required ones.
-FIELDS: dict[str, dict[str, Any]] = {
-    "organizations": {"name!": TEXT, "description": TEXT, "max_hosts": NUMBER, "default_environment": "execution_environments"},
-    "execution_environments": {"name!": TEXT, "description": TEXT, "image!": TEXT, "organization": "organizations", "credential": "credentials",
-                               "pull": ("", "always", "missing", "never")},
-    "credentials": {"name!": TEXT, "description": TEXT, "organization": "organizations", "credential_type!": "credential_types",
-                    "inputs": MAPPING},
-    "projects": {"name!": TEXT, "description": TEXT, "organization": "organizations", "scm_type": ("", "git", "svn", "insights", "archive"),
-                 "scm_url": TEXT, "scm_branch": TEXT, "scm_refspec": TEXT, "scm_clean": FLAG, "scm_delete_on_update": FLAG,
-                 "scm_track_submodules": FLAG, "scm_update_on_launch": FLAG, "scm_update_cache_timeout": NUMBER, "allow_override": FLAG,
-                 "timeout": NUMBER, "credential": "credentials", "default_environment": "execution_environments", "local_path": TEXT},
-    "inventories": {"name!": TEXT, "description": TEXT, "organization!": "organizations", "kind": ("", "smart", "constructed"),
-                    "host_filter": TEXT, "variables": TEXT, "prevent_instance_group_fallback": FLAG},
-    "inventory_sources": {"name!": TEXT, "description": TEXT, "inventory!": "inventories", "source!": ("scm", "ec2", "controller"),
-                          "source_path": TEXT, "source_vars": TEXT, "source_project": "projects", "scm_branch": TEXT, "credential": "credentials",
-                          "execution_environment": "execution_environments", "overwrite": FLAG, "overwrite_vars": FLAG, "limit": TEXT,
-                          "timeout": NUMBER, "verbosity": NUMBER, "update_on_launch": FLAG, "update_cache_timeout": NUMBER,
-                          "enabled_var": TEXT, "enabled_value": TEXT, "host_filter": TEXT},
-    "labels": {"name!": TEXT, "organization!": "organizations"},
-    "notification_templates": {"name!": TEXT, "description": TEXT, "organization!": "organizations", "notification_type!": tuple(NOTIFICATIONS),
-                               "notification_configuration!": MAPPING, "messages": MAPPING},
-    "teams": {"name!": TEXT, "description": TEXT, "organization!": "organizations"},
-    "job_templates": {"name!": TEXT, "description": TEXT, "organization": "organizations", "job_type": ("run", "check"), "inventory":
-                      "inventories", "project!": "projects", "playbook!": TEXT, "scm_branch": TEXT, "forks": NUMBER, "limit": TEXT,
-                      "verbosity": NUMBER, "extra_vars": TEXT, "job_tags": TEXT, "force_handlers": FLAG, "skip_tags": TEXT,
-                      "start_at_task": TEXT, "timeout": NUMBER, "use_fact_cache": FLAG, "execution_environment": "execution_environments",
-                      "host_config_key": TEXT, "survey_enabled": FLAG, "become_enabled": FLAG, "diff_mode": FLAG, "allow_simultaneous": FLAG,
-                      "job_slice_count": NUMBER, "webhook_service": TEXT, "prevent_instance_group_fallback": FLAG,
-                      **{f"ask_{name}_on_launch": FLAG for name in PROMPTS}},
-    "workflow_job_templates": {"name!": TEXT, "description": TEXT, "organization": "organizations", "extra_vars": TEXT, "survey_enabled": FLAG,
-                               "allow_simultaneous": FLAG, "limit": TEXT, "scm_branch": TEXT, "job_tags": TEXT, "skip_tags": TEXT,
-                               "inventory": "inventories", **{f"ask_{name}_on_launch": FLAG for name in PROMPTS[:6] + ("inventory", "labels")}},
-    "workflow_job_template_nodes": {"workflow_job_template!": "workflow_job_templates", "unified_job_template": "unified_job_templates",
-                                    "identifier": TEXT, "extra_data": MAPPING, "all_parents_must_converge": FLAG, **NODE_PROMPTS},
-    "schedules": {"name!": TEXT, "description": TEXT, "rrule!": TEXT, "enabled": FLAG, "unified_job_template!": "unified_job_templates",
-                  "extra_data": MAPPING, **NODE_PROMPTS},
-    "workflow_approval_templates": {"name!": TEXT, "description": TEXT, "timeout": NUMBER},
-}  # fmt: skip
-UNIQUE = {"organizations": ("name",), "execution_environments": ("name",), "workflow_job_template_nodes": ("identifier", "workflow_job_template"),
-          "credentials": ("name", "organization", "credential_type"), "inventory_sources": ("name", "inventory"),
-          "schedules": ("name", "unified_job_template"), "workflow_approval_templates": ()}  # fmt: skip
-UNIFIED = ("job_templates", "workflow_job_templates", "projects", "inventory_sources", "workflow_approval_templates")
-ASSOCIATED = {"credentials": "credentials", "labels": "labels", "instance_groups": "instance_groups",
-              **{f"{when}_nodes": "workflow_job_template_nodes" for when in ("success", "failure", "always")},
-              **{f"notification_templates_{when}": "notification_templates" for when in ("started", "success", "error", "approvals")}}
-ROLES = {"job_templates": ("admin", "execute", "read"), "workflow_job_templates": ("admin", "execute", "read", "approval"),
-         "inventories": ("admin", "update", "adhoc", "use", "read"), "projects": ("admin", "use", "update", "read"),
-         "credentials": ("admin", "use", "read"), "teams": ("admin", "member", "read"), "organizations": ("admin", "execute", "member", "read")}
-# what goes with an object: kind -> field of others that refers to it
-CASCADE = {
-    "organizations": [("teams", "organization"), ("labels", "organization"), ("notification_templates", "organization"),
-                      ("inventories", "organization")],
-    "inventories": [("inventory_sources", "inventory")],
-    "workflow_job_templates": [("workflow_job_template_nodes", "workflow_job_template")],
-    "unified": [("schedules", "unified_job_template")],
-}  # fmt: skip
-QUESTIONS = {"text": str, "textarea": str, "password": str, "multiplechoice": str, "multiselect": str, "integer": int, "float": float}
 
 
 class Refused(Exception):
@@ -145,7 +85,11 @@ def check_survey(spec: Any) -> None:
 
 def check_rule(rule: str) -> None:
     """Refuse a rule of a schedule that AWX does not take."""
-    wanted = [(r"DTSTART(;[^:]+)?:\d+T\d+Z?", "Valid DTSTART required in rrule"), (r"RRULE:", "RRULE required in rrule"), (r"INTERVAL=\d", "INTERVAL required in rrule")]
+    wanted = [
+        (r"DTSTART(;[^:]+)?:\d+T\d+Z?", "Valid DTSTART required in rrule"),
+        (r"RRULE:", "RRULE required in rrule"),
+        (r"INTERVAL=\d", "INTERVAL required in rrule"),
+    ]
     told = [text for pattern, text in wanted if not re.search(pattern, rule)]
     if told or "SECONDLY" in rule:
         raise Refused(400, rrule=told or ["SECONDLY is not supported."])
@@ -210,7 +154,10 @@ class Awx:
         """An object as the API shows it: no secret, and where to go from it."""
         url = f"/api/v2/{kind}/{item['id']}/"
         roles = {f"{name}_role": {"id": self._role(kind, item["id"], name)} for name in ROLES.get(kind, ())}
-        more: Item = {"summary_fields": {"object_roles": roles}, "related": {"survey_spec": f"{url}survey_spec/", "update": f"{url}update/"}}
+        more: Item = {
+            "summary_fields": {"object_roles": roles},
+            "related": {"survey_spec": f"{url}survey_spec/", "update": f"{url}update/"},
+        }
         found = {**item, "type": type_of(kind), "url": url, **more}
         for field in ("inputs", "notification_configuration"):
             if field in found:
@@ -228,7 +175,9 @@ class Awx:
         for kind in UNIFIED if number else ():
             if number in self.items[kind]:
                 job = {"unified_job_type": type_of(kind).removesuffix("_template"), **self.items[kind][number]}
-                node["summary_fields"]["unified_job_template"] = {name: job[name] for name in ("id", "name", "description", "unified_job_type")}
+                node["summary_fields"]["unified_job_template"] = {
+                    name: job[name] for name in ("id", "name", "description", "unified_job_type")
+                }
                 node["related"]["unified_job_template"] = f"/api/v2/{kind}/{number}/"
 
     def _role(self, kind: str, number: int, name: str) -> int:
@@ -323,7 +272,9 @@ class Awx:
             strange = sorted(set(item["inputs"]) - known)
             if strange:
                 raise Refused(400, inputs=[f"Invalid input field: {', '.join(strange)}"])
-            item["inputs"] = {name: (old or {}).get("inputs", {}).get(name) if value == "$encrypted$" else value for name, value in item["inputs"].items()}
+            item["inputs"] = {
+                name: (old or {}).get("inputs", {}).get(name) if value == "$encrypted$" else value for name, value in item["inputs"].items()
+            }
         if kind == "notification_templates":
             self._fit_notification(item)
         if kind == "job_templates" and item["playbook"] not in self.playbooks:
@@ -346,7 +297,9 @@ class Awx:
         wrong = [name for name, (kind, _default) in known.items() if name in given and not isinstance(given[name], kind)]
         strange = sorted(set(given) - set(known))
         if missing or wrong or strange:
-            raise Refused(400, notification_configuration=[f"Missing required fields: {missing}; incorrect type: {wrong}; unknown: {strange}."])
+            raise Refused(
+                400, notification_configuration=[f"Missing required fields: {missing}; incorrect type: {wrong}; unknown: {strange}."]
+            )
         item["notification_configuration"] = {**{name: default for name, (_kind, default) in known.items() if default is not None}, **given}
 
     def create(self, kind: str, given: Item) -> Item:

@@ -15,14 +15,27 @@ from ansible_collections.phasegate.aistack.tests.integration.awx.conftest import
 from ansible_collections.phasegate.aistack.tests.integration.awx.standin_awx import Awx
 
 TITLES = sorted(f"shop {verb.replace('_', ' ')}" for verb in VERBS)
-KINDS = ("execution_environments", "credentials", "projects", "inventories", "inventory_sources", "notification_templates", "teams",
-         "job_templates", "workflow_job_templates", "workflow_job_template_nodes", "workflow_approval_templates", "schedules")  # fmt: skip
+KINDS = (
+    "execution_environments",
+    "credentials",
+    "projects",
+    "inventories",
+    "inventory_sources",
+    "notification_templates",
+    "teams",
+    "job_templates",
+    "workflow_job_templates",
+    "workflow_job_template_nodes",
+    "workflow_approval_templates",
+    "schedules",
+)
 
 
 def surveys(awx: Awx) -> dict[str, dict[str, Any]]:
     """Name of a template to its questions by variable."""
     return {
-        awx.items[kind][number]["name"]: {asked["variable"]: asked for asked in spec["spec"]} for (kind, number), spec in awx.surveys.items()
+        awx.items[kind][number]["name"]: {asked["variable"]: asked for asked in spec["spec"]}
+        for (kind, number), spec in awx.surveys.items()
     }
 
 
@@ -53,8 +66,11 @@ def test_the_first_run_makes_everything(stack: Stack) -> None:
     assert ran.status == 0, ran.said
     assert awx.named("organizations") == ["Default", "shop"]
     assert {kind: awx.named(kind) for kind in ("projects", "inventories", "inventory_sources", "execution_environments")} == {
-        "projects": ["shop"], "inventories": ["shop"], "inventory_sources": ["shop repository"], "execution_environments": ["shop"],
-    }  # fmt: skip
+        "projects": ["shop"],
+        "inventories": ["shop"],
+        "inventory_sources": ["shop repository"],
+        "execution_environments": ["shop"],
+    }
     assert awx.named("credentials") == ["shop controller", "shop machine"]
     assert awx.named("job_templates") == TITLES
     assert awx.one("job_templates", "shop deploy")["playbook"] == "playbooks/deploy.yml"
@@ -81,9 +97,15 @@ def test_the_first_run_makes_everything(stack: Stack) -> None:
     assert granted(awx, "shop viewers") == {"read": sorted([*TITLES, "shop deployment", "shop"])}
     assert granted(awx, "shop approvers") == {"approval": ["shop deployment"]}
     deploy = awx.one("job_templates", "shop deploy")["id"]
-    linked = {way: [awx.items[kind][each]["name"] for each in awx.linked["job_templates", deploy, way]]
-              for way, kind in (("credentials", "credentials"), ("labels", "labels"), ("notification_templates_error", "notification_templates"))}
-    assert linked == {"credentials": ["shop machine", "shop controller"], "labels": ["phasegate"], "notification_templates_error": ["shop chat"]}
+    linked = {
+        way: [awx.items[kind][each]["name"] for each in awx.linked["job_templates", deploy, way]]
+        for way, kind in (("credentials", "credentials"), ("labels", "labels"), ("notification_templates_error", "notification_templates"))
+    }
+    assert linked == {
+        "credentials": ["shop machine", "shop controller"],
+        "labels": ["phasegate"],
+        "notification_templates_error": ["shop chat"],
+    }
 
 
 def test_the_second_run_changes_nothing(stack: Stack) -> None:

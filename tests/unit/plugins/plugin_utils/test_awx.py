@@ -70,10 +70,14 @@ def test_the_workflow_goes_back_only_where_the_stack_is_not_well() -> None:
     nodes = {node["identifier"]: node["related"] for node in awx.workflow(VERBS, SETTINGS)["nodes"]}
     leads = {(name, way, entry["identifier"]) for name, ways in nodes.items() for way, entries in ways.items() for entry in entries}
     assert leads == {
-        ("plan", "success_nodes", "approval"), ("approval", "success_nodes", "backup"), ("backup", "success_nodes", "deploy"),
-        ("deploy", "success_nodes", "verify"), ("deploy", "failure_nodes", "healthcheck"), ("verify", "failure_nodes", "emergency_rollback"),
+        ("plan", "success_nodes", "approval"),
+        ("approval", "success_nodes", "backup"),
+        ("backup", "success_nodes", "deploy"),
+        ("deploy", "success_nodes", "verify"),
+        ("deploy", "failure_nodes", "healthcheck"),
+        ("verify", "failure_nodes", "emergency_rollback"),
         ("healthcheck", "failure_nodes", "emergency_rollback"),
-    }  # fmt: skip
+    }
     assert awx.workflow(VERBS, {**SETTINGS, "verbs": ["plan", "deploy"]}) == {}
 
 
@@ -87,13 +91,19 @@ def test_nodes_are_compared_as_awx_shows_them() -> None:
     number = {node["identifier"]: index for index, node in enumerate(wanted, 1)}
     shown = [
         {
-            "id": number[node["identifier"]], "identifier": node["identifier"],
-            "summary_fields": {"unified_job_template": {
-                "name": node["unified_job_template"]["name"], "description": node["unified_job_template"].get("description", "of the template"),
-                "unified_job_type": "workflow_approval" if node["identifier"] == "approval" else "job"}},
+            "id": number[node["identifier"]],
+            "identifier": node["identifier"],
+            "summary_fields": {
+                "unified_job_template": {
+                    "name": node["unified_job_template"]["name"],
+                    "description": node["unified_job_template"].get("description", "of the template"),
+                    "unified_job_type": "workflow_approval" if node["identifier"] == "approval" else "job",
+                }
+            },
             **{way: [number[entry["identifier"]] for entry in ways] for way, ways in node["related"].items()},
-        } for node in wanted
-    ]  # fmt: skip
+        }
+        for node in wanted
+    ]
     assert awx.drawn(shown) == awx.graph(wanted)
     shown[3]["success_nodes"] = []
     assert awx.drawn(shown) != awx.graph(wanted)
@@ -102,8 +112,14 @@ def test_nodes_are_compared_as_awx_shows_them() -> None:
 
 def test_only_what_the_role_made_is_stale_or_its_own() -> None:
     mine = {"description": awx.mark("shop", "x")}
-    found = {"job_templates": [{"id": 1, "name": "shop deploy", **mine}, {"id": 2, "name": "shop old", **mine}, {"id": 3, "name": "theirs", "description": ""}],
-             "projects": [{"id": 4, "name": "shop", "description": "Made by phasegate.aistack for shop2."}]}  # fmt: skip
+    found = {
+        "job_templates": [
+            {"id": 1, "name": "shop deploy", **mine},
+            {"id": 2, "name": "shop old", **mine},
+            {"id": 3, "name": "theirs", "description": ""},
+        ],
+        "projects": [{"id": 4, "name": "shop", "description": "Made by phasegate.aistack for shop2."}],
+    }
     names = {"job_templates": ["shop deploy", "shop plan"], "projects": ["shop"]}
     assert [entry["id"] for entry in awx.own("shop", found)] == [1, 2]
     assert [entry["id"] for entry in awx.stale("shop", found, names)] == [2]

@@ -19,7 +19,12 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner
 
 AWX = "https://awx.example.com"
 VARIABLES = {"awx_job_id": 17, "awx_user_name": "kim", "awx_job_template_name": "shop deploy"}
-LEASE = {"run": "r1", "since": "s", "expires": "e", "owner": {"actor": "kim", "controller": "c0ffee", "pid": 12, "job": {"id": "17", "awx": AWX}}}
+LEASE = {
+    "run": "r1",
+    "since": "s",
+    "expires": "e",
+    "owner": {"actor": "kim", "controller": "c0ffee", "pid": 12, "job": {"id": "17", "awx": AWX}},
+}
 MINE = {"job": {"id": "18", "awx": AWX}}
 
 
@@ -47,8 +52,9 @@ def answering() -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
 
 def test_a_job_is_an_owner_of_its_own() -> None:
     assert owner.job_facts(VARIABLES, {"AWX_HOST": f"{AWX}/"}) == {
-        "job": {"id": "17", "awx": AWX, "template": "shop deploy"}, "actor": "kim",
-    }  # fmt: skip
+        "job": {"id": "17", "awx": AWX, "template": "shop deploy"},
+        "actor": "kim",
+    }
     assert owner.job_facts({"tower_job_id": "3"}, {})["job"]["id"] == "3"
     assert owner.job_facts({}, {"AWX_HOST": AWX}) == {}
     assert describe(LEASE).startswith("kim in job 17 of AWX, run r1")
@@ -89,7 +95,17 @@ def test_awx_says_whether_a_job_has_ended(answering: tuple[dict[str, str], dict[
         ({"job": {"id": "17", "awx": AWX}}, MINE, {"CONTROLLER_OAUTH_TOKEN": "wrong"}),
         ({"job": {"id": "17", "awx": AWX}}, MINE, {"CONTROLLER_HOST": "http://127.0.0.1:1"}),
     ],
-    ids=["no job", "another AWX", "which AWX is not known", "the very job", "asked by no job", "no number", "no token", "wrong token", "silent"],
+    ids=[
+        "no job",
+        "another AWX",
+        "which AWX is not known",
+        "the very job",
+        "asked by no job",
+        "no number",
+        "no token",
+        "wrong token",
+        "silent",
+    ],
 )
 def test_where_it_is_not_sure_the_lock_stays(
     answering: tuple[dict[str, str], dict[str, Any]], holder: dict[str, Any], mine: dict[str, Any], environment: dict[str, str]
