@@ -24,7 +24,7 @@ from ansible_collections.phasegate.aistack.tests.integration.awx.standin_awx imp
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "of-the-stand-in"
 VERBS = ["backup", "deploy", "emergency_rollback", "healthcheck", "plan", "verify"]
-SECRETS = ("of-the-machine", "of-jobs")
+SECRETS = ("of-the-machine",)
 WANTED: dict[str, Any] = {
     "awx_name": "shop",
     "awx_token": TOKEN,
@@ -33,7 +33,7 @@ WANTED: dict[str, Any] = {
     "awx_machine_inputs": {"username": "ops", "ssh_key_data": SECRETS[0]},
     "awx_labels": ["phasegate"],
     "awx_schedules": {"backup": "DTSTART:20260101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"},
-    "awx_controller_inputs": {"host": "https://awx.example.com", "oauth_token": SECRETS[1]},
+    "awx_approvers": "",
     "awx_verbs": VERBS,
     "awx_releases": ["v1.9.0", "v1.10.0", "nightly/1"],
     "awx_documents": "/runner/documents",
