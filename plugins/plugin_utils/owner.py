@@ -15,10 +15,13 @@ import os
 import ssl
 import urllib.request
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 ASK_S = 10.0
 """Seconds that an answer of AWX may take."""
+SKEW_S = 60.0
+"""Seconds by which the clocks of a node and of AWX may differ; where they differ by more, nothing is sure."""
 ENDED = ("successful", "failed", "canceled")
 """What AWX says of a job whose C(ansible-playbook) has ended; of C(error) it does not know."""
 
@@ -38,15 +41,17 @@ def _number(task_vars: Mapping[str, Any]) -> str:
 
 
 def job_facts(task_vars: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """What the owner of a lock is besides, where it is a job: C(actor), who started it, and C(job) with C(id), C(awx) and C(template).
+    """What the owner of a lock is besides, where it is a job: C(actor), who started it, and C(job).
 
-    Empty where no job of AWX runs this. ``awx`` is the address of AWX, by which two of them are told apart.
+    Empty where no job of AWX runs this. Of a job: its number, the address of AWX for people (``awx``) and the one at which it is asked
+    (``api``, empty without a token), and the name of its template.
     """
     number = _number(task_vars)
     if not number:
         return {}
     said = {name: task_vars.get(f"awx_{name}") or task_vars.get(f"tower_{name}") or "" for name in ("user_name", "job_template_name")}
-    job = {"id": number, "awx": environment.get("AWX_HOST", "").rstrip("/"), "template": str(said["job_template_name"])}
+    awx, template = environment.get("AWX_HOST", "").rstrip("/"), str(said["job_template_name"])
+    job = {"id": number, "awx": awx, "api": _api(environment)[0], "template": template}
     return {"job": job, **({"actor": str(said["user_name"])} if said["user_name"] else {})}
 
 
@@ -54,33 +59,54 @@ def has_ended(lease: Mapping[str, Any], mine: Mapping[str, Any], environment: Ma
     """Tell whether the holder of a lock is a job that has ended, of the very AWX whose job asks. Unsure is no.
 
     It is asked only with a token that the job was given (a credential of the kind Red Hat Ansible Automation Platform, which AWX puts
-    into the environment), and believed only where all of it says so: the status is one of a run that came to its end, the time of it is
-    named, and AWX does not explain the end by having lost the job. The node itself still waits for a process of that run that works there,
-    and refuses that run at its next step, should one be left.
+    into the environment), and believed only where all of it fits: it is the same AWX, and a job of the same template; the status is one of
+    a run that came to its end; AWX does not explain the end by having lost the job; the lock was taken while the job ran, and has not been
+    lengthened since it ended, as a run that lives does at each third of its lease. The node itself still waits for a process of that run
+    that works there, and refuses that run at its next step, should one be left.
 
     Args:
         lease: the lease that is in the way.
         mine: :func:`job_facts` of who asks.
     """
     theirs, own = (lease.get("owner") or {}).get("job") or {}, mine.get("job") or {}
-    if not theirs.get("id") or not theirs.get("awx") or theirs.get("awx") != own.get("awx") or str(theirs["id"]) == str(own.get("id")):
-        return False
-    if not str(theirs["id"]).isdigit():
+    same = all(theirs.get(key) and theirs.get(key) == own.get(key) for key in ("awx", "api"))
+    if not same or not str(theirs.get("id") or "").isdigit() or str(theirs["id"]) == str(own.get("id")):
         return False
     try:
         answer = _asked(str(theirs["id"]), environment)
     except (OSError, ValueError):  # AWX does not answer, or something else does: then the lease runs out by itself, as it does anywhere
         return False
     # a job that AWX lost is failed as well, with an explanation: it may still run
-    return answer.get("status") in ENDED and bool(answer.get("finished")) and not answer.get("job_explanation")
+    ended = answer.get("status") in ENDED and not answer.get("job_explanation") and answer.get("name") == theirs.get("template")
+    return ended and _fits(lease, answer)
+
+
+def _fits(lease: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
+    """Whether a lock was taken while the job ran, and not lengthened after it had ended. Unsure is no."""
+    try:
+        started, finished = _seconds(job["started"]), _seconds(job["finished"])
+        since, lengthened = _seconds(lease["since"]), _seconds(lease["expires"]) - float(lease["lease_s"])
+    except (KeyError, TypeError, ValueError):  # a time is missing, as that of the end of a job that runs; or is none
+        return False
+    return started - SKEW_S <= since <= finished + SKEW_S and lengthened <= finished + SKEW_S
+
+
+def _seconds(text: Any) -> float:
+    """A time of AWX or of a lease, in UTC, as seconds. Raises ValueError."""
+    whole, _dot, fraction = str(text).rstrip("Z").partition(".")
+    return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp() + float(f"0.{fraction or 0}")
+
+
+def _api(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Address of AWX and a token for it, both empty where one of them is missing."""
+    host = (environment.get("CONTROLLER_HOST") or environment.get("TOWER_HOST") or "").rstrip("/")
+    token = environment.get("CONTROLLER_OAUTH_TOKEN") or environment.get("TOWER_OAUTH_TOKEN") or ""
+    return (host, token) if token and host.startswith(("https://", "http://")) else ("", "")
 
 
 def _asked(number: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """What AWX says of a job. Raises OSError and ValueError."""
-    host = (environment.get("CONTROLLER_HOST") or environment.get("TOWER_HOST") or "").rstrip("/")
-    token = environment.get("CONTROLLER_OAUTH_TOKEN") or environment.get("TOWER_OAUTH_TOKEN") or ""
-    if not host.startswith(("https://", "http://")) or not token:
-        return {}
+    host, token = _api(environment)
     verify = environment.get("CONTROLLER_VERIFY_SSL", "true").lower() not in ("false", "no", "0")
     context = ssl.create_default_context() if verify else ssl._create_unverified_context()
     request = urllib.request.Request(f"{host}/api/v2/jobs/{number}/", headers={"Authorization": f"Bearer {token}"})

@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.tests.unit.plugins.action.controller import Controller
 
@@ -84,7 +85,7 @@ def test_who_is_dead(owner: dict[str, object], dead: bool) -> None:
 def test_the_lock_of_a_job_goes_to_the_next_one_when_awx_says_that_it_has_ended(
     controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says: dict[str, Any] = {"id": 17, "status": "running", "finished": None}
+    says: dict[str, Any] = {"id": 17, "name": "shop deploy", "status": "running", "started": utc_now(), "finished": None}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -102,14 +103,14 @@ def test_the_lock_of_a_job_goes_to_the_next_one_when_awx_says_that_it_has_ended(
         monkeypatch.setenv(name, value)
     try:
         # a job in a container that nobody can look into any more
-        job = {"actor": "kim", "controller_id": "another container", "pid": 7, "job": {"id": "17", "awx": host}}
-        Lock(controller.state).acquire("first", job)
-        refused = controller.start("second", 0, PLAY, "-e", "awx_job_id=18")
+        job = {"id": "17", "awx": host, "api": host, "template": "shop deploy"}
+        Lock(controller.state).acquire("first", {"actor": "kim", "controller_id": "another container", "pid": 7, "job": job})
+        refused = controller.start("second", 0, PLAY, "-e", "awx_job_id=18 awx_job_template_name=any")
         said = refused.communicate(timeout=60)[0]
         assert refused.returncode == 2, said
         assert "kim in job 17 of AWX" in said
         assert f"{host}/#/jobs/playbook/17" in said
-        says.update(status="canceled", finished="2026-01-01T00:00:00Z")
+        says.update(status="canceled", finished=utc_now())
         third = controller.start("third", 0, PLAY, "-e", "awx_job_id=19")
         said = third.communicate(timeout=60)[0]
         assert third.returncode == 0, said

@@ -19,13 +19,19 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner
 
 AWX = "https://awx.example.com"
 VARIABLES = {"awx_job_id": 17, "awx_user_name": "kim", "awx_job_template_name": "shop deploy"}
-LEASE = {
-    "run": "r1",
-    "since": "s",
-    "expires": "e",
-    "owner": {"actor": "kim", "controller": "c0ffee", "pid": 12, "job": {"id": "17", "awx": AWX}},
+ENDED = {
+    "id": 17,
+    "name": "shop deploy",
+    "status": "canceled",
+    "started": "2026-03-01T10:00:00.5Z",
+    "finished": "2026-03-01T10:20:00.123456Z",
 }
-MINE = {"job": {"id": "18", "awx": AWX}}
+
+
+def lease(since: str = "2026-03-01T10:00:30.000Z", expires: str = "2026-03-01T10:34:00.000Z", **job: Any) -> dict[str, Any]:
+    """A lease of 900 s that was lengthened at 10:19 for the last time, and is the job's."""
+    mine = {"id": "17", "awx": AWX, "api": "", "template": "shop deploy", **job}
+    return {"run": "r1", "since": since, "expires": expires, "lease_s": 900, "owner": {"actor": "kim", "controller": "c0ffee", "job": mine}}
 
 
 @pytest.fixture
@@ -51,74 +57,99 @@ def answering() -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
 
 
 def test_a_job_is_an_owner_of_its_own() -> None:
-    assert owner.job_facts(VARIABLES, {"AWX_HOST": f"{AWX}/"}) == {
-        "job": {"id": "17", "awx": AWX, "template": "shop deploy"},
-        "actor": "kim",
-    }
+    job = {"id": "17", "awx": AWX, "api": "", "template": "shop deploy"}
+    assert owner.job_facts(VARIABLES, {"AWX_HOST": f"{AWX}/"}) == {"job": job, "actor": "kim"}
+    asked = owner.job_facts(VARIABLES, {"AWX_HOST": AWX, "CONTROLLER_HOST": "https://a/", "CONTROLLER_OAUTH_TOKEN": "t"})
+    assert asked["job"]["api"] == "https://a"
+    assert "t" not in asked["job"].values(), "a token is no part of an owner, whom everybody sees"
     assert owner.job_facts({"tower_job_id": "3"}, {})["job"]["id"] == "3"
     assert owner.job_facts({}, {"AWX_HOST": AWX}) == {}
-    assert describe(LEASE).startswith("kim in job 17 of AWX, run r1")
+    assert describe(lease()).startswith("kim in job 17 of AWX, run r1")
+
+
+def ended(environment: dict[str, str], held: dict[str, Any], **mine: Any) -> bool:
+    """Whether a job 18 of the same AWX takes the holder of a lease for one that has ended."""
+    api = environment["CONTROLLER_HOST"]
+    held["owner"]["job"]["api"] = held["owner"]["job"]["api"] or api
+    return owner.has_ended(held, {"job": {"id": "18", "awx": AWX, "api": api, **mine}}, environment)
+
+
+@pytest.mark.parametrize("status", ["canceled", "failed", "successful"])
+def test_awx_says_that_a_job_has_ended(answering: tuple[dict[str, str], dict[str, Any]], status: str) -> None:
+    environment, says = answering
+    says.update({**ENDED, "status": status, "job_explanation": ""})
+    assert ended(environment, lease())
 
 
 @pytest.mark.parametrize(
-    ("said", "ended"),
+    "said",
     [
-        ({"status": "canceled", "finished": "now"}, True),
-        ({"status": "failed", "finished": "now", "job_explanation": ""}, True),
-        ({"status": "successful", "finished": "now"}, True),
-        ({"status": "running", "finished": None}, False),
-        ({"status": "canceled", "finished": None}, False),
-        ({"status": "pending"}, False),
-        ({"status": "error", "finished": "now"}, False),
-        ({"status": "failed", "finished": "now", "job_explanation": "it was not in the queue; it may still run"}, False),
-        ({"status": "canceled", "finished": "now", "id": 16}, False),
-        ({}, False),
+        {"status": "running", "finished": None},
+        {"finished": None},
+        {"status": "pending"},
+        {"status": "error"},
+        {"status": "failed", "job_explanation": "it was not in the queue; it may still run"},
+        {"id": 16},
+        {"name": "mail deploy"},
+        {"started": "2026-03-01T10:05:00Z"},
+        {"started": "2026-03-01T09:00:00Z", "finished": "2026-03-01T09:30:00Z"},
+        {"finished": "2026-03-01T10:12:00Z"},
+        {"started": "yesterday"},
     ],
-    ids=["canceled", "failed", "done", "running", "being canceled", "pending", "AWX does not know", "lost", "another job", "nothing"],
+    ids=[
+        "running",
+        "being canceled",
+        "pending",
+        "AWX does not know",
+        "lost",
+        "another job",
+        "another template",
+        "began after the lock was taken",
+        "ended before",
+        "the lock was lengthened after the end",
+        "no time",
+    ],
 )
-def test_awx_says_whether_a_job_has_ended(answering: tuple[dict[str, str], dict[str, Any]], said: dict[str, Any], ended: bool) -> None:
+def test_where_awx_is_not_sure_the_lock_stays(answering: tuple[dict[str, str], dict[str, Any]], said: dict[str, Any]) -> None:
     environment, says = answering
-    says.update({"id": 17, **said})
-    assert owner.has_ended(LEASE, MINE, environment) is ended
+    says.update(ENDED)
+    assert ended(environment, lease()), "the others differ from this in one thing"
+    says.update(said)
+    assert not ended(environment, lease())
 
 
 @pytest.mark.parametrize(
     ("holder", "mine", "environment"),
     [
-        ({"pid": 12}, MINE, {}),
-        ({"job": {"id": "17", "awx": "https://another.example.com"}}, MINE, {}),
-        ({"job": {"id": "17", "awx": ""}}, {"job": {"id": "18", "awx": ""}}, {}),
-        ({"job": {"id": "17", "awx": AWX}}, {"job": {"id": "17", "awx": AWX}}, {}),
-        ({"job": {"id": "17", "awx": AWX}}, {}, {}),
-        ({"job": {"id": "17/../18", "awx": AWX}}, MINE, {}),
-        ({"job": {"id": "17", "awx": AWX}}, MINE, {"CONTROLLER_OAUTH_TOKEN": ""}),
-        ({"job": {"id": "17", "awx": AWX}}, MINE, {"CONTROLLER_OAUTH_TOKEN": "wrong"}),
-        ({"job": {"id": "17", "awx": AWX}}, MINE, {"CONTROLLER_HOST": "http://127.0.0.1:1"}),
+        ({"id": ""}, {}, {}),
+        ({"awx": "https://another.example.com"}, {}, {}),
+        ({"api": "https://another.example.com"}, {}, {}),
+        ({"awx": ""}, {"awx": ""}, {}),
+        ({}, {"id": "17"}, {}),
+        ({"id": "17/../18"}, {}, {}),
+        ({}, {"api": ""}, {"CONTROLLER_OAUTH_TOKEN": ""}),
+        ({}, {}, {"CONTROLLER_OAUTH_TOKEN": "wrong"}),
     ],
-    ids=[
-        "no job",
-        "another AWX",
-        "which AWX is not known",
-        "the very job",
-        "asked by no job",
-        "no number",
-        "no token",
-        "wrong token",
-        "silent",
-    ],
+    ids=["no job", "another AWX", "asked elsewhere", "which AWX is not known", "the very job", "no number", "no token", "wrong token"],
 )
-def test_where_it_is_not_sure_the_lock_stays(
+def test_where_it_may_not_ask_the_lock_stays(
     answering: tuple[dict[str, str], dict[str, Any]], holder: dict[str, Any], mine: dict[str, Any], environment: dict[str, str]
 ) -> None:
     given, says = answering
-    says.update({"id": 17, "status": "canceled", "finished": "now"})
-    assert owner.has_ended({"owner": {"job": {"id": "17", "awx": AWX}}}, MINE, given), "the others differ from this in one thing"
-    assert not owner.has_ended({"owner": holder}, mine, {**given, **environment})
+    says.update(ENDED)
+    assert ended(given, lease()), "the others differ from this in one thing"
+    assert not ended({**given, **environment}, lease(**holder), **mine)
+    assert not owner.has_ended({"owner": {"pid": 12}}, {"job": {"id": "18", "awx": AWX, "api": given["CONTROLLER_HOST"]}}, given)
+
+
+def test_an_awx_that_does_not_answer_says_nothing() -> None:
+    silent = {"CONTROLLER_HOST": "http://127.0.0.1:1", "CONTROLLER_OAUTH_TOKEN": "t"}
+    assert not ended(silent, lease())
 
 
 def test_a_refused_job_is_told_whose_lock_it_is_and_the_way_out() -> None:
-    told = owner.unanswered(LEASE, MINE)
+    told = owner.unanswered(lease(), {"job": {"id": "18"}})
     assert f"{AWX}/#/jobs/playbook/17" in told
     assert "'Consent: break lock'" in told
     assert "-e break_lock" not in told
-    assert owner.unanswered({"owner": {"pid": 1}}, MINE) == ""
+    assert owner.unanswered({"owner": {"pid": 1}}, {}) == ""
