@@ -10,9 +10,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import awx, pages
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "stack": {"type": "str", "required": True},

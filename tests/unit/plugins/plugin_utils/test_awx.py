@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.pure import verbs as said
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import awx
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
 VERBS = read_verbs()
 JOBS = [name for name in VERBS if name not in awx.NOT_A_JOB]
