@@ -184,6 +184,14 @@ def test_absent_takes_away_what_it_made_and_nothing_else(stack: Stack) -> None:
     assert awx.named("organizations") == ["Default"]
 
 
+def test_the_playbooks_of_the_project_are_written_alone(stack: Stack) -> None:
+    stack.awx.writes.clear()
+    ran = stack.run("--tags", "awx_playbooks", awx_checkout=str(stack.folder / "checkout"), awx_verbs=["plan"])
+    assert ran.status == 0, ran.said
+    assert [path.name for path in (stack.folder / "checkout" / "playbooks").iterdir()] == ["plan.yml"]
+    assert stack.awx.writes == []
+
+
 def test_a_variable_that_makes_no_sense_is_refused(stack: Stack) -> None:
     ran = stack.run(awx_project_repo="", awx_name="shop.x")
     assert ran.status == 2
