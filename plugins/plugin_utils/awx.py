@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure.names import RELEASE_NAME, did_you_mean, version_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import RELEASE_NAME, did_you_mean, version_key
 
 Verb = Mapping[str, Any]
 Spec = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.pure import verbs as said
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import verbs as said
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import awx
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
