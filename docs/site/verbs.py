@@ -51,7 +51,9 @@ def section(name: str, verb: dict[str, Any]) -> str:
     lines = [f"## {name}", "", f"{verb['help']}. It {', '.join(can)}{limit}.", ""]
     lines += ["| status | says |", "| --- | --- |"]
     lines += [f"| {entry['status']} | {cell(entry['meaning'])} |" for entry in verb["statuses"]] + [""]
-    lines += ["| `-e` | type | default | |", "| --- | --- | --- | --- |"]
+    if not verb["parameters"]:
+        lines.append("Its variables are those of its role.")
+    lines += ["| `-e` | type | default | |", "| --- | --- | --- | --- |"] if verb["parameters"] else []
     for parameter in verb["parameters"]:
         kind = ", ".join(f"`{choice}`" for choice in parameter.get("choices", ())) or parameter.get("type", "str")
         lines.append(f"| `{parameter['name']}` | {kind} | {default(parameter)} | {cell(parameter['help'])} |")

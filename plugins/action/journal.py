@@ -5,7 +5,8 @@
 
 The lease names the C(ansible-playbook) process that took it. When that process ran on this very
 controller and is gone, the lease is taken over at once; one that lives is left alone. While the process
-goes on, the lease is kept alive from here, over the connection that took it.
+goes on, the lease is kept alive from here, over the connection that took it. A job of AWX works in a container of its own, so AWX is
+asked of one, where it may be.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.heartbeat import Beat, Heart, Mark
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner
 
 display = Display()
 
@@ -61,10 +63,10 @@ def owner_facts() -> dict[str, Any]:
 
 def is_dead(lease: dict[str, Any]) -> bool:
     """Tell whether the holder ran on this controller and is gone."""
-    owner = lease.get("owner") or {}
-    if owner.get("controller_id") != controller_id() or not owner.get("pid"):
+    holder = lease.get("owner") or {}
+    if holder.get("controller_id") != controller_id() or not holder.get("pid"):
         return False
-    return not proc.alive(int(owner["pid"]), owner.get("pid_started"))
+    return not proc.alive(int(holder["pid"]), holder.get("pid_started"))
 
 
 class ActionModule(ActionBase):
@@ -97,11 +99,15 @@ class ActionModule(ActionBase):
         return result
 
     def _asked(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        args = {**given, "owner": {**owner_facts(), **(given.get("owner") or {})}}
+        job = owner.job_facts(task_vars or {})
+        args = {**given, "owner": {**owner_facts(), **job, **(given.get("owner") or {})}}
         answer = self._module(args, task_vars)
         lease = answer.get("lease") or {}
-        if answer.get("failed") and args.get("state") == "locked" and lease and is_dead(lease):
-            answer = self._module({**args, "dead_run": lease.get("run")}, task_vars)
+        if answer.get("failed") and args.get("state") == "locked" and lease:
+            if is_dead(lease) or owner.has_ended(lease, job):
+                answer = self._module({**args, "dead_run": lease.get("run")}, task_vars)
+            else:
+                answer["msg"] = f"{answer.get('msg', '')}{owner.unanswered(lease, job)}"
         return answer
 
     def _module(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class ActionModule(Followed):
         if not repo or not ref:
             result.update(failed=True, msg="state=staged needs repo and release: where the tag is, and its name.")
             return result
-        path, mirror_dir = args.pop("path", None) or "", args.pop("mirror_dir", None) or "~/.cache/phasegate/mirrors"
+        path, mirror_dir = args.pop("path", None) or "", args.pop("mirror_dir", None) or ""
         source = Source(str(repo), str(path), str(mirror_dir))
         try:
             store = store_of(artefacts, source.shown, str(args.get("component")))

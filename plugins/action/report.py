@@ -26,7 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
     verify_text,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kind": {"type": "str", "required": True, "choices": ["health", "failure", "page", "rollback", "verify"]},
@@ -46,6 +46,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 NO_PROBE = "No probe ran: the stack has no gates (gate, in aistack_components), or no node was asked."
 
 
+LARGEST, SHOWN = 64 * 1024, 8 * 1024
+"""Bytes that a document may have as an artefact of a job, and the letters that are kept of a larger one: a workflow hands them on."""
+
+
 @dataclass
 class Page:
     """A page of text, the data that it was made of, and what the failure is called where it is one."""
@@ -62,6 +66,13 @@ def summed(text: str) -> str:
     return f"{text.splitlines()[-1].strip()}. What was expected and what came stands on the page above."
 
 
+def artefact(name: str, content: str, as_json: bool) -> dict[str, Any]:
+    """What ``set_stats`` would say of a document: its name and its text, so that it does not go with the container of a job."""
+    file = Path(name).name if Path(name).suffix else f"{Path(name).name}.{'json' if as_json else 'md'}"
+    kept = content if len(content.encode("utf-8", "replace")) <= LARGEST else f"{content[:SHOWN]}\n[the rest is in the output of the job]"
+    return {"data": {"aistack_job_documents": {file: kept}}, "per_host": False, "aggregate": True}
+
+
 class ActionModule(ActionBase):
     """Print, write, and fail where what is printed is a failure."""
 
@@ -76,9 +87,9 @@ class ActionModule(ActionBase):
         if args["kind"] == "failure":
             return self._failure(args)
         page: Page = getattr(self, f"_{args['kind']}")(args, task_vars or {})
+        as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
+        content = json.dumps(page.rows, indent=1) if as_json else page.markdown or page.text
         if args["output"]:
-            as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
-            content = json.dumps(page.rows, indent=1) if as_json else page.markdown or page.text
             try:
                 Path(args["output"]).parent.mkdir(parents=True, exist_ok=True)
                 Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
@@ -94,6 +105,9 @@ class ActionModule(ActionBase):
         more: dict[str, Any] = {"warnings": page.warnings} if page.warnings else {}
         if args["ask"]:
             more["answer"] = self._answer(args["ask"])
+        if "output" in self._task.args and content.strip() and not self._task.no_log and owner.in_runner(task_vars or {}):
+            name = args["output"] or str((task_vars or {}).get("aistack_verb") or args["kind"])
+            more["ansible_stats"] = artefact(name, content, as_json)
         return pages.refusal(page.failure, **more) if page.failure else {"changed": False, **more}
 
     def _answer(self, question: str) -> str:

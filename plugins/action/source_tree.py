@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = dict(self._task.args)
         repo, tag, expected = (str(args.pop(name, None) or "") for name in ("repo", "tag", "commit"))
-        mirror_dir = str(args.pop("mirror_dir", None) or "~/.cache/phasegate/mirrors")
+        mirror_dir = str(args.pop("mirror_dir", None) or "")
         if not repo or not tag:
             result.update(failed=True, msg="source_tree needs repo and tag: where the tag is, and its name.")
             return result

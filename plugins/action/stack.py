@@ -33,7 +33,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.notice import me
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import SECTIONS, addressed, check_base, check_stack
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, roles
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import COLLECTION, read_verbs
@@ -264,7 +264,7 @@ class ActionModule(ActionBase):
                     given[name] = self._templar.template(task_vars[name])
                 except AnsibleError as error:
                     problems.append(f"{name}: cannot be filled in: {error}")
-        problems += verbs.value_problems(verb, given)
+        problems += verbs.value_problems(verb, given, form=owner.in_awx(task_vars))
         extra = self._extra(verb)
         problems += [problem for problem in [said.rest_problem(verb, extra.get(said.REST))] if problem]
         prefixes = [*verbs.FOREIGN, *role_prefixes(task_vars.get("aistack_components"))]

@@ -162,9 +162,9 @@ options:
     elements: dict
     default: []
   mirror_dir:
-    description: Folder with mirrors of repositories. Used on the controller only.
+    description: Folder on the controller with mirrors of repositories; phasegate/mirrors in C($XDG_CACHE_HOME) or in ~/.cache if left out.
     type: str
-    default: ~/.cache/phasegate/mirrors
+    default: ""
   plan_dir:
     description: Folder with the environments and trees that plans are made with. Used on the controller only.
     type: str

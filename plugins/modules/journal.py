@@ -43,7 +43,8 @@ options:
     default: ""
   owner:
     description:
-      - Who runs. C(actor), C(controller), C(controller_id), C(pid) and C(pid_started) are filled in on the controller.
+      - Who runs. C(actor), C(controller), C(controller_id), C(pid) and C(pid_started) are filled in on the controller; and C(job), with its
+        number, where a job of AWX runs it.
     type: dict
     default: {}
   lease:
@@ -53,7 +54,7 @@ options:
   dead_run:
     description:
       - The run whose process is known to be dead; its lease is taken over at once.
-      - Filled in on the controller, when the holder's process ran there.
+      - Filled in on the controller, when the holder's process ran there, or when AWX says that the job which held it has ended.
     type: str
   break_lock:
     description:

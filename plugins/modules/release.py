@@ -45,9 +45,9 @@ options:
     type: str
     default: ""
   mirror_dir:
-    description: Folder on the controller for bare mirrors and archives.
+    description: Folder on the controller for bare mirrors and archives; phasegate/mirrors in C($XDG_CACHE_HOME) or in ~/.cache if left out.
     type: str
-    default: ~/.cache/phasegate/mirrors
+    default: ""
   commit:
     description: Commit of the tag. Filled in on the controller.
     type: str
@@ -362,7 +362,7 @@ ARGUMENTS: dict[str, Any] = {
     "repo": {"type": "str"},
     "ref": {"type": "str"},
     "path": {"type": "str", "default": ""},
-    "mirror_dir": {"type": "str", "default": "~/.cache/phasegate/mirrors"},
+    "mirror_dir": {"type": "str", "default": ""},
     "commit": {"type": "str"},
     "archive": {"type": "path"},
     "archive_sha256": {"type": "str"},

@@ -16,6 +16,8 @@ description:
     and fails if one of them fails.
   - C(kind=rollback) prints what became of every component of every node, and fails if something is not back.
   - C(kind=page) prints a text, and writes it into a file where one is named; with O(failure) it fails then.
+  - Where a job of AWX or ansible-runner runs it, a page that went well and has O(output), if only an empty one, is an artefact as well,
+    C(aistack_job_documents), by the name of its file.
   - The page is printed by the task itself, whichever callback is in use. Its result holds none of it; programs read O(output).
   - Runs on the controller alone.
 options:

@@ -26,9 +26,9 @@ options:
     type: str
     default: ""
   mirror_dir:
-    description: Folder on the controller that keeps what was fetched. Stays on the controller.
+    description: Folder on the controller that keeps what was fetched; phasegate/mirrors in C($XDG_CACHE_HOME) or in ~/.cache if left out.
     type: str
-    default: ~/.cache/phasegate/mirrors
+    default: ""
   dest:
     description: The folder, made anew. Without it the tag is only resolved, and the node is not asked.
     type: path
@@ -89,7 +89,7 @@ def main() -> None:
             "tag": {"type": "str", "required": True},
             "commit": {"type": "str", "default": ""},
             "repo": {"type": "str"},
-            "mirror_dir": {"type": "str", "default": "~/.cache/phasegate/mirrors"},
+            "mirror_dir": {"type": "str", "default": ""},
             "dest": {"type": "path"},
             "archive": {"type": "path"},
             "archive_sha256": {"type": "str"},

@@ -77,6 +77,8 @@ def describe(lease: Lease) -> str:
     who = owner.get("actor") or "somebody"
     where = f" on {owner['controller']}" if owner.get("controller") else ""
     pid = f" (process {owner['pid']})" if owner.get("pid") else ""
+    if isinstance(owner.get("job"), dict) and owner["job"].get("id"):  # its host is a container, which says nobody anything
+        where, pid = f" in job {owner['job']['id']} of AWX", ""
     return f"{who}{where}{pid}, run {lease.get('run')}, since {lease.get('since')}, until {lease.get('expires')}"
 
 

@@ -49,7 +49,7 @@ class Origin:
     path: str = ""
     lock: str = ""
     schema: Sequence[Mapping[str, Any]] = ()
-    mirror_dir: str = "~/.cache/phasegate/mirrors"
+    mirror_dir: str = ""
     plan_dir: str = "~/.cache/phasegate/plan"
     squawk_lock: str = ""
     plan_unsandboxed: bool = False

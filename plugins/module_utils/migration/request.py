@@ -57,7 +57,7 @@ SPEC: dict[str, Any] = {
     "path": {"type": "str", "default": ""},
     "lock": {"type": "str"},
     "schema": {"type": "list", "elements": "dict", "default": []},
-    "mirror_dir": {"type": "str", "default": "~/.cache/phasegate/mirrors"},
+    "mirror_dir": {"type": "str", "default": ""},
     "plan_dir": {"type": "str", "default": "~/.cache/phasegate/plan"},
     "plan_unsandboxed": {"type": "bool", "default": False},
     "plan_on_node": {"type": "dict", "default": {}, "no_log": True},

@@ -45,6 +45,11 @@ LOCK_WAIT = 4.0 * GIT_TIMEOUT
 """Seconds for another run that fetches and packs."""
 
 
+def default_place() -> str:
+    """Where mirrors are kept that nobody has named a place for: with other caches of the user who runs this, as XDG_CACHE_HOME has them."""
+    return f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/phasegate/mirrors"
+
+
 class SourceError(Exception):
     """The repository does not give what was asked for."""
 
@@ -95,13 +100,13 @@ def separated(repo: str) -> tuple[str, str]:
 class Source:
     """One repository, and the folder in it that a component is made of (empty for all of it)."""
 
-    def __init__(self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "~/.cache/phasegate/mirrors") -> None:
+    def __init__(self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "") -> None:
         self.repo, self._header = separated(os.path.expanduser(repo))
         if os.path.isdir(self.repo):
             self.repo = os.path.abspath(self.repo)
         self.path = path.strip("/")
         self.shown = without_credentials(self.repo)
-        base = Path(mirror_dir).expanduser()
+        base = Path(mirror_dir or default_place()).expanduser()
         self.mirror = base / hashlib.sha256(self.repo.encode()).hexdigest()[:20]
 
     def _git(self, *arguments: str, cwd: str | Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -177,6 +182,10 @@ class Source:
         close = nearest(ref, tags, 3)
         near = f" Nearest: {', '.join(close)}." if close else ""
         raise SourceError(f"There is no tag {ref!r} in {self.shown}.{near}{hint} If it was just made, push it.")
+
+    def tags(self) -> list[str]:
+        """The names of all tags. Raises as :meth:`newest_tag` does where the repository does not answer."""
+        return sorted(self._remote()[0])
 
     def newest_tag(self) -> tuple[str, str]:
         """The tag with the highest version that can be a release, and its commit.

@@ -104,11 +104,15 @@ def _is_number(value: Any, kind: str, minimum: float | None) -> bool:
     return math.isfinite(number) and (minimum is None or number >= minimum)
 
 
-def value_problems(verb: Verb, given: Mapping[str, Any]) -> list[str]:
-    """One line for each parameter whose value is none that it can have, and for each that has to be given and is not."""
+def value_problems(verb: Verb, given: Mapping[str, Any], form: bool = False) -> list[str]:
+    """One line for each parameter whose value is none that it can have, and for each that has to be given and is not.
+
+    With *form* they were answers to the questions of a form, as of AWX: an empty one says nothing. On a command line it is more likely
+    a variable of a shell that was not set.
+    """
     problems = []
     for name, parameter in parameters(verb).items():
-        if name in given:
+        if name in given and not (form and given[name] == ""):
             problem = value_problem(parameter, given[name])
         else:
             problem = f"{name}: has to be given: {parameter['help']}; say -e {name}=…" if parameter.get("required") else ""

@@ -139,6 +139,16 @@ def test_a_verb_knows_what_its_playbook_reads_and_no_more(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VERBS)
+def test_an_empty_answer_of_a_form_is_as_none(name: str) -> None:
+    """A form of AWX gives an empty text for what was not filled in, and so no playbook may ask merely whether it is defined."""
+    free = [key for key, found in verbs.parameters(VERBS[name]).items() if found["default"] is None and not found.get("required")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in books(VERBS[name]["playbook"]))
+    text = re.sub(r"^ *#.*$", "", text, flags=re.MULTILINE)
+    asked = {key for key in free for found in re.findall(rf"(?<![\w.])({key}) is (?:not )?defined", text) if found}
+    assert asked <= {"confirm"}, "which only says whether somebody at a terminal is asked"
+
+
+@pytest.mark.parametrize("name", VERBS)
 def test_a_verb_takes_the_lock_as_it_says(name: str) -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in books(VERBS[name]["playbook"]))
     assert ("state: locked" in text) == VERBS[name]["lock"]

@@ -6,14 +6,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.tests.unit.plugins.action.controller import Controller
 
@@ -75,3 +80,44 @@ def test_a_living_run_is_refused_a_killed_one_is_taken_over(controller: Controll
 def test_who_is_dead(owner: dict[str, object], dead: bool) -> None:
     here = {"controller_id": journal.controller_id()} if owner else {}
     assert journal.is_dead({"owner": {**here, **owner}}) is dead
+
+
+def test_the_lock_of_a_job_goes_to_the_next_one_when_awx_says_that_it_has_ended(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says: dict[str, Any] = {"id": 17, "name": "shop deploy", "status": "running", "started": utc_now(), "finished": None}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(says).encode())
+
+        def log_message(self, *_arguments: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"http://127.0.0.1:{server.server_port}"
+    for name, value in {"AWX_HOST": host, "CONTROLLER_HOST": host, "CONTROLLER_OAUTH_TOKEN": "t", "no_proxy": "*"}.items():
+        monkeypatch.setenv(name, value)
+    try:
+        # a job in a container that nobody can look into any more
+        job = {"id": "17", "awx": host, "api": host, "template": "shop deploy"}
+        Lock(controller.state).acquire("first", {"actor": "kim", "controller_id": "another container", "pid": 7, "job": job})
+        refused = controller.start("second", 0, PLAY, "-e", "awx_job_id=18 awx_job_template_name=any")
+        said = refused.communicate(timeout=60)[0]
+        assert refused.returncode == 2, said
+        assert "kim in job 17 of AWX" in said
+        assert f"{host}/#/jobs/playbook/17" in said
+        says.update(status="canceled", finished=utc_now())
+        third = controller.start("third", 0, PLAY, "-e", "awx_job_id=19")
+        said = third.communicate(timeout=60)[0]
+        assert third.returncode == 0, said
+    finally:
+        server.shutdown()
+        server.server_close()
+    notes = [record["detail"] for record in Lock(controller.state).journal.read() if record["op"] == "lock"]
+    assert [note["action"] for note in notes] == ["acquired", "taken_over", "released"]
+    assert notes[1]["replaced"]["owner"]["job"]["id"] == "17"
+    assert notes[2]["replaced"]["owner"]["job"]["id"] == "19"

@@ -64,6 +64,15 @@ def test_light_and_annotated_tags(repository: Repository) -> None:
     repository.git("tag", "--annotate", "v1.1.0", "--message", "second")
     assert source(repository).resolve("v1.0.0") == first
     assert source(repository).resolve("v1.1.0") == second
+    assert source(repository).tags() == ["v1.0.0", "v1.1.0"]
+
+
+def test_mirrors_are_where_caches_are(repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that they outlive the container of a job."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    assert Source(str(repository.path)).mirror.parent == tmp_path / "kept" / "phasegate" / "mirrors"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert Source(str(repository.path)).mirror.parent == Path("~/.cache/phasegate/mirrors").expanduser()
 
 
 def test_a_tag_that_does_not_exist_names_the_nearest_and_the_newest(repository: Repository) -> None:

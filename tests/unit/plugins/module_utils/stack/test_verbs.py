@@ -61,6 +61,12 @@ def test_values(given: dict[str, Any], said: list[str]) -> None:
     assert verbs.value_problems(DEPLOY, given) == said
 
 
+def test_an_empty_answer_of_a_form_says_nothing() -> None:
+    assert verbs.value_problems(DEPLOY, {"within": "", "level": "", "release": "", "allow_bad": ""}, form=True) == []
+    assert verbs.value_problems(RESTORE, {"set": ""}, form=True) == ["set: has to be given: h; say -e set=…"]
+    assert verbs.value_problems(DEPLOY, {"within": "0"}, form=True) != []
+
+
 def test_what_has_to_be_given() -> None:
     assert verbs.value_problems(RESTORE, {}) == ["set: has to be given: h; say -e set=…"]
 
