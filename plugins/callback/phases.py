@@ -302,7 +302,9 @@ class CallbackModule(CallbackBase):
         return False
 
     def _explain(self, values: dict[str, Any]) -> None:
-        items = [item for item in values.get("results", []) if isinstance(item, dict) and item.get("failed")] or [values]
+        # from ansible-core 2.20 an item that failed tells it by its exception alone
+        items = [item for item in values.get("results", []) if isinstance(item, dict) and (item.get("failed") or "exception" in item)]
+        items = items or [values]
         for item in items:
             text = str(item.get("msg") or item.get("censored") or "no message")
             for line in text.splitlines():

@@ -164,8 +164,8 @@ def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], grou
 
 
 def migrated(components: Mapping[str, Any]) -> list[str]:
-    """Names of the components that bring migrations along."""
-    return [name for name in dependency_order(components) if components[name].get("migrations")]
+    """Names of the components that bring migrations along: ``migrations: {}`` says so as well."""
+    return [name for name in dependency_order(components) if components[name].get("migrations") is not None]
 
 
 def phases_of(phases: Mapping[str, Any], names: Iterable[str]) -> list[str]:

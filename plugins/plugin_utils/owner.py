@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
-import urllib.request
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
+
+from ansible.module_utils.urls import ConnectionError as CannotConnect, open_url
 
 ASK_S = 10.0
 """Seconds that an answer of AWX may take."""
@@ -31,16 +31,16 @@ def in_awx(task_vars: Mapping[str, Any]) -> bool:
     return bool(_number(task_vars))
 
 
-def in_runner(task_vars: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> bool:
+def in_runner(task_vars: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> bool:
     """Whether somebody collects artefacts: a job of AWX, or ansible-runner, which names its folder in the environment."""
-    return in_awx(task_vars) or bool(environment.get("AWX_ISOLATED_DATA_DIR"))
+    return in_awx(task_vars) or bool((os.environ if environment is None else environment).get("AWX_ISOLATED_DATA_DIR"))
 
 
 def _number(task_vars: Mapping[str, Any]) -> str:
     return str(task_vars.get("awx_job_id") or task_vars.get("tower_job_id") or "")
 
 
-def job_facts(task_vars: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def job_facts(task_vars: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What the owner of a lock is besides, where it is a job: C(actor), who started it, and C(job).
 
     Empty where no job of AWX runs this. Of a job: its number, the address of AWX for people (``awx``) and the one at which it is asked
@@ -49,13 +49,14 @@ def job_facts(task_vars: Mapping[str, Any], environment: Mapping[str, str] = os.
     number = _number(task_vars)
     if not number:
         return {}
+    environment = os.environ if environment is None else environment
     said = {name: task_vars.get(f"awx_{name}") or task_vars.get(f"tower_{name}") or "" for name in ("user_name", "job_template_name")}
     awx, template = environment.get("AWX_HOST", "").rstrip("/"), str(said["job_template_name"])
     job = {"id": number, "awx": awx, "api": _api(environment)[0], "template": template}
     return {"job": job, **({"actor": str(said["user_name"])} if said["user_name"] else {})}
 
 
-def has_ended(lease: Mapping[str, Any], mine: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> bool:
+def has_ended(lease: Mapping[str, Any], mine: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> bool:
     """Tell whether the holder of a lock is a job that has ended, of the very AWX whose job asks. Unsure is no.
 
     It is asked only with a token that the job was given (a credential of the kind Red Hat Ansible Automation Platform, which AWX puts
@@ -73,8 +74,8 @@ def has_ended(lease: Mapping[str, Any], mine: Mapping[str, Any], environment: Ma
     if not same or not str(theirs.get("id") or "").isdigit() or str(theirs["id"]) == str(own.get("id")):
         return False
     try:
-        answer = _asked(str(theirs["id"]), environment)
-    except (OSError, ValueError):  # AWX does not answer, or something else does: then the lease runs out by itself, as it does anywhere
+        answer = _asked(str(theirs["id"]), os.environ if environment is None else environment)
+    except (OSError, ValueError, CannotConnect):  # AWX does not answer, or something else does: the lease runs out by itself
         return False
     # a job that AWX lost is failed as well, with an explanation: it may still run
     ended = answer.get("status") in ENDED and not answer.get("job_explanation") and answer.get("name") == theirs.get("template")
@@ -105,12 +106,11 @@ def _api(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _asked(number: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What AWX says of a job. Raises OSError and ValueError."""
+    """What AWX says of a job. Raises OSError, ValueError and CannotConnect."""
     host, token = _api(environment)
     verify = environment.get("CONTROLLER_VERIFY_SSL", "true").lower() not in ("false", "no", "0")
-    context = ssl.create_default_context() if verify else ssl._create_unverified_context()
-    request = urllib.request.Request(f"{host}/api/v2/jobs/{number}/", headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=ASK_S, context=context) as answer:
+    said = {"Authorization": f"Bearer {token}"}
+    with open_url(f"{host}/api/v2/jobs/{number}/", headers=said, timeout=ASK_S, validate_certs=verify) as answer:
         found = json.load(answer)
     if not isinstance(found, dict) or str(found.get("id")) != number:
         raise ValueError(f"expected job {number}")

@@ -9,6 +9,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from ansible_collections.phasegate.aistack.plugins.callback import phases
 
@@ -53,6 +56,23 @@ def test_what_failed_has_one_line_and_its_explanation_once(tmp_path: Path) -> No
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     assert lines[:-1] == ["  FAILED   n1           Stage v9", "  n1:", "    failed     Stage v9", "    because    the disk is full"]
     assert lines[-1].startswith("Failed on n1 after ")
+
+
+def test_of_a_loop_every_item_that_failed_says_why(tmp_path: Path) -> None:
+    (tmp_path / "book.yml").write_text(
+        "- hosts: n1\n  gather_facts: false\n  tasks:\n    - name: Each\n"
+        "      ansible.builtin.assert: {that: item != 2, quiet: true, fail_msg: 'not {{ item }}'}\n      loop: [1, 2]\n"
+    )
+    assert "    not 2" in played(tmp_path, "n1,").stdout.splitlines()
+
+
+@pytest.mark.parametrize("known_by", [{"failed": True}, {"exception": "(traceback unavailable)"}], ids=["flag", "exception alone"])
+def test_an_item_that_failed_is_known_in_every_version(monkeypatch: pytest.MonkeyPatch, known_by: dict[str, object]) -> None:
+    callback, lines = phases.CallbackModule.__new__(phases.CallbackModule), []
+    monkeypatch.setattr(callback, "_line", lambda text, *_colour: lines.append(text), raising=False)
+    monkeypatch.setattr(callback, "_display", SimpleNamespace(verbosity=0), raising=False)
+    callback._explain({"msg": "One or more items failed", "results": [{"msg": "went well"}, {"msg": "the reason", **known_by}]})
+    assert lines == ["    the reason"]
 
 
 def test_a_warning_has_a_line(tmp_path: Path) -> None:

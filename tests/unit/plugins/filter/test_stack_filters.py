@@ -192,6 +192,7 @@ def test_edge_frontends_are_those_of_the_host() -> None:
 
 def test_migrated_and_order() -> None:
     assert stack.migrated(COMPONENTS) == ["api"]
+    assert stack.migrated({"api": {**COMPONENTS["api"], "migrations": {}}}) == ["api"], "as init writes it: nothing to be set"
     assert stack.dependency_order(COMPONENTS) == ["redis", "api", "worker", "web"]
 
 
