@@ -143,6 +143,11 @@ class Clock:
         return printable(f"  {'…':<8} {self._name}{took}{told}")
 
 
+def counted(number: int, what: str) -> str:
+    """*number* things, in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 class CallbackModule(CallbackBase):
     """One line for each thing that happened."""
 
@@ -346,4 +351,5 @@ class CallbackModule(CallbackBase):
         if bad:
             self._line(f"\nFailed on {', '.join(bad)} after {took}.", C.COLOR_ERROR)
         else:
-            self._line(f"\n{len(hosts)} nodes, {changed} changes, {took}.", C.COLOR_CHANGED if changed else C.COLOR_OK)
+            said = f"\n{counted(len(hosts), 'node')}, {counted(changed, 'change')}, {took}."
+            self._line(said, C.COLOR_CHANGED if changed else C.COLOR_OK)

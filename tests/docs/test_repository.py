@@ -119,6 +119,21 @@ def test_tests_of_what_runs_on_nodes_need_no_controller(files: list[Path]) -> No
     assert [f"{path}: {line}" for path in tested for line in more.findall(text_of(path))] == []
 
 
+def texts(value: Any) -> list[str]:
+    """Every text in what a YAML file holds."""
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in texts(part)]
+    return [text for part in value for text in texts(part)] if isinstance(value, list) else [value] if isinstance(value, str) else []
+
+
+def test_lines_are_joined_by_a_new_line(files: list[Path]) -> None:
+    """In a block of YAML an expression's escape stays what it is, two characters; between double quotes YAML makes a new line of it."""
+    tasks = [path for path in files if path.parts[0] in ("roles", "playbooks") and path.suffix == ".yml"]
+    assert len(tasks) > 50
+    two = re.compile(r"(?:join|split)\((?:'\\n'|\"\\n\")\)")
+    assert [f"{path}: {found}" for path in tasks for text in texts(yaml_of(ROOT / path)) for found in two.findall(text)] == []
+
+
 def test_unit_tests_of_plugins_want_what_ansible_test_installs(files: list[Path]) -> None:
     """Its environment has pytest and what Ansible itself needs; a client of a service belongs into tests/integration."""
     had = {*sys.stdlib_module_names, "pytest", "yaml", "jinja2", "cryptography", "ansible", "ansible_collections"}

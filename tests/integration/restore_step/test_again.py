@@ -130,6 +130,6 @@ def test_killed_after_the_switch_it_is_finished_by_the_same_command(tmp_path: Pa
         rc, said = node.back(*named)
         assert rc == 0, said
         assert "every component is at v1 already; nothing to do" in said
-        assert "1 nodes, 0 changes" in said
+        assert "1 node, 0 changes" in said
         assert (tmp_path / "state/journal.jsonl").read_text() == records
         assert len(node.told()) == before + 2
