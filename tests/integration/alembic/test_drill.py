@@ -315,7 +315,7 @@ def test_an_encrypted_set_needs_its_identity(node: Node) -> None:
     path = node.state / "backup.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "encrypt": {"recipient": recipient}}))
     node.save()
-    node.refused("input", "it is encrypted for", "Give the identity")
+    node.refused("input", "it is encrypted for", "Give the key")
     assert node.drill(identity=identity)["verdict"] == "passed"
     node.clean()
 

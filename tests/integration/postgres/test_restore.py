@@ -199,7 +199,7 @@ def test_one_restore_at_a_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> N
     folder, part = shop.set()
     with pg_admin.alone(shop.server, shop.name):
         alone = pg_admin.alone
-        monkeypatch.setattr(pg_restore, "alone", lambda server, database: alone(server, database, 0.1))
+        monkeypatch.setattr(pg_restore, "alone", lambda server, database, **given: alone(server, database, 0.1, **given))
         refused("busy", restore, "Another restore of database", shop=shop, folder=folder, part=part)
     assert shop.databases() == [shop.name]
 
