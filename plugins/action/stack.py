@@ -41,6 +41,9 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table impor
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
 """Variables that are looked at by code of their own."""
 
+ABOUT_SETS = ("backup", "restore", "site", "verify")
+"""Verbs that say where sets lie unprotected; under every one it would soon be read by nobody."""
+
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
 
 
@@ -442,7 +445,8 @@ class ActionModule(ActionBase):
             page.update(doubts=sources.doubts, warnings=[*page["warnings"], *sources.warnings])
         if not same_run:
             backup = task_vars.get("aistack_backup")
-            exposed = backup_plan.exposed(backup) if isinstance(backup, Mapping) and not task_vars.get("backup_copy") else ""
+            asked = args["verb"] in ("", *ABOUT_SETS) and isinstance(backup, Mapping) and not task_vars.get("backup_copy")
+            exposed = backup_plan.exposed(backup) if asked else ""
             if exposed:
                 self._display.warning(exposed)
             page["ansible_facts"] = {"aistack_run": new_run_id(), "aistack_process": this_process(), "aistack_accepted": [],
