@@ -445,8 +445,8 @@ class ActionModule(ActionBase):
             page.update(doubts=sources.doubts, warnings=[*page["warnings"], *sources.warnings])
         if not same_run:
             backup = task_vars.get("aistack_backup")
-            asked = args["verb"] in ("", *ABOUT_SETS) and isinstance(backup, Mapping) and not task_vars.get("backup_copy")
-            exposed = backup_plan.exposed(backup) if asked else ""
+            about = args["verb"] in ("", *ABOUT_SETS) and not task_vars.get("backup_copy")
+            exposed = backup_plan.exposed(backup) if about and isinstance(backup, Mapping) else ""
             if exposed:
                 self._display.warning(exposed)
             page["ansible_facts"] = {"aistack_run": new_run_id(), "aistack_process": this_process(), "aistack_accepted": [],
