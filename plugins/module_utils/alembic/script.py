@@ -11,7 +11,7 @@ When standard input ends, whoever asked is dead: the helper ends at once and its
 rolls back. Secrets reach it only through its environment.
 
 Requests: C(open) (ini, x, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
-C(upgrade), C(downgrade), C(stamp) (target).
+C(upgrade), C(downgrade), C(stamp) (target). C(graph), which imports the scripts, runs env.py first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import argparse, ast, hashlib, inspect, io, json, os, queue, sys, threading, tim
 
 BUSY = threading.Event()
 REQUESTS = queue.Queue()
-STATE = {"out": None, "config": None, "script": None, "settings": {}, "database": "", "revision": "", "moving": False}
+STATE = {"out": None, "config": None, "script": None, "settings": {}, "database": "", "revision": "", "moving": False,
+         "prepared": False, "preparing": False}
 
 
 def listen():
@@ -57,6 +58,16 @@ def place(connection, record):
     if found != STATE["database"]:
         connection.close()
         raise Refuse("elsewhere", "env.py connects to the database %s, although its environment names %s" % (found, STATE["database"]))
+
+
+class Enough(BaseException):
+    """env.py wants to connect, where it was run for what it imports; no Exception, so that nothing tries again."""
+
+
+def stay(dialect, record, words, options):
+    """No connection through SQLAlchemy is made while env.py is only run for what it imports."""
+    if STATE["preparing"]:
+        raise Enough()
 
 
 def limits(connection, record, proxy):
@@ -121,6 +132,7 @@ def op_open(request):
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
+    event.listen(Engine, "do_connect", stay)
     event.listen(Engine, "connect", place)
     event.listen(Engine, "checkout", limits)
     STATE["config"] = configuration(Config, request["ini"], request.get("x") or {})
@@ -156,7 +168,27 @@ class Refuse(Exception):
         self.kind = kind
 
 
+def prepare():
+    """Runs env.py once, before any script is imported: so do Alembic's own commands that move a database, and what env.py imports, or
+    puts into sys.path, may be what the scripts need. It is run offline, and connects to nothing."""
+    if STATE["prepared"]:
+        return
+    STATE["prepared"] = STATE["preparing"] = True
+    STATE["config"].output_buffer = io.StringIO()
+    try:
+        environment(lambda heads, context: [], as_sql=True, dont_mutate=True)
+    except KeyboardInterrupt:
+        raise
+    except Enough:  # it takes no notice of offline; what it imports, it has by now
+        pass
+    except BaseException as problem:  # what matters was imported, or the questions that need env.py say what is wrong with it
+        print("env.py, before the scripts are read: %s: %s" % (type(problem).__name__, problem), file=sys.stderr)
+    finally:
+        STATE["preparing"] = False
+
+
 def op_graph(request):
+    prepare()
     script = STATE["script"]
     found = []
     for entry in script.walk_revisions("base", "heads"):

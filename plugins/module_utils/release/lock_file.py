@@ -57,6 +57,15 @@ def without_hashes(text: str) -> list[str]:
     return [line.split(";")[0].split(" #")[0].strip() for line in lines if _PINNED.match(line) and "--hash" not in line]
 
 
+def lacks(text: str, package: str) -> bool:
+    """Whether a list is without *package* for certain; one that reads other lists, or names files and addresses, may have it there."""
+    lines = [line.strip() for line in re.sub(r"\\\r?\n", " ", text).splitlines()]
+    wanted = [line for line in lines if line and not line.startswith(("#", "--hash", "--index-url", "--extra-index-url"))]
+    if not all(_PINNED.match(line) for line in wanted):
+        return False
+    return package not in {re.sub(r"[-_.]+", "-", re.split(r"[\s\[=]", line, maxsplit=1)[0]).lower() for line in wanted}
+
+
 def unproven(lock: str, packages: Collection[str], beside: Collection[str] = ()) -> str:
     """What is wrong with a list without hashes, and the command that makes one. *beside* are the names of the files in its folder."""
     first, more = next(iter(packages)), len(packages) - 1
@@ -74,12 +83,17 @@ def missing(lock: str, kind: str, beside: Collection[str] = ()) -> str:
     """What to do where the file *lock* is not there. *beside* are the names of the files in its folder."""
     if kind == "node":
         return NPM_WAY[0].upper() + NPM_WAY[1:]
-    sources = [name for name in EXPORTS if name in beside] or [name for name in sorted(beside) if _listed(name)]
-    way = EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0]) if sources else COMPILE.format(source="requirements.in")
     return (
         f"Expected a list of packages with hashes, {lock} in the component's path; correct lock in aistack_components, or make the file "
-        f"and add it under a new tag: {way.replace(MADE, lock)}"
+        f"and add it under a new tag: {way(lock, beside)}"
     )
+
+
+def way(lock: str, beside: Collection[str]) -> str:
+    """The command that makes the list *lock* from what is *beside* it."""
+    others = [name for name in sorted(beside) if _listed(name) and name != posixpath.basename(lock)]
+    sources = [name for name in EXPORTS if name in beside] or others or ["requirements.in"]
+    return (EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0])).replace(MADE, lock)
 
 
 def may_list(name: str) -> bool:

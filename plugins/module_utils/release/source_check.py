@@ -14,8 +14,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import l
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import File, Source, SourceError, Unreachable
 
 
-def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kind: str) -> list[str]:
-    """Look into the tag's tree; returns warnings. *lock* is empty where the component names none.
+def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kind: str, migrates: bool = False) -> list[str]:
+    """Look into the tag's tree; returns warnings. *lock* is empty where the component names none; *migrates*: it needs Alembic.
 
     Raises:
         SourceError: the release cannot be built from what is there.
@@ -33,19 +33,26 @@ def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kin
             f"The release {ref} of {component} has no lock file {named}{where} ({source.shown}). {lock_file.missing(named, kind, beside)}."
         )
     if kind == "python" and lock:
-        _refuse_unproven(source, component, ref, posixpath.normpath(lock), files)
+        _refuse_unproven(source, component, ref, posixpath.normpath(lock), files, migrates)
     if kind == "python" and not lock:
         return _unlocked(source, component, ref, files)
     return []
 
 
-def _refuse_unproven(source: Source, component: str, ref: str, lock: str, files: Mapping[str, File]) -> None:
-    """Raise SourceError where the list names packages without their hashes, which would be known only when they are installed."""
-    bare = lock_file.without_hashes(source.text(files[lock].blob))
+def _refuse_unproven(source: Source, component: str, ref: str, lock: str, files: Mapping[str, File], migrates: bool) -> None:
+    """Raise SourceError for a list that would fail late: packages without hashes when it is installed, no Alembic at the migration."""
+    text = source.text(files[lock].blob)
+    bare = lock_file.without_hashes(text)
+    beside = {posixpath.basename(name) for name in files if posixpath.dirname(name) == posixpath.dirname(lock)}
+    shown = f"The lock file {lock}{f' in {source.path}' if source.path else ''} of {component} {ref} ({source.shown})"
     if bare:
-        beside = {posixpath.basename(name) for name in files if posixpath.dirname(name) == posixpath.dirname(lock)}
-        where = f" in {source.path}" if source.path else ""
-        raise SourceError(f"The lock file {lock}{where} of {component} {ref} ({source.shown}) {lock_file.unproven(lock, bare, beside)}.")
+        raise SourceError(f"{shown} {lock_file.unproven(lock, bare, beside)}.")
+    if migrates and lock_file.lacks(text, "alembic"):
+        raise SourceError(
+            f"{shown} does not name alembic, which runs the migrations of {component} and is taken from its release. Add alembic to what"
+            f" the application needs, and make the list again under a new tag ({lock_file.way(lock, beside)}); or, if it has no"
+            f" migrations, take aistack_components.{component}.migrations out."
+        )
 
 
 def _unlocked(source: Source, component: str, ref: str, files: Mapping[str, File]) -> list[str]:
@@ -118,7 +125,8 @@ def _seen(source: Source, name: str, described: Mapping[str, Any], ref: str, com
     """What stands against a component's tree at a commit, empty where nothing does; and warnings."""
     warnings: list[str] = []
     try:
-        warnings += refuse(source, name, ref, commit, str(described.get("lock") or ""), str(described.get("kind") or "python"))
+        lock, kind = str(described.get("lock") or ""), str(described.get("kind") or "python")
+        warnings += refuse(source, name, ref, commit, lock, kind, described.get("migrations") is not None)
         changed = source.uncommitted()
         if changed:
             warnings.append(f"{source.shown} has changes that are not committed, and that {ref} therefore lacks: {changed}")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
     migrate as alembic,
+    offline_plan,
     plan as alembic_plan,
     schema_path as schema_way,
 )
@@ -179,3 +181,55 @@ def test_a_move_that_is_not_loaded_in_time_says_so(stage: Stage, monkeypatch: py
     with pytest.raises(MigrationError, match="no statement was run") as caught:
         alembic.migrate(stage.request())
     assert caught.value.code == "loading"
+
+
+def circle(tree: Path) -> None:
+    """Two packages that import each other: through C(shop_users) both are whole, through C(shop_tables) the first stays without Base for
+    good, for it passes over what fails. The script wants the second, env.py the first."""
+    for package in ("shop_users", "shop_tables"):
+        (tree / package).mkdir()
+    (tree / "shop_users" / "__init__.py").write_text("MANAGER = 'manager'\n\nfrom . import db\n")
+    (tree / "shop_users" / "db.py").write_text("try:\n    from shop_tables import Base\nexcept ImportError:\n    pass\n")
+    (tree / "shop_tables" / "__init__.py").write_text("from shop_users import MANAGER\n\nclass Base:\n    pass\n")
+    (tree / "shop_tables" / "generics.py").write_text("class GUID:\n    pass\n")
+    env, script = tree / "migrations" / "env.py", tree / "migrations" / "versions" / "aaa1.py"
+    env.write_text("from shop_users.db import Base\n" + env.read_text())
+    script.write_text("import shop_tables.generics\n" + script.read_text())
+
+
+def test_env_py_comes_before_the_scripts_as_with_alembic_itself(stage: Stage) -> None:
+    circle(stage.release.tree)
+    assert alembic_plan.inspect(stage.request())["heads"] == ["aaa1"]
+    assert alembic.migrate(stage.request())["to"] == ["aaa1"]
+
+
+def test_a_plan_without_the_database_has_that_order_too(stage: Stage) -> None:
+    circle(stage.release.tree)
+    plan = offline_plan.make(stage.request(), {"bare": True, "fresh": True}, [])
+    assert [step.sql_error for step in plan.steps] == [""]
+
+
+def test_a_script_that_needs_what_env_py_prepares_is_no_unknown_head(stage: Stage) -> None:
+    tree = stage.release.tree
+    env, script = tree / "migrations" / "env.py", tree / "migrations" / "versions" / "aaa1.py"
+    env.write_text("import sys\nsys.path.append('src')\n" + env.read_text())
+    script.write_text("import shop_types\n" + script.read_text())
+    (tree / "src").mkdir()
+    (tree / "src" / "shop_types.py").touch()
+    made = recipe(stage, "alembic.ini")
+    made.made_up = {"DATABASE_URL": stage.url()}
+    assert alembic_heads.of_tree(made, tree) == (["aaa1"], "")
+
+
+@pytest.mark.parametrize("ending", ["raise RuntimeError('no')", "sys.exit(3)", "online()"])
+def test_the_heads_need_no_env_py_that_works_and_no_database(stage: Stage, ending: str) -> None:
+    """Whatever env.py does where there is nothing to connect to: the scripts can be read, and nothing was connected."""
+    env = stage.release.tree / "migrations" / "env.py"
+    env.write_text("import sys\n" + env.read_text().replace("offline() if", f"{ending}\noffline() if"))
+    made = recipe(stage, "alembic.ini")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        made.made_up = {"DATABASE_URL": stage.url(port=server.getsockname()[1])}
+        assert alembic_heads.of_tree(made, stage.release.tree) == (["aaa1"], "")
+        with pytest.raises(BlockingIOError):
+            server.accept()

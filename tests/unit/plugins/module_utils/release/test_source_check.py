@@ -145,3 +145,27 @@ def test_the_way_names_another_file_where_the_list_is_its_own_source(repository:
     said = look(repository, "v1.1.0", lock="requirements.txt").doubts["api"]
     assert "uv pip compile --generate-hashes --no-header requirements.txt -o requirements.lock" in said
     assert "lock: requirements.lock" in said
+
+
+def test_a_lock_without_alembic_is_known_before_anything_is_built(repository: Repository) -> None:
+    repository.commit({"api/requirements.lock": LOCKED, "api/requirements.in": "x\n"}, "v1.1.0")
+    said = look(repository, "v1.1.0", migrations={"config": "alembic.ini"}).doubts["api"]
+    assert "The lock file requirements.lock in api of api v1.1.0" in said
+    assert "does not name alembic" in said
+    assert "aistack_components.api.migrations" in said
+    assert "uv pip compile --generate-hashes --no-header requirements.in -o requirements.lock" in said
+    assert "does not name alembic" in look(repository, "v1.1.0", migrations={}).doubts["api"], "all as by default"
+    assert look(repository, "v1.1.0").doubts == {}, "nothing migrates"
+
+
+@pytest.mark.parametrize(
+    "line", ["alembic==1.16.0", "Alembic[tz]==1.16.0", "-r more.lock", "./wheels/own.whl", "own @ https://example.org/own.whl"]
+)
+def test_a_lock_that_has_alembic_or_may_have_it_is_taken(repository: Repository, line: str) -> None:
+    repository.commit({"api/requirements.lock": f"{LOCKED}{line} \\\n    --hash=sha256:{'1' * 64}\n    # via x\n"}, "v1.1.0")
+    assert look(repository, "v1.1.0", migrations={"config": "alembic.ini"}).doubts == {}
+
+
+def test_a_lock_of_another_kind_needs_no_alembic(repository: Repository) -> None:
+    repository.commit({"web/package-lock.json": "{}"}, "v1.1.0")
+    assert look(repository, "v1.1.0", path="web", lock=None, kind="node", migrations={"config": "alembic.ini"}).doubts == {}
