@@ -24,6 +24,7 @@ _OWN_SECRET = re.compile(
 _OTHERS_SECRET = re.compile(
     r"OPENAI|ANTHROPIC|AWS|STRIPE|SENTRY|GITHUB|GOOGLE|SMTP|MAIL|HUGGING|HF_|CLIENT_SECRET|OAUTH|WEBHOOK|S3_|MINIO|TWILIO|SLACK"
 )
+_OF_TESTS = re.compile(r"(?:\A|_)(?:TESTS?|TESTING|PYTEST)(?:_|\Z)")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*\Z")
 _SCHEMES = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 DOTTED = "{{ %s }}"
@@ -34,7 +35,10 @@ class Environment:
 
     def __init__(self, found: Application, database: str) -> None:
         self._found, self._database = found, database
-        said = list(found.variables)
+        page = found.frontend.variables if found.frontend else []
+        # tests empty the database that they are given, which must never be the stack's
+        self.left_out = list(dict.fromkeys(one.name for one in [*found.variables, *page] if _OF_TESTS.search(one.name.upper())))
+        said = [one for one in found.variables if one.name not in self.left_out]
         urls = [one for one in said if _is_database(one)]
         parts = {match["server"] for one in said if (match := _PART.search(one.name.upper()))}
         self.postgres = bool(urls or found.uses(*_POSTGRES) or parts - {"REDIS"})
@@ -45,7 +49,7 @@ class Environment:
         if self.redis and "REDIS" not in parts and not any(_is_redis(one) for one in said):
             needed.append(Variable("REDIS_URL", "dsn", secret=True))
         self.service = [*needed, *said] if found.web or found.celery else []
-        self.page = list(found.frontend.variables) if found.frontend else []
+        self.page = [one for one in page if one.name not in self.left_out]
         self.database_variable = next((one.name for one in self.service if _is_database(one)), "")
         brokers = sorted((one.name for one in self.service if _is_redis(one)), key=lambda name: ("BROKER" not in name, "RESULT" in name))
         self.broker_variable = brokers[0] if brokers else ""

@@ -56,3 +56,56 @@ def test_the_path_of_an_address_stays(path: str) -> None:
     made = Inventory(detect(files), Place("shop", "/repo", "v1.0.0", "", "", False)).files()
     value = yaml.load(made["group_vars/all/env.yml"], Loader)["aistack_env"]["web"]["values"]["NEXT_PUBLIC_API_URL"]
     assert value == "http://{{ aistack_address }}:{{ aistack_ports.api }}" + (f"/{path}" if path else "")
+
+
+class Plain(Loader):
+    """Comments gone, what is no template as its text."""
+
+
+Plain.add_constructor("!unsafe", lambda _this, node: node.value)
+
+SHOP = "from fastapi import FastAPI\nfrom pydantic_settings import BaseSettings\napp = FastAPI()\nclass Settings(BaseSettings):\n"
+PAGE = {"web/package.json": '{"dependencies": {"next": "15"}}'}
+
+
+def made(files: dict[str, str]) -> Inventory:
+    return Inventory(detect(files), Place("shop", "/repo", "v1.0.0", "192.0.2.7", "ops"))
+
+
+def environment(files: dict[str, str], component: str = "api") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Entries of the schema by name, and values."""
+    section = yaml.load(made(files).files()["group_vars/all/env.yml"], Plain)["aistack_env"][component]
+    return {entry["name"]: entry for entry in section["schema"]}, section["values"]
+
+
+OF_TESTS = [
+    "TEST_DATABASE_URL=postgresql://a:b@localhost/test", "DATABASE_TEST_URL=postgresql://a:b@localhost/test",
+    "DATABASE_URL_TEST=postgresql://a:b@localhost/test", "test_redis_url=redis://localhost/9", "TEST_POSTGRES_HOST=localhost",
+    "APP_TEST_POSTGRES_PASSWORD=x", "TEST_SECRET_KEY=x", "PYTEST_DATABASE_URL=",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", OF_TESTS)
+def test_what_tests_read_is_never_pointed_at_the_stack(line: str) -> None:
+    name = line.partition("=")[0]
+    inventory = made({"main.py": SHOP + "    DATABASE_URL: str\n", ".env.example": f"{line}\nDATABASE_URL=postgresql://a:b@h/d\n"})
+    files = inventory.files()
+    described = {path: yaml.load(content, Plain) for path, content in files.items()}
+    assert name not in str(described)
+    assert name.lower() not in str(described)
+    assert [todo for todo in inventory.todos() if todo.startswith("group_vars/all/env.yml: ") and name in todo]
+    assert inventory.env.database_variable == "DATABASE_URL", "which migrations and backups take"
+
+
+def test_a_database_of_tests_alone_makes_no_server() -> None:
+    inventory = made({"main.py": SHOP, ".env.example": OF_TESTS[0]})
+    files = inventory.files()
+    assert "role: postgres" not in files["group_vars/all/stack.yml"]
+    assert [todo for todo in inventory.todos() if "TEST_DATABASE_URL" in todo]
+    assert yaml.load(files["group_vars/all/env.yml"], Plain) == {"aistack_env": {}}
+
+
+def test_a_word_that_only_begins_like_test_stays() -> None:
+    schema, values = environment({"main.py": SHOP, ".env.example": "TESTIMONIALS=3\nLATEST_PAGE=x\n"})
+    assert list(schema) == ["TESTIMONIALS", "LATEST_PAGE"]
+    assert values == {"TESTIMONIALS": "3", "LATEST_PAGE": "x"}
