@@ -69,7 +69,7 @@ class Environment:
         unknown = self._unknown(one)
         said = [f"name: {one.name}", f"type: {one.type}"]
         said += [f"choices: [{', '.join(map(text, one.choices))}]"] if one.choices else []
-        said += ["required: true"] if one.required and not unknown else []
+        said += ["required: true"] if one.required and not one.listed and not unknown else []
         said += ["secret: true"] if one.secret or self._made(one) else []
         entry = f"- {{{', '.join(said)}}}"
         return [f"# {unknown}", entry] if unknown else [entry]

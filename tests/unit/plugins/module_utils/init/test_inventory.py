@@ -109,3 +109,43 @@ def test_a_word_that_only_begins_like_test_stays() -> None:
     schema, values = environment({"main.py": SHOP, ".env.example": "TESTIMONIALS=3\nLATEST_PAGE=x\n"})
     assert list(schema) == ["TESTIMONIALS", "LATEST_PAGE"]
     assert values == {"TESTIMONIALS": "3", "LATEST_PAGE": "x"}
+
+
+NUMBERS = (
+    "    ACCESS_TOKEN_EXPIRE_SECONDS: int\n    SECRET_ROTATION: bool\n    TOKEN_LEEWAY: int | None = None\n"
+    "    PASSWORD_MIN_LENGTH: float\n"
+)
+
+
+def test_a_number_is_no_secret() -> None:
+    example = "ACCESS_TOKEN_EXPIRE_SECONDS=3600\nSECRET_ROTATION=true\nPASSWORD_MIN_LENGTH=8\n"
+    typed, said = {"main.py": SHOP + NUMBERS}, {".env.example": example}
+    for files in (typed, {**typed, **said}, {"main.py": SHOP, **said}):
+        schema, values = environment(files)
+        assert [name for name, entry in schema.items() if "secret" in entry] == [], files
+        if ".env.example" in files:
+            assert values["ACCESS_TOKEN_EXPIRE_SECONDS"] == "3600"
+    code = "import os\nA = int(os.environ['ACCESS_TOKEN_EXPIRE_SECONDS'])\nB = int(os.environ['TOKEN_LEEWAY'])\n"
+    for said in ("", "TOKEN_LEEWAY=3\n", "SECRET_NUMBER=3\n"):
+        schema, _values = environment({"main.py": SHOP, "conf.py": code + "C = int(os.environ['SECRET_NUMBER'])\n", ".env.example": said})
+        assert [name for name, entry in schema.items() if "secret" in entry] == [], said
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "API_TOKEN", "SECRET_KEY", "STRIPE_KEY"])
+def test_a_secret_whose_example_is_a_number_is_one(name: str) -> None:
+    files = {"main.py": SHOP, ".env.example": f"{name}=12345678\n"}
+    schema, _values = environment(files)
+    assert schema[name] == {"name": name, "type": "str", "secret": True}
+    assert "12345678" not in "".join(made(files).files().values())
+
+
+def test_what_only_the_example_names_is_not_required() -> None:
+    files = {
+        "main.py": SHOP + "    A: str\n    d: str\n", "conf.py": "import os\nB = os.environ['B']\nE = os.environ.get('E', 'x')\n",
+        ".env.example": "A=1\nB=2\nC=x\nD=y\nE=z\nOPENAI_API_KEY=k\nREDIS_URL=redis://localhost\nEMPTY=\n",
+    }  # fmt: skip
+    schema, values = environment(files)
+    assert [name for name, entry in schema.items() if entry.get("required")] == ["A", "B", "D"]
+    assert (values["C"], values["E"]) == ("x", "z")
+    todos = made(files).todos()
+    assert [name for name in ("OPENAI_API_KEY", "EMPTY") if not any(f"knows {name}:" in todo for todo in todos)] == []
