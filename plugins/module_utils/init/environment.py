@@ -24,6 +24,12 @@ _OWN_SECRET = re.compile(
 _OTHERS_SECRET = re.compile(
     r"OPENAI|ANTHROPIC|AWS|STRIPE|SENTRY|GITHUB|GOOGLE|SMTP|MAIL|HUGGING|HF_|CLIENT_SECRET|OAUTH|WEBHOOK|S3_|MINIO|TWILIO|SLACK"
 )
+_ADDRESS_OF = {
+    "web": re.compile(r"(?:(?:\A|_)FRONTEND|\A(?:NEXT_PUBLIC_)?(?:WEB|UI|CLIENT|SITE))_(?:BASE_)?(?:URL|URI|ORIGIN|HOST)\Z"),
+    "api": re.compile(r"\A(?:APP_)?(?:API|BACKEND)_(?:BASE_)?(?:URL|URI|ORIGIN|HOST)\Z"),
+}
+"""Names of variables that hold the address of a component of the stack itself, where no example shows another one."""
+_OWN_HOST = re.compile(r"https?://(?:[\w-]+|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?::\d+)?(?:/.*)?\Z")
 _OF_TESTS = re.compile(r"(?:\A|_)(?:TESTS?|TESTING|PYTEST)(?:_|\Z)")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*\Z")
 _SCHEMES = re.compile(r"[a-z][a-z0-9+.-]*\Z")
@@ -111,9 +117,11 @@ class Environment:
         if self._made(one):
             return DOTTED % f"aistack_secrets.{one.name.lower()}"
         if one in self.page and self._found.web and re.search(r"(?:API|BACKEND)_(?:\w+_)?(?:URL|BASE)\Z|_API\Z", upper):
-            path = urlsplit(one.example).path.rstrip("/") if one.type == "url" else ""
-            # it becomes a part of a template, so that nothing in it may be one
-            return "http://{{ aistack_address }}:{{ aistack_ports.api }}" + (path if _PLAIN_PATH.match(path) else "")
+            return _address("api", one)
+        for name, there in (("web", self._found.frontend), ("api", self._found.web)):
+            if there and one.type in ("str", "url") and not one.secret and _ADDRESS_OF[name].search(upper):
+                bare_host = not one.example and upper.endswith("_HOST")
+                return _address(name, one) if _OWN_HOST.match(one.example) or not (one.example or bare_host) else None
         return None
 
     def _part(self, server: str, part: str) -> str | None:
@@ -146,6 +154,13 @@ def _is_database(one: Variable) -> bool:
 
 def _is_redis(one: Variable) -> bool:
     return bool(re.match(r"rediss?://", one.example)) or ("://" not in one.example and bool(URL_OF_REDIS.search(one.name.upper())))
+
+
+def _address(component: str, one: Variable) -> str:
+    """Where the edge answers for this component, with the path of the example."""
+    path = re.sub(r"\Ahttps?://[^/?#]*|[?#].*\Z", "", one.example).rstrip("/") if "://" in one.example else ""
+    # it becomes a part of a template, so that nothing in it may be one
+    return f"http://{{{{ aistack_address }}}}:{{{{ aistack_ports.{component} }}}}" + (path if _PLAIN_PATH.match(path) else "")
 
 
 def _quoted(value: str) -> str:

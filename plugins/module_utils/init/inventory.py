@@ -81,7 +81,8 @@ class Inventory:
                 f"          ansible_host: {text(address)}",
                 "          aistack_address: \"{{ ansible_host }}\"   # where other nodes and users reach it",
                 f"          ansible_user: {text(place.user or 'root')}",
-                "          ansible_become: true"]  # fmt: skip
+                "          ansible_become: true",
+                "          ansible_python_interpreter: /usr/bin/python3"]  # fmt: skip
 
     # -- what is there
 

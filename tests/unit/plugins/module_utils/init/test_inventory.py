@@ -149,3 +149,47 @@ def test_what_only_the_example_names_is_not_required() -> None:
     assert (values["C"], values["E"]) == ("x", "z")
     todos = made(files).todos()
     assert [name for name in ("OPENAI_API_KEY", "EMPTY") if not any(f"knows {name}:" in todo for todo in todos)] == []
+
+
+WEB = "http://{{ aistack_address }}:{{ aistack_ports.web }}"
+API = "http://{{ aistack_address }}:{{ aistack_ports.api }}"
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("FRONTEND_URL=http://localhost:3000", WEB), ("APP_FRONTEND_BASE_URL=http://127.0.0.1:3000/in/", f"{WEB}/in"),
+        ("FRONTEND_HOST=http://localhost:5173", WEB), ("FRONTEND_ORIGIN=", WEB), ("WEB_URL=http://web:3000", WEB),
+        ("API_BASE_URL=http://localhost:8000/v1", f"{API}/v1"), ("BACKEND_URL=http://localhost:8000", API),
+        ("FRONTEND_URL=https://shop.example.com", "https://shop.example.com"), ("FRONTEND_HOST=localhost", "localhost"),
+        ("PARTNER_API_URL=https://partner.example.com/v1", "https://partner.example.com/v1"),
+        ("PARTNER_API_URL=", None), ("FRONTEND_HOST=", None), ("FRONTEND_URL=http://localhost:3000/in?from=x#top", f"{WEB}/in"),
+        ("OPENAI_API_BASE=http://localhost:11434/v1", "http://localhost:11434/v1"),
+        ("FRONTEND_URL=http://localhost:3000/{{lookup('pipe','id')}}", WEB),
+    ],
+)  # fmt: skip
+def test_addresses_of_the_stacks_own_components(line: str, value: str | None) -> None:
+    _schema, values = environment({"main.py": SHOP, **PAGE, ".env.example": line + "\n"})
+    assert values.get(line.partition("=")[0]) == value
+
+
+def test_a_settings_class_asks_for_the_pages_address() -> None:
+    _schema, values = environment({"main.py": SHOP + "    FRONTEND_URL: str = 'http://localhost:3000'\n", **PAGE})
+    assert values["FRONTEND_URL"] == WEB
+
+
+def test_without_a_page_its_address_stays_what_the_example_says() -> None:
+    _schema, values = environment({"main.py": SHOP, ".env.example": "FRONTEND_URL=http://localhost:3000\n"})
+    assert values["FRONTEND_URL"] == "http://localhost:3000"
+
+
+def test_a_page_knows_its_own_address() -> None:
+    example = "NEXT_PUBLIC_FRONTEND_URL=http://localhost:3000\nNEXT_PUBLIC_API_URL=http://localhost\n"
+    files = {"main.py": SHOP, **PAGE, "web/.env.example": example}
+    _schema, values = environment(files, "web")
+    assert values == {"NEXT_PUBLIC_FRONTEND_URL": WEB, "NEXT_PUBLIC_API_URL": API}
+
+
+def test_the_nodes_python_is_named() -> None:
+    node = yaml.load(made({"main.py": SHOP}).files()["hosts.yml"], Plain)["all"]["children"]["aistack"]["hosts"]["node-1"]
+    assert node["ansible_python_interpreter"] == "/usr/bin/python3"
