@@ -16,6 +16,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.sche
 
 EXAMPLE = re.compile(r"\.?env(?:\.[\w-]+)*\.(?:example|sample|template|dist)\Z")
 SECRET = re.compile(r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|PASS|TOKEN|APIKEY|PRIVATE)(?:_|\Z)|_KEY(?:_\w+)?\Z|(?:^|_)DSN\Z")
+_MEASURE = re.compile(
+    r"_(?:(?:MILLI)?SECONDS?|SECS?|MS|MINUTES?|MINS?|HOURS?|DAYS?|WEEKS?|EXPIR(?:E|ES|Y|ATION)|EXPIRES?_IN|TTL|AGE|LIFETIME|TIMEOUT|LEEWAY"
+    r"|LENGTH|LEN|SIZE|COUNT|LIMIT|MIN|MAX|ROUNDS|ITERATIONS)\Z"
+)
+"""Ends of names that tell of a secret's measure: ACCESS_TOKEN_EXPIRE_SECONDS."""
 PASSED_OVER = re.compile(
     r"(?:^|/)(?:tests?|docs?|examples?|node_modules|\.venv|venv|site-packages|migrations|alembic|versions|scripts|build|dist)/"
     r"|(?:^|/)(?:test_[^/]*|conftest|setup)\.py\Z"
@@ -43,6 +48,7 @@ class Variable:
     secret: bool = False
     example: str = ""
     choices: tuple[str, ...] = ()
+    listed: bool = False  # only the example names it: nothing shows that the application cannot do without
 
 
 def variables(files: Mapping[str, str], folder: str, near: bool = False) -> list[Variable]:
@@ -62,7 +68,8 @@ def variables(files: Mapping[str, str], folder: str, near: bool = False) -> list
                 if known:
                     example = found[known]
                     found[known] = replace(field, name=known, example=example.example, secret=field.secret or example.secret,
-                                           type=field.type if field.type != "str" else example.type)  # fmt: skip
+                                           type=field.type if field.type != "str" else example.type)
+                    found[known] = _numbers_are_plain(found[known])  # fmt: skip
                 else:
                     found[field.name] = field
     known_names = {name.upper() for name in found}
@@ -71,12 +78,26 @@ def variables(files: Mapping[str, str], folder: str, near: bool = False) -> list
         read_here = not PASSED_OVER.search(path) or basename(path) == "env.py"  # Alembic's own, which every deployment runs
         if not near and inside and read_here and re.search(r"environ|getenv|config\(", text):
             for read in _of_code(text):
-                if read.name.upper() not in known_names:
+                if read.name.upper() in known_names:
+                    said = found.get(read.name)
+                    if said is not None and said.listed:
+                        kind = read.type if read.type in ("int", "bool") else said.type
+                        found[read.name] = _numbers_are_plain(replace(said, type=kind, listed=not read.required))
+                else:
                     before = found.get(read.name, read)
                     found[read.name] = replace(before, required=before.required or read.required, example=before.example or read.example,
                                                type=before.type if before.type != "str" else read.type,
                                                secret=before.secret or read.secret)  # fmt: skip
+                    found[read.name] = _numbers_are_plain(found[read.name])
     return list(found.values())
+
+
+def _names_a_secret(name: str) -> bool:
+    return bool(SECRET.search(name.upper())) and not _MEASURE.search(name.upper())
+
+
+def _numbers_are_plain(variable: Variable) -> Variable:
+    return replace(variable, secret=False) if variable.type in ("int", "bool") else variable
 
 
 def _bare(raw: str) -> str:
@@ -86,11 +107,12 @@ def _bare(raw: str) -> str:
 
 
 def _of_an_example(name: str, value: str) -> Variable:
-    secret = bool(SECRET.search(name.upper())) and not name.upper().startswith("NEXT_PUBLIC_")
+    secret = _names_a_secret(name) and not name.upper().startswith("NEXT_PUBLIC_")
     kind = next((kind for pattern, kind in _OF_A_VALUE if re.fullmatch(pattern, value)), "str")
-    if secret and kind in ("int", "bool"):
-        kind = "str"
-    return Variable(name, kind, True, secret or bool(re.search(r"://[^/@\s]*@", value)) or kind == "dsn", value)
+    if secret and kind == "int":
+        kind = "str"  # digits make a password as well
+    secret = secret or bool(re.search(r"://[^/@\s]*@", value)) or kind == "dsn"
+    return _numbers_are_plain(Variable(name, kind, True, secret, value, listed=True))
 
 
 def _of_settings(text: str) -> Iterator[Variable]:
@@ -127,8 +149,8 @@ def _of_field(field: ast.AnnAssign, prefix: str) -> Variable | None:
     bare_field = re.match(r"(?:pydantic\.)?Field\(\s*(?:\.\.\.|(?!default)\w+\s*=(?!.*\bdefault(?:_factory)?\s*=)|\))", value)
     has_default = bool(value) and not bare_field
     optional = "None" in annotation and not value
-    secret = "Secret" in annotation or kind == "dsn" or bool(SECRET.search(name))
-    return Variable(name, kind, not has_default and not optional, secret, "", choices)
+    secret = "Secret" in annotation or kind == "dsn" or _names_a_secret(name)
+    return _numbers_are_plain(Variable(name, kind, not has_default and not optional, secret, "", choices))
 
 
 def _of_code(text: str) -> Iterator[Variable]:
@@ -179,5 +201,5 @@ def _of_a_read(name: str, default: ast.expr | None, kind: str, required: bool) -
     said = said if "://" in said and not said.startswith("sqlite") else ""
     server = bool(URL_OF_DATABASE.search(name.upper()) or URL_OF_REDIS.search(name.upper()))
     dsn = bool(_DSN.match(said)) or (server and not said)
-    secret = dsn or bool(SECRET.search(name.upper()))
-    return Variable(name, "dsn" if dsn else kind or "str", required, secret, said if dsn or server else "")
+    secret = dsn or _names_a_secret(name)
+    return _numbers_are_plain(Variable(name, "dsn" if dsn else kind or "str", required, secret, said if dsn or server else ""))

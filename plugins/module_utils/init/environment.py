@@ -24,6 +24,13 @@ _OWN_SECRET = re.compile(
 _OTHERS_SECRET = re.compile(
     r"OPENAI|ANTHROPIC|AWS|STRIPE|SENTRY|GITHUB|GOOGLE|SMTP|MAIL|HUGGING|HF_|CLIENT_SECRET|OAUTH|WEBHOOK|S3_|MINIO|TWILIO|SLACK"
 )
+_ADDRESS_OF = {
+    "web": re.compile(r"(?:(?:\A|_)FRONTEND|\A(?:NEXT_PUBLIC_)?(?:WEB|UI|CLIENT|SITE))_(?:BASE_)?(?:URL|URI|ORIGIN|HOST)\Z"),
+    "api": re.compile(r"\A(?:APP_)?(?:API|BACKEND)_(?:BASE_)?(?:URL|URI|ORIGIN|HOST)\Z"),
+}
+"""Names of variables that hold the address of a component of the stack itself, where no example shows another one."""
+_OWN_HOST = re.compile(r"https?://(?:[\w-]+|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?::\d+)?(?:/.*)?\Z")
+_OF_TESTS = re.compile(r"(?:\A|_)(?:TESTS?|TESTING|PYTEST)(?:_|\Z)")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*\Z")
 _SCHEMES = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 DOTTED = "{{ %s }}"
@@ -34,7 +41,10 @@ class Environment:
 
     def __init__(self, found: Application, database: str) -> None:
         self._found, self._database = found, database
-        said = list(found.variables)
+        page = found.frontend.variables if found.frontend else []
+        # tests empty the database that they are given, which must never be the stack's
+        self.left_out = list(dict.fromkeys(one.name for one in [*found.variables, *page] if _OF_TESTS.search(one.name.upper())))
+        said = [one for one in found.variables if one.name not in self.left_out]
         urls = [one for one in said if _is_database(one)]
         parts = {match["server"] for one in said if (match := _PART.search(one.name.upper()))}
         self.postgres = bool(urls or found.uses(*_POSTGRES) or parts - {"REDIS"})
@@ -45,7 +55,7 @@ class Environment:
         if self.redis and "REDIS" not in parts and not any(_is_redis(one) for one in said):
             needed.append(Variable("REDIS_URL", "dsn", secret=True))
         self.service = [*needed, *said] if found.web or found.celery else []
-        self.page = list(found.frontend.variables) if found.frontend else []
+        self.page = [one for one in page if one.name not in self.left_out]
         self.database_variable = next((one.name for one in self.service if _is_database(one)), "")
         brokers = sorted((one.name for one in self.service if _is_redis(one)), key=lambda name: ("BROKER" not in name, "RESULT" in name))
         self.broker_variable = brokers[0] if brokers else ""
@@ -65,7 +75,7 @@ class Environment:
         unknown = self._unknown(one)
         said = [f"name: {one.name}", f"type: {one.type}"]
         said += [f"choices: [{', '.join(map(text, one.choices))}]"] if one.choices else []
-        said += ["required: true"] if one.required and not unknown else []
+        said += ["required: true"] if one.required and not one.listed and not unknown else []
         said += ["secret: true"] if one.secret or self._made(one) else []
         entry = f"- {{{', '.join(said)}}}"
         return [f"# {unknown}", entry] if unknown else [entry]
@@ -107,9 +117,11 @@ class Environment:
         if self._made(one):
             return DOTTED % f"aistack_secrets.{one.name.lower()}"
         if one in self.page and self._found.web and re.search(r"(?:API|BACKEND)_(?:\w+_)?(?:URL|BASE)\Z|_API\Z", upper):
-            path = urlsplit(one.example).path.rstrip("/") if one.type == "url" else ""
-            # it becomes a part of a template, so that nothing in it may be one
-            return "http://{{ aistack_address }}:{{ aistack_ports.api }}" + (path if _PLAIN_PATH.match(path) else "")
+            return _address("api", one)
+        for name, there in (("web", self._found.frontend), ("api", self._found.web)):
+            if there and one.type in ("str", "url") and not one.secret and _ADDRESS_OF[name].search(upper):
+                bare_host = not one.example and upper.endswith("_HOST")
+                return _address(name, one) if _OWN_HOST.match(one.example) or not (one.example or bare_host) else None
         return None
 
     def _part(self, server: str, part: str) -> str | None:
@@ -142,6 +154,13 @@ def _is_database(one: Variable) -> bool:
 
 def _is_redis(one: Variable) -> bool:
     return bool(re.match(r"rediss?://", one.example)) or ("://" not in one.example and bool(URL_OF_REDIS.search(one.name.upper())))
+
+
+def _address(component: str, one: Variable) -> str:
+    """Where the edge answers for this component, with the path of the example."""
+    path = re.sub(r"\Ahttps?://[^/?#]*|[?#].*\Z", "", one.example).rstrip("/") if "://" in one.example else ""
+    # it becomes a part of a template, so that nothing in it may be one
+    return f"http://{{{{ aistack_address }}}}:{{{{ aistack_ports.{component} }}}}" + (path if _PLAIN_PATH.match(path) else "")
 
 
 def _quoted(value: str) -> str:

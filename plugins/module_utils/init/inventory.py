@@ -60,7 +60,7 @@ class Inventory:
             f"{folder}/services.yml": self._services(),
             f"{folder}/secrets.yml": self._secrets(),
         }
-        if self.env.described():
+        if self.env.described() or self.env.left_out:
             made[f"{folder}/env.yml"] = self._env()
         return {path: "---\n" + "\n".join(lines).rstrip("\n") + "\n" for path, lines in made.items() if lines}
 
@@ -81,7 +81,8 @@ class Inventory:
                 f"          ansible_host: {text(address)}",
                 "          aistack_address: \"{{ ansible_host }}\"   # where other nodes and users reach it",
                 f"          ansible_user: {text(place.user or 'root')}",
-                "          ansible_become: true"]  # fmt: skip
+                "          ansible_become: true",
+                "          ansible_python_interpreter: /usr/bin/python3"]  # fmt: skip
 
     # -- what is there
 
@@ -328,7 +329,9 @@ class Inventory:
         lines = ["# The environment of each component: what it must hold, of which type, and its values."]
         if any(one.example and not one.secret for one in [*self.env.service, *self.env.page]):
             lines.append(f"# {TODO}: values are those of the repository's example where the stack knows none; look through them.")
-        lines.append("aistack_env:")
+        for name in self.env.left_out:
+            lines.append(f"# {TODO}: {name} is left out: tests empty what it names, so never give it a server of this stack.")
+        lines.append("aistack_env:" if self.env.described() else "aistack_env: {}")
         sections: Sequence[tuple[str, list[Variable]]] = (("api" if self.found.web else "worker", self.env.service), ("web", self.env.page))
         for name, variables in sections:
             if variables:

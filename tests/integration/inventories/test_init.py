@@ -30,6 +30,7 @@ SHOP = {
     "backend/requirements.lock": "fastapi==0.115.0 --hash=sha256:" + "0" * 64 + "\n",
     "backend/.env.example": (
         "DATABASE_URL=postgresql+asyncpg://shop:changethis@localhost/shop\nREDIS_URL=redis://localhost:6379/1\nSECRET_KEY=changethis\n"
+        "TEST_DATABASE_URL=postgresql://shop:changethis@localhost/test\nFRONTEND_URL=http://localhost:3000\nTOKEN_EXPIRE_SECONDS=60\n"
         'PUBLIC_URL="http://localhost:3000"\nGREETING=hello {{ user }} # shown\n'
     ),
     "frontend/package.json": '{"dependencies": {"next": "15.0.0", "react": "19.0.0"}}',
@@ -55,6 +56,7 @@ FACTORY = {
 }
 GUIDE = runpy.run_path(str(ROOT / "docs/site/guide_stack.py"))["FILES"]
 UNSEEN = {"alembic.ini": "[alembic]\n", "requirements.txt": "psycopg2-binary\n", "odd.py": "app = Odd()\n"}
+TESTED = {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n", ".env.example": "TEST_DATABASE_URL=postgresql://a:b@h/d\n"}
 NOTHING = {"README.md": "words"}
 
 
@@ -87,8 +89,9 @@ def read(inventory: Path, name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "files", [SHOP, DJANGO, FACTORY, GUIDE, UNSEEN, NOTHING],
-    ids=["FastAPI, Celery, Next.js", "Django", "made by a function", "the guide", "migrations alone", "nothing that is known"],
+    "files", [SHOP, DJANGO, FACTORY, GUIDE, UNSEEN, TESTED, NOTHING],
+    ids=["FastAPI, Celery, Next.js", "Django", "made by a function", "the guide", "migrations alone", "a database of tests alone",
+         "nothing that is known"],
 )  # fmt: skip
 def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str]) -> None:
     repo = repository(tmp_path / "repo", files, "v1.0.0")
@@ -128,6 +131,9 @@ def test_what_was_found_stands_where_it_belongs(tmp_path: Path) -> None:
     assert "phasegate.aistack.dsn('postgresql+asyncpg'" in values["DATABASE_URL"]
     assert "database=1)" in values["REDIS_URL"]
     assert values["SECRET_KEY"] == "{{ aistack_secrets.secret_key }}"
+    assert values["FRONTEND_URL"] == "http://{{ aistack_address }}:{{ aistack_ports.web }}"
+    assert schema["TOKEN_EXPIRE_SECONDS"] == {"name": "TOKEN_EXPIRE_SECONDS", "type": "int"}
+    assert "TEST_DATABASE_URL" not in {**schema, **values}
     assert values["GREETING"] == "hello {{ user }}"
     assert env["web"]["values"]["NEXT_PUBLIC_API_URL"] == "http://{{ aistack_address }}:{{ aistack_ports.api }}/api"
     written = "".join(path.read_text(encoding="utf-8") for path in inventory.rglob("*.yml"))

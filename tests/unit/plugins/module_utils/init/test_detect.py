@@ -113,9 +113,10 @@ def test_a_page(files: dict[str, str], expected: tuple[str, bool, bool]) -> None
 def test_variables_of_an_example() -> None:
     text = '# comment\nexport A=1\nB="x y"\nC=\nD=true # shown\nAPI_TOKEN=abc\nURL=https://example.com\nDB=postgresql://u:p@h/d\n'
     assert variables({".env.example": text}, "") == [
-        Variable("A", "int", example="1"), Variable("B", example="x y"), Variable("C"), Variable("D", "bool", example="true"),
-        Variable("API_TOKEN", secret=True, example="abc"), Variable("URL", "url", example="https://example.com"),
-        Variable("DB", "dsn", secret=True, example="postgresql://u:p@h/d"),
+        Variable("A", "int", example="1", listed=True), Variable("B", example="x y", listed=True), Variable("C", listed=True),
+        Variable("D", "bool", example="true", listed=True), Variable("API_TOKEN", secret=True, example="abc", listed=True),
+        Variable("URL", "url", example="https://example.com", listed=True),
+        Variable("DB", "dsn", secret=True, example="postgresql://u:p@h/d", listed=True),
     ]  # fmt: skip
 
 

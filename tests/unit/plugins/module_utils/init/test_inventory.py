@@ -56,3 +56,140 @@ def test_the_path_of_an_address_stays(path: str) -> None:
     made = Inventory(detect(files), Place("shop", "/repo", "v1.0.0", "", "", False)).files()
     value = yaml.load(made["group_vars/all/env.yml"], Loader)["aistack_env"]["web"]["values"]["NEXT_PUBLIC_API_URL"]
     assert value == "http://{{ aistack_address }}:{{ aistack_ports.api }}" + (f"/{path}" if path else "")
+
+
+class Plain(Loader):
+    """Comments gone, what is no template as its text."""
+
+
+Plain.add_constructor("!unsafe", lambda _this, node: node.value)
+
+SHOP = "from fastapi import FastAPI\nfrom pydantic_settings import BaseSettings\napp = FastAPI()\nclass Settings(BaseSettings):\n"
+PAGE = {"web/package.json": '{"dependencies": {"next": "15"}}'}
+
+
+def made(files: dict[str, str]) -> Inventory:
+    return Inventory(detect(files), Place("shop", "/repo", "v1.0.0", "192.0.2.7", "ops"))
+
+
+def environment(files: dict[str, str], component: str = "api") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Entries of the schema by name, and values."""
+    section = yaml.load(made(files).files()["group_vars/all/env.yml"], Plain)["aistack_env"][component]
+    return {entry["name"]: entry for entry in section["schema"]}, section["values"]
+
+
+OF_TESTS = [
+    "TEST_DATABASE_URL=postgresql://a:b@localhost/test", "DATABASE_TEST_URL=postgresql://a:b@localhost/test",
+    "DATABASE_URL_TEST=postgresql://a:b@localhost/test", "test_redis_url=redis://localhost/9", "TEST_POSTGRES_HOST=localhost",
+    "APP_TEST_POSTGRES_PASSWORD=x", "TEST_SECRET_KEY=x", "PYTEST_DATABASE_URL=",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", OF_TESTS)
+def test_what_tests_read_is_never_pointed_at_the_stack(line: str) -> None:
+    name = line.partition("=")[0]
+    inventory = made({"main.py": SHOP + "    DATABASE_URL: str\n", ".env.example": f"{line}\nDATABASE_URL=postgresql://a:b@h/d\n"})
+    files = inventory.files()
+    described = {path: yaml.load(content, Plain) for path, content in files.items()}
+    assert name not in str(described)
+    assert name.lower() not in str(described)
+    assert [todo for todo in inventory.todos() if todo.startswith("group_vars/all/env.yml: ") and name in todo]
+    assert inventory.env.database_variable == "DATABASE_URL", "which migrations and backups take"
+
+
+def test_a_database_of_tests_alone_makes_no_server() -> None:
+    inventory = made({"main.py": SHOP, ".env.example": OF_TESTS[0]})
+    files = inventory.files()
+    assert "role: postgres" not in files["group_vars/all/stack.yml"]
+    assert [todo for todo in inventory.todos() if "TEST_DATABASE_URL" in todo]
+    assert yaml.load(files["group_vars/all/env.yml"], Plain) == {"aistack_env": {}}
+
+
+def test_a_word_that_only_begins_like_test_stays() -> None:
+    schema, values = environment({"main.py": SHOP, ".env.example": "TESTIMONIALS=3\nLATEST_PAGE=x\n"})
+    assert list(schema) == ["TESTIMONIALS", "LATEST_PAGE"]
+    assert values == {"TESTIMONIALS": "3", "LATEST_PAGE": "x"}
+
+
+NUMBERS = (
+    "    ACCESS_TOKEN_EXPIRE_SECONDS: int\n    SECRET_ROTATION: bool\n    TOKEN_LEEWAY: int | None = None\n"
+    "    PASSWORD_MIN_LENGTH: float\n"
+)
+
+
+def test_a_number_is_no_secret() -> None:
+    example = "ACCESS_TOKEN_EXPIRE_SECONDS=3600\nSECRET_ROTATION=true\nPASSWORD_MIN_LENGTH=8\n"
+    typed, said = {"main.py": SHOP + NUMBERS}, {".env.example": example}
+    for files in (typed, {**typed, **said}, {"main.py": SHOP, **said}):
+        schema, values = environment(files)
+        assert [name for name, entry in schema.items() if "secret" in entry] == [], files
+        if ".env.example" in files:
+            assert values["ACCESS_TOKEN_EXPIRE_SECONDS"] == "3600"
+    code = "import os\nA = int(os.environ['ACCESS_TOKEN_EXPIRE_SECONDS'])\nB = int(os.environ['TOKEN_LEEWAY'])\n"
+    for said in ("", "TOKEN_LEEWAY=3\n", "SECRET_NUMBER=3\n"):
+        schema, _values = environment({"main.py": SHOP, "conf.py": code + "C = int(os.environ['SECRET_NUMBER'])\n", ".env.example": said})
+        assert [name for name, entry in schema.items() if "secret" in entry] == [], said
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "API_TOKEN", "SECRET_KEY", "STRIPE_KEY"])
+def test_a_secret_whose_example_is_a_number_is_one(name: str) -> None:
+    files = {"main.py": SHOP, ".env.example": f"{name}=12345678\n"}
+    schema, _values = environment(files)
+    assert schema[name] == {"name": name, "type": "str", "secret": True}
+    assert "12345678" not in "".join(made(files).files().values())
+
+
+def test_what_only_the_example_names_is_not_required() -> None:
+    files = {
+        "main.py": SHOP + "    A: str\n    d: str\n", "conf.py": "import os\nB = os.environ['B']\nE = os.environ.get('E', 'x')\n",
+        ".env.example": "A=1\nB=2\nC=x\nD=y\nE=z\nOPENAI_API_KEY=k\nREDIS_URL=redis://localhost\nEMPTY=\n",
+    }  # fmt: skip
+    schema, values = environment(files)
+    assert [name for name, entry in schema.items() if entry.get("required")] == ["A", "B", "D"]
+    assert (values["C"], values["E"]) == ("x", "z")
+    todos = made(files).todos()
+    assert [name for name in ("OPENAI_API_KEY", "EMPTY") if not any(f"knows {name}:" in todo for todo in todos)] == []
+
+
+WEB = "http://{{ aistack_address }}:{{ aistack_ports.web }}"
+API = "http://{{ aistack_address }}:{{ aistack_ports.api }}"
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("FRONTEND_URL=http://localhost:3000", WEB), ("APP_FRONTEND_BASE_URL=http://127.0.0.1:3000/in/", f"{WEB}/in"),
+        ("FRONTEND_HOST=http://localhost:5173", WEB), ("FRONTEND_ORIGIN=", WEB), ("WEB_URL=http://web:3000", WEB),
+        ("API_BASE_URL=http://localhost:8000/v1", f"{API}/v1"), ("BACKEND_URL=http://localhost:8000", API),
+        ("FRONTEND_URL=https://shop.example.com", "https://shop.example.com"), ("FRONTEND_HOST=localhost", "localhost"),
+        ("PARTNER_API_URL=https://partner.example.com/v1", "https://partner.example.com/v1"),
+        ("PARTNER_API_URL=", None), ("FRONTEND_HOST=", None), ("FRONTEND_URL=http://localhost:3000/in?from=x#top", f"{WEB}/in"),
+        ("OPENAI_API_BASE=http://localhost:11434/v1", "http://localhost:11434/v1"),
+        ("FRONTEND_URL=http://localhost:3000/{{lookup('pipe','id')}}", WEB),
+    ],
+)  # fmt: skip
+def test_addresses_of_the_stacks_own_components(line: str, value: str | None) -> None:
+    _schema, values = environment({"main.py": SHOP, **PAGE, ".env.example": line + "\n"})
+    assert values.get(line.partition("=")[0]) == value
+
+
+def test_a_settings_class_asks_for_the_pages_address() -> None:
+    _schema, values = environment({"main.py": SHOP + "    FRONTEND_URL: str = 'http://localhost:3000'\n", **PAGE})
+    assert values["FRONTEND_URL"] == WEB
+
+
+def test_without_a_page_its_address_stays_what_the_example_says() -> None:
+    _schema, values = environment({"main.py": SHOP, ".env.example": "FRONTEND_URL=http://localhost:3000\n"})
+    assert values["FRONTEND_URL"] == "http://localhost:3000"
+
+
+def test_a_page_knows_its_own_address() -> None:
+    example = "NEXT_PUBLIC_FRONTEND_URL=http://localhost:3000\nNEXT_PUBLIC_API_URL=http://localhost\n"
+    files = {"main.py": SHOP, **PAGE, "web/.env.example": example}
+    _schema, values = environment(files, "web")
+    assert values == {"NEXT_PUBLIC_FRONTEND_URL": WEB, "NEXT_PUBLIC_API_URL": API}
+
+
+def test_the_nodes_python_is_named() -> None:
+    node = yaml.load(made({"main.py": SHOP}).files()["hosts.yml"], Plain)["all"]["children"]["aistack"]["hosts"]["node-1"]
+    assert node["ansible_python_interpreter"] == "/usr/bin/python3"
