@@ -14,14 +14,14 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "reference.md"
-sys.path.insert(0, str(ROOT / ".collections"))
+sys.path.insert(0, str(ROOT / ".collections"))  # before what is imported from there, so that those lines cannot stand on top
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import COMMON, FILLED_IN  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import SOURCES  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ROLE_KINDS, VARIABLES  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles  # noqa: E402
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import COMMON, FILLED_IN  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import SOURCES  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ROLE_KINDS, VARIABLES  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles  # noqa: E402 - see path
 
 TYPES = {
     "str": "text", "text": "text", "int": "whole number", "number": "number", "port": "port", "bool": "true or false", "list": "list",

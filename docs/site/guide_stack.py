@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / ".collections"))
+sys.path.insert(0, str(ROOT / ".collections"))  # before what is imported from there, so that those lines cannot stand on top
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import detect  # noqa: E402
-from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place  # noqa: E402
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import detect  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place  # noqa: E402 - see path
 
 PAGE = ROOT / "docs" / "guide-stack.md"
 TEXT = ROOT / "docs" / "site" / "guide-stack.md.in"

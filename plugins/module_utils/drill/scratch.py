@@ -121,7 +121,7 @@ def restored(server: Server, psql: Psql, database: str, source: Source) -> Itera
         try:
             drop(psql, name)
         except DatabaseError:  # this session is over; with a new one, or else the next drill removes it
-            with contextlib.suppress(DatabaseError), server.session() as again:
+            with contextlib.suppress(DatabaseError), server.session() as again:  # then the next drill, as said above
                 drop(again, name)
 
 
