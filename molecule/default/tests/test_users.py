@@ -11,7 +11,7 @@ import pytest
 
 SLOTTED = [("backend-1", "backend"), ("backend-1", "worker"), ("backend-1", "beat"), ("web-1", "frontend")]
 TOGETHER = ["backend", "worker", "beat"]  # on one node
-# Arguments: user, process, environment file. What the user can do there, a word a line.
+# Arguments: user, process, environment file. What the user can do there, a word a line; a refusal is no word.
 ATTEMPT = """cd /; runuser -u %s -- sh -c '
     grep -qz ^AISTACK_SLOT= "/proc/$0/environ" 2>/dev/null && echo reads
     kill -0 "$0" 2>/dev/null && echo signals

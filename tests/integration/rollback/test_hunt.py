@@ -107,7 +107,8 @@ class Watched:
         Path("/tmp/hunt-over").unlink()
 
 
-# as each of them: environments of all processes that are another's, files of environments, credentials
+# as each of them: environments of all processes that are another's, files of environments, credentials; that they may not is expected,
+# so that what they are told then is let go
 OTHERS = """
 cd /
 for user in $(getent passwd | grep -o '^aistack[^:]*'); do
@@ -116,6 +117,7 @@ for user in $(getent passwd | grep -o '^aistack[^:]*'); do
     for p in /proc/[0-9]*; do [ "$(stat -c %U $p)" = "$0" ] || cat $p/environ; done
     cat /opt/aistack/*/config/*/env /var/lib/aistack/credentials/*' $user 2>/dev/null
 done"""
+# folders that a node does not have, and processes that end meanwhile, hold no secret: their errors are let go
 PLACES = {
     "the system's journal": "journalctl --since '@{since}' --no-pager -o cat",
     "what the node remembers": "cat /var/lib/aistack/journal.jsonl* /var/lib/aistack/components/* /var/lib/aistack/gates/*"
