@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decisio
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "answers": {"type": "dict", "required": True},
+    "answers": {"type": "str", "required": True},
     "to": {"type": "str", "default": ""},
     "level": {"type": "str", "default": "app"},
     "best_effort": {"type": "bool", "default": False},
@@ -46,6 +46,12 @@ def code(plans: Mapping[str, Mapping[str, Any]], repositories: Iterable[str]) ->
     return list(lines)
 
 
+def sets(plans: Mapping[str, Mapping[str, Any]], nodes: Iterable[str]) -> list[str]:
+    """The backup sets that the steps of the nodes put back, each once."""
+    steps = [step for node in nodes for step in plans[node].get("steps") or []]
+    return sorted({str(step["detail"]["set"]) for step in steps if step["do"] == "restore"})
+
+
 class ActionModule(ActionBase):
     """Read the answers, decide, say so."""
 
@@ -60,7 +66,8 @@ class ActionModule(ActionBase):
         if args["level"] not in LEVELS:
             known = f"There is no level {args['level']}; expected one of {', '.join(LEVELS)}. Nothing was touched."
             return pages.refusal(known)
-        plans = {str(node): answer_of(result or {}) for node, result in args["answers"].items()}
+        hostvars, hosts = (task_vars or {})["hostvars"], (task_vars or {}).get("ansible_play_hosts_all") or []
+        plans = {str(host): answer_of(hostvars.raw_get(host).get(args["answers"]) or {}) for host in hosts}
         decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time(), args["level"])
         plans = settled(plans, decision)
         text = decision_text({**decision, "plans": plans})
@@ -70,4 +77,4 @@ class ActionModule(ActionBase):
             lost = code(plans, args["repositories"])
         except SourceError as error:  # the plan is whole without it: it says why it lacks the list
             lost = [f"not known here: {error}"]
-        return {**decision, "plans": plans, "code": lost, "text": text, "changed": False}
+        return {**decision, "plans": plans, "sets": sets(plans, decision["nodes"]), "code": lost, "text": text, "changed": False}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import beginning
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, outcome_rows, plan_holds
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, plan_holds
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.postmortem import evidence, notice_facts, postmortem_markdown
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import plan_markdown, plan_text
@@ -22,7 +22,6 @@ class FilterModule:
         """Map the name of each filter to its function."""
         return {
             "live_page": live_text,
-            "rollback_answer": answer_of,
             "rollback_beginning": beginning,
             "rollback_evidence": evidence,
             "rollback_notice": notice_facts,

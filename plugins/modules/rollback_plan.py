@@ -16,8 +16,10 @@ description:
   - Runs on the controller alone and changes nothing.
 options:
   answers:
-    description: Node name to what Ansible returned for C(aistack plan --json) there, unreachable nodes included.
-    type: dict
+    description:
+      - Name of the variable in which every host of the play has the result of M(phasegate.aistack.node) with the verb C(plan), hosts
+        that are out of reach included.
+    type: str
     required: true
   to:
     description: The release to go to. Without it one is chosen.
@@ -47,20 +49,18 @@ options:
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 seealso:
-  - module: phasegate.aistack.slot
+  - module: phasegate.aistack.node
 """
 
 EXAMPLES = r"""
 - name: What each node can go back to
-  ansible.builtin.raw: aistack plan --json
+  phasegate.aistack.node: {verb: plan, enforce: false}
   register: __plan
-  changed_when: false
-  failed_when: false  # what a node answers, or that it does not, is judged by the next task
   ignore_unreachable: true
 
 - name: Decide
   phasegate.aistack.rollback_plan:
-    answers: "{{ dict(ansible_play_hosts_all | zip(ansible_play_hosts_all | map('extract', hostvars, '__plan'))) }}"
+    answers: __plan
   register: __decision
   run_once: true
 """
@@ -125,6 +125,11 @@ plans:
   description: The plan of each node. One that is where it is to go has no steps.
   returned: success
   type: dict
+sets:
+  description: The backup sets that are put back on any node, each once.
+  returned: success
+  type: list
+  elements: str
 text:
   description: All of it for people.
   returned: success

@@ -6,19 +6,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.refusals import for_playbooks, grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import begun as rollback_begun
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.node_answer import plain, wrong
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.node_answer import plain
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import common_target
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import environment
 
-NOT_INSTALLED = 127
-"""Exit status of a shell that did not find the command."""
 MERELY_LOCAL = ("no_component", "no_previous_good", "already_there", "nothing_live")
 """Refusals of one node that do not bind the others: it has no part in this rollback, or the others decide for it."""
 TODAY = (
@@ -31,31 +28,28 @@ NO_SUCH_CONFIG = ("no_previous_config", "never_deployed")
 
 
 def answer_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a node said: its JSON, or C(silent) with the reason why there is none.
-
-    ``result`` is what Ansible returned for the command: ``unreachable``, ``rc``, ``stdout``, ``stderr``, ``msg``.
-    """
+    """What a node said, out of what M(phasegate.aistack.node) returned there: its answer, or C(silent) with the reason."""
     if result.get("unreachable"):
-        first = (str(result.get("msg") or "").splitlines() or [""])[0]
-        first = plain(first)
+        first = plain((str(result.get("msg") or "").splitlines() or [""])[0])
         return {"silent": f"not reached: {first or 'no answer'}"}
-    text = str(result.get("stdout") or "")
-    for line in reversed(text.splitlines()):
-        if line.startswith("{"):
-            try:
-                document = json.loads(line)
-            except ValueError:
-                break
-            if isinstance(document, dict):
-                problem = wrong(document)
-                if problem is None:
-                    return dict(plain(document))
-                said = f"its answer cannot be trusted: {plain(problem)[:200]}"
-                return {"silent": f"{said}. Look at that node, its command aistack may be changed"}
-    if result.get("rc") == NOT_INSTALLED:
-        return {"absent": "the command aistack is not on this node: nothing was ever released here"}
-    said = " ".join(plain(str(result.get("stderr") or "") + text).split())[-300:]
-    return {"silent": f"no answer that can be read (exit status {result.get('rc')}): {said or 'nothing was said'}"}
+    if "answer" in result:
+        return dict(result["answer"])
+    return {"silent": f"it was not asked: {plain(str(result.get('msg') or 'nothing was said'))}"}
+
+
+def is_back(answer: Mapping[str, Any], rc: int) -> bool:
+    """Whether a node is where it was told to go; at the target already is that too, which commands of before say with 2."""
+    return "silent" not in answer and (rc == 0 or (rc == 2 and _there_already(answer)))
+
+
+def not_back(node: str, to: str, answer: Mapping[str, Any]) -> str:
+    """Why a node is not where it was told to go, for people."""
+    rows = outcome_rows({"nodes": [node]}, {node: {"answer": answer}})
+    why = "; ".join(row["said"] for row in rows if row["outcome"] != "ok") or "it did not say why"
+    return (
+        f"{node} is not back at {to or 'its last configuration'}: {why}. What serves now is said below. Mend that, and run the same command"
+        " again: it goes on from there."
+    )
 
 
 def decide(
@@ -285,7 +279,7 @@ def plan_holds(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
 def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each component of each node that took part, and one for each node that could not.
 
-    ``results`` maps a node to what Ansible returned for C(aistack rollback --json) there.
+    ``results`` maps a node to what M(phasegate.aistack.node) returned there.
     """
     rows: list[dict[str, Any]] = []
     for node in decision.get("nodes") or []:
@@ -295,7 +289,7 @@ def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str,
         answer = answer_of(result)
         if not answer.get("components"):
             refusals = (answer.get("plan") or {}).get("refusals") or []
-            there = bool(refusals) and all(refusal.get("code") == "already_there" for refusal in refusals)
+            there = _there_already(answer)
             ways = ["" if there else f" (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals]
             why = "; ".join(f"{refusal['reason']}{way}" for refusal, way in zip(refusals, ways))
             said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
@@ -306,6 +300,12 @@ def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str,
             rows.append({**row, **{key: list(component[key]) for key in ("unverified", "warnings") if component.get(key)}})
     rows += [_row(node, "", "failed", 0.0, why) for node, why in (decision.get("silent") or {}).items()]
     return rows
+
+
+def _there_already(answer: Mapping[str, Any]) -> bool:
+    """Whether a node refused because it is at the target."""
+    refusals = (answer.get("plan") or {}).get("refusals") or []
+    return bool(refusals) and all(refusal.get("code") == "already_there" for refusal in refusals)
 
 
 def _row(node: str, component: str, outcome: str, seconds: float, said: str) -> dict[str, Any]:

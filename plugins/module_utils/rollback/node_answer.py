@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMMIT, COMPONENT_NAME, RELEASE_NAME, printable
 
+NOT_INSTALLED = 127
+"""Exit status of a shell that did not find the command."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _SEVERAL = re.compile(rf"{_NAME.pattern}(, {_NAME.pattern})*")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z", re.ASCII)
@@ -114,3 +117,23 @@ def _misfits(value: Any, shape: re.Pattern[str]) -> bool:
     if isinstance(value, list):
         return any(_misfits(entry, shape) for entry in value)
     return not (value is None or value == "" or (isinstance(value, str) and shape.fullmatch(value)))
+
+
+def read(rc: int, out: str, err: str) -> dict[str, Any]:
+    """The JSON of a node's command, checked and plain; C(silent) with the reason where there is none, C(absent) without the command."""
+    for line in reversed(out.splitlines()):
+        if line.startswith("{"):
+            try:
+                document = json.loads(line)
+            except ValueError:
+                break
+            if isinstance(document, dict):
+                problem = wrong(document)
+                if problem is None:
+                    return dict(plain(document))
+                said = f"its answer cannot be trusted: {plain(problem)[:200]}"
+                return {"silent": f"{said}. Look at that node, its command aistack may be changed"}
+    if rc == NOT_INSTALLED:
+        return {"absent": "the command aistack is not on this node: nothing was ever released here"}
+    said = " ".join(plain(err + out).split())[-300:]
+    return {"silent": f"no answer that can be read (exit status {rc}): {said or 'nothing was said'}"}

@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decisio
     outcome_text,
     plan_holds,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.node_answer import read
 
 
 def plan(node: str, component: str, present: str, *tags: str, **more: Any) -> dict[str, Any]:
@@ -240,9 +241,10 @@ def test_a_node_that_only_lacks_a_target_of_its_own_follows_the_others() -> None
     ("result", "key", "said"),
     [
         ({"unreachable": True, "msg": "Failed to connect\nmore"}, "silent", "not reached: Failed to connect"),
-        ({"rc": 127, "stdout": "", "stderr": "sh: 1: aistack: not found"}, "absent", "nothing was ever released"),
-        ({"rc": 1, "stdout": "Traceback", "stderr": ""}, "silent", "exit status 1): Traceback"),
-        ({"rc": 0, "stdout": "{broken", "stderr": ""}, "silent", "exit status 0"),
+        ({}, "silent", "it was not asked"),
+        ({"answer": read(127, "", "sh: 1: aistack: not found")}, "absent", "nothing was ever released"),
+        ({"answer": read(1, "Traceback", "")}, "silent", "exit status 1): Traceback"),
+        ({"answer": read(0, "{broken", "")}, "silent", "exit status 0"),
     ],
 )
 def test_answers_that_are_none(result: dict[str, Any], key: str, said: str) -> None:
@@ -250,7 +252,7 @@ def test_answers_that_are_none(result: dict[str, Any], key: str, said: str) -> N
 
 
 def test_an_answer_may_follow_other_lines() -> None:
-    assert answer_of({"rc": 0, "stdout": "a banner\n" + json.dumps(BOTH["b1"]) + "\n"}) == BOTH["b1"]
+    assert read(0, "a banner\n" + json.dumps(BOTH["b1"]) + "\n", "") == BOTH["b1"]
 
 
 def test_what_became_of_it() -> None:
@@ -260,7 +262,7 @@ def test_what_became_of_it() -> None:
         {"component": "beat", "outcome": "failed", "seconds": 3.0, "message": "its gate says fail"},
     ]}
     there = {"outcome": "refused", "plan": {"refusals": [{"code": "already_there", "reason": "there", "way_out": "nothing"}]}}
-    results = {"b1": {"rc": 1, "stdout": json.dumps(went)}, "w1": {"rc": 2, "stdout": json.dumps(there)}, "w2": {"skipped": True}}
+    results = {"b1": {"answer": went}, "w1": {"answer": there}, "w2": {"skipped": True}}
     rows = outcome_rows(decision, results)
     assert [(row["node"], row["component"], row["outcome"]) for row in rows] == [
         ("b1", "api", "ok"), ("b1", "beat", "failed"), ("w1", "", "ok"), ("b2", "", "failed"),
@@ -286,7 +288,7 @@ def test_what_was_not_verified_is_told_at_the_end() -> None:
         {"component": "api", "outcome": "ok", "seconds": 1.0, "message": "api: v1 is live in blue",
          "unverified": ["readyz: expected status 200, got status 503"], "warnings": ["v1 is live, but `stop green` failed"]},
     ]}
-    rows = outcome_rows(decide(BOTH), {"b1": {"rc": 0, "stdout": json.dumps(went)}, "w1": {"rc": 0, "stdout": json.dumps(went)}})
+    rows = outcome_rows(decide(BOTH), {"b1": {"answer": went}, "w1": {"answer": went}})
     said = outcome_text(decide(BOTH), rows)
     assert "not verified: b1: api: readyz: expected status 200, got status 503\n" in said
     assert "beware: b1: api: v1 is live, but `stop green` failed\n" in said
@@ -399,7 +401,7 @@ def test_a_plan_holds_where_it_does_nothing_but_what_was_shown() -> None:
 
 def _said(**detail: Any) -> dict[str, Any]:
     step = {"do": "switch", "component": "api", "detail": {"release": "v1", "from": {"release": "v2", "config": "c2"}, **detail}}
-    return answer_of({"rc": 0, "stdout": json.dumps({**plan("b1", "api", "v2", "v1"), "steps": [step]})})
+    return read(0, json.dumps({**plan("b1", "api", "v2", "v1"), "steps": [step]}), "")
 
 
 @pytest.mark.parametrize(
@@ -424,8 +426,8 @@ def test_an_answer_of_another_shape_is_none(detail: dict[str, Any]) -> None:
 
 def test_what_a_node_says_does_not_act_upon_the_terminal() -> None:
     told = {**plan("b1", "api", "v2", "v1"), "warnings": ["a\x1b]0;title\x07b\x9b2Jc\u202ed"]}
-    assert answer_of({"rc": 0, "stdout": json.dumps(told)})["warnings"] == ["a\ufffd]0;title\ufffdb\ufffd2Jc\ufffdd"]
-    assert "\x1b" not in answer_of({"rc": 1, "stdout": "", "stderr": "\x1b[2J"})["silent"]
+    assert read(0, json.dumps(told), "")["warnings"] == ["a\ufffd]0;title\ufffdb\ufffd2Jc\ufffdd"]
+    assert "\x1b" not in read(1, "", "\x1b[2J")["silent"]
 
 
 @pytest.mark.parametrize(
@@ -448,7 +450,7 @@ def test_what_a_node_says_does_not_act_upon_the_terminal() -> None:
 )
 def test_what_a_node_says_of_earlier_rollbacks_has_its_shape(told: dict[str, Any]) -> None:
     def said(more: dict[str, Any]) -> dict[str, Any]:
-        return answer_of({"rc": 0, "stdout": json.dumps({**plan("b1", "api", "v2", "v1"), **more})})
+        return read(0, json.dumps({**plan("b1", "api", "v2", "v1"), **more}), "")
 
     assert "candidates" in said({"last_rollback": went(), "resumes": {"seq": 4, "to": "v1"}, **opened(**moving("c1"))})
     assert "cannot be trusted" in said(told)["silent"]

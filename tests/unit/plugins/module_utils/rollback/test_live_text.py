@@ -10,11 +10,13 @@ import json
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.node_answer import read
 
 
 def status(*components: dict[str, Any]) -> dict[str, Any]:
-    """What Ansible returns for the command on a node."""
-    return {"rc": 0, "stdout": json.dumps({"stack": "shop", "applications": {"shop": {"components": list(components)}}})}
+    """What the node said."""
+    said = json.dumps({"stack": "shop", "applications": {"shop": {"components": list(components)}}})
+    return {"answer": read(0, said, "")}
 
 
 def test_a_row_for_each_component_and_node() -> None:
@@ -23,7 +25,7 @@ def test_a_row_for_each_component_and_node() -> None:
         "w1": status({"component": "web", "live": live}),
         "b1": status({"component": "api", "live": live}, {"component": "beat", "live": None}),
         "b2": {"unreachable": True, "msg": "no route to host"},
-        "g1": {"rc": 127, "stdout": ""},
+        "g1": {"answer": read(127, "", "")},
         "g2": {},
     })  # fmt: skip
     assert [line.split() for line in text.splitlines()[4:]] == [
@@ -40,4 +42,4 @@ def test_what_a_node_says_is_not_trusted() -> None:
 
 
 def test_nothing_released_is_nothing_said() -> None:
-    assert live_text({"b1": {"rc": 127, "stdout": ""}, "b2": status(), "b3": {"skipped": True}}) == ""
+    assert live_text({"b1": {"answer": read(127, "", "")}, "b2": status(), "b3": {"skipped": True}}) == ""
