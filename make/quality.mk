@@ -101,6 +101,10 @@ faults: venv ## What breaks, at which step, and what comes of it, on the running
 faults-quick: venv ## The cases of it that are part of make test
 	$(PY) -m pytest -q tests/integration/faults $(ARGS)
 
+.PHONY: upgrade
+upgrade: venv ## Nodes that an earlier state of the collection laid down, under this one: on new nodes of the lab (a quarter of an hour; wants the history of git)
+	$(PY) -m pytest -q tests/integration/upgrade $(ARGS)
+
 .PHONY: test
 test: venv ## Everything, lab included: a table at the end, logs in build/logs (ONLY="unit sanity" narrows it down)
 	@$(PY) tests/tools/run_all.py $(ONLY)
