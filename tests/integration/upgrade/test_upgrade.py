@@ -4,7 +4,7 @@
 
 """Nodes that an earlier state of the collection has laid down, under this one: nothing that it left there is lost or misread.
 
-The tests follow one another: each goes on from where the one before left the nodes. They begin with new nodes, and take long: C(make upgrade).
+The tests follow one another: each goes on from where the one before left the nodes. They begin with new nodes: C(make upgrade).
 """
 
 from __future__ import annotations
