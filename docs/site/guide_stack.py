@@ -14,6 +14,12 @@ sys.path.insert(0, str(ROOT / ".collections"))  # before what is imported from t
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import detect  # noqa: E402 - see path
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.lock_file import (  # noqa: E402 - see path
+    COMPILE,
+    EXPORTS,
+    NPM_MAKE,
+    NPM_WAY,
+)  # fmt: skip
 
 PAGE = ROOT / "docs" / "guide-stack.md"
 TEXT = ROOT / "docs" / "site" / "guide-stack.md.in"
@@ -47,10 +53,18 @@ def blocks(files: dict[str, str], folder: str = "") -> str:
     return "".join(f"`{folder}{path}`\n\n```{kinds.get(Path(path).suffix, 'text')}\n{content}```\n\n" for path, content in files.items())
 
 
+def locks() -> str:
+    """What there is to the command that makes a lock file of it, as messages say it."""
+    ways = {"requirements.txt": COMPILE.format(source="requirements.txt"), **EXPORTS, "a lock of pnpm, Yarn or Bun": NPM_MAKE}
+    rows = [f"| {f'`{source}`' if source != list(ways)[-1] else source} | `{way}` |" for source, way in ways.items()]
+    return "\n".join(["| there is | the command |", "| --- | --- |", *rows, "", f"Node.js: {NPM_WAY}.", ""])
+
+
 def page() -> str:
     """The whole page."""
     written = Inventory(detect(FILES), PLACE).files()
     text = TEXT.read_text(encoding="utf-8")
+    text = text.replace("@LOCKS@\n", locks())
     return text.replace("@REPOSITORY@\n", blocks(FILES)).replace("@INVENTORY@\n", blocks(written, "inventory/"))
 
 

@@ -25,6 +25,7 @@ extends_documentation_fragment:
 """
 
 import os
+import re
 import shutil
 import sys
 import threading
@@ -46,6 +47,8 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import board
 
 SLOW = 1.0
 """Seconds from which on a task that changed nothing is worth a line."""
+STEP = re.compile(r"\(\d+/\d+\) ")
+"""How the names of a playbook's steps begin."""
 ASKING = ("ansible.builtin.pause", "pause", "phasegate.aistack.report")
 """Actions that may ask somebody: what he reads and types stays as it is."""
 
@@ -184,7 +187,16 @@ class CallbackModule(CallbackBase):
 
     @staticmethod
     def _task_name(task: Task) -> str:
-        return " ".join(str(task.get_name()).removeprefix("phasegate.aistack.").split())
+        name = " ".join(str(task.get_name()).removeprefix("phasegate.aistack.").split())
+        if STEP.match(name):
+            return name
+        parent = getattr(task, "_parent", None)
+        while parent is not None:  # of what is included the step is the one that the playbook gave the include
+            step = STEP.match(str(getattr(parent, "name", "") or ""))
+            if step:
+                return f"{step[0]}{name}"
+            parent = getattr(parent, "_parent", None)
+        return name
 
     def _row(self, word: str, result: TaskResult, color: str | None, note: str = "") -> None:
         seconds = self._seconds(result.task)

@@ -77,6 +77,12 @@ options:
     type: list
     elements: str
     default: []
+  log_since:
+    description:
+      - Seconds that every probe of a log looks back, whatever it says itself, such as what a log says since a migration. V(0) leaves
+        each its own.
+    type: float
+    default: 0
   settings:
     description:
       - O(interval), O(successes), O(failures), O(min_healthy_time), O(start_period) and O(deadline) as one mapping, such as the
@@ -277,6 +283,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "judge_by": {"type": "str", "choices": list(JUDGES), "default": GIVEN},
         "elsewhere": {"type": "dict", "default": {}},
         "aside": {"type": "dict", "default": {}},
+        "log_since": {"type": "float", "default": 0},
         "root": {"type": "path", "default": "/opt/aistack"},
         "state_dir": {"type": "path", "default": "/var/lib/aistack"},
         "settings": {"type": "dict", "default": {}},

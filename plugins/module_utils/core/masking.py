@@ -18,6 +18,8 @@ from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "****"
+_SIGNS = 0x100000
+"""Where characters begin that nobody has given a meaning; they stand for names of variables while a text is masked."""
 SHORTEST = 4
 """Shorter values are not masked where only a name says that they are secret: they would blot out ordinary words."""
 
@@ -134,12 +136,15 @@ def spellings(value: str) -> set[str]:
 class Masker:
     """Prints texts without the secrets that it knows.
 
+    In the place of a variable's value its name stands, C(****[API_TOKEN]): a secret that is also an ordinary word, such as an access key
+    that is called as the application is, would else leave lines that nobody understands.
+
     Args:
         values: secrets.
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        self._values: set[str] = set()
+        self._values: dict[str, str] = {}  # a spelling to the variable whose value it is; empty where it is none's
         self._long: set[str] = set()
         for value in values:
             self.add(value)
@@ -157,14 +162,16 @@ class Masker:
             for password in passwords(value):
                 self.add(password, SHORTEST)
             if name in declared:
-                self.add(value)
+                self.add(value, name=name)
             elif _NAME.search(name) and "://" not in value:  # of an address only the password is secret: its host helps to find a fault
-                self.add(value, SHORTEST)
+                self.add(value, SHORTEST, name)
 
-    def add(self, value: str, shortest: int = 1) -> None:
-        """Remember one secret, unless it is shorter than *shortest* characters."""
+    def add(self, value: str, shortest: int = 1, name: str = "") -> None:
+        """Remember one secret, the value of the variable *name* where that is known, unless it is shorter than *shortest* characters."""
         if len(value) >= shortest and value.strip():
-            self._values |= {text for text in spellings(value) if len(text) >= min(shortest, len(value))}
+            for text in spellings(value):
+                if len(text) >= min(shortest, len(value)):
+                    self._values[text] = self._values.get(text) or name
             if len(value) > 2 * _END and "://" not in value:  # where an address begins and ends is no secret, and helps
                 self._long |= {value.strip(), *escaped(value.strip())}
             for text in inside(value):
@@ -172,10 +179,14 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """The text without any secret; what shows by its place that it is one goes even where it was never learnt."""
+        names = sorted({*self._values.values()} - {""})
+        signs = {name: chr(_SIGNS + number) for number, name in enumerate(names)}  # no secret is sought inside a name
         for value in sorted(self._values, key=len, reverse=True):
-            text = text.replace(value, MASK)
+            text = text.replace(value, MASK + signs.get(self._values[value], ""))
         for value in self._long:
             text = without_ends(text, value)
+        for name, sign in signs.items():
+            text = text.replace(MASK + sign, f"{MASK}[{name}]")
         return without_credentials(text)
 
     def __bool__(self) -> bool:

@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "judge_by": GIVEN,
     "elsewhere": {},
     "aside": {},
+    "log_since": 0,
     "root": "/opt/aistack",
     "state_dir": "/var/lib/aistack",
     "interval": 1,
@@ -41,7 +42,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-NUMBERS = (*SETTINGS, "slice")
+NUMBERS = (*SETTINGS, "slice", "log_since")
 
 
 class CannotUse(Exception):
@@ -98,6 +99,8 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     judging = Judging(params["judge_by"], probes, live, params["state_dir"], params["elsewhere"], params["aside"])
     if params["judge_by"] == KEPT:
         return _kept(params, judging)
+    if params["log_since"] > 0:  # only now: gates of releases are compared as they are written
+        judging.count, judging.beside = (_looking_back(asked, params["log_since"]) for asked in (judging.count, judging.beside))
     result = run_gate(
         _canonical(judging.count), once if check else settings, contexts, resume=params["resume"], slice_s=params["slice"], check_mode=check
     )
@@ -111,6 +114,10 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     if params["judge_by"] == ADOPTED and result.verdict == "pass" and not check:
         judging.adopt()
     return answer
+
+
+def _looking_back(probes: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
+    return [{**probe, "since": seconds} if probe["type"] == "log" else probe for probe in probes]
 
 
 def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, Any]:

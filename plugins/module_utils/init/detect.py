@@ -17,6 +17,8 @@ from posixpath import basename, dirname
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env import PASSED_OVER, Variable, variables
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_made import made
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_project import only_for_development, requires_python, unfit
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file
 
 READ = re.compile(
     r"\.py\Z|(?:^|/)(?:package\.json|pyproject\.toml|alembic\.ini|requirements[\w.-]*\.(?:txt|lock|in)|\.?env[\w.-]*\.(?:example|sample|template)"
@@ -30,7 +32,7 @@ _QUEUE = re.compile(r"""\bQueue\(\s*["']([\w.-]+)["']""")
 _FACTORY = re.compile(r"app|create|make|build|factory")
 _HEALTH = re.compile(r"""@(\w+)\.(?:get|route|api_route)\(\s*["'](/[\w/-]*(?:health|live|ready|ping|status)[\w/-]*)["']""")
 _PROJECT = ("pyproject.toml", "requirements.lock", "requirements.txt", "requirements.in", "setup.py", "Pipfile")
-_NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb")
+_NODE_LOCKS = ("pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb")
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Lock:
-    """A component's lock file; where the one that is there cannot be used, how to make one."""
+    """A component's lock file; where there is none, how to make one, and which of other tools are there."""
 
     name: str
     there: bool = True
     make: str = ""
+    others: str = ""
 
 
 @dataclass
@@ -84,6 +87,9 @@ class Application:
     frontend: Frontend | None = None
     packages: set[str] = field(default_factory=set)
     variables: list[Variable] = field(default_factory=list)
+
+    without_alembic: str = ""  # why the lock file cannot have Alembic, and what to do
+    unfit: str = ""  # which nodes' Python the project does not take, and what to do
 
     def uses(self, *names: str) -> bool:
         """Whether one of these packages is named by what the project needs."""
@@ -119,6 +125,13 @@ def detect(files: Mapping[str, str], app: str = "") -> Application:
         if found.alembic is None and re.search(r"(?m)^\[tool\.alembic\]", files.get(_join(folder, "pyproject.toml"), "")):
             found.alembic = "pyproject.toml"
         found.variables = variables(files, folder)
+        project_file = files.get(_join(folder, "pyproject.toml"), "")
+        found.without_alembic = _without_alembic(found.lock, files.get(_join(folder, found.lock.name), ""), project_file)
+        spec = requires_python(project_file)
+        others = unfit(spec)
+        if others:
+            found.unfit = (f"the project requires Python {spec}, which is not that of {' and '.join(others)}; where the node is one, put an"
+                           " interpreter there and name it:")  # fmt: skip
     found.frontend = _frontend(files)
     return found
 
@@ -189,25 +202,18 @@ def _python_lock(inside: Mapping[str, str], project: str, files: Mapping[str, st
     usable.sort(key=lambda path: (bool(re.search(r"dev|test|doc|lint", basename(path))), not path.endswith(".lock"), path))
     if usable:
         return Lock(_relative(usable[0], project))
-    name = "requirements.lock"
     at = f" (in {project})" if project else ""
+    beside = [name for name in lock_file.EXPORTS if _join(project, name) in files or (name in files and name.endswith(".lock"))]
+    beside += [_relative(path, project) for path in files if dirname(path) == project]
+    return Lock(lock_file.MADE, False, f"{lock_file.way(lock_file.MADE, beside)}{at}")
 
-    def has(known: str) -> bool:
-        return _join(project, known) in files or known in files
 
-    if has("uv.lock"):
-        make = "uv export --frozen --no-dev --no-emit-workspace --output-file requirements.lock"
-    elif has("poetry.lock"):
-        make = "poetry export --only main --output requirements.lock"
-    elif has("pdm.lock"):
-        make = "pdm export --prod --output requirements.lock"
-    elif has("Pipfile.lock"):
-        make = "pipenv requirements --hash > requirements.lock"
-    else:
-        sources = [known for known in ("requirements.in", "requirements.txt", "pyproject.toml") if _join(project, known) in files]
-        given = sources[0] if sources else "requirements.in"
-        make = f"uv pip compile --universal --generate-hashes --output-file requirements.lock {given}"
-    return Lock(name, False, f"{make}{at}")
+def _without_alembic(lock: Lock, text: str, project: str) -> str:
+    if lock.there and lock_file.lacks(text, "alembic"):
+        return f"{lock.name} does not name alembic, which runs the migrations: make it a dependency of the application, lock again."
+    if not lock.there and only_for_development(project, "alembic"):
+        return "alembic is in a group for development, which the lock leaves out: move it to the application's dependencies first."
+    return ""
 
 
 def _packages(files: Iterable[tuple[str, str]]) -> set[str]:
@@ -249,10 +255,10 @@ def _frontend(files: Mapping[str, str]) -> Frontend | None:
         if not isinstance(described, dict) or "next" not in (described.get("dependencies") or {}):
             continue
         folder = dirname(path)
-        there = [lock for lock in _NODE_LOCKS if _join(folder, lock) in files]
-        lock = Lock("package-lock.json")
-        if "package-lock.json" not in there:
-            lock = Lock("package-lock.json", False, f"npm install --package-lock-only{f' (in {folder})' if folder else ''}")
+        lock = Lock(lock_file.NPM[0], _join(folder, lock_file.NPM[0]) in files)
+        if not lock.there:
+            others = sorted({name for name in _NODE_LOCKS for at in (folder, "") if _join(at, name) in files})
+            lock = replace(lock, make=f"{lock_file.NPM_MAKE}{f' (in {folder})' if folder else ''}", others=", ".join(others))
         configs = [files[name] for name in sorted(files) if re.fullmatch(r"next\.config\.\w+", _relative(name, folder))]
         standalone = any(re.search(r"""output\s*:\s*["'`]standalone""", text) for text in configs)
         return Frontend(folder, lock, standalone, [one for one in variables(files, folder, near=True) if _of_a_page(one, folder)])

@@ -35,7 +35,7 @@ _LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*?)[ \t]*$",
 _TYPES = {"int": "int", "bool": "bool", "PostgresDsn": "dsn", "RedisDsn": "dsn", "AmqpDsn": "dsn", "HttpUrl": "url", "AnyUrl": "url",
           "AnyHttpUrl": "url"}  # fmt: skip
 _DSN = re.compile(r"(?:postgres(?:ql)?|mysql|rediss?|amqps?|mongodb)(?:\+\w+)?://")
-_OF_A_VALUE = ((r"-?\d+", "int"), (r"(?i:true|false)", "bool"), (_DSN.pattern + ".*", "dsn"), (r"https?://\S+", "url"))
+_OF_A_VALUE = ((r"-?\d+", "int"), (r"(?i:true|false)", "bool"), (_DSN.pattern + ".*", "dsn"), (r"https?://[^\s,]+", "url"))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -30,6 +31,9 @@ _ADDRESS_OF = {
 }
 """Names of variables that hold the address of a component of the stack itself, where no example shows another one."""
 _OWN_HOST = re.compile(r"https?://(?:[\w-]+|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?::\d+)?(?:/.*)?\Z")
+_ORIGINS = re.compile(r"ORIGINS?\Z|(?:\A|_)CORS(?:_\w+)?\Z")
+"""Names of lists of addresses that pages come from; as JSON, or with commas."""
+_OTHERS_ORIGIN = re.compile(r"(?:https?://)?[A-Za-z0-9.*:_-]+\Z")
 _OF_TESTS = re.compile(r"(?:\A|_)(?:TESTS?|TESTING|PYTEST)(?:_|\Z)")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*\Z")
 _SCHEMES = re.compile(r"[a-z][a-z0-9+.-]*\Z")
@@ -122,7 +126,7 @@ class Environment:
             if there and one.type in ("str", "url") and not one.secret and _ADDRESS_OF[name].search(upper):
                 bare_host = not one.example and upper.endswith("_HOST")
                 return _address(name, one) if _OWN_HOST.match(one.example) or not (one.example or bare_host) else None
-        return None
+        return _origins(one) if self._found.frontend and not one.secret and _ORIGINS.search(upper) else None
 
     def _part(self, server: str, part: str) -> str | None:
         if part in ("HOST", "SERVER", "HOSTNAME"):
@@ -161,6 +165,23 @@ def _address(component: str, one: Variable) -> str:
     path = re.sub(r"\Ahttps?://[^/?#]*|[?#].*\Z", "", one.example).rstrip("/") if "://" in one.example else ""
     # it becomes a part of a template, so that nothing in it may be one
     return f"http://{{{{ aistack_address }}}}:{{{{ aistack_ports.{component} }}}}" + (path if _PLAIN_PATH.match(path) else "")
+
+
+def _origins(one: Variable) -> str | None:
+    """The example's list with where the edge answers for the page, in place of the developer's machine; None where it has none of those."""
+    try:
+        listed = json.loads(one.example)
+        form = "json"
+    except ValueError:  # then it is written with commas
+        listed, form = one.example.split(","), "commas"
+    items = [item.strip() for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
+    own = [item for item in items if _OWN_HOST.match(item)]
+    # what stays becomes a part of a template, so that nothing in it may be one
+    if not own or not all(item in own or _OTHERS_ORIGIN.match(item) for item in items):
+        return None
+    page = _address("web", Variable(one.name))
+    said = list(dict.fromkeys(page if item in own else item for item in items))
+    return json.dumps(said) if form == "json" else ",".join(said)
 
 
 def _quoted(value: str) -> str:

@@ -157,7 +157,11 @@ class Inventory:
         if path:
             lines.append(f"    path: {text(path)}   # folder in the repository")
         if lock is not None:
-            if not lock.there:
+            if lock.others:
+                told = f"npm ci builds releases, and reads no {lock.others}: make package-lock.json, commit it, tag"
+                lines += [f"    # {TODO}: {told}: {lock.make}",
+                          "    # (without a node_modules of another tool beside it, whose links npm cannot follow)"]
+            elif not lock.there:
                 lines.append(f"    # {TODO}: the tag has no such lock file; make it, commit it, tag: {lock.make}")
             lines.append(f"    lock: {text(lock.name)}" + ("   # with hashes, relative to path" if lock.there else ""))
         return lines
@@ -193,6 +197,8 @@ class Inventory:
                 said.append(f"config: {text(found.alembic)}")
             if not self.env.database_variable:
                 lines.append(f"    # {TODO}: migrations need a variable with the address, named by migrations: {{database: NAME}}.")
+            if found.without_alembic:
+                lines.append(f"    # {TODO}: {found.without_alembic}")
             lines.append(f"    migrations: {{{', '.join(said)}}}   # Alembic; what a step may do is said by `policy`")
         lines.append("    gate:")
         if found.health:
@@ -280,6 +286,8 @@ class Inventory:
     def _services(self) -> list[str]:
         lines = ["# Settings of the servers. Each role's own: ansible-doc -t role phasegate.aistack.postgres"]
         lines += ["toolchain_node: true      # Node.js, which builds and runs the frontend"] if self.found.frontend else []
+        if self.found.unfit:
+            lines += [f"# {TODO}: {self.found.unfit}", "# release_python: /opt/python/3.14/bin/python3.14"]
         lines += ["toolchain_squawk: true    # reads the SQL of migrations"] if self.found.alembic else []
         name = self.database
         if self.env.postgres:

@@ -15,9 +15,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_nam
 MADE = "requirements.lock"
 """How a lock file with hashes is called where nothing else is said."""
 
-COMPILE = f"uv pip compile --generate-hashes --no-header {{source}} -o {MADE}"
+COMPILE = f"uv pip compile --universal --generate-hashes --no-header {{source}} -o {MADE}"
 EXPORTS = {
-    "uv.lock": f"uv export --frozen --no-dev --no-emit-project --format requirements.txt -o {MADE} (in a workspace also --package NAME)",
+    "uv.lock": f"uv export --frozen --no-dev --no-emit-workspace --format requirements.txt -o {MADE}",
     "poetry.lock": f"poetry export --only main --format requirements.txt -o {MADE}",
     "pdm.lock": f"pdm export --prod --format requirements -o {MADE}",
     "Pipfile.lock": f"pipenv requirements --hash > {MADE}",
@@ -26,10 +26,14 @@ EXPORTS = {
     "setup.py": COMPILE.format(source="setup.py"),
     "setup.cfg": COMPILE.format(source="setup.cfg"),
 }
-"""What names dependencies, or locks them for one tool, and how that tool says it with hashes for all others."""
+"""What names dependencies, or locks them for one tool, and how that tool says it with hashes for all others, in the component's folder.
+Messages, what init writes and the documentation have these same commands."""
 
 NPM = ("package-lock.json", "npm-shrinkwrap.json")
-NPM_WAY = "make it with npm install --package-lock-only, and commit it beside package.json"
+NPM_MAKE = "npm install --package-lock-only"
+NPM_WAY = f"make it with {NPM_MAKE}, beside package.json and without a node_modules of another tool there, and commit it"
+_NAMED = ("pyproject.toml", "setup.py", "setup.cfg")
+_LISTS = ("requirements.in", "requirements.txt")
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*==")
 _WANTS = re.compile(r"^dependencies\s*=\s*\[\s*['\"]|^\[(tool\.poetry\.dependencies|packages)\]", re.MULTILINE)
 
@@ -43,7 +47,8 @@ def problem(lock: str, kind: str) -> str:
         )
     name = posixpath.basename(lock)
     if kind == "python" and name in EXPORTS:
-        return f"'{lock}' is no list of packages with hashes; make one, commit it beside it, and name it as lock: {EXPORTS[name]}"
+        told = f"'{lock}' is no list of packages with hashes; make one in the component's folder, commit it there, and name it as lock"
+        return f"{told}: {EXPORTS[name]}"
     if kind == "python" and name.endswith((".json", ".yaml", ".yml", ".lockb")):
         return f"'{lock}' is no list of Python packages with hashes; expected one, such as {MADE}, or another kind: this one is python"
     if kind == "node" and name not in NPM:
@@ -69,13 +74,11 @@ def lacks(text: str, package: str) -> bool:
 def unproven(lock: str, packages: Collection[str], beside: Collection[str] = ()) -> str:
     """What is wrong with a list without hashes, and the command that makes one. *beside* are the names of the files in its folder."""
     first, more = next(iter(packages)), len(packages) - 1
-    others = [name for name in EXPORTS if name in beside] or [name for name in sorted(beside, reverse=True) if _listed(name)]
-    sources = [name for name in others if name != posixpath.basename(lock)] if lock.endswith(MADE) else [posixpath.basename(lock)]
-    way = (EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0])) if sources else COMPILE.format(source="requirements.in")
+    made = way(MADE, beside if lock.endswith(MADE) else [posixpath.basename(lock)])
     named = "" if lock.endswith(MADE) else f", and name it: lock: {posixpath.join(posixpath.dirname(lock), MADE)}"
     return (
         f"has no hash of {first}{f' and {more} more' if more else ''}, and only what a hash proves is installed: make the list with hashes"
-        f" in its folder, and add it under a new tag ({way}){named}"
+        f" in its folder, and add it under a new tag ({made}){named}"
     )
 
 
@@ -91,8 +94,9 @@ def missing(lock: str, kind: str, beside: Collection[str] = ()) -> str:
 
 def way(lock: str, beside: Collection[str]) -> str:
     """The command that makes the list *lock* from what is *beside* it."""
-    others = [name for name in sorted(beside) if _listed(name) and name != posixpath.basename(lock)]
-    sources = [name for name in EXPORTS if name in beside] or others or ["requirements.in"]
+    locks = [name for name in EXPORTS if name in beside and name not in _NAMED]
+    listed = [name for name in (*_LISTS, *_NAMED, *sorted(beside, reverse=True)) if name in beside and (name in _NAMED or _listed(name))]
+    sources = [*locks, *(name for name in listed if name != posixpath.basename(lock)), _LISTS[0]]
     return (EXPORTS.get(sources[0]) or COMPILE.format(source=sources[0])).replace(MADE, lock)
 
 

@@ -10,7 +10,7 @@ import posixpath
 import re
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.lock_file import MADE
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.lock_file import COMPILE, MADE
 
 _HEADER = re.compile(r"^#.*\buv .*(?:--python-version|--python|-p)[ =](?P<spec>\d+\.\d+)", re.MULTILINE)
 _REQUIRES = re.compile(r"^requires-python\s*=\s*['\"](?P<spec>[^'\"]+)['\"]", re.MULTILINE)
@@ -90,9 +90,11 @@ def cause(tree: Path, lock: str, asked: str, wheels: str = "") -> tuple[str, str
     here = f"this node's {asked} is Python {there}" if there else f"this node has {asked}"
     sources = [name for name in ("pyproject.toml", "requirements.in") if (tree / posixpath.dirname(lock) / name).is_file()]
     source = posixpath.join(posixpath.dirname(lock), sources[0] if sources else "requirements.in")
+    made = COMPILE.format(source=source).replace(MADE, lock)
+    made = made.replace("--universal", f"--universal --python-version {there}") if there else made
     way = (
         f"lock it for {there or 'that one'}, and delete the old lock first, because uv pip compile keeps the hashes of a file that is "
-        f"there (rm {lock} && uv pip compile --generate-hashes{f' --python-version {there}' if there else ''} {source} -o {lock}); "
+        f"there (rm {lock} && {made}); "
         "or have the node use the interpreter that it was locked for (release_python)"
     )
     alone = f"the wheels that it names are for {wheels} alone" if wheels else ""

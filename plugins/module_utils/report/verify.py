@@ -15,6 +15,8 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import judged, table
 
 LEVELS = ("system", "function", "performance", "data")
+JOURNAL = "the journal is as it was written"
+"""What verify.yml asks besides what the inventory does."""
 _PASSED = ("pass", "skipped", "warning")
 
 
@@ -38,9 +40,18 @@ def verify_items(results: Mapping[str, Mapping[str, Any]], levels: Mapping[str, 
             got = f"{probe.get('got') or ''}"
             if probe.get("judged_by"):
                 name, got = f"{name} (the inventory's gate of today)", f"{got}; {probe['live']} is judged by the gate it was activated with"
-            items.append(_item(level, name, node, judged(probe), str(probe.get("expected") or ""), got,
-                               float(probe.get("latency_ms") or 0)))
+            item = _item(level, name, node, judged(probe), str(probe.get("expected") or ""), got, float(probe.get("latency_ms") or 0))
+            items.append({**item, "key": _key(component, str(probe["name"]), levels)})
     return sorted(items, key=lambda item: (LEVELS.index(item["level"]), item["node"]))
+
+
+def _key(component: str, name: str, levels: Mapping[str, str]) -> str:
+    """Where the inventory asks for it; empty for the one check that every verification makes by itself."""
+    if component:
+        return f"aistack_components.{component}.gate"
+    if name in levels:
+        return "" if name == JOURNAL else f"aistack_verify, '{name}'"
+    return f"aistack_acceptance.{name}"
 
 
 def _item(level: str, name: str, node: str, verdict: str, expected: str, got: str, latency_ms: float) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def verify_text(items: Sequence[Mapping[str, Any]], width: int = 72) -> str:
     told: list[str] = []
     for item in failed:
         told += ["", f"{item['item']} on {item['node']}", f"  expected  {item['expected']}", f"  got       {item['got']}"]
+        told += [f"  asked by  {item['key']}"] if item.get("key") else []
     return "\n".join([*table(rows), *told, "", summary(items)])
 
 
@@ -111,7 +123,8 @@ def verify_markdown(items: Sequence[Mapping[str, Any]], title: str, time: str) -
         lines += [] if mine else ["Nothing was asked on this level."]
         for item in mine:
             box = "x" if item["verdict"] in _PASSED else " "
-            lines.append(f"- [{box}] {item['item']} ({item['node']}): {item['verdict']}; {_evidence(item)}")
+            asked = f" (asked by {item['key']})" if item.get("key") and box == " " else ""
+            lines.append(f"- [{box}] {item['item']} ({item['node']}): {item['verdict']}; {_evidence(item)}{asked}")
     return "\n".join(lines) + "\n"
 
 

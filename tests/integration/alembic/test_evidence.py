@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate import saved
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -31,7 +33,9 @@ def play(tmp_path: Path) -> Any:
     """Return ``play(migrate_result, passes, live)``; the probe of the component passes where the file ``marker`` is."""
     slots = tmp_path / "root" / "backend" / "slots"
 
-    def run(result: dict[str, Any], passes: bool = True, live: bool = True, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        result: dict[str, Any], passes: bool = True, live: bool = True, *arguments: str, sharpened: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         if live:
             (slots / "blue").mkdir(parents=True)
             (slots / "live").symlink_to("blue")
@@ -41,6 +45,10 @@ def play(tmp_path: Path) -> Any:
         if passes:
             (tmp_path / "marker").write_text("")
         asked = {"name": "its own port", "command": ["sh", "-c", f"test -e {tmp_path}/marker && test ${{port}} = 18000"]}
+        gate = [asked]
+        if sharpened:  # together with the release that is to come
+            saved.save(tmp_path / "state", "backend", {"v4.1.0": {"probes": [normalise(asked, "backend")]}})
+            gate = [asked, {"name": "the new page", "file": f"{tmp_path}/new-page"}]
         variables = {
             "migrate_result": result,
             "migrate_component": "backend",
@@ -48,7 +56,7 @@ def play(tmp_path: Path) -> Any:
             "migrate_env_file": "/absent",
             "migrate_evidence_gate": {"interval": 0.1, "successes": 1, "deadline": 0.5},
             "aistack_run": "run-1",
-            "aistack_components": {"backend": {"hosts": "all", "gate": [asked]}},
+            "aistack_components": {"backend": {"hosts": "all", "gate": gate}},
         }
         defaults = {"root": str(tmp_path / "root"), "state_dir": str(tmp_path / "state")}
         playbook = [
@@ -94,6 +102,13 @@ def test_what_does_not_run_on_an_expanded_schema_ends_the_deployment(play: Any, 
     assert "-e migrate_state=downgraded -e migrate_target=0002" in said
     assert "its own port" in said
     assert proofs(tmp_path) == []
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_gate_sharpened_for_the_release_to_come_is_not_asked_of_the_live_one(play: Any, tmp_path: Path, passes: bool) -> None:
+    done = play(RAN, passes, sharpened=True)
+    assert (done.returncode == 0) is passes, done.stdout
+    assert [record["release"] for record in proofs(tmp_path)] == ["v4.1.0"] * passes
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,19 @@ def test_in_check_mode_a_task_of_a_role_that_only_asks_says_would(tmp_path: Path
         done = played(tmp_path, "n1,", *mode, collections=tmp_path)
         words = [line.split()[0] for line in done.stdout.splitlines() if "Users" in line or "Other" in line]
         assert words == [word, "changed"], done.stdout + done.stderr
+
+
+def test_what_a_step_includes_has_its_number(tmp_path: Path) -> None:
+    tasks = tmp_path / "roles" / "stage" / "tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "main.yml").write_text("- name: build\n  ansible.builtin.command: echo a\n")
+    (tmp_path / "more.yml").write_text("- name: Within\n  ansible.builtin.include_role: {name: stage}\n")
+    (tmp_path / "book.yml").write_text(
+        "- hosts: n1\n  gather_facts: false\n  tasks:\n    - block:\n"
+        "        - {name: (1/2) Ask, ansible.builtin.command: echo b}\n"
+        "        - name: (2/2) Stage\n          ansible.builtin.include_tasks: more.yml\n          loop: [1]\n"
+        "        - {name: Last, ansible.builtin.command: echo c}\n"
+    )
+    done = played(tmp_path, "n1,")
+    names = [" ".join(line.split()[2:]) for line in done.stdout.splitlines() if line.startswith("  changed")]
+    assert names == ["(1/2) Ask", "(2/2) stage : build", "Last"], done.stdout

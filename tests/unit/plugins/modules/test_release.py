@@ -168,7 +168,7 @@ def test_tests_and_builds_get_nothing_real_that_nobody_named(node: Node) -> None
     assert (node.path("v3") / "built").read_text() == "real\n"
     assert "postgresql://a:b" not in json.dumps(answer), "a secret's default is shown"
     hidden = node.stage("v4", **given, test_env_from=["API_KEY"])["manifest"]["tests"][0]["summary"]
-    assert hidden == made_up.replace("xxxxxxxx xxxxxxxx", "**** xxxxxxxx")
+    assert hidden == made_up.replace("xxxxxxxx xxxxxxxx", "****[API_KEY] xxxxxxxx")
 
 
 def test_a_value_that_a_build_used_is_part_of_what_was_built(node: Node) -> None:

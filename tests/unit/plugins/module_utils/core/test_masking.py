@@ -33,19 +33,19 @@ def test_a_secret_goes_in_every_spelling(shown: str) -> None:
 
 def test_each_line_of_a_secret_goes() -> None:
     masker = Masker.of({"JWT_PRIVATE_KEY": LINES})
-    assert masker.mask("log: kqhkiG9w0BAQ== here") == f"log: {MASK} here"
+    assert masker.mask("log: kqhkiG9w0BAQ== here") == f"log: {MASK}[JWT_PRIVATE_KEY] here"
     assert "MIIEvQIBADANBg" not in masker.mask(json.dumps(LINES))
 
 
 def test_what_the_schema_declares_is_secret_whatever_its_name_and_length() -> None:
-    assert Masker.of({"PIN": "123"}, declared={"PIN"}).mask("pin 123") == f"pin {MASK}"
+    assert Masker.of({"PIN": "123"}, declared={"PIN"}).mask("pin 123") == f"pin {MASK}[PIN]"
     assert Masker.of({"PIN": "123"}).mask("pin 123") == "pin 123"
     assert Masker.of({"API_KEY": "abc"}).mask("abc") == "abc"  # a name alone is no reason to blot out every abc
 
 
 def test_values_are_taken_from_the_file_as_systemd_reads_them() -> None:
     environment = parse_env(f"SECRET_KEY={env_quote(NASTY)}\nPLAIN=info\n")
-    assert Masker.of(environment).mask(f"boot with {NASTY} at info") == f"boot with {MASK} at info"
+    assert Masker.of(environment).mask(f"boot with {NASTY} at info") == f"boot with {MASK}[SECRET_KEY] at info"
 
 
 def test_passwords_of_addresses_go_as_they_stand_and_decoded() -> None:
@@ -139,4 +139,13 @@ def test_a_value_as_an_environment_file_quotes_it() -> None:
     """A build that prints its environment file, and a shorter secret that is a part of the value."""
     masker = Masker()
     masker.learn({"API_TOKEN": 'ab$cd"ef\\gh`i', "SHORT": "ab"}, ["API_TOKEN", "SHORT"])
-    assert masker.mask('API_TOKEN="ab\\$cd\\"ef\\\\gh\\`i"') == 'API_TOKEN="****"'
+    assert masker.mask('API_TOKEN="ab\\$cd\\"ef\\\\gh\\`i"') == 'API_TOKEN="****[API_TOKEN]"'
+
+
+def test_the_variable_whose_value_is_gone_is_named() -> None:
+    known = Masker.of({"ACCESS_KEY": "shop", "API_TOKEN": "k1", "DB_URL": "postgresql://u:ab-cd@db/x"}, ["API_TOKEN"])
+    assert known.mask("shop v4.1.0 starting with k1") == "****[ACCESS_KEY] v4.1.0 starting with ****[API_TOKEN]"
+    assert known.mask("postgresql://u:ab-cd@db and ab-cd") == "postgresql://u:****@db and ****"
+    # neither is a secret sought in the name of another, nor is one shown for the sake of a name
+    assert Masker.of({"ACCESS_KEY": "shop", "PIN": "KEY"}, ["PIN"]).mask("shop KEY") == "****[ACCESS_KEY] ****[PIN]"
+    assert Masker.of({"A_PASSWORD": "same", "B_PASSWORD": "same"}).mask("same") == "****[A_PASSWORD]"

@@ -20,6 +20,9 @@ OLD = {"name": "answer", "file": "{folder}/answer", "contains": "old"}
 NEW = {"name": "answer", "file": "{folder}/answer", "contains": "new"}
 
 
+real = gate_call.run_gate
+
+
 class Api:
     """A component whose process answers with what is in a file."""
 
@@ -85,6 +88,16 @@ def test_by_what_is_given_nothing_changes(api):
     answer = api.ask(NEW, judge_by="given")
     assert (answer["failed"], answer["verdict"]) == (True, "fail")
     assert verdicts(answer) == [("fail", "critical", "")]
+
+
+def test_logs_look_back_so_far_and_are_compared_as_they_are_written(api, monkeypatch):
+    log = {"name": "quiet", "log": "api.service", "absent": "Traceback"}
+    asked: list[Any] = []
+    monkeypatch.setattr(gate_call, "run_gate", lambda probes, *_rest, **_more: asked.append(probes) or real(probes, *_rest, **_more))
+    api.activated(v1=[log])
+    assert "judged_by" not in api.ask(log, log_since=5)["contexts"]["api"]
+    api.ask(OLD, log_since=5)
+    assert [[probe.get("since") for probe in probes] for probes in asked] == [[5], [5], [None]]
 
 
 @pytest.mark.parametrize("judge_by", ["activated", "adopted"])

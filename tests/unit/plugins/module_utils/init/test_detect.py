@@ -9,7 +9,9 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import Application, detect
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env import Variable, variables
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_project import requires_python, unfit
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file
 
 FASTAPI = "import fastapi\napp: fastapi.FastAPI = fastapi.FastAPI()\n"
 
@@ -50,10 +52,12 @@ def test_nothing_is_made_up() -> None:
         ({"requirements.txt": "a==1 --hash=sha256:00"}, "requirements.txt", ""),
         ({"requirements-dev.txt": "a --hash=sha256:00", "requirements.lock": "a --hash=sha256:00"}, "requirements.lock", ""),
         ({"requirements.txt": "a==1"}, "requirements.lock",
-         "uv pip compile --universal --generate-hashes --output-file requirements.lock requirements.txt"),
-        ({"uv.lock": "", "pyproject.toml": ""}, "requirements.lock",
-         "uv export --frozen --no-dev --no-emit-workspace --output-file requirements.lock"),
-        ({"poetry.lock": "", "pyproject.toml": ""}, "requirements.lock", "poetry export --only main --output requirements.lock"),
+         lock_file.COMPILE.format(source="requirements.txt")),
+        ({"requirements-dev.txt": "a==1", "requirements.txt": "a==1", "pyproject.toml": "[tool.ruff]"}, "requirements.lock",
+         lock_file.COMPILE.format(source="requirements.txt")),
+        ({"pyproject.toml": ""}, "requirements.lock", lock_file.COMPILE.format(source="pyproject.toml")),
+        ({"uv.lock": "", "pyproject.toml": ""}, "requirements.lock", lock_file.EXPORTS["uv.lock"]),
+        ({"poetry.lock": "", "pyproject.toml": ""}, "requirements.lock", lock_file.EXPORTS["poetry.lock"]),
     ],
 )  # fmt: skip
 def test_the_lock_file_or_how_to_make_one(files: dict[str, str], name: str, make: str) -> None:
@@ -241,3 +245,77 @@ def test_variables_that_code_reads() -> None:
 
 def test_an_example_knows_better_than_code() -> None:
     assert variables({".env.example": "B=7\n", "a.py": "import os\nos.environ.get('B')\n"}, "") == [Variable("B", "int", example="7")]
+
+
+def files_of(files: dict[str, str]) -> dict[str, str]:
+    return Inventory(detect(files), Place("shop", "/repo", "v1.0.0", "", "", False)).files()
+
+
+def stack(files: dict[str, str]) -> str:
+    return files_of(files)["group_vars/all/stack.yml"]
+
+
+UV = """
+[project]
+name = "shop"
+requires-python = ">=3.12,<3.14"
+dependencies = ["fastapi>=0.115", "uvicorn"%s]
+[dependency-groups]
+dev = [
+  "pytest",
+  "alembic>=1.13",
+]
+[tool.alembic]
+script_location = "alembic"
+"""
+POETRY = """
+[tool.poetry.dependencies]
+python = "^3.11"
+fastapi = "*"
+%s
+[tool.poetry.group.dev.dependencies]
+alembic = "^1.13"
+"""
+OLD = '[project]\ndependencies = ["fastapi"%s]\n[tool.uv]\nindex-strategy = "alembic"\ndev-dependencies = [\n  "alembic>=1",\n]\n'
+
+
+@pytest.mark.parametrize(
+    ("project", "more", "told"),
+    [(UV, "", True), (UV, ', "alembic"', False), (POETRY, "", True), (POETRY, 'alembic = "1"', False), (OLD, "", True),
+     (OLD, ", 'alembic[tz]>=1'", False), ("[project]\ndependencies = [%s]\n", "", False)],
+)  # fmt: skip
+def test_alembic_in_a_group_for_development_is_told(project: str, more: str, told: bool) -> None:
+    files = {"main.py": FASTAPI, "alembic.ini": "", "uv.lock": "", "pyproject.toml": project % more}
+    text = stack(files)
+    assert ("TODO: alembic is in a group for development" in text) is told
+
+
+@pytest.mark.parametrize(("lock", "told"), [("fastapi==1 --hash=sha256:0", True), ("alembic==1 --hash=sha256:0", False)])
+def test_a_lock_without_alembic_is_told(lock: str, told: bool) -> None:
+    text = stack({"main.py": FASTAPI, "alembic.ini": "", "requirements.lock": lock})
+    assert ("TODO: requirements.lock does not name alembic" in text) is told
+
+
+@pytest.mark.parametrize(
+    ("said", "spec", "others"),
+    [
+        (UV % "", ">=3.12,<3.14", ["Debian 12 (3.11)"]), (POETRY % "", "^3.11", []), ("[project]\n", "", []),
+        ("[project]\nrequires-python = '>=3.14'\n", ">=3.14", ["Debian 12 (3.11)", "Debian 13 (3.13)"]),
+        ("[project]\nrequires-python = '==3.11.*'\n", "==3.11.*", ["Debian 13 (3.13)"]),
+        ("[project]\nrequires-python = '~=3.12'\n", "~=3.12", ["Debian 12 (3.11)"]),
+        ("[project]\nrequires-python = '>3.11, <=3.12.4'\n", ">3.11, <=3.12.4", ["Debian 13 (3.13)"]),
+        ("[project]\nrequires-python = 'whatever'\n", "whatever", []), ("[project]\nrequires-python = '>=3'\n", ">=3", []),
+    ],
+)  # fmt: skip
+def test_the_pythons_that_a_project_takes(said: str, spec: str, others: list[str]) -> None:
+    assert requires_python(said) == spec
+    assert unfit(spec) == others
+    services = files_of({"main.py": FASTAPI, "pyproject.toml": said})["group_vars/all/services.yml"] if others else ""
+    assert all(other in services for other in others)
+    assert ("# release_python: " in services) is bool(others)
+
+
+def test_a_lock_of_pnpm_is_named() -> None:
+    files = {"apps/web/package.json": '{"dependencies": {"next": "15"}}', "pnpm-lock.yaml": ""}
+    told = "npm ci builds releases, and reads no pnpm-lock.yaml: make package-lock.json, commit it, tag: npm install --package-lock-only"
+    assert told in stack(files)

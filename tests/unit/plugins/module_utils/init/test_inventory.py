@@ -173,6 +173,26 @@ def test_addresses_of_the_stacks_own_components(line: str, value: str | None) ->
     assert values.get(line.partition("=")[0]) == value
 
 
+@pytest.mark.parametrize(
+    ("example", "value"),
+    [
+        ("http://localhost:3000", WEB), ("http://localhost,http://localhost:5173,https://localhost", WEB),
+        ('["http://localhost:3000","http://127.0.0.1:3000"]', f'["{WEB}"]'), ('["*"]', '["*"]'), ("*", "*"),
+        ("http://localhost:3000, https://shop.example.com", f"{WEB},https://shop.example.com"),
+        ("http://localhost:3000,https://{{ lookup('pipe','id') }}", "http://localhost:3000,https://{{ lookup('pipe','id') }}"),
+        ("https://shop.example.com", "https://shop.example.com"),
+    ],
+)  # fmt: skip
+def test_lists_of_origins_name_the_stacks_page(example: str, value: str) -> None:
+    for name in ("CORS_ORIGINS", "BACKEND_CORS_ORIGINS", "ALLOWED_ORIGINS", "CORS"):
+        schema, values = environment({"main.py": SHOP, **PAGE, ".env.example": f"{name}={example}\n"})
+        assert values[name] == value
+        assert schema[name]["type"] in ("str", "url")
+        assert "," not in example or schema[name]["type"] == "str"
+    _schema, values = environment({"main.py": SHOP, ".env.example": f"CORS_ORIGINS={example}\n"})
+    assert values["CORS_ORIGINS"] == example
+
+
 def test_a_settings_class_asks_for_the_pages_address() -> None:
     _schema, values = environment({"main.py": SHOP + "    FRONTEND_URL: str = 'http://localhost:3000'\n", **PAGE})
     assert values["FRONTEND_URL"] == WEB

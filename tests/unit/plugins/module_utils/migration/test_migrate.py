@@ -96,7 +96,7 @@ def test_secrets_are_masked_in_texts_and_names_stay() -> None:
     masker = Masker.of({"DATABASE_URL": "postgresql://u:p%40ssword@h/d", "API_KEY": "0123456789", "PIN_KEY": "a1", "NAME": "plain"})
     document = {"error": {"message": "no p@ssword 0123456789"}, "steps": {"0123456789": {"sql": "x p%40ssword"}}, "revision": "0123456789"}
     assert clean(document, masker) == {
-        "error": {"message": "no **** ****"},
+        "error": {"message": "no **** ****[API_KEY]"},
         "steps": {"0123456789": {"sql": "x ****"}},
         "revision": "0123456789",
     }
@@ -271,4 +271,4 @@ def test_a_session_hides_what_is_declared_secret(tmp_path: Path) -> None:
     )  # fmt: skip
     ground = alembic_plan.Ground(read_env(request.env_file), ADDRESS)
     with alembic_plan.start(request, ground) as session:
-        assert session.masker.mask("licence qwertz-7 on hunter22") == "licence **** on ****"
+        assert session.masker.mask("licence qwertz-7 on hunter22") == "licence ****[LICENCE] on ****"

@@ -65,7 +65,7 @@ def records(state: Path) -> list[tuple[str, str, object]]:
 def test_its_output_is_masked_and_the_journal_has_it(state: Path) -> None:
     answer, lines = run(state, "sh", "-c", "echo hush-hush; echo more >&2; echo hush-hush")
     assert (answer["rc"], answer["release"], answer["slot"]) == (0, "v1", "blue")
-    assert lines == ["****", "more", "****"]
+    assert lines == ["****[SECRET_KEY]", "more", "****[SECRET_KEY]"]
     assert records(state) == [("run", "started", None), ("run", "ok", 0)]
     assert "hush" not in (state / "journal.jsonl").read_text(encoding="utf-8")
 
@@ -123,7 +123,7 @@ def test_the_command_line(state: Path, tmp_path: Path, capfd: pytest.CaptureFixt
 
 def test_the_log_of_both_slots_masked(state: Path) -> None:
     text = one_off.log(state, "api", [], 5, "10 min ago")
-    assert text.splitlines()[1] == "login with ****"
+    assert text.splitlines()[1] == "login with ****[SECRET_KEY]"
     assert text.startswith("--no-pager --quiet --output=short-iso --lines=5 --since=10 min ago")
     assert "--unit=aistack-api@blue.service --unit=aistack-api@green.service" in text
     assert "--unit=redis.service" in one_off.log(state, "redis", ["redis.service"], 5, "")

@@ -14,10 +14,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import l
 @pytest.mark.parametrize(
     ("lock", "kind", "said"),
     [
-        ("uv.lock", "python", "uv export --frozen --no-dev --no-emit-project --format requirements.txt -o requirements.lock"),
+        ("uv.lock", "python", "uv export --frozen --no-dev --no-emit-workspace --format requirements.txt -o requirements.lock"),
         ("server/poetry.lock", "python", "poetry export --only main --format requirements.txt -o requirements.lock"),
         ("Pipfile.lock", "python", "pipenv requirements --hash > requirements.lock"),
-        ("pyproject.toml", "python", "uv pip compile --generate-hashes --no-header pyproject.toml -o requirements.lock"),
+        ("pyproject.toml", "python", "uv pip compile --universal --generate-hashes --no-header pyproject.toml -o requirements.lock"),
         ("package-lock.json", "python", "or another kind"),
         ("../uv.lock", "python", "leads out of the component's folder"),
         ("/srv/requirements.lock", "python", "leads out of the component's folder"),

@@ -52,7 +52,8 @@ def test_the_cause_is_named_where_it_can_be_told(tree: Path) -> None:
     (tree / "pyproject.toml").write_text("[project]\n")
     told, way = node_python.cause(tree, "requirements.lock", "python3")
     assert told == "it was locked for another Python: uv.lock says >=3.14, and this node's python3 is Python 3.13"
-    assert "rm requirements.lock && uv pip compile --generate-hashes --python-version 3.13 pyproject.toml -o requirements.lock" in way
+    made = "uv pip compile --universal --python-version 3.13 --generate-hashes --no-header pyproject.toml -o requirements.lock"
+    assert f"rm requirements.lock && {made}" in way
     (tree / "uv.lock").write_text('requires-python = ">=3.12"\n')
     assert node_python.cause(tree, "requirements.lock", "python3")[0] == "", "it was made for this one"
 

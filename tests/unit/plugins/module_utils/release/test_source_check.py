@@ -137,13 +137,13 @@ def test_a_lock_without_hashes_is_known_before_anything_is_staged(repository: Re
     said = look(repository, "v1.1.0").doubts["api"]
     assert "requirements.lock in api" in said
     assert "fastapi==0.115.0 and 1 more" in said
-    assert "uv pip compile --generate-hashes --no-header requirements.in -o requirements.lock" in said
+    assert "uv pip compile --universal --generate-hashes --no-header requirements.in -o requirements.lock" in said
 
 
 def test_the_way_names_another_file_where_the_list_is_its_own_source(repository: Repository) -> None:
     repository.commit({"api/requirements.txt": "fastapi==0.115.0\n"}, "v1.1.0")
     said = look(repository, "v1.1.0", lock="requirements.txt").doubts["api"]
-    assert "uv pip compile --generate-hashes --no-header requirements.txt -o requirements.lock" in said
+    assert "uv pip compile --universal --generate-hashes --no-header requirements.txt -o requirements.lock" in said
     assert "lock: requirements.lock" in said
 
 
@@ -153,7 +153,7 @@ def test_a_lock_without_alembic_is_known_before_anything_is_built(repository: Re
     assert "The lock file requirements.lock in api of api v1.1.0" in said
     assert "does not name alembic" in said
     assert "aistack_components.api.migrations" in said
-    assert "uv pip compile --generate-hashes --no-header requirements.in -o requirements.lock" in said
+    assert "uv pip compile --universal --generate-hashes --no-header requirements.in -o requirements.lock" in said
     assert "does not name alembic" in look(repository, "v1.1.0", migrations={}).doubts["api"], "all as by default"
     assert look(repository, "v1.1.0").doubts == {}, "nothing migrates"
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import verify as vt
@@ -35,6 +36,19 @@ def test_every_item_stands_on_its_level() -> None:
     assert items[1]["got"] == "no route"
 
 
+def test_what_failed_names_the_key_that_asks_for_it() -> None:
+    failed = {**PASSED, "verdict": "fail"}
+    probes = [{"name": "health", "component": "api", **failed}, {"name": "order", **failed}, {"name": vt.JOURNAL, **failed}]
+    items = vt.verify_items({"b1": {"probes": probes}}, {vt.JOURNAL: "data"})
+    assert [item["key"] for item in items] == ["aistack_components.api.gate", "aistack_acceptance.order", ""]
+    assert vt.verify_text(items).count("asked by") == 2
+
+
+def test_the_checklist_has_the_name_of_the_journals_check() -> None:
+    book = next(parent for parent in Path(vt.__file__).parents if (parent / "playbooks").is_dir()) / "playbooks" / "verify.yml"
+    assert f"name: {vt.JOURNAL}\n" in book.read_text(encoding="utf-8")
+
+
 def test_a_warning_does_not_keep_it_from_passing() -> None:
     items = vt.verify_items({"b1": {"probes": RESULTS["b1"]["probes"][3:]}}, LEVELS)
     assert vt.failed_items(items) == []
@@ -47,14 +61,14 @@ def test_nothing_asked_is_nothing_verified() -> None:
 
 def test_the_text_names_what_was_expected_and_what_came() -> None:
     text = vt.verify_text(vt.verify_items(RESULTS, LEVELS))
-    assert "errors on b1\n  expected  200\n  got       ratio = 0.07" in text
+    assert "errors on b1\n  expected  200\n  got       ratio = 0.07\n  asked by  aistack_verify, 'errors'\n" in text
     assert text.endswith("NOT verified: system 1/2, function 1/1, performance 1/2, data not asked")
 
 
 def test_the_page_has_a_box_for_each_item() -> None:
     page = vt.verify_markdown(vt.verify_items(RESULTS, LEVELS), "Verification of shop", "2026-01-01")
     assert "- [x] api: health (b1): pass; 200 in 12 ms" in page
-    assert "- [ ] errors (b1): fail; ratio = 0.07 in 12 ms" in page
+    assert "- [ ] errors (b1): fail; ratio = 0.07 in 12 ms (asked by aistack_verify, 'errors')" in page
     assert "## Data\n\nNothing was asked on this level." in page
 
 

@@ -759,7 +759,7 @@ def test_log_lines_are_masked_by_what_the_environment_really_holds(fronted: Benc
     slots = fronted.slots()
     lines = [f"key {nasty}", "PEM second line", "password p4ssw0rd at debug", "amqp://u:other@h"]
     slots.node.systemd.log_tail = lambda unit, since, lines_=30: lines
-    assert slots.node.log_tail("blue", V1, 0.0) == ["key ****", "PEM ****", "password **** at debug", "amqp://u:****@h"]
+    assert slots.node.log_tail("blue", V1, 0.0) == ["key ****[API_KEY]", "PEM ****[PEM_KEY]", "password **** at debug", "amqp://u:****@h"]
 
 
 def test_the_log_is_shown_without_what_is_declared_secret(fronted: Bench) -> None:
@@ -770,7 +770,7 @@ def test_the_log_is_shown_without_what_is_declared_secret(fronted: Bench) -> Non
     slots.node.systemd.log_tail = lambda unit, since, lines_=30: ["licence qwertz-7 at info"]
     assert slots.node.log_tail("blue", V1, 0.0) == ["licence qwertz-7 at info"]
     (folder / NAMES).write_text(Declared("s", frozenset({"LICENCE"})).text())
-    assert slots.node.log_tail("blue", V1, 0.0) == ["licence **** at info"]
+    assert slots.node.log_tail("blue", V1, 0.0) == ["licence ****[LICENCE] at info"]
 
 
 def test_a_port_that_is_taken_names_the_process(fronted: Bench) -> None:
