@@ -10,16 +10,16 @@ switch is followed by :meth:`Edge.persist`.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import ASSETS
 
 MASTER = "/run/haproxy-master.sock"
@@ -304,23 +304,10 @@ class Edge:
 
         Other components of the node switch at the same HAProxy: the lock keeps an older answer from replacing a newer.
         """
-        folder = os.path.dirname(self.state_file) or "."
         with flock.held(f"{self.state_file}.lock"):
             text = self.command("show servers state")
             parse_servers_state(text)  # never replace a good file by something else
-            handle, temporary = tempfile.mkstemp(prefix=".server-state.", dir=folder)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as out:
-                    out.write(text)
-                    out.flush()
-                    os.fsync(out.fileno())
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, self.state_file)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):  # it has its place already
-                    os.unlink(temporary)
-                raise
-        _sync_folder(folder)
+            write_file(Path(self.state_file), text, 0o644)
 
 
 def _process(pid: str) -> tuple[str, str]:
@@ -332,11 +319,3 @@ def _process(pid: str) -> tuple[str, str]:
         return "", ""
     fields = rest.split()
     return ("", "") if fields[0] in ("Z", "X") else (head.partition("(")[2], fields[1])
-
-
-def _sync_folder(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker, without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
@@ -108,9 +109,9 @@ def download(url: str, dest: Path, sha256: str, mode: int, unpacked: bool, timeo
                 raise DownloadError(f"The archive {without_credentials(url)} was not unpacked: {error}.") from error
             inner.chmod(mode)
             tree.sync(inner)
-            inner.rename(dest)
+            move(inner, dest)
         else:
             fetched.chmod(mode)
-            fetched.replace(dest)
+            move(fetched, dest)
     finally:
         tree.remove(room)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replace_link, replacing, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.registry import Refused, entry_of, register
@@ -104,7 +104,8 @@ def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
             if isinstance(content, str):
                 write_file(path, content, 0o644)
             else:
-                _link(path, content)
+                path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                replace_link(path, content)
     return {
         "changed": needed or unregistered or bool(boot),
         "needed": needed,
@@ -134,15 +135,6 @@ def _at_boot(wanted: Wanted) -> dict[Path, str | Path]:
     return missing
 
 
-def _link(path: Path, target: Path) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # only a dead process with our number leaves one
-    temporary.symlink_to(target)
-    os.replace(temporary, path)
-    fsync_dir(path.parent)
-
-
 def _ask(python: str, *arguments: str) -> bytes:
     """What the node's Python writes."""
     try:
@@ -168,13 +160,5 @@ def _install(wanted: Wanted) -> None:
     """Write the command, whole or not at all."""
     raw = _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python)
     wanted.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temporary = wanted.command.with_name(f".{wanted.command.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb", opener=lambda path, flags: os.open(path, flags, 0o700)) as out:
-            out.write(raw)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, wanted.command)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(wanted.command, 0o755) as out:
+        out.write(raw)

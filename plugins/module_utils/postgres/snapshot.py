@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME, PART_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
@@ -157,9 +157,8 @@ def alone(
                 "heads": {},
             }
             _write(partial / "manifest.json", manifest)
-            fsync_dir(partial)
-            partial.rename(where)
-            fsync_dir(where.parent)
+            fsync(partial)
+            move(partial, where)
         finally:
             if partial.exists():
                 shutil.rmtree(partial)
@@ -280,12 +279,7 @@ def _take_back(name: str, folder: int, uid: int) -> None:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(handle, "w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_file(path, json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600, named=False)
 
 
 def archive_of(where: Path) -> Path:

@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replacing
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import (
     COMMIT,
@@ -369,14 +370,15 @@ class Source:
     def _pack(self, commit: str, target: Path) -> None:
         """Write the same bytes for the same commit and folder, whoever runs it."""
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
         command = ["git", "archive", "--format=tar", commit, "--", *([self.path] if self.path else ["."])]
         prefix = f"{self.path}/" if self.path else ""
-        with subprocess.Popen(command, cwd=self.mirror, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git:
+        with (
+            replacing(target, 0o600, lasting=False) as raw,
+            subprocess.Popen(command, cwd=self.mirror, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git,
+        ):
             if git.stdout is None or git.stderr is None:
                 raise SourceError(f"git archive of {commit} of {self.shown} was started without pipes; its output cannot be read.")
             with (
-                temporary.open("wb") as raw,
                 gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
                 tarfile.open(fileobj=git.stdout, mode="r|") as incoming,
                 tarfile.open(fileobj=packed, mode="w") as outgoing,
@@ -391,10 +393,8 @@ class Source:
                     member.pax_headers = {}
                     outgoing.addfile(member, incoming.extractfile(member) if member.isfile() else None)
             said = git.stderr.read().decode("utf-8", "replace").strip()
-        if git.returncode != 0:
-            temporary.unlink()
-            raise SourceError(f"git archive failed for {commit} of {self.shown}: {said}")
-        os.rename(temporary, target)
+            if git.wait() != 0:
+                raise SourceError(f"git archive failed for {commit} of {self.shown}: {said}")
         others = sorted(target.parent.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime, reverse=True)
         for old in others[KEEP_ARCHIVES:]:
             old.unlink()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import communicate
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import sha256
 
@@ -206,18 +207,9 @@ def hash_files(
             todo.append((relative, file))
 
     def one(entry: tuple[str, Path]) -> tuple[str, dict[str, Any]]:
-        sync(entry[1])
+        fsync(entry[1])
         return entry[0], {"sha256": sha256(entry[1]), "bytes": entry[1].lstat().st_size}
 
     with ThreadPoolExecutor(HASHERS) as pool:
         found.update(pool.map(one, sorted(todo, key=lambda entry: entry[1].lstat().st_size, reverse=True)))
     return dict(sorted(found.items()))
-
-
-def sync(path: Path) -> None:
-    """Bring a file or a folder to disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
