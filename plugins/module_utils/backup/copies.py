@@ -22,7 +22,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import ca
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import MANIFEST, BackupSetError, folder_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import files as backup_files, registry as backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import (
-    Ended,
     PartError,
     close_to_others,
     run_tool,
@@ -31,6 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import NAME, Seen
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import PARTIAL, Request, only_one
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 
 CONFIG = "backup.rclone.conf"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replace_link, replacing, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import PIPE, Stream, finish
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.registry import Refused, entry_of, register
 
@@ -135,17 +135,17 @@ def _at_boot(wanted: Wanted) -> dict[Path, str | Path]:
     return missing
 
 
-def _ask(python: str, *arguments: str) -> bytes:
-    """What the node's Python writes."""
+def _ask(python: str, *arguments: str, stdout: Stream = PIPE) -> str:
+    """What the node's Python writes; empty where that goes to a file."""
     try:
-        done = subprocess.run([python, "-I", "-c", *arguments], capture_output=True, check=False, timeout=_PATIENCE_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = finish([python, "-I", "-c", *arguments], _PATIENCE_S, stdout=stdout)
+    except OSError as error:
         raise InstallError(f"{python} could not be run: {error}. Name the system's Python, 3.9 or newer (python)") from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InstallError(
-            f"{python} ended with exit status {done.returncode}: {said[-1] if said else 'no message'}. Nothing was installed"
-        )
+    if done.timed_out:
+        raise InstallError(f"{python} did not end within {_PATIENCE_S:g} s. Name the system's Python, 3.9 or newer (python)")
+    if done.rc:
+        said = done.stderr.strip().splitlines()
+        raise InstallError(f"{python} ended with exit status {done.rc}: {said[-1] if said else 'no message'}. Nothing was installed")
     return done.stdout
 
 
@@ -153,12 +153,11 @@ def _magic(python: str) -> str:
     """Which compiled code the node's Python reads."""
     if os.path.realpath(python) == os.path.realpath(sys.executable):
         return zipapp.magic()
-    return _ask(python, _MAGIC).decode().strip()
+    return _ask(python, _MAGIC).strip()
 
 
 def _install(wanted: Wanted) -> None:
     """Write the command, whole or not at all."""
-    raw = _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python)
     wanted.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with replacing(wanted.command, 0o755) as out:
-        out.write(raw)
+        _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python, stdout=out)

@@ -20,11 +20,12 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress, signature as backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import tools as pg_tool
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, explain
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Ended, Tool, ToolError, free_bytes, sha256
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Tool, ToolError, free_bytes, sha256
 
 PARTIAL = ".partial-"
 APPLICATION = "aistack-backup"
