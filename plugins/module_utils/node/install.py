@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,6 +160,9 @@ def _magic(python: str) -> str:
 
 def _install(wanted: Wanted) -> None:
     """Write the command, whole or not at all."""
-    wanted.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with replacing(wanted.command, 0o755) as out:
-        _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python, stdout=out)
+    with tempfile.TemporaryFile() as made:
+        _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python, stdout=made)
+        wanted.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        made.seek(0)
+        with replacing(wanted.command, 0o755) as out:
+            shutil.copyfileobj(made, out)
