@@ -21,9 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import (

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, replace_link, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import at, holders, outsiders, shown
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp

@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import saved as saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
