@@ -33,6 +33,7 @@ PROPERTIES = (
     "ExecMainStatus",
     "ActiveEnterTimestamp",
     "ActiveEnterTimestampMonotonic",
+    "InactiveExitTimestampMonotonic",
     "FragmentPath",
     "DropInPaths",
 )
@@ -93,6 +94,7 @@ class UnitState:
     exec_status: int = 0
     active_since: str = ""
     entered: float = 0.0  # seconds of the monotonic clock at which it became active; 0 where that is not known
+    began: float = 0.0  # likewise: at which it was started last
     files: tuple[str, ...] = ()
 
     @property
@@ -138,6 +140,11 @@ class UnitState:
         return ""
 
 
+def show_command(*units: str) -> list[str]:
+    """The question that :func:`parse_show` reads the answer of."""
+    return ["systemctl", "show", "--no-pager", "-p", ",".join(PROPERTIES), "--", *units]
+
+
 def parse_show(text: str) -> list[UnitState]:
     """Read what ``systemctl show`` printed: blocks of ``Key=value`` parted by empty lines, in the order asked for."""
     states = []
@@ -159,6 +166,7 @@ def parse_show(text: str) -> list[UnitState]:
                     exec_status=_number(pairs.get("ExecMainStatus")),
                     active_since=pairs.get("ActiveEnterTimestamp", ""),
                     entered=_number(pairs.get("ActiveEnterTimestampMonotonic")) / 1e6,
+                    began=_number(pairs.get("InactiveExitTimestampMonotonic")) / 1e6,
                     files=(*pairs.get("FragmentPath", "").split(), *pairs.get("DropInPaths", "").split()),
                 )
             )
@@ -197,7 +205,7 @@ class Systemd:
         Raises:
             UnitError: systemd does not answer.
         """
-        done = self._must(["systemctl", "show", "-p", ",".join(PROPERTIES), "--", *units], QUICK, "does not answer")
+        done = self._must(show_command(*units), QUICK, "does not answer")
         states = parse_show(done.stdout)
         if len(states) != len(units):
             raise UnitError(f"systemctl show answered for {len(states)} of {len(units)} units", ["systemctl", "show", *units], 0, "")
