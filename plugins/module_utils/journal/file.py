@@ -245,6 +245,11 @@ class Journal:
                 os.close(handle)
             return aside
 
+    def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> Record:
+        """Write down what a release of a component is from now on (C(good), C(bad)), and why."""
+        whose = {"component": component, "release": release, "run": run, "actor": actor}
+        return self.append({"op": "mark", **whose, "outcome": "ok", "detail": {"state": state, "reason": reason}})
+
     @contextmanager
     def operation(
         self,

@@ -231,17 +231,7 @@ def stage(request: Request) -> dict[str, Any]:
             operation.detail.update(tree_hash=manifest["tree_hash"], disk=manifest["disk"], timings=request.timings)
     except TestsFailed as failed:
         reason = "tests failed: " + "; ".join(failed.extra.get("failing") or [])[:500]
-        journal.append(
-            {
-                "op": "mark",
-                "component": layout.component,
-                "release": tag,
-                "run": request.run,
-                "actor": request.actor,
-                "outcome": "ok",
-                "detail": {"state": "bad", "reason": reason},
-            }
-        )
+        journal.mark(layout.component, tag, "bad", reason, request.run, request.actor)
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

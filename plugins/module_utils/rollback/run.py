@@ -468,7 +468,7 @@ class _Course:
             if [state for state in states if state in ("good", "bad")][-1:] == ["bad"]:
                 continue
             reason = self.who.reason or "taken back"
-            self._append("mark", name, gone, self.who.run, "ok", {"state": "bad", "reason": f"{reason} (went back to {to})"})
+            self.journal.mark(name, gone, "bad", f"{reason} (went back to {to})", self.who.run, self.who.actor)
 
 
 class Incomplete(Exception):
