@@ -262,6 +262,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.call import judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import GIVEN, JUDGES
 
@@ -277,8 +278,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "judge_by": {"type": "str", "choices": list(JUDGES), "default": GIVEN},
         "elsewhere": {"type": "dict", "default": {}},
         "aside": {"type": "dict", "default": {}},
-        "root": {"type": "path", "default": "/opt/aistack"},
-        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        **PLACES,
         "settings": {"type": "dict", "default": {}},
         "interval": {"type": "float", "default": 1},
         "successes": {"type": "int", "default": 1},

@@ -54,6 +54,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, Room, Seen
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress, signature as backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import free_bytes
@@ -63,7 +64,6 @@ PARTIAL = ".partial-"
 REMOVING = ".removing-"
 LOCK = ".lock"
 MIN_FREE = 268435456
-ROOT = "/opt/aistack"
 
 # a dump before a migration has more hyphens; it is swept by those who make it
 _OWN_PARTIAL = re.compile(r"^\.partial-\d{8}T\d{6}Z-[^-]+\Z")

@@ -23,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files import Component
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
@@ -81,7 +82,7 @@ class Ground:
     origin: str
     stamp: str
     of: Sequence[Component] = ()
-    root: Path = Path("/opt/aistack")
+    root: Path = Path(ROOT)
     declared: Sequence[str] = ()
     written: Sequence[str] = ()
     tables: Sequence[str] = ()
