@@ -8,21 +8,13 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Where things are on the node, who runs, and for how long; C(restore): what reading a set back needs besides."""
+    """Who runs, and for how long; C(restore): what reading a set back needs besides."""
 
     DOCUMENTATION = r"""
 options:
   timeout:
     description: Seconds for one part; C(timeout) of C(<state_dir>/backup.json) if left out, which role backup writes, else an hour.
     type: int
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal, the description and the sets.
-    type: path
-    default: /var/lib/aistack
   run:
     description: Identifies the run in the journal.
     type: str

@@ -20,14 +20,6 @@ options:
     description: Tag of the staged release.
     type: str
     default: ""
-  root:
-    description: Where components live.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal and of the backups.
-    type: path
-    default: /var/lib/aistack
   release_path:
     description:
       - The release's tree.

@@ -13,11 +13,11 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   root:
-    description: Folder that holds a folder for each component.
+    description: Folder that holds a folder for each component. A module that needs none accepts it for the module defaults of the group.
     type: path
     default: /opt/aistack
   state_dir:
-    description: Folder that holds what the node remembers, such as its journal and its lock.
+    description: Folder that holds what the node remembers, such as its journal, its lock and its backup sets.
     type: path
     default: /var/lib/aistack
 """

@@ -44,12 +44,4 @@ options:
       - System user that PostgreSQL's tools run as, where the module runs as root.
       - If left out, V(postgres) for the administrator over a socket and V(aistack), where the node has that user, for the application.
     type: str
-  root:
-    description: Where components live. Accepted for the module defaults of the group; not used.
-    type: path
-    default: /opt/aistack
-  state_dir:
-    description: Directory of the journal and of the backup sets.
-    type: path
-    default: /var/lib/aistack
 """

@@ -66,6 +66,7 @@ options:
     default: false
 extends_documentation_fragment:
   - phasegate.aistack.migration
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:

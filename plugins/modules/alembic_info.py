@@ -86,6 +86,7 @@ options:
         default: 536870912
 extends_documentation_fragment:
   - phasegate.aistack.migration
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:

@@ -62,6 +62,7 @@ options:
     default: 300
 extends_documentation_fragment:
   - phasegate.aistack.backup
+  - phasegate.aistack.places
 attributes:
   check_mode:
     support: full
@@ -189,6 +190,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import registry as backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
 ARGUMENTS: dict[str, Any] = {
@@ -201,8 +203,7 @@ ARGUMENTS: dict[str, Any] = {
     "min_free_bytes": {"type": "int"},
     "timeout": {"type": "int"},
     "wait": {"type": "int", "default": 300},
-    "root": {"type": "path", "default": "/opt/aistack"},
-    "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+    **PLACES,
     "run": {"type": "str", "default": ""},
     "actor": {"type": "str", "default": ""},
 }

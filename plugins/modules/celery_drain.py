@@ -178,6 +178,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
@@ -198,8 +199,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "enforce": {"type": "bool", "default": True},
         "stop_timeout": {"type": "float", "default": 0},
         "refuse": {"type": "bool", "default": False},
-        "root": {"type": "path", "default": "/opt/aistack"},
-        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        **PLACES,
         "python": {"type": "path"},
         "cwd": {"type": "path"},
         "env_file": {"type": "path"},

@@ -37,6 +37,7 @@ options:
     default: 120
 extends_documentation_fragment:
   - phasegate.aistack.postgres
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:

@@ -33,14 +33,6 @@ options:
     description: Name of the stack, where the node has several.
     type: str
     default: ''
-  state_dir:
-    description: Folder that holds the journal and the plan.
-    type: path
-    default: /var/lib/aistack
-  root:
-    description: Where components live. Accepted for the module defaults of the group; not used.
-    type: path
-    default: /opt/aistack
   command:
     description: The command that M(phasegate.aistack.node_command) installed.
     type: path
@@ -49,6 +41,8 @@ options:
     description: Who asks; for the plan.
     type: str
     default: ''
+extends_documentation_fragment:
+  - phasegate.aistack.places
 attributes:
   check_mode:
     description: Can run in check mode and return what it would do without changing anything.
@@ -62,7 +56,7 @@ attributes:
     platforms: linux
     details: Needs systemd.
 notes:
-  - The timer lives as long as the node is up. The plan stays on disk over a reboot, and C(aistack status) shows it.
+  - The timer and the plan stay over a reboot, from which the seconds count anew. C(aistack status) shows it.
 seealso:
   - module: phasegate.aistack.node_command
   - module: phasegate.aistack.slot
@@ -107,6 +101,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 
@@ -120,8 +115,7 @@ def main() -> None:
             "run": {"type": "str", "required": True},
             "seconds": {"type": "int"},
             "stack": {"type": "str", "default": ""},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
-            "root": {"type": "path", "default": "/opt/aistack"},
+            **PLACES,
             "command": {"type": "path", "default": "/usr/local/bin/aistack"},
             "actor": {"type": "str", "default": ""},
         },

@@ -87,6 +87,7 @@ options:
     default: 600
 extends_documentation_fragment:
   - phasegate.aistack.backup
+  - phasegate.aistack.places
   - phasegate.aistack.backup.restore
 attributes:
   check_mode:
@@ -197,6 +198,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import run as drill
@@ -225,8 +227,7 @@ def main() -> None:
             "min_free_bytes": {"type": "int", "default": 268435456},
             "identity": {"type": "str", "no_log": True},
             "identity_file": {"type": "path"},
-            "root": {"type": "path", "default": "/opt/aistack"},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            **PLACES,
             "run": {"type": "str", "default": ""},
             "actor": {"type": "str", "default": ""},
         },

@@ -75,7 +75,6 @@ stderr:
 """
 
 import os
-import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -108,19 +107,20 @@ def main() -> None:
         progress.tell(masker.mask(progress.last_line(output)))
 
     try:
-        rc, out, err = proc.plain(params["argv"], params["stdin"], {**os.environ, **secret}, params["timeout"], shown)
-    except subprocess.TimeoutExpired as late:
-        told = masker.mask(proc.tail((late.output or late.stderr or b"").decode("utf-8", "replace"), 15)) or "nothing"
+        done = proc.finish(params["argv"], params["timeout"], params["stdin"].encode(), {**os.environ, **secret}, said=shown)
+    except OSError as error:
+        module.fail_json(msg=f"{params['argv'][0]} could not be started: {error.strerror}. Put it in place, then run again.")
+    if done.timed_out:
+        told = masker.mask(proc.tail(done.stdout or done.stderr, 15)) or "nothing"
         module.fail_json(
             msg=f"The command did not end within {params['timeout']:g} s and was ended. It said:\n{told}\n"
             "Find out what it waits for, or raise the timeout of the task, then run again."
         )
-    except OSError as error:
-        module.fail_json(msg=f"{params['argv'][0]} could not be started: {error.strerror}. Put it in place, then run again.")
-    said: dict[str, Any] = {"rc": rc, "stdout": masker.mask(out).rstrip("\n"), "stderr": masker.mask(err).rstrip("\n"), "changed": True}
-    if rc != 0:
+    out, err = (masker.mask(text).rstrip("\n") for text in (done.stdout, done.stderr))
+    said: dict[str, Any] = {"rc": done.rc, "stdout": out, "stderr": err, "changed": True}
+    if done.rc != 0:
         told = said["stderr"] or said["stdout"] or "It said nothing."
-        module.fail_json(msg=f"The command ended with {rc}. It said:\n{told}\nMend what it names, then run again.", **said)
+        module.fail_json(msg=f"The command ended with {done.rc}. It said:\n{told}\nMend what it names, then run again.", **said)
     module.exit_json(**said)
 
 

@@ -268,6 +268,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.call import judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import GIVEN, JUDGES
 
@@ -284,8 +285,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "elsewhere": {"type": "dict", "default": {}},
         "aside": {"type": "dict", "default": {}},
         "log_since": {"type": "float", "default": 0},
-        "root": {"type": "path", "default": "/opt/aistack"},
-        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        **PLACES,
         "settings": {"type": "dict", "default": {}},
         "interval": {"type": "float", "default": 1},
         "successes": {"type": "int", "default": 1},

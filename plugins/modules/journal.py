@@ -29,14 +29,6 @@ options:
     type: str
     choices: [locked, renewed, unlocked, appended, read]
     default: read
-  state_dir:
-    description: Directory of the journal and of the lock.
-    type: path
-    default: /var/lib/aistack
-  root:
-    description: Where components live. Used for O(stack).
-    type: path
-    default: /opt/aistack
   run:
     description: Identifies the run. Required to lock, to renew and to unlock; the same run may lock again.
     type: str
@@ -95,6 +87,7 @@ options:
     type: int
     default: 50
 extends_documentation_fragment:
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:
@@ -171,6 +164,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
@@ -268,8 +262,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["locked", "renewed", "unlocked", "appended", "read"], "default": "read"},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
-            "root": {"type": "path", "default": "/opt/aistack"},
+            **PLACES,
             "run": {"type": "str", "default": ""},
             "owner": {"type": "dict", "default": {}},
             "lease": {"type": "int", "default": 900},

@@ -80,8 +80,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError, parse_info
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import sockets
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError, parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 
 _PACE_S = 0.1
 

@@ -177,6 +177,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import PASS, WAITING
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch import GateError, Watch, prepared
 
@@ -191,8 +192,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
         "passes": {"type": "int", "default": 1, "no_log": False},  # a number, whatever its name reminds of
         "record": {"type": "bool", "default": False},
         "enforce": {"type": "bool", "default": True},
-        "root": {"type": "path", "default": "/opt/aistack"},
-        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        **PLACES,
         "slice": {"type": "float", "default": 0},
         "resume": {"type": "dict", "default": {}},
     }

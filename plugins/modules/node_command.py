@@ -94,6 +94,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.install import InstallError, Wanted, ensure
 
 
@@ -103,8 +104,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stack": {"type": "str", "required": True},
-            "root": {"type": "path", "default": "/opt/aistack"},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            **PLACES,
             "command": {"type": "path", "default": "/usr/local/bin/aistack"},
             "registry": {"type": "path", "default": "/etc/aistack"},
             "python": {"type": "path", "default": "/usr/bin/python3"},

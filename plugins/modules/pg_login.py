@@ -109,6 +109,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import bridge_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
@@ -180,8 +181,7 @@ def main() -> None:
             "port": {"type": "int", "default": 5432},
             "login_user": {"type": "str", "default": "postgres"},
             "user": {"type": "str", "default": "postgres"},
-            "root": {"type": "path", "default": "/opt/aistack"},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            **PLACES,
         },
         supports_check_mode=True,
     )

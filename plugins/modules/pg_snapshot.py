@@ -45,6 +45,7 @@ options:
     default: 268435456
 extends_documentation_fragment:
   - phasegate.aistack.postgres
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:

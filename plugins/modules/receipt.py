@@ -28,15 +28,8 @@ options:
       - V(checked) needs C(inputs) alone; which files there were stands in the receipt.
     type: dict
     required: true
-  state_dir:
-    description: Directory of the journal, the lock and the receipts.
-    type: path
-    default: /var/lib/aistack
-  root:
-    description: Where components live. Accepted for the module defaults of the group; not used.
-    type: path
-    default: /opt/aistack
 extends_documentation_fragment:
+  - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
   check_mode:
@@ -77,6 +70,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, COMPONENT_WORDS
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import receipt
 
 
@@ -102,8 +96,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["recorded", "checked"], "default": "checked"},
             "components": {"type": "dict", "required": True},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
-            "root": {"type": "path", "default": "/opt/aistack"},
+            **PLACES,
         },
         supports_check_mode=True,
     )

@@ -113,6 +113,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import client_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.redis import Connection, RedisError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.check import login_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.rotation import redis as redis_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.rotation.redis import LoginError, PartError, Server
@@ -181,8 +182,7 @@ def main() -> None:
                 },
             },
             "timeout": {"type": "int", "default": 20},
-            "root": {"type": "path", "default": "/opt/aistack"},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            **PLACES,
         },
         required_if=[("state", state, ["users_file", "server"]) for state in ("observed", "admitted", "closed")],
         supports_check_mode=True,

@@ -347,6 +347,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import names, privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, staging, store as releases
@@ -357,8 +358,7 @@ ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["staged", "marked", "pruned", "packed"], "default": "staged"},
     "component": {"type": "str", "required": True},
     "release": {"type": "str"},
-    "root": {"type": "path", "default": "/opt/aistack"},
-    "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+    **PLACES,
     "repo": {"type": "str"},
     "ref": {"type": "str"},
     "path": {"type": "str", "default": ""},

@@ -70,6 +70,7 @@ options:
     default: 60
 extends_documentation_fragment:
   - phasegate.aistack.backup
+  - phasegate.aistack.places
   - phasegate.aistack.backup.restore
 attributes:
   check_mode:
@@ -179,6 +180,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
 
@@ -200,8 +202,7 @@ def main() -> None:
             "timeout": {"type": "int"},
             "accept_unsigned": {"type": "list", "elements": "str", "default": []},
             "lock_wait": {"type": "int", "default": 60},
-            "root": {"type": "path", "default": "/opt/aistack"},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            **PLACES,
             "run": {"type": "str", "default": ""},
             "actor": {"type": "str", "default": ""},
         },

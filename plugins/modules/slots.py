@@ -89,6 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -121,8 +122,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "components": {"type": "list", "elements": "dict", "required": True},
-            "root": {"type": "path", "default": "/opt/aistack"},
-            "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+            **PLACES,
             "run": {"type": "str", "default": ""},
             "actor": {"type": "str", "default": ""},
         },

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from ansible import constants as C
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replacing
+
 VARIABLE = "AISTACK_PROGRESS_BOARD"
 """Environment variable with the folder; set by the callback that shows it, for the processes of its run."""
 
@@ -36,10 +38,8 @@ def put(host: str, text: str) -> None:
     if not shown():
         return
     path = Path(os.environ[VARIABLE], quote(host, safe=""))
-    with contextlib.suppress(OSError):  # no folder any more, or no room
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(json.dumps({"host": host, "text": text}), encoding="utf-8")
-        os.replace(partial, path)
+    with contextlib.suppress(OSError), replacing(path, 0o600, lasting=False) as out:  # no folder any more, or no room
+        out.write(json.dumps({"host": host, "text": text}).encode())
 
 
 def take(host: str) -> None:

@@ -23,8 +23,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import s
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import tail
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user, base_environment
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import start, tail
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import base_environment
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import VersionTable
 
 APPLICATION = "aistack-migrate"
@@ -97,17 +97,9 @@ class AlembicSession:
             "PGAPPNAME": self.application,
         }
         try:
-            self._child = subprocess.Popen(
-                [*wrapper, python, "-c", alembic_script.BOOTSTRAP, APPLICATION, component],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=self._stderr,
-                stderr=self._stderr,
-                pass_fds=(write,),
-                start_new_session=True,
-                **as_user(user),
-            )
+            # a conversation that lives as long as the session: only its beginning is that of other programs
+            argv = [*wrapper, python, "-c", alembic_script.BOOTSTRAP, APPLICATION, component]
+            self._child = start(argv, environment, folder, subprocess.PIPE, self._stderr, self._stderr, user=user, pass_fds=(write,))
         except OSError as problem:
             os.close(read)
             who = f" as user {user}" if user else ""

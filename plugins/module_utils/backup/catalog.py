@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import hash_files
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import signature as backup_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import dump as pg_dump
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import Fingerprint
@@ -45,12 +46,8 @@ def folder_of(state_dir: Path) -> Path:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=1, sort_keys=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    """For root alone; its content is on disk, its name with the folder."""
+    write_file(path, json.dumps(document, indent=1) + "\n", 0o600, named=False)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -133,10 +130,7 @@ def verify(state_dir: Path, name: str, note: bool = True) -> dict[str, Any]:
     seconds = round(time.monotonic() - began, 3)
     if note and path.parent == folder_of(state_dir):
         checked = {"verdict": verdict, "problems": problems[:20], "time": utc_now(), "seconds": seconds}
-        beside = path.parent / f"{CHECKED}{path.name}.json"
-        temporary = beside.with_name(f"{beside.name}.{os.getpid()}")
-        write_json(temporary, checked)
-        os.rename(temporary, beside)
+        write_json(path.parent / f"{CHECKED}{path.name}.json", checked)
     told = {"name": path.name, "path": str(path), "verdict": verdict, "problems": problems, "seconds": seconds}
     return {**told, "manifest": manifest, "signature": signature}
 

@@ -29,8 +29,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog i
     verify,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import registry as backup_jobs
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import ROOT, Request, make, pruned
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import Request, make, pruned
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import signature as backup_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -11,7 +11,6 @@ there is no set. What is the same in the copy before is copied on the other side
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
@@ -23,16 +22,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import ca
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import MANIFEST, BackupSetError, folder_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import files as backup_files, registry as backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import (
-    Ended,
     PartError,
     close_to_others,
     run_tool,
-    sync,
     walk_files,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import NAME, Seen
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import PARTIAL, Request, only_one
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 
 CONFIG = "backup.rclone.conf"
@@ -172,9 +170,8 @@ def fetch(request: Request, name: str, node: str = "", check: bool = False) -> d
                 copies.get(name, partial)
                 close_to_others(partial)
                 for file in walk_files(partial):
-                    sync(file)
-                os.rename(partial, final)
-                fsync_dir(final.parent)
+                    fsync(file)
+                move(partial, final)
             finally:
                 if partial.exists():
                     shutil.rmtree(partial)

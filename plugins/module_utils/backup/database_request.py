@@ -15,6 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts imp
     postgres_restore as restore_postgres,
     registry as backup_jobs,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import snapshot as pg_snapshot
@@ -32,8 +33,7 @@ SPEC: dict[str, Any] = {
     "login_user": {"type": "str", "default": "postgres"},
     "password_file": {"type": "path", "no_log": False},  # a path, whatever its name reminds of
     "user": {"type": "str"},
-    "root": {"type": "path", "default": "/opt/aistack"},
-    "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+    **PLACES,
 }
 
 

@@ -38,6 +38,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.res
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease, require
 
@@ -61,7 +62,7 @@ class Request:
 
     state_dir: Path
     name: str
-    root: Path = Path(backup_set.ROOT)
+    root: Path = Path(ROOT)
     what: Sequence[str] = ()
     tables: Sequence[str] = ()
     identity: str = ""

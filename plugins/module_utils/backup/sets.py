@@ -50,11 +50,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
     Saved,
     close_to_others,
     hash_files,
-    sync,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, Room, Seen
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress, signature as backup_key
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import free_bytes
@@ -64,7 +64,6 @@ PARTIAL = ".partial-"
 REMOVING = ".removing-"
 LOCK = ".lock"
 MIN_FREE = 268435456
-ROOT = "/opt/aistack"
 
 # a dump before a migration has more hyphens; it is swept by those who make it
 _OWN_PARTIAL = re.compile(r"^\.partial-\d{8}T\d{6}Z-[^-]+\Z")
@@ -277,9 +276,8 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
         write_json(partial / MANIFEST, manifest)
         backup_key.sign(request.state_dir, partial, final.name)
         for here, _names, _files in os.walk(partial):
-            sync(Path(here))
-        os.rename(partial, final)
-        fsync_dir(final.parent)
+            fsync(Path(here))
+        move(partial, final)
     except backup_key.KeyProblem as problem:
         raise BackupSetError(f"No backup set: it cannot be signed, {problem}. Nothing was moved.") from problem
     except OSError as problem:

@@ -9,24 +9,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core import expect
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import communicate
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import expect, proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets
 
 TIMEOUT = 5.0
 """Seconds for one attempt where a probe does not say."""
 OUTPUT_LIMIT = 4 * 1024 * 1024
-"""Bytes of an answer or of a program's output that are looked at."""
+"""Bytes of an answer, characters of a program's output that are looked at."""
 
 
 class NotAsExpected(Exception):
@@ -43,31 +40,22 @@ class CannotJudge(Exception):
     """The thing cannot be looked at at all, and waiting will not change that."""
 
 
-@dataclass
-class Finished:
-    """A program that ended."""
-
-    rc: int
-    stdout: str
-    stderr: str
-
-
 class Children:
     """The programs that the attempts of a gate run, so that none outlives the gate."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._alive: set[proc.Child] = set()
         self._closed = False
 
     @contextlib.contextmanager
-    def watch(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
+    def watch(self, child: proc.Child) -> Iterator[None]:
         """Remember ``child`` while the block runs; end it where the gate is over already."""
         with self._lock:
             self._alive.add(child)
             closed = self._closed
         if closed:
-            kill_session(child.pid)
+            proc.end_session(child.pid)
         try:
             yield
         finally:
@@ -80,14 +68,7 @@ class Children:
             self._closed = True
             alive = list(self._alive)
         for child in alive:
-            kill_session(child.pid)
-
-
-def kill_session(pid: int) -> None:
-    """End a program and all that it started; no error where it is gone."""
-    # it ended by itself, or (macOS) nothing but its zombie is left
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+            proc.end_session(child.pid)
 
 
 @dataclass
@@ -131,7 +112,7 @@ class Context:
         cwd: str | None = None,
         user: str | None = None,
         stdin: str = "",
-    ) -> Finished:
+    ) -> proc.Ended:
         """Run a program without a shell, in a session of its own, for as long as the attempt may take.
 
         Args:
@@ -144,47 +125,21 @@ class Context:
             NotAsExpected: it took too long.
         """
         base = {"PATH": os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"}
-        who: dict[str, Any] = {}
-        if user and os.geteuid() == 0:
-            who = {"user": user, "group": _group_of(user), "extra_groups": []}
         timeout = self.remaining()
         try:
-            child = subprocess.Popen(
-                list(argv),
-                env={**base, **(env or {})},
-                cwd=cwd,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                **who,
-            )
+            child = proc.start(argv, {**base, **(env or {})}, cwd, stdin=proc.PIPE, user=user)
+        except LookupError as error:
+            raise CannotJudge(f"there is no user {user}") from error
         except FileNotFoundError as error:
             missing = cwd if cwd and not os.path.isdir(cwd) else argv[0]
             raise CannotJudge(f"{missing} is not there") from error
         except OSError as error:
             raise CannotJudge(f"{argv[0]} cannot be started: {error.strerror}") from error
         with self.children.watch(child):
-            try:
-                out, err = communicate(child, stdin.encode(), timeout)
-            except subprocess.TimeoutExpired as error:
-                kill_session(child.pid)
-                communicate(child)
-                raise NotAsExpected(f"no answer within {self.timeout:g} s", detail=f"`{argv[0]}` was ended") from error
-        return Finished(child.returncode, _decoded(out), _decoded(err))
-
-
-def _decoded(raw: bytes) -> str:
-    return raw[:OUTPUT_LIMIT].decode("utf-8", "replace")
-
-
-def _group_of(user: str) -> int:
-    import pwd
-
-    try:
-        return pwd.getpwnam(user).pw_gid
-    except KeyError as error:
-        raise CannotJudge(f"there is no user {user}") from error
+            done = proc.ended(child, stdin.encode(), timeout)
+        if done.timed_out:
+            raise NotAsExpected(f"no answer within {self.timeout:g} s", detail=f"`{argv[0]}` was ended")
+        return replace(done, stdout=done.stdout[:OUTPUT_LIMIT], stderr=done.stderr[:OUTPUT_LIMIT])
 
 
 def os_error_text(error: OSError, timeout: float) -> str:

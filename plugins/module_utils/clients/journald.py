@@ -7,46 +7,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, last_line
-
-PROPERTIES = (
-    "LoadState",
-    "ActiveState",
-    "SubState",
-    "UnitFileState",
-    "MainPID",
-    "NRestarts",
-    "Result",
-    "ExecMainStatus",
-    "ActiveEnterTimestampMonotonic",
-    "InactiveExitTimestampMonotonic",
-)
-
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitState, parse_show, show_command
 
 _MARGIN = 0.05
 """Seconds by which the two clocks may differ."""
 
 
-def show(unit: str, context: Context) -> dict[str, str]:
-    """The properties of a unit, by one ``systemctl show``.
+def show(unit: str, context: Context) -> UnitState:
+    """The state of a unit, by one ``systemctl show``.
 
     Raises:
         CannotJudge: systemd does not answer here.
     """
-    done = context.execute(["systemctl", "show", "--no-pager", "-p", ",".join(PROPERTIES), "--", unit])
-    if done.rc != 0:
+    done = context.execute(show_command(unit))
+    states = parse_show(done.stdout)
+    if done.rc != 0 or not states:
         raise CannotJudge(f"systemctl: {last_line(done.stderr) or f'exit status {done.rc}'}")
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return states[0]
 
 
-def since_activation(properties: Mapping[str, str]) -> float | None:
+def since_activation(state: UnitState) -> float | None:
     """Seconds since 1970 at which the unit was started last; None where it never was since boot."""
-    micros = properties.get("InactiveExitTimestampMonotonic", "0")
-    if not micros.isdigit() or micros == "0":
-        return None
-    return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - int(micros) / 1e6) - _MARGIN
+    return time.time() - (time.monotonic() - state.began) - _MARGIN if state.began else None
 
 
 def lines(unit: str, context: Context, since: float | None, count: int | None = None) -> list[str]:
@@ -78,8 +62,8 @@ def unit_log(unit: str, context: Context, count: int, since: float | None = None
     """
     try:
         if since is None:
-            properties = show(unit, context)
-            since = since_activation(properties) if properties.get("NRestarts", "0") == "0" else None
+            state = show(unit, context)
+            since = since_activation(state) if not state.restarts else None
         return lines(unit, context, since, count)
     except (CannotJudge, NotAsExpected) as error:
         return [f"(no log: {error})"]

@@ -10,7 +10,6 @@ Everything goes through ``systemctl``, ``systemd-run`` and ``journalctl`` with a
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended, finish
 
 PROPERTIES = (
     "Id",
@@ -33,6 +33,7 @@ PROPERTIES = (
     "ExecMainStatus",
     "ActiveEnterTimestamp",
     "ActiveEnterTimestampMonotonic",
+    "InactiveExitTimestampMonotonic",
     "FragmentPath",
     "DropInPaths",
 )
@@ -61,42 +62,19 @@ class UnitError(Exception):
         self.stderr = stderr
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A command that ended: exit status and what it printed."""
-
-    rc: int
-    stdout: str
-    stderr: str
-
-
 class Run(Protocol):
     """Runs a command line and waits for it; exit status 124 means that it ran past ``timeout`` seconds."""
 
-    def __call__(self, cmd: Sequence[str], timeout: float) -> Finished: ...
+    def __call__(self, cmd: Sequence[str], timeout: float) -> Ended: ...
 
 
-def run_command(cmd: Sequence[str], timeout: float) -> Finished:
+def run_command(cmd: Sequence[str], timeout: float) -> Ended:
     """Run *cmd* without a shell. A missing program is exit status 127, as in a shell."""
     try:
-        done = subprocess.run(  # the command lines are built here, never by a shell
-            list(cmd),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
+        done = finish(cmd, timeout)
     except FileNotFoundError as error:
-        return Finished(127, "", str(error))
-    except subprocess.TimeoutExpired as error:
-        return Finished(124, _text(error.stdout), f"{_text(error.stderr)}no answer within {timeout:g} s")
-    return Finished(done.returncode, _text(done.stdout), _text(done.stderr))
-
-
-def _text(raw: bytes | str | None) -> str:
-    if raw is None:
-        return ""
-    return raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
+        return Ended(127, "", str(error))
+    return Ended(124, done.stdout, f"{done.stderr}no answer within {timeout:g} s") if done.timed_out else done
 
 
 @dataclass(frozen=True)
@@ -116,6 +94,7 @@ class UnitState:
     exec_status: int = 0
     active_since: str = ""
     entered: float = 0.0  # seconds of the monotonic clock at which it became active; 0 where that is not known
+    began: float = 0.0  # likewise: at which it was started last
     files: tuple[str, ...] = ()
 
     @property
@@ -161,6 +140,11 @@ class UnitState:
         return ""
 
 
+def show_command(*units: str) -> list[str]:
+    """The question that :func:`parse_show` reads the answer of."""
+    return ["systemctl", "show", "--no-pager", "-p", ",".join(PROPERTIES), "--", *units]
+
+
 def parse_show(text: str) -> list[UnitState]:
     """Read what ``systemctl show`` printed: blocks of ``Key=value`` parted by empty lines, in the order asked for."""
     states = []
@@ -182,6 +166,7 @@ def parse_show(text: str) -> list[UnitState]:
                     exec_status=_number(pairs.get("ExecMainStatus")),
                     active_since=pairs.get("ActiveEnterTimestamp", ""),
                     entered=_number(pairs.get("ActiveEnterTimestampMonotonic")) / 1e6,
+                    began=_number(pairs.get("InactiveExitTimestampMonotonic")) / 1e6,
                     files=(*pairs.get("FragmentPath", "").split(), *pairs.get("DropInPaths", "").split()),
                 )
             )
@@ -220,7 +205,7 @@ class Systemd:
         Raises:
             UnitError: systemd does not answer.
         """
-        done = self._must(["systemctl", "show", "-p", ",".join(PROPERTIES), "--", *units], QUICK, "does not answer")
+        done = self._must(show_command(*units), QUICK, "does not answer")
         states = parse_show(done.stdout)
         if len(states) != len(units):
             raise UnitError(f"systemctl show answered for {len(states)} of {len(units)} units", ["systemctl", "show", *units], 0, "")
@@ -328,7 +313,7 @@ class Systemd:
         done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{lines}", begin, f"--unit={unit}"], QUICK)
         return done.stdout.splitlines() if done.rc == 0 else []
 
-    def _must(self, cmd: list[str], timeout: float, what: str) -> Finished:
+    def _must(self, cmd: list[str], timeout: float, what: str) -> Ended:
         done = self._run(cmd, timeout)
         if done.rc != 0:
             said = done.stderr.strip() or done.stdout.strip() or "no message"

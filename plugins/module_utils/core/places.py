@@ -6,4 +6,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 REGISTRY = "/etc/aistack"
+ROOT = "/opt/aistack"
+STATE = "/var/lib/aistack"
+
+PLACES: dict[str, dict[str, Any]] = {"root": {"type": "path", "default": ROOT}, "state_dir": {"type": "path", "default": STATE}}
+"""The two options that all modules have which work on a node (fragment C(places)), in Ansible's form."""

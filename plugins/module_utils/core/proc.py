@@ -1,7 +1,12 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes: run one with a deadline and keep what it said; tell whether one is still alive."""
+"""Processes: run one with a deadline and keep what it said; tell whether one is still alive.
+
+:func:`run` is for commands of somebody else's (a build, a release): as another user, with all that they start found and ended.
+:func:`finish` is for programs of our own and of the system; :func:`start` and :func:`ended` are its halves, for what watches, or
+ends in its own way, what it runs.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import IO, Any, Callable, Optional, Union
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc_keeper import KEEPER
 
@@ -31,6 +36,11 @@ STEP = 0.2
 
 Said = Callable[[bytes], None]
 """Told what a command has said so far."""
+Stream = Union[int, IO[bytes]]
+"""Where a program reads or writes: an open file, its number, or one of these two."""
+NOTHING, PIPE = subprocess.DEVNULL, subprocess.PIPE
+Child = subprocess.Popen[bytes]
+"""A program that was started."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,17 @@ class Finished:
     rc: int
     output: str
     seconds: float
+    timed_out: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that ended: exit status (minus a signal's number), what it wrote to pipes, wall seconds."""
+
+    rc: int
+    stdout: str
+    stderr: str
+    seconds: float = field(default=0.0, compare=False)
     timed_out: bool = False
 
 
@@ -112,25 +133,90 @@ def run(
     return Finished(list(argv), status, output, time.monotonic() - began, timed_out)
 
 
-def plain(
-    argv: Sequence[str], given: str, env: Mapping[str, str], timeout: float | None = None, said: Said | None = None
-) -> tuple[int, str, str]:
-    """Run a command of our own with ``given`` on its standard input; its status, output and error output.
+def start(
+    argv: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    stdin: Stream = NOTHING,
+    stdout: Stream = PIPE,
+    stderr: Stream = PIPE,
+    user: str | None = None,
+    umask: int = -1,
+    pass_fds: Iterable[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a program without a shell, in a session of its own, so that all that stays in it can be ended. ``env``: None for ours.
 
     Raises:
         OSError: it could not be started.
-        subprocess.TimeoutExpired: it took longer than ``timeout`` seconds; it and what it started was ended.
+        LookupError: there is no such user.
     """
-    child = subprocess.Popen(
-        argv, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    return subprocess.Popen(
+        list(argv), env=None if env is None else dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
+        umask=umask, pass_fds=tuple(pass_fds), **as_user(user),
+    )  # fmt: skip
+
+
+def ended(
+    child: subprocess.Popen[bytes], given: bytes | None = None, timeout: float | None = None, said: Said | None = None,
+    stop: Callable[[], None] | None = None, errors: str = "replace",
+) -> Ended:  # fmt: skip
+    """Wait for what :func:`start` started, at most ``timeout`` seconds; past them its session is killed, or ``stop`` ends it.
+
+    ``given`` is written to its standard input, ``errors`` says how what it wrote is decoded. Nothing of its session is left where
+    this raises.
+    """
+    began, late = time.monotonic(), False
     try:
-        out, err = communicate(child, given.encode(), timeout, said)
+        out, err = communicate(child, given, timeout, said)
+    except subprocess.TimeoutExpired:
+        late = True
+        stop() if stop else end_session(child.pid)
+        out, err = communicate(child)
     except BaseException:
         end_session(child.pid)
         child.wait()
         raise
-    return child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    seconds = time.monotonic() - began
+    return Ended(child.returncode, out.decode("utf-8", errors), err.decode("utf-8", errors), seconds, late)
+
+
+def finish(
+    argv: Sequence[str],
+    timeout: float | None = None,
+    given: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    stdin: Stream = NOTHING,
+    stdout: Stream = PIPE,
+    stderr: Stream = PIPE,
+    user: str | None = None,
+    umask: int = -1,
+    said: Said | None = None,
+    errors: str = "replace",
+) -> Ended:
+    """Run a program to its end: :func:`start`, then :func:`ended`."""
+    child = start(argv, env, cwd, stdin if given is None else PIPE, stdout, stderr, user, umask)
+    return ended(child, given, timeout, said, None, errors)
+
+
+def stop(child: subprocess.Popen[bytes], patience: float) -> None:
+    """Ask a program's session to end, and kill it after ``patience`` seconds; nothing where it has ended."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if child.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # it may end by itself in between
+            os.killpg(child.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the next signal is stronger
+            child.wait(patience)
+    child.wait()
+
+
+def as_user(user: str | None) -> dict[str, Any]:
+    """Keyword arguments for Popen that run a child as ``user``; empty where this process is not root. Raises LookupError."""
+    if user is None or user == "root" or os.geteuid() != 0:
+        return {}
+    who = account(user)
+    return {"user": who.uid, "group": who.gid, "extra_groups": []}
 
 
 def account(user: str) -> Account:
@@ -138,7 +224,7 @@ def account(user: str) -> Account:
     try:
         entry = pwd.getpwnam(user)
     except KeyError as missing:
-        raise LookupError(f"there is no user {user} on this host") from missing
+        raise LookupError(f"this host has no user {user}") from missing
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 

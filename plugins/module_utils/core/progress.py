@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replacing
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
 
 VARIABLE = "AISTACK_PROGRESS"
@@ -59,9 +60,8 @@ def tell(text: str, at_once: bool = False) -> None:
         with contextlib.suppress(OSError):  # no such folder on this system, no right to it, no room: then it is not shown
             if first:
                 _begin()
-            partial = FOLDER / f".{_told.name}"
-            partial.write_text(line, encoding="utf-8")
-            os.replace(partial, FOLDER / _told.name)
+            with replacing(FOLDER / _told.name, 0o600, lasting=False) as out:
+                out.write(line.encode())
 
 
 def _begin() -> None:

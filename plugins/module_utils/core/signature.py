@@ -17,6 +17,8 @@ import os
 import secrets
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+
 KEY = "backup.key"
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -80,11 +82,7 @@ def sign(state_dir: Path, folder: Path, name: str) -> None:
     if known is None:  # it was removed in between
         raise KeyProblem(f"{state_dir / KEY} is not there")
     text = _signature(known, name, (folder / MANIFEST).read_bytes())
-    handle = os.open(folder / SIGNATURE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as stream:
-        stream.write(f"{text}\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_file(folder / SIGNATURE, f"{text}\n", 0o600, named=False)
 
 
 def judge(state_dir: Path, path: Path) -> str:

@@ -34,6 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import plan as pure, scratch as drill_scratch, text as drill_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import Course
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill.scratch import Source
@@ -94,8 +95,8 @@ class Request:
     newer: str = ""
     older: str = ""
     set: str = ""
-    root: Path = Path("/opt/aistack")
-    state_dir: Path = Path("/var/lib/aistack")
+    root: Path = Path(ROOT)
+    state_dir: Path = Path(STATE)
     user: str | None = "aistack"
     ini: str = "alembic.ini"
     x: Mapping[str, str] = field(default_factory=dict)

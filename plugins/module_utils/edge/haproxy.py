@@ -10,154 +10,28 @@ switch is followed by :meth:`Edge.persist`.
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import os
-import socket
-import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import (
+    EdgeError,
+    Load,
+    Server,
+    ask,
+    parse_info,
+    parse_old_workers,
+    parse_servers_state,
+    parse_stat,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import ASSETS
 
 MASTER = "/run/haproxy-master.sock"
 """Where Debian's unit has the master answer (C(-S)): it passes a command on to a process from before a reload."""
-ANSWER_LIMIT = 16 * 1024 * 1024
-"""Bytes of an answer that are read at most."""
-
-# Bits of srv_admin_state (HAProxy 2.6 and 3.0, include/haproxy/server-t.h). 0x04 (configured as `disabled`) stays set
-# after a server has been made ready, so it says nothing about now.
-_MAINT = 0x01 | 0x02 | 0x20 | 0x40
-_DRAIN = 0x08 | 0x10
-_STOPPED = 0
-
-
-WANTED = "Expected an HAProxy from 2.6 on. See haproxy -v on the node"
-
-
-class EdgeError(Exception):
-    """HAProxy did not do as asked; the message says what was asked, where, and what came."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """One server of a backend section.
-
-    Attributes:
-        state: ``ready``, ``drain`` or ``maint`` as the administrator set it; ``down`` where it is ready but its health
-            check fails.
-    """
-
-    backend: str
-    name: str
-    address: str
-    port: int
-    state: str
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a server has to do.
-
-    Attributes:
-        sessions: sessions open now (``scur``).
-        status: HAProxy's word for it, such as ``UP``, ``DRAIN``, ``MAINT``, ``DOWN``.
-    """
-
-    sessions: int
-    status: str
-
-
-def parse_servers_state(text: str) -> list[Server]:
-    """Read ``show servers state`` (format version 1).
-
-    Raises:
-        EdgeError: it is in another form.
-    """
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
-        raise EdgeError(f"`show servers state` answered in a form that is not known here: {text[:80]!r}. {WANTED}")
-    names = lines[1][2:].split()
-    servers = []
-    for line in lines[2:]:
-        row = dict(zip(names, line.split()))
-        try:
-            servers.append(
-                Server(
-                    backend=row["be_name"],
-                    name=row["srv_name"],
-                    address=row["srv_addr"],
-                    port=int(row["srv_port"]),
-                    state=_word(int(row["srv_admin_state"]), int(row["srv_op_state"])),
-                )
-            )
-        except (KeyError, ValueError) as error:
-            raise EdgeError(f"`show servers state`: line {line!r} lacks {error}") from error
-    return servers
-
-
-def _word(admin: int, operational: int) -> str:
-    if admin & _MAINT:
-        return "maint"
-    if admin & _DRAIN:
-        return "drain"
-    return "down" if operational == _STOPPED else "ready"
-
-
-def stat_rows(text: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Read ``show stat``: ``(section, server)`` to its row; a section's frontend and its sum are ``FRONTEND`` and ``BACKEND``.
-
-    Raises:
-        EdgeError: it is in another form.
-    """
-    if not text.startswith("# pxname,"):
-        raise EdgeError(f"`show stat` answered in a form that is not known here: {text[:80]!r}. {WANTED}")
-    rows = csv.DictReader(text[2:].splitlines())
-    return {(row["pxname"], row["svname"]): row for row in rows if row.get("pxname") and row.get("svname")}
-
-
-def parse_stat(text: str) -> dict[tuple[str, str], Load]:
-    """Read ``show stat``: ``(backend, server)`` to its load; frontends and sums are there as well.
-
-    Raises:
-        EdgeError: it is in another form.
-    """
-    return {key: Load(int(row["scur"] or 0), row["status"] or "") for key, row in stat_rows(text).items()}
-
-
-def parse_info(text: str) -> tuple[str, float]:
-    """Read ``show info``: the process' number, and for how many seconds it has been running.
-
-    Raises:
-        EdgeError: it is in another form.
-    """
-    lines = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
-    try:
-        return lines["Pid"].strip(), float(lines["Uptime_sec"])
-    except (KeyError, ValueError) as error:
-        raise EdgeError(f"`show info` answered in a form that is not known here, without {error}: {text[:80]!r}. {WANTED}") from error
-
-
-def parse_old_workers(text: str) -> list[int]:
-    """Read ``show proc``: the processes from before a reload that still have requests.
-
-    Raises:
-        EdgeError: it is in another form.
-    """
-    if not text.startswith("#<PID>"):
-        raise EdgeError(f"`show proc` answered in a form that is not known here: {text[:80]!r}. {WANTED}")
-    section, found = "", []
-    for line in text.splitlines()[1:]:
-        words = line.split()
-        if line.startswith("#"):
-            section = line[1:].strip()
-        elif section == "old workers" and words and words[0].isdigit():
-            found.append(int(words[0]))
-    return found
-
-
 class Edge:
     """One backend section of the HAProxy of this node.
 
@@ -187,28 +61,13 @@ class Edge:
         return self._ask(self.path, line)
 
     def _ask(self, path: str, line: str) -> str:
-        chunks: list[bytes] = []
-        size = 0
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-                client.settimeout(self.timeout)
-                client.connect(path)
-                client.sendall(line.encode() + b"\n")
-                client.shutdown(socket.SHUT_WR)  # the master waits for more otherwise
-                while True:
-                    chunk = client.recv(65536)
-                    if not chunk:
-                        break
-                    size += len(chunk)
-                    if size > ANSWER_LIMIT:
-                        raise EdgeError(f"`{line}` at {path}: more than {ANSWER_LIMIT} bytes came")
-                    chunks.append(chunk)
+            return ask(path, line, self.timeout)
         except OSError as error:
             raise EdgeError(
                 f"`{line}` at the admin socket {path}: {error or type(error).__name__}. "
                 "Is haproxy running, and does its configuration have this `stats socket`?"
             ) from error
-        return b"".join(chunks).decode("utf-8", "replace")
 
     def servers(self) -> dict[str, Server]:
         """The servers of the section by name.
@@ -304,23 +163,10 @@ class Edge:
 
         Other components of the node switch at the same HAProxy: the lock keeps an older answer from replacing a newer.
         """
-        folder = os.path.dirname(self.state_file) or "."
         with flock.held(f"{self.state_file}.lock"):
             text = self.command("show servers state")
             parse_servers_state(text)  # never replace a good file by something else
-            handle, temporary = tempfile.mkstemp(prefix=".server-state.", dir=folder)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as out:
-                    out.write(text)
-                    out.flush()
-                    os.fsync(out.fileno())
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, self.state_file)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):  # it has its place already
-                    os.unlink(temporary)
-                raise
-        _sync_folder(folder)
+            write_file(Path(self.state_file), text, 0o644)
 
 
 def _process(pid: str) -> tuple[str, str]:
@@ -332,11 +178,3 @@ def _process(pid: str) -> tuple[str, str]:
         return "", ""
     fields = rest.split()
     return ("", "") if fields[0] in ("Z", "X") else (head.partition("(")[2], fields[1])
-
-
-def _sync_folder(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

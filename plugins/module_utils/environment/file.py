@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
 
 _ESCAPED = '"\\`$'
 """What systemd and a shell let a backslash escape inside double quotes."""
@@ -189,29 +189,21 @@ def write_config(config: Config, content: str, owner: tuple[int, int] | None = N
     folder = config.path.parent
     parent = folder.parent
     parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    files = {**({NAMES: config.declared.text()} if config.declared else {}), "env": content}
+    if folder.is_dir():  # it was tampered with, or lacks a file: only the files are replaced, the folder may be in use
+        for name, text in files.items():
+            write_file(folder / name, text, 0o600, owner)
+        return
     staging = parent / f"{STAGING}{config.hash}-{os.getpid()}"
     shutil.rmtree(staging, ignore_errors=True)  # of a dead process with our number; what cannot go makes mkdir fail
     staging.mkdir(mode=0o750)
     os.chmod(staging, 0o750)
-    files = {**({NAMES: config.declared.text()} if config.declared else {}), "env": content}
     for name, text in files.items():
-        handle = os.open(staging / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-            if owner is not None:
-                os.fchown(stream.fileno(), *owner)
+        write_file(staging / name, text, 0o600, owner, named=False)
     if owner is not None:
         os.chown(staging, *owner)
-    if folder.is_dir():  # it was tampered with, or lacks a file: only the files are replaced, the folder may be in use
-        for name in files:
-            os.rename(staging / name, folder / name)
-        staging.rmdir()
-    else:
-        os.rename(staging, folder)
-    fsync_dir(folder)
-    fsync_dir(parent)
+    fsync(staging)
+    move(staging, folder)
 
 
 def live_env(root: str | os.PathLike[str], component: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import GateResult, live_context, run_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ADOPTED, GIVEN, JUDGES, KEPT, Judging
@@ -28,8 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "elsewhere": {},
     "aside": {},
     "log_since": 0,
-    "root": "/opt/aistack",
-    "state_dir": "/var/lib/aistack",
+    "root": ROOT,
+    "state_dir": STATE,
     "interval": 1,
     "successes": 1,
     "failures": 0,

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, os_error_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import SOCKET, EdgeError, parse_info, stat_rows
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError, parse_info, stat_rows
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import selectors
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import Reading
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, usage
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.haproxy import SOCKET
 
 STARTED = "process_start_time_seconds"
 """What the client libraries of Prometheus call the time at which the process that answers was started."""

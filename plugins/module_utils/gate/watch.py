@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Looks, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError, normalise, slug
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ERROR, FAIL, INCONCLUSIVE, WAITING, joint
@@ -85,8 +86,8 @@ class Watch:
         duration: float = 0.0,
         passes: int = 1,
         record: bool = False,
-        root: str = "/opt/aistack",
-        state_dir: str = "/var/lib/aistack",
+        root: str = ROOT,
+        state_dir: str = STATE,
         resume: Mapping[str, Any] | None = None,
     ) -> None:
         self.record = record

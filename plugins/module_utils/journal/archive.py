@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replacing
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import SEAL, Record
 
@@ -247,19 +247,6 @@ def _sha256(path: Path) -> str:
 
 def _replace(path: Path, chunks: Iterable[bytes], folder: bool = True) -> None:
     """Replace a file beside the journal, whole or not at all, 0640. One process at a time does so: it has the journal's lock."""
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-        with os.fdopen(handle, "wb") as out:
-            os.fchmod(out.fileno(), 0o640)
-            for chunk in chunks:
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):  # what made us give it up is raised
-            os.unlink(temporary)
-        raise
-    if folder:
-        fsync_dir(path.parent)
+    with replacing(path, 0o640, named=folder) as out:
+        for chunk in chunks:
+            out.write(chunk)

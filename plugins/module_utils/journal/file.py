@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import archive as journal_archive, chain as journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.archive import Anchor
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Reading, Record
@@ -174,7 +174,7 @@ class Journal:
                 flock.take(handle, self.path)
                 if created:
                     os.fchmod(handle, 0o640)
-                    fsync_dir(self.path.parent)
+                    fsync(self.path.parent)
                 if os.path.samestat(os.fstat(handle), os.stat(self.path)):
                     return handle
             except FileNotFoundError:
@@ -244,6 +244,11 @@ class Journal:
             finally:
                 os.close(handle)
             return aside
+
+    def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> Record:
+        """Write down what a release of a component is from now on (C(good), C(bad)), and why."""
+        whose = {"component": component, "release": release, "run": run, "actor": actor}
+        return self.append({"op": "mark", **whose, "outcome": "ok", "detail": {"state": state, "reason": reason}})
 
     @contextmanager
     def operation(

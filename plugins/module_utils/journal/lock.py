@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import LOCK, Journal, utc_now
 
 GUARD = ".lock.guard"
@@ -116,18 +116,7 @@ class Lock:
         return lease if lease is not None and _seconds_left(lease) > 0 else None
 
     def _write(self, lease: Lease) -> None:
-        temporary = self.state_dir / f".{LOCK}.{os.getpid()}"
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(lease, stream, sort_keys=True)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.rename(temporary, self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        fsync_dir(self.state_dir)
+        write_file(self.path, json.dumps(lease, sort_keys=True), 0o640)
 
     def _lease(self, run: str, owner: dict[str, Any], lease_s: float, since: str | None = None) -> Lease:
         expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=lease_s)
@@ -331,7 +320,7 @@ class Lock:
                     return False
                 raise LockHeld(self.refusal(lease), lease)
             self.path.unlink()
-            fsync_dir(self.state_dir)
+            fsync(self.state_dir)
             self._note("released", run, lease.get("owner") or {}, replaced=_public(lease))
             return True
 

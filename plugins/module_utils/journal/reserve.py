@@ -15,7 +15,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move
 
 NAME = "reserve"
 SIZE = 8 * 1024 * 1024
@@ -38,8 +38,7 @@ def keep(state_dir: str | os.PathLike[str]) -> bool:
             return True
     if shutil.disk_usage(path.parent).free < 2 * SIZE or not _made(_beside(path), SIZE):
         return False
-    os.rename(_beside(path), path)
-    fsync_dir(path.parent)
+    move(_beside(path), path)
     return True
 
 
@@ -49,7 +48,7 @@ def free(state_dir: str | os.PathLike[str]) -> bool:
         (Path(state_dir) / NAME).unlink()
     except FileNotFoundError:
         return False
-    fsync_dir(Path(state_dir))
+    fsync(Path(state_dir))
     return True
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import finish
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Programs and libraries, bound read-only where they are."""
@@ -62,13 +63,11 @@ def command(readable: Iterable[Path], home: str = "/tmp") -> list[str]:
 
 def _try(words: list[str]) -> None:
     try:
-        tried = subprocess.run(
-            [*words, "/usr/bin/env", "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRIAL_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
+        tried = finish([*words, "/usr/bin/env", "true"], TRIAL_S)
+    except OSError as problem:
         raise NoSandbox(f"bubblewrap does not work on this controller: {problem}") from problem
-    if tried.returncode != 0:
-        said = " ".join(tried.stderr.split()) or f"exit status {tried.returncode}"
+    if tried.rc != 0:
+        said = f"it did not end within {TRIAL_S:g} s" if tried.timed_out else " ".join(tried.stderr.split()) or f"exit status {tried.rc}"
         raise NoSandbox(
             f"bubblewrap does not work on this controller: {said}. Allow unprivileged user namespaces, stage the release first so that its"
             " node plans, or accept its code to run as you with migrate_plan_unsandboxed=true"

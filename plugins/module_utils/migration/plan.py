@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import config as alembic_config
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
@@ -78,8 +79,8 @@ class Request:
 
     component: str
     release: str = ""
-    root: str = "/opt/aistack"
-    state_dir: str = "/var/lib/aistack"
+    root: str = ROOT
+    state_dir: str = STATE
     release_path: str = ""
     python: str = ""
     env_file: str = ""

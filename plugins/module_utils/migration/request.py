@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Request
@@ -23,8 +24,7 @@ def _decision(default: str) -> dict[str, Any]:
 SPEC: dict[str, Any] = {
     "component": {"type": "str", "required": True},
     "release": {"type": "str", "default": ""},
-    "root": {"type": "path", "default": "/opt/aistack"},
-    "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+    **PLACES,
     "release_path": {"type": "path"},
     "python": {"type": "path"},
     "env_file": {"type": "path", "required": True},

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import finish
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.policy import Step
 
 TIMEOUT = 30.0
@@ -58,20 +58,15 @@ def lint(path: str, sql: str) -> list[dict[str, Any]]:
         handle.write(sql)
         handle.flush()
         try:
-            child = subprocess.run(
-                [path, "--reporter", "json", "--exclude", ",".join(EXCLUDED), handle.name],
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-                cwd="/",
-                env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "HOME": "/"},
-            )
-        except (OSError, subprocess.TimeoutExpired) as problem:
+            env = {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "HOME": "/"}
+            child = finish([path, "--reporter", "json", "--exclude", ",".join(EXCLUDED), handle.name], TIMEOUT, cwd="/", env=env)
+        except OSError as problem:
             raise LintError(f"{path} could not be run: {problem}") from problem
-    if child.returncode not in (0, 1):
-        raise LintError(f"{path} ended with {child.returncode}: {child.stderr.strip()[:300]}")
-    if child.returncode == 1 and not child.stdout.strip():
+    if child.timed_out:
+        raise LintError(f"{path} did not end within {TIMEOUT:g} s")
+    if child.rc not in (0, 1):
+        raise LintError(f"{path} ended with {child.rc}: {child.stderr.strip()[:300]}")
+    if child.rc == 1 and not child.stdout.strip():
         raise LintError(f"{path} failed: {child.stderr.strip()[:300]}")
     return parse(child.stdout)
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker, without_credentials
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import finish
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -75,11 +76,11 @@ def _plain(archive: Path, beside: Path) -> Path:
             return archive
     try:
         with archive.open("rb") as packed, beside.open("xb") as plain:
-            done = subprocess.run(["zstd", "--decompress", "--stdout"], stdin=packed, stdout=plain, stderr=subprocess.PIPE, check=False)
+            done = finish(["zstd", "--decompress", "--stdout"], stdin=packed, stdout=plain)
     except FileNotFoundError as missing:
         raise DownloadError("The archive is packed with zstd, which this node does not have. Install the package zstd.") from missing
-    if done.returncode != 0:
-        raise DownloadError(f"zstd could not unpack the archive: {done.stderr.decode('utf-8', 'replace').strip()}")
+    if done.rc != 0:
+        raise DownloadError(f"zstd could not unpack the archive: {done.stderr.strip()}")
     return beside
 
 
@@ -108,9 +109,9 @@ def download(url: str, dest: Path, sha256: str, mode: int, unpacked: bool, timeo
                 raise DownloadError(f"The archive {without_credentials(url)} was not unpacked: {error}.") from error
             inner.chmod(mode)
             tree.sync(inner)
-            inner.rename(dest)
+            move(inner, dest)
         else:
             fetched.chmod(mode)
-            fetched.replace(dest)
+            move(fetched, dest)
     finally:
         tree.remove(room)

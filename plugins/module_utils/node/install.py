@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replace_link, replacing, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import PIPE, Stream, finish
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.registry import Refused, entry_of, register
 
@@ -104,7 +106,8 @@ def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
             if isinstance(content, str):
                 write_file(path, content, 0o644)
             else:
-                _link(path, content)
+                path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                replace_link(path, content)
     return {
         "changed": needed or unregistered or bool(boot),
         "needed": needed,
@@ -134,26 +137,17 @@ def _at_boot(wanted: Wanted) -> dict[Path, str | Path]:
     return missing
 
 
-def _link(path: Path, target: Path) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # only a dead process with our number leaves one
-    temporary.symlink_to(target)
-    os.replace(temporary, path)
-    fsync_dir(path.parent)
-
-
-def _ask(python: str, *arguments: str) -> bytes:
-    """What the node's Python writes."""
+def _ask(python: str, *arguments: str, stdout: Stream = PIPE) -> str:
+    """What the node's Python writes; empty where that goes to a file."""
     try:
-        done = subprocess.run([python, "-I", "-c", *arguments], capture_output=True, check=False, timeout=_PATIENCE_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = finish([python, "-I", "-c", *arguments], _PATIENCE_S, stdout=stdout)
+    except OSError as error:
         raise InstallError(f"{python} could not be run: {error}. Name the system's Python, 3.9 or newer (python)") from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InstallError(
-            f"{python} ended with exit status {done.returncode}: {said[-1] if said else 'no message'}. Nothing was installed"
-        )
+    if done.timed_out:
+        raise InstallError(f"{python} did not end within {_PATIENCE_S:g} s. Name the system's Python, 3.9 or newer (python)")
+    if done.rc:
+        said = done.stderr.strip().splitlines()
+        raise InstallError(f"{python} ended with exit status {done.rc}: {said[-1] if said else 'no message'}. Nothing was installed")
     return done.stdout
 
 
@@ -161,20 +155,14 @@ def _magic(python: str) -> str:
     """Which compiled code the node's Python reads."""
     if os.path.realpath(python) == os.path.realpath(sys.executable):
         return zipapp.magic()
-    return _ask(python, _MAGIC).decode().strip()
+    return _ask(python, _MAGIC).strip()
 
 
 def _install(wanted: Wanted) -> None:
     """Write the command, whole or not at all."""
-    raw = _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python)
-    wanted.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temporary = wanted.command.with_name(f".{wanted.command.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb", opener=lambda path, flags: os.open(path, flags, 0o700)) as out:
-            out.write(raw)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, wanted.command)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with tempfile.TemporaryFile() as made:
+        _ask(wanted.python, _COMPILE, wanted.archive, wanted.source, wanted.python, stdout=made)
+        wanted.command.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        made.seek(0)
+        with replacing(wanted.command, 0o755) as out:
+            shutil.copyfileobj(made, out)

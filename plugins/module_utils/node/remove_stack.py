@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove as component_remove, remove_service
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan import (
@@ -170,5 +171,5 @@ def _keep(stack: Stack) -> Path | None:
     place = stack.state_dir.with_name(f"{stack.state_dir.name}.removed-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     for path in wanted:
         place.mkdir(mode=0o700, exist_ok=True)
-        path.rename(place / path.name)
+        move(path, place / path.name)
     return place if wanted else None

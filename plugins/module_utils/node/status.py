@@ -11,8 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.cached import QuickJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import interrupted

@@ -10,7 +10,6 @@ import http.client
 import json
 import smtplib
 import ssl
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from email.utils import formatdate, make_msgid
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import os_error_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import NOTHING, finish
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 
 TRIES = 2
@@ -104,16 +104,13 @@ def _mail(entry: Mapping[str, Any], message: Mapping[str, Any], timeout: float) 
 def _command(entry: Mapping[str, Any], message: Mapping[str, Any], timeout: float) -> None:
     program = str(entry["command"][0])
     try:
-        done = subprocess.run(
-            entry["command"], input=json.dumps(message, ensure_ascii=False).encode(), timeout=timeout, check=False,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise Unreached(f"{program} did not end within {timeout:g} s") from None
+        done = finish(entry["command"], timeout, json.dumps(message, ensure_ascii=False).encode(), stdout=NOTHING, stderr=NOTHING)
     except OSError as problem:
         raise Unreached(f"{program} cannot be run: {problem.strerror}") from None
-    if done.returncode:
-        raise Unreached(f"{program} ended with {done.returncode}")
+    if done.timed_out:
+        raise Unreached(f"{program} did not end within {timeout:g} s")
+    if done.rc:
+        raise Unreached(f"{program} ended with {done.rc}")
 
 
 _SENDERS = {"webhook": _webhook, "mail": _mail, "command": _command}

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress, signature as backup_key
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import tools as pg_tool
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, explain
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Ended, Tool, ToolError, free_bytes, sha256
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Tool, ToolError, free_bytes, sha256
 
 PARTIAL = ".partial-"
 APPLICATION = "aistack-backup"
@@ -123,15 +124,11 @@ def make(
             "fingerprint": fingerprint.as_dict(),
         }
         text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-        with open(partial / "manifest.json", "x", encoding="utf-8", opener=_private) as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
+        write_file(partial / "manifest.json", text, 0o600, named=False)
         backup_key.sign(folder.parent, partial, name)
-        fsync_dir(partial)
+        fsync(partial)
         final = folder / name
-        partial.rename(final)
-        fsync_dir(folder)
+        move(partial, final)
     except backup_key.KeyProblem as problem:
         raise BackupError(f"No backup: it cannot be signed, {problem}. Nothing was migrated.") from problem
     except OSError as problem:

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import start
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import literal
 
@@ -36,20 +37,6 @@ class DatabaseError(Exception):
         super().__init__(message)
         self.kind = kind
         self.sqlstate = sqlstate
-
-
-def as_user(user: str | None) -> dict[str, Any]:
-    """Keyword arguments for Popen that run a child as ``user``; empty where this process is not root.
-
-    Raises LookupError where the node has no such user.
-    """
-    if user is None or os.geteuid() != 0 or user == "root":
-        return {}
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise LookupError(f"this host has no user {user}") from None
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 def base_environment(user: str | None) -> dict[str, str]:
@@ -133,16 +120,9 @@ class Psql:
         self._stdout = bytearray()
         self._stderr = b""
         try:
-            self._child = subprocess.Popen(
-                [binary, "-X", "-q", "-A", "-t", "-w", "-v", "VERBOSITY=terse", "-P", "pager=off"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=tool_environment(address, variables, user, application),
-                cwd="/",
-                start_new_session=True,
-                **as_user(user),
-            )
+            # a conversation that lives as long as the session: only its beginning is that of other programs
+            argv = [binary, "-X", "-q", "-A", "-t", "-w", "-v", "VERBOSITY=terse", "-P", "pager=off"]
+            self._child = start(argv, tool_environment(address, variables, user, application), "/", subprocess.PIPE, user=user)
         except OSError as problem:
             raise DatabaseError(
                 "tool", f"{binary} cannot be run: {problem.strerror}. Install PostgreSQL's client package on this node."

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import as_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
     fingerprint,
     names as restore_names,
@@ -42,7 +43,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin i
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.names import RESTORE
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql, as_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.snapshot import DUMP, MIN_FREE
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.swap import PROVEN, run_all
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Tool, ToolError

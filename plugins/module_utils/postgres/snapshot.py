@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import shutil
 import socket
 import stat
@@ -24,8 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME, PART_WORDS
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import account
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
     dump as pg_dump,
@@ -157,9 +157,8 @@ def alone(
                 "heads": {},
             }
             _write(partial / "manifest.json", manifest)
-            fsync_dir(partial)
-            partial.rename(where)
-            fsync_dir(where.parent)
+            fsync(partial)
+            move(partial, where)
         finally:
             if partial.exists():
                 shutil.rmtree(partial)
@@ -250,18 +249,15 @@ def _given_to(folder: Path, user: str | None) -> Iterator[tuple[str, tuple[int, 
         for path in folder.iterdir():
             path.chmod(0o600)
         return
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise LookupError(f"this host has no user {user}") from None
+    who = account(user)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fchown(handle, entry.pw_uid, entry.pw_gid)
+        os.fchown(handle, who.uid, who.gid)
         yield f"/proc/self/fd/{handle}", (handle,)
         os.fchown(handle, 0, 0)
         os.fchmod(handle, 0o700)
         for name in os.listdir(handle):
-            _take_back(name, handle, entry.pw_uid)
+            _take_back(name, handle, who.uid)
     finally:
         os.close(handle)
 
@@ -280,12 +276,7 @@ def _take_back(name: str, folder: int, uid: int) -> None:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(handle, "w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_file(path, json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600, named=False)
 
 
 def archive_of(where: Path) -> Path:

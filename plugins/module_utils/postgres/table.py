@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
     compare as pg_compare,
     fingerprint,
@@ -45,7 +46,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.names i
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.snapshot import MIN_FREE
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.swap import PROVEN, run_all
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Ended, Tool, ToolError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Tool, ToolError
 
 LOCK_TIMEOUT = "2s"
 """How long the swap waits for the table: whoever comes after it waits as long."""

@@ -10,18 +10,17 @@ import contextlib
 import hashlib
 import os
 import re
-import signal
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import communicate
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user, tool_environment
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import tool_environment
 
 _ENTRY = re.compile(r"^\d+; \d+ \d+ (.*)$", re.M)
 _DATA = "TABLE DATA "
@@ -35,17 +34,6 @@ class ToolError(Exception):
     """A tool is not there, or an archive cannot be read."""
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a tool ended; ``stdout`` is empty where it went to a file."""
-
-    rc: int
-    stdout: str
-    stderr: str
-    seconds: float
-    timed_out: bool = False
-
-
 class Tool:
     """One running tool in a session of its own. Use as a context manager: what still runs at the end of it is ended."""
 
@@ -56,10 +44,10 @@ class Tool:
         variables: Mapping[str, str],
         user: str | None,
         application: str,
-        stdout: int | None = None,
+        stdout: int = proc.PIPE,
         pass_fds: Iterable[int] = (),
         options: str = "",
-        stdin: int = subprocess.DEVNULL,
+        stdin: int = proc.NOTHING,
     ) -> None:
         """``options`` are settings of the server for the tool's sessions, in the form of PGOPTIONS."""
         environment = tool_environment(address, variables, user, application)
@@ -67,17 +55,7 @@ class Tool:
             environment["PGOPTIONS"] = options
         self._began = time.monotonic()
         try:
-            self._child = subprocess.Popen(
-                list(argv),
-                env=environment,
-                cwd="/",
-                stdin=stdin,
-                stdout=subprocess.PIPE if stdout is None else stdout,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                pass_fds=tuple(pass_fds),
-                **as_user(user),
-            )
+            self._child = proc.start(argv, environment, "/", stdin, stdout, user=user, pass_fds=pass_fds)
         except OSError as problem:
             raise ToolError(f"{argv[0]} cannot be run on this node: {problem.strerror}. Install PostgreSQL's client package.") from None
 
@@ -92,36 +70,20 @@ class Tool:
 
     def wait(self, timeout: float) -> Ended:
         """Waits at most ``timeout`` seconds; then the tool is ended and C(timed_out) set."""
-        timed_out = False
-        try:
-            out, err = communicate(self._child, None, max(timeout, 0.0))
-        except subprocess.TimeoutExpired:
-            timed_out = True
-            self.stop()
-            out, err = communicate(self._child)
-        said, seconds = (err or b"").decode("utf-8", "replace").strip(), time.monotonic() - self._began
-        return Ended(self._child.returncode, (out or b"").decode("utf-8", "replace"), said, seconds, timed_out)
+        done = proc.ended(self._child, None, max(timeout, 0.0), stop=self.stop)
+        return replace(done, stderr=done.stderr.strip(), seconds=time.monotonic() - self._began)
 
     def stop(self) -> None:
         """Asks it to end, so that it can cancel what it has the server do; kills it after PATIENCE seconds."""
-        if self._child.poll() is not None:
-            return
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):  # it may end by itself in between
-                os.killpg(self._child.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):  # the next signal is stronger
-                self._child.wait(PATIENCE)
-                return
-        self._child.wait()
+        proc.stop(self._child, PATIENCE)
 
 
 def version(tool: str) -> str:
     """What C(tool --version) prints. Raises ToolError."""
     try:
-        child = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False, cwd="/")
+        return proc.finish([tool, "--version"], cwd="/").stdout.strip()
     except OSError as problem:
         raise ToolError(f"{tool} cannot be run on this node: {problem.strerror}. Install PostgreSQL's client package.") from None
-    return child.stdout.strip()
 
 
 def too_old(tool: str, server: str) -> str:
@@ -176,15 +138,15 @@ def archive(path: Path, user: str | None = None) -> Archive:
     argv = ["pg_restore", "--list", *([str(path)] if folder else [])]
     try:
         with contextlib.ExitStack() as stack:
-            handle: Any = subprocess.DEVNULL if folder else stack.enter_context(open(path, "rb"))
-            child = subprocess.run(argv, stdin=handle, capture_output=True, check=False, cwd="/", **({} if folder else as_user(user)))
+            handle: proc.Stream = proc.NOTHING if folder else stack.enter_context(open(path, "rb"))
+            child = proc.finish(argv, cwd="/", stdin=handle, user=None if folder else user)
     except FileNotFoundError as problem:
         if problem.filename == str(path):
             raise ToolError(f"{path} is not there.") from None
         raise ToolError("pg_restore is not on this node. Install PostgreSQL's client package.") from None
-    if child.returncode:
-        raise ToolError(f"{path} cannot be read back: {child.stderr.decode('utf-8', 'replace').strip()[-400:]}")
-    return read_archive(child.stdout.decode("utf-8", "replace"))
+    if child.rc:
+        raise ToolError(f"{path} cannot be read back: {child.stderr.strip()[-400:]}")
+    return read_archive(child.stdout)
 
 
 def free_bytes(folder: Path) -> int:

@@ -6,66 +6,40 @@
 
 from __future__ import annotations
 
-import csv
-import socket
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import OUTPUT_LIMIT, CannotJudge, Context, NotAsExpected
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import SOCKET, EdgeError, ask, stat_rows, word
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, check_all, describe, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 
-SOCKET = "/run/haproxy/admin.sock"
-_WORDS = (("UP", "ready"), ("no check", "ready"), ("MAINT", "maint"), ("DRAIN", "drain"), ("NOLB", "drain"), ("DOWN", "down"))
 
-
-def ask(path: str, command: str, context: Context) -> str:
-    """One command through the admin socket.
-
-    Raises:
-        NotAsExpected: nobody answers there.
-    """
+def _asked(path: str, command: str, timeout: float) -> str:
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(context.remaining())
-            client.connect(path)
-            client.sendall(f"{command}\n".encode())
-            answer = b""
-            while len(answer) < OUTPUT_LIMIT:
-                client.settimeout(context.remaining())
-                chunk = client.recv(65536)
-                if not chunk:
-                    break
-                answer += chunk
+        return ask(path, command, timeout)
     except FileNotFoundError as error:
         raise NotAsExpected(f"the admin socket {path} is not there") from error
     except ConnectionRefusedError as error:
         raise NotAsExpected(f"nobody answers on the admin socket {path}") from error
-    return answer.decode("utf-8", "replace")
 
 
 def states(text: str) -> dict[str, dict[str, str]]:
-    """Read ``show stat``: section to server to ``ready``, ``drain``, ``maint`` or ``down``.
+    """What ``show stat`` says: section to server to ``ready``, ``drain``, ``maint`` or ``down``.
 
     Raises:
         CannotJudge: it is in another form.
     """
-    if not text.startswith("# pxname,"):
-        raise CannotJudge(f"show stat answered in a form that is not known: {text[:60]!r}")
     found: dict[str, dict[str, str]] = {}
-    for row in csv.DictReader(text[2:].splitlines()):
-        if row.get("svname") in (None, "", "FRONTEND"):
-            continue
-        section = found.setdefault(str(row["pxname"]), {})
-        if row["svname"] != "BACKEND":
-            section[str(row["svname"])] = word(row.get("status") or "")
+    try:
+        for (name, server), row in stat_rows(text).items():
+            if server != "FRONTEND":
+                section = found.setdefault(name, {})
+                section.update({} if server == "BACKEND" else {server: word(row.get("status") or "")})
+    except EdgeError as error:
+        raise CannotJudge(str(error)) from error
     return found
-
-
-def word(status: str) -> str:
-    """HAProxy's status in one word; what is not known is kept in lower case."""
-    return next((ours for theirs, ours in _WORDS if status.startswith(theirs)), status.lower())
 
 
 class Haproxy(Probe):
@@ -98,7 +72,7 @@ class Haproxy(Probe):
 
     def look(self, context: Context) -> Attempt:
         path = str(self.spec.get("socket") or SOCKET)
-        sections = states(ask(path, "show stat", context))
+        sections = states(_asked(path, "show stat", context.remaining()))
         name = str(self.spec["target"])
         if name not in sections:
             said = f"HAProxy has no section '{name}'{did_you_mean(name, sections)}"

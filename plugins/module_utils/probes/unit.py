@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitState
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, at, check, check_all, describe_all, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, judge
@@ -45,31 +45,26 @@ class Unit(Probe):
     def look(self, context: Context) -> Attempt:
         shown = journald.show(str(self.spec["target"]), context)
         unit = self.spec["target"]
-        if shown.get("LoadState") == "not-found" and check(self._wanted()["state"], "inactive"):
+        if shown.load == "not-found" and check(self._wanted()["state"], "inactive"):
             return Attempt(False, f"there is no unit {unit}", self.expectation())
         came = state_of(shown)
         found: list[Mismatch] = check_all(self._wanted(), came)
         if found and found[0].path == "state":  # the rest follows from it
             found = found[:1]
         detail = f"{unit}: {came['state']} ({came['sub']}), restarts {came['restarts']}"
-        if shown.get("Result") not in ("success", "", None) or shown.get("ExecMainStatus", "0") != "0":
-            detail += f", result {shown.get('Result')}, exit status {shown.get('ExecMainStatus')}"
+        if shown.result not in ("success", "") or shown.exec_status:
+            detail += f", result {shown.result}, exit status {shown.exec_status}"
         got = ", ".join(at(key, show(came[key])) for key in self._wanted())
         return judge(found, self.expectation(), got, detail)
 
 
-def state_of(shown: Mapping[str, str]) -> dict[str, object]:
-    """What ``systemctl show`` printed, as a probe compares it; ``stable_for`` is in seconds."""
-    state = shown.get("ActiveState", "unknown")
-    entered = shown.get("ActiveEnterTimestampMonotonic", "0")
-    stable = 0.0
-    if state == "active" and entered.isdigit() and entered != "0":
-        stable = round(time.clock_gettime(time.CLOCK_MONOTONIC) - int(entered) / 1e6, 1)
-    restarts = shown.get("NRestarts", "0")
+def state_of(shown: UnitState) -> dict[str, object]:
+    """What systemd says, as a probe compares it; ``stable_for`` is in seconds."""
+    stable = round(time.monotonic() - shown.entered, 1) if shown.active == "active" and shown.entered else 0.0
     return {
-        "state": state,
-        "sub": shown.get("SubState", "unknown"),
-        "enabled": shown.get("UnitFileState", "") in ("enabled", "enabled-runtime"),
-        "restarts": int(restarts) if restarts.isdigit() else 0,
+        "state": shown.active,
+        "sub": shown.sub,
+        "enabled": shown.enabled,
+        "restarts": shown.restarts,
         "stable_for": stable,
     }

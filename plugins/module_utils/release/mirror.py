@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replacing
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import (
     COMMIT,
@@ -109,7 +110,7 @@ class Source:
         base = Path(mirror_dir or default_place()).expanduser()
         self.mirror = base / hashlib.sha256(self.repo.encode()).hexdigest()[:20]
 
-    def _git(self, *arguments: str, cwd: str | Path | None = None) -> subprocess.CompletedProcess[str]:
+    def _git(self, *arguments: str, cwd: str | Path | None = None) -> proc.Ended:
         env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
             env.pop(name, None)
@@ -119,27 +120,18 @@ class Source:
             env.update({"GIT_CONFIG_COUNT": str(count + 1), f"GIT_CONFIG_KEY_{count}": f"http.{self.repo}.extraHeader"})
             env[f"GIT_CONFIG_VALUE_{count}"] = self._header
         try:
-            return subprocess.run(
-                ["git", *arguments],
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="surrogateescape",
-                timeout=GIT_TIMEOUT,
-                check=False,
-            )
+            done = proc.finish(["git", *arguments], GIT_TIMEOUT, errors="surrogateescape", cwd=cwd, env=env)
         except FileNotFoundError as missing:
             raise SourceError("git is not installed on the controller; releases are staged from it. Install git.") from missing
-        except subprocess.TimeoutExpired as late:
-            raise Unreachable(f"git did not answer within {GIT_TIMEOUT} s for the repository {self.shown}.") from late
+        if done.timed_out:
+            raise Unreachable(f"git did not answer within {GIT_TIMEOUT} s for the repository {self.shown}.")
+        return done
 
     def _remote(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return tags and branches, each name to commit."""
         answer = self._git("ls-remote", END, self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
-        if answer.returncode != 0:
-            said = git_words.told(answer.stderr, answer.returncode, self.shown)
+        if answer.rc != 0:
+            said = git_words.told(answer.stderr, answer.rc, self.shown)
             raise Unreachable(f"The repository {self.shown} cannot be reached from the controller. {said}")
         tags: dict[str, str] = {}
         branches: dict[str, str] = {}
@@ -229,7 +221,7 @@ class Source:
             return ""
         status = self._git("status", "--porcelain", "--untracked-files=normal", "--", self.path or ".", cwd=self.repo)
         changed = status.stdout.splitlines()
-        if status.returncode != 0 or not changed:
+        if status.rc != 0 or not changed:
             return ""
         return ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
 
@@ -256,19 +248,19 @@ class Source:
         if not (self.mirror / "HEAD").is_file() or not RELEASE_NAME.fullmatch(ref):
             return ""
         answer = self._git("rev-parse", "--quiet", "--verify", END, f"refs/tags/{ref}^{{commit}}", cwd=self.mirror)
-        return answer.stdout.strip() if answer.returncode == 0 else ""
+        return answer.stdout.strip() if answer.rc == 0 else ""
 
     def _fetch(self, ref: str, commit: str) -> None:
         """Have *commit* in the mirror, which is locked."""
         if not (self.mirror / "HEAD").is_file():
             made = self._git("init", "--quiet", "--bare", END, str(self.mirror))
-            if made.returncode != 0:
+            if made.rc != 0:
                 raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
-        if self._git("cat-file", "-e", END, f"{commit}^{{commit}}", cwd=self.mirror).returncode != 0:
+        if self._git("cat-file", "-e", END, f"{commit}^{{commit}}", cwd=self.mirror).rc != 0:
             refs = f"+refs/tags/{ref}:refs/tags/{ref}"
             fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
-            if fetched.returncode != 0:
-                said = git_words.told(fetched.stderr, fetched.returncode, self.shown)
+            if fetched.rc != 0:
+                said = git_words.told(fetched.stderr, fetched.rc, self.shown)
                 raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
 
     def files(self, ref: str, commit: str) -> dict[str, File]:
@@ -313,7 +305,7 @@ class Source:
         shown = ["--no-merges", f"--max-count={limit + 1}", "--format=%h %s", END, commit, f"^{without}"]
         told = self._git("log", *shown, cwd=self.mirror)
         summed = self._git("diff", "--shortstat", END, without, commit, cwd=self.mirror)
-        if told.returncode != 0 or summed.returncode != 0:
+        if told.rc != 0 or summed.rc != 0:
             return []
         lines = told.stdout.splitlines()
         more = ["and more"] if len(lines) > limit else []
@@ -361,7 +353,7 @@ class Source:
     def _pointers(self, commit: str, files: Mapping[str, File]) -> list[str]:
         """Return the files that are pointers of Git LFS."""
         attributes = ["grep", "--quiet", "--fixed-strings", "-e", "filter=lfs", commit, "--", ":(glob)**/.gitattributes"]
-        if self._git(*attributes, cwd=self.mirror).returncode != 0:
+        if self._git(*attributes, cwd=self.mirror).rc != 0:
             return []
         small = [name for name, file in files.items() if POINTER[0] <= file.size <= POINTER[1]]
         return [name for name in small if self.text(files[name].blob).startswith("version https://git-lfs.github.com/spec/")]
@@ -369,14 +361,15 @@ class Source:
     def _pack(self, commit: str, target: Path) -> None:
         """Write the same bytes for the same commit and folder, whoever runs it."""
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
         command = ["git", "archive", "--format=tar", commit, "--", *([self.path] if self.path else ["."])]
         prefix = f"{self.path}/" if self.path else ""
-        with subprocess.Popen(command, cwd=self.mirror, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git:
+        with (
+            replacing(target, 0o600, lasting=False) as raw,
+            subprocess.Popen(command, cwd=self.mirror, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git,
+        ):
             if git.stdout is None or git.stderr is None:
                 raise SourceError(f"git archive of {commit} of {self.shown} was started without pipes; its output cannot be read.")
             with (
-                temporary.open("wb") as raw,
                 gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
                 tarfile.open(fileobj=git.stdout, mode="r|") as incoming,
                 tarfile.open(fileobj=packed, mode="w") as outgoing,
@@ -391,10 +384,8 @@ class Source:
                     member.pax_headers = {}
                     outgoing.addfile(member, incoming.extractfile(member) if member.isfile() else None)
             said = git.stderr.read().decode("utf-8", "replace").strip()
-        if git.returncode != 0:
-            temporary.unlink()
-            raise SourceError(f"git archive failed for {commit} of {self.shown}: {said}")
-        os.rename(temporary, target)
+            if git.wait() != 0:
+                raise SourceError(f"git archive failed for {commit} of {self.shown}: {said}")
         others = sorted(target.parent.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime, reverse=True)
         for old in others[KEEP_ARCHIVES:]:
             old.unlink()

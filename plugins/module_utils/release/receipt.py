@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 
 
@@ -62,16 +62,7 @@ def load(state_dir: str | os.PathLike[str], component: str) -> dict[str, Any] | 
 
 def save(state_dir: str | os.PathLike[str], component: str, receipt: dict[str, Any]) -> None:
     """Write a receipt by rename."""
-    path = receipt_path(state_dir, component)
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump({"time": utc_now(), **receipt}, stream, sort_keys=True, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(temporary, path)
-    fsync_dir(path.parent)
+    write_file(receipt_path(state_dir, component), json.dumps({"time": utc_now(), **receipt}, sort_keys=True, indent=1), 0o640)
 
 
 def judge(state_dir: str | os.PathLike[str], component: str, inputs: str) -> tuple[bool, str]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, heads as alembic_heads, sandbox, tree
@@ -231,17 +231,7 @@ def stage(request: Request) -> dict[str, Any]:
             operation.detail.update(tree_hash=manifest["tree_hash"], disk=manifest["disk"], timings=request.timings)
     except TestsFailed as failed:
         reason = "tests failed: " + "; ".join(failed.extra.get("failing") or [])[:500]
-        journal.append(
-            {
-                "op": "mark",
-                "component": layout.component,
-                "release": tag,
-                "run": request.run,
-                "actor": request.actor,
-                "outcome": "ok",
-                "detail": {"state": "bad", "reason": reason},
-            }
-        )
+        journal.mark(layout.component, tag, "bad", reason, request.run, request.actor)
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -331,8 +321,7 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
         raise ReleaseError(
             f"{target} is in the way: it is no staged release ({MANIFEST} is missing or unreadable). Move it away and stage again."
         )
-    os.rename(work, target)
-    fsync_dir(layout.releases)
+    move(work, target)
     return manifest
 
 
@@ -385,11 +374,5 @@ def _previous(request: Request) -> Path | None:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    if path.is_symlink() or path.exists():  # the build's own; it may be a link to anywhere
-        path.unlink()
-    with path.open("x", encoding="utf-8") as stream:
-        json.dump(value, stream, sort_keys=True, indent=1)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.chmod(path, 0o444)
+    """What the build itself has under this name, a link to anywhere, is replaced."""
+    write_file(path, json.dumps(value, sort_keys=True, indent=1) + "\n", 0o444, named=False)

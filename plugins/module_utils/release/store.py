@@ -161,17 +161,7 @@ def mark(layout: Layout, journal: Journal, tag: str, verdict: str, reason: str, 
     if state.marks.get(tag) == verdict and marked > activated:
         return False
     if not check:
-        journal.append(
-            {
-                "op": "mark",
-                "component": layout.component,
-                "release": tag,
-                "run": run,
-                "actor": actor,
-                "outcome": "ok",
-                "detail": {"state": verdict, "reason": reason},
-            }
-        )
+        journal.mark(layout.component, tag, verdict, reason, run, actor)
     return True
 
 

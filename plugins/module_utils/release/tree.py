@@ -13,11 +13,12 @@ import hashlib
 import os
 import shutil
 import stat
-import subprocess
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import finish
 
 INSTALLED = (".venv", "node_modules", "__pycache__")
 """Folders that are made from the lock file; their content is vouched for by its hashes, not by the tree's."""
@@ -328,8 +329,8 @@ def sync(root: Path) -> None:
     """Bring a tree to disk: the whole filesystem at once, which is cheaper than thousands of files."""
     done = None
     with contextlib.suppress(OSError):  # no such program: everything is brought to disk then
-        done = subprocess.run(["sync", "-f", str(root)], check=False, capture_output=True)
-    if done is None or done.returncode != 0:
+        done = finish(["sync", "-f", str(root)])
+    if done is None or done.rc != 0:
         os.sync()
 
 

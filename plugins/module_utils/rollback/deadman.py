@@ -22,7 +22,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import TAKING_BACK, Lock, LockHeld, keep_lease
@@ -165,10 +165,9 @@ def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bo
         return {"changed": True, "msg": f"run {run} would be confirmed"}
     confirmed = path.with_suffix(".confirmed")
     try:
-        os.rename(path, confirmed)
+        move(path, confirmed)
     except FileNotFoundError:
         return confirm(state_dir, run, systemd)  # the timer was quicker
-    fsync_dir(path.parent)
     (systemd or Systemd()).forget(timer_of(run))
     confirmed.unlink()
     return {"changed": True, "msg": f"run {run} is confirmed"}
@@ -177,10 +176,9 @@ def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bo
 def _claim(path: Path) -> bool:
     """Whether this process is the one to go back: nobody confirmed, or another process began and was cut off."""
     try:
-        os.rename(path, path.with_suffix(".reverting"))
+        move(path, path.with_suffix(".reverting"))
     except FileNotFoundError:
         return path.with_suffix(".reverting").exists()
-    fsync_dir(path.parent)
     return True
 
 

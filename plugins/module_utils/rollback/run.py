@@ -21,9 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import (
@@ -468,7 +468,7 @@ class _Course:
             if [state for state in states if state in ("good", "bad")][-1:] == ["bad"]:
                 continue
             reason = self.who.reason or "taken back"
-            self._append("mark", name, gone, self.who.run, "ok", {"state": "bad", "reason": f"{reason} (went back to {to})"})
+            self.journal.mark(name, gone, "bad", f"{reason} (went back to {to})", self.who.run, self.who.actor)
 
 
 class Incomplete(Exception):

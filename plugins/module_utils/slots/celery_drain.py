@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
     last_line,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import (
     IMPORT_TIMEOUT,
     PREAMBLE,
@@ -181,15 +181,7 @@ class Memory:
     def _write(self, workers: Queues) -> None:
         self.workers = workers
         document = {"component": self.path.stem, "since": self.since or utc_now(), "workers": workers}
-        self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fresh = self.path.with_suffix(f".tmp-{os.getpid()}")
-        with open(fresh, "w", encoding="utf-8") as handle:
-            handle.write(json.dumps(document, indent=1) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.chmod(fresh, 0o644)
-        os.replace(fresh, self.path)
-        fsync_dir(self.path.parent)
+        write_file(self.path, json.dumps(document, indent=1) + "\n", 0o644)
 
     def forget(self, names: Collection[str]) -> None:
         """Of these workers nothing is stopped any more."""

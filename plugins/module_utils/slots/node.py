@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -18,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, replace_link, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import at, holders, outsiders, shown
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
@@ -327,10 +327,10 @@ class Node:
         elif step.do in (sp.GATE, sp.PUBLIC):
             self._gate(slot, definition, step.do == sp.PUBLIC)
         elif step.do == sp.LIVE:
-            _replace_link(self.slots / "live", slot)
+            replace_link(self.slots / "live", slot)
         elif step.do == sp.UNLIVE:
             (self.slots / "live").unlink()
-            fsync_dir(self.slots)
+            fsync(self.slots)
         elif step.do == sp.RETIRE:
             self.systemd.later(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
         elif self.edge is None:
@@ -373,8 +373,8 @@ class Node:
         """Point *slot* at *content*. ``slot.env`` goes last: until it fits, the slot counts as not written."""
         folder = self.slots / slot
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        _replace_link(folder / "release", f"../../releases/{content.release}")
-        _replace_link(folder / "config", f"../../config/{content.config}")
+        replace_link(folder / "release", f"../../releases/{content.release}")
+        replace_link(folder / "config", f"../../config/{content.config}")
         write_file(folder / "slot.env", self.slot_env(slot, content), 0o644)
 
     def _gate(self, slot: str, definition: Mapping[str, Any], public: bool) -> None:
@@ -446,12 +446,3 @@ def _link(path: Path) -> str | None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):  # not there, or not a link
             return None
         raise
-
-
-def _replace_link(path: Path, target: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):  # only a dead process with our number leaves one
-        temporary.unlink()
-    temporary.symlink_to(target)
-    os.replace(temporary, path)
-    fsync_dir(path.parent)

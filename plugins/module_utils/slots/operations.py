@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import saved as saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
@@ -441,8 +442,7 @@ class Slots:
         """Note it in the journal; False where a gate that has changed since would make bad what was good before this run."""
         if state == "bad" and release_state.good_before(self.journal.read(), self.spec.component, release, request.run):
             return False
-        whose = {"component": self.spec.component, "release": release, "run": request.run, "actor": request.actor}
-        self.journal.append({"op": "mark", **whose, "outcome": "ok", "detail": {"state": state, "reason": reason}})
+        self.journal.mark(self.spec.component, release, state, reason, request.run, request.actor)
         return True
 
     def _operation(self, op: str, release: str | None, request: Request, detail: dict[str, Any]) -> AbstractContextManager[Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
 STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
@@ -20,8 +21,7 @@ def options() -> dict[str, Any]:
     return {
         "state": {"type": "str", "choices": list(STATES), "default": "active"},
         "component": {"type": "str", "required": True},
-        "root": {"type": "path", "default": "/opt/aistack"},
-        "state_dir": {"type": "path", "default": "/var/lib/aistack"},
+        **PLACES,
         "release": {"type": "str"},
         "config": {"type": "str"},
         "unit": {"type": "str", "default": ""},

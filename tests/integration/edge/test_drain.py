@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError, parse_info, parse_old_workers
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError, parse_info, parse_old_workers
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 
 CONFIGURATION = """
 global

@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import not_haproxy
 
 from .test_drain import PATIENCE, free_port, until

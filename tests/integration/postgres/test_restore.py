@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import as_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
     admin as pg_admin,
     compare as pg_compare,
@@ -29,7 +30,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import 
     swap as pg_swap,
     table as pg_table,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import as_user
 
 from .conftest import Shop, refused
 

@@ -25,7 +25,8 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import redis as backup_redis
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge, EdgeError, parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError, parse_info
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 
 from ..conftest import PASSWORD
 from .conftest import World, look

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PATH, PartError, end_session, tool_version
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PATH, PartError, tool_version
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import NOTHING, PIPE, Child, end_session, start
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
 PACKAGE = "age"
@@ -36,11 +36,11 @@ def _piped(first: Sequence[str], second: Sequence[str], given: bytes, out: Any, 
 
     Raises PartError with the words of the one that failed; the first one's where both did.
     """
-    children: list[subprocess.Popen[bytes]] = []
+    children: list[Child] = []
     with contextlib.ExitStack() as stack:
         said = [stack.enter_context(tempfile.TemporaryFile()) for _one in range(2)]
         try:
-            children.append(_start(first, subprocess.PIPE, subprocess.PIPE, said[0]))
+            children.append(_start(first, PIPE, PIPE, said[0]))
             flow = children[0].stdout
             children.append(_start(second, flow, out, said[1]))
             if flow is not None:
@@ -61,18 +61,9 @@ def _piped(first: Sequence[str], second: Sequence[str], given: bytes, out: Any, 
                 raise PartError(f"{what}: {argv[0]} ended with {child.returncode}: {_words(stream)}")
 
 
-def _start(argv: Sequence[str], stdin: Any, stdout: Any, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(argv: Sequence[str], stdin: Any, stdout: Any, stderr: IO[bytes]) -> Child:
     try:
-        return subprocess.Popen(
-            list(argv),
-            env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
-            cwd="/",
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            umask=0o077,
-        )
+        return start(argv, {"PATH": PATH, "LC_ALL": "C.UTF-8"}, "/", stdin, stdout, stderr, umask=0o077)
     except FileNotFoundError:
         raise PartError(f"{argv[0]} is not on this node. Role backup installs age for encrypt: run site.yml.") from None
 
@@ -128,7 +119,7 @@ def decrypt(folder: Path, part: Mapping[str, Any], into: Path, identity: str = "
             ["age", "--decrypt", "-i", "-" if identity else identity_file, str(folder / str(part["path"]))],
             [*_TAR, "-C", place, "-xf", "-"],
             f"{identity}\n".encode() if identity else b"",
-            subprocess.DEVNULL,
+            NOTHING,
             what,
         )
         found = [path for path in Path(place).rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]

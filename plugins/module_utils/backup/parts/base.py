@@ -6,19 +6,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import stat
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import communicate
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended, Stream
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import sha256
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -64,23 +63,14 @@ class Job:
         return f"{self.kind}:{self.name}"
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a program ended."""
-
-    rc: int
-    stdout: str
-    stderr: str
-
-
 def run_tool(
     argv: Sequence[str],
     timeout: float,
     environment: Mapping[str, str] | None = None,
     package: str = "",
-    stdin: Any = subprocess.DEVNULL,
+    stdin: Stream = proc.NOTHING,
     given: bytes | None = None,
-    stdout: Any = subprocess.PIPE,
+    stdout: Stream = proc.PIPE,
 ) -> Ended:
     """Run a program in a session of its own; what it makes is for root only.
 
@@ -94,38 +84,16 @@ def run_tool(
         PartError: it is not there, or did not end in time.
     """
     try:
-        child = subprocess.Popen(
-            list(argv),
-            env={"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **(environment or {})},
-            cwd="/",
-            stdin=subprocess.PIPE if given is not None else stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            umask=0o077,
-        )
+        env = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **(environment or {})}
+        ended = proc.finish(argv, timeout, given, env=env, cwd="/", stdin=stdin, stdout=stdout, umask=0o077)
     except FileNotFoundError:
         hint = f"Install Debian's package {package} (role backup does where it is declared)." if package else ""
         raise PartError(f"{argv[0]} is not on this node. {hint}".strip()) from None
     except OSError as problem:
         raise PartError(f"{argv[0]} cannot be started: {problem.strerror}.") from problem
-    try:
-        out, err = communicate(child, given, timeout)
-    except subprocess.TimeoutExpired:
-        end_session(child.pid)
-        communicate(child)
-        raise PartError(f"{argv[0]} {' '.join(argv[1:2])} did not end within {timeout:g} s and was ended.") from None
-    except BaseException:
-        end_session(child.pid)
-        child.wait()
-        raise
-    return Ended(child.returncode, (out or b"").decode("utf-8", "replace"), err.decode("utf-8", "replace"))
-
-
-def end_session(pid: int) -> None:
-    """End a program and all that it started; no error where it is gone."""
-    with contextlib.suppress(ProcessLookupError):  # it ended by itself in between
-        os.killpg(pid, signal.SIGKILL)
+    if ended.timed_out:
+        raise PartError(f"{argv[0]} {' '.join(argv[1:2])} did not end within {timeout:g} s and was ended.")
+    return ended
 
 
 def tool_version(argv: Sequence[str], package: str = "") -> str:
@@ -206,18 +174,9 @@ def hash_files(
             todo.append((relative, file))
 
     def one(entry: tuple[str, Path]) -> tuple[str, dict[str, Any]]:
-        sync(entry[1])
+        fsync(entry[1])
         return entry[0], {"sha256": sha256(entry[1]), "bytes": entry[1].lstat().st_size}
 
     with ThreadPoolExecutor(HASHERS) as pool:
         found.update(pool.map(one, sorted(todo, key=lambda entry: entry[1].lstat().st_size, reverse=True)))
     return dict(sorted(found.items()))
-
-
-def sync(path: Path) -> None:
-    """Bring a file or a folder to disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

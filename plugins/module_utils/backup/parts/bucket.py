@@ -24,7 +24,6 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import objects as backup_list
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import (
-    Ended,
     Files,
     Job,
     PartError,
@@ -33,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
     tool_version,
     walk_files,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 
 KIND = "bucket"
 PACKAGE = "rclone"

@@ -13,13 +13,13 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import HASHERS, Files, hash_files, walk_files
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replacing
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import sha256
 
 NAME = "objects.jsonl.gz"
@@ -40,13 +40,9 @@ def write(folder: Path, parts: Sequence[Mapping[str, Any]], files: Files) -> tup
     objects = sorted(name for name in files if name.startswith(places)) if places else []
     if not objects:
         return dict(sorted(files.items())), None
-    handle = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        with gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
-            for name in objects:
-                packed.write(json.dumps([name, files[name]["bytes"], files[name]["sha256"]]).encode() + b"\n")
-        out.flush()
-        os.fsync(out.fileno())
+    with replacing(folder / NAME, 0o600, named=False) as out, gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
+        for name in objects:
+            packed.write(json.dumps([name, files[name]["bytes"], files[name]["sha256"]]).encode() + b"\n")
     told = {"file": NAME, "count": len(objects), "bytes": sum(int(files[name]["bytes"]) for name in objects)}
     rest = {name: entry for name, entry in files.items() if not name.startswith(places)}
     return dict(sorted({**rest, **hash_files(folder, NAME)}.items())), told

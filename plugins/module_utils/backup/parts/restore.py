@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import pl
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import place as restore_place
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files import Component
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync_dir
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
@@ -82,7 +82,7 @@ class Ground:
     origin: str
     stamp: str
     of: Sequence[Component] = ()
-    root: Path = Path("/opt/aistack")
+    root: Path = Path(ROOT)
     declared: Sequence[str] = ()
     written: Sequence[str] = ()
     tables: Sequence[str] = ()
@@ -144,13 +144,7 @@ def place_for(ground: Ground) -> Path:
 def enter(ground: Ground, place: Path, **what: Any) -> None:
     """Write down what is kept in ``place``, or where else it is (C(paths), C(database))."""
     note = {"part": ground.title, "set": ground.origin, "time": utc_now(), **what}
-    handle = os.open(place / NOTE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(note, stream, indent=1)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    fsync_dir(place)
+    write_file(place / NOTE, json.dumps(note, indent=1) + "\n", 0o600)
 
 
 def replaced(state_dir: Path) -> list[dict[str, Any]]:

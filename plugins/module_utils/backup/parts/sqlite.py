@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import place as restore_place
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import Job, PartError, Saved, sync
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import Job, PartError, Saved
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync
 
 KIND = "sqlite"
 BUSY = 10.0
@@ -74,7 +75,7 @@ def copy(source: Path, target: Path) -> None:
     with opened(source) as reading, opened(target, "rw") as writing:
         into(reading, writing)
         writing.execute("PRAGMA journal_mode=DELETE")
-    sync(target)
+    fsync(target)
 
 
 def into(reading: sqlite3.Connection, writing: sqlite3.Connection) -> None:

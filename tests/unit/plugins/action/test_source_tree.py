@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import source_tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
 
 Answer = dict[str, Any]
@@ -78,12 +79,12 @@ def test_another_commit_is_refused(run: Callable[..., Answer], repo: Path) -> No
 def test_git_gets_the_password_by_its_environment(run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
-    def git(argv: list[str], **more: Any) -> Any:
+    def git(argv: list[str], _limit: float, **more: Any) -> Any:
         seen.extend(argv)
         assert more["env"]["GIT_CONFIG_VALUE_0"].startswith("Authorization: Basic ")
-        return subprocess.CompletedProcess(argv, 128, "", "fatal: unable to access 'https://deploy:glpat-SECRET@git.invalid/': refused")
+        return proc.Ended(128, "", "fatal: unable to access 'https://deploy:glpat-SECRET@git.invalid/': refused")
 
-    monkeypatch.setattr(mirror.subprocess, "run", git)
+    monkeypatch.setattr(mirror.proc, "finish", git)
     answer = run(repo="https://deploy:glpat-SECRET@git.invalid/comfyui.git", tag="v1.0.0")
     assert "https://git.invalid/comfyui.git" in seen
     assert "SECRET" not in " ".join(seen) + answer["msg"]

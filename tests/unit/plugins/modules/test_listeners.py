@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import sockets
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.modules import listeners
 
 Call = Callable[..., dict[str, Any]]

@@ -25,8 +25,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
     plan as backup_plan,
     sets as backup_set,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import base as backup_part, registry as backup_jobs
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import files as backup_files, registry as backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import durable
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump import BackupError
@@ -256,10 +257,7 @@ def kill_at(node: Any, where: str) -> None:
         def die(*_unused: Any) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
-        module = backup_part if where == "keep_private" else backup_set
-        if where == "keep_private":
-            from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import files as module
-        setattr(module, where, die)
+        setattr({"keep_private": backup_files, "fsync": durable}.get(where, backup_set), where, die)
         backup_set.make(node.request())
 
     child = FORK.Process(target=body)
@@ -268,12 +266,12 @@ def kill_at(node: Any, where: str) -> None:
     assert child.exitcode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("where", ["keep_private", "hash_files", "write_json", "fsync_dir"])
+@pytest.mark.parametrize("where", ["keep_private", "hash_files", "write_json", "move", "fsync"])
 def test_what_a_killed_one_left_is_swept_by_the_next(node: Any, where: str) -> None:
     node.describe(sqlite=[{"name": "memory", "path": str(node.database())}])
     kill_at(node, where)
     whole = [name for name in left(node) if not name.startswith(".")]
-    assert whole == ([] if where != "fsync_dir" else whole)
+    assert whole == ([] if where != "fsync" else whole)
     assert len(left(node)) == 1
     made = backup_set.make(node.request(stamp="20260101T000000Z"))
     assert [name for name in left(node) if name.startswith(".")] == []

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import (
-    Finished,
     Systemd,
     UnitError,
     Watch,
     parse_show,
     run_command,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 
 CAPTURED = Path(__file__).parents[3] / "fixtures/systemd"
 IDLE = "Id=a\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nNeedDaemonReload=no\nNRestarts=0\n"
@@ -51,13 +51,13 @@ def test_a_unit_whose_file_changed_after_it_was_started_is_outdated(tmp_path: Pa
 class Shell:
     """Answers command lines by their first words and remembers all of them."""
 
-    def __init__(self, **answers: Finished | list[Finished]) -> None:
+    def __init__(self, **answers: Ended | list[Ended]) -> None:
         self.answers = answers
         self.asked: list[str] = []
 
-    def __call__(self, cmd: Sequence[str], timeout: float) -> Finished:
+    def __call__(self, cmd: Sequence[str], timeout: float) -> Ended:
         self.asked.append(" ".join(cmd))
-        answer = self.answers.get(cmd[1] if cmd[0] == "systemctl" else cmd[0].replace("-", "_"), Finished(0, "", ""))
+        answer = self.answers.get(cmd[1] if cmd[0] == "systemctl" else cmd[0].replace("-", "_"), Ended(0, "", ""))
         if isinstance(answer, list):
             return answer.pop(0) if len(answer) > 1 else answer[0]
         return answer
@@ -67,38 +67,38 @@ class Shell:
 
 
 def test_start_resets_and_does_not_wait() -> None:
-    shell = Shell(show=Finished(0, IDLE, ""))
+    shell = Shell(show=Ended(0, IDLE, ""))
     Systemd(shell).start("a")
     assert shell.verbs() == ["reset-failed", "start"]
     assert "systemctl start --no-block -- a" in shell.asked
 
 
 def test_start_reads_changed_units_again() -> None:
-    shell = Shell(show=Finished(0, IDLE.replace("NeedDaemonReload=no", "NeedDaemonReload=yes"), ""))
+    shell = Shell(show=Ended(0, IDLE.replace("NeedDaemonReload=no", "NeedDaemonReload=yes"), ""))
     Systemd(shell).start("a")
     assert shell.verbs()[0] == "daemon-reload"
 
 
 def test_stop_kills_what_does_not_go() -> None:
-    shell = Shell(stop=[Finished(124, "", "no answer"), Finished(0, "", "")])
+    shell = Shell(stop=[Ended(124, "", "no answer"), Ended(0, "", "")])
     assert Systemd(shell, stop_timeout=1).stop("a") is False
     assert shell.verbs() == ["stop", "kill", "stop"]
-    stubborn = Shell(stop=Finished(1, "", "still there"))
+    stubborn = Shell(stop=Ended(1, "", "still there"))
     with pytest.raises(UnitError, match="not even by SIGKILL: still there"):
         Systemd(stubborn).stop("a")
 
 
 def test_stop_tells_that_systemd_had_to_kill_it() -> None:
     """After TimeoutStopSec systemd kills by itself, and `systemctl stop` ends with 0 all the same."""
-    timed_out = Shell(show=Finished(0, "Result=timeout\n", ""))
+    timed_out = Shell(show=Ended(0, "Result=timeout\n", ""))
     assert Systemd(timed_out).stop("a") is False
     assert timed_out.verbs() == ["stop"]
-    assert Systemd(Shell(show=Finished(0, "Result=success\n", ""))).stop("a") is True
-    assert Systemd(Shell(show=Finished(1, "", "no answer"))).stop("a") is True, "it is down, whatever else cannot be asked"
+    assert Systemd(Shell(show=Ended(0, "Result=success\n", ""))).stop("a") is True
+    assert Systemd(Shell(show=Ended(1, "", "no answer"))).stop("a") is True, "it is down, whatever else cannot be asked"
 
 
 def test_errors_say_what_systemd_said() -> None:
-    shell = Shell(show=Finished(0, IDLE, ""), start=Finished(5, "", "Unit a not found."))
+    shell = Shell(show=Ended(0, IDLE, ""), start=Ended(5, "", "Unit a not found."))
     with pytest.raises(UnitError, match="could not start a: Unit a not found") as failed:
         Systemd(shell).start("a")
     assert failed.value.rc == 5
@@ -107,7 +107,7 @@ def test_errors_say_what_systemd_said() -> None:
 
 
 def test_units_are_read_again_once_for_all_that_was_enabled_and_disabled() -> None:
-    shell = Shell(show=Finished(0, IDLE, ""))
+    shell = Shell(show=Ended(0, IDLE, ""))
     systemd = Systemd(shell)
     systemd.settle()
     systemd.enable("a")
@@ -121,14 +121,14 @@ def test_units_are_read_again_once_for_all_that_was_enabled_and_disabled() -> No
 def test_the_timer_is_taken_back() -> None:
     timer = "Id=t.timer\nLoadState=loaded\nActiveState=active\n\nId=t.service\nLoadState=not-found\nActiveState=inactive\n"
     gone = timer.replace("loaded", "not-found").replace("=active", "=inactive")
-    shell = Shell(show=Finished(0, gone, ""))
+    shell = Shell(show=Ended(0, gone, ""))
     Systemd(shell).cancel("t")
     assert shell.verbs() == ["stop"]
-    failed = Shell(show=Finished(0, gone.replace("=inactive", "=failed"), ""))
+    failed = Shell(show=Ended(0, gone.replace("=inactive", "=failed"), ""))
     Systemd(failed).cancel("t")
     assert failed.verbs() == ["stop", "reset-failed"]
     with pytest.raises(UnitError, match="could not be taken back"):
-        Systemd(Shell(show=Finished(0, timer, ""))).cancel("t")
+        Systemd(Shell(show=Ended(0, timer, ""))).cancel("t")
 
 
 def test_the_timer_is_set_and_one_in_its_place_goes() -> None:
@@ -137,12 +137,12 @@ def test_the_timer_is_set_and_one_in_its_place_goes() -> None:
     Systemd(shell).later("t", 30, "echo")
     (asked,) = shell.asked
     assert asked.startswith("systemd-run --quiet --collect --unit=t --on-active=30s")
-    there = Finished(1, "", "Unit t.timer was already loaded")
-    again = Shell(show=Finished(0, gone, ""), systemd_run=[there, Finished(0, "", "")])
+    there = Ended(1, "", "Unit t.timer was already loaded")
+    again = Shell(show=Ended(0, gone, ""), systemd_run=[there, Ended(0, "", "")])
     Systemd(again).later("t", 30, "echo")
     assert [line.split()[1] for line in again.asked] == ["--quiet", "stop", "show", "--quiet"]
     with pytest.raises(UnitError, match="could not set the timer t: Unit t"):
-        Systemd(Shell(show=Finished(0, gone, ""), systemd_run=there)).later("t", 30, "echo")
+        Systemd(Shell(show=Ended(0, gone, ""), systemd_run=there)).later("t", 30, "echo")
 
 
 @pytest.mark.parametrize(
@@ -159,18 +159,18 @@ def test_the_timer_is_set_and_one_in_its_place_goes() -> None:
     ],
 )
 def test_watch(shown: str, grace: float, trouble: str) -> None:
-    said = Watch(Systemd(Shell(show=Finished(0, shown, ""))), "a", grace=grace).trouble()
+    said = Watch(Systemd(Shell(show=Ended(0, shown, ""))), "a", grace=grace).trouble()
     assert trouble in said
     assert bool(trouble) == bool(said)
 
 
 def test_run_command() -> None:
-    assert run_command(["sh", "-c", "echo out; echo err >&2; exit 3"], 5) == Finished(3, "out\n", "err\n")
+    assert run_command(["sh", "-c", "echo out; echo err >&2; exit 3"], 5) == Ended(3, "out\n", "err\n")
     assert run_command(["/does/not/exist"], 5).rc == 127
     assert run_command(["sleep", "5"], 0.1).rc == 124
 
 
 def test_the_log_begins_where_it_was_asked_for_and_not_a_second_before() -> None:
-    shell = Shell(journalctl=Finished(0, "one\ntwo\n", ""))
+    shell = Shell(journalctl=Ended(0, "one\ntwo\n", ""))
     assert Systemd(shell).log_tail("a", 1700000000.75) == ["one", "two"]
     assert "--since=@1700000000.750000" in shell.asked[0]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,22 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 
 ENV = {"PATH": os.environ["PATH"]}
+PLUGINS = Path(proc.__file__).parents[2]
+
+STARTS_ITSELF = {
+    "module_utils/core/proc.py": "the one place",
+    "module_utils/postgres/psql.py": "a conversation: questions and answers for as long as the session lives",
+    "module_utils/alembic/session.py": "a conversation, and events on a pipe of its own",
+    "module_utils/release/mirror.py": "git's archive is packed again while it is read, and never lies on the disk",
+    "module_utils/node/one_off.py": "somebody sits at the terminal, or reads line by line",
+}
+"""Files that deal with a process themselves, and why."""
+RUNS = re.compile(r"^\s*(import|from) (subprocess|multiprocessing|pty)\b|\bos\.(system|popen|posix_spawn)", re.M)
+
+
+def test_nobody_else_runs_a_process() -> None:
+    found = {path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py") if RUNS.search(path.read_text(encoding="utf-8"))}
+    assert found == set(STARTS_ITSELF)
 
 
 def test_output_and_status(tmp_path: Path) -> None:
@@ -137,3 +154,33 @@ def test_a_keeper_that_is_lost_is_a_failure_of_the_command(tmp_path: Path, monke
     assert (done.rc, done.output) == (1, "no room for another process\n")
     monkeypatch.setattr(proc, "KEEPER", "")
     assert proc.run(["true"], tmp_path, ENV, 20).rc != 0
+
+
+def test_a_program_of_the_system() -> None:
+    done = proc.finish(["sh", "-c", "cat; echo $WHO >&2; exit 3"], 30, b"given", {**ENV, "WHO": "me"})
+    assert done == proc.Ended(3, "given", "me\n")
+    assert proc.finish(["sh", "-c", r"printf '\377'"], 30, errors="surrogateescape").stdout == "\udcff"
+    with pytest.raises(FileNotFoundError):
+        proc.finish(["/no/such/program"], 30)
+
+
+def test_past_its_time_its_whole_session_goes_and_what_it_said_stays(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = proc.finish(["sh", "-c", f"echo waiting; (sleep 60; touch {tmp_path}/late) & echo $! >&2; wait"], 1.0)
+    assert (done.rc, done.stdout, done.timed_out) == (-9, "waiting\n", True)
+    assert time.monotonic() - began < 30
+    pid = int(done.stderr)
+    while proc.alive(pid, None):  # the kernel is at it
+        assert time.monotonic() - began < 30
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("script", "rc"), [("sleep 60", -15), ("trap '' TERM; echo ready; while :; do sleep 0.1; done", -9)])
+def test_it_is_asked_to_end_before_it_is_killed(script: str, rc: int) -> None:
+    child = proc.start(["sh", "-c", script])
+    if rc == -9:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+    done = proc.ended(child, timeout=0.0, stop=lambda: proc.stop(child, 10 if rc == -15 else 0.3))
+    assert (done.rc, done.timed_out) == (rc, True)
+    proc.stop(child, 10)

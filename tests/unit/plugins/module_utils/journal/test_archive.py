@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import durable, flock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import (
     archive as journal_archive,
     chain as journal_chain,
@@ -271,7 +271,7 @@ def test_a_lock_that_is_not_to_be_had_after_archiving_fails_the_append_and_touch
 
 def test_a_record_is_not_written_to_a_file_that_has_lost_its_name(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(journal, 20)
-    synced = journal_archive.fsync_dir
+    synced = durable.fsync
 
     def broken(folder: Path) -> None:
         if (journal.path.parent / FIRST).exists() and journal.path.stat().st_ino != before:
@@ -280,7 +280,7 @@ def test_a_record_is_not_written_to_a_file_that_has_lost_its_name(journal: Journ
 
     before = journal.path.stat().st_ino
     with monkeypatch.context() as patch:
-        patch.setattr(journal_archive, "fsync_dir", broken)
+        patch.setattr(durable, "fsync", broken)
         fill(journal, 1, 21)
     assert numbers(journal.newest(0)) == list(range(1, 22))
     assert journal.verify_all() == []

@@ -163,3 +163,12 @@ def test_many_writers_at_once_make_one_chain(journal: Journal) -> None:
     records = journal.read()
     assert [record["seq"] for record in records] == list(range(1, 101))
     assert journal.verify() == []
+
+
+def test_a_mark(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    record = journal.mark("web", "v2", "bad", "tests failed", "r1", "ann")
+    told = {key: record[key] for key in ("op", "component", "release", "run", "actor", "outcome", "detail")}
+    assert told == {"op": "mark", "component": "web", "release": "v2", "run": "r1", "actor": "ann", "outcome": "ok",
+                    "detail": {"state": "bad", "reason": "tests failed"}}  # fmt: skip
+    assert journal.read() == [record]

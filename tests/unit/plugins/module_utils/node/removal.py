@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Finished
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove_plan
 
 FOLDERS = ("components", "gates", "receipts", "schema", "drained")
@@ -120,12 +120,12 @@ class Node:
         """All files."""
         return {str(path.relative_to(self.top)) for path in self.top.rglob("*") if path.is_file()}
 
-    def run(self, cmd: Any, timeout: float) -> Finished:
+    def run(self, cmd: Any, timeout: float) -> Ended:
         """Instead of a command."""
         self.calls.append(list(cmd))
         if cmd[0] == "userdel":
             self.users.discard(cmd[1])
-        return Finished(3 if "is-active" in cmd else 0, "", "")
+        return Ended(3 if "is-active" in cmd else 0, "", "")
 
     def getpwnam(self, name: str) -> Any:
         """A user as our roles make them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.cli import main as cli
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Finished
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove_plan, remove_stack
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.node.removal import Node
@@ -94,7 +94,7 @@ def test_cut_off_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest
             raise Cut
         remove_plan.erase(path)
 
-    def run(cmd: list[str], timeout: float) -> Finished:
+    def run(cmd: list[str], timeout: float) -> Ended:
         if cmd[0] == "userdel":
             raise Cut
         return node.run(cmd, timeout)

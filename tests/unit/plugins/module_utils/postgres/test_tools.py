@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import alive
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended, alive
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import restore as pg_restore, table as pg_table, tools as pg_tool
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import RestoreError
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Ended, Tool, ToolError
+from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import Tool, ToolError
 
 ADDRESS = DatabaseAddress("db.example", 5433, "app", "sparklio", "hidden-word")
 

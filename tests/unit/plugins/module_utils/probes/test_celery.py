@@ -10,9 +10,11 @@ import json
 import os
 import pwd
 import sys
+from dataclasses import replace
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitState
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import celery
 
@@ -95,7 +97,7 @@ def test_not_as_expected(look, release, probe, got):
     assert seen.got == got
 
 
-RUNNING = {"ActiveState": "active", "SubState": "running", "NRestarts": "0", "ActiveEnterTimestampMonotonic": "1"}
+RUNNING = UnitState("w@blue.service", "loaded", "active", "running", entered=1e-6)
 NOBODY = "aistack-celery-answer:" + json.dumps({"workers": {}, "schedule": {}})
 
 
@@ -105,8 +107,8 @@ NOBODY = "aistack-celery-answer:" + json.dumps({"workers": {}, "schedule": {}})
         (RUNNING, 2, {"busy": True}, True),
         (RUNNING, 2, {}, False),
         (RUNNING, 0, {"busy": True}, False),
-        ({**RUNNING, "NRestarts": "1"}, 2, {"busy": True}, False),
-        ({**RUNNING, "ActiveState": "failed"}, 2, {"busy": True}, False),
+        (replace(RUNNING, restarts=1), 2, {"busy": True}, False),
+        (replace(RUNNING, active="failed"), 2, {"busy": True}, False),
         (RUNNING, 2, {"busy": True, "workers": ["worker@backend-1", "worker@backend-2"]}, False),
     ],
     ids=["busy", "not said to be", "no broker", "restarted", "failed", "two of them"],

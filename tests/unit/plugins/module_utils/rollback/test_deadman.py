@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Finished, Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import DeadManError
@@ -262,9 +263,9 @@ def test_confirmation_and_timer_race_and_one_wins(fleet: Fleet, timers: Any) -> 
 def test_the_timer_outlasts_a_reboot(tmp_path: Path) -> None:
     asked: list[list[str]] = []
 
-    def run(cmd: Any, timeout: float) -> Finished:
+    def run(cmd: Any, timeout: float) -> Ended:
         asked.append(list(cmd))
-        return Finished(0, "", "")
+        return Ended(0, "", "")
 
     systemd, name = Systemd(run, units=tmp_path), deadman.timer_of("r1")
     systemd.later_lasting(name, 60, deadman.script("a%b", "r1"))

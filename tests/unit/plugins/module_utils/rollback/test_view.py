@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Finished, Systemd
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import VersionTable
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
@@ -75,7 +76,7 @@ def test_a_description_that_cannot_be_used_is_said(fleet: Fleet) -> None:
 
 
 def test_a_node_without_systemd_still_answers(fleet: Fleet) -> None:
-    view = look(fleet.state, systemd=Systemd(lambda cmd, timeout: Finished(1, "", "System has not been booted")))
+    view = look(fleet.state, systemd=Systemd(lambda cmd, timeout: Ended(1, "", "System has not been booted")))
     assert "System has not been booted" in view["problems"][0]
     assert plan(view, Wish())["to"] == "v1"
 

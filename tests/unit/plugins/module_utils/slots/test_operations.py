@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError, Load, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError, UnitState
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import EdgeError, Load, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import NAMES, Declared, quote
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal

@@ -73,7 +73,9 @@ def test_rclone_that_does_not_end(tmp_path: Path, program: Program) -> None:
     with pytest.raises(PartError, match=r"rclone lsjson did not end within 0.3 s and was ended"):
         one.listing()
     assert time.monotonic() - began < 10
-    assert not proc.alive(int((tmp_path / "pid").read_text()), None), "nor did anything that it started"
+    while proc.alive(int((tmp_path / "pid").read_text()), None):  # the kernel is still at what it started
+        assert time.monotonic() - began < 10
+        time.sleep(0.01)
 
 
 def test_objects_without_a_checksum_are_compared_by_reading(tmp_path: Path, program: Program) -> None:

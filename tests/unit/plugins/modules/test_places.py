@@ -1,0 +1,41 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where things lie on a node is an option of every module there; its default and its words are written once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
+
+PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
+FRAGMENT = "phasegate.aistack.places"
+
+
+def documented(path: Path) -> dict[str, dict[str, str]]:
+    text = path.read_text(encoding="utf-8")
+    found = re.search(r'DOCUMENTATION = r"""\n(.*?)"""', text, re.S)
+    assert found is not None, path
+    return yaml.safe_load(found.group(1))  # type: ignore[no-any-return]
+
+
+def test_no_other_file_says_where_things_lie() -> None:
+    written = re.compile(r'"default": "/(opt|var/lib)/aistack"|"/(opt|var/lib)/aistack"\)?$|default: /(opt|var/lib)/aistack$', re.M)
+    found = {path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py") if written.search(path.read_text(encoding="utf-8"))}
+    assert found == {"module_utils/core/places.py", "doc_fragments/places.py"}
+
+
+def test_the_words_and_the_options_are_the_same() -> None:
+    said = documented(PLUGINS / "doc_fragments/places.py")["options"]
+    assert {name: {key: value for key, value in one.items() if key != "description"} for name, one in said.items()} == PLACES  # type: ignore[attr-defined]
+
+
+def test_who_has_the_options_says_so() -> None:
+    for path in sorted((PLUGINS / "modules").glob("*.py")):
+        if "**PLACES" in path.read_text(encoding="utf-8"):
+            assert FRAGMENT in documented(path)["extends_documentation_fragment"], path
