@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, last_line
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.unit_text import end_of_log
 
 PROPERTIES = (
     "LoadState",
@@ -80,6 +81,6 @@ def unit_log(unit: str, context: Context, count: int, since: float | None = None
         if since is None:
             properties = show(unit, context)
             since = since_activation(properties) if properties.get("NRestarts", "0") == "0" else None
-        return lines(unit, context, since, count)
+        return end_of_log("\n".join(lines(unit, context, since, 2 * count)), count)
     except (CannotJudge, NotAsExpected) as error:
         return [f"(no log: {error})"]
