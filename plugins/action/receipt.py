@@ -46,6 +46,9 @@ NAMING_FILES = re.compile(r"\w+_tls|aistack_ca|toolchain_ca")
 """Variables that name files of the controller, whose contents are inputs: a renewed certificate has the path of the one before."""
 
 _REGISTERED = re.compile(r"^[ \t]*register:[ \t]*(\w+)", re.MULTILINE)
+_SET_FACT = re.compile(
+    r"^(?P<indent>[ \t]*)(?:- )?(?:ansible\.builtin\.)?set_fact:(?P<how>[ \t]*\{[^\n]*|(?:\n(?P=indent)[ \t]+\S.*)+)", re.MULTILINE
+)
 _SETTING = re.compile(r"""(?:^|[{,\s])(name|tasks_from):[ \t]*["']?([^\s"'},]+)""")
 _EXPRESSION = re.compile(
     r"\{\{.*?\}\}|^[ \t]*(?:when|until|that|failed_when|changed_when):[^\n]*(?:\n[ \t]+- [^\n]*)*", re.DOTALL | re.MULTILINE
@@ -145,6 +148,28 @@ def defaults_of(roles: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def made(text: str) -> set[str]:
+    """The variables that tasks make: results and facts."""
+    found = set(_REGISTERED.findall(text))
+    for match in _SET_FACT.finditer(text):
+        lines = match["how"].lstrip("\n").splitlines()
+        first = len(lines[0]) - len(lines[0].lstrip())
+        found |= set(re.findall(r"[{,][ \t]*(\w+):", lines[0]) if "{" in lines[0][: first + 1] else
+                     re.findall(rf"^[ \t]{{{first}}}(\w+):", "\n".join(lines), re.MULTILINE))  # fmt: skip
+    return found
+
+
+def without_facts(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """*variables* without what a role has gathered of the node, which is not there in a run in which no role has anything to do."""
+    facts = variables.get("ansible_facts") or {}
+    left = {key: value for key, value in variables.items() if not (key.startswith("ansible_") and key.removeprefix("ansible_") in facts)}
+    return {**left, "ansible_facts": {key: value for key, value in facts.items() if key.startswith("aistack_")}}
+
+
+def _as_json(value: Any) -> Any:
+    return sorted(map(str, value)) if isinstance(value, (set, frozenset)) else str(value)
+
+
 def _seen_by_others(component: Any) -> Any:
     """A component's description without what only its own convergence, proof and build make something of."""
     return {key: value for key, value in component.items() if key not in OWN_AFFAIRS} if isinstance(component, Mapping) else component
@@ -160,10 +185,13 @@ class ActionModule(ActionBase):
         text, reads, roles = closure(component["role"])
         mentioned = set(re.findall(r"\baistack_[a-z_]+\b", reads)) - NOT_INPUTS
         prefixes = tuple(f"{role}_" for role in roles)
-        results = set(_REGISTERED.findall(text))  # what earlier tasks of this very run said is no input of the next ones
+        results = made(text)  # what earlier tasks of this very run said is no input of the next ones
+        templar = self._templar
+        if "ansible_facts" in task_vars:
+            templar = templar.copy_with_new_env(available_variables=without_facts(task_vars))
         # a role that ran earlier in this play has left its defaults in sight; they are part of its files, which count already
         left = defaults_of(roles)
-        variables = {key: self._value(value) for key, value in task_vars.items()
+        variables = {key: self._value(value, templar) for key, value in task_vars.items()
                      if (key.startswith(prefixes) or key in mentioned) and key not in results | NOT_INPUTS
                      and not (key in left and value == left[key])}
         named = [path for key, value in variables.items() if NAMING_FILES.fullmatch(key)
@@ -178,7 +206,7 @@ class ActionModule(ActionBase):
             "variables": variables,
             "environment": environments.get(component.get("env") or name),
         }
-        return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(described, sort_keys=True, default=_as_json).encode()).hexdigest()
 
     def _digest(self, path: str) -> str:
         """SHA-256 of a file of the controller, as it lies there; empty where it cannot be read, which its role will say."""
@@ -187,10 +215,11 @@ class ActionModule(ActionBase):
         except OSError:
             return ""
 
-    def _value(self, value: Any) -> Any:
-        """What a variable says; as it is written where it speaks of what is known only inside the role."""
+    @staticmethod
+    def _value(value: Any, templar: Any) -> Any:
+        """What a variable says; as it is written where it speaks of what is known only inside the role, or of facts."""
         try:
-            return self._templar.template(value)
+            return templar.template(value)
         except AnsibleError:
             return str(value)
 

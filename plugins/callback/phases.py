@@ -30,6 +30,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,10 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import board
 
 SLOW = 1.0
 """Seconds from which on a task that changed nothing is worth a line."""
+NEW_FILE = 12
+"""Lines of a new file up to which a difference shows them without being asked: of a first run nobody reads hundreds."""
+NOT_YET = re.compile(r"failed to look up (?:user|group) .* up to this point")
+"""What Ansible warns of in check mode where the user is made by an earlier task of the same run."""
 STEP = re.compile(r"\(\d+/\d+\) ")
 """How the names of a playbook's steps begin."""
 ASKING = ("ansible.builtin.pause", "pause", "phasegate.aistack.report")
@@ -146,6 +151,23 @@ class Clock:
         return printable(f"  {'…':<8} {self._name}{took}{told}")
 
 
+def short_diff(diff: Any, values: Mapping[str, Any]) -> str:
+    """What is as clear in one line: a path and what becomes of it, or a file that is not there yet; empty where all of it is needed."""
+    before, after = (diff.get("before"), diff.get("after")) if isinstance(diff, Mapping) else (None, None)
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and after.get("path"):
+        changes = [f"{key} {before.get(key, '-')} → {value}" for key, value in after.items() if value != before.get(key)]
+        plain = all(isinstance(value, (str, int)) for value in [*before.values(), *after.values()])
+        return f"  {after['path']}: {', '.join(changes)}" if changes and plain else ""
+    if before or diff is None or not isinstance(after, str):
+        return ""
+    header, lines = str(diff.get("after_header") or ""), len(after.splitlines())
+    path = str(values.get("dest") or values.get("path") or header)
+    if path == header and "/ansible-local-" in header:  # where check mode has rendered a template, whose destination it does not say
+        path = os.path.basename(header)
+    shortened = lines > NEW_FILE and (header.startswith("/") or path.startswith("/"))
+    return f"  {path}: a new file of {lines} lines; -v shows them" if shortened else ""
+
+
 def counted(number: int, what: str) -> str:
     """*number* things, in words."""
     return f"{number} {what}{'' if number == 1 else 's'}"
@@ -238,7 +260,7 @@ class CallbackModule(CallbackBase):
         """A line for each warning of a task, once for each node: Ansible leaves it to the callback to show them."""
         host = result.host.get_name()
         for text in map(str, result.result.get("warnings") or []):
-            if (host, text) not in self._warned:
+            if (host, text) not in self._warned and not (result.task.check_mode and NOT_YET.search(text)):
                 self._warned.add((host, text))
                 self._line(f"  {'warning':<8} {host:<12} {text}", C.COLOR_WARN)
 
@@ -284,9 +306,11 @@ class CallbackModule(CallbackBase):
             return
         for values in result.result.get("results", [result.result]):
             if values.get("diff") and values.get("changed"):
-                text = self._get_diff(values["diff"])
-                if text.strip():
-                    self._line(text.rstrip())
+                diffs = values["diff"] if isinstance(values["diff"], list) else [values["diff"]]
+                for diff in diffs:
+                    text = (self._display.verbosity == 0 and short_diff(diff, values)) or self._get_diff(diff)
+                    if text.strip():
+                        self._line(text.rstrip())
 
     def v2_runner_on_failed(self, result: TaskResult, ignore_errors: bool = False) -> None:
         """The text that the module wrote for people; where there is none, all that is known."""

@@ -10,6 +10,7 @@ import time
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, last_line
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitState, parse_show, show_command
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.unit_text import end_of_log
 
 _MARGIN = 0.05
 """Seconds by which the two clocks may differ."""
@@ -64,6 +65,6 @@ def unit_log(unit: str, context: Context, count: int, since: float | None = None
         if since is None:
             state = show(unit, context)
             since = since_activation(state) if not state.restarts else None
-        return lines(unit, context, since, count)
+        return end_of_log("\n".join(lines(unit, context, since, 2 * count)), count)
     except (CannotJudge, NotAsExpected) as error:
         return [f"(no log: {error})"]

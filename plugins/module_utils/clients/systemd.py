@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.unit_text import end_of_log
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended, finish
 
@@ -310,8 +311,8 @@ class Systemd:
     def log_tail(self, unit: str, since: float, lines: int = 30) -> list[str]:
         """The last *lines* lines that *unit* wrote since *since* (seconds since 1970); empty where there is no journal."""
         begin = f"--since=@{since:.6f}"  # whole seconds would begin with the end of whoever had the slot before
-        done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{lines}", begin, f"--unit={unit}"], QUICK)
-        return done.stdout.splitlines() if done.rc == 0 else []
+        done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{2 * lines}", begin, f"--unit={unit}"], QUICK)
+        return end_of_log(done.stdout, lines) if done.rc == 0 else []
 
     def _must(self, cmd: list[str], timeout: float, what: str) -> Ended:
         done = self._run(cmd, timeout)

@@ -17,6 +17,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import
 ORDER = ("error", "fail", "inconclusive", "warning", "skipped", "pass")
 """Verdicts, the worst first."""
 
+LONG_LOG = 20
+"""Lines from which on it is said that a log shown is the end of one."""
+
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lay rows out in columns; the first row is the heading."""
@@ -114,7 +117,9 @@ def failure_text(task: str, result: Mapping[str, Any], command: str = "") -> str
             if report.get(key) not in (None, ""):
                 lines.append(f"{key:<10} {report[key]}")
         tail = report.get("log_tail") or []
-        lines += ["log"] + [f"    {line}" for line in (tail if isinstance(tail, list) else str(tail).splitlines())] if tail else []
+        tail = tail if isinstance(tail, list) else str(tail).splitlines()
+        heading = "log        its end, the newest line last:" if len(tail) >= LONG_LOG else "log"
+        lines += [heading, *(f"    {line}" for line in tail)] if tail else []
         serving = report.get("still_serving")
         if serving:
             lines.append(f"serving    {serving.get('release')} in slot {serving.get('slot')}, as before")

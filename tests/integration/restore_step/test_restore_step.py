@@ -265,14 +265,15 @@ PYTHON = """#!{python}
 import json, sys
 asked = json.load(sys.stdin)
 task = dict(worker="worker-blue@node-1", state="active", id="1", name="shop.nap", seconds=2.0, due_in=None, later=False)
-seen = dict(workers={{"worker-blue@node-1": []}}, tasks=[] if asked["until"] else [task], settled=bool(asked["until"]), settings={{}})
+seen = dict(workers={{"worker-blue@node-1": []}}, tasks=[] if asked["until"] and {ends} else [task], settings={{}})
+seen["settled"] = not seen["tasks"]
 with open({called!r}, "a") as stream:
     stream.write("the worker " + ("drains" if asked["until"] else "asked") + "\\n")
 print("aistack-drain-answer:" + json.dumps(seen))
 """
 
 
-@pytest.mark.parametrize("choice", ["tell", "refuse"])
+@pytest.mark.parametrize("choice", ["tell", "refuse", "wait"])
 def test_tasks_that_a_rollback_would_end_are_told_before_anything_is_done(place: Place, choice: str) -> None:
     slot = place.folder / "opt/worker/slots/blue"
     for folder in (slot / "config", slot / "release/.venv/bin"):
@@ -281,7 +282,7 @@ def test_tasks_that_a_rollback_would_end_are_told_before_anything_is_done(place:
     (slot / "slot.env").write_text("")
     (slot / "config/env").write_text("")
     python = slot / "release/.venv/bin/python"
-    python.write_text(PYTHON.format(python=sys.executable, called=str(place.folder / "called")))
+    python.write_text(PYTHON.format(python=sys.executable, ends=choice != "wait", called=str(place.folder / "called")))
     python.chmod(0o755)
     hosts = json.loads((place.folder / "hosts.json").read_text())
     described = hosts["all"]["vars"]
@@ -290,7 +291,7 @@ def test_tasks_that_a_rollback_would_end_are_told_before_anything_is_done(place:
     }  # fmt: skip
     described["aistack_phases"]["phase1"]["components"].append("worker")
     (place.folder / "hosts.json").write_text(json.dumps(hosts))
-    rc, said = place.back("-e", f"accept_set={place.name}", "-e", "drain=true")
+    rc, said = place.back("-e", f"accept_set={place.name}", "-e", "drain=true", "-e", "drain_timeout=1")
     warned = "1 task may not end within the 30 s that stopping the worker leaves (stop_timeout), and would then be killed and lost"
     assert warned in said
     if choice == "refuse":
@@ -298,6 +299,15 @@ def test_tasks_that_a_rollback_would_end_are_told_before_anything_is_done(place:
         assert "Refused, and nothing was changed." in said
         assert "-e drain=false" in said
         assert (place.rows(), place.called(), place.sets()) == (3, ["plan", "plan", "asked", "status"], [place.name])
+        return
+    if choice == "wait":  # what does not end in time holds the rollback: nothing is switched, and the worker takes tasks again
+        assert rc != 0
+        assert "shop.nap" in said
+        assert "Failed on node-1" in said
+        assert "rollback" not in place.called()
+        assert place.called()[-1] == "status", "what is live now is said"
+        assert place.rows() == 3
+        assert not list((place.folder / "state/drained").glob("*.json")), "nothing of it is left stopped"
         return
     assert rc == 0, said
     assert place.called() == ["plan", "plan", "asked", "asked", "drains", "rollback", "status"], "told before anything was done"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar as AnsibleTemplar, trust_as_template
 
 from ansible_collections.phasegate.aistack.plugins.action import receipt
 
@@ -39,6 +40,15 @@ class Templar:
         if "{{ ship_inner" in str(value):
             raise AnsibleError("'ship_inner' is undefined")
         return value
+
+
+def real(**variables: Any) -> str:
+    """The inputs where Ansible itself fills in the variables."""
+    action = receipt.ActionModule.__new__(receipt.ActionModule)
+    action._loader = DataLoader()
+    action._templar = AnsibleTemplar(loader=action._loader, variables={name: trust_as_template(value) if isinstance(value, str) else value
+                                                                       for name, value in variables.items()})  # fmt: skip
+    return action._inputs({"role": "web"}, "web", {}, action._templar.available_variables)
 
 
 @pytest.fixture
@@ -141,7 +151,32 @@ def test_defaults_that_a_role_left_in_sight_are_no_input(roles: Path) -> None:
 
 def test_what_a_run_has_said_is_no_input() -> None:
     """A result that a role registers under a public name differs from run to run."""
-    assert {"migrate_result", "migrate_plan"} <= set(receipt._REGISTERED.findall(receipt.closure("backend")[0]))
+    assert {"migrate_result", "migrate_plan"} <= receipt.made(receipt.closure("backend")[0])
+
+
+@pytest.mark.parametrize("form", ["  ansible.builtin.set_fact:\n    ship_made: 1\n    ship_more: 2\n  when: x\n",
+                                  "  set_fact: {ship_made: 1, ship_more: 2}\n"])  # fmt: skip
+def test_what_a_role_has_worked_out_is_no_input(roles: Path, form: str) -> None:
+    """A fact of the run before is not there in the next one."""
+    (roles / "ship/tasks/steps.yml").write_text(f"- name: Remember\n{form}", encoding="utf-8")
+    assert inputs(ship_made="here", ship_more=2) == inputs()
+    assert inputs(ship_moved="there") != inputs()
+
+
+def test_a_variable_that_asks_for_facts_counts_as_it_is_written(roles: Path) -> None:
+    """A role that was run before has gathered them; where nothing was to be done, nobody has."""
+    variables = {"ship_patience": "{{ patience }}", "patience": "{{ ansible_facts.processor_vcpus * 10 }}",
+                 "ship_cores": "{{ ansible_processor }}"}  # fmt: skip
+    gathered = {"ansible_facts": {"processor_vcpus": 4, "processor": "x", "aistack_run": "1"}, "ansible_processor": "x"}
+    own = {"ansible_facts": {"aistack_run": "2"}}
+    assert real(**variables, **gathered) == real(**variables, **own)
+    assert real(**{**variables, "ship_patience": "{{ patience + 1 }}"}, **own) != real(**variables, **own)
+    assert real(**variables, ship_run="{{ ansible_facts.aistack_name | default('') }}", **own) != real(**variables, **own)
+
+
+def test_a_set_has_no_order(roles: Path) -> None:
+    words = [f"word{number}" for number in range(50)]
+    assert inputs(ship_words={*words}) == inputs(ship_words=sorted(words))
 
 
 def test_how_another_component_is_proven_and_built_changes_nothing(roles: Path) -> None:

@@ -114,3 +114,36 @@ def test_what_a_step_includes_has_its_number(tmp_path: Path) -> None:
     done = played(tmp_path, "n1,")
     names = [" ".join(line.split()[2:]) for line in done.stdout.splitlines() if line.startswith("  changed")]
     assert names == ["(1/2) Ask", "(2/2) stage : build", "Last"], done.stdout
+
+
+def test_a_difference_that_is_said_in_a_line_has_no_more(tmp_path: Path) -> None:
+    many, few = ("\n".join(f"line {number}" for number in range(count)) for count in (20, 3))
+    (tmp_path / "book.yml").write_text(
+        f"- hosts: n1\n  gather_facts: false\n  tasks:\n"
+        f"    - ansible.builtin.file: {{path: {tmp_path}/folder, state: directory, group: of_an_earlier_task}}\n"
+        f"    - ansible.builtin.copy: {{content: {many!r}, dest: {tmp_path}/many}}\n".replace("'", '"')
+        + f"    - ansible.builtin.template: {{src: {tmp_path}/few.j2, dest: {tmp_path}/few}}\n"
+        f"    - ansible.builtin.template: {{src: {tmp_path}/many.j2, dest: {tmp_path}/other}}\n"
+    )
+    (tmp_path / "few.j2").write_text(few)
+    (tmp_path / "many.j2").write_text(many)
+    said = played(tmp_path, "n1,", "--check", "--diff").stdout
+    lines = said.splitlines()
+    assert f"  {tmp_path}/folder: state absent → directory" in lines
+    assert [f"  {name}: a new file of 20 lines; -v shows them" in lines for name in (f"{tmp_path}/many", "many.j2")] == [True, True]
+    assert "+line 2" in lines
+    assert "line 15" not in said
+    assert "warning" not in said
+
+
+def test_a_difference_of_what_is_there_stays_whole() -> None:
+    long = "\n".join(map(str, range(30)))
+    for diff, values in [
+        ({"before": "1", "after": long}, {"dest": "/a"}),  # it is there
+        ({"before": "", "after": long, "after_header": "api: config 1"}, {}),  # an environment, which is no file by its name
+        ({"before": {"path": "/a", "list": [1]}, "after": {"path": "/a", "list": [2]}}, {}),
+        ({"prepared": "x"}, {}), ("x", {}), ({"before": "", "after": "1\n2"}, {"dest": "/a"}),
+    ]:  # fmt: skip
+        assert phases.short_diff(diff, values) == ""
+    moved = {"before": {"path": "/a", "mode": "0755", "state": "file"}, "after": {"path": "/a", "mode": "0700", "state": "file"}}
+    assert phases.short_diff(moved, {}) == "  /a: mode 0755 → 0700"

@@ -406,7 +406,7 @@ def test_log_of_the_unit_is_shown_without_secrets(script, tmp_path, monkeypatch)
     context = {"unit": "aistack-backend@blue.service", "config_path": str(tmp_path)}
     result = run_gate([script(bad, component="backend")], {"deadline": 0}, {"backend": context})
     assert result.probes[0]["log_tail"] == ["connecting as app with ****[DB_PASSWORD]", "FATAL: ****[LICENCE]"]
-    assert "--lines=20" in (bin_dir / "journalctl.args").read_text()
+    assert "--lines=40" in (bin_dir / "journalctl.args").read_text()
     passed = run_gate([script(good, component="backend")], {"deadline": 0}, {"backend": context})
     assert "log_tail" not in passed.probes[0]
 

@@ -67,6 +67,12 @@ def test_failure_of_a_slot_says_what_serves_now() -> None:
         assert part in text
 
 
+def test_of_a_long_log_is_said_where_it_ends() -> None:
+    for count, heading in (19, "log"), (30, "log        its end, the newest line last:"):
+        text = failure_text("api: activate v2", {"report": {"probe": "health", "log_tail": [f"line {number}" for number in range(count)]}})
+        assert heading in text.splitlines()
+
+
 @pytest.mark.parametrize(
     ("report", "said"),
     [
