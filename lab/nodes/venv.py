@@ -159,8 +159,20 @@ def sync(name: str) -> None:
         environ.setdefault("UV_LINK_MODE", "copy" if os.stat(home).st_dev != _cache_device(environ) else "hardlink")
         command = [str(uv), "pip", "sync", "-q", "--require-hashes", "--python", str(home / "bin" / "python")]
         subprocess.run([*command, str(lock)], check=True, env=environ, stdin=subprocess.DEVNULL)
+        compile_bytecode(home)
         stamp.write_text(wanted, encoding="utf-8")
         print(f"venv: ready after {time.monotonic() - started:.0f} s", flush=True)
+
+
+def compile_bytecode(home: Path) -> None:
+    """Compile what `home` holds, once: with PYTHONDONTWRITEBYTECODE in the environment each start of a program would do it again.
+
+    Collections are left out: Ansible compiles them itself, each time.
+    """
+    command = [str(home / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", "-x", "/site-packages/ansible_collections/"]
+    command += map(str, home.glob("lib/python3*/site-packages"))
+    # some files are written for other versions of Python, or hold none; who imports one of them is told
+    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def compile_lock(name: str) -> None:

@@ -82,6 +82,16 @@ OF_A_NODE = (Path("/etc/aistack"), Path("/usr/local/bin/aistack"))
 """What a playbook leaves on this machine where it takes this machine for a node."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def bytecode() -> Iterator[None]:
+    """What Python makes of Ansible's modules is kept as long as these tests run: see bytecode/sitecustomize.py."""
+    with tempfile.TemporaryDirectory(prefix="aistack-bytecode-", dir="/tmp") as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder).chmod(0o755)
+        patch.setenv("AISTACK_TEST_BYTECODE", folder)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "bytecode"), prepend=os.pathsep)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def this_machine() -> Iterator[None]:
     """The machine that runs the tests is left as it was."""

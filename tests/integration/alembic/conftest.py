@@ -87,7 +87,8 @@ def python() -> str:
         pytest.fail("a Python with Alembic is needed: install uv beside this interpreter, or set AISTACK_TEST_PYTHON to one")
     if not interpreter.exists():
         subprocess.run([uv, "venv", "-q", "--python", sys.executable, home], check=True)
-    subprocess.run([uv, "pip", "sync", "-q", "--require-hashes", "--python", interpreter, HERE / "requirements.txt"], check=True)
+    sync = [uv, "pip", "sync", "-q", "--require-hashes", "--compile-bytecode", "--python", interpreter, HERE / "requirements.txt"]
+    subprocess.run(sync, check=True)
     return str(interpreter)
 
 

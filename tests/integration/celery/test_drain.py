@@ -53,7 +53,7 @@ def python() -> str:
     if not interpreter.exists():
         subprocess.run([uv, "venv", "-q", "--python", sys.executable, home], check=True)
     lock = ROOT / "lab" / "app" / "backend" / "requirements.lock"
-    subprocess.run([uv, "pip", "sync", "-q", "--require-hashes", "--python", interpreter, lock], check=True)
+    subprocess.run([uv, "pip", "sync", "-q", "--require-hashes", "--compile-bytecode", "--python", interpreter, lock], check=True)
     return str(interpreter)
 
 

@@ -1,0 +1,56 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is compiled once, so that no process of a test run has to: the environment of the tools, and the archives of Ansible's modules."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_an_environment_is_compiled_but_for_its_collections(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("venv_of_the_lab", ROOT / "lab" / "nodes" / "venv.py")
+    assert spec
+    assert spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    (packages / "ansible_collections").mkdir(parents=True)
+    for name in ("tool.py", "ansible_collections/module.py"):
+        (packages / name).write_text("A = 1\n")
+    (packages / "broken.py").write_text("print 'of another Python'\n")
+    made.compile_bytecode(tmp_path)
+    assert [path.name.split(".")[0] for path in packages.rglob("*.pyc")] == ["tool"]
+
+
+def test_code_of_an_archive_is_kept_by_what_it_says(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+
+    def run(name: str, text: str) -> str:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("of_archive.py", text)
+        code = f"import sys; sys.path.insert(0, '{tmp_path / name}'); import of_archive as it; print(it.A, it.f.__code__.co_filename)"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests" / "integration" / "bytecode"), "AISTACK_TEST_BYTECODE": str(kept)}
+        return subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    text = "A = 1\ndef f(): pass\n"
+    assert run("one.zip", text) == f"1 {tmp_path}/one.zip/of_archive.py"
+    (first,) = kept.iterdir()
+    written = first.stat().st_mtime_ns
+    assert run("two.zip", text) == f"1 {tmp_path}/two.zip/of_archive.py", "the same text in another place"
+    assert [path.stat().st_mtime_ns for path in kept.iterdir()] == [written]
+    assert run("two.zip", text.replace("1", "2")) == f"2 {tmp_path}/two.zip/of_archive.py", "another text in the same place"
+    first.write_bytes(b"")
+    assert run("one.zip", text) == f"1 {tmp_path}/one.zip/of_archive.py", "what is cut short is compiled again"
+    assert first.stat().st_size
