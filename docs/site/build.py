@@ -109,13 +109,29 @@ def blocks(comment: str) -> list[tuple[bool, str]]:
     return [(code, lines if code else re.sub(r"([<>*_])", r"\\\1", lines)) for code, lines in found]
 
 
+def plain_reference() -> None:
+    """Take out of the reference what the theme has by itself: a table of contents on each page, and all pages in the navigation of each."""
+    for path in (SOURCE / "collections").rglob("*.rst"):
+        text = re.sub(r"(?m)^\.\. (?:contents|toctree)::\n(?:(?: +.*)?\n)+", "\n", path.read_text(encoding="utf-8"))
+        if path == SOURCE / f"{COLLECTION}.rst":
+            text = re.sub(r"(?m)^Phasegate\.Aistack\n=+$", heading(SHORT[COLLECTION]), text)
+        elif ":orphan:" not in text:
+            text = f":orphan:\n\n{text}"
+        path.write_text(text, encoding="utf-8")
+
+
+def heading(text: str) -> str:
+    """Return a reStructuredText title."""
+    return f"{text}\n{'=' * len(text)}"
+
+
 def index_page(pages: set[str]) -> None:
     """Write the first page: its text, and the navigation in its groups."""
     placed = {name for names in GROUPS.values() for name in names}
     missing = sorted(name for names in GROUPS.values() for name in names if name not in pages)
     if missing:
         raise SystemExit(f"docs/site/build.py: no page {', '.join(missing)}, which the navigation names")
-    text = (SITE / "index.md").read_text(encoding="utf-8")
+    text = relinked((SITE / "index.md").read_text(encoding="utf-8"), pages)
     for group, names in GROUPS.items():
         more = sorted(pages - placed)
         names = [*names, *(name for name in more if (group, name.startswith("guide")) in (("Guides", True), ("Design", False)))]
@@ -135,6 +151,7 @@ def main() -> int:
     status = subprocess.run(command, env=environment, check=False).returncode
     if status:
         return status
+    plain_reference()
     index_page({*guide_pages(), playbooks_page(), COLLECTION})
     command = [str(tools / "sphinx-build"), "-q", "-j", "auto", "-b", "html", "-c", str(SITE), str(SOURCE), str(OUTPUT / "html")]
     status = subprocess.run(command, check=False).returncode

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, run_story
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.report import sample_run
 
-FAILED = {"name": "health", "component": "api", "verdict": "fail", "severity": "critical", "expected": "status 200", "hint": "look at its log",
-          "got": "<b>\x1b[31m502\x00 & more", "latency_ms": 250.0, "attempts": 3}  # fmt: skip
+FAILED = {"name": "health", "component": "api", "verdict": "fail", "severity": "critical", "expected": "status 200",
+          "hint": "look at its log", "got": "<b>\x1b[31m502\x00 & more", "latency_ms": 250.0, "attempts": 3}  # fmt: skip
 RESULTS: dict[str, Any] = {
     "a": {"probes": [
         FAILED,

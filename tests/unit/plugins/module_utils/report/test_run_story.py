@@ -115,8 +115,15 @@ def test_what_is_drawn_fits(run: str) -> None:
     assert plot["history"][0]["columns"][-1]["now"], "the last column is this run, whatever came after it"
 
 
-@pytest.mark.parametrize("record", [{}, {"run": "r"}, {"run": "r", "op": "activate", "time": "yesterday", "outcome": "ok", "detail": "x"},
-                                    {"run": "r", "op": "activate", "outcome": "failed", "detail": {"gates": [1], "timings": 3, "report": []}}])
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"run": "r"},
+        {"run": "r", "op": "activate", "time": "yesterday", "outcome": "ok", "detail": "x"},
+        {"run": "r", "op": "activate", "outcome": "failed", "detail": {"gates": [1], "timings": 3, "report": []}},
+    ],
+)
 def test_a_record_that_is_none_stops_nothing(record: dict[str, Any]) -> None:
     story = run_story.story_of({"n": [record]})
     if story["run"]:

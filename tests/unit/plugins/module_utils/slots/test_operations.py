@@ -342,7 +342,8 @@ def test_the_journal_keeps_what_a_gate_expected_and_got(fronted: Bench, verdict:
     probe = {"name": "health", "severity": "critical", "verdict": verdict, "expected": "version = v1", "got": "x" * 900, "attempts": 2}
 
     def gate(_definition: Mapping[str, Any], _context: Mapping[str, Any], _trouble: Callable[[], str]) -> Judged:
-        return Judged(verdict, {} if verdict == "pass" else {"probe": "health"}, "1 probe", [{**probe, "latency_ms": 12.5, "log_tail": ["x"]}])
+        problem = {} if verdict == "pass" else {"probe": "health"}
+        return Judged(verdict, problem, "1 probe", [{**probe, "latency_ms": 12.5, "log_tail": ["x"]}])
 
     slots = fronted.slots()
     slots.node.gate = gate
