@@ -66,3 +66,31 @@ def render(name: str, facts: Mapping[str, Any], folder: str = "") -> str:
         where = f"{place}:{line}" if line else place
         hint = f" Mend it, or take the file out of {folder} to have the collection's own." if place.startswith(folder or "\n") else ""
         raise Unwritable(f"The template {where} does not work: {type(error).__name__}: {error}.{hint}") from error
+
+
+def sections(text: str) -> tuple[str, dict[str, str]]:
+    """The title of a Markdown document, and what stands under each heading of the second level; under an empty one what comes before."""
+    title, found, heading, fence = "", {"": ""}, "", False
+    for line in text.splitlines():
+        fence ^= line.startswith("```")
+        if not fence and line.startswith("# ") and not title:
+            title = line[2:]
+        elif not fence and line.startswith("## "):
+            heading = line[3:]
+            found[heading] = ""
+        else:
+            found[heading] += f"{line}\n"
+    return title, {name: body.strip("\n") for name, body in found.items()}
+
+
+def arranged(name: str, text: str, facts: Mapping[str, Any], folder: str = "") -> str:
+    """A Markdown document as the template *name* arranges it: *facts*, besides C(title) and C(sections), see :func:`sections`.
+
+    Who goes back is not held up by a template: where an operator's does not work, the document is as the collection has it, and says so.
+    """
+    title, found = sections(text)
+    given = {**facts, "title": title, "sections": found}
+    try:
+        return render(name, given, folder)
+    except Unwritable as error:
+        return f"{render(name, given)}\n> {error}\n"
