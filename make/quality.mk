@@ -118,6 +118,10 @@ bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook:
 picture: venv ## Draw docs/pictures/health.svg anew, from a real run on the running lab
 	$(PY) docs/pictures/health.py
 
+.PHONY: picture-report
+picture-report: venv ## Draw docs/pictures/report.png anew: a snapshot of a run's report (needs chromium)
+	$(PY) docs/pictures/report.py
+
 .PHONY: reference
 reference: venv ## Print docs/reference.md anew, from the tables that inventories are checked by
 	$(PY) docs/reference.py

@@ -11,22 +11,31 @@ the page of playbooks is made of the comment that each of them begins with.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "docs" / "site"
 OUTPUT = ROOT / "build" / "docs"
-RST = OUTPUT / "rst"
+SOURCE = OUTPUT / "source"
+COLLECTION = "collections/phasegate/aistack/index"
 
+GROUPS = {
+    "First steps": ["readme", "guide-first", "guide-stack"],
+    "Guides": ["guide-deploy", "guide-back", "guide-disaster", "guide-secrets", "guide-web", "guide-awx", "guide-upgrade"],
+    "Reference": ["verbs", "playbooks", "reference", COLLECTION],
+    "Design": ["architecture", "coverage", "faults", "contributing"],
+}
+"""The navigation. A guide that is not named stands at the end of the guides, any other page at the end of the design."""
 
-def heading(text: str) -> str:
-    """Return a reStructuredText title."""
-    return f"{text}\n{'=' * len(text)}\n\n"
+SHORT = {"readme": "Overview", "verbs": "Verbs", "reference": "Keys and probes", COLLECTION: "Modules, filters and roles",
+         "architecture": "Architecture", "coverage": "Coverage", "faults": "What breaks, and what comes of it"}  # fmt: skip
+"""What pages are called in the navigation, where their title is long, or that of the whole."""
+
+COMMAND = re.compile(r"^(?:ansible|make|aistack|git|uv|ssh|sudo|export|\. |\$ |python|curl)")
 
 
 def header_comment(playbook: Path) -> str:
@@ -40,49 +49,111 @@ def header_comment(playbook: Path) -> str:
     return "\n".join(lines)
 
 
-def guide_pages() -> list[str]:
+def fenced(text: str) -> str:
+    """Give blocks of code without a language one: commands are a shell's, all else is text."""
+    parts = re.split(r"(?ms)^( *)```([\w+-]*)\n(.*?)^ *```$", text)
+    for at in range(1, len(parts), 4):
+        indent, language, body = parts[at : at + 3]
+        if not language:
+            language = "bash" if any(COMMAND.match(line.strip()) for line in body.splitlines()) else "text"
+        parts[at : at + 3] = ["", "", f"{indent}```{language}\n{body}{indent}```"]
+    return "".join(parts)
+
+
+def relinked(text: str, pages: set[str]) -> str:
+    """Let links between the files of the repository lead to pages of the site; those to other files become their name."""
+
+    def link(match: re.Match[str]) -> str:
+        words, target = match.group(1), match.group(2)
+        path, hash_, anchor = target.partition("#")
+        if "://" in target or not path:
+            return match.group(0)
+        if "pictures/" in path:
+            return f"[{words}](pictures/{Path(path).name})"
+        name = Path(path).stem.lower()
+        return f"[{words}]({name}.md{hash_}{anchor})" if path.endswith(".md") and name in pages else f"`{words}`"
+
+    return re.sub(r"\[([^\]\n]*)\]\(([^)\s]+)\)", link, text)
+
+
+def guide_pages() -> set[str]:
     """Write one page per Markdown file and return the names of the pages."""
-    sources = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
-    markdown = MarkdownIt("commonmark").enable("table")
-    names = []
-    for source in (path for path in sources if path.exists()):
-        text = source.read_text(encoding="utf-8")
-        title, _, body = text.partition("\n") if text.startswith("# ") else (f"# {source.stem}", "", text)
-        html = markdown.render(body).replace("<table>", '<table class="docutils">')
-        indented = "\n".join("   " + line for line in html.splitlines())
-        name = source.stem.lower()
-        (RST / f"{name}.rst").write_text(f"{heading(title[2:].strip())}.. raw:: html\n\n{indented}\n", encoding="utf-8")
-        names.append(name)
-    return names
+    found = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+    sources = {path.stem.lower(): path for path in found if path.exists()}
+    for name, path in sources.items():
+        (SOURCE / f"{name}.md").write_text(relinked(fenced(path.read_text(encoding="utf-8")), set(sources)), encoding="utf-8")
+    shutil.copytree(ROOT / "docs" / "pictures", SOURCE / "pictures", ignore=shutil.ignore_patterns("*.py"))
+    return set(sources)
 
 
 def playbooks_page() -> str:
     """Write the page that lists the playbooks and return its name."""
-    text = heading("Playbooks")
+    text = "# Playbooks\n\nWhat each verb does, as its playbook says it. Its parameters and its exit status: [Verbs](verbs.md).\n\n"
     for playbook in sorted((ROOT / "playbooks").glob("*.yml")):
-        title = f"phasegate.aistack.{playbook.stem}"
-        comment = "\n".join("   " + line for line in header_comment(playbook).splitlines())
-        text += f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{comment}\n\n"
-    (RST / "playbooks.rst").write_text(text, encoding="utf-8")
+        text += f"## {playbook.stem}\n\n"
+        for code, lines in blocks(header_comment(playbook)):
+            text += f"```bash\n{lines}\n```\n\n" if code else f"{lines}\n\n"
+    (SOURCE / "playbooks.md").write_text(text, encoding="utf-8")
     return "playbooks"
+
+
+def blocks(comment: str) -> list[tuple[bool, str]]:
+    """A comment as paragraphs and, where lines are indented, code; a long command is broken before its options."""
+    found: list[tuple[bool, str]] = []
+    for line in comment.splitlines():
+        code = line.startswith("  ")
+        if found and found[-1][0] == code:
+            found[-1] = (code, f"{found[-1][1]}\n{line.strip()}")
+        elif line.strip():
+            found.append((code, line.strip()))
+    return [(code, lines if code else re.sub(r"([<>*_])", r"\\\1", lines)) for code, lines in found]
+
+
+def plain_reference() -> None:
+    """Take out of the reference what the theme has by itself: a table of contents on each page, and all pages in the navigation of each."""
+    for path in (SOURCE / "collections").rglob("*.rst"):
+        text = re.sub(r"(?m)^\.\. (?:contents|toctree)::\n(?:(?: +.*)?\n)+", "\n", path.read_text(encoding="utf-8"))
+        if path == SOURCE / f"{COLLECTION}.rst":
+            text = re.sub(r"(?m)^Phasegate\.Aistack\n=+$", heading(SHORT[COLLECTION]), text)
+        elif ":orphan:" not in text:
+            text = f":orphan:\n\n{text}"
+        path.write_text(text, encoding="utf-8")
+
+
+def heading(text: str) -> str:
+    """Return a reStructuredText title."""
+    return f"{text}\n{'=' * len(text)}"
+
+
+def index_page(pages: set[str]) -> None:
+    """Write the first page: its text, and the navigation in its groups."""
+    placed = {name for names in GROUPS.values() for name in names}
+    missing = sorted(name for names in GROUPS.values() for name in names if name not in pages)
+    if missing:
+        raise SystemExit(f"docs/site/build.py: no page {', '.join(missing)}, which the navigation names")
+    text = relinked((SITE / "index.md").read_text(encoding="utf-8"), pages)
+    for group, names in GROUPS.items():
+        more = sorted(pages - placed)
+        names = [*names, *(name for name in more if (group, name.startswith("guide")) in (("Guides", True), ("Design", False)))]
+        entries = "\n".join(f"{SHORT[name]} <{name}>" if name in SHORT else name for name in names)
+        text += f"\n```{{toctree}}\n:caption: {group}\n:hidden:\n:maxdepth: 1\n\n{entries}\n```\n"
+    (SOURCE / "index.md").write_text(text, encoding="utf-8")
 
 
 def main() -> int:
     """Build everything from scratch; return the exit status of the first tool that fails."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
-    RST.mkdir(parents=True, mode=0o700)
+    SOURCE.mkdir(parents=True, mode=0o700)
     tools = Path(sys.executable).parent
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "PATH": f"{tools}:{os.environ['PATH']}"}
-    options = ["--use-current", "--fail-on-error", "--dest-dir", str(RST), "phasegate.aistack"]
+    options = ["--use-current", "--fail-on-error", "--dest-dir", str(SOURCE), "phasegate.aistack"]
     command = [str(tools / "antsibull-docs"), "--config-file", str(SITE / "antsibull-docs.cfg"), "collection", *options]
     status = subprocess.run(command, env=environment, check=False).returncode
     if status:
         return status
-    pages = [*guide_pages(), playbooks_page(), "collections/phasegate/aistack/index"]
-    entries = "\n".join(f"   {page}" for page in pages)
-    index = heading("phasegate.aistack") + "Deploys AI stacks in phases behind gates, and takes them back to the last good state.\n\n"
-    (RST / "index.rst").write_text(f"{index}.. toctree::\n   :maxdepth: 1\n\n{entries}\n", encoding="utf-8")
-    command = [str(tools / "sphinx-build"), "-q", "-b", "html", "-c", str(SITE), str(RST), str(OUTPUT / "html")]
+    plain_reference()
+    index_page({*guide_pages(), playbooks_page(), COLLECTION})
+    command = [str(tools / "sphinx-build"), "-q", "-j", "auto", "-b", "html", "-c", str(SITE), str(SOURCE), str(OUTPUT / "html")]
     status = subprocess.run(command, check=False).returncode
     if not status:
         print(f"docs: {(OUTPUT / 'html' / 'index.html').relative_to(ROOT)}")

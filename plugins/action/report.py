@@ -17,6 +17,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import without
+from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import (
     data_items,
@@ -26,10 +27,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
     verify_text,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "kind": {"type": "str", "required": True, "choices": ["health", "failure", "page", "rollback", "verify"]},
+    "kind": {"type": "str", "required": True, "choices": ["health", "failure", "page", "rollback", "run", "verify"]},
     "results": {"type": "dict", "default": {}},
     "levels": {"type": "dict", "default": {}},
     "data": {"type": "dict", "default": {}},
@@ -40,11 +41,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "text": {"type": "str", "default": ""},
     "failure": {"type": "str", "default": ""},
     "output": {"type": "path", "default": ""},
+    "junit": {"type": "path", "default": ""},
+    "run": {"type": "str", "default": ""},
+    "format": {"type": "str", "default": "text", "choices": ["text", "html", "markdown", "json", "junit"]},
     "quiet": {"type": "bool", "default": False},
     "ask": {"type": "str", "default": ""},
 }
 NO_PROBE = "No probe ran: the stack has no gates (gate, in aistack_components), or no node was asked."
 
+
+ENDINGS = {"html": "html", "markdown": "md", "json": "json", "junit": "xml"}
+"""Of the file of a run's report, by its format."""
 
 LARGEST, SHOWN = 64 * 1024, 8 * 1024
 """Bytes that a document may have as an artefact of a job, and the letters that are kept of a larger one: a workflow hands them on."""
@@ -59,11 +66,17 @@ class Page:
     markdown: str = ""
     failure: str = ""
     warnings: list[str] = field(default_factory=list)
+    junit: str = ""
+    file: tuple[str, str] = ("", "")  # the name and the content of what is written, where that is not the page itself
 
 
 def summed(text: str) -> str:
     """The last line of a page, which sums it up, as the message of its failure."""
     return f"{text.splitlines()[-1].strip()}. What was expected and what came stands on the page above."
+
+
+def _now(form: str) -> str:
+    return datetime.datetime.now(datetime.timezone.utc).strftime(form)
 
 
 def artefact(name: str, content: str, as_json: bool) -> dict[str, Any]:
@@ -86,27 +99,33 @@ class ActionModule(ActionBase):
         _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         if args["kind"] == "failure":
             return self._failure(args)
-        page: Page = getattr(self, f"_{args['kind']}")(args, task_vars or {})
+        try:
+            page: Page = getattr(self, f"_{args['kind']}")(args, task_vars or {})
+        except documents.Unwritable as error:
+            return pages.refusal(str(error))
         as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
         content = json.dumps(page.rows, indent=1) if as_json else page.markdown or page.text
-        if args["output"]:
+        main = page.file if page.file[0] else (args["output"], content)
+        files = {name: text for name, text in (main, (args["junit"], page.junit)) if name and text.strip()}
+        for name, text in files.items():
             try:
-                Path(args["output"]).parent.mkdir(parents=True, exist_ok=True)
-                Path(args["output"]).write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+                Path(name).parent.mkdir(parents=True, exist_ok=True)
+                Path(name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
             except OSError as error:
                 pages.show(self._task, page.text)
-                word = "documents=FOLDER" if args["quiet"] else "output=FILE"
-                return pages.refusal(f"The page above cannot be written to {args['output']}: {error.strerror or error}. Name a "
+                word = "documents=FOLDER" if args["quiet"] else "junit=FILE" if name == args["junit"] else "output=FILE"
+                return pages.refusal(f"The page above cannot be written to {name}: {error.strerror or error}. Name a "
                                      f"{word.split('=')[1].lower()} that you may write to: -e {word}.")
         if not args["quiet"] or page.failure:
             pages.show(self._task, page.text)
-            if args["output"]:
-                pages.show(self._task, f"Written on this machine: {args['output']}")
+            if files:
+                pages.show(self._task, f"Written on this machine: {', '.join(files)}")
         more: dict[str, Any] = {"warnings": page.warnings} if page.warnings else {}
         if args["ask"]:
             more["answer"] = self._answer(args["ask"])
         if "output" in self._task.args and content.strip() and not self._task.no_log and owner.in_runner(task_vars or {}):
             name = args["output"] or str((task_vars or {}).get("aistack_verb") or args["kind"])
+            name = "report.md" if args["kind"] == "run" else name  # whatever its file is: a page that is handed on stays small
             more["ansible_stats"] = artefact(name, content, as_json)
         return pages.refusal(page.failure, **more) if page.failure else {"changed": False, **more}
 
@@ -125,14 +144,45 @@ class ActionModule(ActionBase):
         described = task_vars.get("aistack_components", {})
         unasked = without(described if isinstance(described, Mapping) else self._templar.template(described), only)
         text = health_text(rows, without=unasked) if rows else NO_PROBE
-        return Page(text, rows, failure=(summed(text) if rows else NO_PROBE) if failed else "")
+        xml = junit.document(str(task_vars.get("aistack_name") or "stack"), junit.health_suites(args["results"]), _now("%Y-%m-%dT%H:%M:%S"))
+        return Page(text, rows, failure=(summed(text) if rows else NO_PROBE) if failed else "", junit=xml if args["junit"] else "")
+
+    def _run(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        read = {node: result for node, result in args["results"].items() if "records" in result}
+        silent = {node: (str(result.get("msg") or "no answer").splitlines() or ["no answer"])[0]
+                  for node, result in args["results"].items() if node not in read}  # fmt: skip
+        name = str(self._templar.template(task_vars.get("aistack_name") or "stack"))
+        story = run_story.story_of({node: result["records"] for node, result in read.items()}, args["run"], name, silent)
+        if not story["run"]:
+            text = run_text.no_run(story)
+            return Page(text, failure=f"There is no report: {text.splitlines()[0]}")
+        story["next"] += [f"The journal of {node} is not as it was written: {said}" for node, result in read.items()
+                          for said in result.get("problems") or []]  # fmt: skip
+        text = run_text.run_text(story)
+        chosen = args["format"]
+        if chosen == "text":
+            chosen = next((known for known, ending in ENDINGS.items() if args["output"].endswith(f".{ending}")), "text")
+        output = args["output"]
+        if not output and chosen != "text":
+            output = f".ansible/reports/{Path(story['run']).name}.{ENDINGS[chosen]}"
+        facts = {"story": story, "plot": run_text.layout(story), "events": run_text.events(story)}
+        folder = str(self._templar.template(task_vars.get("aistack_templates") or ""))
+        markdown = documents.render("report.md.j2", facts, folder)
+        content = {
+            "html": lambda: documents.render("report.html.j2", facts, folder),
+            "markdown": lambda: markdown,
+            "json": lambda: json.dumps({**story, "events": facts["events"]}, indent=1),
+            "junit": lambda: junit.document(name, junit.run_suites(story), story["began"].replace(" ", "T")),
+        }.get(chosen, lambda: text)()
+        warnings = [f"not part of the report: {node}: {why}" for node, why in silent.items()]
+        return Page(text, markdown=markdown, warnings=warnings, file=(output, content))
 
     def _verify(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         items = verify_items(args["results"], args["levels"])
         for node, reports in args["data"].items():
             items += data_items(node, reports)
         title = f"Verification of {task_vars.get('aistack_name', 'the stack')}"
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        now = _now("%Y-%m-%d %H:%M:%S UTC")
         text = verify_text(items)
         failed = not self._task.check_mode and (failed_items(items) or not items)
         return Page(text, items, verify_markdown(items, title, now), summed(text) if failed else "")

@@ -13,6 +13,18 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decisio
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.postmortem import evidence, notice_facts, postmortem_markdown
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import plan_markdown, plan_text
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.documents import arranged
+
+
+def plan_document(merged: Any, facts: Any, templates: str = "") -> str:
+    """The plan of a rollback, as the template C(rollback-plan.md.j2) arranges it."""
+    return arranged("rollback-plan.md.j2", plan_markdown(merged, facts), {"facts": facts, "plan": merged}, templates)
+
+
+def postmortem_document(merged: Any, outcome: Any, facts: Any, templates: str = "") -> str:
+    """The document after a rollback, as the template C(post-mortem.md.j2) arranges it."""
+    given = {"facts": facts, "plan": merged, "outcome": outcome}
+    return arranged("post-mortem.md.j2", postmortem_markdown(merged, outcome, facts), given, templates)
 
 
 class FilterModule:
@@ -26,8 +38,8 @@ class FilterModule:
             "rollback_evidence": evidence,
             "rollback_notice": notice_facts,
             "rollback_plan_holds": plan_holds,
-            "rollback_plan_markdown": plan_markdown,
+            "rollback_plan_markdown": plan_document,
             "rollback_plan_text": plan_text,
-            "rollback_postmortem": postmortem_markdown,
+            "rollback_postmortem": postmortem_document,
             "rollback_rows": outcome_rows,
         }

@@ -15,6 +15,7 @@ description:
   - C(kind=verify) prints a checklist on four levels (system, function, performance, data) with the evidence of every item,
     and fails if one of them fails.
   - C(kind=rollback) prints what became of every component of every node, and fails if something is not back.
+  - C(kind=run) prints what one run did on all nodes, out of their journals, and writes it in O(format) where that or O(output) is named.
   - C(kind=page) prints a text, and writes it into a file where one is named; with O(failure) it fails then.
   - Where a job of AWX or ansible-runner runs it, a page that went well and has O(output), if only an empty one, is an artefact as well,
     C(aistack_job_documents), by the name of its file.
@@ -25,10 +26,11 @@ options:
     description: What to print.
     type: str
     required: true
-    choices: [health, failure, page, rollback, verify]
+    choices: [health, failure, page, rollback, run, verify]
   results:
     description:
       - For C(kind=health) and C(kind=verify), node name to the result of M(phasegate.aistack.gate) there.
+      - For C(kind=run), node name to the result of M(phasegate.aistack.journal) there.
       - For C(kind=rollback), node name to what Ansible returned for C(aistack rollback --json) there.
     type: dict
     default: {}
@@ -71,6 +73,23 @@ options:
         for C(kind=verify) Markdown, or JSON where the name ends with C(.json).
     type: path
     default: ''
+  junit:
+    description: For C(kind=health), a file on the controller that every probe is written into as JUnit XML.
+    type: path
+    default: ''
+  run:
+    description: For C(kind=run), which run. Without it the newest one that did something.
+    type: str
+    default: ''
+  format:
+    description:
+      - For C(kind=run), what is written. Without O(output) into C(.ansible/reports/), unless it is V(text).
+      - With V(text) the name of O(output) may say otherwise by how it ends, with C(.html), C(.md), C(.json) or C(.xml).
+      - V(html) is one file that needs no network and no script. V(html) and V(markdown) are made from C(report.html.j2) and
+        C(report.md.j2); a file of that name in the folder C(aistack_templates) of the inventory stands for that of the collection.
+    type: str
+    choices: [text, html, markdown, json, junit]
+    default: text
   quiet:
     description: Write into O(output) and print nothing, unless it is a failure.
     type: bool

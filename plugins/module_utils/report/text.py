@@ -123,7 +123,7 @@ def failure_text(task: str, result: Mapping[str, Any], command: str = "") -> str
         serving = report.get("still_serving")
         if serving:
             lines.append(f"serving    {serving.get('release')} in slot {serving.get('slot')}, as before")
-        lines.append(f"next       {_next(report)}")
+        lines.append(f"next       {next_step(report)}")
     else:
         message = str(result.get("msg") or result.get("censored") or "no message").splitlines()
         lines += [f"{'because' if not index else '':<10} {line}" for index, line in enumerate(message)]
@@ -140,7 +140,7 @@ def _to_accept(result: Mapping[str, Any]) -> str:
     return ",".join(dict.fromkeys(str(loss["name"]) for loss in losses if loss.get("rows") != 0))
 
 
-def _next(report: Mapping[str, Any]) -> str:
+def next_step(report: Mapping[str, Any]) -> str:
     """What to do about a slot that did not come up."""
     if report.get("going_back_failed"):
         return f"mend why nothing serves, and run the same command again: {report['going_back_failed']}"

@@ -147,6 +147,8 @@ class Node:
         done: the steps that were done.
         left: sessions that were still open when a slot's draining was given up, by slot; and what of them is not known.
         killed: units that did not end when they were asked to, in order.
+        asked: the gates that slots had to pass, in order, as the journal keeps them: ``slot``, ``release``, ``public`` (through the edge),
+            ``verdict``, ``probes`` (see :func:`noted`).
     """
 
     spec: Spec
@@ -161,6 +163,7 @@ class Node:
     killed: list[str] = field(default_factory=list)
     began: dict[str, float] = field(default_factory=dict)
     fresh_starts: set[str] = field(default_factory=set)
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
     def remarks(self) -> list[str]:
         """What has to be known of the steps that were done, although each of them was."""
@@ -391,6 +394,8 @@ class Node:
             address = self.spec.edge.address if self.spec.edge else "127.0.0.1"
             definition = public_gate(definition, address)
         judged = self.gate(definition, self.context(slot, content, public), watch.trouble)
+        told = {"slot": slot, "release": content.release, "public": public, "verdict": judged.verdict}
+        self.asked.append({**told, "probes": [noted(row) for row in judged.probes]})
         if judged.verdict != "pass":
             raise GateFailed(slot, public, judged, self.log_tail(slot, content, began))
 
@@ -399,6 +404,16 @@ class Node:
         env = self.config_path(content) / "env"
         masker = Masker.of(parse_env(_read(env)), secrets_beside(env))
         return [masker.mask(line) for line in self.systemd.log_tail(self.spec.unit_of(slot), since)]
+
+
+NOTED = 300
+"""Characters that are noted of what a probe expected and got."""
+
+
+def noted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the journal keeps of a probe."""
+    told = {key: row[key] for key in ("name", "severity", "verdict", "expected", "got", "attempts", "latency_ms") if key in row}
+    return {key: value[:NOTED] if isinstance(value, str) else value for key, value in told.items()}
 
 
 def failure_report(error: BaseException) -> dict[str, Any]:

@@ -390,6 +390,7 @@ class Slots:
             raise
         finally:
             outcome.timings = dict(self.node.timings)
+            op.detail.update({"gates": self.node.asked} if self.node.asked else {})
         outcome.warnings += self.node.remarks()
         if any(step.do == sp.RETIRE for step in self.node.done):
             outcome.warm_until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.spec.warm))

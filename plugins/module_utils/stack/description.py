@@ -207,6 +207,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_environment": Option("dict", "environment of what is fetched and built on nodes: proxy, certificates, index",
                                   items=Option("text", "a value", secret=True), expected="a mapping of names to values"),
     "aistack_ca": Option("str", "file on the controller with CA certificates that nodes trust"),
+    "aistack_templates": Option("str", "folder on the controller with templates of documents that stand for those of the collection"),
     "aistack_hosts": Option("str", "the group that playbooks work on; on the command line alone (-e)", default="aistack"),
     "aistack_open_deadline": Option("number", "seconds that gates of required phases may take when a phase opens", minimum=0, default=30),
     "aistack_accept_deadline": Option("number", "seconds that acceptance may take", minimum=0, default=120),

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import report
 from ansible_collections.phasegate.aistack.tests.unit.plugins.action.controller import Controller
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.report import sample_run
 
 PLAY = """
 - hosts: a
@@ -44,3 +47,45 @@ def test_an_artefact_is_not_too_large_to_be_handed_on() -> None:
     kept = report.artefact("plan", "x" * (report.LARGEST + 1), False)["data"]["aistack_job_documents"]["plan.md"]
     assert len(kept) < report.SHOWN + 100
     assert kept.endswith("[the rest is in the output of the job]")
+
+
+OF_RUNS = """
+- hosts: a
+  gather_facts: false
+  vars:
+    aistack_name: shop
+    aistack_templates: "{state}/own"
+    told: "{{{{ lookup('file', '{state}/journals.json') | from_json }}}}"
+  tasks:
+    - phasegate.aistack.report: {{kind: run, results: "{{{{ told }}}}", format: html}}
+    - phasegate.aistack.report: {{kind: run, results: "{{{{ told }}}}", run: RUN, output: "{state}/run.xml"}}
+    - phasegate.aistack.report: {{kind: run, results: "{{{{ told }}}}", output: "{state}/run.md"}}
+    - phasegate.aistack.report:
+        kind: health
+        results: {{a: {{probes: [{{name: up, component: api, verdict: fail, severity: critical, expected: "200", got: "502"}}]}}}}
+        junit: "{state}/health.xml"
+      ignore_errors: true
+    - phasegate.aistack.report: {{kind: run, results: "{{{{ told }}}}", run: nope}}
+"""
+
+
+def test_a_run_and_a_health_check_are_written_as_somebody_wants_them(tmp_path: Path) -> None:
+    controller = Controller(tmp_path)
+    (controller.state / "own").mkdir(parents=True)
+    (controller.state / "own" / "report.md.j2").write_text("own: {{ story.outcome }}\n")
+    results = {node: {"records": records, "problems": []} for node, records in sample_run.journals().items()}
+    told = {**results, "gpu-1": {"unreachable": True, "msg": "no route\nto host"}}
+    (controller.state / "journals.json").write_text(json.dumps(told))
+    process = controller.start("first", 0, OF_RUNS.replace("RUN", sample_run.GOOD))
+    said = process.communicate(timeout=60)[0]
+    page = (tmp_path / ".ansible" / "reports" / f"{sample_run.BAD}.html").read_text()
+    assert "Deployment of v4.3.0 failed: backend on backend-1 did not pass its gate" in page, said
+    assert "gpu-1 did not answer, and is not part of this report: no route" in page
+    assert f"Written on this machine: .ansible/reports/{sample_run.BAD}.html" in said
+    run = ElementTree.parse(controller.state / "run.xml").getroot()
+    assert (run.attrib["name"], run.attrib["failures"]) == ("shop", "0")
+    assert (controller.state / "run.md").read_text() == "own: failed\n"
+    health = ElementTree.parse(controller.state / "health.xml").getroot()
+    assert [failure.attrib["message"] for failure in health.iter("failure")] == ["expected 200, got 502"]
+    assert "There is no report: No journal that was read knows of a run nope." in said
+    assert process.returncode == 2

@@ -36,7 +36,7 @@ PURE = {
     "gate": "default text trigger verdict watch_text window",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log plan prepared",
-    "report": "plan_page refusals text verify",
+    "report": "junit plan_page refusals run_story run_text text verify",
     "drill": "plan text",
     "rollback": "baseline begun decision facts live_text node_answer plan postmortem schema_steps state system_steps text",
     "notice": "messages",

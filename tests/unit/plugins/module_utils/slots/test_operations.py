@@ -337,6 +337,28 @@ def test_a_release_that_fails_leaves_the_old_one_as_it_was(tmp_path: Path, strat
     assert bench.marks()["v2"] == "good"
 
 
+@pytest.mark.parametrize("verdict", ["pass", "fail"])
+def test_the_journal_keeps_what_a_gate_expected_and_got(fronted: Bench, verdict: str) -> None:
+    probe = {"name": "health", "severity": "critical", "verdict": verdict, "expected": "version = v1", "got": "x" * 900, "attempts": 2}
+
+    def gate(_definition: Mapping[str, Any], _context: Mapping[str, Any], _trouble: Callable[[], str]) -> Judged:
+        problem = {} if verdict == "pass" else {"probe": "health"}
+        return Judged(verdict, problem, "1 probe", [{**probe, "latency_ms": 12.5, "log_tail": ["x"]}])
+
+    slots = fronted.slots()
+    slots.node.gate = gate
+    if verdict == "pass":
+        slots.activate(V1, Request(run="r1"))
+    else:
+        with pytest.raises(Failed):
+            slots.activate(V1, Request(run="r1"))
+    ended = next(record for record in fronted.journal.read() if record["op"] == "activate" and record["outcome"] != "started")
+    assert [entry["public"] for entry in ended["detail"]["gates"]] == ([False, True] if verdict == "pass" else [False])
+    assert ended["detail"]["gates"][0] == {
+        "slot": "blue", "release": "v1", "public": False, "verdict": verdict, "probes": [{**probe, "got": "x" * 300, "latency_ms": 12.5}],
+    }  # fmt: skip
+
+
 def test_an_answer_that_may_be_right_names_the_gate_as_well(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.gate.fails, fronted.gate.more = ("v2",), {"answered": True}
