@@ -44,6 +44,11 @@ integration: venv ## Migrations, artefacts, backups and restores on a PostgreSQL
 	$(PY) -m pytest -q $(addprefix tests/integration/,alembic artefacts awx backup celery disk edge emergency environment inventories lease \
 	  notices postgres restore_step runner seen site tls) $(ARGS)
 
+.PHONY: eda
+eda: venv-eda ## The rulebook in a real ansible-rulebook: what is posted to it, and what it runs (a JRE is installed; not part of make test)
+	tests/tools/host-packages.sh java=openjdk-17-jre-headless
+	$(PY) -m pytest -q tests/integration/eda $(ARGS)
+
 .PHONY: artefact
 artefact: venv ## Build the archive and install it into build/inst, as a user would get it
 	tests/tools/artefact.sh
