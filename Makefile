@@ -50,9 +50,13 @@ venv-importer: ## Make .venv/importer, where galaxy-importer lives
 venv-bench: venv ## Make .venv/bench, where the load generator lives
 	@lab/nodes/venv.py bench
 
+.PHONY: venv-eda
+venv-eda: venv ## Make .venv/eda, where ansible-rulebook lives
+	@lab/nodes/venv.py eda
+
 .PHONY: lock
 lock: venv ## Compile requirements/*.in again, within the pins that they name
-	@for name in controller importer bench; do \
+	@for name in controller importer bench eda; do \
 	  $(VENV)/bin/python lab/nodes/venv.py --lock $$name; done
 
 .PHONY: clean

@@ -42,7 +42,12 @@ test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
 integration: venv ## Migrations, artefacts, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
 	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy nginx curl
 	$(PY) -m pytest -q $(addprefix tests/integration/,alembic artefacts awx backup celery disk edge emergency environment inventories lease \
-	  notices postgres restore_step seen site tls) $(ARGS)
+	  notices postgres restore_step runner seen site tls) $(ARGS)
+
+.PHONY: eda
+eda: venv-eda ## The rulebook in a real ansible-rulebook: what is posted to it, and what it runs (a JRE is installed; not part of make test)
+	tests/tools/host-packages.sh java=openjdk-17-jre-headless
+	$(PY) -m pytest -q tests/integration/eda $(ARGS)
 
 .PHONY: artefact
 artefact: venv ## Build the archive and install it into build/inst, as a user would get it

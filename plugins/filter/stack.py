@@ -23,12 +23,19 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.text impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import server_clients as clients
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import dependency_order, required_phases
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.verbs import matches_none
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import asked
 
 
-def nodes(groups: Mapping[str, Sequence[str]], wanted: str) -> str:
+def nodes(groups: Mapping[str, Sequence[str]], wanted: str, phases: bool = False) -> str:
     """Where the plays of a verb run. A group without hosts would end them at once, with status 0: so that the first task, which refuses
-    it, runs at all, everything is taken then.
+    it, runs at all, everything is taken then. Before any task, this is where a run that begins in the middle is refused, and where
+    the *phases* are named to those who have the tags listed.
     """
+    refusal = asked.start_refusal()
+    if refusal:
+        raise AnsibleFilterError(refusal)
+    if phases:
+        asked.show_phases(groups, str(wanted))
     return str(wanted) if not matches_none(str(wanted), groups) else "all" if groups.get("all") else "localhost"
 
 

@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
 Verb = Mapping[str, Any]
 Spec = dict[str, Any]
 
-NOT_A_JOB = ("awx", "init")
+NOT_A_JOB = ("awx", "init", "ticket")
 """Verbs that work for the one who sits at the controller: what they write would go with a job's container."""
 FILES = {"output", "report", "documents", "junit"}
 """Parameters that name a file on the controller. A job has artefacts instead, and a folder that is set once for all."""
