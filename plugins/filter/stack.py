@@ -18,6 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.leavings import on_controller
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, access_of, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import server_clients as clients
@@ -194,6 +195,14 @@ def networks(given: Iterable[Any]) -> dict[str, list[str]]:
         ) from error
 
 
+def controller_leavings(
+    applications: Mapping[str, Any] | None, components: Iterable[str], artefacts: Any = None, secrets_dir: str = "", whole: bool = False
+) -> dict[str, list[str]]:
+    """What this controller keeps of components that go: C(remove), folders, and C(stays), sentences."""
+    repos = [str(one["repo"]) for one in (applications or {}).values() if isinstance(one, Mapping) and one.get("repo")]
+    return on_controller(repos, components, artefacts, secrets_dir, whole=whole)
+
+
 class FilterModule:
     """Names of the filters."""
 
@@ -203,6 +212,7 @@ class FilterModule:
             "client_hosts": clients.client_hosts,
             "networks": networks,
             "acceptance_probes": acceptance_probes,
+            "controller_leavings": controller_leavings,
             "dependency_order": dependency_order,
             "edge_frontends": edge_frontends,
             "failures": failures,

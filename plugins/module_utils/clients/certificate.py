@@ -97,7 +97,7 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dic
         for side in (asks, answers):
             try:
                 side.do_handshake()
-            except ssl.SSLWantReadError:
+            except ssl.SSLWantReadError:  # the other side speaks next
                 continue
             if side is asks:
                 return dict(asks.getpeercert() or {})

@@ -250,7 +250,7 @@ def _frontend(files: Mapping[str, str]) -> Frontend | None:
             continue
         try:
             described = json.loads(files[path])
-        except ValueError:
+        except ValueError:  # a template of one, or broken: npm says so where it is meant to be built
             continue
         if not isinstance(described, dict) or "next" not in (described.get("dependencies") or {}):
             continue

@@ -119,7 +119,7 @@ def _of_settings(text: str) -> Iterator[Variable]:
     """The fields of classes made of pydantic's BaseSettings; nothing where the controller's Python cannot read the file."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError):  # written for another Python than the controller's
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("BaseSettings") for base in node.bases):
@@ -157,7 +157,7 @@ def _of_code(text: str) -> Iterator[Variable]:
     """What ``os.environ``, ``os.getenv`` and ``config`` of decouple or Starlette are asked for, in the order of the code."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError):  # likewise
         return
     configured = bool(re.search(r"\b(?:decouple|starlette\.config)\b", text))
     kinds: dict[ast.AST, str] = {}

@@ -60,7 +60,7 @@ def tool_environment(address: DatabaseAddress, variables: Mapping[str, str], use
     return {
         **base_environment(user),
         "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT),
-        "PGPASSFILE": os.devnull,
+        "PGPASSFILE": "/nonexistent/pgpass",  # nobody's passwords; of a file that is there and none, libpq warns each time
         **inherited,
         **address.environment(),
         "PGAPPNAME": application,

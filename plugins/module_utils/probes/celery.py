@@ -264,7 +264,7 @@ def _broker_ports(given: Mapping[str, str], variable: str | None) -> list[int]:
             continue
         try:
             found.append(urlsplit(value).port or own[scheme])
-        except ValueError:
+        except ValueError:  # no address: the application itself says so when it reads it
             continue
     return list(dict.fromkeys(found))
 

@@ -24,7 +24,7 @@ def version(tree: Path) -> str:
     """Major and minor version of the tree's virtual environment, as C(3.13); empty where it has none."""
     try:
         text = (tree / ".venv" / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except OSError:  # no environment was made: nothing says which Python it has
         return ""
     found = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", text, re.MULTILINE)
     return found[1] if found else ""
@@ -36,7 +36,7 @@ def fits(spec: str, there: str) -> bool:
         spec = f"=={spec}"
     try:
         major, minor = (int(part) for part in there.split("."))
-    except ValueError:
+    except ValueError:  # no version that could deny it
         return True
     for clause in spec.split(","):
         found = _CLAUSE.match(clause)
@@ -65,7 +65,7 @@ def locked_for(tree: Path, lock: str) -> tuple[str, str]:
         try:
             with (tree / name).open(encoding="utf-8", errors="replace") as stream:
                 text = stream.read(20_000)
-        except OSError:
+        except OSError:  # the project has none of these
             continue
         found = pattern.search(text)
         if found:
@@ -113,7 +113,7 @@ def installed() -> list[str]:
         for folder in (place, *(str(path / "bin") for path in sorted(Path(place).glob("*")) if place == "/opt/python")):
             try:
                 names = sorted(os.listdir(folder))
-            except OSError:
+            except OSError:  # a node need not have that folder
                 continue
             found += [f"{folder}/{name}" for name in names if re.fullmatch(r"python3\.\d+", name)]
     return found

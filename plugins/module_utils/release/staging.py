@@ -184,7 +184,7 @@ def sweep(layout: Layout) -> list[str]:
     for folder in (layout.staging, layout.releases):
         try:
             names = sorted(entry.name for entry in os.scandir(folder))
-        except OSError:
+        except OSError:  # nothing was staged here before
             continue
         for name in names:
             if folder == layout.releases and not name.startswith(".removing-"):
@@ -359,7 +359,7 @@ def _gid(request: Request) -> int | None:
         return None
     try:
         return grp.getgrnam(request.group).gr_gid
-    except KeyError:
+    except KeyError:  # in check mode the group is not made yet
         return None
 
 

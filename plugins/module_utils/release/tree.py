@@ -171,7 +171,7 @@ class _Folders:
     def _enter(self, part: str, member: tarfile.TarInfo) -> int:
         try:
             return os.open(part, _FOLDER, dir_fd=self._last)
-        except FileNotFoundError:
+        except FileNotFoundError:  # the first member below it makes it
             os.mkdir(part, dir_fd=self._last)
             inner = os.open(part, _FOLDER, dir_fd=self._last)
             os.fchmod(inner, 0o755)
@@ -288,7 +288,7 @@ def link_identical(root: Path, previous: Path) -> int:
         other = previous / path.relative_to(root)
         try:
             mine, theirs = path.lstat(), other.lstat()
-        except OSError:
+        except OSError:  # the older tree has no such file: nothing to share
             continue
         alike = stat.S_ISREG(mine.st_mode) and (mine.st_size, mine.st_mode) == (theirs.st_size, theirs.st_mode)
         if not alike or (mine.st_uid, mine.st_dev) != (theirs.st_uid, theirs.st_dev):

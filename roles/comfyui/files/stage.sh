@@ -34,12 +34,14 @@ no_link_can_come() {
 
 lock=$tree/.aistack-lock
 cat >"$lock"
+# a repository without requirements.txt names none
 if [ ! -s "$lock" ] && grep -qEv '^[[:space:]]*(#|$)' "$tree/requirements.txt" 2>/dev/null; then
     echo "The repository's requirements.txt names packages, and comfyui_lock is empty: expected a file with the hashes of all of them, so that" \
         "nothing is installed that nobody has seen. Make it (uv pip compile --generate-hashes requirements.txt -o comfyui.lock) and set" \
         "comfyui_lock to its path on the controller. Nothing was staged; what serves is as it was." >&2
     exit 1
 fi
+# where the user may not make a folder, root does: that it may not is no fault
 for name in models input output temp user; do
     [ "$name" = models ] && target=$models || target=$data/$name
     [ -d "$target" ] || as "$user" mkdir -p -m 0750 "$target" 2>/dev/null || {

@@ -21,7 +21,7 @@ from .test_inventories import ROOT
 from .test_roles_alone import PYTHON, yaml_of
 
 USER = "daemon"
-ROLE_TASKS = {"ollama": "install", "comfyui": "stage", "minio": "server_minio", "redis": "configure"}
+ROLE_TASKS = {"ollama": "install", "comfyui": "stage", "minio": "server_minio", "redis": "configure", "postgres": "files"}
 
 
 @pytest.fixture
@@ -106,12 +106,13 @@ def test_roles_look_before_they_take_a_folder(role: str) -> None:
 
 
 def test_every_folder_that_the_inventory_names_is_looked_at(place: Path) -> None:
-    files = [str(ROOT / "roles" / role / part / "main.yml") for role in ("comfyui", "redis") for part in ("defaults", "vars")]
-    content = "{{ (__comfyui_folders + __redis_folders) | to_json }}"
+    files = [str(ROOT / "roles" / role / part / "main.yml") for role in ("comfyui", "redis", "postgres") for part in ("defaults", "vars")]
+    content = "{{ (__comfyui_folders + __redis_folders + __postgres_folders) | to_json }}"
     tasks = [{"ansible.builtin.copy": {"content": content, "dest": str(place / "all.json"), "mode": "0600"}}]
     play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "vars_files": files, "tasks": tasks}]
     (place / "play.yml").write_text(yaml.safe_dump(play))
-    given = {"comfyui_models_dir": "/m", "comfyui_writable": ["/a", "/b"], "redis_settings": {"dir": "/r", "logfile": "/l/x.log"}}
+    given = {"comfyui_models_dir": "/m", "comfyui_writable": ["/a", "/b"], "redis_settings": {"dir": "/r", "logfile": "/l/x.log"},
+             "postgres_settings": {"log_directory": "/pl", "data_directory": "/d"}, "postgres_writable": ["/t", "/w"]}  # fmt: skip
     done = subprocess.run(
         [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", PYTHON, "-e", json.dumps(given), str(place / "play.yml")],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
@@ -121,4 +122,5 @@ def test_every_folder_that_the_inventory_names_is_looked_at(place: Path) -> None
     assert [(folder["path"], folder["setting"]) for folder in folders] == [
         ("/var/lib/comfyui", "comfyui_data"), ("/m", "comfyui_models_dir"), ("/a", "comfyui_writable"), ("/b", "comfyui_writable"),
         ("/r", "redis_settings.dir"), ("/l", "redis_settings.logfile"),
+        ("/pl", "postgres_settings.log_directory"), ("/t", "postgres_writable"), ("/w", "postgres_writable"),
     ]  # fmt: skip

@@ -286,6 +286,30 @@ def test_a_rotation_of_what_nothing_uses(shop: Shop) -> None:
     small(text)
 
 
+def test_a_rotation_whose_server_does_not_answer(shop: Shop) -> None:
+    """The reason, what holds now, and neither value."""
+    file = shop.folder / "db"
+    file.write_text("old-value-of-the-login-1234567890abcdef\n", encoding="utf-8")
+    known = shop.variables()
+    known["aistack_components"]["db"] = {"role": "postgres", "hosts": "aistack", "gate": []}
+    known["aistack_phases"]["phase0"]["components"].append("db")
+    known["aistack_ports"]["postgres"] = 18493
+    status, text = shop.play(
+        "rotate", "-e", "secret=db", **{name: known[name] for name in ("aistack_components", "aistack_phases", "aistack_ports")},
+        postgres_port=18493, postgres_users=[{"name": "shop", "password": f"{{{{ lookup('ansible.builtin.file', '{file}') }}}}"}],
+        aistack_rotations={"db": {"kind": "postgres", "component": "db", "user": "shop", "file": str(file)}},
+    )  # fmt: skip
+    assert status == 2, text
+    for part in (
+        "The change of db is not finished. Every component keeps a login that its server accepts",
+        "because    No connection to database postgres on /run/postgresql:18493",
+    ):
+        assert part in text, text
+    assert "is not a plain file" not in text, "of the file that keeps libpq from reading somebody's passwords"
+    assert ("old-value" in text, file.read_text(encoding="utf-8").strip() in text) == (False, False), text
+    small(text)
+
+
 def test_an_emergency_says_what_is_live_and_what_comes_next(shop: Shop) -> None:
     shop.command(plan=PLAN, rollback=WENT, status=LIVE)
     status, text = shop.play("emergency_rollback")
