@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 REGISTRY = "/etc/aistack"
@@ -14,3 +16,30 @@ STATE = "/var/lib/aistack"
 
 PLACES: dict[str, dict[str, Any]] = {"root": {"type": "path", "default": ROOT}, "state_dir": {"type": "path", "default": STATE}}
 """The two options that all modules have which work on a node (fragment C(places)), in Ansible's form."""
+
+
+class Home:
+    """The folders of one component, below the root. Nothing is looked at."""
+
+    def __init__(self, root: str | os.PathLike[str], component: str) -> None:
+        self.root = Path(root)
+        self.component = component
+        self.base = self.root / component
+        self.releases = self.base / "releases"
+        self.staging = self.base / "staging"
+        self.configs = self.base / "config"
+        self.slots_dir = self.base / "slots"
+        self.live_link = self.slots_dir / "live"
+
+    def release(self, tag: str) -> Path:
+        """The folder of a release."""
+        return self.releases / tag
+
+    def env(self, config: str) -> Path:
+        """The environment file of a configuration."""
+        return self.configs / config / "env"
+
+    @property
+    def live_env(self) -> Path:
+        """That which the live slot runs with."""
+        return self.live_link / "config" / "env"

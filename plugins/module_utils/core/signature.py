@@ -17,7 +17,7 @@ import os
 import secrets
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, write_file
 
 KEY = "backup.key"
 MANIFEST = "manifest.json"
@@ -70,6 +70,7 @@ def _write(path: Path, text: str) -> None:
         os.link(beside, path)
     finally:
         beside.unlink()
+    fsync(path.parent)  # sets that are signed with it may be on disk before
 
 
 def _signature(of: bytes, name: str, manifest: bytes) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 
 _ESCAPED = '"\\`$'
 """What systemd and a shell let a backslash escape inside double quotes."""
@@ -171,7 +172,7 @@ def locate(
     ``secrets`` are the names that its schema declares so; None writes none down, and leaves what stands there.
     """
     name = config_hash(content, schema_version)
-    path = Path(root) / component / "config" / name / "env"
+    path = Home(root, component).env(name)
     declared = None if secrets is None else Declared(schema_version, frozenset(secrets))
     wanted = {path: content, **({path.parent / NAMES: declared.text()} if declared else {})}
     try:
@@ -209,6 +210,6 @@ def write_config(config: Config, content: str, owner: tuple[int, int] | None = N
 def live_env(root: str | os.PathLike[str], component: str) -> dict[str, str]:
     """Return the environment that the live slot runs with; empty where nothing is live."""
     try:
-        return read_env(Path(root) / component / "slots" / "live" / "config" / "env")
+        return read_env(Home(root, component).live_env)
     except OSError:
         return {}

@@ -23,6 +23,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Children, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.journald import unit_log
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import boot_id
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill, names_in
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env
@@ -427,8 +428,7 @@ def live_context(root: str | os.PathLike[str], component: str, port: int | None 
     names: dict[str, Any] = {"component": component}
     if port is not None:
         names["port"] = port
-    slots = Path(root) / component / "slots"
-    live = slots / "live"
+    live = Home(root, component).live_link
     if not live.is_symlink() and not live.exists():
         names["missing"] = f"nothing is live on {socket.gethostname()} ({live} is not there): deploy it, with site.yml or deploy.yml"
         return names

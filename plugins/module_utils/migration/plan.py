@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import config as alembic_config
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE, Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
@@ -117,7 +117,7 @@ class Request:
 
     @property
     def tree(self) -> Path:
-        return Path(self.release_path or os.path.join(self.root, self.component, "releases", self.release))
+        return Path(self.release_path or Home(self.root, self.component).release(self.release))
 
     @property
     def interpreter(self) -> str:

@@ -13,6 +13,7 @@ import os
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
@@ -25,7 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version
 
 def _address(request: Request) -> tuple[Ground | None, str]:
     """The environment that is to come, or else the one that is live, and which of them it is."""
-    live = os.path.join(request.root, request.component, "slots", "live", "config", "env")
+    live = str(Home(request.root, request.component).live_env)
     for path in (request.env_file, live):
         if path and os.path.exists(path):
             try:
@@ -43,7 +44,7 @@ def look(request: Request) -> dict[str, Any]:
     that its database can only be a new one; C(current) its revisions, C(fresh) whether it is empty, C(history) what the journal
     holds about earlier migrations.
     """
-    bare = not os.path.lexists(os.path.join(request.root, request.component, "slots", "live"))
+    bare = not os.path.lexists(Home(request.root, request.component).live_link)
     seen: dict[str, Any] = {
         "known": False, "why": "", "bare": bare, "current": [], "fresh": True, "database": {},
         "tables": {"expected": list(request.tables), "present": [], "missing": list(request.tables)},

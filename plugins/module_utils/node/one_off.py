@@ -176,7 +176,7 @@ def _wait(argv: Sequence[str], name: str, say: Callable[[str], None] | None) -> 
     for number in (signal.SIGTERM, signal.SIGHUP, *(() if say is None else (signal.SIGINT,))):
         signal.signal(number, leave)
     try:
-        if say is None:
+        if say is None:  # who sits at the terminal has it, its keys for ending something too: no session of its own
             return subprocess.run(list(argv), check=False).returncode
         with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
             for raw in child.stdout or ():

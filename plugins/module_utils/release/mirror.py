@@ -363,7 +363,7 @@ class Source:
         target.parent.mkdir(mode=0o700, exist_ok=True)
         command = ["git", "archive", "--format=tar", commit, "--", *([self.path] if self.path else ["."])]
         prefix = f"{self.path}/" if self.path else ""
-        with (
+        with (  # no run to the end with its output kept: what git writes is packed again while it comes, and may be large
             replacing(target, 0o600, lasting=False) as raw,
             subprocess.Popen(command, cwd=self.mirror, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git,
         ):

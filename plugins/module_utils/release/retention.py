@@ -35,7 +35,7 @@ def pruned(
     staged = [tag for tag in layout.staged() if tag not in removed]
     records = journal.read()
     old = {
-        users.base / "config" / name: f"{users.component}/{name}"
+        users.configs / name: f"{users.component}/{name}"
         for users in releases.users_of(layout)
         for name in old_configs(users, records, Path(state_dir), keep, run, staged)
     }
@@ -70,7 +70,7 @@ def old_configs(
         run: what this run replaced stays, since it may yet be taken back.
         staged: the releases that stay.
     """
-    folder = layout.base / "config"
+    folder = layout.configs
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except OSError:

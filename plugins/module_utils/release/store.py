@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import version_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
@@ -31,19 +32,8 @@ class ReleaseError(Exception):
         self.extra = extra
 
 
-class Layout:
-    """The folders of one component."""
-
-    def __init__(self, root: str | os.PathLike[str], component: str) -> None:
-        self.root = Path(root)
-        self.component = component
-        self.base = self.root / component
-        self.releases = self.base / "releases"
-        self.staging = self.base / "staging"
-
-    def release(self, tag: str) -> Path:
-        """Return the folder of a release."""
-        return self.releases / tag
+class Layout(Home):
+    """The folders of one component, and what is in them."""
 
     def staged(self) -> list[str]:
         """Return the releases that are there, newest staging first. Half-staged ones are hidden by their name."""
@@ -82,13 +72,13 @@ class Layout:
         """Return what blue and green point at: {release, config}; None for an empty slot."""
         found: dict[str, dict[str, str | None] | None] = {}
         for slot in SLOTS:
-            release, config = (_points_at(self.base / "slots" / slot / kind) for kind in ("release", "config"))
+            release, config = (_points_at(self.slots_dir / slot / kind) for kind in ("release", "config"))
             found[slot] = {"release": release, "config": config} if release or config else None
         return found
 
     def live(self) -> dict[str, str | None] | None:
         """Return {release, slot, config} of the live slot as the links have it, or None."""
-        slot = _points_at(self.base / "slots" / "live")
+        slot = _points_at(self.live_link)
         described = self.slots().get(slot) if slot in SLOTS else None
         return {"slot": slot, **described} if described else None
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.todays_secrets import merge
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -48,7 +48,7 @@ def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     live = (layout.live() or {}).get("config")
     if not live or live == config:
         return WayBack(config, {})
-    then, now = (layout.base / "config" / name / "env" for name in (config, live))
+    then, now = (layout.env(name) for name in (config, live))
     try:
         before, today = env_file.read_env(then), env_file.read_env(now)
     except (OSError, ValueError) as problem:
@@ -69,7 +69,7 @@ def make(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """The same, and have that configuration on disk, owned as the one of then. Raises OSError."""
     found = look(root, component, config)
     if found.made is not None and not found.made.present:
-        owner = (Path(root) / component / "config" / config / "env").stat()
+        owner = Home(root, component).env(config).stat()
         env_file.write_config(
             found.made, env_file.render_env(found.values), (owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None
         )
@@ -81,5 +81,5 @@ def content(root: str | os.PathLike[str], component: str, then: Mapping[str, Any
     if not then:
         return None
     config = str(then["config"])
-    missing = not (Path(root) / component / "config" / config / "env").exists()  # said by whoever needs it
+    missing = not Home(root, component).env(config).exists()  # said by whoever needs it
     return Content(str(then["release"]), config if missing else (make if write else look)(root, component, config).config)

@@ -23,6 +23,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
@@ -48,7 +49,7 @@ class Asked:
     def __init__(self, root: str, component: str, url_variable: str, version: VersionTable) -> None:
         self.heads: list[str] | None = None
         self.why = ""
-        self._env = Path(root) / component / "slots" / "live" / "config" / "env"
+        self._env = Home(root, component).live_env
         self._variable = url_variable
         self._version = version
         self._thread = threading.Thread(target=self._ask, name=f"heads of {component}", daemon=True)
@@ -126,7 +127,7 @@ def look(
     asked = {
         name: Asked(found["root"], name, found["database"].get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
         for name, found in described.items()
-        if ask and found.get("database") and os.path.lexists(Path(found["root"]) / name / "slots" / "live")
+        if ask and found.get("database") and os.path.lexists(Home(found["root"], name).live_link)
     }
     journal = journal or Journal.of(state_dir)
     reading, missing = journal.seen()
@@ -184,7 +185,7 @@ def _component(
                 "running": None if running is None else unit in running,
                 "pid": (running or {}).get(unit) or None,
             }
-    configs = _configs(layout.base / "config")
+    configs = _configs(layout.configs)
     facts = rollback_facts.component_facts(
         records,
         description,
@@ -198,7 +199,7 @@ def _component(
     )
     used = {record["config"] for record in facts["history"][-20:]} | {slot["config"] for slot in slots.values()}
     facts["drills"] = {tag: drills for tag in staged if (drills := layout.drills(tag))}
-    facts["env"] = {config: _digests(layout.base / "config" / config / "env", salt) for config in configs if config in used}
+    facts["env"] = {config: _digests(layout.env(config), salt) for config in configs if config in used}
     known = {record["config"] for record in facts["history"]}
     ways = {config: way_back.look(layout.root, name, config) for config in configs if config in known}
     told = {config: {key: getattr(way, key) for key in _OF_WAY} for config, way in ways.items()}

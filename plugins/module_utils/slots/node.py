@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, replace_link, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import at, holders, outsiders, shown
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
@@ -181,22 +182,22 @@ class Node:
     # -- where things are
 
     @property
-    def home(self) -> Path:
-        """Folder of the component."""
-        return self.spec.root / self.spec.component
+    def home(self) -> Home:
+        """Folders of the component."""
+        return Home(self.spec.root, self.spec.component)
 
     @property
     def slots(self) -> Path:
         """Folder of the slots."""
-        return self.home / "slots"
+        return self.home.slots_dir
 
     def release_path(self, content: Content) -> Path:
         """Tree of a release."""
-        return self.home / "releases" / content.release
+        return self.home.release(content.release)
 
     def config_path(self, content: Content) -> Path:
         """Folder of a config."""
-        return self.home / "config" / content.config
+        return self.home.configs / content.config
 
     def missing(self, content: Content) -> str:
         """What of *content* is not on this node, in words; empty if all is there."""
@@ -256,7 +257,7 @@ class Node:
 
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""
-        name = _link(self.slots / "live")
+        name = _link(self.home.live_link)
         return name if name in sp.SLOTS else None
 
     def content(self, slot: str) -> Content | None:
@@ -330,9 +331,9 @@ class Node:
         elif step.do in (sp.GATE, sp.PUBLIC):
             self._gate(slot, definition, step.do == sp.PUBLIC)
         elif step.do == sp.LIVE:
-            replace_link(self.slots / "live", slot)
+            replace_link(self.home.live_link, slot)
         elif step.do == sp.UNLIVE:
-            (self.slots / "live").unlink()
+            self.home.live_link.unlink()
             fsync(self.slots)
         elif step.do == sp.RETIRE:
             self.systemd.later(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
@@ -369,7 +370,7 @@ class Node:
 
     def retire_script(self, slot: str) -> str:
         """Shell script of the timer: stops the slot unless it has become the live one in the meantime."""
-        unit, live = shlex.quote(self.spec.unit_of(slot)), shlex.quote(str(self.slots / "live"))
+        unit, live = shlex.quote(self.spec.unit_of(slot)), shlex.quote(str(self.home.live_link))
         return f'[ "$(readlink {live})" = {slot} ] || {{ systemctl disable --quiet {unit}; systemctl stop {unit}; }}'
 
     def write(self, slot: str, content: Content) -> None:

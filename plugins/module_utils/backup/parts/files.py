@@ -85,7 +85,7 @@ def jobs(described: Mapping[str, Any], state_dir: Path, of: list[Component]) -> 
             f"{component.name}/{name}/{file.name}": file
             for component in of
             for name in configurations(component)
-            for file in _plain(component.layout.base / "config" / name)
+            for file in _plain(component.layout.configs / name)
         }
 
     def state() -> Sources:

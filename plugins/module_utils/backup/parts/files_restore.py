@@ -97,7 +97,7 @@ class FilesRestore:
             return Path("/") / name
         component, _slash, rest = name.partition("/")
         known = next((one.layout for one in self.ground.of if one.name == component), Layout(self.ground.root, component))
-        return known.base / "config" / rest
+        return known.configs / rest
 
     def _seen(self) -> tuple[list[str], list[str]]:
         """Files that are there and differ, files that are not there."""

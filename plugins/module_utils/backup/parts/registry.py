@@ -108,10 +108,9 @@ def build(
 def environment_of(component: Component) -> Path | None:
     """The environment that a component runs with, or would: that of the live slot, else the newest; None where it has none."""
     live = component.layout.live()
-    base = component.layout.base
     if live and live["config"]:
-        return base / "config" / live["config"] / "env"
-    made = sorted(base.glob("config/*/env"), key=lambda path: path.stat().st_mtime)
+        return component.layout.env(live["config"])
+    made = sorted(component.layout.configs.glob("*/env"), key=lambda path: path.stat().st_mtime)
     return made[-1] if made else None
 
 
