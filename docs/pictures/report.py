@@ -37,7 +37,7 @@ def main() -> int:
         print("no chromium here, so that the picture stays as it is: apt-get install chromium", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as home:
-        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={home}", "--window-size=1080,1130"]
+        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={home}", "--window-size=1080,1245"]
         done = subprocess.run([*command, f"--screenshot={TARGET}", PAGE.as_uri()], capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stderr, file=sys.stderr)

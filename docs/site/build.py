@@ -81,7 +81,10 @@ def guide_pages() -> set[str]:
     found = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
     sources = {path.stem.lower(): path for path in found if path.exists()}
     for name, path in sources.items():
-        (SOURCE / f"{name}.md").write_text(relinked(fenced(path.read_text(encoding="utf-8")), set(sources)), encoding="utf-8")
+        text = relinked(fenced(path.read_text(encoding="utf-8")), set(sources))
+        if name == "readme":  # the whole has that name already
+            text = re.sub(r"\A# .*", f"# {SHORT[name]}", text)
+        (SOURCE / f"{name}.md").write_text(text, encoding="utf-8")
     shutil.copytree(ROOT / "docs" / "pictures", SOURCE / "pictures", ignore=shutil.ignore_patterns("*.py"))
     return set(sources)
 

@@ -134,7 +134,8 @@ def _same(begun: dict[int, Record], end: Record) -> Record | None:
 
 def _bar(node: str, record: Record, start: float, end: float, outcome: str) -> Facts:
     detail, op = detail_of(record), str(record.get("op"))
-    timings = detail.get("timings") if isinstance(detail.get("timings"), Mapping) else {}
+    told = detail.get("timings")
+    timings: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     seconds = {part: float(timings[f"{part}_s"]) for part in PARTS if isinstance(timings.get(f"{part}_s"), (int, float))}
     return {"node": node, "op": op, "seq": int(record.get("seq") or 0), "component": str(record.get("component") or ""),
             "release": str(record.get("release") or ""), "start": start, "end": end, "seconds": round(end - start, 3),
