@@ -54,9 +54,13 @@ venv-bench: venv ## Make .venv/bench, where the load generator lives
 venv-eda: venv ## Make .venv/eda, where ansible-rulebook lives
 	@lab/nodes/venv.py eda
 
+.PHONY: venv-builder
+venv-builder: venv ## Make .venv/builder, where ansible-builder lives
+	@lab/nodes/venv.py builder
+
 .PHONY: lock
 lock: venv ## Compile requirements/*.in again, within the pins that they name
-	@for name in controller importer bench eda; do \
+	@for name in controller importer bench eda builder; do \
 	  $(VENV)/bin/python lab/nodes/venv.py --lock $$name; done
 
 .PHONY: clean

@@ -156,7 +156,7 @@ def test_a_deployment_that_is_cancelled_ends_as_a_killed_controller_does(project
     left = Lock(project.state).holder()
     assert left, "nobody was there any more to give the lock back"
     project.accepted.touch()  # what a worker asked when the run was killed; nobody waits for its answer any more
-    until(lambda: not works(project))
+    until(lambda: not works(project), 60)
     assert Lock(project.state).holder() == left, "and nobody lengthened it"
     second = deploy("second")
     assert (second.status, second.rc) == ("successful", 0), second.stdout.read()
