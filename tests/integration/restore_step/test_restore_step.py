@@ -82,9 +82,11 @@ class Place:
         }  # fmt: skip
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A set is there, and two rows more than in it."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A set is there, and two rows more than in it: made once, for :func:`place`."""
+    tmp_path = tmp_path_factory.mktemp("made") / "node"
+    tmp_path.mkdir()
     place = Place(tmp_path)
     for name in ("bin", "state", "opt"):
         (tmp_path / name).mkdir()
@@ -120,7 +122,16 @@ def place(tmp_path: Path) -> Place:
     (tmp_path / "plan.json").write_text(json.dumps(place.plan()))
     went = {"outcome": "ok", "changed": True, "components": [{"component": "api", "outcome": "ok", "seconds": 1}]}
     (tmp_path / "back.json").write_text(json.dumps(went))
+    subprocess.run(["cp", "--archive", str(place.folder), f"{place.folder}.kept"], check=True)
     return place
+
+
+@pytest.fixture
+def place(made: Place) -> Place:
+    """The place as it was made, whatever another test did to it: at the same path, which the set and the inventory name."""
+    shutil.rmtree(made.folder)
+    subprocess.run(["cp", "--archive", f"{made.folder}.kept", str(made.folder)], check=True)
+    return Place(made.folder, made.name)
 
 
 PRICE = "table orders has 3 rows now, 1 in the set"
