@@ -67,8 +67,10 @@ class Slots:
             Failed: it did not come up, or did not pass its gate; what served before serves on.
         """
         world, records = self._look(request)
-        plan = self._plan(world, target, fresh, back)
         serves, previous = self._previous(world)
+        # what is live as it was described before would go on so: the same of it is started by the unit of now
+        anew = not back and serves is not None and world.slot(serves).content == target and world.slot(serves).outdated
+        plan = self._plan(world, target, fresh or anew, back)
         outcome = Outcome(bool(plan.steps) or world.interrupted, plan.slot, target, previous, plan)
         if not outcome.changed:
             outcome.message = f"{self.spec.component}: {target.release} is live in {plan.slot}"
@@ -92,7 +94,7 @@ class Slots:
             "slot": plan.slot,
             "config": target.config,
             "previous": came_from,
-            "restart": fresh,
+            "restart": fresh or anew,
             "steps": [str(step) for step in plan.steps],
         }
         if back:

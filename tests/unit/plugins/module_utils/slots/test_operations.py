@@ -467,7 +467,7 @@ def test_a_warm_slot_of_an_older_unit_is_started_anew_by_a_deployment_and_taken_
     assert fronted.serving() == ("blue", "v1")
     assert ("stop blue" in fronted.machine.did, "start blue" in fronted.machine.did) == (not back, not back)
     fronted.machine.did.clear()
-    assert fronted.slots(warm=300).activate(V1, Request(run="r4")).changed is False  # what serves is left alone
+    assert fronted.slots(warm=300).activate(V1, Request(run="r4")).changed is back  # what went back gets the unit of now by a deployment
 
 
 @pytest.mark.parametrize("warm", [0, 300])
@@ -518,6 +518,24 @@ def test_going_back_uses_the_gate_of_the_old_release(fronted: Bench) -> None:
 
 
 OLD_GATE = {"probes": [{"name": "old", "type": "http", "target": "http://127.0.0.1:${port}/old"}]}
+
+
+@pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
+def test_what_is_live_by_an_older_unit_is_started_by_the_one_of_now(tmp_path: Path, strategy: str) -> None:
+    """As where a worker takes other queues: nothing else of it has changed, and it would go on with the former ones."""
+    bench = Bench(tmp_path, edge=strategy == "bluegreen", strategy=strategy)
+    bench.slots().activate(V1, Request(run="r1"))
+    unit = tmp_path / "aistack-web@.service"
+    unit.write_text("")
+    bench.machine.path.write_text(json.dumps({**bench.machine.load(), "files": [str(unit)]}))
+    would = bench.slots().activate(V1, Request(run="r2", check=True))
+    assert would.changed
+    bench.gate.definitions.clear()
+    again = bench.slots().activate(V1, Request(run="r2"))
+    assert (again.changed, again.slot) == (True, "green" if strategy == "bluegreen" else "blue")
+    assert bench.gate.definitions[0] == GATE
+    assert not bench.slots().activate(V1, Request(run="r3")).changed
+    assert [record["detail"]["restart"] for record in bench.journal.read() if record["op"] == "activate" and record["run"] == "r2"] == [True, True]
 
 
 def test_a_restart_judges_what_is_live_by_its_own_gate(fronted: Bench) -> None:
