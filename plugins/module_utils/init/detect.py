@@ -22,13 +22,20 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import l
 
 READ = re.compile(
     r"\.py\Z|(?:^|/)(?:package\.json|pyproject\.toml|alembic\.ini|requirements[\w.-]*\.(?:txt|lock|in)|\.?env[\w.-]*\.(?:example|sample|template)"
-    r"|\.env\.dist|next\.config\.\w+)\Z"
+    r"|\.env\.dist|next\.config\.\w+|(?:docker-)?compose[\w.-]*\.ya?ml|Procfile|fly\.toml|[\w.-]*Dockerfile[\w.-]*)\Z"
 )
 """Paths of files whose content is looked into."""
 
 _OBJECT = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(FastAPI|Starlette|Flask|Celery)\(", re.MULTILINE)
 _INSIDE = re.compile(r"^[ \t]*(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(?:FastAPI|Starlette|Flask)\(", re.MULTILINE)
 _QUEUE = re.compile(r"""\bQueue\(\s*["']([\w.-]+)["']""")
+_ROUTED = re.compile(r"""["']?\bqueue["']?\s*[:=]\s*["']([\w.-]+)["']""")
+_DEFAULT_QUEUE = re.compile(r"""\btask_default_queue["']?\s*[:=]\s*["']([\w.-]+)["']""")
+_STARTED = re.compile(r"""(?:^|[\s"'\[,])(?:--queues|-Q)(?:=|["',\s]*)([\w.-]+(?:,[\w.-]+)*)""")
+"""The queues of a worker as a command names them, in one string or as a list of words."""
+_ROUTER = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?APIRouter\(([^)]*)\)", re.MULTILINE)
+_INCLUDED = re.compile(r"\b(\w+)\.include_router\(\s*([\w.]+)([^)]*)\)")
+_IMPORTED = re.compile(r"^from\s+[\w.]*?(\w+)\s+import\s+(.+)$", re.MULTILINE)
 _FACTORY = re.compile(r"app|create|make|build|factory")
 _HEALTH = re.compile(r"""@(\w+)\.(?:get|route|api_route)\(\s*["'](/[\w/-]*(?:health|live|ready|ping|status)[\w/-]*)["']""")
 _PROJECT = ("pyproject.toml", "requirements.lock", "requirements.txt", "requirements.in", "setup.py", "Pipfile")
@@ -116,10 +123,11 @@ def detect(files: Mapping[str, str], app: str = "") -> Application:
         inside = {path: text for path, text in files.items() if _below(path, folder)}
         found.lock = _python_lock(inside, folder, files)
         found.packages = _packages([*inside.items(), *((path, text) for path, text in files.items() if "/" not in path)])
-        code = [text for path, text in sorted(inside.items()) if path.endswith(".py") and not PASSED_OVER.search(path)]
-        found.health = _health(code)
+        modules = {path: text for path, text in sorted(inside.items()) if path.endswith(".py") and not PASSED_OVER.search(path)}
+        code = list(modules.values())
+        found.health = _health(modules)
         found.beat = found.celery is not None and any(re.search(r"(?i:beat_schedule)|add_periodic_task|crontab\(", text) for text in code)
-        found.queues = list(dict.fromkeys(name for text in code if "kombu" in text for name in _QUEUE.findall(text)))
+        found.queues = _queues(code, [text for path, text in sorted(files.items()) if not path.endswith(".py")])
         configs = [path for path in configs if path in inside]
         found.alembic = _relative(configs[0], folder) if configs else None
         if found.alembic is None and re.search(r"(?m)^\[tool\.alembic\]", files.get(_join(folder, "pyproject.toml"), "")):
@@ -234,14 +242,46 @@ def _packages(files: Iterable[tuple[str, str]]) -> set[str]:
     return found
 
 
-def _health(code: Iterable[str]) -> str:
-    """A path that stands at the application object itself; one of a router has a prefix that is not known here."""
-    for text in code:
-        direct = set(_INSIDE.findall(text))
-        for owner, path in _HEALTH.findall(text):
+def _queues(code: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Where tasks go: as a command starts its worker, as the application defines its queues, as it routes; empty where none of it says."""
+    started = [name for text in others if "celery" in text for names in _STARTED.findall(text) for name in names.split(",")]
+    texts = [text for text in code if "kombu" in text or "celery" in text.lower()]
+    defined = [name for text in texts for name in _QUEUE.findall(text)]
+    routed = [name for text in texts for name in _ROUTED.findall(text)]
+    default = [name for text in texts for name in _DEFAULT_QUEUE.findall(text)]
+    if not started and not defined and (routed or default):
+        routed = [*(default[:1] or ["celery"]), *routed]
+    return list(dict.fromkeys(started or defined or routed))
+
+
+def _health(modules: Mapping[str, str]) -> str:
+    """A path that stands at the application object itself, or at a router that it takes as it is; with a prefix it is not known here."""
+    bare = _routers(modules)
+    for path, text in modules.items():
+        direct = {*_INSIDE.findall(text), *(owner for at, owner in bare if at == path)}
+        for owner, found in _HEALTH.findall(text):
             if owner in direct:
-                return str(path)
+                return str(found)
     return ""
+
+
+def _routers(modules: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Routers without a prefix that an application object includes without one: the module's path, and their name there."""
+    found = set()
+    for text in modules.values():
+        objects = set(_INSIDE.findall(text))
+        names = {}
+        for module, listed in _IMPORTED.findall(text):
+            for name, alias in re.findall(r"(\w+)(?:\s+as\s+(\w+))?", listed):
+                names[alias or name] = (module, name)
+        for owner, what, more in _INCLUDED.findall(text):
+            if owner not in objects or "prefix" in more:
+                continue
+            module, _dot, name = what.rpartition(".")
+            stem, name = (module.rpartition(".")[2], name) if module else names.get(what, ("", ""))
+            found |= {(path, name) for path in modules if basename(path) == f"{stem}.py" or path.endswith(f"{stem}/__init__.py")}
+    plain = {(path, name) for path, text in modules.items() for name, given in _ROUTER.findall(text) if "prefix" not in given}
+    return found & plain
 
 
 def _frontend(files: Mapping[str, str]) -> Frontend | None:

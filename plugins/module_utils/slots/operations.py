@@ -101,7 +101,7 @@ class Slots:
             gone = came_from["release"] if came_from else None
             detail.update({"reverted": {"release": gone, "run": ""}, "reason": request.reason})
         with self._operation("revert" if back else "activate", target.release, request, detail) as op:
-            gate = self.gate_for(target.release, saved_first=back or fresh, live=previous)
+            gate = self.gate_for(target.release, saved_first=back or (fresh and not anew), live=previous)
             asked = self._still_to_ask(gate, plan, target, records, request)
             self._carry_out(plan, target, asked, serves, previous, outcome, request, op)
             if not (back and outcome.warm_until):  # who goes back is in a hurry, and the timer of the warm slot ends with it

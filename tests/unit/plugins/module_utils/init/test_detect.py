@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import Application, detect
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import READ, Application, detect
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env import Variable, variables
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_project import requires_python, unfit
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place
@@ -319,3 +319,41 @@ def test_a_lock_of_pnpm_is_named() -> None:
     files = {"apps/web/package.json": '{"dependencies": {"next": "15"}}', "pnpm-lock.yaml": ""}
     told = "npm ci builds releases, and reads no pnpm-lock.yaml: make package-lock.json, commit it, tag: npm install --package-lock-only"
     assert told in stack(files)
+
+
+ROUTED = {
+    "requirements.txt": "fastapi\ncelery\n",
+    "app/main.py": "from fastapi import FastAPI\nfrom app.api.health import router as health_router\nfrom app.api import things\n\n"
+                   'app = FastAPI()\napp.include_router(health_router)\napp.include_router(things.router, prefix="/v1")\n',
+    "app/api/health.py": 'from fastapi import APIRouter\nrouter = APIRouter(tags=["health"])\n\n@router.get("/healthz")\n'
+                         'def health(): ...\n',
+    "app/api/things.py": 'from fastapi import APIRouter\nrouter = APIRouter()\n\n@router.get("/status")\ndef status(): ...\n',
+    "app/tasks.py": 'from celery import Celery\ncelery_app = Celery("x")\n'
+                    'celery_app.conf.update(task_routes={"app.tasks.one": {"queue": "slow"}})\n',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "queues"),
+    [
+        ({}, ["celery", "slow"]),
+        ({"docker-compose.yml": "command: celery -A app.tasks worker --queues=default,slow --concurrency=4\n"}, ["default", "slow"]),
+        ({"compose.prod.yaml": 'command: ["celery", "-A", "app.tasks", "worker", "-Q", "fast,slow"]\n'}, ["fast", "slow"]),
+        ({"Procfile": "worker: celery -A app.tasks worker -Qfast\n"}, ["fast"]),
+        ({"Dockerfile": "CMD dig -Q nothing\n"}, ["celery", "slow"]),
+        ({"app/config.py": '"""Celery."""\ntask_default_queue = "first"\n'}, ["first", "slow"]),
+    ],
+)
+def test_the_queues_that_tasks_go_to(more: dict[str, str], queues: list[str]) -> None:
+    assert detect({**ROUTED, **more}).queues == queues
+    assert all(READ.search(path) for path in more)
+
+
+def test_the_health_of_a_router_that_is_taken_as_it_is() -> None:
+    assert detect(ROUTED).health == "/healthz"
+    prefixed = {**ROUTED, "app/api/health.py": ROUTED["app/api/health.py"].replace("APIRouter(", 'APIRouter(prefix="/api", ')}
+    assert detect(prefixed).health == ""
+    inside = {**ROUTED, "app/main.py": ROUTED["app/main.py"].replace("(health_router)", '(health_router, prefix="/api")')}
+    assert detect(inside).health == ""
+    whole = ROUTED["app/main.py"].replace("from app.api.health import router as health_router", "from app.api import health")
+    assert detect({**ROUTED, "app/main.py": whole.replace("health_router", "health.router")}).health == "/healthz"
