@@ -173,7 +173,7 @@ def ended(
         stop() if stop else end_session(child.pid)
         out, err = communicate(child)
     except BaseException:
-        end_session(child.pid)
+        stop() if stop else end_session(child.pid)
         child.wait()
         raise
     seconds = time.monotonic() - began
