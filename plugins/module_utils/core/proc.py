@@ -166,14 +166,15 @@ def ended(
     this raises.
     """
     began, late = time.monotonic(), False
+    end = stop or (lambda: end_session(child.pid))
     try:
         out, err = communicate(child, given, timeout, said)
     except subprocess.TimeoutExpired:
         late = True
-        stop() if stop else end_session(child.pid)
+        end()
         out, err = communicate(child)
     except BaseException:
-        end_session(child.pid)
+        end()
         child.wait()
         raise
     seconds = time.monotonic() - began

@@ -181,6 +181,18 @@ def test_it_is_asked_to_end_before_it_is_killed(script: str, rc: int) -> None:
     if rc == -9:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
-    done = proc.ended(child, timeout=0.0, stop=lambda: proc.stop(child, 10 if rc == -15 else 0.3))
+    end = 10 if rc == -15 else 0.3
+    done = proc.ended(child, timeout=0.0, stop=lambda: proc.stop(child, end))
     assert (done.rc, done.timed_out) == (rc, True)
     proc.stop(child, 10)
+
+
+def test_it_is_asked_as_well_where_who_waits_is_ended() -> None:
+    child = proc.start(["sh", "-c", "sleep 60"])
+
+    def interrupted(_so_far: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        proc.ended(child, timeout=30, said=interrupted, stop=lambda: proc.stop(child, 10))
+    assert child.returncode == -15
