@@ -32,7 +32,8 @@ GROUPS = {
 }
 """The navigation. A guide that is not named stands at the end of the guides, any other page at the end of the design."""
 
-SHORT = {"readme": "Overview", "verbs": "Verbs", "reference": "Keys and probes", COLLECTION: "Modules, filters and roles",
+SHORT = {"readme": "Overview", "guide-stack": "Your own application",
+         "verbs": "Verbs", "reference": "Keys and probes", COLLECTION: "Modules, filters and roles",
          "architecture": "Architecture", "coverage": "Coverage", "faults": "What breaks, and what comes of it"}  # fmt: skip
 """What pages are called in the navigation, where their title is long, or that of the whole."""
 

@@ -120,7 +120,7 @@ def outliving(name: str, verb: Verb, folder: str) -> dict[str, str]:
     known = {str(parameter["name"]) for parameter in verb["parameters"]}
     job = "{{ awx_job_id | default(tower_job_id | default('0')) }}"
     endings = {"junit": "xml", "output": {**dict.fromkeys(JSON, "json"), "report": "html"}.get(name, "md")}
-    said = {word: f"{folder.rstrip('/')}/{name}-{job}.{endings.get(word, 'md')}" for word in FILES & known}
+    said = {word: f"{folder.rstrip('/')}/{name}-{job}.{endings.get(word, 'md')}" for word in sorted(FILES & known)}
     if "documents" in said:
         said["documents"] = f"{folder.rstrip('/')}/rollbacks"
     return said if folder else {}

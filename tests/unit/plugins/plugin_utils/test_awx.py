@@ -62,7 +62,10 @@ def test_documents_outlive_the_job_where_a_folder_is_named() -> None:
     assert kept["rollback"] == {"documents": "/kept/rollbacks"}
     assert kept["healthcheck"]["output"].startswith("/kept/healthcheck-{{ awx_job_id")
     assert kept["healthcheck"]["output"].endswith(".json")
-    assert set(kept["watch"]) == {"output", "report"}
+    assert list(kept["watch"]) == ["output", "report"]
+    assert list(kept["healthcheck"]) == ["junit", "output"], "in an order of its own: in another one they would count as changed"
+    assert kept["healthcheck"]["junit"].endswith(".xml")
+    assert kept["report"]["output"].endswith(".html")
     assert [entry["extra_vars"] for entry in TEMPLATES.values() if entry["extra_vars"]] == []
 
 
