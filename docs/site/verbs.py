@@ -21,8 +21,9 @@ is written where `output` says.
 
 The nodes are those of the inventory's group `aistack`, or of another group that is named each time: `-e aistack_hosts=GROUP`. Where it has
 no host, a verb is refused. Beside the statuses below every verb ends with 4 where a node cannot be reached and its playbook does not go on
-without it, and with 1 or more than 4 where Ansible itself cannot go on (an inventory, a vault or an option that cannot be read). `--start-at-task` is
-refused before any task, with 4: what comes before a task is what makes it safe. `site.yml --list-tags` names the phases.
+without it, and with 1 or more than 4 where Ansible itself cannot go on (an inventory, a vault or an option that cannot be read).
+`--start-at-task` is refused before any task, with 4: what comes before a task is what makes it safe. `site.yml --list-tags` names
+the phases.
 """
 LIMITS = {
     "refused": "refused unless `-e partial=true` says that this is meant",

@@ -191,8 +191,8 @@ def test_a_play_without_nodes_is_refused(playbook: str) -> None:
     """A play whose group has no hosts would end with status 0, before its first task could refuse that."""
     plays = yaml.safe_load((ROOT / "playbooks" / playbook).read_text(encoding="utf-8"))
     own = [play["hosts"] for play in plays if "hosts" in play]
-    more = ", phases=true" if playbook == "site.yml" else ""
-    assert set(own) == {f"{{{{ groups | phasegate.aistack.nodes(aistack_hosts | default('aistack'){more}) }}}}"}
+    phases = ", phases=true" if playbook == "site.yml" else ""  # which names them where tags are listed
+    assert set(own) == {f"{{{{ groups | phasegate.aistack.nodes(aistack_hosts | default('aistack'){phases}) }}}}"}
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
