@@ -53,7 +53,7 @@ def _given(entry: Mapping[str, Any]) -> Any:
     return (entry.get("choices") or [None])[0] if default is None else default
 
 
-def _scheme(entry: Mapping[str, Any]) -> str:
+def scheme(entry: Mapping[str, Any]) -> str:
     """The scheme of an address: of the real value where it is known, of its default (a secret's, too), its pattern, its name."""
     if entry.get("scheme"):
         return str(entry["scheme"])
@@ -67,14 +67,14 @@ def _scheme(entry: Mapping[str, Any]) -> str:
 
 def _address(entry: Mapping[str, Any]) -> str | None:
     """A made-up address with the right scheme, and nothing else of what is real; None where the type's own will do."""
-    scheme = _scheme(entry)
-    if not scheme:
+    named = scheme(entry)
+    if not named:
         return None
     if entry["type"] == "url":
-        return f"{scheme}://localhost"
-    known = ADDRESSES.get(scheme.partition("+")[0])
+        return f"{named}://localhost"
+    known = ADDRESSES.get(named.partition("+")[0])
     made = BY_TYPE["dsn"] if known is None else known
-    return scheme + made[made.index(":") :]
+    return named + made[made.index(":") :]
 
 
 def _made(entry: Mapping[str, Any]) -> str:
@@ -103,8 +103,8 @@ def with_schemes(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any])
     """The entries of *schema*, those of addresses with the C(scheme) of their real value: all of it that may be known elsewhere."""
     found = []
     for entry in schema:
-        scheme = scheme_of(values.get(str(entry.get("name")))) if entry.get("type") in ("dsn", "url") else ""
-        found.append({**entry, "scheme": scheme} if scheme else {**entry})
+        real = scheme_of(values.get(str(entry.get("name")))) if entry.get("type") in ("dsn", "url") else ""
+        found.append({**entry, "scheme": real} if real else {**entry})
     return found
 
 

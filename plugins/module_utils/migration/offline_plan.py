@@ -55,6 +55,12 @@ def known(seen: Mapping[str, Any]) -> None:
         raise Unavailable(f"where the database stands is not known: {seen.get('why') or 'the node did not say'}")
 
 
+def _url(variable: str, schema: Sequence[Mapping[str, Any]]) -> str:
+    """The made-up address of the database, by the driver that the real one names: SQLAlchemy's own choice need not be there."""
+    scheme = next((stand_ins.scheme(entry) for entry in schema if entry.get("name") == variable), "")
+    return STAND_IN_URL.replace("postgresql", scheme, 1) if scheme.partition("+")[0] in ("postgresql", "postgres") else STAND_IN_URL
+
+
 def make(request: Request, seen: Mapping[str, Any], schema: Sequence[Mapping[str, Any]]) -> Plan:
     """The plan of the tree that *request* names, with variables made up by *schema*.
 
@@ -62,7 +68,7 @@ def make(request: Request, seen: Mapping[str, Any], schema: Sequence[Mapping[str
         Unavailable: the release's code stops, and the made-up values may be why.
         MigrationError: the release's migrations are wrong whatever the values are.
     """
-    variables = {**stand_ins.stand_ins(schema), request.url_variable: STAND_IN_URL}
+    variables = {**stand_ins.stand_ins(schema), request.url_variable: _url(request.url_variable, schema)}
     local = replace(request, made_up=[name for name in stand_ins.made_up(schema) if name != request.url_variable] or [request.url_variable])
     ground = Ground(variables, DatabaseAddress("localhost", 5432, "planned", "planned"))
     try:
