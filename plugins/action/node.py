@@ -14,7 +14,6 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import is_back, not_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.node_answer import read
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "verb": {"type": "str", "required": True, "choices": ["plan", "rollback", "status"]},
@@ -61,12 +60,13 @@ class ActionModule(ActionBase):
             return {**result, "skipped": True, "msg": "nothing goes back in check mode"}
         done = self._low_level_execute_command(command(args))
         answer = read(done["rc"], str(done.get("stdout") or ""), str(done.get("stderr") or ""))
-        result.update(answer=answer, rc=done["rc"], changed=bool(moves and answer.get("changed")))
+        # said here, because Ansible takes any other exit status than 0 for a failure, which may be an answer
+        result.update(answer=answer, rc=done["rc"], changed=bool(moves and answer.get("changed")), failed=False)
         if not args["enforce"]:
             return result
         if moves and not is_back(answer, done["rc"]):
             node = str((task_vars or {}).get("inventory_hostname", ""))
-            return {**pages.refusal(not_back(node, args["to"], answer)), **result}
+            return {**result, "failed": True, "msg": not_back(node, args["to"], answer)}
         if not moves and ("silent" in answer or "absent" in answer):
-            return {**pages.refusal(str(answer.get("silent") or answer.get("absent"))), **result}
+            return {**result, "failed": True, "msg": str(answer.get("silent") or answer.get("absent"))}
         return result
