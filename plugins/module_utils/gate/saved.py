@@ -28,6 +28,9 @@ JUDGES = (GIVEN, ACTIVATED, ADOPTED, KEPT)
 becomes the gate of the live release where it passes, unless it is the gate of another one. The last asks nothing and says which probes
 another host has to ask."""
 
+OF_THE_UNIT = ("celery", "process", "unit")
+"""Types of probes that ask how a process was started: a component has one unit, that of now, whichever release it starts."""
+
 Probe = dict[str, Any]
 
 
@@ -73,6 +76,12 @@ def save(
 def plain(probes: Iterable[Mapping[str, Any]] | None) -> list[Probe]:
     """*probes* as they are compared: without where they run and what is not said."""
     return [{key: value for key, value in probe.items() if key != "hosts" and value is not None} for probe in probes or []]
+
+
+def as_started(gate: Mapping[str, Any], now: Mapping[str, Any] | None) -> dict[str, Any]:
+    """*gate*, an earlier one, with the probes of the unit as the gate of *now* has them under the same names."""
+    today = {(probe.get("name"), probe["type"]): probe for probe in (now or {}).get("probes") or [] if probe.get("type") in OF_THE_UNIT}
+    return {**gate, "probes": [today.get((probe.get("name"), probe.get("type")), probe) for probe in gate.get("probes") or []]}
 
 
 def of_another(gates: Mapping[str, Mapping[str, Any]], release: str, given: Iterable[Mapping[str, Any]]) -> str:

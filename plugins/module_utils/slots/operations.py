@@ -101,7 +101,8 @@ class Slots:
             gone = came_from["release"] if came_from else None
             detail.update({"reverted": {"release": gone, "run": ""}, "reason": request.reason})
         with self._operation("revert" if back else "activate", target.release, request, detail) as op:
-            gate = self.gate_for(target.release, saved_first=back or (fresh and not anew), live=previous)
+            runs = self._goes_on(world, plan)
+            gate = self.gate_for(target.release, saved_first=back or (fresh and not anew), live=previous, warm=runs)
             asked = self._still_to_ask(gate, plan, target, records, request)
             self._carry_out(plan, target, asked, serves, previous, outcome, request, op)
             if not (back and outcome.warm_until):  # who goes back is in a hurry, and the timer of the warm slot ends with it
@@ -170,7 +171,8 @@ class Slots:
             "reason": request.reason,
         }
         with self._operation("revert", target.release if target else None, request, detail) as op:
-            gate = self.gate_for(target.release, saved_first=True) if target else {}
+            runs = self._goes_on(world, plan)
+            gate = self.gate_for(target.release, saved_first=True, live=current, warm=runs) if target else {}
             # where it does not come up again, what it stands on is to blame: it was good
             self._carry_out(plan, target, gate, serves, current, outcome, replace(request, mark_bad=False), op)
             self._settle(outcome)
@@ -276,11 +278,14 @@ class Slots:
     def _not_activated(self, world: World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
         return nothing
 
-    def gate_for(self, release: str, saved_first: bool = False, live: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def gate_for(
+        self, release: str, saved_first: bool = False, live: Mapping[str, Any] | None = None, warm: bool = False
+    ) -> dict[str, Any]:
         """The gate of *release*: what was asked for, else the one it was activated with, else none.
 
         Going back and restarting take the saved one first: an old release is judged as it was, not as a newer one is. So does what is
-        *live* and stays so, where what was asked for is the gate that another release was activated with.
+        *live* and stays so, where what was asked for is the gate that another release was activated with. How a process was started is
+        judged as of now, unless it is *warm*: it runs since then.
         """
         gates = self._gates()
         saved = gates.get(release)
@@ -288,8 +293,14 @@ class Slots:
         stays = live is not None and live["release"] == release
         if stays and given and saved_gate.of_another(gates, release, given.get("probes") or []):
             saved_first = True
-        chosen = (saved or given) if saved_first else (given or saved)
-        return dict(chosen or {"probes": []})
+        if saved_first and saved:
+            return dict(saved) if warm else saved_gate.as_started(saved, given or gates.get(str((live or {}).get("release"))))
+        return dict(given or saved or {"probes": []})
+
+    @staticmethod
+    def _goes_on(world: World, plan: Plan) -> bool:
+        """Whether the process that is to be live runs already, and is not started again."""
+        return plan.slot in sp.SLOTS and world.slot(plan.slot).running and not plan.does(sp.STOP, plan.slot)
 
     def _gates(self) -> dict[str, Any]:
         try:
@@ -384,7 +395,7 @@ class Slots:
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
                 report["marked_bad"] = self._mark(target.release, "bad", str(error)[:500], request)
             op.detail["report"] = {key: value for key, value in report.items() if key != "log_tail"}
-            raise Failed(self._sentence(error, target, report), report) from error
+            raise Failed(self._sentence(error, target, report, back=not request.mark_bad), report) from error
         except BaseException as error:
             if not proven and not isinstance(error, LeaseLost):  # whoever has the lock now decides what serves
                 self.node.spec = replace(self.node.spec, drain_timeout=min(_HURRY, self.node.spec.drain_timeout))
@@ -416,15 +427,16 @@ class Slots:
             else:
                 content = Content(previous["release"], previous["config"])
                 back = sp.plan_active(world, content, self.spec.strategy, into=serves, trusted=True)
+            gate = self.gate_for(content.release, saved_first=True)
             for step in back.steps:
-                self.node.execute(step, content, self.gate_for(content.release, saved_first=True))
+                self.node.execute(step, content, gate)
             self.node.systemd.settle()
         except (*_TROUBLE, Refused) as error:
             return {"still_serving": None, "went_back": [str(s) for s in self.node.done], "going_back_failed": str(error)}
         still = {"release": previous["release"], "slot": serves} if previous else None
         return {"still_serving": still, "went_back": [str(step) for step in back.steps]}
 
-    def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any]) -> str:
+    def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any], back: bool) -> str:
         still = report.get("still_serving")
         if report.get("going_back_failed"):
             ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is mended"
@@ -433,6 +445,8 @@ class Slots:
             if report["verdict"] == "error" and report["probe"]:
                 where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
                 ending += f"Mend the gate ({where}), or what it names on the node"
+            elif back:  # it was good: a new tag would not help it
+                ending += "Correct what the probe names, and run the same command again, or go to another release"
             else:
                 ending += "Mend the release and deploy it under a new tag"
             if report.get("mend_gate"):

@@ -546,6 +546,28 @@ def test_a_restart_judges_what_is_live_by_its_own_gate(fronted: Bench) -> None:
     assert fronted.gate.definitions[0] == OLD_GATE
 
 
+TAKES = {"name": "queues", "type": "celery", "target": "app", "queues": ["celery"]}
+
+
+@pytest.mark.parametrize("warm", [0, 300])
+def test_a_way_back_judges_how_a_process_is_started_by_the_unit_of_now(fronted: Bench, warm: int) -> None:
+    """A component has one unit: a worker that takes other queues since takes them whichever release it runs, unless it runs since then."""
+    fronted.slots(gate={"probes": [*OLD_GATE["probes"], TAKES]}).activate(V1, Request(run="r1"))
+    today = {**TAKES, "queues": ["default"]}
+    fronted.slots(gate={"probes": [*GATE["probes"], today]}, warm=warm).activate(V2, Request(run="r2"))
+    fronted.gate.definitions.clear()
+    fronted.slots(gate=None, warm=warm).activate(V1, Request(run="r3"), back=True)
+    assert fronted.gate.definitions[0]["probes"] == [*OLD_GATE["probes"], TAKES if warm else today]
+
+
+def test_a_way_back_that_fails_asks_for_no_new_tag(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    fronted.gate.fails = ("v1",)
+    with pytest.raises(Failed, match=r"v2 serves as before, in green\. Correct what the probe names, and run the same command again"):
+        fronted.slots(gate=None).activate(V1, Request(run="r3", mark_bad=False), back=True)
+
+
 def test_what_stays_live_is_not_judged_by_the_gate_of_another_release(fronted: Bench) -> None:
     fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
     fronted.slots().activate(V2, Request(run="r2"))
