@@ -139,7 +139,7 @@ def detect(files: Mapping[str, str], app: str = "") -> Application:
         others = unfit(spec)
         if others:
             found.unfit = (f"the project requires Python {spec}, which is not that of {' and '.join(others)}; where the node is one, put an"
-                           " interpreter there and name it:")  # fmt: skip
+                           " interpreter there and name it in release_python, as below")  # fmt: skip
     found.frontend = _frontend(files)
     return found
 

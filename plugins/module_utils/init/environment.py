@@ -147,7 +147,10 @@ class Environment:
             return default
         if self._found.uses("asyncpg"):
             return f"{default}+asyncpg"
-        return f"{default}+psycopg" if self._found.uses("psycopg", "psycopg[binary]") else default
+        if self._found.uses("psycopg", "psycopg[binary]"):
+            return f"{default}+psycopg"
+        # said, because SQLAlchemy 2.1 takes an address without a driver for psycopg 3
+        return f"{default}+psycopg2" if self._found.uses("psycopg2", "psycopg2-binary") else default
 
 
 def _is_database(one: Variable) -> bool:

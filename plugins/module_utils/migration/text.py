@@ -82,5 +82,6 @@ def plan_text(plan: Mapping[str, Any], sql: bool = True) -> str:
     if undecided:
         lines += ["", "NOT known:"] + [line for text in undecided for line in _wrapped(text, "  - ", "    ")]
     elif not refusals:
-        lines += ["", "Allowed."]
+        unseen = any(step.get("sql") is None for step in pending)
+        lines += ["", "Allowed, but the SQL of what is marked above could not be looked at." if unseen else "Allowed."]
     return "\n".join(lines)

@@ -395,7 +395,8 @@ class Slots:
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
                 report["marked_bad"] = self._mark(target.release, "bad", str(error)[:500], request)
             op.detail["report"] = {key: value for key, value in report.items() if key != "log_tail"}
-            raise Failed(self._sentence(error, target, report, back=not request.mark_bad), report) from error
+            good = not request.mark_bad or bool(previous and target and previous["release"] == target.release)
+            raise Failed(self._sentence(error, target, report, good), report) from error
         except BaseException as error:
             if not proven and not isinstance(error, LeaseLost):  # whoever has the lock now decides what serves
                 self.node.spec = replace(self.node.spec, drain_timeout=min(_HURRY, self.node.spec.drain_timeout))
@@ -436,7 +437,7 @@ class Slots:
         still = {"release": previous["release"], "slot": serves} if previous else None
         return {"still_serving": still, "went_back": [str(step) for step in back.steps]}
 
-    def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any], back: bool) -> str:
+    def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any], good: bool) -> str:
         still = report.get("still_serving")
         if report.get("going_back_failed"):
             ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is mended"
@@ -445,7 +446,7 @@ class Slots:
             if report["verdict"] == "error" and report["probe"]:
                 where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
                 ending += f"Mend the gate ({where}), or what it names on the node"
-            elif back:  # it was good: a new tag would not help it
+            elif good:  # it was before: a new tag would not help it
                 ending += "Correct what the probe names, and run the same command again, or go to another release"
             else:
                 ending += "Mend the release and deploy it under a new tag"
