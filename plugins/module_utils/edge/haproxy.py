@@ -32,6 +32,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules impor
 
 MASTER = "/run/haproxy-master.sock"
 """Where Debian's unit has the master answer (C(-S)): it passes a command on to a process from before a reload."""
+
+
 class Edge:
     """One backend section of the HAProxy of this node.
 

@@ -123,7 +123,8 @@ def made_up(schema: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def unsure(names: Sequence[str], error: str, place: str, what: str) -> str:
     """Why *what* is not known: made-up values for *names*, with the whole *error*, and what to do. No refusal."""
-    told = [name for name in names if re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", error, re.IGNORECASE)]
+    said = re.sub(r"\*+\[\w+\]", "", error)  # a masked value is called by its variable, which need not be what is wrong
+    told = [name for name in names if re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", said, re.IGNORECASE)]
     shown = told or names[:SHOWN]
     others = len(names) - len(shown)
     listed = ", ".join(shown) + (f" and {others} more" if others else "")

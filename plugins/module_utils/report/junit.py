@@ -66,12 +66,12 @@ def run_suites(story: Mapping[str, Any]) -> dict[str, list[Case]]:
         for probe in gate["probes"]:
             name = f"{probe.get('name')} {gate['where']}".strip()
             suites.setdefault(gate["component"], []).append({**case_of(probe, gate["node"]), "name": f"{name}, {gate['release']}"})
-    for bar in story["bars"]:
-        asked = isinstance(bar["detail"].get("report"), Mapping) and bar["detail"]["report"].get("probe")
-        if bar["outcome"] != "ok" and not asked:
-            got = bar["said"] or ("it has no end in the journal" if bar["outcome"] == "open" else "it failed")
-            probe = {"name": f"{bar['op']} {bar['release']}".strip(), "verdict": "error", "expected": "it ends well", "got": got}
-            suites.setdefault(bar["component"] or "(node)", []).append({**case_of(probe, bar["node"]), "seconds": bar["seconds"]})
+    for one in story["bars"]:
+        asked = isinstance(one["detail"].get("report"), Mapping) and one["detail"]["report"].get("probe")
+        if one["outcome"] != "ok" and not asked:
+            got = one["said"] or ("it has no end in the journal" if one["outcome"] == "open" else "it failed")
+            probe = {"name": f"{one['op']} {one['release']}".strip(), "verdict": "error", "expected": "it ends well", "got": got}
+            suites.setdefault(one["component"] or "(node)", []).append({**case_of(probe, one["node"]), "seconds": one["seconds"]})
     for node, why in story["silent"].items():
         probe = {"name": "the node answers", "verdict": "error", "expected": "its journal", "got": why}
         suites.setdefault("(node)", []).append(case_of(probe, node))

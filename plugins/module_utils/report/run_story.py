@@ -82,7 +82,7 @@ class _Told:
         self.nodes = nodes
         self.records = sorted(((moment(r), node, r) for node, rs in nodes.items() for r in rs), key=lambda entry: entry[:2])
         self.actor = next((str(r.get("actor")) for _at, _node, r in self.records if r.get("actor")), "not known")
-        self.bars = [bar for node, records in nodes.items() for bar in _bars(node, records)]
+        self.bars = [one for node, records in nodes.items() for one in _bars(node, records)]
         self.phases = _phases(nodes)
         self.verb = self._verb()
         moved = [str(r["release"]) for _a, _n, r in self.records if r.get("op") in (*SWITCHES, "rollback") and r.get("release")]
@@ -102,8 +102,8 @@ class _Told:
     @property
     def outcome(self) -> str:
         """``ok``, ``failed``, or ``open`` where something was begun and has no end yet."""
-        ends = [phase["outcome"] for phase in self.phases] or [bar["outcome"] for bar in self.bars]
-        ends += [bar["outcome"] for bar in self.bars if bar["outcome"] == "open" or bar["op"] == "rollback"]
+        ends = [phase["outcome"] for phase in self.phases] or [one["outcome"] for one in self.bars]
+        ends += [one["outcome"] for one in self.bars if one["outcome"] == "open" or one["op"] == "rollback"]
         return next((state for state in ("failed", "open") if state in ends), "ok")
 
 
@@ -122,7 +122,7 @@ def _bars(node: str, records: Sequence[Record]) -> list[Facts]:
         found.append(_bar(node, record, moment(first or record), moment(record), str(record.get("outcome"))))
     last = max(map(moment, records), default=0.0)
     found += [_bar(node, record, moment(record), max(last, moment(record)), "open") for record in begun.values()]
-    return sorted(found, key=lambda bar: (bar["start"], bar["seq"]))
+    return sorted(found, key=lambda one: (one["start"], one["seq"]))
 
 
 def _same(begun: dict[int, Record], end: Record) -> Record | None:
@@ -209,21 +209,21 @@ def _gates(bars: Sequence[Facts]) -> list[Facts]:
     A version before kept only what failed: then that is all there is.
     """
     found: list[Facts] = []
-    for bar in bars:
-        if bar["op"] not in (*SWITCHES, "prepare"):
+    for one in bars:
+        if one["op"] not in (*SWITCHES, "prepare"):
             continue
-        whose = {"node": bar["node"], "component": bar["component"], "at": bar["end"]}
-        entries = [entry for entry in bar["detail"].get("gates") or [] if isinstance(entry, Mapping)]
+        whose = {"node": one["node"], "component": one["component"], "at": one["end"]}
+        entries = [entry for entry in one["detail"].get("gates") or [] if isinstance(entry, Mapping)]
         for entry in entries:
             probes = [dict(probe) for probe in entry.get("probes") or [] if isinstance(probe, Mapping)]
-            found.append({**whose, "release": str(entry.get("release") or bar["release"]), "slot": str(entry.get("slot") or ""),
+            found.append({**whose, "release": str(entry.get("release") or one["release"]), "slot": str(entry.get("slot") or ""),
                           "where": "through the edge" if entry.get("public") else "on its own port", "probes": probes,
                           "verdict": str(entry.get("verdict") or worst(str(probe.get("verdict")) for probe in probes))})
-        report = bar["detail"].get("report")
+        report = one["detail"].get("report")
         if isinstance(report, Mapping) and report.get("probe") and not any(entry.get("verdict") != "pass" for entry in entries):
             probe = {key: report.get(key) for key in ("expected", "got", "attempts")}
             verdict = str(report.get("verdict") or "fail")
-            found.append({**whose, "release": bar["release"], "slot": bar["slot"], "where": "", "verdict": verdict,
+            found.append({**whose, "release": one["release"], "slot": one["slot"], "where": "", "verdict": verdict,
                           "probes": [{"name": str(report["probe"]), "verdict": verdict, **probe}]})
     return found
 
@@ -231,23 +231,23 @@ def _gates(bars: Sequence[Facts]) -> list[Facts]:
 def _rows(bars: Sequence[Facts]) -> list[Facts]:
     """The lines of a timeline: node to its components in the order in which they were come to."""
     rows: dict[tuple[str, str], Facts] = {}
-    for bar in bars:
-        row = rows.setdefault((bar["node"], bar["component"]), {"node": bar["node"], "component": bar["component"], "bars": []})
-        row["bars"].append(bar)
-    order = list(dict.fromkeys(bar["node"] for bar in bars))
+    for one in bars:
+        row = rows.setdefault((one["node"], one["component"]), {"node": one["node"], "component": one["component"], "bars": []})
+        row["bars"].append(one)
+    order = list(dict.fromkeys(one["node"] for one in bars))
     return sorted(rows.values(), key=lambda row: order.index(row["node"]))
 
 
 def _history(journals: Mapping[str, Sequence[Record]], story: Facts) -> list[Facts]:
     """For each component that was switched: the seconds of its last switches that went well, oldest first, this run's among them."""
     found = []
-    for node, component in dict.fromkeys((bar["node"], bar["component"]) for bar in story["bars"] if bar["op"] in SWITCHES):
-        last = max(bar["seq"] for bar in story["bars"] if (bar["node"], bar["component"]) == (node, component))
+    for node, component in dict.fromkeys((one["node"], one["component"]) for one in story["bars"] if one["op"] in SWITCHES):
+        last = max(one["seq"] for one in story["bars"] if (one["node"], one["component"]) == (node, component))
         bars = _bars(node, [r for r in journals.get(node, ()) if r.get("component") == component and r.get("op") in SWITCHES
                             and int(r.get("seq") or 0) <= last])  # fmt: skip
         runs = {int(r.get("seq") or 0): str(r.get("run")) for r in journals.get(node, ())}
-        points = [{"seconds": bar["seconds"], "release": bar["release"], "now": runs.get(bar["seq"]) == story["run"],
-                   "outcome": bar["outcome"]} for bar in bars[-12:]]  # fmt: skip
+        points = [{"seconds": one["seconds"], "release": one["release"], "now": runs.get(one["seq"]) == story["run"],
+                   "outcome": one["outcome"]} for one in bars[-12:]]  # fmt: skip
         if len(points) > 1:
             found.append({"node": node, "component": component, "points": points})
     return found
@@ -305,7 +305,7 @@ def what_of(story: Facts) -> str:
 
 def first_failure_of(story: Facts) -> Facts | None:
     """The bar that failed first."""
-    return next((bar for bar in sorted(story["bars"], key=lambda bar: bar["end"]) if bar["outcome"] == "failed"), None)
+    return next((one for one in sorted(story["bars"], key=lambda one: one["end"]) if one["outcome"] == "failed"), None)
 
 
 def sentence(story: Facts) -> str:
@@ -313,7 +313,7 @@ def sentence(story: Facts) -> str:
     what, bad = what_of(story), first_failure_of(story)
     probes = [probe for gate in story["gates"] for probe in gate["probes"]]
     if story["outcome"] == "open":
-        left = [f"{bar['op']} of {bar['component'] or 'the node'} on {bar['node']}" for bar in story["bars"] if bar["outcome"] == "open"]
+        left = [f"{one['op']} of {one['component'] or 'the node'} on {one['node']}" for one in story["bars"] if one["outcome"] == "open"]
         left += [f"{phase['name']}" for phase in story["phases"] if phase["outcome"] == "open"]
         return f"{what} has not ended: {', '.join(left[:3])} {'has' if len(left) == 1 else 'have'} no end in the journal."
     if story["outcome"] == "failed":
@@ -327,7 +327,7 @@ def sentence(story: Facts) -> str:
         where = f"{bad['component'] or bad['op']} on {bad['node']}"
         gate = " did not pass its gate" if isinstance(report, Mapping) and report.get("probe") else ""
         return f"{what} failed: {where}{gate}{' (' + bad['said'].rstrip('.') + ')' if bad['said'] else ''}{serves}."
-    moved = {(bar["node"], bar["component"]) for bar in story["bars"] if bar["op"] in SWITCHES and bar["outcome"] == "ok"}
+    moved = {(one["node"], one["component"]) for one in story["bars"] if one["op"] in SWITCHES and one["outcome"] == "ok"}
     did = f"{len(moved)} switch{'es' if len(moved) > 1 else ''} on " if moved else "on "
     did += f"{len(story['nodes'])} node{'s' if len(story['nodes']) > 1 else ''} in {took(story['seconds'])}"
     passed = sum(probe.get("verdict") == "pass" for probe in probes)

@@ -24,10 +24,10 @@ STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600,
 def events(story: Facts) -> list[dict[str, str]]:
     """Everything that ended, in order: ``time``, ``at`` (since the beginning), ``node``, ``what``, ``took``, ``outcome``, ``said``."""
     found: list[tuple[float, dict[str, str]]] = []
-    for bar in story["bars"]:
-        done = DONE.get(bar["op"], bar["op"]) if bar["outcome"] == "ok" else bar["op"]
-        what = f"{bar['component'] or 'node'}: {done} {bar['release']}".rstrip()
-        found.append((bar["end"], _event(story, bar["end"], bar["node"], what, bar["seconds"], bar["outcome"], bar["said"])))
+    for one in story["bars"]:
+        done = DONE.get(one["op"], one["op"]) if one["outcome"] == "ok" else one["op"]
+        what = f"{one['component'] or 'node'}: {done} {one['release']}".rstrip()
+        found.append((one["end"], _event(story, one["end"], one["node"], what, one["seconds"], one["outcome"], one["said"])))
     for phase in story["phases"]:
         for node, entry in phase["nodes"].items():
             row = _event(story, phase["end"], node, f"phase {phase['name']}", entry["seconds"], entry["outcome"], entry["said"])
@@ -93,7 +93,7 @@ def layout(story: Facts) -> dict[str, Any]:
 
     nodes: dict[str, list[dict[str, Any]]] = {node: [] for node in story["nodes"]}
     for row in story["rows"]:
-        bars = [{**bar, **place(bar["start"], bar["end"]), "label": _label(bar), "sub": _parts(bar, start, whole)} for bar in row["bars"]]
+        bars = [{**one, **place(one["start"], one["end"]), "label": _label(one), "sub": _parts(one, start, whole)} for one in row["bars"]]
         nodes[row["node"]].append({"name": row["component"] or "node", "bars": bars})
     return {
         "axis": [{"x": round(mark / whole * 100, 3), "label": f"{mark:g} s" if step < 60 else took(mark)} for mark in marks],
@@ -106,18 +106,18 @@ def layout(story: Facts) -> dict[str, Any]:
     }
 
 
-def _label(bar: Facts) -> str:
+def _label(one: Facts) -> str:
     """What is said where a pointer rests on a bar."""
-    named = f"{bar['op']} {bar['release']}".rstrip()
-    parts = ", ".join(f"{part} {took(seconds)}" for part, seconds in bar["parts"].items())
-    return "; ".join(part for part in (named, f"{bar['outcome']} after {took(bar['seconds'])}", parts, bar["said"]) if part)
+    named = f"{one['op']} {one['release']}".rstrip()
+    parts = ", ".join(f"{part} {took(seconds)}" for part, seconds in one["parts"].items())
+    return "; ".join(part for part in (named, f"{one['outcome']} after {took(one['seconds'])}", parts, one["said"]) if part)
 
 
-def _parts(bar: Facts, start: float, whole: float) -> list[dict[str, Any]]:
+def _parts(one: Facts, start: float, whole: float) -> list[dict[str, Any]]:
     """The parts of a switch, one behind the other, as far as they fit into it."""
-    found, at = [], float(bar["start"])
+    found, at = [], float(one["start"])
     for part in PARTS:
-        seconds = min(bar["parts"].get(part, 0.0), float(bar["end"]) - at)
+        seconds = min(one["parts"].get(part, 0.0), float(one["end"]) - at)
         if seconds > 0:
             found.append({"part": part, "x": round((at - start) / whole * 100, 3), "w": round(seconds / whole * 100, 3)})
             at += seconds
@@ -126,18 +126,18 @@ def _parts(bar: Facts, start: float, whole: float) -> list[dict[str, Any]]:
 
 def _durations(story: Facts) -> list[dict[str, Any]]:
     """What took how long, longest first: operations that lasted, a switch in its parts."""
-    bars = sorted((bar for bar in story["bars"] if bar["seconds"] >= 0.05), key=lambda bar: -bar["seconds"])[:16]
-    most = max((bar["seconds"] for bar in bars), default=1.0)
+    bars = sorted((one for one in story["bars"] if one["seconds"] >= 0.05), key=lambda one: -one["seconds"])[:16]
+    most = max((one["seconds"] for one in bars), default=1.0)
     found = []
-    for bar in bars:
+    for one in bars:
         at, parts = 0.0, []
         for part in PARTS:
-            seconds = min(bar["parts"].get(part, 0.0), bar["seconds"] - at)
+            seconds = min(one["parts"].get(part, 0.0), one["seconds"] - at)
             if seconds > 0:
                 parts.append({"part": part, "x": round(at / most * 100, 3), "w": round(seconds / most * 100, 3)})
                 at += seconds
-        found.append({"label": f"{bar['component'] or 'node'}: {bar['op']} {bar['release']}".rstrip(), "node": bar["node"], "op": bar["op"],
-                      "outcome": bar["outcome"], "w": round(bar["seconds"] / most * 100, 3), "parts": parts, "took": took(bar["seconds"])})
+        found.append({"label": f"{one['component'] or 'node'}: {one['op']} {one['release']}".rstrip(), "node": one["node"], "op": one["op"],
+                      "outcome": one["outcome"], "w": round(one["seconds"] / most * 100, 3), "parts": parts, "took": took(one["seconds"])})
     return found
 
 

@@ -109,7 +109,7 @@ def test_without_the_vault_it_goes_on_where_variables_are_left_out(site: Site) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert site.calls == [
         "plan --json --level app --best-effort",
-        "rollback --json --level app --best-effort --force-lock --to v1 --reason emergency rollback",
+        "rollback --json --level app --to v1 --reason emergency rollback --best-effort --force-lock",
         STATUS,
     ]
     assert site.sources == []
@@ -145,8 +145,8 @@ def test_release_and_reason_reach_the_node_as_they_were_given(site: Site) -> Non
     done = site.play("-e", "to=v1", "-e", json.dumps({"reason": "it's $(touch broken); slow"}), ANSIBLE_VARS_ENABLED="")
     assert done.returncode == 0, done.stdout + done.stderr
     assert site.calls == [
-        "plan --json --level app --best-effort --to v1",
-        "rollback --json --level app --best-effort --force-lock --to v1 --reason it's $(touch broken); slow",
+        "plan --json --level app --to v1 --best-effort",
+        "rollback --json --level app --to v1 --reason it's $(touch broken); slow --best-effort --force-lock",
         STATUS,
     ]
 
@@ -183,4 +183,4 @@ def test_a_node_that_refuses_says_why(site: Site) -> None:
     said = " ".join((done.stdout + done.stderr).split())
     assert "v9 was never deployed here" in said
     assert "nothing was touched" in said
-    assert site.calls == ["plan --json --level app --best-effort --to v9"]
+    assert site.calls == ["plan --json --level app --to v9 --best-effort"]
