@@ -106,12 +106,12 @@ def test_a_node_that_is_silent_is_named() -> None:
 @pytest.mark.parametrize("run", [sample_run.GOOD, sample_run.BAD])
 def test_what_is_drawn_fits(run: str) -> None:
     plot = run_text.layout(run_story.story_of(JOURNALS, run))
-    bars = [bar for node in plot["nodes"] for row in node["rows"] for bar in row["bars"]]
-    drawn = [*plot["axis"], *plot["phases"], *bars, *(part for bar in bars for part in bar["sub"]), *plot["durations"], *plot["latencies"]]
+    bars = [one for node in plot["nodes"] for row in node["rows"] for one in row["bars"]]
+    drawn = [*plot["axis"], *plot["phases"], *bars, *(part for one in bars for part in one["sub"]), *plot["durations"], *plot["latencies"]]
     assert bars
     assert [one for one in drawn if not 0 <= one.get("x", 0) <= 100 or not 0 < one.get("w", 1) <= 100] == []
     assert 3 <= len(plot["axis"]) <= 8
-    assert max(bar["w"] for bar in plot["durations"]) == 100
+    assert max(one["w"] for one in plot["durations"]) == 100
     assert plot["history"][0]["columns"][-1]["now"], "the last column is this run, whatever came after it"
 
 
