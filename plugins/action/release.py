@@ -77,39 +77,38 @@ class ActionModule(Followed):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Stage from the controller; other states go to the node as they are."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        args = dict(self._task.args)
+        result.update(self._one(dict(self._task.args), task_vars))
+        return result
+
+    def _one(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """What is asked of one component."""
         args["actor"] = args.get("actor") or actor()
         repo = args.pop("repo", None)  # may carry a password; the node does not need it
         artefacts = args.pop("artefacts", {})
         if args.get("state", "staged") != "staged":
-            result.update(self._call(args, task_vars))
-            return result
+            return self._call(args, task_vars)
         ref = str(args.pop("ref", None) or args.get("release") or "")
         if not repo or not ref:
-            result.update(failed=True, msg="state=staged needs repo and release: where the tag is, and its name.")
-            return result
+            return {"failed": True, "msg": "state=staged needs repo and release: where the tag is, and its name."}
         path, mirror_dir = args.pop("path", None) or "", args.pop("mirror_dir", None) or ""
         source = Source(str(repo), str(path), str(mirror_dir))
         try:
             store = store_of(artefacts, source.shown, str(args.get("component")))
         except ValueError as error:
-            result.update(failed=True, msg=str(error))
-            return result
+            return {"failed": True, "msg": str(error)}
         away: Unreachable | None = None
         try:
             args["commit"] = source.resolve(ref)
         except Unreachable as error:
             away = error
         except SourceError as error:
-            result.update(failed=True, msg=str(error))
-            return result
+            return {"failed": True, "msg": str(error)}
         answer = self._call(args, task_vars)
         built = answer.pop("built", None) or {}  # not for logs: it has a hash of the component's variables
         if answer.get("failed") or answer.get("present"):
             if away is not None and answer.get("present"):
                 answer.setdefault("warnings", []).append(f"The staged release was taken as it is, its tag could not be checked: {away}")
-            result.update(answer)
-            return result
+            return answer
         try:
             if away is not None:
                 raise away
@@ -129,8 +128,7 @@ class ActionModule(Followed):
                 answer.setdefault("warnings", []).extend(notes)
         except SourceError as error:
             answer = {"failed": True, "changed": False, "msg": str(error)}
-        result.update(answer)
-        return result
+        return answer
 
     def _foreseen(self, wanted: Wanted | None) -> dict[str, Any]:
         """Say what would be done, for check mode."""

@@ -6,103 +6,16 @@
 
 from __future__ import annotations
 
-import getpass
-import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
-import zipfile
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from .world import World
+
 NODES = ("one", "two", "three")
-BOOK = """
-- hosts: all
-  gather_facts: false
-  tasks:
-    - phasegate.aistack.release: "{{ described | combine({'root': folder, 'state_dir': folder ~ '/state', 'tools': tools}) }}"
-      register: answer
-      ignore_errors: true # what was answered is judged by the test
-    - ansible.builtin.copy: {content: "{{ answer | to_json }}", dest: "{{ folder }}.json", mode: "0600"}
-      check_mode: false
-"""
-
-
-def wheel(folder: Path) -> str:
-    """Write a wheel with one module; returns its SHA-256."""
-    folder.mkdir()
-    path = folder / "tiny-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as bundle:
-        bundle.writestr("tiny.py", "answer = 42\n")
-        bundle.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-        bundle.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        bundle.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\n")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@dataclass
-class World:
-    """A repository with one tag, a controller's store, and nodes: some with uv, some without."""
-
-    tmp: Path
-
-    def __post_init__(self) -> None:
-        repo = self.tmp / "shop"
-        (repo / "api").mkdir(parents=True)
-        (repo / "api" / "main.py").write_text("import tiny\nprint(tiny.answer)\n")
-        (repo / "api" / "here").symlink_to("main.py")
-        (repo / "api" / "requirements.lock").write_text(f"tiny==1.0 --hash=sha256:{wheel(self.tmp / 'wheels')}\n")
-        named = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "one"], ["tag", "v1"]):
-            subprocess.run(["git", *named, *words], cwd=repo, check=True, capture_output=True)
-        for name in ("tools", "bare"):
-            (self.tmp / name).mkdir()
-        (self.tmp / "tools" / "uv").symlink_to(ROOT / ".venv/bin/uv")
-        (self.tmp / "play.yml").write_text(BOOK)
-
-    @property
-    def store(self) -> Path:
-        return self.tmp / "store" / "shop" / "api"
-
-    def stage(self, nodes: Iterable[str], tools: str = "tools", words: Iterable[str] = (), **given: Any) -> dict[str, dict[str, Any]]:
-        """Stage on nodes at once; returns what each answered."""
-        described = {
-            "component": "api", "release": "v1", "repo": str(self.tmp / "shop"), "path": "api", "mirror_dir": str(self.tmp / "mirrors"),
-            "lock": "requirements.lock", "python": sys.executable, "min_free_bytes": 0, "group": "",
-            "build_user": getpass.getuser(), "test_user": getpass.getuser(),
-            "environment": {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(self.tmp / "wheels")}, "actor": "anna",
-            "artefacts": {"folder": str(self.tmp / "store"), "keep": 2},
-            "tests": [["sh", "-c", f"{{python}} main.py && sleep 1 && echo tested >> {self.tmp}/tested"]],
-        }  # fmt: skip
-        hosts = {name: {"ansible_connection": "local", "folder": str(self.tmp / name)} for name in nodes}
-        common = {"described": {**described, **given}, "tools": str(self.tmp / tools), "ansible_python_interpreter": sys.executable}
-        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-        done = subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(self.tmp / "hosts.json"), str(self.tmp / "play.yml"), *words],
-            cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=120, check=False,
-            env={**clean, "PATH": "/usr/bin:/bin", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(self.tmp / "ansible")},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return {name: json.loads((self.tmp / f"{name}.json").read_text()) for name in nodes}
-
-    def release(self, node: str) -> Path:
-        return self.tmp / node / "api" / "releases" / "v1"
-
-    def runs(self, node: str) -> bool:
-        """Whether the program of the release answers."""
-        python = self.release(node) / ".venv" / "bin" / "python"
-        return subprocess.run([python, "main.py"], cwd=self.release(node), capture_output=True, check=False).stdout == b"42\n"
-
-    def tested(self) -> int:
-        return len((self.tmp / "tested").read_text().splitlines())
 
 
 @pytest.fixture
