@@ -15,6 +15,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "components": {"type": "list", "elements": "dict", "required": True},
     "shared": {"type": "dict", "default": {}},
     "at_once": {"type": "int", "default": 4},
+    "build_for": {"type": "dict", "default": {}},
+    "build_values": {"type": "dict", "default": {}},
+    "built_before": {"type": "bool", "default": False},
     "root": {"type": "str"},
     "state_dir": {"type": "str"},
     "run": {"type": "str", "default": ""},
@@ -34,12 +37,13 @@ class ActionModule(release.ActionModule):
         wrong = [f"components[{number}] has no component" for number, given in enumerate(components) if not given.get("component")]
         if wrong:
             return {**result, "failed": True, "msg": "; ".join(wrong)}
-        host = self._host
+        orders = {str(given["component"]): _order(str(given["component"]), args) for given in components}
+        host, on = self._host, getattr(self._task, "delegate_to", None)
 
         def job(given: dict[str, Any]) -> dict[str, Any]:
             self._host = f"{host} {given['component']}" if len(components) > 1 else host  # what each is at is shown by itself
             try:
-                answer = self._one(given, task_vars)
+                answer = self._one(given, task_vars, orders[str(given["component"])])
             finally:
                 self.cleanup()
                 self._connection._shell.tmpdir = None  # the next one makes its own
@@ -47,7 +51,25 @@ class ActionModule(release.ActionModule):
 
         answers = side_by_side([lambda given=given: job(given) for given in components], args["at_once"])  # type: ignore[misc]
         self._host = host
+        if args["build_for"]:
+            for given, answer in zip(components, answers):
+                if answer.pop("unreachable", None):
+                    answer.update(failed=True, msg=build_host_down(str(on), f"{given['component']} {given.get('release')}", answer["msg"]))
         return {**result, **_joined(components, answers)}
+
+
+def _order(component: str, args: Mapping[str, Any]) -> release.Order:
+    """What is ordered of a component, where another host builds."""
+    return release.Order(args["build_for"].get(component) or {}, args["build_values"].get(component) or {}, args["built_before"])
+
+
+def build_host_down(on: str, what: str, why: Any) -> str:
+    """That the host that builds does not answer, and what to do."""
+    return (
+        f"The build host {on} (aistack_artefacts.on) could not be reached: {str(why).strip()} {what} is neither on the node nor among the "
+        "artefacts that are kept. Nothing was staged of it; what is live is untouched. Start the host and run the same again, or leave "
+        "aistack_artefacts.on out, so that nodes build for themselves (they then need the tools of role toolchain: site.yml)."
+    )
 
 
 def _joined(components: Sequence[Mapping[str, Any]], answers: Sequence[dict[str, Any]]) -> dict[str, Any]:

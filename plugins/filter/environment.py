@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -38,6 +38,22 @@ def described_environment(environment: Any) -> dict[str, Any]:
     return {"schema": list(schema), "values": dict(values)}
 
 
+def build_values(
+    names: Iterable[str], components: Mapping[str, Any], environments: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """By component, schema and values of those variables of its environment that its build or its tests ask for by name."""
+    found = {}
+    for name in names:
+        component = components[name]
+        asked = {*(component.get("build_env") or []), *(component.get("test_env_from") or [])}
+        schema, values = described((environments or {}).get(component.get("env") or name) or {})
+        found[name] = {
+            "schema": [entry for entry in schema if entry.get("name") in asked],
+            "values": {key: value for key, value in values.items() if key in asked},
+        }
+    return found
+
+
 def open_environment(environment: Any) -> dict[str, str]:
     """What of an environment may stand on a command line."""
     return _halves(environment)[0]
@@ -65,6 +81,7 @@ class FilterModule:
         """Map the name of each filter to its function."""
         return {
             "apt_conf": apt_conf,
+            "build_values": build_values,
             "described_environment": described_environment,
             "env_quote": env_quote,
             "env_schemes": env_schemes,

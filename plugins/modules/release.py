@@ -59,10 +59,9 @@ options:
     type: str
   artefacts:
     description:
-      - Where and how many built releases are kept on the controller, by the key of what they were built from. What has the same key is
-        laid down instead of built, on another node or after it was pruned; the node needs no build tools then, and tests that passed are
-        not run again. The key is made of the commit, the recipe with its tests, the tag, the platform and the versions of the tools.
-      - A mapping with C(folder), below which there is a folder for each repository and component, and C(keep), how many of each stay.
+      - Where built releases are kept, by the key of what they were built from. What has the same key is laid down instead of built; the
+        node needs no build tools then, and tests that passed are not run again. The key is made of the commit, the recipe with its tests,
+        the tag, the platform and the versions of the tools. The keys of the mapping are those of C(aistack_artefacts).
       - V(false) builds on every node and keeps nothing.
     type: raw
     default: {folder: ~/.cache/phasegate/artefacts, keep: 10}
@@ -79,6 +78,10 @@ options:
     description: Host that built the artefact. Filled in on the controller.
     type: str
     default: ""
+  sbom:
+    description: Command that writes an SBOM of what is packed to standard output. Filled in on the controller.
+    type: list
+    elements: str
   kind:
     description:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
@@ -254,10 +257,7 @@ attributes:
   diff_mode:
     support: none
     description: What a release changes is not a text.
-  platform:
-    support: full
-    platforms: posix
-    description: Linux, and macOS with uv and npm in O(tools).
+  platform: {support: full, platforms: posix, description: "Linux, and macOS with uv and npm in O(tools)."}
 notes:
   - The hash of a tree covers its files (path, content, executable or not) without C(.venv), C(node_modules), compiled Python and
     the manifest. Those folders are vouched for by the lock file, whose hash stands beside it.
@@ -308,7 +308,7 @@ artefact:
   returned: state is staged, when it was not there, is more than the files as they are, and O(artefacts) is not false
   type: dict
 packed:
-  description: What was packed (C(sha256), C(size) in bytes, C(manifest), C(bound)).
+  description: What was packed (C(sha256), C(size) in bytes, C(manifest), C(bound), C(sbom) or C(no_sbom)).
   returned: state is packed
   type: dict
 timings:
@@ -350,7 +350,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import name
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, staging, store as releases
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, sbom, staging, store as releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
 
@@ -371,6 +371,7 @@ ARGUMENTS: dict[str, Any] = {
     "artefact_sha256": {"type": "str"},
     "artefact_key": {"type": "str", "no_log": False},
     "artefact_built_on": {"type": "str", "default": ""},
+    "sbom": {"type": "list", "elements": "str"},
     "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
     "lock": {"type": "str"},
     "alembic_ini": {"type": "str", "default": "alembic.ini"},
@@ -443,10 +444,11 @@ def _artefact(params: dict[str, Any]) -> artefact.Artefact | None:
     return artefact.Artefact(Path(params["artefact"]), params["artefact_sha256"], params["artefact_key"], params["artefact_built_on"])
 
 
-def _packed(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
-    if check:
-        return {"changed": False}
-    return {"changed": False, "packed": artefact.pack(layout, params["release"], Path(params["artefact"]))}
+def _packed(params: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    packed = artefact.pack(layout, params["release"], Path(params["artefact"]))
+    if params["sbom"]:
+        packed.update(sbom.written(layout.release(params["release"]), params))
+    return {"changed": False, "packed": packed}
 
 
 @privileges.explained
@@ -474,7 +476,7 @@ def main() -> None:
         if params["state"] == "staged":
             result = _staged(params, layout, check)
         elif params["state"] == "packed":
-            result = _packed(params, layout, check)
+            result = {"changed": False} if check else _packed(params, layout)
         elif params["state"] == "marked":
             if not check:
                 require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")

@@ -28,6 +28,22 @@ options:
     description: How many are staged at the same time; V(1) stages one after the other.
     type: int
     default: 4
+  build_for:
+    description:
+      - Where the host of the task builds for others (C(on) of C(aistack_artefacts)), by component, what they said in RV(results) under
+        C(to_build), and whether older trees are removed afterwards (C(prune)). What is built is kept as an artefact.
+    type: dict
+    default: {}
+  build_values:
+    description:
+      - By component C(schema) and C(values) of the variables that its build or tests ask for by name. They are in a file on the host for
+        as long as the task takes.
+    type: dict
+    default: {}
+  built_before:
+    description: Whether what is not there was built just now, so that it has to be among the artefacts.
+    type: bool
+    default: false
   run:
     description: Identifies the run in the journal.
     type: str
@@ -69,7 +85,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: What came of each, in their order and in the form that M(phasegate.aistack.release) returns; C(component) is its name.
+  description:
+    - What came of each, in their order and in the form that M(phasegate.aistack.release) returns; C(component) is its name.
+    - C(to_build) where another host has to build it first.
   returned: always
   type: list
   elements: dict

@@ -7,48 +7,21 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import re
 import socket
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, excerpt
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, host_header, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.s3 import sign
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 
 _PREFIX = ".aistack-probe"
-
-
-def sign(
-    method: str, url: str, body: bytes, access_key: str, secret_key: str, region: str, stamp: str
-) -> dict[str, str]:
-    """Headers that sign a request with AWS Signature Version 4.
-
-    Args:
-        url: with a path that is percent-encoded already.
-        stamp: time as ``YYYYMMDDTHHMMSSZ``.
-    """
-    parts = urlsplit(url)
-    digest = hashlib.sha256(body).hexdigest()
-    headers = {"host": host_header(url), "x-amz-content-sha256": digest, "x-amz-date": stamp}
-    names = ";".join(sorted(headers))
-    query = "&".join(sorted(parts.query.split("&"))) if parts.query else ""
-    canonical = "\n".join(
-        [method, parts.path or "/", query, *(f"{name}:{headers[name]}" for name in sorted(headers)), "", names, digest]
-    )
-    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
-    text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key = f"AWS4{secret_key}".encode()
-    for part in (stamp[:8], region, "s3", "aws4_request"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    credential = f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-    return {"x-amz-content-sha256": digest, "x-amz-date": stamp, "Authorization": credential}
 
 
 class S3(Probe):
@@ -151,7 +124,8 @@ class _Store:
         except ValueError as error:
             raise CannotJudge(f"'{self._endpoint}': {error}") from error
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        headers = sign(method, url, body, self._access, self._secret, self._region, stamp)
+        digest = hashlib.sha256(body).hexdigest()
+        headers = sign(method, url, digest, self._access, self._secret, self._region, stamp)
         return request(url, self._context, method, body or None, headers, self._ca_file)
 
     def must(self, method: str, key: str, good: tuple[int, ...], what: str, body: bytes = b"") -> Answer:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's folder of artefacts: C(<folder>/<application>/<component>/<key>.tar.gz), and C(<key>.json) that says what it is.
 
-Only the operator may read it: a build may have put secrets into a tree. Beside them C(<key>.lock), held by who builds, and
+Only the operator may read it: a build may have put secrets into a tree. C(<key>.intoto) says who built it from what with which tools,
+C(<key>.intoto.sig) is its signature, C(<key>.sbom) what is in it. Beside them C(<key>.lock), held by who builds, and
 C(<key>.unfit), which says why a build of that key cannot be kept.
 """
 
@@ -22,12 +23,15 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import artefact_key, base_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import FOLDER, KEEP
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
-FOLDER = "~/.cache/phasegate/artefacts"
-KEEP = 10
+__all__ = ["FOLDER", "KEEP"]
+
 POLL = 0.3
 """Seconds between two looks at a lock that another holds."""
+BESIDE = ("intoto", "intoto.sig", "sbom")
+"""What lies beside an artefact: its provenance, that one's signature, its SBOM; as far as there are any."""
 STALE = 24 * 3600.0
 """Seconds after which what is no artefact is removed: locks, and what was fetched in part."""
 
@@ -50,6 +54,10 @@ class Stored:
     def described(self) -> Path:
         return self.path.with_name(f"{self.key}.json")
 
+    def beside(self, kind: str) -> Path:
+        """Where what is said of it lies; C(kind) is one of BESIDE."""
+        return self.path.with_name(f"{self.key}.{kind}")
+
     @property
     def built_on(self) -> str:
         return str(self.facts.get("built_on") or "another node")
@@ -69,7 +77,7 @@ class Stored:
     def discard(self) -> None:
         """Remove it, where that is allowed; the file that says what it is goes first."""
         with contextlib.suppress(OSError):  # one that stays is looked at again by whoever wants it, and is not used while it is damaged
-            for path in (self.described, self.path):
+            for path in (self.described, *map(self.beside, BESIDE), self.path):
                 path.unlink(missing_ok=True)
 
 
@@ -145,11 +153,20 @@ class Store:
         self._make()
         return self.folder / f".{key}.{os.getpid()}"
 
-    def add(self, key: str, fetched: Path, facts: Mapping[str, Any]) -> Stored:
-        """Keep what was fetched, and remove what is too old."""
+    def of_tag(self, tag: str) -> list[Stored]:
+        """Return what was built under a tag, the last used first."""
+        return [stored for stored in map(self.get, self._keys()) if stored is not None and stored.facts.get("tag") == tag]
+
+    def add(self, key: str, fetched: Path, facts: Mapping[str, Any], beside: Mapping[str, str] | None = None) -> Stored:
+        """Keep what was fetched with what is said of it, and remove what is too old."""
         os.chmod(fetched, 0o600)
         path = self.folder / f"{key}.tar.gz"
         os.rename(fetched, path)
+        for kind in BESIDE:
+            if beside and kind in beside:
+                write_file(self.folder / f"{key}.{kind}", beside[kind], 0o600)
+            else:
+                (self.folder / f"{key}.{kind}").unlink(missing_ok=True)
         (self.folder / f"{key}.unfit").unlink(missing_ok=True)
         write_file(self.folder / f"{key}.json", json.dumps(dict(facts), sort_keys=True, indent=1) + "\n", 0o600)
         self.prune()
@@ -170,7 +187,10 @@ class Store:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a node would build. ``built`` is what it said of itself, ``root`` below which it keeps releases."""
+    """What a node would build. ``built`` is what it said of itself, ``root`` below which it keeps releases.
+
+    ``any_tools``: others build for it, so that the versions of its own tools say nothing.
+    """
 
     store: Store
     commit: str
@@ -178,6 +198,7 @@ class Wanted:
     recipe: Mapping[str, Any]
     built: Mapping[str, Any]
     root: str
+    any_tools: bool = False
 
     @property
     def key(self) -> str:
@@ -190,11 +211,18 @@ class Wanted:
     def find(self) -> Stored | None:
         """Return the artefact that fits, or None. A node without tools takes what any version of them has built."""
         found = self.store.get(self.key)
-        if found is None and not self.built.get("tools"):
+        if found is None and self.takes_any:
             found = self.store.of_base(self.base)
-        if found is None or (found.facts.get("bound") and found.facts.get("root") != self.root):
-            return None
-        return found
+        return found if found is not None and self.fits(found.facts) else None
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether it takes what any version of the tools has built."""
+        return self.any_tools or not self.built.get("tools")
+
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        """Whether an artefact of which this is said can lie below the node's root."""
+        return not facts.get("bound") or facts.get("root") == self.root
 
     def facts(self, packed: Mapping[str, Any], **provenance: str) -> dict[str, Any]:
         """Return what is written down beside an artefact: what it is, and who built it from what, where and when."""

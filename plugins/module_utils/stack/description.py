@@ -18,6 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import ROTATION
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import NOTICES
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
 
 STRATEGIES = ("bluegreen", "recreate")
 KINDS = ("python", "node", "static")
@@ -175,11 +176,6 @@ ENVIRONMENT: Mapping[str, Option] = {
     "values": Option("dict", "variable to value", items=Option("any", "", secret=True), expected="a mapping of names to values"),
 }
 
-ARTEFACTS: Mapping[str, Option] = {
-    "folder": Option("str", "folder on the controller", default="~/.cache/phasegate/artefacts"),
-    "keep": Option("int", "how many stay of each component", minimum=1, default=10),
-}
-
 VARIABLES: Mapping[str, Option] = {
     "aistack_name": Option("str", "the stack's name; units, files and reports have it", required=True, example="shop"),
     "aistack_root": Option("str", "where releases and tools are on nodes", required=True, example="/opt/aistack"),
@@ -202,8 +198,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_drain": Option("list", "probes that say that a rollback may go on after a drain", items=_PROBES, expected="a list of probes"),
     "aistack_gate_settings": Option("dict", "how every component's gate is judged in a phase", keys=IN_PHASES),
     "aistack_migration_policy": Option("dict", "what is refused of migrations", keys=POLICY),
-    "aistack_artefacts": Option("bool|dict", "where built releases are kept on the controller; false: every node builds", keys=ARTEFACTS,
-                                expected="false, or a mapping of folder and keep"),
+    "aistack_artefacts": ARTEFACTS,
     "aistack_environment": Option("dict", "environment of what is fetched and built on nodes: proxy, certificates, index",
                                   items=Option("text", "a value", secret=True), expected="a mapping of names to values"),
     "aistack_ca": Option("str", "file on the controller with CA certificates that nodes trust"),

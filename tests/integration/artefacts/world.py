@@ -106,13 +106,17 @@ class World:
 
 
 def play(
-    world: World, book: str, hosts: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any], words: Iterable[str] = (), rc: int = 0
-) -> str:
+    world: World, book: str, hosts: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any], words: Iterable[str] = (), rc: int = 0,
+    groups: Mapping[str, Iterable[str]] | None = None,
+) -> str:  # fmt: skip
     """Run a playbook on hosts that are this machine; returns what it printed."""
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     (world.tmp / "play.yml").write_text(book)
     described = {name: {"ansible_connection": "local", **host} for name, host in hosts.items()}
-    (world.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": described, "vars": {**local, **common}}}))
+    (world.tmp / "hosts.json").write_text(json.dumps({"all": {
+        "hosts": described, "vars": {**local, **common},
+        "children": {name: {"hosts": {key: {} for key in members}} for name, members in (groups or {}).items()},
+    }}))  # fmt: skip
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
     began = time.monotonic()
     done = subprocess.run(

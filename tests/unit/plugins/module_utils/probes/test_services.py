@@ -14,10 +14,11 @@ from contextlib import suppress
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients import s3 as client
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.s3 import sign
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import s3
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.metrics import parse, value_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.s3 import sign
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.listening import hang_up
 
 # -- s3
@@ -28,7 +29,7 @@ def test_signature_of_the_published_example():
     headers = sign(
         "GET",
         "https://examplebucket.s3.amazonaws.com/?lifecycle=",
-        b"",
+        hashlib.sha256(b"").hexdigest(),
         "AKIAIOSFODNN7EXAMPLE",
         "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         "us-east-1",
@@ -50,9 +51,9 @@ def test_signature_of_the_published_example():
 )
 def test_the_host_that_is_signed(monkeypatch, url, host):
     signed = []
-    real = s3.hashlib.sha256
-    monkeypatch.setattr(s3.hashlib, "sha256", lambda data=b"": signed.append(data) or real(data))
-    sign("GET", url, b"", "key", "secret", "us-east-1", "20260101T000000Z")
+    real = hashlib.sha256
+    monkeypatch.setattr(client.hashlib, "sha256", lambda data=b"": signed.append(data) or real(data))
+    sign("GET", url, "", "key", "secret", "us-east-1", "20260101T000000Z")
     assert any(f"\nhost:{host}\n".encode() in data for data in signed)
 
 
