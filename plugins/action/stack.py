@@ -30,7 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings as artefacts, source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import SECTIONS, addressed, check_base, check_stack
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, roles
@@ -186,7 +186,9 @@ class ActionModule(ActionBase):
             except AnsibleError as error:
                 problems.append(f"{name}: cannot be filled in: {error}")
                 continue
-            if name not in APART:
+            if name == "aistack_artefacts":
+                problems += artefacts.settings_problems(read[name], stack["hosts"])
+            elif name not in APART:
                 problems += faults(name, read[name], entry)
         stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),
                      drain=read.get("aistack_drain"))

@@ -77,8 +77,11 @@ class Shelf:
     def of_tag(self, tag: str, platform: Mapping[str, Any], root: str) -> Stored | None:
         """What was built under a tag for a platform, whatever its recipe was, and proves itself; for a way back."""
         for stored in self.store.of_tag(tag):
-            if stored.facts.get("platform") == dict(platform) and _fits(stored, root) and not self.wrong(stored, {"tag": tag}):
-                return stored
+            if stored.facts.get("platform") == dict(platform) and _fits(stored, root):
+                why = self.wrong(stored, {"tag": tag})
+                if not why:
+                    return stored
+                self.note(f"the artefact {stored.path} is {why}")
         far = self._far()
         if far is None:
             return None
@@ -91,7 +94,7 @@ class Shelf:
             return None
         why = self.wrong(found, {"tag": tag})
         if why:
-            self.note(f"The artefact {found.path} is refused: {why}.")
+            self.note(f"the artefact {found.path} is {why}")
         return None if why else found
 
     def usable(self, wanted: Wanted) -> Stored | None:

@@ -256,6 +256,8 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
             had = artefact.lay_down(request.artefact, recipe, request.commit, work)
         tests = [{**test, "from": "artefact"} for test in had.get("tests") or []]
         heads = (had.get("alembic_heads") if had.get("alembic_asked") else None, str(had.get("alembic_why") or ""))
+        recipe.built_in = recipe.built_in or dict(had.get("build_env") or {})  # the same, but on a way back, which asks for none
+        request.env_schema_version = request.env_schema_version or had.get("env_schema_version")
         return _finish(request, work, had.get("lock_hash"), heads, tests)
     with request.timed("unpack"):
         _unpack(request, work)

@@ -16,6 +16,10 @@ View = Mapping[str, Any]
 Component = Mapping[str, Any]
 
 
+TREE_GONE = "not_here"
+"""The refusal of a release whose tree retention removed."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Why something must not be done, and what to do instead; ``component`` where it concerns one alone."""
@@ -124,6 +128,11 @@ def _earlier(component: Component, tag: str) -> bool:
     return any(record["release"] == tag and (not anchor or record["seq"] < anchor) for record in component.get("history") or [])
 
 
+def _laid_down(component: Component, tag: str) -> bool:
+    """Whether the tree of *tag* was not built here, but laid down."""
+    return bool(((component.get("manifests") or {}).get(tag) or {}).get("artefact"))
+
+
 def configs_of(component: Component, release: str) -> list[str]:
     """The configs that *release* was live with and that are still here, the last one first."""
     there = component.get("configs") or []
@@ -154,7 +163,8 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     if not was_live and not staged:
         return refuse("never_deployed", f"{tag} was never deployed here", anew)
     if not staged:
-        return refuse("not_here", f"{tag} was live here once, but its tree is gone", anew)
+        return refuse(TREE_GONE, f"{tag} was live here once, but its tree is gone", f"{anew}; rollback.yml -e to={tag} lays it down from "
+                      "what is kept of it")  # fmt: skip
     reason = (component.get("bad") or {}).get(tag)
     if not was_live or not _earlier(component, tag):
         how = (
@@ -169,9 +179,12 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
         way = f"{choice}, or say --allow-bad if {tag} is not to blame"
         return refuse("bad", f"{tag} is marked bad ({reason or 'no reason given'})", way)
     configs = configs_of(component, tag)
+    warnings = []
+    if not configs and _laid_down(component, tag):  # retention takes both; the tree was brought back
+        configs = [now.config]
+        warnings.append(f"no config that {tag} was live with is here any more: it gets that of {now.release}, {now.config}")
     if not configs:
         return refuse("config_gone", f"no config that {tag} was live with is here any more", anew)
-    warnings = []
     if reason is not None:
         warnings.append(f"{tag} is marked bad ({reason or 'no reason given'}) and was asked for all the same")
     elif tag not in good:

@@ -40,7 +40,7 @@ ANSWER_S = 2
 """Seconds that a database has to let somebody in, and again to answer."""
 _OF_WAY = ("config", "today", "kept", "problem")
 _SAME: dict[str, Any] = {"today": (), "kept": (), "problem": ""}
-_OF_MANIFEST = ("alembic_heads", "alembic_asked", "alembic_why", "commit", "build_env", "built_at", "env_schema_version")
+_OF_MANIFEST = ("alembic_heads", "alembic_asked", "alembic_why", "commit", "build_env", "built_at", "env_schema_version", "artefact")
 
 
 class Asked:

@@ -122,7 +122,7 @@ def play(
     done = subprocess.run(
         [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(world.tmp / "hosts.json"), str(world.tmp / "play.yml"), *words],
         cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=240, check=False,
-        env={**clean, "PATH": "/usr/bin:/bin", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(world.tmp / "ansible"),
+        env={**clean, "PATH": f"{world.tmp}/bin:/usr/bin:/bin", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(world.tmp / "ansible"),
              "ANSIBLE_STDOUT_CALLBACK": "default"},
     )  # fmt: skip
     world.took[",".join(hosts)] = time.monotonic() - began

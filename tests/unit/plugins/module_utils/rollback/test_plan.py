@@ -232,8 +232,21 @@ def test_a_release_that_was_pruned_and_a_config_that_is_gone(node: Node) -> None
     node.staged.remove("v2")
     assert node.plan()["to"] == "v1"
     assert codes(node.plan(to="v2")) == ["not_here"]
+    assert "rollback.yml -e to=v2 lays it down from what is kept of it" in node.plan(to="v2")["refusals"][0]["way_out"]
     node.configs.remove("c1")
     assert codes(node.plan(to="v1")) == ["config_gone"]
+
+
+def test_a_tree_that_was_laid_down_again_gets_the_config_of_today(node: Node) -> None:
+    """Retention takes a release and its config; the tree can be brought back."""
+    node.configs.remove("c1")
+    view = node.view()
+    view["components"]["backend"]["manifests"]["v1"]["artefact"] = {"key": "k", "built_on": "one"}
+    made = plan(view, Wish(to="v1"))
+    (step,) = made["steps"]
+    assert made["allowed"]
+    assert step["detail"]["config"] == step["detail"]["from"]["config"]
+    assert "backend: no config that v1 was live with is here any more: it gets that of v3" in "\n".join(made["warnings"])
 
 
 def test_a_release_goes_back_with_the_config_it_was_last_active_with(node: Node) -> None:
