@@ -52,7 +52,10 @@ class Remote:
 
     def _text(self, name: str) -> str | None:
         found = self.bucket.get(f"{self.place}/{name}")
-        return None if found is None else found.decode("utf-8", "replace").strip()
+        return None if found is None else found.decode("utf-8", "replace")
+
+    def _key(self, name: str) -> str | None:
+        return (self._text(name) or "").strip() or None
 
     def _facts(self, key: str | None) -> dict[str, Any] | None:
         found = self._text(f"{key}.json") if key else None
@@ -67,13 +70,13 @@ class Remote:
         key: str | None = wanted.key
         facts = self._facts(key)
         if facts is None and wanted.takes_any:
-            key = self._text(f"base/{wanted.base}")
+            key = self._key(f"base/{wanted.base}")
             facts = self._facts(key)
         return None if key is None or facts is None or not wanted.fits(facts) else self._bring(key, facts)
 
     def of_tag(self, tag: str, platform: Mapping[str, Any]) -> Stored | None:
         """Bring what was built last under a tag for a platform to the folder; None where there is nothing."""
-        key = self._text(f"tag/{tag}/{digest(dict(platform))}")
+        key = self._key(f"tag/{tag}/{digest(dict(platform))}")
         facts = self._facts(key)
         return None if key is None or facts is None else self._bring(key, facts)
 

@@ -35,7 +35,9 @@ if [ -e {tree} ]; then cat {folder}/allowed.json; else cat {folder}/refused.json
 """
 REFUSED: dict[str, Any] = {
     "allowed": False, "to": "v1", "candidates": [], "steps": [], "warnings": [],
-    "refusals": [{"code": "not_here", "component": "api", "reason": "api: v1 was live here once, but its tree is gone", "way_out": "deploy it"}],
+    "refusals": [
+        {"code": "not_here", "component": "api", "reason": "api: v1 was live here once, but its tree is gone", "way_out": "deploy it"}
+    ],
 }  # fmt: skip
 ALLOWED: dict[str, Any] = {"allowed": True, "to": "v1", "candidates": [], "steps": [{"do": "switch"}], "warnings": ["one"], "refusals": []}
 
@@ -63,8 +65,8 @@ def asked(world: World, *words: str, **more: Any) -> tuple[dict[str, Any], str]:
     component = {"role": "backend", "hosts": "all", "application": "shop", "path": "api", "lock": "requirements.lock"}
     common = {
         "aistack_components": {"api": component}, "aistack_applications": {"shop": {"repo": str(world.repo), "release": "v1"}},
-        "aistack_artefacts": {"folder": str(world.tmp / "store")}, "aistack_run": "r1", "release_python": world.python, "toolchain_group": "",
-        "release_min_free_bytes": 0, **more,
+        "aistack_artefacts": {"folder": str(world.tmp / "store")}, "aistack_run": "r1", "release_python": world.python,
+        "toolchain_group": "", "release_min_free_bytes": 0, **more,
     }  # fmt: skip
     said = play(world, BOOK, {"one": {"folder": str(world.tmp / "one")}}, common, words)
     return dict(json.loads((world.tmp / "one.json").read_text())), said
