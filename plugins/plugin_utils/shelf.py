@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 from collections.abc import Mapping
 from hashlib import sha256 as hashed
 from pathlib import Path
@@ -15,10 +16,16 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.s3 import S3Problem
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import provenance
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import provenance, twice
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_bucket import Remote, bucket_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import END, Settings
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import Store, Stored, Wanted, application_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import (
+    Store,
+    Stored,
+    Wanted,
+    application_of,
+    contents,
+)
 
 SIGN_TIMEOUT = 60.0
 """Seconds for one call of cosign."""
@@ -64,7 +71,9 @@ class Shelf:
         self.note(f"{what}: {problem}. Look at store, endpoint and the keys of aistack_artefacts.")
 
     def find(self, wanted: Wanted) -> Stored | None:
-        """What fits, proven or not; None where there is nothing."""
+        """What fits, proven or not; None where there is nothing, or where all is to be built again."""
+        if self.settings.rebuild:
+            return None
         found = wanted.find()
         far = self._far() if found is None else None
         if far is not None:
@@ -169,7 +178,8 @@ class Shelf:
             beside["intoto.sig"] = self._signature(fetched, beside["intoto"])
         elif self.settings.sign:
             raise Unsigned("this controller has no key to sign with (aistack_artefacts.sign.key), and unsigned it would be refused")
-        stored = self.store.add(wanted.key, fetched, facts, beside)
+        lines = self._compared(wanted, fetched, facts)
+        stored = self.store.add(wanted.key, fetched, {**facts, "differs": lines} if lines is not None else facts, beside)
         far = self._far()
         if far is not None:
             try:
@@ -177,6 +187,25 @@ class Shelf:
             except (S3Problem, OSError) as problem:
                 self._lost(problem, "What was built is kept on this controller alone")
         return stored
+
+    def _compared(self, wanted: Wanted, fetched: Path, facts: Mapping[str, Any]) -> list[str] | None:
+        """What differs from what is kept under the same key; None where nothing is, or it is not what was kept."""
+        before, far = self.store.get(wanted.key), self._far()
+        try:
+            if far is not None and (found := far.same(wanted.key, str(facts["sha256"]))) is not None:
+                before = found
+        except (S3Problem, OSError) as problem:
+            self._lost(problem, "The store of artefacts was not asked")
+        if before is None or not before.whole():
+            return None
+        try:
+            lines = twice.differences(contents(before.path), contents(fetched))
+        except (OSError, tarfile.TarError) as error:
+            self.note(f"Two builds could not be compared: {error}")
+            return None
+        if lines:
+            self.note(twice.told(str(facts.get("component")), str(facts.get("tag")), before.built_on, lines))
+        return lines
 
     def _signature(self, fetched: Path, text: str) -> str:
         blob = fetched.with_name(f"{fetched.name}.intoto")

@@ -108,7 +108,7 @@ class Bucket:
             with target.open("wb") as out:
                 for block in iter(lambda: answer.read(BLOCK), b""):
                     out.write(block)
-                    left = answer.length
+            left = answer.length
         if left:
             raise S3Problem(f"{self}: {key} came in part, {left} bytes are missing")
         return True

@@ -81,7 +81,8 @@ class Remote:
         return None if key is None or facts is None else self._bring(key, facts)
 
     def _bring(self, key: str, facts: Mapping[str, Any]) -> Stored | None:
-        local = self.store.incoming(key)
+        own = self.store.incoming(key)
+        local = own.with_name(f"{own.name}.far")  # one of the same key may just have been fetched from a node
         try:
             if not self.bucket.get_file(f"{self.place}/{key}.tar.gz", local):
                 return None
@@ -89,6 +90,11 @@ class Remote:
             return self.store.add(key, local, facts, beside)
         finally:
             local.unlink(missing_ok=True)
+
+    def same(self, key: str, sha256: str) -> Stored | None:
+        """Bring to the folder what is kept there under a key, where it is another file; None where it is the same, or nothing."""
+        facts = self._facts(key)
+        return None if facts is None or facts.get("sha256") == sha256 else self._bring(key, facts)
 
     def send(self, stored: Stored) -> None:
         """Keep an artefact of the folder in the bucket."""

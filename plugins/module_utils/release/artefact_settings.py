@@ -49,6 +49,7 @@ ARTEFACTS: Mapping[str, Option] = {
     **STORE,
     "changed": Option("str", "what comes of an artefact that is not what was kept: it is refused and built again, or ends the run",
                       choices=(REBUILD, END), default=REBUILD),
+    "rebuild": Option("bool", "build what is kept already, and say what differs: whether builds give the same", default=False),
     "sign": Option("dict", "signature of what is kept, by cosign", keys=SIGN),
     "sbom": Option("dict", "SBOM beside what is kept, by programs of the build host", keys=SBOM),
 }  # fmt: skip
@@ -70,6 +71,7 @@ class Settings:
     prefix: str = ""
     store: Mapping[str, Any] = field(default_factory=dict)
     changed: str = REBUILD
+    rebuild: bool = False
     sign: Mapping[str, Any] = field(default_factory=dict)
     sbom: Mapping[str, Any] = field(default_factory=dict)
 
@@ -81,10 +83,10 @@ def _store_problems(given: Mapping[str, Any], where: str) -> list[str]:
         return [f"{where}.{alone[0]}: belongs to a store, and there is none; add store: s3://BUCKET/PREFIX"] if alone else []
     if not BUCKET.fullmatch(str(given["store"])):
         return [f"{where}.store: must be s3://BUCKET or s3://BUCKET/PREFIX, is '{given['store']}'"]
-    found = [] if given.get("endpoint") else [f"{where}.endpoint: is missing: {STORE['endpoint'].help}"]
+    found = [f"{where}: '{key}' is missing: {STORE[key].help}" for key in ("endpoint", "secret_key_file") if not given.get(key)]
     if not given.get("access_key_id") and not given.get("access_key_file"):
-        found.append(f"{where}.access_key_id: is missing, and so is access_key_file; one of them says which key it is")
-    return found if given.get("secret_key_file") else [*found, f"{where}.secret_key_file: is missing: {STORE['secret_key_file'].help}"]
+        found.append(f"{where}: 'access_key_id' is missing, and so is 'access_key_file'; one of them says which key it is")
+    return found
 
 
 def settings_problems(given: Any, hosts: Iterable[str] | None = None, where: str = "aistack_artefacts") -> list[str]:
@@ -119,6 +121,7 @@ def read(given: Any) -> Settings | None:
         prefix=(place["prefix"] or "").strip("/") if place else "",
         store={key: given[key] for key in STORE if given.get(key)},
         changed=str(given.get("changed") or REBUILD),
+        rebuild=bool(given.get("rebuild")),
         sign=dict(given.get("sign") or {}),
         sbom=dict(given.get("sbom") or {}),
     )

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
+import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import artefact_key, base_key
@@ -79,6 +81,26 @@ class Stored:
         with contextlib.suppress(OSError):  # one that stays is looked at again by whoever wants it, and is not used while it is damaged
             for path in (self.described, *map(self.beside, BESIDE), self.path):
                 path.unlink(missing_ok=True)
+
+
+def contents(path: Path) -> dict[str, str]:
+    """Return what is in an artefact: path to the SHA-256 and mode of a file, or to where a link leads. Raises OSError, tarfile.TarError."""
+    found: dict[str, str] = {}
+    with tarfile.open(path, "r|gz") as bundle:
+        for entry in bundle:
+            if entry.issym():
+                found[entry.name] = f"-> {entry.linkname}"
+            elif entry.isfile():
+                stream = bundle.extractfile(entry)
+                found[entry.name] = f"{_hashed(stream)} {entry.mode:o}" if stream else ""
+    return found
+
+
+def _hashed(stream: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in iter(lambda: stream.read(1 << 20), b""):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 class Store:

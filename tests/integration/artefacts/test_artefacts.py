@@ -56,3 +56,19 @@ def test_one_node_builds_and_the_others_need_no_tools(world: World) -> None:
 def test_without_an_artefact_a_bare_node_cannot_have_it(world: World) -> None:
     """What the test before this one proves is due to the artefact alone."""
     assert "needs uv" in world.stage(["one"], "bare")["one"]["msg"]
+
+
+def test_two_builds_of_the_same_are_compared(world: World) -> None:
+    world.stage(["one"])
+    kept = {"folder": str(world.tmp / "store"), "keep": 2, "rebuild": True}
+    same = world.stage(["two"], artefacts=kept)["two"]
+    assert same["artefact"]["kept"] is True
+    assert not same.get("warnings"), "an environment of uv with compiled files is the same each time"
+    (facts,) = [json.loads(path.read_text()) for path in world.store.glob("*.json")]
+    assert (facts["built_on"], facts["differs"]) == ("two", [])
+    other = {"build": [["sh", "-c", "date +%s%N > built_at; date +%s%N > \"only-$(date +%N)\""]]}
+    world.stage(["three"], **other, artefacts={**kept, "folder": str(world.tmp / "other")})
+    answer = world.stage(["four"], **other, artefacts={**kept, "folder": str(world.tmp / "other")})["four"]
+    assert "api v1 was built again from the same as on three, and 3 files are not the same: differs: built_at; only in the " in (
+        answer["warnings"][0]
+    )
