@@ -49,6 +49,11 @@ eda: venv-eda ## The rulebook in a real ansible-rulebook: what is posted to it, 
 	tests/tools/host-packages.sh java=openjdk-17-jre-headless
 	$(PY) -m pytest -q tests/integration/eda $(ARGS)
 
+.PHONY: store
+store: venv ## Artefacts in a real MinIO, signed by a real cosign, with SBOMs (Go builds the server once, minutes; not part of make test)
+	tests/tools/store-tools.sh
+	$(PY) -m pytest -q tests/integration/store $(ARGS)
+
 .PHONY: execution-environment
 execution-environment: artefact venv-builder ## The image for AWX, ansible-runner and navigator, on Debian's packages, with verbs run from it (minutes; not part of make test)
 	lab/nodes/bootstrap.sh lab
