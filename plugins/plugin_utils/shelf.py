@@ -68,7 +68,7 @@ class Shelf:
 
     def _lost(self, problem: Exception, what: str) -> None:
         self._silent = True
-        self.note(f"{what}: {problem}. Look at store, endpoint and the keys of aistack_artefacts.")
+        self.note(f"{what}: {str(problem).rstrip('.')}. Look at store, endpoint and the keys of aistack_artefacts.")
 
     def find(self, wanted: Wanted) -> Stored | None:
         """What fits, proven or not; None where there is nothing, or where all is to be built again."""

@@ -45,6 +45,9 @@ def on_controller(
             continue
         if mirror.exists():
             stays.append(f"{mirror}: {without_credentials(repo)} as it was fetched, which other stacks may use (rm -rf '{mirror}')")
+    store = str((artefacts.get("store") if isinstance(artefacts, Mapping) else None) or "").rstrip("/")
+    for place in dict.fromkeys(f"{store}/{application_of(repo)}/{name}" for repo in addresses for name in names) if store else ():
+        stays.append(f"{place}: what was built of it, which other controllers may use; the bucket's own rules remove it")
     secrets = Path(secrets_dir).expanduser() if whole and secrets_dir else None
     if secrets is not None and secrets.is_dir():
         stays.append(f"{secrets}: the stack's secrets, which backup sets may need (rm -r '{secrets}', when none does)")

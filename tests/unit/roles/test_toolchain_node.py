@@ -17,24 +17,46 @@ from ansible_collections.phasegate.aistack.plugins.filter.stack import on_host
 ROLE = Path(__file__).resolve().parents[3] / "roles/toolchain"
 
 
+SITE = {"hosts": "web", "kind": "static", "lock": "package-lock.json"}
+SHOP = {"hosts": "web", "kind": "node"}
+
+
+def rendered(name: str, components: dict[str, Any] | None, artefacts: Any = None, host: str = "one") -> Any:
+    """A variable of the role on a host."""
+    engine = NativeEnvironment()
+    engine.filters["phasegate.aistack.on_host"] = on_host
+    engine.filters["extract"] = lambda key, container: container[key]
+    given: dict[str, Any] = {"groups": {"web": ["one"], "other": ["two"]}, "inventory_hostname": host, "toolchain_squawk": False}
+    if components is not None:
+        given["aistack_components"] = components
+    if artefacts is not None:
+        given["aistack_artefacts"] = artefacts
+    texts = {**(yaml.safe_load((ROLE / "vars/main.yml").read_text())), **(yaml.safe_load((ROLE / "defaults/main.yml").read_text()))}
+    for asked in ("__toolchain_builder", "toolchain_builds", "__toolchain_here", "__toolchain_made", "toolchain_node", "__toolchain_locks"):
+        found = engine.from_string(texts[asked]).render(given)
+        given[asked] = list(found) if asked in ("__toolchain_here", "__toolchain_made") else found
+    return given[name]
+
+
 @pytest.mark.parametrize(
     ("components", "wanted"),
     [
         (None, False),
         ({"api": {"hosts": "web"}}, False),
         ({"site": {"hosts": "web", "kind": "static"}}, False),
-        ({"site": {"hosts": "web", "kind": "static", "lock": "package-lock.json"}}, True),
-        ({"shop": {"hosts": "web", "kind": "node"}}, True),
-        ({"shop": {"hosts": "other", "kind": "node"}, "site": {"hosts": "other", "kind": "static", "lock": "package-lock.json"}}, False),
+        ({"site": SITE}, True),
+        ({"shop": SHOP}, True),
+        ({"shop": {**SHOP, "hosts": "other"}, "site": {**SITE, "hosts": "other"}}, False),
     ],
 )
 def test_node_comes_with_what_needs_it(components: dict[str, Any] | None, wanted: bool) -> None:
-    engine = NativeEnvironment()
-    engine.filters["phasegate.aistack.on_host"] = on_host
-    engine.filters["extract"] = lambda key, container: container[key]
-    given: dict[str, Any] = {"groups": {"web": ["one"], "other": ["two"]}, "inventory_hostname": "one"}
-    if components is not None:
-        given["aistack_components"] = components
-    vars_, defaults = (yaml.safe_load((ROLE / name / "main.yml").read_text(encoding="utf-8")) for name in ("vars", "defaults"))
-    made = list(engine.from_string(vars_["__toolchain_made"]).render(given))
-    assert engine.from_string(defaults["toolchain_node"]).render({**given, "__toolchain_made": made}) is wanted
+    assert rendered("toolchain_node", components) is wanted
+
+
+def test_with_a_build_host_the_others_get_no_tools_to_build_with() -> None:
+    on = {"on": "builder"}
+    assert rendered("__toolchain_locks", {"site": SITE}, on) == []
+    assert rendered("__toolchain_locks", {"shop": SHOP}, on) == ["node.txt"], "it runs by Node.js"
+    assert rendered("__toolchain_locks", {"site": SITE}, on, "builder") == ["tools.txt", "node.txt"], "what it builds for others"
+    for artefacts in (None, {}, False, {"folder": "/srv"}):
+        assert rendered("__toolchain_locks", {"site": SITE}, artefacts) == ["tools.txt", "node.txt"]

@@ -40,6 +40,11 @@ def test_of_a_stack_the_rest_is_named(kept: Path) -> None:
     assert f"{kept / 'secrets'}: the stack's secrets" in secrets
 
 
+def test_what_is_in_a_bucket_stays_and_is_named(kept: Path) -> None:
+    (stays,) = on_controller([REPO], ["api"], {"folder": str(kept / "artefacts"), "store": "s3://releases/team/"})["stays"]
+    assert stays.startswith("s3://releases/team/shop/api: what was built of it, which other controllers may use")
+
+
 def test_a_link_of_somebody_is_no_folder_of_ours(kept: Path) -> None:
     (kept / "artefacts/shop/beat").symlink_to(kept / "secrets")
     assert on_controller([REPO], ["beat"], {"folder": str(kept / "artefacts")})["remove"] == []
