@@ -39,7 +39,7 @@ REFUSED: dict[str, Any] = {
         {"code": "not_here", "component": "api", "reason": "api: v1 was live here once, but its tree is gone", "way_out": "deploy it"}
     ],
 }  # fmt: skip
-ALLOWED: dict[str, Any] = {"allowed": True, "to": "v1", "candidates": [], "steps": [{"do": "switch"}], "warnings": ["one"], "refusals": []}
+ALLOWED: dict[str, Any] = {**REFUSED, "allowed": True, "steps": [{"do": "switch", "detail": {}}], "warnings": ["one"], "refusals": []}
 
 
 @pytest.fixture
