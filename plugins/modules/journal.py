@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
+
 DOCUMENTATION = r"""
 module: journal
 short_description: Lock a node for one run, append to its journal, read it
@@ -173,8 +175,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state im
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.registry import Refused, entry_of, register
 
 
-def _append(params: dict[str, Any], check: bool, journal: Journal) -> dict[str, Any]:
-    fields = dict(params["record"])
+def _append(params: dict[str, Any], check: bool, journal: Journal) -> Record:
+    given: Entry = params["record"]
+    fields: Entry = {**given}
     fields.setdefault("run", params["run"])
     fields.setdefault("actor", params["owner"].get("actor", ""))
     fields.setdefault("outcome", "ok")

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import BACKUP, ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME, PART_WORDS
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import saved
 
@@ -231,19 +232,18 @@ class Seen:
         return self.whole and self.verdict == "verified"
 
 
-def named_sets(records: Sequence[Mapping[str, Any]], staged: Mapping[str, Collection[str]]) -> dict[str, str]:
+def named_sets(records: Sequence[Record], staged: Mapping[str, Collection[str]]) -> dict[str, str]:
     """Sets that a rollback can need, and why: those that the journal names with a migration or an activation.
 
     ``staged`` has the releases that are really there by component. Releases that count are live, previous good or staged.
     A set that an operation names which was begun and never ended counts as well.
     """
-    plain = [dict(record) for record in records]
     states = {
-        component: derive(plain, component, staged=staged.get(component, ()))
-        for component in {str(record["component"]) for record in plain if record.get("component")} | set(staged)
+        component: derive(records, component, staged=staged.get(component, ()))
+        for component in {str(record["component"]) for record in records if record.get("component")} | set(staged)
     }
     why: dict[str, str] = {}
-    for record in plain:
+    for record in records:
         component, release = str(record.get("component") or ""), record.get("release")
         if record.get("op") not in ("migrate", "activate") or component not in states or not release:
             continue

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.cached import QuickJournal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock
 
@@ -33,7 +33,7 @@ class EmergencyJournal(QuickJournal):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
         self.freed = self.unlocked = False
-        self._waiting: list[Record] = []
+        self._waiting: list[Entry] = []
         self._turn = threading.RLock()
 
     def begin(self) -> None:
@@ -48,7 +48,7 @@ class EmergencyJournal(QuickJournal):
             self.freed = self.freed or freed
             return freed
 
-    def append(self, record: Record) -> Record:
+    def append(self, record: Entry) -> Record:
         """As :meth:`Journal.append`; where there is no room, the record as it would be."""
         with self._turn:
             self._waiting.append({**record, "time": record.get("time") or utc_now()})

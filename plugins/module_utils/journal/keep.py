@@ -17,9 +17,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import settles
-
-Record = dict[str, Any]
 
 NEWEST = 1000
 """Records that stay in any case, without a gap: runs that are under way, and what people look at."""

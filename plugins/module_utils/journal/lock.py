@@ -24,6 +24,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import LOCK, Journal, utc_now
 
 GUARD = ".lock.guard"
@@ -224,7 +225,7 @@ class Lock:
         if _had(records, run):
             raise LeaseLost(self._lost(run, lease, before, records), lease or {})
 
-    def _lost(self, run: str, lease: Lease | None, before: str, records: list[dict[str, Any]]) -> str:
+    def _lost(self, run: str, lease: Lease | None, before: str, records: list[Record]) -> str:
         records = records or self.journal.read()
         taken = [r for r in records if r.get("op") == "lock" and _took_from(r) == run]
         if lease is not None and lease.get("run") == run:
@@ -356,14 +357,14 @@ def _taken_back(lease: Lease) -> bool:
     return worker.get("pid") != os.getpid() and proc.alive(int(worker.get("pid", 0)), worker.get("pid_started"))
 
 
-def _took_from(record: dict[str, Any]) -> str:
+def _took_from(record: Record) -> str:
     """The run from which a record of a lock says that its own run took it; empty for none."""
     detail = record.get("detail") or {}
     replaced = detail.get("replaced") if detail.get("action") in ("taken_over", "broken") else None
     return str(replaced.get("run") or "") if isinstance(replaced, dict) else ""
 
 
-def _had(records: list[dict[str, Any]], run: str) -> bool:
+def _had(records: list[Record], run: str) -> bool:
     """Whether *run* took the lease and did not give it back itself, or was taken back as a whole."""
     had = False
     for record in records:

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-Record = dict[str, Any]
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 
 _SWITCHES = ("activate", "revert")
 

@@ -19,6 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
     data_loss,
@@ -304,7 +305,7 @@ def target_of(request: Request) -> str:
 
 
 def way(
-    request: Request, graph: RevisionGraph, current: Sequence[str], records: Callable[[], Sequence[Mapping[str, Any]]]
+    request: Request, graph: RevisionGraph, current: Sequence[str], records: Callable[[], Sequence[Record]]
 ) -> RevisionPath:
     """The way from ``current`` to the target; the journal's ``records`` are read where the database is ahead of the release."""
     target = target_of(request)

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive, interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import store as releases, tree, way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
-
-Record = dict[str, Any]
 
 
 def pruned(

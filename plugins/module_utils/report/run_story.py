@@ -13,9 +13,9 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import next_step, worst
 
-Record = Mapping[str, Any]
 Facts = dict[str, Any]
 
 NOT_WORK = ("lock", "seal")

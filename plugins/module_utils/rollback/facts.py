@@ -11,10 +11,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings, moves_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, Interrupted, derive, interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
-
-Record = dict[str, Any]
 
 _SWITCHES = ("activate", "revert")
 _KEPT = ("state", "from", "to", "steps", "phase", "reversible", "backup", "seconds")

@@ -14,11 +14,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import verify_items
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import text as rollback_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import Facts, bullets, cell, grid
 
-Record = Mapping[str, Any]
 OPEN = "(to be written)"
 COMPLETE = "complete"
 WATCH_MINUTES = 30

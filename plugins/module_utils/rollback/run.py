@@ -24,6 +24,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import (
@@ -334,7 +335,7 @@ class _Course:
     def _append(
         self, op: str, component: str | None, release: str | None, run: str, outcome: str, detail: dict[str, Any]
     ) -> None:
-        record = {"op": op, "component": component, "release": release, "run": run, "actor": self.who.actor}
+        record: Entry = {"op": op, "component": component, "release": release, "run": run, "actor": self.who.actor}
         self.journal.append({**record, "outcome": outcome, "detail": detail})
 
     def _sentence(self, outcome: str) -> str:

@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import TABLES_QUERY
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
@@ -170,7 +171,7 @@ def _running(
 
 
 def _component(
-    records: list[dict[str, Any]], description: Mapping[str, Any], running: dict[str, int] | None, salt: bytes
+    records: list[Record], description: Mapping[str, Any], running: dict[str, int] | None, salt: bytes
 ) -> dict[str, Any]:
     name = str(description["component"])
     layout = Layout(description["root"], name)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan
 
@@ -17,9 +18,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan impor
 class Log(Protocol):
     """What is needed of the journal."""
 
-    def read(self) -> list[dict[str, Any]]: ...
+    def read(self) -> list[Record]: ...
 
-    def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> dict[str, Any]: ...
+    def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> Record: ...
 
     def operation(
         self, op: str, component: str | None, release: str | None, run: str, actor: str, detail: dict[str, Any] | None

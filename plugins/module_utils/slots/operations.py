@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd 
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import saved as saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -275,7 +276,7 @@ class Slots:
     def _still_to_ask(self, gate: dict[str, Any], plan: Plan, target: Content, records: Any, request: Request) -> dict[str, Any]:
         return gate
 
-    def _not_activated(self, world: World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
+    def _not_activated(self, world: World, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
         return nothing
 
     def gate_for(
@@ -316,7 +317,7 @@ class Slots:
         kept[release] = gate
         saved_gate.save(self.spec.state_dir, self.spec.component, kept)
 
-    def _look(self, request: Request) -> tuple[World, list[dict[str, Any]]]:
+    def _look(self, request: Request) -> tuple[World, list[Record]]:
         world = self.node.observe(lenient=request.check)
         records = self.journal.read()
         left = release_state.interrupted(records, self.spec.component)
@@ -332,7 +333,7 @@ class Slots:
             return None, None
         return serves, {"slot": serves, "release": content.release, "config": content.config}
 
-    def _interrupted_previous(self, records: Sequence[dict[str, Any]], target: Content) -> dict[str, Any] | None:
+    def _interrupted_previous(self, records: Sequence[Record], target: Content) -> dict[str, Any] | None:
         """What was live before a switch that was cut off and is now taken up: the journal knows, the links no longer do."""
         left = release_state.interrupted(records, self.spec.component)
         for found in reversed(left):
@@ -340,7 +341,7 @@ class Slots:
                 return dict(found.detail.get("previous") or {}) or None
         return self._previous(self.node.observe())[1]
 
-    def _refuse(self, target: Content, previous: Mapping[str, Any] | None, records: Sequence[dict[str, Any]], request: Request) -> None:
+    def _refuse(self, target: Content, previous: Mapping[str, Any] | None, records: Sequence[Record], request: Request) -> None:
         missing = self.node.missing(target)
         if missing:
             raise Refused(f"{self.spec.component}: {missing}. Deploy it first: deploy.yml -e release={target.release}")

@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
@@ -76,7 +77,7 @@ class PreparingSlots(Slots):
         return f"{pid} {proc.start_time(pid)}" if pid else ""
 
     def _still_to_ask(
-        self, gate: dict[str, Any], plan: sp.Plan, target: Content, records: Sequence[dict[str, Any]], request: Request
+        self, gate: dict[str, Any], plan: sp.Plan, target: Content, records: Sequence[Record], request: Request
     ) -> dict[str, Any]:
         """The very process that this run has proven a moment ago is asked once."""
         proven = prepared_by(records, self.spec.component, request.run)
@@ -86,7 +87,7 @@ class PreparingSlots(Slots):
             return gate
         return asked_once(gate)
 
-    def _not_activated(self, world: sp.World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
+    def _not_activated(self, world: sp.World, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
         """Stop what the run has prepared and never switched to."""
         component = self.spec.component
         proven = prepared_by(records, component, request.run)

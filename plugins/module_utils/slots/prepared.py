@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 
 OP = "prepare"
@@ -32,7 +33,7 @@ def ahead(plan: sp.Plan) -> sp.Plan:
     return sp.Plan(plan.slot, steps)
 
 
-def prepared_by(records: Iterable[Mapping[str, Any]], component: str, run: str) -> dict[str, Any] | None:
+def prepared_by(records: Iterable[Record], component: str, run: str) -> dict[str, Any] | None:
     """What *run* has prepared of *component* and not switched to since: ``slot``, ``release``, ``config``, ``process``."""
     found: dict[str, Any] | None = None
     for record in records:
