@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Page:
     """A page of text, the data that it was made of, and what the failure is called where it is one."""
 
     text: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: Sequence[Mapping[str, object]] = ()
     markdown: str = ""
     failure: str = ""
     warnings: list[str] = field(default_factory=list)

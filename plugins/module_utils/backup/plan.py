@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import BACKUP, ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import schema
@@ -19,6 +19,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import saved
+
+AnyPart = TypeVar("AnyPart", bound=Mapping[str, object])
 
 FORMAT = 2
 KINDS = ("postgres", "redis", "bucket", "sqlite", "files", "releases")
@@ -232,6 +234,49 @@ class Seen:
         return self.whole and self.verdict == "verified"
 
 
+class SetPart(TypedDict, total=False):
+    """A part of a set: ``kind`` and ``name``; of a database, the ``component`` whose it is where the set says so."""
+
+    kind: str
+    name: str
+    component: str
+
+
+class SetLive(TypedDict, total=False):
+    """What of a component was live when a set was made."""
+
+    release: str | None
+    config: str | None
+    slot: str
+
+
+class BackupSet(TypedDict, total=False):
+    """A backup set for those who choose one, of whichever format; :func:`rollback.view.backup_sets` makes it out of the manifest.
+
+    Attributes:
+        name: of its folder, which is ``path``; ``made``: UTC, ISO 8601; ``seconds``: that it took.
+        format: of its manifest; 1 is a dump from before a migration.
+        stack: whose it is, empty where it does not say.
+        verdict: begins with C(verified) where it can be relied on.
+        heads: component to the heads of its database; ``live``: what was live then; ``parts``; ``left_out``: why something is not in it.
+        problem: why it is not what its manifest says; ``ahead``: it is of a time to come.
+    """
+
+    name: str
+    path: str
+    made: str
+    seconds: float | None
+    format: int | None
+    stack: str
+    verdict: str
+    heads: dict[str, list[str]]
+    live: dict[str, SetLive]
+    parts: list[SetPart]
+    left_out: list[str]
+    problem: str
+    ahead: bool
+
+
 def named_sets(records: Sequence[Record], staged: Mapping[str, Collection[str]]) -> dict[str, str]:
     """Sets that a rollback can need, and why: those that the journal names with a migration or an activation.
 
@@ -312,7 +357,7 @@ def _when(name: str) -> float:
         return float("inf")
 
 
-def chosen(parts: Iterable[Mapping[str, Any]], wanted: Sequence[str]) -> tuple[list[Mapping[str, Any]], list[str]]:
+def chosen(parts: Iterable[AnyPart], wanted: Sequence[str]) -> tuple[list[AnyPart], list[str]]:
     """The parts of a set that are meant by ``kind`` or ``kind:name``, and the words that mean none of them.
 
     ``env`` stands for ``files:config``. Without words, the parts that hold data, and the environment.

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import failure as backup_failed, plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import (
@@ -59,6 +59,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
 
 PARTIAL = ".partial-"
 REMOVING = ".removing-"
@@ -99,7 +102,7 @@ class _Ground:
     described: dict[str, Any]
     jobs: list[Job]
     left_out: list[str]
-    live: dict[str, dict[str, str | None]]
+    live: dict[str, LiveLinks]
     room: Room
     recipient: str
 

@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -179,7 +179,7 @@ def write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def emit(given: argparse.Namespace, answer: dict[str, Any], text: Callable[[], str]) -> None:
+def emit(given: argparse.Namespace, answer: Mapping[str, object], text: Callable[[], str]) -> None:
     """Print the answer. That nobody listens any more changes nothing about what was done."""
     try:
         write(sys.stdout, json.dumps(answer, sort_keys=True, default=str) if given.json else text())

@@ -218,7 +218,8 @@ def _begin(request: Request) -> _Drill:
 def _tags(request: Request) -> tuple[str, str]:
     """The newer and the older release, both staged, both with migrations. Raises DrillError."""
     layout, name = request.layout, request.component
-    live = str((layout.live() or {}).get("release") or "")
+    serves = layout.live()
+    live = str((serves["release"] if serves else None) or "")
     newer = request.newer or live
     if not newer:
         raise DrillError("nothing_live", f"Nothing was drilled: nothing of {name} is live on this node. Name the release (-e from=TAG).")

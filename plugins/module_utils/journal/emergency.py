@@ -105,15 +105,6 @@ class EmergencyJournal(QuickJournal):
             )
         return found
 
-    def told(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """*answer*, with :meth:`notes` as ``disk`` and as warnings of its first component."""
-        found = self.notes()
-        if found:
-            answer["disk"] = found
-            for row in answer["components"][:1]:
-                row["warnings"] = [*(row.get("warnings") or []), *found]
-        return answer
-
 
 class EmergencyLock(Lock):
     """The lease, or nobody's where there is no room for one."""

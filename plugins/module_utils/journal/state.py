@@ -17,11 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 
 _SWITCHES = ("activate", "revert")
+
+
+class Served(TypedDict):
+    """What a slot ran before a switch, as the journal notes it: ``slot`` (None where it was not known), ``release``, ``config`` (hash)."""
+
+    slot: str | None
+    release: str
+    config: str
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,13 @@ class Live:
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation of a run; ``previous`` is what was live before: {slot, release, config} or None."""
+    """One activation of a run; ``previous`` is what was live before."""
 
     component: str
     release: str | None
     slot: str | None
     config: str | None
-    previous: dict[str, Any] | None
+    previous: Served | None
     outcome: str
     run: str
     time: str

@@ -15,7 +15,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def _masker(path: Path) -> Masker:
         return Masker()
 
 
-def _described(state_dir: Path, component: str) -> Mapping[str, Any]:
+def _described(state_dir: Path, component: str) -> component_file.Description:
     described, problems = component_file.load_all(state_dir)
     if component not in described:
         known = f"there are {', '.join(described)}" if described else "there are none"

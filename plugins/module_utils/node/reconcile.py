@@ -111,7 +111,7 @@ def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[st
     }
 
 
-def _one(state_dir: Path, description: Mapping[str, Any], who: Who, make: MakeSlots, check: bool = False) -> dict[str, Any]:
+def _one(state_dir: Path, description: component_file.Description, who: Who, make: MakeSlots, check: bool = False) -> dict[str, Any]:
     spec = component_file.spec_of(description, state_dir)
     spec = replace(spec, drain_timeout=min(DRAIN_S, spec.drain_timeout))
     slots = make(spec, _no_gate, Journal.of(state_dir))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import platform
 import stat
@@ -20,7 +19,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout, ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import (
+    FILES,
+    MANIFEST,
+    Layout,
+    Manifest,
+    ReleaseError,
+    read_manifest,
+)
 
 ASK_TIMEOUT = 20.0
 """Seconds that a tool may take to tell its version."""
@@ -156,7 +162,7 @@ def _names(stream: BinaryIO, needle: bytes) -> bool:
     return found
 
 
-def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path) -> dict[str, Any]:
+def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path) -> Manifest:
     """Unpack an artefact into an empty folder and prove that it is the release that was built; returns the manifest it had.
 
     Raises:
@@ -176,8 +182,8 @@ def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path)
     except ValueError as error:
         raise refused(str(error)) from error
     try:
-        manifest: dict[str, Any] = dict(json.loads((work / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        manifest = read_manifest(work)
+    except (OSError, ValueError) as error:
         raise refused(f"its {MANIFEST} cannot be read ({error})") from error
     expected = {"tag": recipe.tag, "commit": commit, "component": recipe.component, "kind": recipe.kind}
     named = {name: manifest.get(name) for name in expected}

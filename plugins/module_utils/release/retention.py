@@ -92,7 +92,8 @@ def old_configs(
 
 def _to_choose_from(layout: Layout, configs: Sequence[str], keep: int) -> set[str]:
     """What level config offers to the live release: the newest by name, and the newest that differ in more than secrets."""
-    live = (layout.live() or {}).get("config")
+    serves = layout.live()
+    live = serves["config"] if serves else None
     earlier = [name for name in configs if name != live]
     found, ways = set(earlier[:keep]), {live}
     for name in earlier:

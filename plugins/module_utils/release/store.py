@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import version_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
@@ -32,6 +32,97 @@ class ReleaseError(Exception):
         self.extra = extra
 
 
+class Builder(TypedDict, total=False):
+    """Where a release was made: ``host``, ``actor``, ``run``, ``platform``."""
+
+    host: str
+    actor: str
+    run: str
+    platform: str
+
+
+class Disk(TypedDict, total=False):
+    """What a release takes: ``bytes`` in all, ``new_bytes`` that it shares with no other."""
+
+    bytes: int
+    new_bytes: int
+
+
+class Origin(TypedDict):
+    """The artefact that a release was laid down from: its ``key``, its ``sha256``, and the node that it was ``built_on``."""
+
+    key: str
+    sha256: str
+    built_on: str
+
+
+class Manifest(TypedDict, total=False):
+    """What a staged release says of itself, C(release.json) in its tree. :mod:`release.staging` writes it once, before the release gets its
+    name; :func:`read_manifest` reads it.
+
+    It has no ``format``: a release never changes, and its manifest with it, so that manifests of all versions lie side by side. Keys came
+    and none went: what a version before did not write is missing, and whoever reads says what that means.
+
+    Attributes:
+        tag, component: whose it is; ``commit``: 40 hex digits, None where the tree came from no repository.
+        kind: C(python), C(node) or C(static).
+        tree_hash: over the files' hashes, SHA-256; ``lock_hash``: SHA-256 of the lock file, None without one.
+        alembic_heads: heads of its migrations, the only one in ``alembic_head`` as well; None where they are not known.
+        alembic_asked: whether Alembic itself said so; ``alembic_why``: why it could not.
+        env_schema_version: of the environment's schema.
+        build_env: what of the environment its build used, by name; None for what had no value. Missing: not noted.
+        builder: where, by whom.
+        built_at: UTC, ISO 8601.
+        tests: one for each command, as :func:`build.run_tests` returns them.
+        disk: bytes.
+        artefact: what it was laid down from, where it was not built here.
+    """
+
+    tag: str
+    commit: str | None
+    component: str
+    kind: str
+    tree_hash: str
+    lock_hash: str | None
+    alembic_head: str | None
+    alembic_heads: list[str] | None
+    alembic_asked: bool
+    alembic_why: str
+    env_schema_version: str | None
+    build_env: dict[str, str | None]
+    builder: Builder
+    built_at: str
+    tests: list[dict[str, object]]
+    disk: Disk
+    artefact: Origin
+
+
+class Links(TypedDict):
+    """What the links of a slot point at: a ``release`` and a ``config`` (hash); None for a link that is not there."""
+
+    release: str | None
+    config: str | None
+
+
+class LiveLinks(Links):
+    """The same of the slot that is live, and which that is: ``blue`` or ``green``."""
+
+    slot: str
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the tree in *folder*, of whichever version.
+
+    Raises:
+        OSError: it is not there.
+        ValueError: it is no manifest.
+    """
+    value: Manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("it is no mapping")
+    return value
+
+
 class Layout(Home):
     """The folders of one component, and what is in them."""
 
@@ -47,13 +138,12 @@ class Layout(Home):
     def _staged_at(self, tag: str) -> str:
         return str((self.manifest(tag) or {}).get("built_at", ""))
 
-    def manifest(self, tag: str) -> dict[str, Any] | None:
+    def manifest(self, tag: str) -> Manifest | None:
         """Return a release's manifest, or None when it is not there or cannot be read."""
         try:
-            value = json.loads((self.release(tag) / MANIFEST).read_text(encoding="utf-8"))
+            return read_manifest(self.release(tag))
         except (OSError, ValueError):
             return None
-        return value if isinstance(value, dict) else None
 
     def drill_file(self, tag: str) -> Path:
         """Where the drills of going back from a release are written down."""
@@ -68,19 +158,19 @@ class Layout(Home):
             return {}  # never drilled, or nothing that a drill wrote: the next one writes it anew
         return {str(to): record for to, record in found.items() if isinstance(record, dict)}
 
-    def slots(self) -> dict[str, dict[str, str | None] | None]:
-        """Return what blue and green point at: {release, config}; None for an empty slot."""
-        found: dict[str, dict[str, str | None] | None] = {}
+    def slots(self) -> dict[str, Links | None]:
+        """Return what blue and green point at; None for an empty slot."""
+        found: dict[str, Links | None] = {}
         for slot in SLOTS:
             release, config = (_points_at(self.slots_dir / slot / kind) for kind in ("release", "config"))
             found[slot] = {"release": release, "config": config} if release or config else None
         return found
 
-    def live(self) -> dict[str, str | None] | None:
-        """Return {release, slot, config} of the live slot as the links have it, or None."""
+    def live(self) -> LiveLinks | None:
+        """Return the live slot as the links have it, or None."""
         slot = _points_at(self.live_link)
         described = self.slots().get(slot) if slot in SLOTS else None
-        return {"slot": slot, **described} if described else None
+        return {"slot": slot, **described} if slot is not None and described else None
 
 
 def _points_at(link: Path) -> str | None:

@@ -11,15 +11,14 @@ until something else becomes live, so that a way back that was cut off finds the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.todays_secrets import merge
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, LiveLinks
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class WayBack:
 def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """Where a way back to *config* leads now; nothing is written."""
     layout = Layout(root, component)
-    live = (layout.live() or {}).get("config")
+    serves = layout.live()
+    live = serves["config"] if serves else None
     if not live or live == config:
         return WayBack(config, {})
     then, now = (layout.env(name) for name in (config, live))
@@ -76,8 +76,8 @@ def make(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     return found
 
 
-def content(root: str | os.PathLike[str], component: str, then: Mapping[str, Any] | None, write: bool = False) -> Content | None:
-    """What a slot runs that goes back to *then* (C(release) and C(config), None for nothing). Raises OSError where it is to *write*."""
+def content(root: str | os.PathLike[str], component: str, then: Served | LiveLinks | None, write: bool = False) -> Content | None:
+    """What a slot runs that goes back to *then* (None for nothing). Raises OSError where it is to *write*."""
     if not then:
         return None
     config = str(then["config"])

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypeVar
+
+Reason = TypeVar("Reason", bound=Mapping[str, object])
 
 PLAYBOOKS = {
     "--allow-bad": "-e allow_bad=true",
@@ -26,14 +28,14 @@ def for_playbooks(text: str) -> str:
     return text
 
 
-def grouped(refusals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+def grouped(refusals: Iterable[tuple[str, Reason]]) -> list[tuple[str, Reason]]:
     """(sentence, refusal) for each reason, in the order in which they came.
 
     Args:
         refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``way_out``.
     """
     places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
-    first: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    first: dict[tuple[str, str, str], Reason] = {}
     for node, refusal in refusals:
         component = str(refusal.get("component") or "")
         reason = str(refusal["reason"])

@@ -18,7 +18,7 @@ import re
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
@@ -31,9 +31,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import w
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Locked, Tools, Who, take_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Locked, Tools, Who, take_lock, told
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Outcome, Row
 
 COMMAND = "/usr/local/bin/aistack"
 FOLDER = "confirm"
@@ -65,7 +70,7 @@ def script(stack: str, run: str, command: str = COMMAND) -> str:
     return f"exec {shlex.join(words)}"
 
 
-def returns(state_dir: Path, run: str) -> dict[str, dict[str, Any] | None]:
+def returns(state_dir: Path, run: str) -> dict[str, Served | LiveLinks | None]:
     """Component to what it returns to: what it was before *run* activated something, else what is live; None for nothing."""
     described, _problems = component_file.load_all(state_dir)
     before = {found.component: found.previous for found in activations_of_run(Journal.of(state_dir).read(), run)}
@@ -205,7 +210,7 @@ def revert(
     tools: Tools | None = None,
     patience: float | None = None,
     systemd: Systemd | None = None,
-) -> dict[str, Any]:
+) -> Outcome:
     """Take back everything that the run *who.run* activated on this node, in reverse order of dependency.
 
     Args:
@@ -224,7 +229,7 @@ def revert(
     """
     began = time.monotonic()
     path = _path(state_dir, who.run)
-    answer: dict[str, Any] = {"changed": False, "outcome": "confirmed", "run": who.run, "components": [], "seconds": 0.0}
+    answer: Outcome = {"changed": False, "outcome": "confirmed", "run": who.run, "components": [], "seconds": 0.0}
     if unless_confirmed and not _claim(path):
         _done(who.run, systemd)
         return answer
@@ -253,8 +258,9 @@ def revert(
             with contextlib.suppress(FileNotFoundError):  # only one of the two is there
                 left.unlink()
         _done(who.run, systemd)
-    answer.update(changed=changed, outcome="failed" if failed else "ok", components=rows, seconds=round(time.monotonic() - began, 3))
-    return journal.told(answer)
+    answer["changed"], answer["outcome"], answer["components"] = changed, "failed" if failed else "ok", rows
+    answer["seconds"] = round(time.monotonic() - began, 3)
+    return told(journal, answer)
 
 
 def _done(run: str, systemd: Systemd | None) -> None:
@@ -262,7 +268,7 @@ def _done(run: str, systemd: Systemd | None) -> None:
         (systemd or Systemd()).forget(timer_of(run))
 
 
-def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> list[dict[str, Any]]:
+def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> list[Row]:
     """Every component on its own: one that does not go back holds no other."""
     described, _problems = component_file.load_all(state_dir)
     mine = {found.component: found for found in activations_of_run(journal.read(), who.run)}
@@ -270,7 +276,7 @@ def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> lis
     if not order:
         return []
     targets = {name: _target(described[name], mine[name].previous) for name in order}
-    tags = {str((target or {}).get("release")) for target in targets.values()}
+    tags = {str(target["release"] if target else None) for target in targets.values()}
     detail = {
         "level": "app",
         "by": "revert",
@@ -282,7 +288,7 @@ def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> lis
         },
     }
     to = tags.pop() if len(tags) == 1 and None not in targets.values() else None
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     # the journal has the failure then, and the rows that are returned say what did not go back
     with contextlib.suppress(_NotAll), journal.operation("rollback", None, to, who.run, who.actor, detail) as operation:
         for name in order:
@@ -296,10 +302,10 @@ def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> lis
     return rows
 
 
-def _target(description: component_file.Description, then: dict[str, Any] | None) -> dict[str, Any] | None:
+def _target(description: component_file.Description, then: Served | None) -> Served | None:
     """What *then* was live, with the secrets of today."""
     found = way_back.content(description["root"], description["component"], then)
-    return {**(then or {}), "config": found.config} if found else None
+    return {**then, "config": found.config} if then and found else None
 
 
 class _NotAll(Exception):
@@ -310,21 +316,21 @@ def _one(
     state_dir: Path,
     name: str,
     description: component_file.Description,
-    target: dict[str, Any] | None,
+    target: Served | None,
     who: Who,
     tools: Tools,
     journal: Journal,
-) -> dict[str, Any]:
+) -> Row:
     began = time.monotonic()
     spec = component_file.spec_of(description, state_dir)
-    content = Content(str((target or {}).get("release")), str((target or {}).get("config")))
+    content = Content(target["release"], target["config"]) if target else Content("", "")
     gate = BackGate(name, content, tools.new_gate(), who.stop, None, bool(spec.edge))
     slots = tools.make(spec, gate, journal)
-    row: dict[str, Any] = {"component": name, "to": target, "changed": False, "outcome": "failed"}
+    row: Row = {"component": name, "to": {**target} if target else None, "changed": False, "outcome": "failed"}
     try:
         gate.watch(slots.node)
         outcome = slots.revert(Request(run=who.run, actor=who.actor, reason=who.reason))
-        row.update(outcome="ok", changed=outcome.changed, slot=outcome.slot, message=outcome.message)
+        row["outcome"], row["changed"], row["slot"], row["message"] = "ok", outcome.changed, outcome.slot, outcome.message
     except TROUBLE as error:
         row["message"] = str(error)
         if isinstance(error, Failed):

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMMIT, COMPONENT_NAME, RELEASE_NAME, printable
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer
 
 NOT_INSTALLED = 127
 """Exit status of a shell that did not find the command."""
@@ -119,7 +122,7 @@ def _misfits(value: Any, shape: re.Pattern[str]) -> bool:
     return not (value is None or value == "" or (isinstance(value, str) and shape.fullmatch(value)))
 
 
-def read(rc: int, out: str, err: str) -> dict[str, Any]:
+def read(rc: int, out: str, err: str) -> Answer:
     """The JSON of a node's command, checked and plain; C(silent) with the reason where there is none, C(absent) without the command."""
     for line in reversed(out.splitlines()):
         if line.startswith("{"):
@@ -130,7 +133,8 @@ def read(rc: int, out: str, err: str) -> dict[str, Any]:
             if isinstance(document, dict):
                 problem = wrong(document)
                 if problem is None:
-                    return dict(plain(document))
+                    answer: Answer = plain(document)
+                    return answer
                 said = f"its answer cannot be trusted: {plain(problem)[:200]}"
                 return {"silent": f"{said}. Look at that node, its command aistack may be changed"}
     if rc == NOT_INSTALLED:

@@ -4,11 +4,7 @@
 
 """Where a stack goes back to, on which level, in which steps, and at what price; or why not, and what to do instead. No I/O.
 
-A *view* is what one node knows, see :mod:`rollback.run.view`. A plan is plain data as well::
-
-    {"level", "application", "from", "to", "allowed", "refusals": [{"code", "reason", "way_out", "component"}],
-     "steps": [{"do", "component", "detail"}], "losses": [..], "warnings": [..], "unverified": [..], "objective_s", "expected_s",
-     "candidates": [{"node", "component", "present", "tags"}]}
+View and plan are plain data, see :mod:`rollback.contract`.
 
 Levels: C(app) moves the slots, C(config) the environment under the same release, C(schema) the slots and the database's schema,
 C(system) everything that a backup set holds.
@@ -18,11 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import schema_steps, state as rollback_state
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, View
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Candidate, Component, Plan, Step, Switch, View
 
 OBJECTIVE_S = {"app": 600, "config": 300, "schema": 3600, "system": 3600}
 """Seconds that the runbook allows for each level."""
@@ -30,8 +29,6 @@ SWITCH_S = 15.0
 """Seconds taken for a switch of which the journal tells no time."""
 STEP_S = 2.0
 """Seconds that any other step takes besides its own work: it is asked for over SSH, and looked at."""
-
-Plan = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,13 @@ class Wish:
     configs: Mapping[str, str] | None = None
 
 
-def candidates(view: View, application: str | None = None) -> list[dict[str, Any]]:
+def candidates(view: View, application: str | None = None) -> list[Candidate]:
     """For each component of the application on this node: C(node), C(component), C(present) and C(tags).
 
     C(tags) are the releases that it can be at after going back, the newest first; the present one is among them if it is good, so
     that a component that is there already is no obstacle. A component on which nothing is live is left out.
     """
-    found = []
+    found: list[Candidate] = []
     for name, component in rollback_state.members(view, application):
         present = rollback_state.present(component)
         if present is not None:
@@ -72,7 +69,7 @@ def candidates(view: View, application: str | None = None) -> list[dict[str, Any
     return found
 
 
-def common_target(candidate_lists: Sequence[Mapping[str, Any]]) -> str | None:
+def common_target(candidate_lists: Sequence[Candidate]) -> str | None:
     """The newest release that every component on every node can be at, other than where all of them are already.
 
     Takes what :func:`candidates` returns, of one node or of all of them added together. *Newest* is what every component finds
@@ -115,7 +112,7 @@ def plan(view: View, wish: Wish) -> Plan:
     return made
 
 
-def duration(steps: Sequence[Mapping[str, Any]]) -> float:
+def duration(steps: Sequence[Step]) -> float:
     """Seconds for all steps: one after the other, except for the switches of a node, which go side by side."""
     switches = [float(step["detail"].get("expected_s") or 0.0) for step in steps if step["do"] == "switch"]
     others = [STEP_S + float(step["detail"].get("expected_s") or 0.0) for step in steps if step["do"] != "switch"]
@@ -176,7 +173,7 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
         if step["detail"]["strategy"] == "recreate"
     ]
     if wish.level == "config":
-        made["steps"] = switches
+        made["steps"] = [*switches]
         return _built_in(made, view, switches)
     if wish.level == "system":
         from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import system_steps
@@ -186,12 +183,13 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     return refused
 
 
-def _built_in(made: Plan, view: View, switches: Sequence[Mapping[str, Any]]) -> list[Problem]:
+def _built_in(made: Plan, view: View, switches: Sequence[Switch]) -> list[Problem]:
     """Say which variables stay as the release was built with them; a problem where nothing else would change."""
     found: list[tuple[str, str, list[str], bool]] = []
     for step in switches:
         name, release = step["component"], step["detail"]["release"]
-        changes = {variable for names in step["detail"]["environment"].values() for variable in names}
+        changed = step["detail"]["environment"]
+        changes = {*changed["added"], *changed["removed"], *changed["changed"]}
         manifest = (view["components"][name].get("manifests") or {}).get(release) or {}
         inside = sorted(changes & set(manifest.get("build_env") or {}))
         if inside:
@@ -236,7 +234,7 @@ def _spare(made: Plan, targets: dict[str, Target], problems: list[Problem], wish
 
 
 def _release_targets(
-    made: Plan, view: View, members: Sequence[tuple[str, Mapping[str, Any]]], wish: Wish
+    made: Plan, view: View, members: Sequence[tuple[str, Component]], wish: Wish
 ) -> tuple[dict[str, Target], list[Problem]]:
     """The target of each component: what was asked for, else the newest that all of them can go to."""
     tag = wish.to
@@ -258,15 +256,15 @@ def _release_targets(
     return targets, problems
 
 
-def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str, Any]:
+def _switch(name: str, component: Component, target: Target) -> Switch:
     """The step that moves one component."""
     described, now = component["description"], rollback_state.must(component)
     slots = component.get("slots") or {}
     content = (target.release, target.config)
+    live = component.get("live")
+    serves = live["slot"] if live else None
     warm = any(
-        slot.get("running")
-        and (slot.get("release"), slot.get("config")) == content
-        and slot_name != (component.get("live") or {}).get("slot")
+        slot.get("running") and (slot.get("release"), slot.get("config")) == content and slot_name != serves
         for slot_name, slot in slots.items()
     )
     manifests = component.get("manifests") or {}
@@ -278,7 +276,7 @@ def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str
             "config": target.config,
             "of": target.of or None,
             "today": list(target.today),
-            "from": {"release": now.release, "config": now.config, "slot": (component.get("live") or {}).get("slot")},
+            "from": {"release": now.release, "config": now.config, "slot": serves},
             "commit": {tag: (manifests.get(tag) or {}).get("commit") for tag in dict.fromkeys((now.release, target.release))},
             "environment": rollback_state.environment_changes(component, now.config, target.config),
             "fronted": bool(described.get("edge")),
@@ -289,7 +287,7 @@ def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str
     }
 
 
-def _expected(component: Mapping[str, Any], release: str, warm: bool) -> float:
+def _expected(component: Component, release: str, warm: bool) -> float:
     """Seconds for a switch: what it took the last time; where the slot is warm, without starting and standing the test of time."""
     timings = (component.get("timings") or {}).get(release)
     if warm:

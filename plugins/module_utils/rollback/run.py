@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
@@ -40,13 +40,25 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import w
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, Turns
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Plan, Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import NoWorse
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
+        CutRollback,
+        Move,
+        Outcome,
+        Place,
+        Plan,
+        Row,
+        Switch,
+        View,
+    )
 
 LEASE_S = 300.0
 WORKER_WAIT_S = 10.0
@@ -91,7 +103,7 @@ class Tools:
     make: MakeSlots = Slots
     gate: MakeGate | None = None
     say: Say = lambda text: None
-    look: Callable[..., dict[str, Any]] = look
+    look: Callable[..., View] = look
 
     def new_gate(self) -> GateCall:
         """A gate; the engine and its probes are loaded only where one is asked."""
@@ -130,7 +142,7 @@ def take_lock(state_dir: Path, who: Who, lock: Lock | None = None) -> Acquired:
         ) from held
 
 
-def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | None = None) -> dict[str, Any]:
+def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | None = None) -> Outcome:
     """Plan and carry out; returns ``plan``, ``outcome`` (``ok``, ``failed``, ``partial``, ``refused``), ``components``, ``seconds``.
 
     ``ok`` without components: everything was there already. ``refused``: nothing was touched. ``failed``: some component did not come
@@ -145,7 +157,7 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
     wish = _cut_at_the_end(state_dir, journal, wish)
     view, wish, made = _planned(state_dir, stack, wish, tools, journal)
     if _there(view, made):
-        return journal.told(_nothing_left(EmergencyLock(state_dir, journal), view, made, began, who))
+        return told(journal, _nothing_left(EmergencyLock(state_dir, journal), view, made, began, who))
     if _refused(view, made):
         return _answer(made, "refused", [], began, who)
     if not who.force_lock:  # a part of a run that lost the lock does not take it as if it began now
@@ -170,7 +182,7 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
         if lease.how != "renewed":  # else it belongs to whoever runs this as a part of something larger
             with contextlib.suppress(LockHeld):  # somebody took it by force meanwhile
                 lock.release(who.run)
-    return journal.told(answer)
+    return told(journal, answer)
 
 
 def _last(journal: Journal) -> int:
@@ -178,7 +190,7 @@ def _last(journal: Journal) -> int:
     return int(records[-1]["seq"]) if records else 0
 
 
-def resumed(view: Mapping[str, Any], wish: Wish) -> Wish:
+def resumed(view: View, wish: Wish) -> Wish:
     """*wish*, or what the rollback wanted that was cut off here, where nothing else is asked for.
 
     That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
@@ -197,17 +209,19 @@ def resumed(view: Mapping[str, Any], wish: Wish) -> Wish:
     to = cut.get("to")
     if level == "config" and not configs and cut is view.get("open_rollback"):
         return wish  # this node has no part in it
-    return replace(wish, level=level, to=to, application=cut.get("application") or wish.application,
+    own = view.get("cut_rollback")
+    application = own.get("application") if own is not None and cut is own else None
+    return replace(wish, level=level, to=to, application=application or wish.application,
                    configs=configs if level == "config" and configs else None)
 
 
-def _planned(state_dir: Path, stack: str, wish: Wish, tools: Tools, journal: Journal) -> tuple[dict[str, Any], Wish, Plan]:
+def _planned(state_dir: Path, stack: str, wish: Wish, tools: Tools, journal: Journal) -> tuple[View, Wish, Plan]:
     view = tools.look(state_dir, stack, journal=journal)
     wish = resumed(view, wish)
     return view, wish, plan(view, wish)
 
 
-def _resumes(view: Mapping[str, Any], made: Plan) -> dict[str, Any] | None:
+def _resumes(view: View, made: Plan) -> CutRollback | None:
     cut = view.get("cut_rollback")
     return cut if cut and cut.get("to") == made["to"] and cut.get("level") == made["level"] else None
 
@@ -216,12 +230,12 @@ def _only_there(made: Plan) -> bool:
     return [refusal["code"] for refusal in made["refusals"]] == ["already_there"]
 
 
-def _refused(view: Mapping[str, Any], made: Plan) -> bool:
+def _refused(view: View, made: Plan) -> bool:
     """Whether nothing is to be done. A rollback that was cut off at its very end still has to be noted as done."""
     return not made["allowed"] and not (_only_there(made) and _resumes(view, made))
 
 
-def _there(view: Mapping[str, Any], made: Plan) -> bool:
+def _there(view: View, made: Plan) -> bool:
     """Whether everything is at the target, and this command's own journal has nothing to be ended."""
     return _only_there(made) and not _resumes(view, made)
 
@@ -247,7 +261,7 @@ def _cut_at_the_end(state_dir: Path, journal: Journal, wish: Wish) -> Wish:
     return replace(wish, level=level, to=last.get("to"))
 
 
-def _nothing_left(lock: Lock, view: Mapping[str, Any], made: Plan, began: float, who: Who) -> dict[str, Any]:
+def _nothing_left(lock: Lock, view: View, made: Plan, began: float, who: Who) -> Outcome:
     """Everything is there. A lock that the run which brought it there has left behind is given back, if nobody works under it."""
     lease, dead = _left_behind(lock.state_dir)
     run = lease.get("run")
@@ -264,7 +278,17 @@ def _nothing_left(lock: Lock, view: Mapping[str, Any], made: Plan, began: float,
     return _answer(made, "ok", [], began, who)
 
 
-def _answer(made: Plan, outcome: str, rows: Sequence[Mapping[str, Any]], began: float, who: Who) -> dict[str, Any]:
+def told(journal: EmergencyJournal, answer: Outcome) -> Outcome:
+    """*answer*, with what a full disk meant as ``disk`` and as warnings of its first component."""
+    found = journal.notes()
+    if found:
+        answer["disk"] = found
+        for row in answer["components"][:1]:
+            row["warnings"] = [*(row.get("warnings") or []), *found]
+    return answer
+
+
+def _answer(made: Plan, outcome: str, rows: Sequence[Row], began: float, who: Who) -> Outcome:
     return {
         "changed": any(row.get("changed") for row in rows),
         "outcome": outcome,
@@ -274,7 +298,7 @@ def _answer(made: Plan, outcome: str, rows: Sequence[Mapping[str, Any]], began: 
         "to": made["to"],
         "best_effort": who.best_effort,
         "seconds": round(time.monotonic() - began, 3),
-        "components": [dict(row) for row in rows],
+        "components": [{**row} for row in rows],
         "plan": made,
     }
 
@@ -282,19 +306,22 @@ def _answer(made: Plan, outcome: str, rows: Sequence[Mapping[str, Any]], began: 
 class _Course:
     """One rollback under way, under the lock."""
 
-    def __init__(self, state_dir: Path, journal: Journal, view: Mapping[str, Any], made: Plan, who: Who, tools: Tools) -> None:
+    def __init__(self, state_dir: Path, journal: Journal, view: View, made: Plan, who: Who, tools: Tools) -> None:
         self.state_dir, self.journal, self.view = state_dir, journal, view
         self.made, self.who, self.tools = made, who, tools
         self.steps = [step for step in made["steps"] if step["do"] == "switch"]
-        self.of = {step["component"]: step["detail"]["of"] for step in self.steps if step["detail"].get("of")}
+        self.of = {step["component"]: of for step in self.steps if (of := step["detail"].get("of"))}
         self.users = [step["component"] for step in self.steps if step["detail"].get("fronted")]
         self.cut = _resumes(view, made)
-        self.rows: dict[str, dict[str, Any]] = {}
+        self.rows: dict[str, Row] = {}
 
-    def run(self, began: float) -> dict[str, Any]:
+    def run(self, began: float) -> Outcome:
         """Do it; the journal says so before and after."""
         made, who = self.made, self.who
-        moves = {step["component"]: {"from": step["detail"]["from"], "to": _target(step).__dict__} for step in self.steps}
+        moves: dict[str, Move] = {}
+        for step in self.steps:
+            to = _target(step)
+            moves[step["component"]] = {"from": step["detail"]["from"], "to": {"release": to.release, "config": to.config}}
         moves.update((self.cut or {}).get("moves") or {})  # where it was cut off, what was left no longer shows
         detail = {
             "level": made["level"],
@@ -376,7 +403,7 @@ class _Course:
         gate = BackGate(name, target, self.tools.new_gate(), self.who.stop, turns, bool(spec.edge))
         slots = self.tools.make(spec, gate, self.journal)
         found = (self.view["components"][name].get("slots") or {}).items()
-        gate.watch(slots.node, {slot: described["pid"] for slot, described in found if described.get("pid")})
+        gate.watch(slots.node, {slot: pid for slot, described in found if (pid := described.get("pid"))})
         if self.who.best_effort and turns is not None:
             # what is not verified is no reason to call a release good
             gate.no_worse = NoWorse(slots.node, self.tools.new_gate, lambda: setattr(request, "mark_good", False))
@@ -384,7 +411,7 @@ class _Course:
                 gate.no_worse.ask_now(slots.gate_for(target.release, saved_first=True))
         return slots, gate.no_worse
 
-    def _move(self, name: str, target: Content, row: dict[str, Any], turns: Turns | None) -> None:
+    def _move(self, name: str, target: Content, row: Row, turns: Turns | None) -> None:
         """Bring one component to *target*; what came of it goes into *row*."""
         began = time.monotonic()
         request = Request(
@@ -403,13 +430,12 @@ class _Course:
             slots, no_worse = self._slots(name, target, turns, request)
             outcome = slots.activate(target, request, back=True)
         except TROUBLE as error:
-            row.update(outcome="failed", message=str(error))
+            row["outcome"], row["message"] = "failed", str(error)
             if isinstance(error, Failed):
                 row["report"] = error.report
         else:
-            row.update(
-                outcome="ok", changed=outcome.changed, slot=outcome.slot, message=outcome.message, warnings=outcome.warnings
-            )
+            row["outcome"], row["changed"], row["slot"] = "ok", outcome.changed, outcome.slot
+            row["message"], row["warnings"] = outcome.message, outcome.warnings
             row["previous"], row["timings"] = outcome.previous, outcome.timings
             row["unverified"] = list(no_worse.unverified) if no_worse is not None else []
         finally:
@@ -427,30 +453,31 @@ class _Course:
             what = f"the plan has the config {target.config}, and the secrets that are live now make it {made}"
             raise ValueError(f"{name}: {what}: somebody changed them meanwhile. It stays as it is; run the same again")
 
-    def _undo(self, failed: Sequence[Mapping[str, Any]]) -> None:
+    def _undo(self, failed: Sequence[Row]) -> None:
         """All or nothing: those that moved return to where they were."""
         work: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {}
-        back: dict[str, dict[str, Any]] = {}
+        back: dict[str, Row] = {}
         for name, row in self.rows.items():
             before = row.get("previous")
             if (
                 row["outcome"] == "ok"
                 and row["changed"]
                 and before
-                and (before["release"], before["config"]) != _content(row["to"])
+                and (before["release"], before["config"]) != _content(row.get("to") or {})
             ):
                 back[name] = {"component": name, "outcome": "failed", "message": ""}
                 work[name] = (self._move, (name, Content(before["release"], before["config"]), back[name], None))
         why = ", ".join(row["component"] for row in failed)
         self._side_by_side(work)
         for name, undone in back.items():
-            row = self.rows[name]
+            row, (_call, (_name, before, _row, _turns)) = self.rows[name], work[name]
             if undone["outcome"] == "ok":
-                row.update(outcome="undone", message=f"returned to {row['previous']['release']}, because {why} did not go back")
+                row["outcome"], row["message"] = "undone", f"returned to {before.release}, because {why} did not go back"
             else:
-                row.update(outcome="stuck", message=f"is at {row['to']['release']}; it could not return: {undone['message']}")
+                at = (row.get("to") or {}).get("release")
+                row["outcome"], row["message"] = "stuck", f"is at {at}; it could not return: {undone['message']}"
 
-    def _mark(self, moves: Mapping[str, Mapping[str, Any]]) -> None:
+    def _mark(self, moves: Mapping[str, Move]) -> None:
         """What was left is bad: it is not chosen again unless asked for by name."""
         if self.made["level"] == "config":
             return
@@ -476,15 +503,15 @@ class Incomplete(Exception):
     """Not every component went back."""
 
 
-def _target(step: Mapping[str, Any]) -> Content:
+def _target(step: Switch) -> Content:
     return Content(step["detail"]["release"], step["detail"]["config"])
 
 
-def _content(found: Mapping[str, Any]) -> tuple[str, str]:
-    return found["release"], found["config"]
+def _content(found: Place) -> tuple[str | None, str | None]:
+    return found.get("release"), found.get("config")
 
 
-def _row(step: Mapping[str, Any]) -> dict[str, Any]:
+def _row(step: Switch) -> Row:
     detail = step["detail"]
     return {
         "component": step["component"],

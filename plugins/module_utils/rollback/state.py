@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 
-View = Mapping[str, Any]
-Component = Mapping[str, Any]
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
+        Candidate,
+        Changes,
+        Component,
+        Cut,
+        JournalLive,
+        Refusal,
+        View,
+    )
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Problem:
     way_out: str
     component: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Refusal:
         """Plain data."""
         return {"code": self.code, "reason": self.reason, "way_out": self.way_out, "component": self.component}
 
@@ -73,7 +82,7 @@ def members(view: View, application: str | None) -> list[tuple[str, Component]]:
     return sorted(found, key=lambda item: (item[1]["description"].get("order") or 0, item[0]))
 
 
-def _content(found: Mapping[str, Any] | None) -> Content | None:
+def _content(found: LiveLinks | JournalLive | Cut | None) -> Content | None:
     return Content(str(found["release"]), str(found.get("config") or "")) if found and found.get("release") else None
 
 
@@ -199,10 +208,11 @@ def _pair(content: Content) -> tuple[str, str]:
 
 def _as_of_today(component: Component, config: str) -> str:
     """The config that a way back to *config* leads to, unless it is asked for by its own name."""
-    return str(((component.get("way_back") or {}).get(config) or {}).get("config") or config)
+    found = (component.get("way_back") or {}).get(config)
+    return found["config"] if found else config
 
 
-def no_target(lists: Sequence[Mapping[str, Any]]) -> list[Problem]:
+def no_target(lists: Sequence[Candidate]) -> list[Problem]:
     """Why there is no release that all can go back to."""
     stuck = [entry for entry in lists if not set(entry["tags"]) - {entry["present"]}]
     if stuck:
@@ -236,8 +246,8 @@ def _previous_config(component: Component) -> tuple[str | None, int, str]:
             break
         changed, run = int(record["seq"]), str(record.get("run") or "")
     if not changed:  # the last switch was cut off, or the journal does not know it
-        cut = component.get("interrupted") or {}
-        changed, run = int(cut.get("seq") or 0), str(cut.get("run") or "")
+        cut = component.get("interrupted")
+        changed, run = (cut["seq"], cut["run"]) if cut else (0, "")
     earlier = [config for config in configs_of(component, now.release) if now.config not in (config, _as_of_today(component, config))]
     return (earlier[0] if earlier else None), changed, run
 
@@ -292,10 +302,10 @@ def config_targets(
 
 def _as_asked(component: Component, target: Target) -> Target:
     """*target*, a config asked for by its name; tells which secrets of then come back."""
-    today = ((component.get("way_back") or {}).get(target.config) or {}).get("today")
-    if not today:
+    found = (component.get("way_back") or {}).get(target.config)
+    if not found or not found["today"]:
         return target
-    beware = f"{', '.join(today)}: secret, and changed since; asked for by its name, {target.config} brings the value of then back"
+    beware = f"{', '.join(found['today'])}: secret, and changed since; asked for by its name, {target.config} brings the value of then back"
     return replace(target, warnings=(*target.warnings, beware))
 
 
@@ -306,7 +316,7 @@ def _config_target(component: Component, config: str) -> Target:
     return Target(now.release, config, now.config == config, warnings)
 
 
-def environment_changes(component: Component, before: str, after: str) -> dict[str, list[str]]:
+def environment_changes(component: Component, before: str, after: str) -> Changes:
     """Names of the variables that differ between two configs; values are never told."""
     known = component.get("env") or {}
     old, new = known.get(before), known.get(after)

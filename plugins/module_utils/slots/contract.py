@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan
 
@@ -74,7 +75,7 @@ class Outcome:
     changed: bool
     slot: str | None
     content: Content | None
-    previous: dict[str, Any] | None
+    previous: Served | None
     plan: Plan
     message: str = ""
     warnings: list[str] = field(default_factory=list)

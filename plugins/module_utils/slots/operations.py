@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
@@ -22,12 +22,16 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate import save
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import app_log, plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Log, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, GateFailed, Node, Spec, failure_report
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan, World
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
 
 _TROUBLE = (GateFailed, EdgeError, UnitError, OSError)
 _HURRY = 5.0
@@ -280,7 +284,7 @@ class Slots:
         return nothing
 
     def gate_for(
-        self, release: str, saved_first: bool = False, live: Mapping[str, Any] | None = None, warm: bool = False
+        self, release: str, saved_first: bool = False, live: Served | LiveLinks | None = None, warm: bool = False
     ) -> dict[str, Any]:
         """The gate of *release*: what was asked for, else the one it was activated with, else none.
 
@@ -295,7 +299,7 @@ class Slots:
         if stays and given and saved_gate.of_another(gates, release, given.get("probes") or []):
             saved_first = True
         if saved_first and saved:
-            return dict(saved) if warm else saved_gate.as_started(saved, given or gates.get(str((live or {}).get("release"))))
+            return dict(saved) if warm else saved_gate.as_started(saved, given or gates.get(live["release"] or "" if live else ""))
         return dict(given or saved or {"probes": []})
 
     @staticmethod
@@ -326,22 +330,23 @@ class Slots:
     def _plan(self, world: World, target: Content, fresh: bool, back: bool = False) -> Plan:
         return sp.plan_active(world, target, self.spec.strategy, warm=self.spec.warm > 0, fresh=fresh, as_it_runs=back)
 
-    def _previous(self, world: World) -> tuple[str | None, dict[str, Any] | None]:
+    def _previous(self, world: World) -> tuple[str | None, Served | None]:
         serves = sp.serving(world)
         content = world.slot(serves).content if serves else None
         if serves is None or content is None:
             return None, None
         return serves, {"slot": serves, "release": content.release, "config": content.config}
 
-    def _interrupted_previous(self, records: Sequence[Record], target: Content) -> dict[str, Any] | None:
+    def _interrupted_previous(self, records: Sequence[Record], target: Content) -> Served | None:
         """What was live before a switch that was cut off and is now taken up: the journal knows, the links no longer do."""
         left = release_state.interrupted(records, self.spec.component)
         for found in reversed(left):
             if found.op in ("activate", "revert") and found.release == target.release and found.detail.get("config") == target.config:
-                return dict(found.detail.get("previous") or {}) or None
+                before: Served | None = found.detail.get("previous")
+                return {**before} if before else None
         return self._previous(self.node.observe())[1]
 
-    def _refuse(self, target: Content, previous: Mapping[str, Any] | None, records: Sequence[Record], request: Request) -> None:
+    def _refuse(self, target: Content, previous: Served | None, records: Sequence[Record], request: Request) -> None:
         missing = self.node.missing(target)
         if missing:
             raise Refused(f"{self.spec.component}: {missing}. Deploy it first: deploy.yml -e release={target.release}")
@@ -365,7 +370,7 @@ class Slots:
         target: Content | None,
         gate: dict[str, Any],
         serves: str | None,
-        previous: Mapping[str, Any] | None,
+        previous: Served | None,
         outcome: Outcome,
         request: Request,
         op: Any,
@@ -418,7 +423,7 @@ class Slots:
         except UnitError as error:  # a boot goes by what is on disk
             outcome.warnings.append(f"{self.spec.component}: {error}")
 
-    def _go_back(self, plan: Plan, serves: str | None, previous: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _go_back(self, plan: Plan, serves: str | None, previous: Served | None) -> dict[str, Any]:
         """Make what served before serve again, alone. Its own troubles are told, never raised: the first failure counts."""
         try:
             world = self.node.observe()

@@ -21,7 +21,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import place as restore_place
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import Job, PartError, Saved, keep_private
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import WRITABLE
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout, LiveLinks
 
 KIND = "files"
 RELEASES = "releases"
@@ -65,7 +65,7 @@ def components(state_dir: Path, root: Path) -> list[Component]:
     return [found[name] for name in sorted(found)]
 
 
-def live(of: Iterable[Component]) -> dict[str, dict[str, str | None]]:
+def live(of: Iterable[Component]) -> dict[str, LiveLinks]:
     """What serves: component to release, config and slot; components of which nothing is live are left out."""
     seen = {component.name: component.layout.live() for component in of}
     return {name: value for name, value in seen.items() if value}
@@ -99,7 +99,8 @@ def jobs(described: Mapping[str, Any], state_dir: Path, of: list[Component]) -> 
     def manifests() -> Sources:
         found: Sources = {}
         for component in of:
-            served = (component.layout.live() or {}).get("release")
+            live = component.layout.live()
+            served = live["release"] if live else None
             for name in (MANIFEST, FILES):
                 file = component.layout.release(served) / name if served else None
                 if file and file.is_file():

@@ -90,11 +90,8 @@ class Node:
             slots = {"blue": {"release": live["release"], "config": live["config"], "running": True}} if live else {}
             if name in self.warm:
                 slots["green"] = {"release": "v2", "config": "c2", "running": True}
-            facts = rollback_facts.component_facts(
-                self.records,
-                description,
-                self.staged,
-                live,
+            facts: dict[str, Any] = rollback_facts.component_facts(self.records, description, self.staged, live)
+            facts.update(
                 slots=slots,
                 configs=self.configs,
                 manifests={

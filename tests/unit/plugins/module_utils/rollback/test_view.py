@@ -75,6 +75,50 @@ def test_a_description_that_cannot_be_used_is_said(fleet: Fleet) -> None:
     assert any("web.json" in text for text in plan(view, Wish())["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("format_", "gone", "more"),
+    [
+        (0, ("source", "order", "strategy", "ports", "drain_timeout", "stop_timeout", "warm", "database"), {}),
+        (None, ("source",), {}),
+        (2, (), {"replicas": 3, "edge_of": {"name": "front"}}),
+    ],
+)
+def test_a_node_with_the_descriptions_of_another_version_is_not_left_out(
+    fleet: Fleet, format_: int | None, gone: tuple[str, ...], more: dict[str, Any]
+) -> None:
+    """What is missing has its default, what nobody knows here is left alone; it goes back, and that is said."""
+    for path in sorted((fleet.state / component_file.FOLDER).glob("*.json")):
+        kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in gone}
+        kept.update({"format": format_, **more})
+        if format_ is None:
+            del kept["format"]
+        path.write_text(json.dumps(kept))
+    view = view_of(fleet)
+    assert sorted(view["components"]) == ["beat", "web", "worker"]
+    assert f"has format {format_}, this version writes 1" in view["problems"][0]
+    made = plan(view, Wish())
+    assert made["allowed"], made["refusals"]
+    assert sorted(step["component"] for step in made["steps"]) == ["beat", "web", "worker"]
+    assert any(f"has format {format_}" in text for text in made["warnings"])
+    spec = component_file.spec_of(view["components"]["web"]["description"], fleet.state)
+    assert spec.unit_of("blue") == fleet.spec("web").unit_of("blue")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"root": None}, {"root": 7}, {"unit": "web.service"}, {"strategy": "canary"}, {"edge": {"socket": "/run/x"}}, {"edge": "here"},
+        {"ports": {"blue": "18001"}}, {"ports": [1]}, {"drain_timeout": "soon"}, {"database": "postgres"}, {"component": "worker"},
+    ],
+)  # fmt: skip
+def test_a_description_of_another_version_that_no_slot_can_be_driven_by_is_said(fleet: Fleet, wrong: dict[str, Any]) -> None:
+    path = component_file.path_of(fleet.state, "web")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2, **wrong}))
+    view = view_of(fleet)
+    assert "web" not in view["components"]
+    assert "is no description of web in format 1; the component is left out" in view["problems"][0]
+
+
 def test_a_node_without_systemd_still_answers(fleet: Fleet) -> None:
     view = look(fleet.state, systemd=Systemd(lambda cmd, timeout: Ended(1, "", "System has not been booted")))
     assert "System has not been booted" in view["problems"][0]
