@@ -20,9 +20,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import PlanAnswer
 
 OK, FAILED, REFUSED, OTHER_SOURCE = 0, 1, 2, 3
 
@@ -227,7 +230,7 @@ def journal(stack: Stack, given: argparse.Namespace) -> int:
     problems = book.verify_all() if given.verify else []
     shown = book.newest(max(given.lines, 0))
     count = int(shown[-1]["seq"]) if shown else 0
-    answer = {"path": str(book.path), "count": count, "records": shown, "verified": given.verify, "problems": problems}
+    answer: node_text.Book = {"path": str(book.path), "count": count, "records": shown, "verified": given.verify, "problems": problems}
     emit(given, answer, lambda: node_text.journal_text(answer))
     return FAILED if problems else OK
 
@@ -249,7 +252,7 @@ def plan(stack: Stack, given: argparse.Namespace) -> int:
     _readable(stack)
     view = look(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
     made = make(view, core.resumed(view, _wish(given)))
-    answer = {
+    answer: PlanAnswer = {
         **made,
         "node": view["node"],
         "stack": stack.name,

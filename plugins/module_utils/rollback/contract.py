@@ -314,6 +314,7 @@ class Plan(_Ends, total=False):
         objective_s, expected_s: seconds that the level may take, and that this will.
         changed_by: of the level config: the run that last changed one; None where a target was named.
         there: set by the decision where the node is at the target already.
+        resumes, open: in an answer: C(cut_rollback) and C(open_rollback) of the view.
     """
 
     level: str
@@ -329,6 +330,8 @@ class Plan(_Ends, total=False):
     candidates: list[Candidate]
     changed_by: str | None
     there: bool
+    resumes: CutRollback | None
+    open: OpenRollback | None
 
 
 # -- what a node answers
@@ -373,20 +376,24 @@ class Outcome(_Ends, total=False):
     disk: list[str]
 
 
-class Answer(Plan, total=False):
-    """What a node's command said: its plan and what belongs to it, or what came of it (as :class:`Outcome`), or why there is nothing.
-
-    Attributes:
-        descriptions: component to its description; ``resumes``, ``open``, ``last_rollback``: as in the view.
-        silent: why it did not answer; ``absent``: that it has no such command; ``msg``: why it did nothing.
-    """
+class PlanAnswer(Plan, total=False):
+    """What C(aistack plan) answers: the plan, ``descriptions`` of the components by name, and ``last_rollback`` as in the view."""
 
     node: str
     stack: str
     descriptions: dict[str, Description]
-    resumes: CutRollback | None
-    open: OpenRollback | None
     last_rollback: LastRollback | None
+
+
+class Answer(PlanAnswer, total=False):
+    """What a node's command said, as the controller has it: its plan, or what came of it (as :class:`Outcome`), or why there is nothing.
+
+    Attributes:
+        silent: why it did not answer; ``absent``: that it has no such command; ``msg``: why it did nothing.
+        applications: of C(aistack status), see :class:`node.status.Status`.
+    """
+
+    applications: object
     silent: str
     absent: str
     msg: str
@@ -446,6 +453,23 @@ class Decision(_Ends, total=False):
     resumes: list[str]
     began: float | None
     plans: dict[str, Answer]
+
+
+class Merged(TypedDict, total=False):
+    """The plans of all nodes together, as pages show them and playbooks hand them over.
+
+    Attributes:
+        nodes: node to its plan; ``silent``: node to why it did not answer.
+        prices: node to what C(restore_set) counted for each of its restores.
+        notes: what is known of rollbacks that were begun before; ``outside``: components of which no set holds programs, configuration
+            or models.
+    """
+
+    nodes: dict[str, Answer]
+    silent: dict[str, str]
+    prices: dict[str, list[dict[str, Any]]]
+    notes: list[str]
+    outside: list[str]
 
 
 class OutcomeRow(TypedDict, total=False):

@@ -18,7 +18,7 @@ import re
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
@@ -47,6 +47,27 @@ PATIENCE_S = 900.0
 AGAIN_S, AGAIN_FOR_S = 15.0, 900.0
 """What does not go back is tried again after so many seconds, for so long: nobody else will, and what it needs may only be booting."""
 _RUN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
+
+class Armed(TypedDict, total=False):
+    """What a run's activations return to unless it is confirmed. :func:`arm` writes it to C(confirm/<run>.json), :func:`pending` reads it.
+
+    Attributes:
+        format: 1.
+        run, stack, actor: whose it is; ``armed``, ``expires``: UTC, ISO 8601; ``seconds`` in between.
+        returns: component to what it returns to, None for nothing.
+        state: when read: C(armed) or C(reverting).
+    """
+
+    format: int
+    run: str
+    stack: str
+    actor: str
+    armed: str
+    expires: str
+    seconds: int
+    returns: dict[str, Served | LiveLinks | None]
+    state: str
 
 
 class DeadManError(Exception):
@@ -103,7 +124,7 @@ def arm(
     _refuse_late(state_dir, run)
     now = datetime.datetime.now(datetime.timezone.utc)
     expires = (now + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    plan = {
+    plan: Armed = {
         "format": 1,
         "run": run,
         "stack": stack,
@@ -132,15 +153,14 @@ def arm(
     return answer
 
 
-def pending(state_dir: Path) -> list[dict[str, Any]]:
+def pending(state_dir: Path) -> list[Armed]:
     """What waits to be confirmed, or is on its way back: the plans, with ``state`` (``armed`` or ``reverting``)."""
-    found = []
+    found: list[Armed] = []
     for path in sorted((state_dir / FOLDER).glob("*")):
         if path.suffix in (".json", ".reverting"):
             with contextlib.suppress(OSError, ValueError):  # confirmed or claimed while it is looked at
-                found.append(
-                    {**json.loads(path.read_text(encoding="utf-8")), "state": "armed" if path.suffix == ".json" else "reverting"}
-                )
+                armed: Armed = json.loads(path.read_text(encoding="utf-8"))
+                found.append({**armed, "state": "armed" if path.suffix == ".json" else "reverting"})
     return found
 
 

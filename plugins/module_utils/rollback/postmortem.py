@@ -12,12 +12,15 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import verify_items
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import text as rollback_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import Facts, bullets, cell, grid
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Merged
 
 OPEN = "(to be written)"
 COMPLETE = "complete"
@@ -175,7 +178,7 @@ def _text(record: Record) -> str:
     return f"{name}: {op} of {release} failed{error}" if failed else ""
 
 
-def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
+def postmortem_markdown(merged: Merged, outcome: Facts, facts: Facts) -> str:
     """The document after a rollback.
 
     Args:
@@ -215,7 +218,7 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def notice_facts(merged: Facts, facts: Facts, outcome: Facts | None = None) -> dict[str, Any]:
+def notice_facts(merged: Merged, facts: Facts, outcome: Facts | None = None) -> dict[str, Any]:
     """What people are told: ``facts``, without the journals in it, and before a rollback what is foreseen, after it what was done and lost.
 
     Args: as of :func:`postmortem_markdown`; ``outcome`` is left out before it.
@@ -266,7 +269,7 @@ def measured(seconds: float | None, limit: float | None) -> str:
     return f"{seconds:.1f} s, {'within' if seconds <= limit else 'LONGER THAN'} the objective of {limit:.0f} s"
 
 
-def _basics(merged: Facts, outcome: Facts, facts: Facts, story: Story, before: str, after: str) -> list[tuple[str, str]]:
+def _basics(merged: Merged, outcome: Facts, facts: Facts, story: Story, before: str, after: str) -> list[tuple[str, str]]:
     # a node's own journal knows only its part, the switch of the slots
     level = facts.get("level") or story.level or rollback_text.level_of(merged)
     started, ended = outcome.get("started") or story.started, outcome.get("ended") or story.ended
@@ -312,7 +315,7 @@ def _cause(facts: Facts, story: Story) -> list[str]:
     return ["As it was recorded:", "", *bullets(recorded, "Nothing was recorded.")]
 
 
-def _done(merged: Facts, facts: Facts) -> list[str]:
+def _done(merged: Merged, facts: Facts) -> list[str]:
     by_text: dict[str, list[str]] = {}
     for node, step in rollback_text.steps(merged):
         by_text.setdefault(rollback_text.step_text(step), []).append(node)
@@ -321,7 +324,7 @@ def _done(merged: Facts, facts: Facts) -> list[str]:
     return begun + [f"{text} (on {', '.join(dict.fromkeys(nodes))})" for text, nodes in by_text.items()]
 
 
-def _lost(merged: Facts, outcome: Facts, story: Story) -> list[str]:
+def _lost(merged: Merged, outcome: Facts, story: Story) -> list[str]:
     """What really went, where it was counted; else what the plan foresaw, and said to be so."""
     if outcome.get("losses") is not None:
         return [str(entry) for entry in outcome["losses"]]
