@@ -245,13 +245,12 @@ def _wish(given: argparse.Namespace) -> Any:
 def plan(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack plan`` and ``aistack rollback --dry-run``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as core
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import plan as make
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import plan as make, resumed
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
 
     _readable(stack)
     view = look(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
-    made = make(view, core.resumed(view, _wish(given)))
+    made = make(view, resumed(view, _wish(given)))
     answer: PlanAnswer = {
         **made,
         "node": view["node"],

@@ -13,7 +13,7 @@ C(system) everything that a backup set holds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
@@ -110,6 +110,31 @@ def plan(view: View, wish: Wish) -> Plan:
     made["steps"] = [] if problems else made["steps"]
     made["expected_s"] = duration(made["steps"]) if made["allowed"] else None
     return made
+
+
+def resumed(view: View, wish: Wish) -> Wish:
+    """*wish*, or what the rollback wanted that was cut off here, where nothing else is asked for.
+
+    That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
+    only the slots are this command's; the rest is asked for by name.
+    """
+    if wish.to is not None:
+        return wish
+    known = [view.get("cut_rollback"), None if wish.best_effort else view.get("open_rollback")]
+    left = [cut for cut in known if cut and (cut.get("level") == wish.level or not wish.level_named)]
+    if not left:
+        return wish
+    cut = max(left, key=lambda found: int(found.get("seq") or 0))
+    level = str(cut.get("level")) if wish.level_named or cut.get("level") == "config" else "app"
+    moves = {name: (move.get("to") or {}).get("config") for name, move in (cut.get("moves") or {}).items()}
+    configs = {name: str(config) for name, config in moves.items() if config}
+    to = cut.get("to")
+    if level == "config" and not configs and cut is view.get("open_rollback"):
+        return wish  # this node has no part in it
+    own = view.get("cut_rollback")
+    application = own.get("application") if own is not None and cut is own else None
+    return replace(wish, level=level, to=to, application=application or wish.application,
+                   configs=configs if level == "config" and configs else None)
 
 
 def duration(steps: Sequence[Step]) -> float:

@@ -40,7 +40,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import w
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, Turns
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan, resumed
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import NoWorse
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
@@ -188,31 +188,6 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
 def _last(journal: Journal) -> int:
     records = journal.read()
     return int(records[-1]["seq"]) if records else 0
-
-
-def resumed(view: View, wish: Wish) -> Wish:
-    """*wish*, or what the rollback wanted that was cut off here, where nothing else is asked for.
-
-    That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
-    only the slots are this command's; the rest is asked for by name.
-    """
-    if wish.to is not None:
-        return wish
-    known = [view.get("cut_rollback"), None if wish.best_effort else view.get("open_rollback")]
-    left = [cut for cut in known if cut and (cut.get("level") == wish.level or not wish.level_named)]
-    if not left:
-        return wish
-    cut = max(left, key=lambda found: int(found.get("seq") or 0))
-    level = str(cut.get("level")) if wish.level_named or cut.get("level") == "config" else "app"
-    moves = {name: (move.get("to") or {}).get("config") for name, move in (cut.get("moves") or {}).items()}
-    configs = {name: str(config) for name, config in moves.items() if config}
-    to = cut.get("to")
-    if level == "config" and not configs and cut is view.get("open_rollback"):
-        return wish  # this node has no part in it
-    own = view.get("cut_rollback")
-    application = own.get("application") if own is not None and cut is own else None
-    return replace(wish, level=level, to=to, application=application or wish.application,
-                   configs=configs if level == "config" and configs else None)
 
 
 def _planned(state_dir: Path, stack: str, wish: Wish, tools: Tools, journal: Journal) -> tuple[View, Wish, Plan]:
