@@ -232,11 +232,11 @@ def journal(stack: Stack, given: argparse.Namespace) -> int:
     return FAILED if problems else OK
 
 
-def _wish(given: argparse.Namespace) -> Any:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
+def _rollback_request(given: argparse.Namespace) -> Any:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
 
     named = getattr(given, "set", None)
-    return Wish(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level))
+    return RollbackRequest(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level))
 
 
 def plan(stack: Stack, given: argparse.Namespace) -> int:
@@ -248,7 +248,7 @@ def plan(stack: Stack, given: argparse.Namespace) -> int:
 
     _readable(stack)
     view = look(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
-    made = make(view, core.resumed(view, _wish(given)))
+    made = make(view, core.resumed(view, _rollback_request(given)))
     answer = {
         **made,
         "node": view["node"],
@@ -271,9 +271,9 @@ def rollback(stack: Stack, given: argparse.Namespace) -> int:
 
     _readable(stack)
     _writable(stack)
-    who = core.Who(given.run or run_id(), given.actor or actor(), given.reason, given.force_lock, given.best_effort, _stop())
+    caller = core.Caller(given.run or run_id(), given.actor or actor(), given.reason, given.force_lock, given.best_effort, _stop())
     try:
-        answer = core.roll_back(stack.state_dir, stack.name, _wish(given), who, core.Tools(say=_say(given)))
+        answer = core.roll_back(stack.state_dir, stack.name, _rollback_request(given), caller, core.Tools(say=_say(given)))
     except core.Locked as locked:
         raise UsageError(str(locked)) from locked
     emit(given, answer, lambda: node_text.rollback_text(answer))
@@ -288,9 +288,9 @@ def revert(stack: Stack, given: argparse.Namespace) -> int:
     _readable(stack)
     _writable(stack)
     reason = given.reason or (deadman.reason_of(stack.state_dir, given.run) if given.unless_confirmed else "taken back by hand")
-    who = core.Who(given.run, given.actor or actor(), reason, given.force_lock, True, _stop())
+    caller = core.Caller(given.run, given.actor or actor(), reason, given.force_lock, True, _stop())
     try:
-        answer = deadman.revert(stack.state_dir, who, given.unless_confirmed, core.Tools(say=_say(given)))
+        answer = deadman.revert(stack.state_dir, caller, given.unless_confirmed, core.Tools(say=_say(given)))
     except (core.Locked, deadman.DeadManError) as refused:
         raise UsageError(str(refused)) from refused
     emit(given, answer, lambda: node_text.revert_text(answer))
@@ -324,12 +324,12 @@ def resume(stack: Stack, given: argparse.Namespace) -> int:
 def reconcile(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack reconcile``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.node import reconcile as core
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Locked
 
     _readable(stack)
     _writable(stack)
     try:
-        answer = core.reconcile(stack.state_dir, Who(run_id(), actor(), "after a boot"))
+        answer = core.reconcile(stack.state_dir, Caller(run_id(), actor(), "after a boot"))
     except Locked as locked:
         raise UsageError(str(locked)) from locked
     emit(given, answer, lambda: "\n".join([*answer["problems"], *(f"{row['message']}." for row in answer["components"])]))

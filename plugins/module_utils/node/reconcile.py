@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, from_before, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Who, take_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Caller, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file, plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Spec
@@ -85,7 +85,7 @@ def _no_gate(_definition: Mapping[str, Any], _context: Mapping[str, Any], _troub
     return Judged("pass")
 
 
-def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[str, Any]:
+def reconcile(state_dir: Path, caller: Caller, make: MakeSlots = BootSlots) -> dict[str, Any]:
     """Bring every component of a stack into agreement.
 
     Returns:
@@ -96,12 +96,12 @@ def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[st
         Locked: another run is at work on this node.
     """
     described, problems = component_file.load_all(state_dir)
-    rows = [_one(state_dir, described[name], who, make, check=True) for name in sorted(described)]
+    rows = [_one(state_dir, described[name], caller, make, check=True) for name in sorted(described)]
     if any(row["changed"] for row in rows):
-        with _locked(state_dir, who):
+        with _locked(state_dir, caller):
             # those that are needed first
             order = sorted(described, key=lambda name: (int(described[name].get("order") or 0), name))
-            rows = [_one(state_dir, described[name], who, make) for name in order]
+            rows = [_one(state_dir, described[name], caller, make) for name in order]
     failed = any(row["outcome"] == "failed" for row in rows)
     return {
         "changed": any(row["changed"] for row in rows),
@@ -111,12 +111,12 @@ def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[st
     }
 
 
-def _one(state_dir: Path, description: Mapping[str, Any], who: Who, make: MakeSlots, check: bool = False) -> dict[str, Any]:
+def _one(state_dir: Path, description: Mapping[str, Any], caller: Caller, make: MakeSlots, check: bool = False) -> dict[str, Any]:
     spec = component_file.spec_of(description, state_dir)
     spec = replace(spec, drain_timeout=min(DRAIN_S, spec.drain_timeout))
     slots = make(spec, _no_gate, Journal.of(state_dir))
     row: dict[str, Any] = {"component": spec.component, "outcome": "failed", "changed": False}
-    request = Request(run=who.run, actor=who.actor, reason=who.reason)
+    request = Request(run=caller.run, actor=caller.actor, reason=caller.reason)
     try:
         outcome = slots.reconcile(replace(request, check=check))
         row.update(outcome="ok", changed=outcome.changed, message="; ".join([outcome.message, *outcome.warnings]))
@@ -126,7 +126,7 @@ def _one(state_dir: Path, description: Mapping[str, Any], who: Who, make: MakeSl
 
 
 @contextlib.contextmanager
-def _locked(state_dir: Path, who: Who) -> Iterator[None]:
+def _locked(state_dir: Path, caller: Caller) -> Iterator[None]:
     """Have the node for this process.
 
     A run that held it when the power was lost has no process here any more, but may hold its lease for a quarter of an hour yet. This is
@@ -138,10 +138,10 @@ def _locked(state_dir: Path, who: Who) -> Iterator[None]:
         with keep_lease(state_dir, str(lease["run"]), what):
             yield
         return
-    take_lock(state_dir, who)
+    take_lock(state_dir, caller)
     try:
-        with keep_lease(state_dir, who.run, what):
+        with keep_lease(state_dir, caller.run, what):
             yield
     finally:
         with contextlib.suppress(LockHeld):  # somebody broke in and has it now
-            Lock(state_dir).release(who.run)
+            Lock(state_dir).release(caller.run)

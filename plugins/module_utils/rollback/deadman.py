@@ -31,7 +31,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import w
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Locked, Tools, Who, take_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Caller, Locked, Tools, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
 
@@ -182,7 +182,7 @@ def _claim(path: Path) -> bool:
     return True
 
 
-def _wait(lock: Lock, who: Who, patience: float) -> None:
+def _wait(lock: Lock, caller: Caller, patience: float) -> None:
     """Take the lock as the run. Waits for other runs, and for a process of the same run that is still switching."""
     end = time.monotonic() + patience
     while True:
@@ -190,7 +190,7 @@ def _wait(lock: Lock, who: Who, patience: float) -> None:
         busy = worker.get("pid") and proc.alive(int(worker["pid"]), worker.get("pid_started"))
         try:
             if not busy or time.monotonic() >= end:
-                take_lock(lock.state_dir, who, lock)
+                take_lock(lock.state_dir, caller, lock)
                 return
         except Locked:
             if time.monotonic() >= end:
@@ -200,17 +200,17 @@ def _wait(lock: Lock, who: Who, patience: float) -> None:
 
 def revert(
     state_dir: Path,
-    who: Who,
+    caller: Caller,
     unless_confirmed: bool = False,
     tools: Tools | None = None,
     patience: float | None = None,
     systemd: Systemd | None = None,
 ) -> dict[str, Any]:
-    """Take back everything that the run *who.run* activated on this node, in reverse order of dependency.
+    """Take back everything that the run *caller.run* activated on this node, in reverse order of dependency.
 
     Args:
         state_dir: where journal, descriptions and plans are.
-        who: the run; its reason.
+        caller: the run; its reason.
         unless_confirmed: do nothing where the run was confirmed; what does not go back is tried again.
         tools: what works on the node.
         patience: seconds to wait for others; at once refused if None, except with *unless_confirmed*.
@@ -223,10 +223,10 @@ def revert(
         Locked: another run has this node.
     """
     began = time.monotonic()
-    path = _path(state_dir, who.run)
-    answer: dict[str, Any] = {"changed": False, "outcome": "confirmed", "run": who.run, "components": [], "seconds": 0.0}
+    path = _path(state_dir, caller.run)
+    answer: dict[str, Any] = {"changed": False, "outcome": "confirmed", "run": caller.run, "components": [], "seconds": 0.0}
     if unless_confirmed and not _claim(path):
-        _done(who.run, systemd)
+        _done(caller.run, systemd)
         return answer
     tools = tools or Tools()
     changed = False
@@ -234,25 +234,25 @@ def revert(
     lock = EmergencyLock(state_dir, journal)
     while True:
         journal.begin()
-        _wait(lock, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
+        _wait(lock, caller, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
         try:
-            with keep_lease(state_dir, who.run, f"{TAKING_BACK} {who.run}"):
-                rows = _take_back(state_dir, who, tools, journal)
+            with keep_lease(state_dir, caller.run, f"{TAKING_BACK} {caller.run}"):
+                rows = _take_back(state_dir, caller, tools, journal)
         finally:
             with contextlib.suppress(LockHeld):  # somebody broke in and has it now: it is theirs to give back
-                lock.release(who.run)
+                lock.release(caller.run)
         changed = changed or any(row["changed"] for row in rows)
         failed = [row for row in rows if row["outcome"] == "failed"]
         if not failed or not unless_confirmed or time.monotonic() - began > AGAIN_FOR_S:
             break
         tools.say(f"{len(failed)} did not go back; once more in {AGAIN_S:g} s")
-        if who.stop.wait(AGAIN_S):
+        if caller.stop.wait(AGAIN_S):
             break
     if not failed:
         for left in (path, path.with_suffix(".reverting")):
             with contextlib.suppress(FileNotFoundError):  # only one of the two is there
                 left.unlink()
-        _done(who.run, systemd)
+        _done(caller.run, systemd)
     answer.update(changed=changed, outcome="failed" if failed else "ok", components=rows, seconds=round(time.monotonic() - began, 3))
     return journal.told(answer)
 
@@ -262,10 +262,10 @@ def _done(run: str, systemd: Systemd | None) -> None:
         (systemd or Systemd()).forget(timer_of(run))
 
 
-def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> list[dict[str, Any]]:
+def _take_back(state_dir: Path, caller: Caller, tools: Tools, journal: Journal) -> list[dict[str, Any]]:
     """Every component on its own: one that does not go back holds no other."""
     described, _problems = component_file.load_all(state_dir)
-    mine = {found.component: found for found in activations_of_run(journal.read(), who.run)}
+    mine = {found.component: found for found in activations_of_run(journal.read(), caller.run)}
     order = sorted((name for name in mine if name in described), key=lambda name: (-int(described[name].get("order") or 0), name))
     if not order:
         return []
@@ -274,7 +274,7 @@ def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> lis
     detail = {
         "level": "app",
         "by": "revert",
-        "reason": who.reason,
+        "reason": caller.reason,
         "from": ", ".join(sorted({str(mine[name].release) for name in order})),
         "moves": {
             name: {"from": {"release": mine[name].release, "config": mine[name].config}, "to": targets[name] or {}}
@@ -284,9 +284,9 @@ def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> lis
     to = tags.pop() if len(tags) == 1 and None not in targets.values() else None
     rows: list[dict[str, Any]] = []
     # the journal has the failure then, and the rows that are returned say what did not go back
-    with contextlib.suppress(_NotAll), journal.operation("rollback", None, to, who.run, who.actor, detail) as operation:
+    with contextlib.suppress(_NotAll), journal.operation("rollback", None, to, caller.run, caller.actor, detail) as operation:
         for name in order:
-            rows.append(_one(state_dir, name, described[name], targets[name], who, tools, journal))
+            rows.append(_one(state_dir, name, described[name], targets[name], caller, tools, journal))
         operation.detail["components"] = [
             {key: row[key] for key in ("component", "outcome", "seconds", "message")} for row in rows
         ]
@@ -311,19 +311,19 @@ def _one(
     name: str,
     description: component_file.Description,
     target: dict[str, Any] | None,
-    who: Who,
+    caller: Caller,
     tools: Tools,
     journal: Journal,
 ) -> dict[str, Any]:
     began = time.monotonic()
     spec = component_file.spec_of(description, state_dir)
     content = Content(str((target or {}).get("release")), str((target or {}).get("config")))
-    gate = BackGate(name, content, tools.new_gate(), who.stop, None, bool(spec.edge))
+    gate = BackGate(name, content, tools.new_gate(), caller.stop, None, bool(spec.edge))
     slots = tools.make(spec, gate, journal)
     row: dict[str, Any] = {"component": name, "to": target, "changed": False, "outcome": "failed"}
     try:
         gate.watch(slots.node)
-        outcome = slots.revert(Request(run=who.run, actor=who.actor, reason=who.reason))
+        outcome = slots.revert(Request(run=caller.run, actor=caller.actor, reason=caller.reason))
         row.update(outcome="ok", changed=outcome.changed, slot=outcome.slot, message=outcome.message)
     except TROUBLE as error:
         row["message"] = str(error)

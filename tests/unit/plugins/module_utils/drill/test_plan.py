@@ -14,7 +14,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.drill import pla
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import Course, Way, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.row_compare import Shape
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
 from ansible_collections.phasegate.aistack.plugins.modules.drill import DOCUMENTATION
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.test_plan import Node
 
@@ -206,13 +206,13 @@ def test_a_plan_says_where_there_was_no_drill() -> None:
 def test_a_plan_that_takes_the_schema_back_tells_of_its_drill() -> None:
     story = Node("backend").migrated("v2", "", "bb").switched("v2").migrated("v3", "bb", "cc").switched("v3")
     view = story.view()
-    made = plan(view, Wish(level="schema"))
+    made = plan(view, RollbackRequest(level="schema"))
     assert any("going back from v3 to v2 was never drilled; drill.yml" in text for text in made["warnings"])
     record = {"time": "2026-01-02T00:00:00Z", "verdict": "passed", "recovery_s": 2.5, "from": "v3", "to": "v2"}
     view["components"]["backend"]["drills"] = {"v3": {"v2": record}}
-    made = plan(view, Wish(level="schema"))
+    made = plan(view, RollbackRequest(level="schema"))
     assert "backend: drilled 2026-01-02: 2.5 s, nothing lost" in made["warnings"]
-    assert not any("drill" in text for text in plan(view, Wish(level="app"))["warnings"]), "no schema moves there"
+    assert not any("drill" in text for text in plan(view, RollbackRequest(level="app"))["warnings"]), "no schema moves there"
 
 
 def test_a_page() -> None:

@@ -16,12 +16,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock as locks
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import reconcile as core
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Locked
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import FakeEdge
 
-WHO = Who("boot-1", "root", "after a boot")
+WHO = Caller("boot-1", "root", "after a boot")
 OWNER = {"actor": "ann", "controller": "elsewhere", "pid": 1}
 
 

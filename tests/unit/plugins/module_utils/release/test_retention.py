@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import retention
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
@@ -55,8 +55,8 @@ class Story:
     def left(self) -> list[str]:
         return sorted(os.listdir(self.folder))
 
-    def plan(self, **wish: Any) -> dict[str, Any]:
-        return plan(self.fleet.tools().look(self.fleet.state), Wish(**wish))
+    def plan(self, **request: Any) -> dict[str, Any]:
+        return plan(self.fleet.tools().look(self.fleet.state), RollbackRequest(**request))
 
 
 @pytest.fixture

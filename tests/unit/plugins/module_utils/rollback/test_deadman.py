@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import DeadManError
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Locked
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 RUN = "deploy-3"
@@ -71,8 +71,8 @@ def arm(fleet: Fleet, timers: Any, **given: Any) -> dict[str, Any]:
 
 
 def go(fleet: Fleet, unless_confirmed: bool = True, **given: Any) -> dict[str, Any]:
-    who = Who(RUN, "root", deadman.reason_of(fleet.state, RUN))
-    return deadman.revert(fleet.state, who, unless_confirmed, fleet.tools(), **given)
+    caller = Caller(RUN, "root", deadman.reason_of(fleet.state, RUN))
+    return deadman.revert(fleet.state, caller, unless_confirmed, fleet.tools(), **given)
 
 
 def left(fleet: Fleet) -> list[str]:
@@ -210,10 +210,10 @@ def test_asked_to_end_it_does_not_try_again(fleet: Fleet, timers: Any, monkeypat
     monkeypatch.setattr(deadman, "AGAIN_FOR_S", 60.0)
     arm(fleet, timers)
     fleet.gate.fails = {("worker", "v2")}
-    who = Who(RUN, "root")
-    threading.Timer(0.5, who.stop.set).start()
+    caller = Caller(RUN, "root")
+    threading.Timer(0.5, caller.stop.set).start()
     began = time.monotonic()
-    assert deadman.revert(fleet.state, who, True, fleet.tools())["outcome"] == "failed"
+    assert deadman.revert(fleet.state, caller, True, fleet.tools())["outcome"] == "failed"
     assert time.monotonic() - began < 30
 
 

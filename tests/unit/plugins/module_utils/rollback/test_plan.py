@@ -12,7 +12,13 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import STEP_S, Wish, candidates, common_target, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import (
+    STEP_S,
+    RollbackRequest,
+    candidates,
+    common_target,
+    plan,
+)
 
 ORDER = {"backend": 1, "worker": 2, "beat": 3}
 HEADS = {"v1": ["aa"], "v2": ["bb"], "v3": ["cc"], "v4": ["cc"]}
@@ -109,8 +115,8 @@ class Node:
             views[name] = facts
         return {"node": self.name, "components": views, "backups": self.backups, "problems": []}
 
-    def plan(self, **wish: Any) -> dict[str, Any]:
-        made = plan(self.view(), Wish(**wish))
+    def plan(self, **request: Any) -> dict[str, Any]:
+        made = plan(self.view(), RollbackRequest(**request))
         json.dumps(made)  # plain data
         assert made["allowed"] == (not made["refusals"])
         assert made["allowed"] or made["steps"] == []
@@ -285,9 +291,9 @@ def test_level_and_application_have_to_be_known(node: Node) -> None:
     assert codes(node.plan(application="other")) == ["unknown_application"]
     two = node.view()
     two["components"]["beat"]["description"]["application"] = "blog"
-    assert codes(plan(two, Wish())) == ["which_application"]
-    assert plan(two, Wish(application="blog"))["steps"][0]["component"] == "beat"
-    assert codes(plan({"node": "n", "components": {}}, Wish())) == ["no_component"]
+    assert codes(plan(two, RollbackRequest())) == ["which_application"]
+    assert plan(two, RollbackRequest(application="blog"))["steps"][0]["component"] == "beat"
+    assert codes(plan({"node": "n", "components": {}}, RollbackRequest())) == ["no_component"]
     assert codes(Node("backend").plan()) == ["nothing_live"]
 
 

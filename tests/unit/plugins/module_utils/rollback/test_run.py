@@ -26,8 +26,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state im
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as rollback
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import ASKED_TO_END, BackGate, Turns, once, quick
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import NODE, Locked, Who, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import NODE, Caller, Locked, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
@@ -43,9 +43,9 @@ def fleet(tmp_path: Path) -> Fleet:
     return fleet
 
 
-def go(fleet: Fleet, run: str = "rb-1", best_effort: bool = False, who: dict[str, Any] | None = None, **wish: Any) -> dict[str, Any]:
-    given = Who(run, "bob", "5xx", best_effort=best_effort, **(who or {}))
-    answer = roll_back(fleet.state, "shop", Wish(best_effort=best_effort, **wish), given, fleet.tools())
+def go(fleet: Fleet, run: str = "rb-1", best_effort: bool = False, caller: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
+    given = Caller(run, "bob", "5xx", best_effort=best_effort, **(caller or {}))
+    answer = roll_back(fleet.state, "shop", RollbackRequest(best_effort=best_effort, **request), given, fleet.tools())
     json.dumps(answer)
     assert Lock(fleet.state).holder() is None, "the lock was not given back"
     return answer
@@ -226,14 +226,14 @@ def test_what_happened_between_the_look_and_the_lock_is_seen(fleet: Fleet) -> No
         return view
 
     tools.look = meddled
-    assert roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), tools)["to"] == "v1"
+    assert roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)["to"] == "v1"
     assert looks == [2]
     fleet = Fleet(fleet.root / "again")
     fleet.deploy(1)
     fleet.deploy(2)
     tools, plain, looks[0] = fleet.tools(), fleet.tools().look, 1
     tools.look = meddled
-    roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), tools)
+    roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)
     assert looks == [2], "one look is enough where nothing happened"
 
 
@@ -302,10 +302,10 @@ def test_a_living_run_is_named_and_force_takes_the_lock(fleet: Fleet) -> None:
     Lock(fleet.state).acquire("deploy-9", owner(), 300)
     before = len(fleet.journal.read())
     with pytest.raises(Locked, match=r"ann on ctl \(process 1\), run deploy-9.*--force-lock"):
-        roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), fleet.tools())
+        roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), fleet.tools())
     assert len(fleet.journal.read()) == before
     assert fleet.live() == V3
-    assert go(fleet, who={"force_lock": True})["outcome"] == "ok"
+    assert go(fleet, caller={"force_lock": True})["outcome"] == "ok"
     assert fleet.live() == V2
 
 
@@ -321,12 +321,12 @@ def test_a_command_of_this_node_that_lives_is_not_pushed_aside(fleet: Fleet) -> 
     started = proc.start_time(os.getpid())
     Lock(fleet.state).acquire("rb-0", owner(controller_id=NODE, pid=os.getpid(), pid_started=started), 300)
     with pytest.raises(Locked):
-        roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), fleet.tools())
+        roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), fleet.tools())
 
 
 def test_the_lock_of_the_run_that_asks_stays_with_it(fleet: Fleet) -> None:
     Lock(fleet.state).acquire("rb-1", owner(), 300)
-    assert roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), fleet.tools())["outcome"] == "ok"
+    assert roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), fleet.tools())["outcome"] == "ok"
     holder = Lock(fleet.state).holder()
     assert holder is not None
     assert (holder["run"], holder["owner"]["actor"]) == ("rb-1", "ann")
@@ -429,20 +429,20 @@ def test_a_node_that_is_there_goes_further_when_the_stack_is_done(fleet: Fleet) 
 def test_the_lock_of_the_run_that_brought_it_there_is_given_back_if_it_is_dead(fleet: Fleet) -> None:
     begin(fleet, "ctl-1", "v2")
     Lock(fleet.state).acquire("ctl-1", owner(), 300)
-    roll_back(fleet.state, "shop", Wish(to="v2"), Who("ctl-1", "ann"), fleet.tools())
-    said = roll_back(fleet.state, "shop", Wish(to="v2"), Who("rb-1", "bob"), fleet.tools())
+    roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("ctl-1", "ann"), fleet.tools())
+    said = roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("rb-1", "bob"), fleet.tools())
     assert (said["outcome"], Lock(fleet.state).holder() is None) == ("ok", False)
     assert "ann on ctl (process 1), run ctl-1" in said["plan"]["warnings"][0]
-    assert go(fleet, to="v2", who={"force_lock": True})["outcome"] == "ok"
+    assert go(fleet, to="v2", caller={"force_lock": True})["outcome"] == "ok"
     Lock(fleet.state).acquire("deploy-9", owner(), 300)
-    roll_back(fleet.state, "shop", Wish(to="v2"), Who("rb-2", "bob", force_lock=True), fleet.tools())
+    roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("rb-2", "bob", force_lock=True), fleet.tools())
     assert (Lock(fleet.state).holder() or {})["run"] == "deploy-9", "a run that has nothing to do with it keeps its lock"
 
 
 def test_a_lock_that_was_left_is_given_back_on_a_full_disk(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(fleet, "ctl-1", "v2")
     Lock(fleet.state).acquire("ctl-1", owner(), 300)
-    roll_back(fleet.state, "shop", Wish(to="v2"), Who("ctl-1", "ann"), fleet.tools())
+    roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("ctl-1", "ann"), fleet.tools())
     fsync = os.fsync
 
     def full(handle: int) -> None:
@@ -451,7 +451,7 @@ def test_a_lock_that_was_left_is_given_back_on_a_full_disk(fleet: Fleet, monkeyp
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", full)
-    answer = go(fleet, to="v2", who={"force_lock": True})
+    answer = go(fleet, to="v2", caller={"force_lock": True})
     assert answer["outcome"] == "ok"
     assert "no room for the lock" in answer["disk"][0]
 
@@ -484,7 +484,7 @@ def test_a_rollback_that_was_cut_off_does_not_bind_another_target(fleet: Fleet) 
 def test_asked_to_end_while_waiting_all_stay(fleet: Fleet) -> None:
     stop = threading.Event()
     fleet.gate.before["beat"] = stop.set
-    answer = go(fleet, who={"stop": stop})
+    answer = go(fleet, caller={"stop": stop})
     assert answer["outcome"] == "failed"
     assert any(ASKED_TO_END in row["message"] for row in answer["components"])
     assert fleet.live() == V3

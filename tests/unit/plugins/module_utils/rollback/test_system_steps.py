@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import STEP_S, Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import STEP_S, RollbackRequest, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.system_steps import put_back
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.test_plan import Node, codes
 
@@ -33,11 +33,11 @@ class System(Node):
     def view(self) -> dict[str, Any]:
         return {**super().view(), "stack": "shop-1", "restores": rollback_facts.restores(self.records)}
 
-    def system(self, **wish: Any) -> dict[str, Any]:
-        return self.plan(level="system", **wish)
+    def system(self, **request: Any) -> dict[str, Any]:
+        return self.plan(level="system", **request)
 
-    def refusal(self, **wish: Any) -> tuple[str, str, str]:
-        made = self.system(**wish)
+    def refusal(self, **request: Any) -> tuple[str, str, str]:
+        made = self.system(**request)
         assert len(made["refusals"]) == 1, made["refusals"]
         return made["refusals"][0]["code"], made["refusals"][0]["reason"], made["refusals"][0]["way_out"]
 
@@ -206,15 +206,15 @@ def test_what_is_at_the_target_already_is_started_again(node: System) -> None:
 def test_a_node_with_data_and_no_release_goes_by_the_name_of_the_set() -> None:
     held = {**a_set("v2"), "live": {}, "heads": {}, "parts": [{"kind": "redis", "name": "broker"}]}
     view = {"node": "data-1", "stack": "shop-1", "components": {}, "backups": [held], "problems": []}
-    made = plan(view, Wish(level="system", to="v2"))
+    made = plan(view, RollbackRequest(level="system", to="v2"))
     assert codes(made) == ["which_set"]
     assert "set=NAME; here are set-v2" in made["refusals"][0]["way_out"]
-    assert codes(plan(view, Wish(level="system", backup="typo"))) == ["backup_missing"]
-    assert codes(plan({**view, "stack": "blog"}, Wish(level="system", backup="set-v2"))) == ["set_of_another_stack"]
-    named = plan(view, Wish(level="system", to="v2", backup="set-v2"))
+    assert codes(plan(view, RollbackRequest(level="system", backup="typo"))) == ["backup_missing"]
+    assert codes(plan({**view, "stack": "blog"}, RollbackRequest(level="system", backup="set-v2"))) == ["set_of_another_stack"]
+    named = plan(view, RollbackRequest(level="system", to="v2", backup="set-v2"))
     assert [step["do"] for step in named["steps"]] == ["backup", "restore"]
-    assert codes(plan(view, Wish())) == ["no_component"], "its data has no part in another level"
-    assert codes(plan({**view, "backups": []}, Wish(level="system"))) == ["no_component"]
+    assert codes(plan(view, RollbackRequest())) == ["no_component"], "its data has no part in another level"
+    assert codes(plan({**view, "backups": []}, RollbackRequest(level="system"))) == ["no_component"]
 
 
 # -- level schema
@@ -253,7 +253,7 @@ def test_what_stands_still_is_started_though_it_need_not_move(node: System) -> N
     story = System().migrated("v3", "bb", "cc").switched("v3").switched("v4", "backend", "worker")
     view = story.view()
     view["components"]["beat"]["slots"]["blue"]["running"] = False
-    made = plan(view, Wish(level="schema", to="v3"))
+    made = plan(view, RollbackRequest(level="schema", to="v3"))
     assert [(step["do"], step["component"]) for step in made["steps"]][-1] == ("start", "beat")
 
 
@@ -262,11 +262,11 @@ def test_a_node_that_holds_data_alone_puts_a_set_back_once() -> None:
     held = {**a_set("v1"), "live": {}, "heads": {}}
     view = {**data.view(), "components": {}, "backups": [held]}
     restored = {"set": held["name"], "parts": put_back(held), "tables": [], "run": "c-1", "seq": 9}
-    wish = Wish(level="system", to="v1", backup=str(held["name"]))
-    assert [step["do"] for step in plan(view, wish)["steps"]] == ["backup", "restore"]
+    request = RollbackRequest(level="system", to="v1", backup=str(held["name"]))
+    assert [step["do"] for step in plan(view, request)["steps"]] == ["backup", "restore"]
     earlier = {**view, "restores": [restored]}
-    assert plan(earlier, wish)["steps"], "that was of another rollback"
-    made = plan({**earlier, "open_rollback": {"level": "system", "seq": 5, "runs": ["c-1"]}}, wish)
+    assert plan(earlier, request)["steps"], "that was of another rollback"
+    made = plan({**earlier, "open_rollback": {"level": "system", "seq": 5, "runs": ["c-1"]}}, request)
     assert (made["allowed"], made["steps"]) == (True, []), "what serves since may have written"
     assert "that is not done again" in made["warnings"][-1]
-    assert plan({**earlier, "open_rollback": {"level": "system", "seq": 10, "runs": ["c-2"]}}, wish)["steps"]
+    assert plan({**earlier, "open_rollback": {"level": "system", "seq": 10, "runs": ["c-2"]}}, request)["steps"]

@@ -22,8 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import waivers as rollback_excuse
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving, excused, way
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Tools, Who, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Tools, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged, Spec, listener
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
@@ -90,10 +90,14 @@ class World:
         slots.node.holder = holder
         return slots
 
-    def go(self, best_effort: bool = True, **wish: Any) -> dict[str, Any]:
+    def go(self, best_effort: bool = True, **request: Any) -> dict[str, Any]:
         tools = Tools(self.make, lambda: self.gate, self.fleet.said.append, partial(look, systemd=AllUnits(self.fleet)))
         answer = roll_back(
-            self.fleet.state, "shop", Wish(best_effort=best_effort, **wish), Who("rb-1", "bob", "5xx", best_effort=best_effort), tools
+            self.fleet.state,
+            "shop",
+            RollbackRequest(best_effort=best_effort, **request),
+            Caller("rb-1", "bob", "5xx", best_effort=best_effort),
+            tools,
         )
         json.dumps(answer)
         return answer
@@ -323,7 +327,9 @@ def test_asked_to_end_it_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     stop = threading.Event()
     stop.set()
     tools = Tools(world.make, lambda: world.gate, world.fleet.said.append, partial(look, systemd=AllUnits(world.fleet)))
-    answer = roll_back(world.fleet.state, "shop", Wish(best_effort=True), Who("rb-1", "bob", best_effort=True, stop=stop), tools)
+    answer = roll_back(
+        world.fleet.state, "shop", RollbackRequest(best_effort=True), Caller("rb-1", "bob", best_effort=True, stop=stop), tools
+    )
     assert answer["outcome"] == "failed"
     assert world.fleet.live() == {"web": NEW}
 
@@ -427,6 +433,6 @@ def test_with_the_real_gate(
 
     tools = Tools(make, None, world.fleet.said.append, partial(look, systemd=AllUnits(world.fleet)))
     with served(ports["blue"], blue), served(ports["green"], green), served(ports["public"], blue):
-        answer = roll_back(world.fleet.state, "shop", Wish(best_effort=True), Who("rb-1", "bob", best_effort=True), tools)
+        answer = roll_back(world.fleet.state, "shop", RollbackRequest(best_effort=True), Caller("rb-1", "bob", best_effort=True), tools)
     assert answer["outcome"] == outcome
     assert bool(answer["plan"]["unverified"]) is ((blue, green) == (503, 503))
