@@ -36,8 +36,8 @@ class Serving:
     names: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def ails(self) -> bool:
-        """Whether there is anything that it could excuse."""
+    def unhealthy(self) -> bool:
+        """Whether there is anything that can be waived because of it."""
         return bool(self.dead or failing(self.rows.values()))
 
 
@@ -55,7 +55,7 @@ def way(row: Row, names: Mapping[str, Any]) -> tuple[str, str]:
     return str(row.get("verdict")), _LINES.sub("N", _PID.sub("pid N", _TIME.sub("N", text)))
 
 
-def excused(rows: Sequence[Row], names: Mapping[str, Any], serving: Serving) -> dict[str, str]:
+def waived(rows: Sequence[Row], names: Mapping[str, Any], serving: Serving) -> dict[str, str]:
     """The probes among *rows* that do not count, each with the sentence that says so.
 
     A probe does not count where it fails on what serves now in the same way. Where nothing serves, anything that runs is better.
@@ -68,10 +68,10 @@ def excused(rows: Sequence[Row], names: Mapping[str, Any], serving: Serving) -> 
     found = {}
     for row in failing(rows):
         name = str(row["name"])
-        told = f"{name}: expected {row.get('expected') or 'it to pass'}, got {row.get('got') or 'nothing'}"
+        sentence = f"{name}: expected {row.get('expected') or 'it to pass'}, got {row.get('got') or 'nothing'}"
         there = serving.rows.get(name)
         if serving.dead:
-            found[name] = f"{told}; but {serving.dead}, so nothing served before"
+            found[name] = f"{sentence}; but {serving.dead}, so nothing served before"
         elif there is not None and way(row, names) == way(there, serving.names):
-            found[name] = f"{told}; it fails in the same way on {serving.slot}, which served before"
+            found[name] = f"{sentence}; it fails in the same way on {serving.slot}, which served before"
     return found

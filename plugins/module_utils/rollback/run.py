@@ -38,10 +38,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, Turns
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, SwitchBarrier
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Plan, RollbackRequest, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import NoWorse
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import BaselineComparison
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Spec
@@ -347,12 +347,12 @@ class RollbackRun:
 
     def _switch(self) -> str:
         names = [step["component"] for step in self.steps]
-        turns = Turns(names, self.caller.best_effort, self.caller.stop)
+        barrier = SwitchBarrier(names, self.caller.best_effort, self.caller.stop)
         for step in self.steps:
             self.rows[step["component"]] = _row(step)
         self._side_by_side(
             {
-                step["component"]: (self._move, (step["component"], _target(step), self.rows[step["component"]], turns))
+                step["component"]: (self._move, (step["component"], _target(step), self.rows[step["component"]], barrier))
                 for step in self.steps
             }
         )
@@ -372,20 +372,22 @@ class RollbackRun:
         for thread in threads:
             thread.join()
 
-    def _slots(self, name: str, target: Content, turns: Turns | None, request: Request) -> tuple[Slots, NoWorse | None]:
+    def _slots(
+        self, name: str, target: Content, barrier: SwitchBarrier | None, request: Request
+    ) -> tuple[Slots, BaselineComparison | None]:
         spec = component_file.spec_of(self.view["components"][name]["description"], self.state_dir)
-        gate = BackGate(name, target, self.tools.new_gate(), self.caller.stop, turns, bool(spec.edge))
+        gate = BackGate(name, target, self.tools.new_gate(), self.caller.stop, barrier, bool(spec.edge))
         slots = self.tools.make(spec, gate, self.journal)
         found = (self.view["components"][name].get("slots") or {}).items()
         gate.watch(slots.node, {slot: described["pid"] for slot, described in found if described.get("pid")})
-        if self.caller.best_effort and turns is not None:
+        if self.caller.best_effort and barrier is not None:
             # what is not verified is no reason to call a release good
-            gate.no_worse = NoWorse(slots.node, self.tools.new_gate, lambda: setattr(request, "mark_good", False))
+            gate.comparison = BaselineComparison(slots.node, self.tools.new_gate, lambda: setattr(request, "mark_good", False))
             if spec.strategy == "recreate":
-                gate.no_worse.ask_now(slots.gate_for(target.release, saved_first=True))
-        return slots, gate.no_worse
+                gate.comparison.ask_now(slots.gate_for(target.release, saved_first=True))
+        return slots, gate.comparison
 
-    def _move(self, name: str, target: Content, row: dict[str, Any], turns: Turns | None) -> None:
+    def _move(self, name: str, target: Content, row: dict[str, Any], barrier: SwitchBarrier | None) -> None:
         """Bring one component to *target*; what came of it goes into *row*."""
         began = time.monotonic()
         request = Request(
@@ -394,14 +396,14 @@ class RollbackRun:
             reason=self.caller.reason,
             allow_bad=True,  # the planner has seen to that
             mark_bad=False,  # what it stands on may be down: that is not its fault
-            mark_good=turns is not None,
+            mark_good=barrier is not None,
         )
-        if turns is not None and self.caller.best_effort and name not in self.users:
-            turns.let_move(self.users, USERS_FIRST_S)
+        if barrier is not None and self.caller.best_effort and name not in self.users:
+            barrier.wait_for_switch(self.users, USERS_FIRST_S)
         try:
-            if turns is not None and name in self.of:
+            if barrier is not None and name in self.of:
                 self._configure(name, target, self.of[name])
-            slots, no_worse = self._slots(name, target, turns, request)
+            slots, comparison = self._slots(name, target, barrier, request)
             outcome = slots.activate(target, request, back=True)
         except TROUBLE as error:
             row.update(outcome="failed", message=str(error))
@@ -412,11 +414,11 @@ class RollbackRun:
                 outcome="ok", changed=outcome.changed, slot=outcome.slot, message=outcome.message, warnings=outcome.warnings
             )
             row["previous"], row["timings"] = outcome.previous, outcome.timings
-            row["unverified"] = list(no_worse.unverified) if no_worse is not None else []
+            row["unverified"] = list(comparison.unverified) if comparison is not None else []
         finally:
             row["seconds"] = round(time.monotonic() - began, 3)
-            if turns is not None:
-                turns.end(name, row["outcome"] == "ok", row["message"])
+            if barrier is not None:
+                barrier.end(name, row["outcome"] == "ok", row["message"])
             self.tools.say(
                 f"{name}: {'went back' if row['outcome'] == 'ok' else 'did not go back'} ({row['seconds']:.1f} s): {row['message']}"
             )

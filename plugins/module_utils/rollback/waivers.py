@@ -18,7 +18,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import baseline as no_worse
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import baseline
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Node
@@ -26,7 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node impor
 WARM_S, COLD_S = 2.0, 5.0
 """Seconds that a slot has to pass its gate before what serves is asked at all: one that ran all along, one that has to start."""
 AGAIN_S = 5.0
-"""Seconds for the rest of a gate, at least, when some of it was excused at its end."""
+"""Seconds for the rest of a gate, at least, when some of it was waived at its end."""
 ANSWER_S = 20.0
 """Seconds to wait at the end of a gate for what serves to answer."""
 BEFORE_S = 3.0
@@ -39,13 +39,13 @@ Definition = Mapping[str, Any]
 Trouble = Callable[[], str]
 
 
-class NoWorse:
+class BaselineComparison:
     """Judges the slot that is to take over, with regard to what serves.
 
     Args:
         node: the slots of the component.
         make_gate: makes a gate that can be asked.
-        excused: called when the slot passes only because something was excused.
+        waived: called when the slot passes only because something was waived.
 
     Attributes:
         unverified: what the gate could not verify, a sentence for each probe.
@@ -55,12 +55,12 @@ class NoWorse:
         self,
         node: Node,
         make_gate: Callable[[], GateCall],
-        excused: Callable[[], None] = lambda: None,
+        waived: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unverified: list[str] = []
-        self._node, self._make_gate, self._told, self._clock = node, make_gate, excused, clock
-        self._excused: dict[str, str] = {}
+        self._node, self._make_gate, self._on_waived, self._clock = node, make_gate, waived, clock
+        self._waived: dict[str, str] = {}
         self._serving: Serving | None = None
         self._asking: threading.Thread | None = None
 
@@ -81,7 +81,7 @@ class NoWorse:
     def _look(self, probes: Sequence[Mapping[str, Any]]) -> None:
         try:
             self._serving = self._seen(probes)
-        except (UnitError, OSError, ValueError):  # it cannot be asked: then it excuses nothing, and the gate stands as it is
+        except (UnitError, OSError, ValueError):  # it cannot be asked: then nothing is waived, and the gate stands as it is
             self._serving = Serving()
 
     def _seen(self, probes: Sequence[Mapping[str, Any]]) -> Serving:
@@ -134,7 +134,7 @@ class NoWorse:
             if cut.trouble:
                 return judged
             self._ask(definition)
-            found = self._excuse(judged, names, self._answer(0.0 if cut.done else ANSWER_S))
+            found = self._waive(judged, names, self._answer(0.0 if cut.done else ANSWER_S))
             if not found and not cut.done:
                 return judged
             patience *= 1 if found else 2
@@ -142,17 +142,17 @@ class NoWorse:
 
     def _left(self, definition: Definition) -> list[dict[str, Any]]:
         """The probes that still count; none where only warnings are left, so that the port itself is asked."""
-        left = [dict(probe) for probe in definition.get("probes") or [] if probe.get("name") not in self._excused]
+        left = [dict(probe) for probe in definition.get("probes") or [] if probe.get("name") not in self._waived]
         critical = any(probe.get("severity", "critical") == "critical" for probe in left)
-        return left if critical or not self._excused else []
+        return left if critical or not self._waived else []
 
-    def _excuse(self, judged: Judged, names: Mapping[str, Any], serving: Serving | None) -> bool:
+    def _waive(self, judged: Judged, names: Mapping[str, Any], serving: Serving | None) -> bool:
         """Take out what does not count; returns whether that was anything."""
-        found = no_worse.excused(judged.probes, names, serving) if serving is not None else {}
-        found = {name: told for name, told in found.items() if name not in self._excused}
+        found = baseline.waived(judged.probes, names, serving) if serving is not None else {}
+        found = {name: sentence for name, sentence in found.items() if name not in self._waived}
         if not found or not self._up(judged, names):
             return False
-        self._excused.update(found)
+        self._waived.update(found)
         return True
 
     def _up(self, judged: Judged, names: Mapping[str, Any]) -> bool:
@@ -164,29 +164,29 @@ class NoWorse:
         return any(row.get("verdict") == "pass" for row in judged.probes) or not port or bool(self._node.holder(int(port)))
 
     def _passed(self, judged: Judged, names: Mapping[str, Any]) -> Judged:
-        if not self._excused:
+        if not self._waived:
             return judged
         if not self._up(judged, names):
             unit = names["unit"]
             return Judged("fail", {"probe": "unit", "expected": f"{unit} runs and answers", "got": "it does not", "attempts": 1}, "")
-        self.unverified = list(self._excused.values())
-        self._told()
+        self.unverified = list(self._waived.values())
+        self._on_waived()
         return judged
 
     def public(self, gate: GateCall, definition: Definition, names: Mapping[str, Any], trouble: Trouble) -> Judged:
-        """The gate through the edge, without what was excused before."""
-        left = [probe for probe in definition.get("probes") or [] if probe.get("name") not in self._excused]
-        if self._excused and not left:
+        """The gate through the edge, without what was waived before."""
+        left = [probe for probe in definition.get("probes") or [] if probe.get("name") not in self._waived]
+        if self._waived and not left:
             self.unverified.append("through the edge nothing was asked: every probe of this gate fails on what served before, too")
             return Judged("pass", {}, "nothing is left to be asked through the edge")
         return gate({**definition, "probes": left}, names, trouble)
 
 
 class _Cut:
-    """Ends a gate that does not pass in time, but only where what serves has an excuse for it, and not close to its end.
+    """Ends a gate that does not pass in time, but only where what fails also fails on the live release, and not close to its end.
 
     Attributes:
-        trouble: what the gate's own C(trouble) said; then there is nothing to excuse.
+        trouble: what the gate's own C(trouble) said; then nothing can be waived.
         done: whether the gate was cut short.
     """
 
@@ -201,5 +201,5 @@ class _Cut:
         if self.trouble or not self._after <= self._clock() < self._end:
             return self.trouble
         serving = self._answer()
-        self.done = serving is not None and serving.ails
+        self.done = serving is not None and serving.unhealthy
         return SERVES_NO_BETTER if self.done else ""

@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as rollback
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import ASKED_TO_END, BackGate, Turns, once, quick
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import ASKED_TO_END, BackGate, SwitchBarrier, once, quick
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import NODE, Caller, Locked, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
@@ -490,16 +490,16 @@ def test_asked_to_end_while_waiting_all_stay(fleet: Fleet) -> None:
     assert fleet.live() == V3
 
 
-# -- turns and gates by themselves
+# -- the barrier and gates by themselves
 
 
-def test_turns_let_nobody_hang() -> None:
-    turns = Turns(["a", "b", "c"], False, threading.Event())
+def test_the_barrier_lets_nobody_hang() -> None:
+    barrier = SwitchBarrier(["a", "b", "c"], False, threading.Event())
     said: dict[str, str] = {}
-    threads = [threading.Thread(target=lambda name=name: said.update({name: turns.wait(name)})) for name in ("b", "c")]
+    threads = [threading.Thread(target=lambda name=name: said.update({name: barrier.wait(name)})) for name in ("b", "c")]
     for thread in threads:
         thread.start()
-    turns.end("a", False, "no port")
+    barrier.end("a", False, "no port")
     for thread in threads:
         thread.join(5)
     assert said == {"b": "a did not go back: no port", "c": "a did not go back: no port"}
@@ -520,8 +520,8 @@ def test_a_slot_that_has_to_start_stands_shortest_in_an_emergency(emergency: boo
         asked.append(definition["min_healthy_time"])
         return Judged("pass", {}, "")
 
-    turns = Turns(["api"], emergency, threading.Event())
-    judge = BackGate("api", Content("v1", "c1"), gate, threading.Event(), turns, False)
+    barrier = SwitchBarrier(["api"], emergency, threading.Event())
+    judge = BackGate("api", Content("v1", "c1"), gate, threading.Event(), barrier, False)
     given = {"probes": [], "min_healthy_time": 3}
     assert judge(given, {"release": "v1", "config_path": "/c/c1", "slot": "blue"}, lambda: "").verdict == "pass"
     assert asked == [longest]

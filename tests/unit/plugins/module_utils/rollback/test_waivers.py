@@ -20,8 +20,8 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import waivers as rollback_excuse
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving, excused, way
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import waivers
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving, waived, way
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Tools, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
@@ -159,7 +159,7 @@ def test_what_fails_on_what_serves_as_well_holds_nobody_back(world: World) -> No
     text = " ".join(node_text.rollback_text(answer).split())
     assert f"Not verified - web: {told}" in text
     through_the_edge = [names for _component, release, public, names in world.asked if public and release == OLD]
-    assert through_the_edge == [["health"]], "what is excused is not asked of the edge"
+    assert through_the_edge == [["health"]], "what is waived is not asked of the edge"
 
 
 def test_the_whole_node_goes_back(make_world: Callable[..., World]) -> None:
@@ -183,7 +183,7 @@ def test_what_serves_passes_so_the_probe_counts(world: World) -> None:
     assert answer["plan"]["unverified"] == []
 
 
-def test_another_failure_is_no_excuse(world: World) -> None:
+def test_another_failure_is_not_waived(world: World) -> None:
     world.answers["web", NEW] = {"readyz": AWAY}
     world.answers["web", OLD] = {"readyz": "status 500"}
     assert world.go()["outcome"] == "failed"
@@ -266,7 +266,7 @@ def test_never_to_a_slot_that_does_not_run(world: World, serving: str) -> None:
     assert content.release == NEW
 
 
-def test_one_that_fails_does_not_take_the_excuse_of_another(make_world: Callable[..., World]) -> None:
+def test_one_that_fails_does_not_use_the_waiver_of_another(make_world: Callable[..., World]) -> None:
     world = make_world("web", "worker")
     both(world, readyz=AWAY)
     world.answers["worker", NEW] = {}
@@ -297,8 +297,8 @@ def test_a_gate_that_passes_asks_nobody_else(world: World) -> None:
 # -- time
 
 
-def test_a_slot_with_an_excuse_does_not_wait_for_the_end_of_its_gate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollback_excuse, "WARM_S", 0.2)
+def test_a_slot_with_a_waiver_does_not_wait_for_the_end_of_its_gate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waivers, "WARM_S", 0.2)
     (world.fleet.state / "gates" / "web.json").write_text(json.dumps({OLD: {"probes": PROBES, "deadline": 60.0}}))
     world.patient = True
     both(world, readyz=AWAY)
@@ -307,9 +307,9 @@ def test_a_slot_with_an_excuse_does_not_wait_for_the_end_of_its_gate(world: Worl
     assert time.monotonic() - began < 30
 
 
-def test_a_slot_without_an_excuse_has_all_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_without_a_waiver_has_all_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What serves is broken by itself; the other one only needs longer than usual."""
-    monkeypatch.setattr(rollback_excuse, "WARM_S", 0.1)
+    monkeypatch.setattr(waivers, "WARM_S", 0.1)
     (world.fleet.state / "gates" / "web.json").write_text(json.dumps({OLD: {"probes": PROBES, "deadline": 30.0}}))
     world.patient = True
     world.answers["web", NEW] = {"health": "status 500", "readyz": "status 500"}
@@ -366,13 +366,13 @@ GREEN = {"slot": "green", "port": 18001, "release": "v2", "unit": "aistack-web@g
 )
 def test_the_same_way(here: dict[str, Any], there: dict[str, Any], same: bool) -> None:
     serving = Serving("green", "", {there["name"]: there}, GREEN)
-    assert bool(excused([here], BLUE, serving)) is same
+    assert bool(waived([here], BLUE, serving)) is same
 
 
-def test_a_warning_needs_no_excuse_and_what_was_not_seen_has_none() -> None:
+def test_a_warning_needs_no_waiver_and_what_was_not_seen_has_none() -> None:
     serving = Serving(dead="no slot is live")
-    assert excused([row("x", severity="warning"), row("x", verdict="inconclusive"), row("x", verdict="pass")], BLUE, serving) == {}
-    assert list(excused([row("x")], BLUE, serving)) == ["readyz"]
+    assert waived([row("x", severity="warning"), row("x", verdict="inconclusive"), row("x", verdict="pass")], BLUE, serving) == {}
+    assert list(waived([row("x")], BLUE, serving)) == ["readyz"]
 
 
 def test_names_are_whole_words() -> None:
@@ -418,7 +418,7 @@ def test_with_the_real_gate(
     make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, blue: int, green: int, outcome: str
 ) -> None:
     """The older release is warm in blue, the newer one serves from green."""
-    monkeypatch.setattr(rollback_excuse, "WARM_S", 0.5)
+    monkeypatch.setattr(waivers, "WARM_S", 0.5)
     ports = {"blue": free_port(), "green": free_port(), "public": free_port()}
     for module in (fleet_module, fleet_module.FakeEdge.servers.__globals__):
         monkeypatch.setitem(module if isinstance(module, dict) else vars(module), "PORTS", ports)
