@@ -117,7 +117,7 @@ class UnitState:
         return self.active in ("active", "activating", "reloading", "refreshing")
 
     @property
-    def looping(self) -> bool:
+    def crash_looping(self) -> bool:
         """Whether it died and systemd is about to start it again."""
         return self.sub.startswith("auto-restart")
 
@@ -136,7 +136,7 @@ class UnitState:
             return f"killed by signal {self.exec_status}{dumped}"
         if self.result not in ("success", ""):
             return f"result {self.result}"
-        if self.exec_code == _EXITED and self.looping:
+        if self.exec_code == _EXITED and self.crash_looping:
             return "exit status 0: it ended although it should go on"
         return ""
 
@@ -352,7 +352,7 @@ class Watch:
             return f"{self.unit} failed: {self.last_reason or 'no reason given'}"
         if state.restarts - self.baseline > self.restarts_allowed:
             return f"{self.unit} restarts again and again ({state.restarts - self.baseline} times): {self.last_reason or 'no reason given'}"
-        if state.looping and state.restarts - self.baseline >= self.restarts_allowed:
+        if state.crash_looping and state.restarts - self.baseline >= self.restarts_allowed:
             return f"{self.unit} restarts again and again: {self.last_reason or 'no reason given'}"
         if state.active == "inactive" and time.monotonic() - self.began > self.grace:
             return f"{self.unit} ended: {self.last_reason or 'exit status 0'}"

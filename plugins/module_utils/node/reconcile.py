@@ -43,11 +43,11 @@ class BootSlots(Slots):
         EdgeError, UnitError: they do not answer.
         """
         # strict in check mode as well: where the edge does not answer, nothing can be said
-        world = self.node.observe()
-        world = replace(world, interrupted=self._cut_off(world.live))
-        plan = sp.plan_boot(world, self.spec.strategy)
-        _serves, previous = self._previous(world)
-        content = world.slot(plan.slot).content if plan.slot else None
+        observed = self.node.observe()
+        observed = replace(observed, interrupted=self._cut_off(observed.live))
+        plan = sp.plan_boot(observed, self.spec.strategy)
+        _serves, previous = self._previous(observed)
+        content = observed.slot(plan.slot).content if plan.slot else None
         outcome = Outcome(bool(plan.steps), plan.slot, content, previous, plan, f"{self.spec.component}: nothing to do")
         if not plan.steps or content is None:
             return outcome

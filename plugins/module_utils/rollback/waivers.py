@@ -102,7 +102,7 @@ class BaselineComparison:
         """Why nobody can be served from *slot*; empty where it runs and, where it has a port, somebody listens there."""
         unit, port = self._node.spec.unit_of(slot), self._node.spec.ports.get(slot)
         state = self._node.systemd.show(unit)[0]
-        if not state.running or state.looping:
+        if not state.running or state.crash_looping:
             return f"{unit} does not run"
         return f"nobody listens on port {port} of {unit}" if port and not self._node.holder(port) else ""
 
@@ -158,7 +158,7 @@ class BaselineComparison:
     def _up(self, judged: Judged, names: Mapping[str, Any]) -> bool:
         """Whether the slot runs, and answers: a probe, or where it has a port a connection to it."""
         state = self._node.systemd.show(str(names["unit"]))[0]
-        if not state.running or state.looping:
+        if not state.running or state.crash_looping:
             return False
         port = names.get("port")
         return any(row.get("verdict") == "pass" for row in judged.probes) or not port or bool(self._node.holder(int(port)))

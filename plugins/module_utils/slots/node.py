@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Slot, Step, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Slot, Step
 
 _TIMING = {
     sp.START: "start_s",
@@ -209,7 +209,7 @@ class Node:
 
     # -- what is real
 
-    def observe(self, lenient: bool = False) -> World:
+    def observe(self, lenient: bool = False) -> ObservedState:
         """Read what is real about the slots.
 
         Args:
@@ -231,7 +231,7 @@ class Node:
             except KeyError as error:
                 raise EdgeError(f"backend section {self.edge.backend} has no server {error}; it needs `blue` and `green`") from error
         found = {slot: self._slot(slot, units, states[slot]) for slot in sp.SLOTS}
-        return World(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
+        return ObservedState(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
 
     def units(self, lenient: bool = False) -> dict[str, UnitState]:
         """States of the units and timers of both slots; timers under ``<slot>.timer``."""
@@ -253,7 +253,7 @@ class Node:
         content = self.content(slot)
         stale = content is not None and _read(self.slots / slot / "slot.env") != self.slot_env(slot, content)
         retiring = units[f"{slot}.timer"].active == "active"
-        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.looping, unit.outdated)
+        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.crash_looping, unit.outdated)
 
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""

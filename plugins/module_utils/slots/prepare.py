@@ -40,10 +40,10 @@ class PreparingSlots(Slots):
             Failed: it did not come up, or did not pass its gate; its slot is stopped again.
         """
         component = self.spec.component
-        world, records = self._look(request)
-        plan = ahead(self._plan(world, target, False))
-        serves, previous = self._previous(world)
-        if not world.edge or plan.slot == serves or world.interrupted:
+        observed, records = self._look(request)
+        plan = ahead(self._plan(observed, target, False))
+        serves, previous = self._previous(observed)
+        if not observed.edge or plan.slot == serves or observed.interrupted:
             plan = sp.Plan(plan.slot, ())
         outcome = Outcome(bool(plan.steps), plan.slot, target, previous, plan, f"{component}: nothing to prepare")
         if not plan.steps:
@@ -86,17 +86,17 @@ class PreparingSlots(Slots):
             return gate
         return asked_once(gate)
 
-    def _not_activated(self, world: sp.World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
+    def _not_activated(self, observed: sp.ObservedState, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
         """Stop what the run has prepared and never switched to."""
         component = self.spec.component
         proven = prepared_by(records, component, request.run)
         slot = str(proven.get("slot")) if proven else ""
-        if not proven or slot not in sp.SLOTS or slot in (world.live, sp.serving(world)):
+        if not proven or slot not in sp.SLOTS or slot in (observed.live, sp.serving(observed)):
             return nothing
-        is_there = world.slot(slot)
+        is_there = observed.slot(slot)
         if not is_there.running or is_there.content != Content(proven["release"], str(proven.get("config"))):
             return nothing
-        plan = sp.Plan(world.live, (sp.Step(sp.STOP, slot),))
+        plan = sp.Plan(observed.live, (sp.Step(sp.STOP, slot),))
         message = f"{component}: {proven['release']} stopped in {slot}; it had no traffic"
         outcome = replace(nothing, changed=True, plan=plan, message=message)
         if request.check:

@@ -31,7 +31,7 @@ def test_show_as_captured(version: str, restarting: bool) -> None:
     running, dying, killed, nothing = parse_show((CAPTURED / f"show-{version}.txt").read_text())
     assert (running.running, running.enabled, running.reason) == (True, True, "")
     assert running.main_pid > 0
-    assert (dying.looping, dying.failed) == (restarting, not restarting)
+    assert (dying.crash_looping, dying.failed) == (restarting, not restarting)
     assert dying.reason == "exit status 3"
     assert dying.restarts >= 4
     assert (killed.failed, killed.reason) == (True, "killed by signal 9")
