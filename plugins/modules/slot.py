@@ -13,7 +13,7 @@ description:
   - A component has two slots, V(blue) and V(green). One is live. A release is started in the idle one, proves itself on the
     slot's own port, and only then takes the traffic at the edge; the old slot is drained and stopped, or kept warm for a while.
   - Where the gate fails, the new slot is stopped, the edge stays as it was, and the release is marked bad in the journal.
-  - Reads what is real before it acts. A call that was cut off anywhere is finished, or taken back, by the next one.
+  - Reads what is real before it acts. A call that was interrupted anywhere is finished, or taken back, by the next one.
 options:
   state:
     description:
@@ -309,7 +309,7 @@ COMMAND = "/usr/local/bin/aistack"
 
 
 def describe(params: Mapping[str, Any], spec: Spec, check: bool) -> bool:
-    """Keep on the node what it needs to go back by itself; returns whether that changed. Before the switch: it may be cut off."""
+    """Keep on the node what it needs to go back by itself; returns whether that changed. Before the switch: it may be interrupted."""
     if params["description"] is None or params["state"] not in ("active", "restarted"):
         return False
     return component_file.save(component_file.describe(spec, params["description"]), spec.state_dir, check)

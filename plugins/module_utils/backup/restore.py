@@ -94,7 +94,7 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
     """Put it back; returns the plan, and C(done): part to what was done, C(seconds).
 
     ``confirm`` has to be the set's name. With ``check`` only the plan. Raises BackupSetError; ``extra`` has C(plan) and C(done)
-    where it was cut short on the way.
+    where it was interrupted on the way.
     """
     name = backup_set.locate(request.state_dir, request.name).name
     if confirm != name:

@@ -66,7 +66,7 @@ def remove(stack: cli.Stack, given: argparse.Namespace) -> int:
         raise cli.UsageError(f"say what is to go: a component of {stack.name}, or --whole for all of it")
     places = remove_plan.Places(registry=Path(given.registry))
     who = (given.run or cli.run_id(), given.actor or cli.actor())
-    if not given.whole or stack.state_dir.exists():  # a removal that was cut off may have left the registry's entry alone
+    if not given.whole or stack.state_dir.exists():  # a removal that was interrupted may have left the registry's entry alone
         cli._readable(stack)
         cli._writable(stack)
     kept = None

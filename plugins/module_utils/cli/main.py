@@ -254,7 +254,7 @@ def plan(stack: Stack, given: argparse.Namespace) -> int:
         "node": view["node"],
         "stack": stack.name,
         "descriptions": {name: entry["description"] for name, entry in view["components"].items()},
-        "resumes": view["cut_rollback"],
+        "resumes": view["interrupted_rollback"],
         "open": view["open_rollback"],
         "last_rollback": view["last_rollback"],
     }

@@ -5,7 +5,7 @@
 """After a boot: what starts by itself, what the edge sends to and the C(live) link are one slot again.
 
 A unit of the node runs this at each boot. Where the power was lost in the middle of a switch each of the three is as the step before
-left it; :func:`slots.plan.plan_boot` has the rule. A switch that was cut off stays open in the journal: the next run gates it.
+left it; :func:`slots.plan.plan_boot` has the rule. A switch that was interrupted stays open in the journal: the next run gates it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class BootSlots(Slots):
         """
         # strict in check mode as well: where the edge does not answer, nothing can be said
         observed = self.node.observe()
-        observed = replace(observed, interrupted=self._cut_off(observed.live))
+        observed = replace(observed, interrupted=self._interrupted(observed.live))
         plan = sp.plan_boot(observed, self.spec.strategy)
         _serves, previous = self._previous(observed)
         content = observed.slot(plan.slot).content if plan.slot else None
@@ -66,8 +66,8 @@ class BootSlots(Slots):
         outcome.warnings += self.node.remarks()
         return outcome
 
-    def _cut_off(self, live: str | None) -> bool:
-        """Whether a switch was cut off, and what is live was not stopped on purpose since."""
+    def _interrupted(self, live: str | None) -> bool:
+        """Whether a switch was interrupted, and what is live was not stopped on purpose since."""
         records = self.journal.read()
         cut = [found.seq for found in release_state.interrupted(records, self.spec.component) if found.op in _SWITCHES]
         mine = [record for record in records if record.get("component") == self.spec.component and record["op"] == "retire"]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What goes from a node, in words and as steps; and doing it. Each step may be done again, where it was cut off before."""
+"""What goes from a node, in words and as steps; and doing it. Each step may be done again, where it was interrupted before."""
 
 from __future__ import annotations
 

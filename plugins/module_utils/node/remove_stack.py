@@ -10,7 +10,7 @@ Without its data, what of the state nobody can make again is kept, for root alon
 with the key that signed them, what components wrote, what restores replaced.
 
 The state goes nearly last, because it says where everything is; the registry's entry after it: as long as it is there, the same call
-finishes what was cut off.
+finishes what was interrupted.
 """
 
 from __future__ import annotations

@@ -173,8 +173,8 @@ def plan_text(answer: Answer) -> str:
 
 def _finishes(answer: Answer) -> str:
     """The run that had the same aim and did not come to its end; empty where there is none."""
-    cut, begun = answer.get("resumes") or {}, answer.get("open") or {}
-    found = {cut.get("run"): cut, **({begun["runs"][-1]: begun} if begun.get("runs") else {})}
+    interrupted, begun = answer.get("resumes") or {}, answer.get("open") or {}
+    found = {interrupted.get("run"): interrupted, **({begun["runs"][-1]: begun} if begun.get("runs") else {})}
     same = [run for run, aim in found.items() if run and (aim.get("to"), aim.get("level")) == (answer["to"], answer["level"])]
     return str(same[0]) if same else ""
 

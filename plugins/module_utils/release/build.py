@@ -409,7 +409,7 @@ def _keep_folder(recipe: Recipe, tree: Path) -> None:
             f"{there or 'none'}. Name the one that the build writes, in aistack_components.{recipe.component}.output."
         )
     kept = tree.with_name(f"{tree.name}.output")
-    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
+    shutil.rmtree(kept, ignore_errors=True)  # of a build that was interrupted; what cannot go makes the rename fail
     os.rename(folder, kept)
     os.chmod(kept, 0o700)
     shutil.rmtree(tree)

@@ -42,7 +42,7 @@ def keep(component: str, tag: str, tree: Path) -> None:
     for folder in (dist / "static", source / "public", server.parent / inner, server.parent / "public"):
         sandbox.inside(tree, folder)
     kept = tree.with_name(f"{tree.name}.output")
-    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
+    shutil.rmtree(kept, ignore_errors=True)  # of a build that was interrupted; what cannot go makes the rename fail
     os.rename(standalone, kept)
     os.chmod(kept, 0o700)
     for made, wanted in ((dist / "static", kept / site / inner / "static"), (source / "public", kept / site / "public")):

@@ -5,7 +5,7 @@
 """The configuration that a component goes back to, on a node without its controller: that of then, with the secrets that are live.
 
 Everything that goes back asks here: the plan, which writes nothing, and who carries it out. The same question has the same answer
-until something else becomes live, so that a way back that was cut off finds the configuration that it has made.
+until something else becomes live, so that a way back that was interrupted finds the configuration that it has made.
 """
 
 from __future__ import annotations

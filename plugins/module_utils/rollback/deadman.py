@@ -174,7 +174,7 @@ def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bo
 
 
 def _claim(path: Path) -> bool:
-    """Whether this process is the one to go back: nobody confirmed, or another process began and was cut off."""
+    """Whether this process is the one to go back: nobody confirmed, or another process began and was interrupted."""
     try:
         move(path, path.with_suffix(".reverting"))
     except FileNotFoundError:

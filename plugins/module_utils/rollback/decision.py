@@ -259,7 +259,7 @@ def _environment(decision: Mapping[str, Any]) -> list[str]:
 
 
 def plan_holds(now: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
-    """Whether a node's plan of now does nothing but what was shown, perhaps less: a run that was cut off may have come further since.
+    """Whether a node's plan of now does nothing but what was shown, perhaps less: a run that was interrupted may have come further since.
 
     Expected times and warm slots may differ.
     """

@@ -138,7 +138,7 @@ def database_facts(migrated: Sequence[Mapping[str, Any]], heads: Sequence[str] |
     return {"heads": known, "from": "journal" if known is not None else "nobody", "why": why}
 
 
-def cut_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
+def interrupted_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
     """The newest rollback that was begun and never ended, unless something was deployed since."""
     left = [item for item in interrupted(records) if item.op == "rollback"]
     if not left:
@@ -187,7 +187,7 @@ def restores(records: Sequence[Record]) -> list[dict[str, Any]]:
     ]
 
 
-def cut_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
+def interrupted_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
     """All rollbacks that were begun and never ended, the oldest first."""
     return [item for item in interrupted(records) if item.op == "rollback"]
 

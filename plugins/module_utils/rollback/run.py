@@ -6,7 +6,7 @@
 
 All components start and prove themselves side by side. Then the traffic moves in reverse order of dependency, but not before every
 one of them has passed: a node goes back as a whole, or stays as it is. With best effort each moves as soon as it has proven itself,
-and those that did not are named. What was cut off anywhere is finished by running it again.
+and those that did not are named. What was interrupted anywhere is finished by running it again.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def roll_back(state_dir: Path, stack: str, request: RollbackRequest, caller: Cal
     began = time.monotonic()
     tools = tools or Tools()
     journal = EmergencyJournal(Journal.of(state_dir).path)
-    request = _cut_at_the_end(state_dir, journal, request)
+    request = _interrupted_at_the_end(state_dir, journal, request)
     view, request, made = _planned(state_dir, stack, request, tools, journal)
     if _there(view, made):
         return journal.told(_nothing_left(EmergencyLock(state_dir, journal), view, made, began, caller))
@@ -178,25 +178,25 @@ def _last(journal: Journal) -> int:
 
 
 def resumed(view: Mapping[str, Any], request: RollbackRequest) -> RollbackRequest:
-    """*request*, or what the rollback wanted that was cut off here, where nothing else is asked for.
+    """*request*, or what the rollback wanted that was interrupted here, where nothing else is asked for.
 
     That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
     only the slots are this command's; the rest is asked for by name.
     """
     if request.to is not None:
         return request
-    known = [view.get("cut_rollback"), None if request.best_effort else view.get("open_rollback")]
-    left = [cut for cut in known if cut and (cut.get("level") == request.level or not request.level_named)]
+    known = [view.get("interrupted_rollback"), None if request.best_effort else view.get("open_rollback")]
+    left = [interrupted for interrupted in known if interrupted and (interrupted.get("level") == request.level or not request.level_named)]
     if not left:
         return request
-    cut = max(left, key=lambda found: int(found.get("seq") or 0))
-    level = str(cut.get("level")) if request.level_named or cut.get("level") == "config" else "app"
-    moves = {name: (move.get("to") or {}).get("config") for name, move in (cut.get("moves") or {}).items()}
+    interrupted = max(left, key=lambda found: int(found.get("seq") or 0))
+    level = str(interrupted.get("level")) if request.level_named or interrupted.get("level") == "config" else "app"
+    moves = {name: (move.get("to") or {}).get("config") for name, move in (interrupted.get("moves") or {}).items()}
     configs = {name: str(config) for name, config in moves.items() if config}
-    to = cut.get("to")
-    if level == "config" and not configs and cut is view.get("open_rollback"):
+    to = interrupted.get("to")
+    if level == "config" and not configs and interrupted is view.get("open_rollback"):
         return request  # this node has no part in it
-    return replace(request, level=level, to=to, application=cut.get("application") or request.application,
+    return replace(request, level=level, to=to, application=interrupted.get("application") or request.application,
                    configs=configs if level == "config" and configs else None)
 
 
@@ -209,8 +209,8 @@ def _planned(
 
 
 def _resumes(view: Mapping[str, Any], made: Plan) -> dict[str, Any] | None:
-    cut = view.get("cut_rollback")
-    return cut if cut and cut.get("to") == made["to"] and cut.get("level") == made["level"] else None
+    interrupted = view.get("interrupted_rollback")
+    return interrupted if interrupted and interrupted.get("to") == made["to"] and interrupted.get("level") == made["level"] else None
 
 
 def _only_there(made: Plan) -> bool:
@@ -218,7 +218,7 @@ def _only_there(made: Plan) -> bool:
 
 
 def _refused(view: Mapping[str, Any], made: Plan) -> bool:
-    """Whether nothing is to be done. A rollback that was cut off at its very end still has to be noted as done."""
+    """Whether nothing is to be done. A rollback that was interrupted at its very end still has to be noted as done."""
     return not made["allowed"] and not (_only_there(made) and _resumes(view, made))
 
 
@@ -235,7 +235,7 @@ def _left_behind(state_dir: Path) -> tuple[dict[str, Any], bool]:
     return lease, dead
 
 
-def _cut_at_the_end(state_dir: Path, journal: Journal, request: RollbackRequest) -> RollbackRequest:
+def _interrupted_at_the_end(state_dir: Path, journal: Journal, request: RollbackRequest) -> RollbackRequest:
     """*request*, or the target of the rollback that was noted as done here and killed before it gave the lock back."""
     lease, dead = _left_behind(state_dir)
     if request.to is not None or not dead:
@@ -289,22 +289,22 @@ class RollbackRun:
         self.steps = [step for step in made["steps"] if step["do"] == "switch"]
         self.of = {step["component"]: step["detail"]["of"] for step in self.steps if step["detail"].get("of")}
         self.users = [step["component"] for step in self.steps if step["detail"].get("fronted")]
-        self.cut = _resumes(view, made)
+        self.interrupted = _resumes(view, made)
         self.rows: dict[str, dict[str, Any]] = {}
 
     def run(self, began: float) -> dict[str, Any]:
         """Do it; the journal says so before and after."""
         made, caller = self.made, self.caller
         moves = {step["component"]: {"from": step["detail"]["from"], "to": _target(step).__dict__} for step in self.steps}
-        moves.update((self.cut or {}).get("moves") or {})  # where it was cut off, what was left no longer shows
+        moves.update((self.interrupted or {}).get("moves") or {})  # where it was interrupted, what was left no longer shows
         detail = {
             "level": made["level"],
             "application": made["application"],
-            "from": (self.cut or {}).get("from") or made["from"],
+            "from": (self.interrupted or {}).get("from") or made["from"],
             "moves": moves,
             "reason": caller.reason,
             "best_effort": caller.best_effort,
-            **({"resumes": self.cut["run"]} if self.cut else {}),
+            **({"resumes": self.interrupted["run"]} if self.interrupted else {}),
         }
         self._settle_older()
         outcome = "failed"
@@ -326,11 +326,11 @@ class RollbackRun:
         return _answer(made, outcome, list(self.rows.values()), began, caller)
 
     def _settle_older(self) -> None:
-        """End the records of rollbacks that were cut off and that this one does not take up."""
-        for item in rollback_facts.cut_rollbacks(self.journal.read()):
+        """End the records of rollbacks that were interrupted and that this one does not take up."""
+        for item in rollback_facts.interrupted_rollbacks(self.journal.read()):
             if item.release == self.made["to"]:
                 continue  # the end of this one ends it
-            detail = {"started": item.seq, "error": f"cut off; run {self.caller.run} goes to {self.made['to']} instead"}
+            detail = {"started": item.seq, "error": f"interrupted; run {self.caller.run} goes to {self.made['to']} instead"}
             self._append("rollback", None, item.release, item.run, "failed", detail)
 
     def _append(

@@ -78,7 +78,7 @@ def _content(found: Mapping[str, Any] | None) -> Content | None:
 
 
 def attempted(component: Component) -> Content | None:
-    """What a switch that was cut off was about to make live; None where none was, or where it only repeated what is live."""
+    """What a switch that was interrupted was about to make live; None where none was, or where it only repeated what is live."""
     cut = component.get("interrupted")
     if not cut or cut.get("op") != "activate":
         return None
@@ -143,7 +143,7 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     )
     deploy = f"deploy it: deploy.yml -e release={tag}"
     anew = f"choose one of {', '.join(behind)}, or {deploy}" if behind else deploy
-    if now.release == tag:  # a switch that was cut off on its way there has to be finished
+    if now.release == tag:  # a switch that was interrupted on its way there has to be finished
         return Target(tag, now.config, here=component.get("interrupted") is None)
 
     def refuse(code: str, reason: str, way_out: str) -> Problem:
@@ -235,7 +235,7 @@ def _previous_config(component: Component) -> tuple[str | None, int, str]:
         if record["release"] != now.release or _as_of_today(component, str(record.get("config"))) != now.config:
             break
         changed, run = int(record["seq"]), str(record.get("run") or "")
-    if not changed:  # the last switch was cut off, or the journal does not know it
+    if not changed:  # the last switch was interrupted, or the journal does not know it
         cut = component.get("interrupted") or {}
         changed, run = int(cut.get("seq") or 0), str(cut.get("run") or "")
     earlier = [config for config in configs_of(component, now.release) if now.config not in (config, _as_of_today(component, config))]
@@ -282,7 +282,7 @@ def config_targets(
         of = [config for config in configs_of(entry, must(entry).release) if to != config and _as_of_today(entry, config) == to]
         if to in known and to in (entry.get("configs") or []):
             targets[name] = _as_asked(entry, _config_target(entry, to))
-        elif configs or of:  # of: what a way back was about to make when it was cut off
+        elif configs or of:  # of: what a way back was about to make when it was interrupted
             targets[name] = with_todays_secrets(entry, _config_target(entry, (configs or of)[0]))
     if targets:
         return targets, []

@@ -178,7 +178,7 @@ def _usable(made: Mapping[str, Any], view: View, fitting: Sequence[Set]) -> tupl
 
 
 def _restored(view: View, fitting: Sequence[Set], members: schema_steps.Members, wanted: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """The restore of such a set that nothing but the target followed: a rollback that was cut off behind it is only finished."""
+    """The restore of such a set that nothing but the target followed: a rollback that was interrupted behind it is only finished."""
     last = 0
     for name, component in members:
         others = [record for record in component.get("history") or [] if record["release"] != wanted.get(name)]

@@ -361,7 +361,7 @@ def _risks(merged: Facts, facts: Facts) -> list[str]:
     if limit is not None and time is not None and time > limit:
         found.append(f"It is expected to take {time:.0f} s, longer than the objective of {limit:.0f} s.")
     if steps(merged, "switch"):
-        found.append("Work that does not end while it is drained may be cut off.")
+        found.append("Work that does not end while it is drained may be interrupted.")
     if told(merged, "losses"):
         found.append("Data is lost; see What is lost.")
     if told(merged, "unverified"):

@@ -119,7 +119,7 @@ def look(
 
     Returns:
         ``node``, ``stack``, ``components`` (see :func:`rollback.facts.component_facts`), ``backups``, ``problems`` (sentences about
-        what could not be seen), ``cut_rollback`` (one that was begun and never ended, or None), ``open_rollback`` (the same of
+        what could not be seen), ``interrupted_rollback`` (one that was begun and never ended, or None), ``open_rollback`` (the same of
         a controller, see :func:`rollback.facts.open_rollback`), ``last_rollback``, ``seq`` (number of the journal's last record).
     """
     described, problems = component_file.load_all(state_dir)
@@ -149,7 +149,7 @@ def look(
         "backups": backup_sets(Path(state_dir) / "backups") if sets else [],
         "problems": problems,
         "seq": int(reading.records[-1]["seq"]) if reading.records else 0,
-        "cut_rollback": rollback_facts.cut_rollback(reading.records),
+        "interrupted_rollback": rollback_facts.interrupted_rollback(reading.records),
         "open_rollback": rollback_facts.open_rollback(reading.records),
         "last_rollback": rollback_facts.last_rollback(reading.records),
         "restores": rollback_facts.restores(reading.records) if sets else [],

@@ -174,7 +174,7 @@ class Node:
             for slot, (left, doubt) in self.left.items()
         ]
         return found + [
-            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was cut off. Its last words:"
+            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was interrupted. Its last words:"
             f" journalctl -u {unit}. Mend what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
             for unit in self.killed
         ]
@@ -239,7 +239,7 @@ class Node:
         names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in sp.SLOTS})
         try:
             found = self.systemd.show(*names.values())
-            if any(state.needs_reload for state in found):  # a process before this one was cut off before systemd knew what is enabled
+            if any(state.needs_reload for state in found):  # a process before this one was interrupted before systemd knew what is enabled
                 self.systemd.reload()
                 found = self.systemd.show(*names.values())
             return dict(zip(names, found))

@@ -335,7 +335,7 @@ class Slots:
         return serves, {"slot": serves, "release": content.release, "config": content.config}
 
     def _interrupted_previous(self, records: Sequence[dict[str, Any]], target: Content) -> dict[str, Any] | None:
-        """What was live before a switch that was cut off and is now taken up: the journal knows, the links no longer do."""
+        """What was live before a switch that was interrupted and is now taken up: the journal knows, the links no longer do."""
         left = release_state.interrupted(records, self.spec.component)
         for found in reversed(left):
             if found.op in ("activate", "revert") and found.release == target.release and found.detail.get("config") == target.config:

@@ -4,8 +4,8 @@
 
 """What has to be done so that a release runs in a slot and takes the traffic.
 
-Pure: the real state of a node goes in, a list of steps comes out. Every step may be repeated, and a plan that was cut
-off anywhere is taken up by planning again from what is then real. Three rules hold at every point of a plan for
+Pure: the real state of a node goes in, a list of steps comes out. Every step may be repeated, and a plan that was
+interrupted anywhere is taken up by planning again from what is then real. Three rules hold at every point of a plan for
 ``bluegreen``, however it came to that point:
 
 * where a server took requests before, one does now (``ready`` first, then ``drain``);

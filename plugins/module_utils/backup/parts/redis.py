@@ -238,7 +238,7 @@ def check(path: Path) -> dict[str, Any]:
             stream.seek(max(0, path.stat().st_size - 9))
             tail = stream.read(9)
         if head != b"REDIS" or tail[:1] != b"\xff":
-            raise PartError(f"{path} is no whole RDB file: it is cut short, or something else.")
+            raise PartError(f"{path} is no whole RDB file: it is truncated, or something else.")
         return {"checked": "beginning and end"}
     ended = run_tool([CHECKER, str(path)], CHECK_TIMEOUT, package=PACKAGE)
     if ended.rc != 0 or "RDB looks OK" not in ended.stdout:

@@ -155,7 +155,7 @@ def replaced(state_dir: Path) -> list[dict[str, Any]]:
         try:
             note = json.loads((place / NOTE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            note = {"part": "unknown", "set": "", "time": ""}  # of a restore that was cut short: what is in there is kept as long
+            note = {"part": "unknown", "set": "", "time": ""}  # of a restore that was interrupted: what is in there is kept as long
         found.append({**note, "name": place.name, "place": str(place)})
     return found
 

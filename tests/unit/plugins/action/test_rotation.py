@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A secret's file gets a new value once, however often a run is cut off, and the former one until it is not needed."""
+"""A secret's file gets a new value once, however often a run is interrupted, and the former one until it is not needed."""
 
 from __future__ import annotations
 

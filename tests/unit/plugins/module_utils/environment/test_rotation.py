@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A secret changes while it is used: cut off anywhere and run again, it ends, and nobody was refused on the way."""
+"""A secret changes while it is used: interrupted anywhere and run again, it ends, and nobody was refused on the way."""
 
 from __future__ import annotations
 

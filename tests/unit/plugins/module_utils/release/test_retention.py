@@ -140,7 +140,7 @@ def journaled(story: Story, config: str) -> None:
     story.fleet.journal.append({"op": "activate", "component": "web", "release": "v9", "run": "r", "outcome": "started", "detail": detail})
 
 
-def cut_rollback(story: Story, config: str) -> None:
+def interrupted_rollback(story: Story, config: str) -> None:
     moves = {"web": {"from": {}, "to": {"release": "v2", "config": config}}}
     story.fleet.journal.append({"op": "rollback", "release": "v2", "run": "r", "outcome": "started", "detail": {"moves": moves}})
 
@@ -171,7 +171,7 @@ def linked(story: Story, config: str) -> None:
     (slots / idle / "config").symlink_to(f"../../config/{config}")
 
 
-@pytest.mark.parametrize("names", [journaled, cut_rollback, replaced_by_this_run, configured_last, unconfirmed, gated, linked])
+@pytest.mark.parametrize("names", [journaled, interrupted_rollback, replaced_by_this_run, configured_last, unconfirmed, gated, linked])
 def test_what_somebody_names_stays(story: Story, names: Any) -> None:
     names(story, "b2")
     assert "web/b2" not in story.prune()

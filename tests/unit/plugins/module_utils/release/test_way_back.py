@@ -63,7 +63,7 @@ def test_made_once_as_a_deployment_would_have_made_it(place: Place) -> None:
     stamp = (place.folder / made.config / "env").stat().st_mtime_ns
     assert way_back.make(place.root, "web", then).config == made.config
     place.live(made.config)
-    assert way_back.make(place.root, "web", then).config == made.config, "asked again when it is live: a way back that was cut off"
+    assert way_back.make(place.root, "web", then).config == made.config, "asked again when it is live: a way back that was interrupted"
     assert (place.folder / made.config / "env").stat().st_mtime_ns == stamp
     assert len(os.listdir(place.folder)) == 3
 

@@ -389,7 +389,7 @@ def test_a_plan_holds_where_it_does_nothing_but_what_was_shown() -> None:
     cold = config("r", "c1")
     cold["steps"][0]["detail"].update(warm=False, expected_s=8.0)
     assert plan_holds(cold, shown)
-    assert plan_holds({**shown, "steps": []}, shown), "a run that was cut off has come further"
+    assert plan_holds({**shown, "steps": []}, shown), "a run that was interrupted has come further"
     there = {**shown, "steps": [], "allowed": False, "refusals": [{"code": "already_there"}]}
     assert plan_holds(there, shown)
     assert not plan_holds(config("r", "c2"), shown)

@@ -467,7 +467,7 @@ def test_configs_by_name(node: Node) -> None:
     assert codes(node.plan(level="config", to="c3")) == ["already_there"]
 
 
-# -- what was cut off
+# -- what was interrupted
 
 
 def test_a_deployment_that_was_cut_off_goes_back_to_what_was_live() -> None:
@@ -524,14 +524,14 @@ def test_two_nodes_agree(node: Node) -> None:
 
 def test_an_interrupted_rollback_is_known_until_something_is_deployed(node: Node) -> None:
     node.tell("rollback", None, "v2", "started", run="rb-1", level="app")
-    cut = rollback_facts.cut_rollback(node.records)
-    assert cut is not None
-    assert (cut["run"], cut["to"], cut["level"]) == ("rb-1", "v2", "app")
+    interrupted = rollback_facts.interrupted_rollback(node.records)
+    assert interrupted is not None
+    assert (interrupted["run"], interrupted["to"], interrupted["level"]) == ("rb-1", "v2", "app")
     node.switched("v4")
-    assert rollback_facts.cut_rollback(node.records) is None
-    assert len(rollback_facts.cut_rollbacks(node.records)) == 1
+    assert rollback_facts.interrupted_rollback(node.records) is None
+    assert len(rollback_facts.interrupted_rollbacks(node.records)) == 1
     node.tell("rollback", None, "v2", "failed", run="rb-1")
-    assert rollback_facts.cut_rollbacks(node.records) == []
+    assert rollback_facts.interrupted_rollbacks(node.records) == []
 
 
 # -- what a controller began

@@ -198,7 +198,7 @@ def test_what_is_not_back_is_said_everywhere() -> None:
     ("outcome", "until", "came"),
     [
         ({"rows": []}, 13, "complete"),  # the journal has the end
-        ({"rows": []}, 8, "not known: neither the report nor a journal tells"),  # it was cut off
+        ({"rows": []}, 8, "not known: neither the report nor a journal tells"),  # it was interrupted
         ({"rows": [], "result": "finished"}, 8, "complete"),
         ({"result": "failed"}, 13, "NOT complete"),
     ],

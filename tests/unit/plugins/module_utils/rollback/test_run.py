@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back on a node: all of it or nothing, in order, resumed where it was cut off, and told in the journal."""
+"""Going back on a node: all of it or nothing, in order, resumed where it was interrupted, and told in the journal."""
 
 from __future__ import annotations
 
@@ -332,7 +332,7 @@ def test_the_lock_of_the_run_that_asks_stays_with_it(fleet: Fleet) -> None:
     assert (holder["run"], holder["owner"]["actor"]) == ("rb-1", "ann")
 
 
-# -- cut off
+# -- interrupted
 
 
 def die_at(fleet: Fleet, step: int, early: bool) -> bool:
@@ -385,7 +385,7 @@ def test_killed_anywhere_it_is_finished_by_running_it_again(tmp_path: Path, befo
         assert (answer["outcome"], answer["to"]) == ("ok", "v2"), f"killed at {step}"
         assert fleet.live() == V2
         assert {name: fleet.marks(name)["v3"] for name in fleet.names} == dict.fromkeys(fleet.names, "bad")
-        assert fleet.tools().look(fleet.state)["cut_rollback"] is None
+        assert fleet.tools().look(fleet.state)["interrupted_rollback"] is None
         if begun:
             assert fleet.records("rollback")[-1]["detail"]["resumes"] == "rb-dead"
     assert deaths > 30

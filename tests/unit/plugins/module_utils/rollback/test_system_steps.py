@@ -154,7 +154,7 @@ def test_a_node_without_data_takes_its_own_set_where_the_named_one_is_elsewhere(
 
 
 def test_the_sets_schema_has_to_be_one_that_the_target_runs_on(node: System) -> None:
-    node.backups = [a_set("v2", heads={"backend": ["cc"]})]  # a deployment of v3 was cut off behind its migration
+    node.backups = [a_set("v2", heads={"backend": ["cc"]})]  # a deployment of v3 was interrupted behind its migration
     code, reason, way_out = node.refusal()
     assert code == "schema_unproven"
     assert "v2 was never proven on the schema at cc, where the set set-v2 has it; it is made for the schema at bb" in reason

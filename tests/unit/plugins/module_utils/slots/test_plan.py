@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans of slots, walked through in every state and cut off after every step.
+"""Plans of slots, walked through in every state and interrupted after every step.
 
 The model below is what the steps do to a node, written down independently of the planner.
 """
