@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
-    catalog as backup_shelf,
+    catalog,
     dump as restore_dump,
     plan as backup_plan,
     sets as backup_set,
@@ -180,7 +180,7 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                 problems=seen["problems"],
             )
         why = "What it holds is written as root"
-        backup_shelf.require_ours(request.state_dir, path, str(seen["signature"]), request.accept_unsigned, "Nothing was restored", why)
+        catalog.require_ours(request.state_dir, path, str(seen["signature"]), request.accept_unsigned, "Nothing was restored", why)
         whole = manifest["format"] == backup_plan.FORMAT
         opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
         try:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import config as alembic_config, version_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import (
     age as backup_age,
@@ -322,19 +322,19 @@ def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, Any]]:
     """The set, read back whole. Raises DrillError, BackupSetError."""
     state_dir, name = drill.request.state_dir, drill.request.set
     if not name:
-        newest = backup_shelf.newest_verified(state_dir, drill.stack)
+        newest = catalog.newest_verified(state_dir, drill.stack)
         if newest is None:
-            count = len(backup_shelf.listed(state_dir))
+            count = len(catalog.listed(state_dir))
             raise DrillError(
                 "no_set",
-                f"Nothing was drilled: {backup_shelf.folder_of(state_dir)} has no verified backup set of this stack ({count} of other"
+                f"Nothing was drilled: {catalog.folder_of(state_dir)} has no verified backup set of this stack ({count} of other"
                 " kinds). Make one: backup.yml.",
             )
         name = str(newest["name"])
-    seen = backup_shelf.verify(state_dir, name, note=not check)
+    seen = catalog.verify(state_dir, name, note=not check)
     manifest: dict[str, Any] = seen["manifest"]
     if seen["problems"]:
-        other = backup_shelf.newest_verified(state_dir, drill.stack)
+        other = catalog.newest_verified(state_dir, drill.stack)
         known = f"; a verified one is {other['name']}" if other and other["name"] != seen["name"] else ""
         raise DrillError(
             "unverifiable",
@@ -346,7 +346,7 @@ def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, Any]]:
         raise DrillError("no_set", f"Nothing was drilled: {seen['name']} is a dump of before a migration. Name one (-e set=NAME).")
     if str(manifest.get("stack") or "") != drill.stack:
         raise DrillError("other_stack", f"Nothing was drilled: {seen['name']} is of the stack {manifest.get('stack')}, not {drill.stack}.")
-    backup_shelf.require_ours(
+    catalog.require_ours(
         state_dir,
         Path(seen["path"]),
         str(seen["signature"]),

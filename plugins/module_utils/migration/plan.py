@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import c
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE, Home
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
@@ -414,7 +414,7 @@ def complete(
         step.sql_error = str(answer.get("error") or "")
         if step.sql is None and request.made_up and not answer.get("own"):
             what = f"revision {step.revision.revision}"
-            step.unsure = stand_ins.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
+            step.unsure = placeholders.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
         if path.direction == "upgrade":
             squawk.judge(request.linter, step)
     migration_policy.analyse(steps, version.name)

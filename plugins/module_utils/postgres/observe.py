@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, psql: Psql, budget: float) -> None:
         self._psql = psql
         self._end = time.monotonic() + budget
-        psql.settle(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
+        psql.apply_settings(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
         psql.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def catalog(self, sql: str) -> Any:

@@ -195,7 +195,7 @@ def _cut(server: Server, psql: Psql, result: dict[str, Any], comment: str | None
     """The swap itself; returns the seconds in which nobody could write."""
     live, beside, replaced = (quoted(result[key]) for key in ("database", "restored", "replaced"))
     with server.session() as mover:
-        mover.settle(statement_timeout=f"{int(min(grace + 1.5, LONGEST_CUT) * 1000)}ms", lock_timeout="2s")
+        mover.apply_settings(statement_timeout=f"{int(min(grace + 1.5, LONGEST_CUT) * 1000)}ms", lock_timeout="2s")
         mover.query("BEGIN")
         began = time.monotonic()
         with ThreadPoolExecutor(1) as pool:

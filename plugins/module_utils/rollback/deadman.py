@@ -119,7 +119,7 @@ def arm(
         return answer
     write_file(path, json.dumps(plan, indent=1, sort_keys=True) + "\n", 0o644)
     try:
-        (systemd or Systemd()).later_lasting(timer_of(run), seconds, script(stack, run, command))
+        (systemd or Systemd()).schedule_persistent(timer_of(run), seconds, script(stack, run, command))
     except BaseException:
         path.unlink()
         _done(run, systemd)
@@ -168,7 +168,7 @@ def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bo
         move(path, confirmed)
     except FileNotFoundError:
         return confirm(state_dir, run, systemd)  # the timer was quicker
-    (systemd or Systemd()).forget(timer_of(run))
+    (systemd or Systemd()).unschedule(timer_of(run))
     confirmed.unlink()
     return {"changed": True, "msg": f"run {run} is confirmed"}
 
@@ -254,12 +254,12 @@ def revert(
                 left.unlink()
         _done(caller.run, systemd)
     answer.update(changed=changed, outcome="failed" if failed else "ok", components=rows, seconds=round(time.monotonic() - began, 3))
-    return journal.told(answer)
+    return journal.with_notes(answer)
 
 
 def _done(run: str, systemd: Systemd | None) -> None:
     with contextlib.suppress(UnitError):  # a timer that stays finds nothing to do, whenever it fires
-        (systemd or Systemd()).forget(timer_of(run))
+        (systemd or Systemd()).unschedule(timer_of(run))
 
 
 def _take_back(state_dir: Path, caller: Caller, tools: Tools, journal: Journal) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings, moves_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, Interrupted, derive, interrupted
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 
 Record = dict[str, Any]
 
@@ -134,7 +134,7 @@ def database_facts(migrated: Sequence[Mapping[str, Any]], heads: Sequence[str] |
     """Where the database stands: C(heads), C(from) whom that is known, C(why) it could not be asked itself."""
     if heads is not None:
         return {"heads": sorted(heads), "from": "database", "why": ""}
-    known = schema_way.known_heads(migrated)
+    known = schema_path.known_heads(migrated)
     return {"heads": known, "from": "journal" if known is not None else "nobody", "why": why}
 
 

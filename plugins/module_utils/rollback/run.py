@@ -144,7 +144,7 @@ def roll_back(state_dir: Path, stack: str, request: RollbackRequest, caller: Cal
     request = _interrupted_at_the_end(state_dir, journal, request)
     view, request, made = _planned(state_dir, stack, request, tools, journal)
     if _there(view, made):
-        return journal.told(_nothing_left(EmergencyLock(state_dir, journal), view, made, began, caller))
+        return journal.with_notes(_nothing_left(EmergencyLock(state_dir, journal), view, made, began, caller))
     if _refused(view, made):
         return _answer(made, "refused", [], began, caller)
     if not caller.force_lock:  # a part of a run that lost the lock does not take it as if it began now
@@ -169,7 +169,7 @@ def roll_back(state_dir: Path, stack: str, request: RollbackRequest, caller: Cal
         if lease.how != "renewed":  # else it belongs to whoever runs this as a part of something larger
             with contextlib.suppress(LockHeld):  # somebody took it by force meanwhile
                 lock.release(caller.run)
-    return journal.told(answer)
+    return journal.with_notes(answer)
 
 
 def _last(journal: Journal) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Component, Problem, Target, View, must
 
@@ -36,7 +36,7 @@ def complete(
             problems.append(Problem("database_away", reason, "bring the database up first; -e level=app needs it less", name))
             continue
         tag = targets[name].release
-        wanted = schema_way.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
+        wanted = schema_path.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
         if present is None:
             made["unverified"].append(
                 f"{name}: whether {tag} runs on the present schema: {database.get('why') or 'its heads are not known'}"
@@ -86,7 +86,7 @@ def present_heads(made: dict[str, Any], name: str, component: Component) -> list
 def _app(
     made: dict[str, Any], name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str]
 ) -> list[Problem]:
-    proof = schema_way.prove(wanted, present, component.get("migrations") or [], component.get("proofs") or [], tag)
+    proof = schema_path.prove(wanted, present, component.get("migrations") or [], component.get("proofs") or [], tag)
     steps = ", ".join(proof.steps)
     if proof.how == "additive":
         made["warnings"].append(
@@ -110,8 +110,8 @@ def _schema(
     made: dict[str, Any], view: View, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str],
     middle: list[dict[str, Any]],
 ) -> list[Problem]:  # fmt: skip
-    sets = [entry for entry in view.get("backups") or [] if not schema_way.foreign(entry, view.get("stack"))]
-    way = schema_way.way_back(name, wanted, present, component.get("migrations") or [], sets)
+    sets = [entry for entry in view.get("backups") or [] if not schema_path.foreign(entry, view.get("stack"))]
+    way = schema_path.way_back(name, wanted, present, component.get("migrations") or [], sets)
     if way.problem:
         return [
             Problem(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import schema_steps
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, View
@@ -128,7 +128,7 @@ def _made(entry: Set) -> str:
 
 def _names(entries: Sequence[Set]) -> str:
     """The newest sets first, so that one can be chosen."""
-    usable = sorted((entry for entry in entries if schema_way.usable_set(entry)), key=_made, reverse=True)
+    usable = sorted((entry for entry in entries if schema_path.usable_set(entry)), key=_made, reverse=True)
     return ", ".join(str(entry.get("name")) for entry in usable[:SHOWN]) or "none that is verified"
 
 
@@ -147,7 +147,7 @@ def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> 
         return fitting, None
     if there in fitting:
         return [there], None
-    if not schema_way.usable_set(there):
+    if not schema_path.usable_set(there):
         return [], _unverified(there, choice)
     if not there.get("parts"):
         return [], Problem("no_set", f"{named} is a dump that was made before a migration, no backup set", choice)
@@ -163,8 +163,8 @@ def _unverified(entry: Set, way_out: str) -> Problem:
 
 def _usable(made: Mapping[str, Any], view: View, fitting: Sequence[Set]) -> tuple[Set | None, Problem | None]:
     """The newest set that can be relied on, or why there is none."""
-    own = [entry for entry in fitting if not schema_way.foreign(entry, view.get("stack"))]
-    usable = [entry for entry in own if schema_way.usable_set(entry)]
+    own = [entry for entry in fitting if not schema_path.foreign(entry, view.get("stack"))]
+    usable = [entry for entry in own if schema_path.usable_set(entry)]
     if usable:
         return max(usable, key=_made), None
     way_out = f"bring a verified set of that time to this node, or {_otherwise(made)}"
@@ -205,11 +205,11 @@ def _schema(made: dict[str, Any], members: schema_steps.Members, targets: Mappin
         if not held:
             made["warnings"].append(f"{name}: not part of the set {found.get('name')}: its database, which stays as it is")
         heads = sorted(found["heads"][name] or []) if held else schema_steps.present_heads(made, name, component)
-        wanted = schema_way.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
+        wanted = schema_path.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
         if heads is None:
             made["unverified"].append(f"{name}: whether {tag} runs on the present schema: {component['database'].get('why')}")
             continue
-        if wanted is None or not schema_way.prove(
+        if wanted is None or not schema_path.prove(
             wanted, heads, component.get("migrations") or [], component.get("proofs") or [], tag
         ).how:
             needs = "which schema it needs is not known" if wanted is None else f"it is made for the schema at {words(wanted)}"

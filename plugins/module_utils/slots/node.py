@@ -336,7 +336,7 @@ class Node:
             self.home.live_link.unlink()
             fsync(self.slots)
         elif step.do == sp.RETIRE:
-            self.systemd.later(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
+            self.systemd.schedule(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
         elif self.edge is None:
             raise EdgeError(f"step `{step}` needs an edge, and {self.spec.component} has none")
         elif step.do == sp.DRAINED:

@@ -216,7 +216,7 @@ class Slots:
             command: what it then runs, a line for the shell.
         """
         if resume_after and self.node.edge is not None and not request.check:
-            self.node.systemd.later(self.spec.resume_timer, resume_after, command)
+            self.node.systemd.schedule(self.spec.resume_timer, resume_after, command)
         return self._at_edge("drain", request)
 
     def resume(self, request: Request, by_timer: bool = False) -> Outcome:
@@ -415,7 +415,7 @@ class Slots:
     def _settle(self, outcome: Outcome) -> None:
         """Have systemd know what is started at boot now."""
         try:
-            self.node.systemd.settle()
+            self.node.systemd.reload_if_changed()
         except UnitError as error:  # a boot goes by what is on disk
             outcome.warnings.append(f"{self.spec.component}: {error}")
 
@@ -433,7 +433,7 @@ class Slots:
             gate = self.gate_for(content.release, saved_first=True)
             for step in back.steps:
                 self.node.execute(step, content, gate)
-            self.node.systemd.settle()
+            self.node.systemd.reload_if_changed()
         except (*_TROUBLE, Refused) as error:
             return {"still_serving": None, "went_back": [str(s) for s in self.node.done], "going_back_failed": str(error)}
         still = {"release": previous["release"], "slot": serves} if previous else None

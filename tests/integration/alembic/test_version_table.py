@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
     migrate as alembic,
@@ -104,7 +104,7 @@ def test_sets_and_drills_know_it(stage: Stage) -> None:
     stage.sql("INSERT INTO workflows (id, name) SELECT n, 'w' || n FROM generate_series(1, 5) n")
     node.brings(UP, DOWN)
     name = node.save()
-    (held,) = [one for one in backup_shelf.listed(node.state) if one["name"] == name]
+    (held,) = [one for one in catalog.listed(node.state) if one["name"] == name]
     assert held["heads"] == {"backend": ["aaa1"]}
     found = node.drill()
     assert (found["verdict"], found["lost"], found["tables"]) == (drill_text.PASSED, [], 1)
@@ -112,5 +112,5 @@ def test_sets_and_drills_know_it(stage: Stage) -> None:
     assert heads(stage, node.state) == ["aaa1"]
     stage.sql("DROP TABLE ops.shop_migrations")
     name = node.save()
-    (held,) = [one for one in backup_shelf.listed(node.state) if one["name"] == name]
+    (held,) = [one for one in catalog.listed(node.state) if one["name"] == name]
     assert held["heads"] == {}, "filed under no revision, it would fit a database that has none"

@@ -136,7 +136,7 @@ def test_without_one_it_goes_on_without_lock_and_records_and_says_so(tmp_path: P
     ]  # fmt: skip
     assert Journal.of(tmp_path).path.read_bytes() == before
     assert list(tmp_path.glob(".lock.json.*")) == []
-    answer = journal.told({"components": [{"component": "web", "warnings": ["one"]}, {"component": "worker"}]})
+    answer = journal.with_notes({"components": [{"component": "web", "warnings": ["one"]}, {"component": "worker"}]})
     assert "no room for the lock" in answer["disk"][0]
     assert "lacks 2 records" in answer["disk"][1]
     assert ": activate web v1 started, activate web v1 ok." in answer["disk"][1]

@@ -35,12 +35,12 @@ class Timers:
         self.set: dict[str, tuple[int, str]] = {}
         self.errors: list[BaseException] = []
 
-    def later_lasting(self, name: str, seconds: int, script: str) -> None:
+    def schedule_persistent(self, name: str, seconds: int, script: str) -> None:
         for error in self.errors:
             raise error
         self.set[name] = (seconds, script)
 
-    def forget(self, name: str) -> None:
+    def unschedule(self, name: str) -> None:
         for error in self.errors:
             raise error
         self.set.pop(name, None)
@@ -268,7 +268,7 @@ def test_the_timer_outlasts_a_reboot(tmp_path: Path) -> None:
         return Ended(0, "", "")
 
     systemd, name = Systemd(run, units=tmp_path), deadman.timer_of("r1")
-    systemd.later_lasting(name, 60, deadman.script("a%b", "r1"))
+    systemd.schedule_persistent(name, 60, deadman.script("a%b", "r1"))
     assert [cmd[1] for cmd in asked] == ["enable", "daemon-reload", "restart"]
     timer, service = ((tmp_path / f"{name}.{kind}").read_text() for kind in ("timer", "service"))
     assert "OnActiveSec=60s\n" in timer
@@ -277,11 +277,11 @@ def test_the_timer_outlasts_a_reboot(tmp_path: Path) -> None:
         'ExecStart=:/bin/sh -c "exec /usr/local/bin/aistack --stack a%%b revert --run r1 --unless-confirmed"\n' in service
     )
     asked.clear()
-    systemd.forget(name)
+    systemd.unschedule(name)
     assert [cmd[1] for cmd in asked] == ["stop", "disable", "daemon-reload"]
     assert not any(cmd[-1] == "aistack-confirm-r1.service" for cmd in asked), "it may be what calls"
     assert list(tmp_path.iterdir()) == []
-    systemd.forget(name)
+    systemd.unschedule(name)
     assert len(asked) == 3, "nothing is there any more"
 
 

@@ -126,7 +126,7 @@ class FakeSystemd:
         self.machine.change(f"{verb} {slot}", apply)
         self.outdated = True
 
-    def settle(self) -> None:
+    def reload_if_changed(self) -> None:
         if self.outdated:
             self.reload()
 
@@ -134,7 +134,7 @@ class FakeSystemd:
         self.machine.change("reload", lambda state: [state[slot].pop("known", None) for slot in ("blue", "green")])
         self.outdated = False
 
-    def later(self, name: str, seconds: int, script: str) -> None:
+    def schedule(self, name: str, seconds: int, script: str) -> None:
         if name.endswith("-resume"):
             self.machine.change("later resume", lambda state: state.update(resume=[seconds, script]))
             return

@@ -300,17 +300,17 @@ def test_the_live_slot_that_hangs_is_replaced_by_the_same_release() -> None:
     assert plan.does(sp.WRITE, "green")
 
 
-@pytest.mark.parametrize("forget", [True, False])
-def test_stopped(forget: bool) -> None:
+@pytest.mark.parametrize("unlink", [True, False])
+def test_stopped(unlink: bool) -> None:
     for edge in (True, False):
         for observed in observations(edge) + sample(edge):
-            path = walk(observed, sp.plan_stopped(observed, forget), A)
+            path = walk(observed, sp.plan_stopped(observed, unlink), A)
             for name in sp.SLOTS:
                 assert not path[-1].slot(name).running
                 assert not path[-1].slot(name).enabled
                 assert path[-1].slot(name).edge in (None, sp.MAINT)
-            assert path[-1].live == (None if forget else observed.live)
-            assert sp.plan_stopped(path[-1], forget).steps == ()
+            assert path[-1].live == (None if unlink else observed.live)
+            assert sp.plan_stopped(path[-1], unlink).steps == ()
 
 
 @pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
