@@ -34,7 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.fil
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files_restore import FilesRestore, SqliteRestore
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.postgres_restore import PostgresRestore, drop as drop_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.redis_restore import RedisRestore
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground, Loss, Manager, Restorer
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Loss, Manager, RestoreContext, Restorer
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
@@ -274,7 +274,7 @@ def _restorer(
     if kind in LISTS and entry is None:
         told = f"{kind}:{name} is not in aistack_backup of this node any more, so nobody says where it belongs."
         raise PartError(f"{told} Put it back there, run site.yml, then this again.")
-    ground = Ground(
+    context = RestoreContext(
         state_dir=request.state_dir,
         run=request.run,
         folder=folder,
@@ -294,12 +294,12 @@ def _restorer(
         timeout=backup_jobs.patience(described, request.timeout),
     )
     if kind == "postgres":
-        return PostgresRestore(ground)
+        return PostgresRestore(context)
     if kind == "redis":
-        return RedisRestore(ground, request.manager or Systemd())
+        return RedisRestore(context, request.manager or Systemd())
     if kind == "bucket":
-        return BucketRestore(ground)
-    return SqliteRestore(ground) if kind == "sqlite" else FilesRestore(ground)
+        return BucketRestore(context)
+    return SqliteRestore(context) if kind == "sqlite" else FilesRestore(context)
 
 
 def prune_replaced(state_dir: Path, root: Path, check: bool) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.drill.text import FAILED, IRREVERSIBLE, LOSES, PASSED, some
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.text import FAILED, IRREVERSIBLE, LOSES, PASSED, shortened
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import same, words
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import fingerprint
@@ -199,7 +199,9 @@ def judge(course: Course) -> dict[str, Any]:
     result["schema"] = schema_differences(course.first, course.last)
     strange = [f"{entry.table}: {text}" for entry in found for text in entry.other]
     if result["schema"] or strange:
-        result.update(verdict=FAILED, recovery_s=None, why=f"afterwards the schema is not as before: {some([*result['schema'], *strange])}")
+        result.update(
+            verdict=FAILED, recovery_s=None, why=f"afterwards the schema is not as before: {shortened([*result['schema'], *strange])}"
+        )
     elif result["lost"]:
-        result.update(verdict=LOSES, why=f"lost: {some(result['lost'])}")
+        result.update(verdict=LOSES, why=f"lost: {shortened(result['lost'])}")
     return result

@@ -313,7 +313,7 @@ def _calm(drill: _Drill, what: str) -> None:
 def _graph(drill: _Drill, tag: str) -> RevisionGraph:
     """The revisions of a release, told by its own code. Raises MigrationError, NotYet."""
     asked = drill.alembic(tag)
-    with alembic_plan.start(asked, alembic_plan.ground(asked)) as session:
+    with alembic_plan.start(asked, alembic_plan.context_of(asked)) as session:
         alembic_plan.ask(asked, session, "open")
         return RevisionGraph.of(alembic_plan.ask(asked, session, "graph")["revisions"])
 

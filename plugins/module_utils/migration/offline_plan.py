@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import plan as alembic_plan, text as migration_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Ground, Plan, ReleaseCodeError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationContext, Plan, ReleaseCodeError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
@@ -72,9 +72,9 @@ def make(request: Request, seen: Mapping[str, Any], schema: Sequence[Mapping[str
     local = replace(
         request, made_up=[name for name in placeholders.made_up(schema) if name != request.url_variable] or [request.url_variable]
     )
-    ground = Ground(variables, DatabaseAddress("localhost", 5432, "planned", "planned"))
+    context = MigrationContext(variables, DatabaseAddress("localhost", 5432, "planned", "planned"))
     try:
-        with alembic_plan.start(local, ground) as session:
+        with alembic_plan.start(local, context) as session:
             opened = alembic_plan.ask(local, session, "open")
             graph = RevisionGraph.of(alembic_plan.ask(local, session, "graph")["revisions"])
             path = alembic_plan.way(local, graph, seen.get("current") or [], lambda: list(seen.get("history") or []))

@@ -134,7 +134,7 @@ class Request:
 
 
 @dataclass
-class Ground:
+class MigrationContext:
     """What the request stands on: the environment of the release and the address in it."""
 
     variables: dict[str, str]
@@ -180,7 +180,7 @@ class Plan:
         return document
 
 
-def ground(request: Request) -> Ground:
+def context_of(request: Request) -> MigrationContext:
     """Reads the environment file. Raises NotYet where something is not there, MigrationError where it is wrong."""
     tree = request.tree
     if not tree.is_dir():
@@ -206,8 +206,8 @@ def ground(request: Request) -> Ground:
     except ValueError as problem:
         raise MigrationError("bad_url", f"{request.url_variable} in {request.env_file} is no PostgreSQL address: {problem}.") from None
     if request.database:
-        return Ground(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
-    return Ground(variables, address)
+        return MigrationContext(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
+    return MigrationContext(variables, address)
 
 
 def require_configuration(request: Request) -> None:
@@ -235,10 +235,10 @@ def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[
     return moved
 
 
-def connect(request: Request, base: Ground, application: str = "aistack-migrate-watch") -> Psql:
+def connect(request: Request, context: MigrationContext, application: str = "aistack-migrate-watch") -> Psql:
     """A psql session. Raises MigrationError in the operator's words."""
     try:
-        return Psql(base.address, base.variables, request.user, application)
+        return Psql(context.address, context.variables, request.user, application)
     except DatabaseError as problem:
         raise MigrationError(problem.kind, f"{request.component}: {problem} Nothing was migrated.") from problem
     except LookupError as problem:
@@ -246,12 +246,12 @@ def connect(request: Request, base: Ground, application: str = "aistack-migrate-
                                      "phase, which makes it.") from problem
 
 
-def start(request: Request, base: Ground) -> AlembicSession:
+def start(request: Request, context: MigrationContext) -> AlembicSession:
     """The helper, with the release's Alembic still to be opened. Raises MigrationError."""
     try:
         where = (request.interpreter, str(request.tree))
         return AlembicSession(
-            *where, base.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
+            *where, context.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
         )
     except HelperError as problem:
         raise MigrationError("python", f"{request.component}: {problem}") from problem
@@ -462,12 +462,12 @@ def unknown(request: Request, why: str) -> dict[str, Any]:
 def inspect(request: Request) -> dict[str, Any]:
     """The plan as a document; reads only. What is not there yet is said in ``why``. Raises MigrationError for what is wrong."""
     try:
-        base = ground(request)
+        context = context_of(request)
     except NotYet as problem:
         return unknown(request, str(problem))
-    with start(request, base) as session:
+    with start(request, context) as session:
         try:
-            psql = connect(request, base)
+            psql = connect(request, context)
         except MigrationError as problem:
             if problem.code in ("unreachable", "missing", "tool"):
                 return unknown(request, str(problem))
@@ -477,7 +477,7 @@ def inspect(request: Request) -> dict[str, Any]:
             graph = RevisionGraph.of(ask(request, session, "graph")["revisions"])
             path, seen = locate(request, session, graph)
             plan = complete(request, session, psql, graph, path, seen, versions)
-            return {**plan.describe(request, base.address), "tables": present_tables(psql, request.tables)}
+            return {**plan.describe(request, context.address), "tables": present_tables(psql, request.tables)}
 
 
 def versions_of(opened: Mapping[str, Any], psql: Psql) -> dict[str, Any]:

@@ -145,11 +145,11 @@ def _fill(made: Plan, view: View, request: RollbackRequest) -> list[Problem]:
         alone = _data_alone(made, view, request)
         return nothing if alone is None else alone
     made["candidates"] = candidates(view, application)
-    made["from"] = _joined(rollback_state.must(entry).release for _name, entry in members)
+    made["from"] = _joined(rollback_state.require_live(entry).release for _name, entry in members)
     if request.level == "config":
         targets, problems = rollback_state.config_targets(members, request.to, request.configs)
         made["changed_by"] = None if request.to else rollback_state.config_change(members)
-        made["from"] = _joined(rollback_state.must(entry).config for name, entry in members if name in targets)
+        made["from"] = _joined(rollback_state.require_live(entry).config for name, entry in members if name in targets)
     else:
         targets, problems = _release_targets(made, view, members, request)
     fatal = _spare(made, targets, problems, request)
@@ -260,7 +260,7 @@ def _release_targets(
 
 def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str, Any]:
     """The step that moves one component."""
-    described, now = component["description"], rollback_state.must(component)
+    described, now = component["description"], rollback_state.require_live(component)
     slots = component.get("slots") or {}
     content = (target.release, target.config)
     warm = any(

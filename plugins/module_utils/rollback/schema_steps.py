@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Component, Problem, Target, View, must
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Component, Problem, Target, View, require_live
 
 DOWNGRADE_S, RESTORE_S = 30.0, 600.0
 """Seconds taken where neither the journal nor a manifest tells how long it takes."""
@@ -100,7 +100,8 @@ def _app(
             "schema_unproven",
             f"{name}: the code of {tag} is made for the schema at {words(wanted)} and was never proven on the present one at"
             f" {words(present)}, {ahead}",
-            f"take the schema back as well: -e level=schema (-e to={tag}); or mend {must(component).release} and deploy it under a new tag",
+            f"take the schema back as well: -e level=schema (-e to={tag}); or fix {require_live(component).release} and deploy it under"
+            " a new tag",
             name,
         )
     ]
@@ -117,13 +118,13 @@ def _schema(
             Problem(
                 way.code,
                 f"{name}: the schema cannot go back from {words(present)} to {words(wanted)}: {way.problem}",
-                f"bring a verified backup set with the schema at {words(wanted)} to this node, or go forward: mend"
-                f" {must(component).release} and deploy it under a new tag",
+                f"bring a verified backup set with the schema at {words(wanted)} to this node, or go forward: fix"
+                f" {require_live(component).release} and deploy it under a new tag",
                 name,
             )
         ]
     if way.downgrades or way.restore is not None:
-        made["warnings"].append(drill_text.for_plan(component.get("drills") or {}, name, must(component).release, tag))
+        made["warnings"].append(drill_text.for_plan(component.get("drills") or {}, name, require_live(component).release, tag))
     if way.restore is not None:
         middle.append(restore(made, name, way.restore, _databases(name, way.restore)))
         if way.downgrades:

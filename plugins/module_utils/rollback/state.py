@@ -92,7 +92,7 @@ def present(component: Component) -> Content | None:
     return attempted(component) or _content(component.get("live"))
 
 
-def must(component: Component) -> Content:
+def require_live(component: Component) -> Content:
     """:func:`present` where it is known that there is something."""
     found = present(component)
     if found is None:
@@ -102,7 +102,7 @@ def must(component: Component) -> Content:
 
 def options(component: Component) -> list[str]:
     """The releases that the component can be at after going back, the newest first, the present one included where it is good."""
-    here, bad = must(component).release, component.get("bad") or {}
+    here, bad = require_live(component).release, component.get("bad") or {}
     staged = component.get("staged") or []
     tags: list[str] = []
     before = _content(component.get("journal_live"))
@@ -133,7 +133,7 @@ def configs_of(component: Component, release: str) -> list[str]:
 
 def release_target(name: str, component: Component, tag: str, allow_bad: bool = False) -> Target | Problem:
     """Where the component goes for the release *tag*, or why it must not."""
-    now = must(component)
+    now = require_live(component)
     good = options(component)
     behind = [known for known in good if known != now.release]
     choice = (
@@ -189,7 +189,7 @@ def with_todays_secrets(component: Component, target: Target) -> Target:
         names = ", ".join(found["kept"])
         warnings.append(f"{names}: secret, and not part of the environment of today, so that {target.release} has the value of then again")
     of = target.config if found["config"] != target.config else ""
-    here = target.here or (target.release, found["config"]) == _pair(must(component))
+    here = target.here or (target.release, found["config"]) == _pair(require_live(component))
     return replace(target, config=found["config"], here=here, warnings=tuple(warnings), of=of, today=tuple(found["today"]))
 
 
@@ -228,7 +228,7 @@ def _previous_config(component: Component) -> tuple[str | None, int, str]:
 
     Configs that differ in secrets alone are one: those of then are not taken back unless asked for by name.
     """
-    now = must(component)
+    now = require_live(component)
     history = component.get("history") or []
     changed, run = 0, ""
     for record in reversed(history):
@@ -262,7 +262,7 @@ def config_targets(
         changes = {name: _previous_config(entry) for name, entry in components}
         changes = {name: change for name, change in changes.items() if change[0]}
         if not changes:
-            releases = ", ".join(sorted({must(entry).release for _name, entry in components}))
+            releases = ", ".join(sorted({require_live(entry).release for _name, entry in components}))
             reason = f"{releases} was live here with one config only"
             return {}, [
                 Problem(
@@ -279,7 +279,7 @@ def config_targets(
     for name, entry in components:
         known = [record.get("config") for record in entry.get("history") or []]
         configs = configs_of(entry, to)
-        of = [config for config in configs_of(entry, must(entry).release) if to != config and _as_of_today(entry, config) == to]
+        of = [config for config in configs_of(entry, require_live(entry).release) if to != config and _as_of_today(entry, config) == to]
         if to in known and to in (entry.get("configs") or []):
             targets[name] = _as_asked(entry, _config_target(entry, to))
         elif configs or of:  # of: what a way back was about to make when it was interrupted
@@ -300,7 +300,7 @@ def _as_asked(component: Component, target: Target) -> Target:
 
 
 def _config_target(component: Component, config: str) -> Target:
-    now = must(component)
+    now = require_live(component)
     proven = config in configs_of(component, now.release)
     warnings = () if proven else (f"{now.release} was never live with the config {config}",)
     return Target(now.release, config, now.config == config, warnings)
