@@ -213,7 +213,7 @@ def main() -> None:
         module.fail_json(msg=str(problem), verdict="error")
     except OSError as problem:
         module.fail_json(msg=f"A baseline cannot be kept in {params['state_dir']}/baselines: {privileges.told(problem)}. "
-                             "Mend that, and run the same command again.", verdict="error")
+                             "Fix that, and run the same command again.", verdict="error")
     enforced = params["enforce"] and not module.check_mode
     result["enforced"] = enforced
     if enforced and result["verdict"] not in (PASS, WAITING):

@@ -111,7 +111,7 @@ def main() -> None:
         except OSError as error:
             if params["state"] == "recorded":
                 module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {privileges.told(error)}. "
-                                     "Mend that, and run the same command again.")
+                                     "Fix that, and run the same command again.")
             changed, entry = False, {"fresh": False, "why": f"cannot be judged: {error}", "inputs": "", "known": True}
         result["changed"] = result["changed"] or changed
         result["components"][name] = entry

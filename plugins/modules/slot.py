@@ -19,7 +19,7 @@ options:
     description:
       - V(active) makes O(release) with O(config) live; nothing is done where it is and serves.
       - V(reverted) takes back what the run O(run) activated for this component.
-      - V(restarted) starts what is live, or O(release), anew; in the other slot with O(strategy=bluegreen), in place with
+      - V(restarted) starts what is live, or O(release), again; in the other slot with O(strategy=bluegreen), in place with
         O(strategy=recreate).
       - V(stopped) takes the component out of traffic, stops it and has it not started at boot. The live slot is remembered.
       - V(drained) has the edge refuse new requests, and waits for those that the live slot has; V(resumed) ends that, and so does a

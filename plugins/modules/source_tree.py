@@ -30,7 +30,7 @@ options:
     type: str
     default: ""
   dest:
-    description: The folder, made anew. Without it the tag is only resolved, and the node is not asked.
+    description: The folder, made again. Without it the tag is only resolved, and the node is not asked.
     type: path
   archive:
     description: The archive on the node; set by the controller.

@@ -255,7 +255,7 @@ def derive(
             if tag not in activated_at or (op == "activate" and not again):
                 activated_at[tag] = seq
             anchor = activated_at[tag]
-            if state.marks.get(tag) == "good":  # it serves again and is good still: as if marked anew
+            if state.marks.get(tag) == "good":  # it serves again and is good still: as if marked again
                 good_at.setdefault(tag, []).append(seq)
             state.live = Live(tag, detail.get("slot"), detail.get("config"), str(record.get("time", "")), seq)
         elif op == "revert" or (op == "retire" and _is_live(state.live, tag, detail.get("slot"))):

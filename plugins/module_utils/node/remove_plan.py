@@ -132,7 +132,7 @@ def carry_out(plan: Plan) -> None:
         for name in names:
             gone = run_command([f"{kind}del", name], STOP)
             if gone.rc not in (0, 6):  # 6: there is none
-                raise Refused(f"the {kind} {name} cannot be removed: {gone.stderr.strip()}; mend that, and run this again")
+                raise Refused(f"the {kind} {name} cannot be removed: {gone.stderr.strip()}; fix that, and run this again")
     for path, pattern, _what in plan.cut:
         now = re.sub(pattern, "", text(path), flags=re.MULTILINE | re.DOTALL)
         write_file(path, now, path.stat().st_mode & 0o7777, (path.stat().st_uid, path.stat().st_gid))
@@ -148,7 +148,7 @@ def carry_out(plan: Plan) -> None:
     for unit in plan.reload:
         done = run_command(["systemctl", "reload", unit], STOP)
         if done.rc != 0:
-            raise Refused(f"{unit} does not take its configuration: {done.stderr.strip()}; mend that, and run this again")
+            raise Refused(f"{unit} does not take its configuration: {done.stderr.strip()}; fix that, and run this again")
 
 
 def erase(path: Path) -> None:

@@ -197,7 +197,7 @@ def _step(number: int, step: Answer) -> list[str]:
         how = (
             "its slot is warm"
             if detail["warm"]
-            else "stops, then starts anew"
+            else "stops, then starts again"
             if detail["strategy"] == "recreate"
             else "starts first"
         )
@@ -257,7 +257,7 @@ def rollback_text(answer: Answer) -> str:
     what = f"{answer['from']} → {answer['to']} (level {answer['level']})"
     heads = {
         "ok": f"Done in {answer['seconds']:.1f} s: {what}.",
-        "partial": f"Done in part, in {answer['seconds']:.1f} s: {what}. Say it again once what failed is mended; it goes on from there.",
+        "partial": f"Done in part, in {answer['seconds']:.1f} s: {what}. Say it again once what failed is fixed; it goes on from there.",
         "failed": f"Failed after {answer['seconds']:.1f} s: {what}. What served before serves; `aistack status` shows it.",
     }
     lines = [heads[answer["outcome"]], *_rows(answer), *_notes(answer["plan"])]
@@ -275,5 +275,5 @@ def revert_text(answer: Answer) -> str:
         return f"Run {answer['run']} activated nothing here that is still to be taken back."
     head = f"Run {answer['run']} is taken back, in {answer['seconds']:.1f} s."
     if answer["outcome"] != "ok":
-        head = f"Run {answer['run']} is NOT wholly taken back. Say it again once what failed is mended; it goes on from there."
+        head = f"Run {answer['run']} is NOT wholly taken back. Say it again once what failed is fixed; it goes on from there."
     return "\n".join([head, *_rows(answer)])

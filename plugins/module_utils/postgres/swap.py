@@ -135,8 +135,8 @@ def _obstacles(psql: Psql, database: str) -> None:
     )
     ways = {
         "transactions": ("prepared transactions", "COMMIT PREPARED or ROLLBACK PREPARED them"),
-        "slots": ("logical replication slots", "drop them, and make them anew afterwards"),
-        "subscriptions": ("subscriptions", "drop them, and make them anew afterwards"),
+        "slots": ("logical replication slots", "drop them, and make them again afterwards"),
+        "subscriptions": ("subscriptions", "drop them, and make them again afterwards"),
     }
     for key, names in found.items():
         if names:

@@ -105,7 +105,7 @@ def _server(component: str, tag: str, tree: Path, standalone: Path) -> Path:
     if not found:
         raise ReleaseError(
             f"The build of {component} {tag} left {standalone.relative_to(tree)} without a {SERVER} in it or below (looked {DEEP} folders "
-            "deep). Expected one, from output: 'standalone' in next.config. Build it anew, and give the release a new tag."
+            "deep). Expected one, from output: 'standalone' in next.config. Build it again, and give the release a new tag."
         )
     server = min(found, key=lambda path: (len(path.parts), str(path)))
     site = server.parent.relative_to(standalone).as_posix()

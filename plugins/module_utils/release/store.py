@@ -65,7 +65,7 @@ class Layout(Home):
             value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))
             found = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}  # never drilled, or nothing that a drill wrote: the next one writes it anew
+            return {}  # never drilled, or nothing that a drill wrote: the next one writes it again
         return {str(to): record for to, record in found.items() if isinstance(record, dict)}
 
     def slots(self) -> dict[str, dict[str, str | None] | None]:

@@ -82,7 +82,7 @@ def arm(
     systemd: Systemd | None = None,
     check: bool = False,
 ) -> dict[str, Any]:
-    """Have the node go back in *seconds* unless *run* is confirmed. Arming again begins anew.
+    """Have the node go back in *seconds* unless *run* is confirmed. Arming again begins again.
 
     Raises:
         DeadManError: the command is not here, the time makes no sense, or the node went back already.

@@ -389,11 +389,11 @@ def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: 
             where = f"{row.get('component') or 'everything'} on {row['node']}"
             lines.append(f"- [ ] {where} is not back ({cell(row.get('said') or row.get('outcome'))}): run the rollback again.")
     if outcome.get("result") == "failed":
-        lines.append("- [ ] Mend what stopped it, and run the same command again: it finishes what was begun.")
+        lines.append("- [ ] Fix what stopped it, and run the same command again: it finishes what was begun.")
     end = _moment(str(outcome.get("ended") or story.ended))
     until = f" (until {end + datetime.timedelta(minutes=WATCH_MINUTES):%Y-%m-%d %H:%M} UTC)" if end else ""
     hotfix = (
-        f"- [ ] Hotfix: branch off the tag {before}, mend it, let its tests pass, give it a new tag, and deploy that:"
+        f"- [ ] Hotfix: branch off the tag {before}, fix it, let its tests pass, give it a new tag, and deploy that:"
         " `deploy.yml -e release=NEWTAG`. A release never changes, and its tag is not used again."
     )
     lines += [

@@ -139,10 +139,10 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     choice = (
         f"choose one of {', '.join(behind)}"
         if behind
-        else "there is no release here to go back to; mend what is wrong and deploy it"
+        else "there is no release here to go back to; fix what is wrong and deploy it"
     )
     deploy = f"deploy it: deploy.yml -e release={tag}"
-    anew = f"choose one of {', '.join(behind)}, or {deploy}" if behind else deploy
+    remedy = f"choose one of {', '.join(behind)}, or {deploy}" if behind else deploy
     if now.release == tag:  # a switch that was interrupted on its way there has to be finished
         return Target(tag, now.config, here=component.get("interrupted") is None)
 
@@ -152,9 +152,9 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     was_live = any(record["release"] == tag for record in component.get("history") or [])
     staged = tag in (component.get("staged") or [])
     if not was_live and not staged:
-        return refuse("never_deployed", f"{tag} was never deployed here", anew)
+        return refuse("never_deployed", f"{tag} was never deployed here", remedy)
     if not staged:
-        return refuse("not_here", f"{tag} was live here once, but its tree is gone", anew)
+        return refuse("not_here", f"{tag} was live here once, but its tree is gone", remedy)
     reason = (component.get("bad") or {}).get(tag)
     if not was_live or not _earlier(component, tag):
         how = (
@@ -170,7 +170,7 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
         return refuse("bad", f"{tag} is marked bad ({reason or 'no reason given'})", way)
     configs = configs_of(component, tag)
     if not configs:
-        return refuse("config_gone", f"no config that {tag} was live with is here any more", anew)
+        return refuse("config_gone", f"no config that {tag} was live with is here any more", remedy)
     warnings = []
     if reason is not None:
         warnings.append(f"{tag} is marked bad ({reason or 'no reason given'}) and was asked for all the same")
@@ -210,7 +210,7 @@ def no_target(lists: Sequence[Mapping[str, Any]]) -> list[Problem]:
             Problem(
                 "no_previous_good",
                 f"{entry['component']}: no release here was good before {entry['present']}",
-                "mend what is wrong and deploy it under a new tag, or name a release (--to) that this component has had",
+                "fix what is wrong and deploy it under a new tag, or name a release (--to) that this component has had",
                 entry["component"],
             )
             for entry in stuck

@@ -371,7 +371,7 @@ def drain(
         left, window = max(0.0, end - clock()), max(0.0, began + request.window - clock())
         seen = ask(_question(named, cancel=cancel, until=until, wait=min(SLICE, left), window=window))
         cancel = {}
-        loading = float(seen.get("loading") or 0.0)  # the application was imported anew: nobody was waited for meanwhile
+        loading = float(seen.get("loading") or 0.0)  # the application was imported again: nobody was waited for meanwhile
         began, end = began + loading, end + loading
         deaf = bool(_taken(request, seen)) and clock() - began > SETTLE
         if seen["settled"] or deaf or clock() >= end:

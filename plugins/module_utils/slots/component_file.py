@@ -81,7 +81,7 @@ def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description],
             value = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             problems.append(
-                f"{path} cannot be read ({error}); the component is left out. Deploy it once to have the file written anew"
+                f"{path} cannot be read ({error}); the component is left out. Deploy it once to have the file written again"
             )
             continue
         if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("component") != path.stem:

@@ -175,7 +175,7 @@ class Node:
         ]
         return found + [
             f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was interrupted. Its last words:"
-            f" journalctl -u {unit}. Mend what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
+            f" journalctl -u {unit}. Fix what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
             for unit in self.killed
         ]
 

@@ -59,7 +59,7 @@ class Slots:
         Args:
             target: release and config, both on this node.
             request: who asks.
-            fresh: start it anew even where it is live.
+            fresh: start it again even where it is live.
             back: it served before: judged by the gate of that time, and noted as a way back, which does not make it newer.
 
         Raises:
@@ -69,8 +69,8 @@ class Slots:
         observed, records = self._look(request)
         serves, previous = self._previous(observed)
         # what is live as it was described before would go on so: the same of it is started by the unit of now
-        anew = not back and serves is not None and observed.slot(serves).content == target and observed.slot(serves).outdated
-        plan = self._plan(observed, target, fresh or anew, back)
+        restart = not back and serves is not None and observed.slot(serves).content == target and observed.slot(serves).outdated
+        plan = self._plan(observed, target, fresh or restart, back)
         outcome = Outcome(bool(plan.steps) or observed.interrupted, plan.slot, target, previous, plan)
         if not outcome.changed:
             outcome.message = f"{self.spec.component}: {target.release} is live in {plan.slot}"
@@ -94,7 +94,7 @@ class Slots:
             "slot": plan.slot,
             "config": target.config,
             "previous": came_from,
-            "restart": fresh or anew,
+            "restart": fresh or restart,
             "steps": [str(step) for step in plan.steps],
         }
         if back:
@@ -102,7 +102,7 @@ class Slots:
             detail.update({"reverted": {"release": gone, "run": ""}, "reason": request.reason})
         with self._operation("revert" if back else "activate", target.release, request, detail) as op:
             runs = self._goes_on(observed, plan)
-            gate = self.gate_for(target.release, saved_first=back or (fresh and not anew), live=previous, warm=runs)
+            gate = self.gate_for(target.release, saved_first=back or (fresh and not restart), live=previous, warm=runs)
             asked = self._still_to_ask(gate, plan, target, records, request)
             self._carry_out(plan, target, asked, serves, previous, outcome, request, op)
             if not (back and outcome.warm_until):  # who goes back is in a hurry, and the timer of the warm slot ends with it
@@ -114,7 +114,7 @@ class Slots:
         return outcome
 
     def restart(self, target: Content | None, request: Request) -> Outcome:
-        """Start *target*, or what is live, anew: in the other slot where an edge allows it, else in place.
+        """Start *target*, or what is live, again: in the other slot where an edge allows it, else in place.
 
         Raises:
             Refused: nothing is live and nothing was named.
@@ -388,10 +388,10 @@ class Slots:
             report = failure_report(error)
             if report.get("answered"):
                 where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
-                report["mend_gate"] = f"mend the gate ({where}) and run again with -e allow_bad=true"
+                report["fix_gate"] = f"fix the gate ({where}) and run again with -e allow_bad=true"
             elif app_log.misses_app(report["log_tail"]):
                 where = f"aistack_components.{self.spec.component}.options.app"
-                report["mend_gate"] = f"mend what names the application ({where}) and run again with -e allow_bad=true"
+                report["fix_gate"] = f"fix what names the application ({where}) and run again with -e allow_bad=true"
             report.update(self._go_back(plan, serves, previous))
             blame = isinstance(error, GateFailed) and not error.public and error.judged.verdict == "fail"
             if blame and target and request.mark_bad and not (previous and previous["release"] == target.release):
@@ -442,18 +442,18 @@ class Slots:
     def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any], good: bool) -> str:
         still = report.get("still_serving")
         if report.get("going_back_failed"):
-            ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is mended"
+            ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is fixed"
         elif still:
             ending = f"{still['release']} serves as before, in {still['slot']}. "
             if report["verdict"] == "error" and report["probe"]:
                 where = f"aistack_components.{self.spec.component}.gate, probe {report['probe']}"
-                ending += f"Mend the gate ({where}), or what it names on the node"
+                ending += f"Fix the gate ({where}), or what it names on the node"
             elif good:  # it was before: a new tag would not help it
                 ending += "Correct what the probe names, and run the same command again, or go to another release"
             else:
-                ending += "Mend the release and deploy it under a new tag"
-            if report.get("mend_gate"):
-                ending += f"; or, where {'the answer' if report.get('answered') else 'the release'} is right, {report['mend_gate']}"
+                ending += "Fix the release and deploy it under a new tag"
+            if report.get("fix_gate"):
+                ending += f"; or, where {'the answer' if report.get('answered') else 'the release'} is right, {report['fix_gate']}"
         else:
             ending = "Nothing served before. See the log's tail in this report"
         return f"{self.spec.component}: {target.release if target else 'nothing'} was not made live: {error}. {ending}."

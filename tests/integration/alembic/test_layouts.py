@@ -157,7 +157,7 @@ def test_several_heads_on_purpose(stage: Stage) -> None:
 
 
 def test_importing_does_not_count_against_the_budget(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """env.py is run anew for each question: what it imports takes longer than all the steps may."""
+    """env.py is run again for each question: what it imports takes longer than all the steps may."""
     env = stage.release.tree / "migrations" / "env.py"
     env.write_text("import time\ntime.sleep(1.2)\n" + env.read_text())
     assert alembic.migrate(stage.request(budget=1.0, backup=False))["to"] == ["aaa1"]

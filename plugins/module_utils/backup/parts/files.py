@@ -57,7 +57,7 @@ def components(state_dir: Path, root: Path) -> list[Component]:
             name = str(described["component"])
             found[name] = Component(name, Path(str(described.get("root") or root)), str(described.get("source") or name))
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise PartError(f"{path} cannot be read ({problem}): it says where a component is. Deploying writes it anew.") from problem
+            raise PartError(f"{path} cannot be read ({problem}): it says where a component is. Deploying writes it again.") from problem
     for slots in sorted(root.glob("*/slots")):
         name = slots.parent.name
         if name not in found and slots.is_dir():

@@ -25,7 +25,7 @@ BUSY = 10.0
 """Seconds to wait for another connection's lock."""
 _HELD = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
 PAGES = -1
-"""All pages in one step: a backup in small steps begins anew whenever somebody writes."""
+"""All pages in one step: a backup in small steps begins again whenever somebody writes."""
 
 
 @contextlib.contextmanager

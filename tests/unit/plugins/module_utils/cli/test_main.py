@@ -168,7 +168,7 @@ def test_rollback_and_what_is_said(fleet: Fleet, capsys: pytest.CaptureFixture[s
     code, out, _err = call(fleet, capsys, "rollback", "--dry-run")
     assert code == 0
     assert out.startswith("Rollback of shop, level app: v3 → v2\n")
-    assert "1. beat: v3 → v2, config c3 → c2; stops, then starts anew\n     environment: ~LEVEL" in out
+    assert "1. beat: v3 → v2, config c3 → c2; stops, then starts again\n     environment: ~LEVEL" in out
     assert "3. web: v3 → v2, config c3 → c2; its slot is warm" in out
     assert "--to v1" in out
     assert fleet.live() == dict.fromkeys(fleet.names, "v3")

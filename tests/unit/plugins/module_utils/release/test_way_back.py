@@ -127,5 +127,5 @@ def test_names_that_cannot_be_read_are_none(place: Place, text: str) -> None:
     assert env_file.declared_beside(path) is None
     assert env_file.secrets_beside(path) == frozenset()
     assert place.write(SMTP_PW="old") == config
-    assert env_file.secrets_beside(path) == {"SMTP_PW"}, "the next deployment writes them anew"
+    assert env_file.secrets_beside(path) == {"SMTP_PW"}, "the next deployment writes them again"
     assert json.loads((place.folder / config / env_file.NAMES).read_text())["schema_version"] == "s1"

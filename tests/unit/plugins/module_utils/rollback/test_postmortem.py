@@ -174,7 +174,7 @@ def test_follow_ups() -> None:
         "- [x] v4.2.0 is marked bad on backend-1: it is not chosen again, unless somebody names it with `-e allow_bad=true`."
     )
     assert lines[1].endswith("more closely for 30 minutes, with watch.yml (until 2026-01-02 03:03 UTC).")
-    assert lines[2].startswith("- [ ] Hotfix: branch off the tag v4.2.0, mend it,")
+    assert lines[2].startswith("- [ ] Hotfix: branch off the tag v4.2.0, fix it,")
     assert "`deploy.yml -e release=NEWTAG`" in lines[2]
     assert lines[-1] == "- [ ] Decide what of the lost data is to be brought back from the backup set set-1."
     assert not any("lost data" in line for line in section(document({"losses": []}, journals={}), "Follow-ups"))
@@ -297,7 +297,7 @@ def test_a_failure_is_not_told_as_done_nor_its_losses_as_lost() -> None:
     ]
     todo = "\n".join(section(text, "Follow-ups"))
     assert "frontend on web-1 is not back (no answer): run the rollback again" in todo
-    assert "Mend what stopped it, and run the same command again" in todo
+    assert "Fix what stopped it, and run the same command again" in todo
     assert "run the same command again" not in document()
 
 

@@ -104,7 +104,7 @@ def test_the_warm_slot_is_asked_once_by_its_old_gate_and_a_cold_one_stands_a_sho
     assert asked["web"] == {**saved["v2"], "interval": 0.25, "successes": 1, "min_healthy_time": 0, "failures": 12}
     assert asked["worker"] == {**saved["v2"], "interval": 0.25, "min_healthy_time": 1, "failures": 12}
     assert fleet.machines["web"].did[:1] == ["cancel green" if "cancel green" in fleet.machines["web"].did else "cancel blue"]
-    assert not any(step.startswith("pid") for step in fleet.machines["web"].did), "the warm process was started anew"
+    assert not any(step.startswith("pid") for step in fleet.machines["web"].did), "the warm process was started again"
 
 
 def test_nobody_moves_before_all_have_passed_and_then_in_reverse_order(tmp_path: Path) -> None:

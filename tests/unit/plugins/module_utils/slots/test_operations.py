@@ -362,7 +362,7 @@ def test_the_journal_keeps_what_a_gate_expected_and_got(fronted: Bench, verdict:
 def test_an_answer_that_may_be_right_names_the_gate_as_well(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.gate.fails, fronted.gate.more = ("v2",), {"answered": True}
-    with pytest.raises(Failed, match=r"mend the gate \(aistack_components.web.gate, probe health\) and run again with -e allow_bad=true"):
+    with pytest.raises(Failed, match=r"fix the gate \(aistack_components.web.gate, probe health\) and run again with -e allow_bad=true"):
         fronted.slots().activate(V2, Request(run="r2"))
     assert fronted.marks()["v2"] == "bad"
 
@@ -377,7 +377,7 @@ def test_a_log_that_misses_the_application_names_the_option(fronted: Bench, monk
     with pytest.raises(Failed) as failed:
         fronted.slots().activate(V2, Request(run="r2"))
     way = "aistack_components.web.options.app"
-    assert way in failed.value.report["mend_gate"]
+    assert way in failed.value.report["fix_gate"]
     assert way in str(failed.value)
     assert "run again with -e allow_bad=true" in str(failed.value)
 
@@ -385,7 +385,7 @@ def test_a_log_that_misses_the_application_names_the_option(fronted: Bench, monk
 def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_mended(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.gate.fails, fronted.gate.verdict = ("v2",), "error"
-    with pytest.raises(Failed, match=r"Mend the gate \(aistack_components.web.gate, probe health\), or what it names") as failed:
+    with pytest.raises(Failed, match=r"Fix the gate \(aistack_components.web.gate, probe health\), or what it names") as failed:
         fronted.slots().activate(V2, Request(run="r2"))
     assert "new tag" not in str(failed.value)
     assert fronted.marks() == {"v1": "good"}

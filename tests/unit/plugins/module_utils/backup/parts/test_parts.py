@@ -167,7 +167,7 @@ def test_a_sqlite_database_that_somebody_holds(tmp_path: Path, monkeypatch: pyte
 def test_a_component_description_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "components").mkdir()
     (tmp_path / "components" / "backend.json").write_text("{")
-    with pytest.raises(PartError, match=r"backend.json cannot be read .* Deploying writes it anew"):
+    with pytest.raises(PartError, match=r"backend.json cannot be read .* Deploying writes it again"):
         backup_files.components(tmp_path, tmp_path / "root")
 
 
