@@ -150,7 +150,7 @@ plan:
       type: list
       elements: dict
     verdict:
-      description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(way_out)) and C(warnings).
+      description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(remedy)) and C(warnings).
       type: dict
     tables:
       description: Tables that are C(expected), C(present) and C(missing).

@@ -169,7 +169,7 @@ losses:
   type: list
   elements: dict
 verdict:
-  description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(way_out)) and C(warnings).
+  description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(remedy)) and C(warnings).
   returned: success
   type: dict
 tables:

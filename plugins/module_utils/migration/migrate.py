@@ -158,7 +158,7 @@ def _keep(migration: Migration, plan: Plan) -> None:
 
 def _refuse(migration: Migration, plan: Plan) -> None:
     request = migration.request
-    reasons = "\n".join(f"  - {entry.reason}\n    Way out: {entry.way_out}" for entry in plan.verdict.refusals)
+    reasons = "\n".join(f"  - {entry.reason}\n    Fix: {entry.remedy}" for entry in plan.verdict.refusals)
     raise MigrationError(
         plan.verdict.refusals[0].code,
         f"The migration of {request.component} to release {request.release} is refused; nothing was changed.\n{reasons}",

@@ -159,7 +159,7 @@ def plan_text(answer: Answer) -> str:
     if not answer["allowed"]:
         lines += ["Refused; nothing is touched."]
         for sentence, refusal in grouped(("", refusal) for refusal in answer["refusals"]):
-            lines += ["", *_wrapped(sentence, "  - "), *_wrapped(f"instead: {refusal['way_out']}", "    ")]
+            lines += ["", *_wrapped(sentence, "  - "), *_wrapped(f"fix: {refusal['remedy']}", "    ")]
         lines += _notes(answer)
         return "\n".join(lines)
     expected, objective = answer["expected_s"], answer["objective_s"]

@@ -140,9 +140,9 @@ def _obstacles(psql: Psql, database: str) -> None:
     }
     for key, names in found.items():
         if names:
-            what, way_out = ways[key]
+            what, remedy = ways[key]
             raise RestoreError(
-                "obstacle", f"{database} has {what}: {', '.join(names)}. They belong to the data that would be replaced. First {way_out}."
+                "obstacle", f"{database} has {what}: {', '.join(names)}. They belong to the data that would be replaced. First {remedy}."
             )
 
 

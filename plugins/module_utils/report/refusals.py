@@ -30,7 +30,7 @@ def grouped(refusals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str
     """(sentence, refusal) for each reason, in the order in which they came.
 
     Args:
-        refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``way_out``.
+        refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``remedy``.
     """
     places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     first: dict[tuple[str, str, str], Mapping[str, Any]] = {}
@@ -39,7 +39,7 @@ def grouped(refusals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str
         reason = str(refusal["reason"])
         if component and reason.startswith(f"{component}: "):
             reason = reason[len(component) + 2 :]
-        key = (str(refusal.get("code")), reason, str(refusal["way_out"]))
+        key = (str(refusal.get("code")), reason, str(refusal["remedy"]))
         first.setdefault(key, refusal)
         places.setdefault(key, {}).setdefault(node, []).append(component)
     return [(_sentence(places[key], key[1]), refusal) for key, refusal in first.items()]

@@ -90,7 +90,7 @@ def decide(
     if target is None and best_effort:
         target = common_target([entry for entry in candidates if set(entry["tags"]) - {entry["present"]}])
     refusals = [
-        {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
+        {**refusal, "node": node, "remedy": for_playbooks(str(refusal.get("remedy") or ""))}
         for node, plan in plans.items()
         for refusal in plan.get("refusals") or []
         if refusal.get("code") not in MERELY_LOCAL and not rollback_begun.is_there(plan, target)
@@ -149,7 +149,7 @@ def _decide_config(
 
     nodes = [node for node, plan in plans.items() if takes_part(node, plan)]
     refusals = [
-        {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
+        {**refusal, "node": node, "remedy": for_playbooks(str(refusal.get("remedy") or ""))}
         for node, plan in plans.items()
         for refusal in plan.get("refusals") or []
         if not nodes or refusal.get("code") not in (*MERELY_LOCAL, *NO_SUCH_CONFIG)
@@ -211,8 +211,8 @@ def _only_parts(refusals: Sequence[Mapping[str, Any]]) -> bool:
     return all(refusal.get("component") for refusal in refusals)
 
 
-def _refusal(node: str, code: str, reason: str, way_out: str) -> dict[str, Any]:
-    return {"node": node, "code": code, "component": None, "reason": reason, "way_out": way_out}
+def _refusal(node: str, code: str, reason: str, remedy: str) -> dict[str, Any]:
+    return {"node": node, "code": code, "component": None, "reason": reason, "remedy": remedy}
 
 
 def _no_target(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def decision_text(decision: Mapping[str, Any]) -> str:
     else:
         lines.append("The rollback is refused; nothing was touched.")
     for sentence, refusal in grouped((str(refusal.get("node") or ""), refusal) for refusal in decision["refusals"]):
-        lines += [f"  - {sentence}", f"    instead: {refusal['way_out']}"]
+        lines += [f"  - {sentence}", f"    fix: {refusal['remedy']}"]
     named = {refusal["node"] for refusal in decision["refusals"]}
     lines += [f"  without {node}: {why}" for node, why in decision["silent"].items() if node not in named]
     lines += [f"  environment, names only: {entry}" for entry in _environment(decision)]
@@ -290,7 +290,7 @@ def outcome_rows(decision: Mapping[str, Any], results: Mapping[str, Mapping[str,
         if not answer.get("components"):
             refusals = (answer.get("plan") or {}).get("refusals") or []
             there = _there_already(answer)
-            ways = ["" if there else f" (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals]
+            ways = ["" if there else f" (fix: {for_playbooks(refusal['remedy'])})" for refusal in refusals]
             why = "; ".join(f"{refusal['reason']}{way}" for refusal, way in zip(refusals, ways))
             said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
             rows.append(_row(node, "", "ok" if there else "failed", 0.0, str(said)))

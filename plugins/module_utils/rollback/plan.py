@@ -6,7 +6,7 @@
 
 A *view* is what one node knows, see :mod:`rollback.run.view`. A plan is plain data as well::
 
-    {"level", "application", "from", "to", "allowed", "refusals": [{"code", "reason", "way_out", "component"}],
+    {"level", "application", "from", "to", "allowed", "refusals": [{"code", "reason", "remedy", "component"}],
      "steps": [{"do", "component", "detail"}], "losses": [..], "warnings": [..], "unverified": [..], "objective_s", "expected_s",
      "candidates": [{"node", "component", "present", "tags"}]}
 

@@ -22,12 +22,12 @@ class Problem:
 
     code: str
     reason: str
-    way_out: str
+    remedy: str
     component: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {"code": self.code, "reason": self.reason, "way_out": self.way_out, "component": self.component}
+        return {"code": self.code, "reason": self.reason, "remedy": self.remedy, "component": self.component}
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     if now.release == tag:  # a switch that was interrupted on its way there has to be finished
         return Target(tag, now.config, here=component.get("interrupted") is None)
 
-    def refuse(code: str, reason: str, way_out: str) -> Problem:
-        return Problem(code, f"{name}: {reason}", way_out, name)
+    def refuse(code: str, reason: str, remedy: str) -> Problem:
+        return Problem(code, f"{name}: {reason}", remedy, name)
 
     was_live = any(record["release"] == tag for record in component.get("history") or [])
     staged = tag in (component.get("staged") or [])

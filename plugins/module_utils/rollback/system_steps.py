@@ -81,8 +81,8 @@ def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Prob
     node = view.get("node") or "this node"
     if named is None:
         reason = f"{node} holds data and no release, so that none of its backup sets says which release it belongs to"
-        way_out = f"name the set of that time: -e set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
-        return [Problem("which_set", reason, way_out)]
+        remedy = f"name the set of that time: -e set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
+        return [Problem("which_set", reason, remedy)]
     found = next((entry for entry in held if entry.get("name") == named), None)
     if found is None:
         return [Problem("backup_missing", f"the backup set {named} is not on {node}", f"name one that is: {_names(held)}")]
@@ -156,9 +156,9 @@ def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> 
     return [], Problem("set_of_another_release", reason, f"{choice}; or go to the release of that set: -e to=TAG")
 
 
-def _unverified(entry: Set, way_out: str) -> Problem:
+def _unverified(entry: Set, remedy: str) -> Problem:
     why = entry.get("problem") or entry.get("verdict") or "no verdict"
-    return Problem("backup_unverified", f"the backup set {entry.get('name')} cannot be relied on: {why}", way_out)
+    return Problem("backup_unverified", f"the backup set {entry.get('name')} cannot be relied on: {why}", remedy)
 
 
 def _usable(made: Mapping[str, Any], view: View, fitting: Sequence[Set]) -> tuple[Set | None, Problem | None]:
@@ -167,14 +167,14 @@ def _usable(made: Mapping[str, Any], view: View, fitting: Sequence[Set]) -> tupl
     usable = [entry for entry in own if schema_path.usable_set(entry)]
     if usable:
         return max(usable, key=_made), None
-    way_out = f"bring a verified set of that time to this node, or {_otherwise(made)}"
+    remedy = f"bring a verified set of that time to this node, or {_otherwise(made)}"
     if own:
-        return None, _unverified(max(own, key=_made), way_out)
+        return None, _unverified(max(own, key=_made), remedy)
     if fitting:
         other = max(fitting, key=_made)
         reason = f"the backup set {other.get('name')} is of the stack {other.get('stack')}, this node is of {view.get('stack')}"
-        return None, Problem("set_of_another_stack", reason, f"take a set of this stack: {way_out}")
-    return None, Problem("backup_missing", f"no backup set on this node was made while {made['to']} was live", way_out)
+        return None, Problem("set_of_another_stack", reason, f"take a set of this stack: {remedy}")
+    return None, Problem("backup_missing", f"no backup set on this node was made while {made['to']} was live", remedy)
 
 
 def _restored(view: View, fitting: Sequence[Set], members: schema_steps.Members, wanted: Mapping[str, str]) -> Mapping[str, Any] | None:

@@ -122,7 +122,7 @@ def steps(merged: Facts, *kinds: str) -> list[tuple[str, Facts]]:
 def refusals(merged: Facts) -> list[str]:
     """Every reason against it, with the way out."""
     found = grouped((node, entry) for node, plan in plans(merged).items() for entry in plan.get("refusals") or [])
-    return [f"{sentence} ({entry['code']}). Instead: {for_playbooks(entry['way_out'])}" for sentence, entry in found]
+    return [f"{sentence} ({entry['code']}). Fix: {for_playbooks(entry['remedy'])}" for sentence, entry in found]
 
 
 def allowed(merged: Facts) -> bool:

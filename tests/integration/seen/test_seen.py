@@ -352,9 +352,9 @@ def test_a_rollback_at_a_terminal_asks(shop: Shop) -> None:
 
 
 def test_a_rollback_that_is_refused_is_a_text(shop: Shop) -> None:
-    refusal = {"code": "not_good", "component": "api", "reason": "api: v1 was never good", "way_out": "say --to TAG"}
+    refusal = {"code": "not_good", "component": "api", "reason": "api: v1 was never good", "remedy": "say --to TAG"}
     shop.command(plan={**PLAN, "allowed": False, "steps": [], "refusals": [refusal]})
     status, text = shop.play("rollback")
     assert status == 2, text
-    assert "instead: say -e to=TAG" in text
+    assert "fix: say -e to=TAG" in text
     small(text)

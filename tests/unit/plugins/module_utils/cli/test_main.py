@@ -186,7 +186,7 @@ def test_rollback_and_what_is_said(fleet: Fleet, capsys: pytest.CaptureFixture[s
     code, out, _err = call(fleet, capsys, "rollback", "--to", "v3")
     assert code == 2
     assert out.splitlines()[1] == "Refused; nothing is touched."
-    assert "instead: going forward is a deployment" in out
+    assert "fix: going forward is a deployment" in out
 
 
 def test_a_rollback_that_fails(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.refusals import grouped
 
 
-def refusal(component: str | None, reason: str, way_out: str = "deploy it") -> dict[str, Any]:
-    return {"code": "c", "component": component, "reason": reason, "way_out": way_out}
+def refusal(component: str | None, reason: str, remedy: str = "deploy it") -> dict[str, Any]:
+    return {"code": "c", "component": component, "reason": reason, "remedy": remedy}
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_one_reason_stands_once(given: list[tuple[str, dict[str, Any]]], said: l
 
 
 def test_each_sentence_has_its_way_out() -> None:
-    assert [entry["way_out"] for _sentence, entry in grouped([("", refusal("a", "x", "1")), ("", refusal("b", "x", "2"))])] == ["1", "2"]
+    assert [entry["remedy"] for _sentence, entry in grouped([("", refusal("a", "x", "1")), ("", refusal("b", "x", "2"))])] == ["1", "2"]

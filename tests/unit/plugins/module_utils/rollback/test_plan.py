@@ -176,7 +176,7 @@ def test_no_previous_good_names_the_component(node: Node) -> None:
     made = fresh.plan()
     assert codes(made) == ["no_previous_good"]
     assert [refusal["reason"] for refusal in made["refusals"]] == ["beat: no release here was good before v2"]
-    assert "--to" in made["refusals"][0]["way_out"]
+    assert "--to" in made["refusals"][0]["remedy"]
     kept = fresh.plan(best_effort=True)
     assert moved(kept) == [("backend", "v1", "c1")]
     assert any(text.startswith("beat stays as it is") for text in kept["warnings"])
@@ -189,7 +189,7 @@ def test_bad_releases_are_passed_over_and_refused_by_name(node: Node) -> None:
     assert codes(made) == ["bad"]
     assert made["refusals"][0]["component"] == "worker"
     assert "5xx after an hour" in made["refusals"][0]["reason"]
-    assert "--allow-bad" in made["refusals"][0]["way_out"]
+    assert "--allow-bad" in made["refusals"][0]["remedy"]
     allowed = node.plan(to="v2", allow_bad=True)
     assert allowed["to"] == "v2"
     assert any("marked bad" in text for text in allowed["warnings"])
@@ -212,14 +212,14 @@ def test_a_tree_that_is_bad_for_its_own_component_is_bad_for_all_that_run_it(nod
 def test_targets_that_are_refused(node: Node, to: str, code: str, says: str) -> None:
     made = node.plan(to=to)
     assert codes(made) == [code]
-    assert says in made["refusals"][0]["reason"] + made["refusals"][0]["way_out"]
+    assert says in made["refusals"][0]["reason"] + made["refusals"][0]["remedy"]
 
 
 def test_what_was_live_only_later_is_newer(node: Node) -> None:
     node.switched("v2", op="revert").bad("v3")
     made = node.plan(to="v3", allow_bad=True)
     assert codes(made) == ["newer"]
-    assert "deploy.yml -e release=v3 -e allow_bad=true" in made["refusals"][0]["way_out"]
+    assert "deploy.yml -e release=v3 -e allow_bad=true" in made["refusals"][0]["remedy"]
 
 
 def test_an_old_release_that_was_deployed_again_goes_back_to_what_it_replaced() -> None:
@@ -231,7 +231,7 @@ def test_an_old_release_that_was_deployed_again_goes_back_to_what_it_replaced() 
     made = went.plan(to="v2")
     assert codes(made) == ["newer"]
     assert made["refusals"][0]["reason"] == "backend: v2 is newer than v1: it was live only after it"
-    assert made["refusals"][0]["way_out"] == "going forward is a deployment: deploy.yml -e release=v2", "there is nothing behind it"
+    assert made["refusals"][0]["remedy"] == "going forward is a deployment: deploy.yml -e release=v2", "there is nothing behind it"
 
 
 def test_a_release_that_was_pruned_and_a_config_that_is_gone(node: Node) -> None:
@@ -314,7 +314,7 @@ def test_code_that_is_not_proven_on_the_schema_is_refused_before_anything_moves(
         "made for the schema at aa and was never proven on the present one at bb, which is ahead by bb"
         in made["refusals"][0]["reason"]
     )
-    assert "level=schema" in made["refusals"][0]["way_out"]
+    assert "level=schema" in made["refusals"][0]["remedy"]
     assert codes(story.plan(best_effort=True)) == ["schema_unproven"], "best effort is no reason to break data"
     story.tell("mark", "backend", "v1", state="runs_on", heads=["bb"], reason="its gate held on it")
     proven = story.plan()

@@ -258,16 +258,16 @@ def test_recovery_names_the_release_that_is_left() -> None:
     assert "- The backup set set-1 holds what was there before." in recovery
 
 
-REFUSED = {"code": "no_previous_good", "reason": "there is none", "way_out": "deploy one"}
+REFUSED = {"code": "no_previous_good", "reason": "there is none", "remedy": "deploy one"}
 
 
 def test_a_refused_plan_says_so_first() -> None:
     merged = {"nodes": {node: plan(allowed=False, refusals=[REFUSED]) for node in ("a", "b")}}
     text = document(merged)
     assert text.index("**Refused.**") < text.index("## Basic facts")
-    assert "- a, b: there is none (no_previous_good). Instead: deploy one" in text
+    assert "- a, b: there is none (no_previous_good). Fix: deploy one" in text
     shown = rollback_text.plan_text(merged)
-    assert "REFUSED; nothing was touched.\n  - a, b: there is none (no_previous_good). Instead: deploy one" in shown
+    assert "REFUSED; nothing was touched.\n  - a, b: there is none (no_previous_good). Fix: deploy one" in shown
     assert "expected" not in shown
     assert "REFUSED" in rollback_text.plan_text({"nodes": {}})
     assert not rollback_text.allowed({"nodes": {"a": plan(), "b": plan(allowed=False)}})
