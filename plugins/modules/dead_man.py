@@ -143,7 +143,9 @@ def main() -> None:
     except UnitError as error:
         module.fail_json(msg=str(error), cmd=error.cmd, rc=error.rc, stderr=error.stderr)
     except OSError as error:
-        module.fail_json(msg=f"Nothing is armed or confirmed in {state_dir}: {privileges.told(error)}. Fix that, and run the same again.")
+        module.fail_json(
+            msg=f"Nothing is armed or confirmed in {state_dir}: {privileges.in_words(error)}. Fix that, and run the same again."
+        )
     module.exit_json(**result)
 
 

@@ -304,7 +304,7 @@ def main() -> None:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
         full = " Free some space; to take a release back, emergency_rollback.yml needs none." if _no_room(error) else ""
-        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {privileges.told(error)}.{full}")
+        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {privileges.in_words(error)}.{full}")
     for warning in [*result.pop("warnings", []), *([result["msg"]] if "msg" in result else [])]:
         module.warn(f"{warning}.")
     module.exit_json(**result)

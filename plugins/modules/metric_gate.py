@@ -212,7 +212,7 @@ def main() -> None:
     except GateError as problem:
         module.fail_json(msg=str(problem), verdict="error")
     except OSError as problem:
-        module.fail_json(msg=f"A baseline cannot be kept in {params['state_dir']}/baselines: {privileges.told(problem)}. "
+        module.fail_json(msg=f"A baseline cannot be kept in {params['state_dir']}/baselines: {privileges.in_words(problem)}. "
                              "Fix that, and run the same command again.", verdict="error")
     enforced = params["enforce"] and not module.check_mode
     result["enforced"] = enforced

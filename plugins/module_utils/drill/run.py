@@ -171,7 +171,7 @@ def run(request: Request, check: bool = False) -> dict[str, Any]:
                 _settle(request)
             return _prepared(drill, psql, check)
     except MigrationError as problem:
-        raise DrillError(problem.code, f"Nothing was drilled: {_told(problem)}{_hint(problem.code)}") from problem
+        raise DrillError(problem.code, f"Nothing was drilled: {_one_line(problem)}{_hint(problem.code)}") from problem
     except (RestoreError, DatabaseError, BackupSetError, BackupError, PartError, NotYet, ValueError, LookupError, OSError) as problem:
         code = str(getattr(problem, "code", "") or getattr(problem, "kind", "") or "input")
         raise DrillError(code, f"Nothing was drilled: {problem}{_hint(code)}") from problem
@@ -186,7 +186,7 @@ def _hint(code: str) -> str:
     )
 
 
-def _told(problem: Exception) -> str:
+def _one_line(problem: Exception) -> str:
     """A message in one line that is not too long for a page."""
     text = " ".join(str(problem).split())
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
@@ -450,7 +450,7 @@ def _move(drill: _Drill, course: Course, step: str, tag: str, **wanted: Any) -> 
         tried = problem.facts.get("attempts") or []
         if problem.code in OUTSIDE and (not tried or tried[-1]["outcome"] == "ended"):
             raise
-        course.broken = f"{step} with the code of {tag}: {_told(problem)}"
+        course.broken = f"{step} with the code of {tag}: {_one_line(problem)}"
         return False
     finally:
         course.seconds[step] = round(time.monotonic() - began, 3)

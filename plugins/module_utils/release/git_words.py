@@ -49,7 +49,7 @@ WAYS = {
 ELSE = "Check aistack_applications.<application>.repo, the network and the credentials of the user that runs Ansible."
 
 
-def told(stderr: str, status: int, address: str = "") -> str:
+def explained(stderr: str, status: int, address: str = "") -> str:
     """What git wrote to its standard error, in its own words from their first line on, and what to do; without credentials.
 
     *address* is that of the repository, so that the way out can name its host.

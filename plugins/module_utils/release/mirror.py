@@ -131,7 +131,7 @@ class Source:
         """Return tags and branches, each name to commit."""
         answer = self._git("ls-remote", END, self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.rc != 0:
-            said = git_words.told(answer.stderr, answer.rc, self.shown)
+            said = git_words.explained(answer.stderr, answer.rc, self.shown)
             raise Unreachable(f"The repository {self.shown} cannot be reached from the controller. {said}")
         tags: dict[str, str] = {}
         branches: dict[str, str] = {}
@@ -260,7 +260,7 @@ class Source:
             refs = f"+refs/tags/{ref}:refs/tags/{ref}"
             fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
             if fetched.rc != 0:
-                said = git_words.told(fetched.stderr, fetched.rc, self.shown)
+                said = git_words.explained(fetched.stderr, fetched.rc, self.shown)
                 raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
 
     def files(self, ref: str, commit: str) -> dict[str, File]:

@@ -101,7 +101,7 @@ def summed(finishes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"resumes": sorted({run for one in finishes for run in one["runs"]}), "began": min(times, default=None)}
 
 
-def told(
+def notes(
     plans: Plans, begun_: Mapping[str, Any] | None, just: Mapping[str, Any] | None, target: str | None, level: str, there: bool
 ) -> list[str]:
     """What is to be known about rollbacks that were begun: what this finishes, and what it does not.

@@ -113,7 +113,7 @@ def decide(
     began_from = min(finishes, key=lambda one: float(one["began"] or 0.0))["from"] if finishes else None
     warnings = [f"{node}: {warning}" for node, plan in plans.items() for warning in plan.get("warnings") or []]
     warnings += [f"{node}: not verified: {text}" for node, plan in plans.items() for text in plan.get("unverified") or []]
-    notes = rollback_begun.told(plans, begun, None if to else just, target, level, there)
+    notes = rollback_begun.notes(plans, begun, None if to else just, target, level, there)
     return {
         "to": target,
         "from": began_from or ", ".join(present) or None,
@@ -166,7 +166,7 @@ def _decide_config(
     finishes = [begun] if begun is not None else []
     there = bool(nodes) and all(rollback_begun.only_there(plans[node]) for node in nodes)
     target = to or (str(begun["to"]) if begun is not None else _all_of(plans, nodes, "to"))
-    notes = rollback_begun.told(plans, begun, None, target, "config", there)
+    notes = rollback_begun.notes(plans, begun, None, target, "config", there)
     return {
         "to": target,
         "from": (begun or {}).get("from") or _all_of(plans, nodes, "from"),

@@ -185,7 +185,7 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
             ``name``, ``verdict``, ``evidence``), ``kept`` (what was kept of the state before), ``restored`` (node to what C(restore_set)
             answered for each set that it put back), ``error``. What is left out is taken
             from the journals.
-        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``told``, ``backup``, ``plan`` (where the
+        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``notified``, ``backup``, ``plan`` (where the
             plan can be read), ``resumes`` (runs that had begun it), and ``journals`` (node to its records).
     """
     run = str(facts.get("run") or "")
@@ -223,9 +223,9 @@ def notice_facts(merged: Facts, facts: Facts, outcome: Facts | None = None) -> d
     told = {key: value for key, value in facts.items() if key != "journals"}
     told["objective_s"] = rollback_text.objective(merged)
     if outcome is None:
-        losses = [*rollback_text.told(merged, "losses"), *rollback_text.counted(merged.get("prices"))]
+        losses = [*rollback_text.sentences(merged, "losses"), *rollback_text.counted(merged.get("data_loss"))]
         foreseen = {"expected_s": rollback_text.expected(merged), "losses": losses}
-        return {**told, **foreseen, "warnings": rollback_text.told(merged, "warnings")}
+        return {**told, **foreseen, "warnings": rollback_text.sentences(merged, "warnings")}
     story = gathered(facts.get("journals") or {}, str(facts.get("run") or ""), facts.get("resumes") or ())
     failed = _result(outcome, story) != COMPLETE
     return {
@@ -284,7 +284,7 @@ def _basics(merged: Facts, outcome: Facts, facts: Facts, story: Story, before: s
         ("Run", facts.get("run") or "not known"),
         ("Nodes", ", ".join([*rollback_text.plans(merged), *(f"{node} (not reached)" for node in merged.get("silent") or {})])),
         ("Impact", facts.get("impact") or OPEN),
-        ("People told", ", ".join(facts.get("told") or []) or "nobody"),
+        ("People told", ", ".join(facts.get("notified") or []) or "nobody"),
         ("Plan", facts.get("plan") or "not written"),
     ]
 
@@ -327,7 +327,7 @@ def _lost(merged: Facts, outcome: Facts, story: Story) -> list[str]:
         return [str(entry) for entry in outcome["losses"]]
     went = [*rollback_text.counted(outcome.get("restored"), changed=True), *story.lost]
     came = "foreseen; the journals tell how far it went" if outcome.get("result") == "failed" else "as planned; not counted"
-    return went or [f"{entry} ({came})" for entry in rollback_text.told(merged, "losses")]
+    return went or [f"{entry} ({came})" for entry in rollback_text.sentences(merged, "losses")]
 
 
 def evidence(gates: Mapping[str, Facts], data: Mapping[str, Sequence[Facts]]) -> list[dict[str, str]]:

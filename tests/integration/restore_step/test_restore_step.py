@@ -159,7 +159,7 @@ def test_it_is_put_back_between_the_backup_and_the_switch(place: Place) -> None:
     told = json.loads(plan.with_suffix(".json").read_text())
     assert (told["format"], told["facts"]["to"], told["plan"]["nodes"]["node-1"]["from"]) == (1, "v1", "v2")
     assert [step["do"] for step in told["plan"]["nodes"]["node-1"]["steps"]] == ["backup", "restore", "switch"]
-    assert PRICE in str(told["plan"]["prices"])
+    assert PRICE in str(told["plan"]["data_loss"])
     written = post.read_text()
     for part in (PRICE, "| Level | system (whole system) |", "within the objective of 3600 s", "sqlite:shop: ", f"the backup set {saved}"):
         assert part in written

@@ -75,7 +75,7 @@ class Server:
         self._line: Connection | None = None
 
     def __enter__(self) -> Server:
-        with self._told():
+        with self._explained():
             trusted = self._entry.get("ca_file"), self._entry.get("certificate")
             tls = client_context(*trusted) if self._entry.get("tls") or any(trusted) else None
             host, name = str(self._entry.get("host") or "127.0.0.1"), str(self._entry.get("server_name") or "")
@@ -96,7 +96,7 @@ class Server:
             self._line.close()
 
     @contextmanager
-    def _told(self, command: str = "") -> Iterator[None]:
+    def _explained(self, command: str = "") -> Iterator[None]:
         name = where(self._entry)
         try:
             yield
@@ -117,7 +117,7 @@ class Server:
 
     def ask(self, *words: str) -> Any:
         """One command; the message of a refusal names its first words, never its arguments."""
-        with self._told(words[0] if words[0] != "CONFIG" else " ".join(words[:2])):
+        with self._explained(words[0] if words[0] != "CONFIG" else " ".join(words[:2])):
             if self._line is None:
                 raise NotAsExpected("not connected")
             return self._line.command(*words)

@@ -60,7 +60,7 @@ FACTS = {
     "stack": "sparklio",
     "run": "r9",
     "owner": "ann@laptop",
-    "told": ["chat"],
+    "notified": ["chat"],
     "journals": {"backend-1": JOURNAL},
     "plan": "/tmp/plan.md",
 }

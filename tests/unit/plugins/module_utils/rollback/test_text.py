@@ -80,7 +80,7 @@ FACTS = {
     "owner": "ann@laptop",
     "run": "run-9",
     "time": "2026-01-02T03:04:05Z",
-    "told": ["chat", "ops"],
+    "notified": ["chat", "ops"],
     "dashboards": ["http://grafana/d/1"],
     "approved": "-e confirm=v4.1.0",
 }
@@ -179,8 +179,8 @@ def test_the_page_of_a_plan_with_a_restore() -> None:
     steps = [{"do": "stop", "component": "backend", "detail": {}}, {"do": "backup", "component": "backend", "detail": {}}, RESTORE, moved]
     merged = {
         "nodes": {"backend-1": plan(*steps, level="system", losses=["everything: all since the set"], objective_s=3600, expected_s=606.4)},
-        "prices": {"backend-1": [{"lines": ["sparklio: 3 rows are lost, 0 come back, 1 are as they were then", "  workflows: 3 lost"]}]},
-        "outside": ["comfyui", "ollama"],
+        "data_loss": {"backend-1": [{"lines": ["sparklio: 3 rows are lost, 0 come back, 1 are as they were then", "  workflows: 3 lost"]}]},
+        "not_covered": ["comfyui", "ollama"],
     }
     shown = rollback_text.plan_text(merged).splitlines()
     assert [re.sub(r"(?<=\S) {2,}", "  ", line) for line in shown if not line.startswith("──")] == [
