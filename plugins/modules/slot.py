@@ -299,7 +299,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Terminated, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
@@ -323,7 +323,7 @@ def resume_command(stack: str, component: str, run_id: str) -> str:
 
 def leave(number: int, _frame: FrameType | None) -> None:
     """Turn a signal into an exception, so that what was begun is ended and the journal says so."""
-    raise Leaving(f"ended by signal {number}")
+    raise Terminated(f"ended by signal {number}")
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
@@ -408,7 +408,7 @@ def main() -> None:
         module.fail_json(msg=f"{module.params['component']}: {error}", cmd=error.cmd, rc=error.rc, stderr=error.stderr)
     except EdgeError as error:
         module.fail_json(msg=f"{module.params['component']}: {error}")
-    except Leaving as error:
+    except Terminated as error:
         module.fail_json(msg=f"{module.params['component']}: {error}; what was begun has been taken back. Run the same again")
     module.exit_json(**result)
 

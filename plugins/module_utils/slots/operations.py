@@ -29,8 +29,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Plan
 
 _TROUBLE = (GateFailed, EdgeError, UnitError, OSError)
-_HURRY = 5.0
-"""Seconds of draining while leaving because of a signal."""
+FAST_DRAIN_S = 5.0
+"""Seconds of draining where a signal asked the process to end."""
 
 
 class Slots:
@@ -401,7 +401,7 @@ class Slots:
             raise Failed(self._sentence(error, target, report, good), report) from error
         except BaseException as error:
             if not proven and not isinstance(error, LeaseLost):  # whoever has the lock now decides what serves
-                self.node.spec = replace(self.node.spec, drain_timeout=min(_HURRY, self.node.spec.drain_timeout))
+                self.node.spec = replace(self.node.spec, drain_timeout=min(FAST_DRAIN_S, self.node.spec.drain_timeout))
                 op.detail["report"] = self._go_back(plan, serves, previous)
             raise
         finally:

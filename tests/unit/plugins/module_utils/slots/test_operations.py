@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Terminated, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Judged, Spec, public_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 
@@ -673,7 +673,7 @@ def test_trouble_with_the_old_slot_after_the_switch_is_told_not_undone(fronted: 
 
 @pytest.mark.parametrize("at", ["start green", "ready green", "drain blue"])
 @pytest.mark.parametrize(
-    "error", [EdgeError("no answer"), Leaving("ended by signal 15"), KeyboardInterrupt()], ids=["error", "signal", "ctrl-c"]
+    "error", [EdgeError("no answer"), Terminated("ended by signal 15"), KeyboardInterrupt()], ids=["error", "signal", "ctrl-c"]
 )
 def test_an_exception_goes_back_and_ends_the_record(fronted: Bench, at: str, error: BaseException) -> None:
     fronted.slots().activate(V1, Request())
