@@ -299,7 +299,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Terminated, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of

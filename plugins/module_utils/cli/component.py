@@ -37,7 +37,7 @@ def _beside(stack: cli.Stack, given: argparse.Namespace, command: Sequence[str],
     cli._readable(stack)
     cli._writable(stack)
     lines: list[str] = []
-    asked = one_off.Asked(command, given.run or cli.run_id(), given.actor or cli.actor(), timeout, terminal)
+    asked = one_off.OneOff(command, given.run or cli.run_id(), given.actor or cli.actor(), timeout, terminal)
     try:
         answer = one_off.run(stack.state_dir, given.component, asked, lines.append if given.json else partial(cli.write, sys.stdout))
     except one_off.Refused as refused:

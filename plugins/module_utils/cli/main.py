@@ -212,7 +212,7 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
     from ansible_collections.phasegate.aistack.plugins.module_utils.node import status as node_status, text as node_text
 
     _readable(stack)
-    answer = node_status.look(stack.state_dir, stack.name, stack.root)
+    answer = node_status.observe(stack.state_dir, stack.name, stack.root)
     emit(given, answer, lambda: node_text.status_text(answer))
     return OK
 
@@ -244,10 +244,10 @@ def plan(stack: Stack, given: argparse.Namespace) -> int:
     from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as core
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import plan as make
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 
     _readable(stack)
-    view = look(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
+    view = observe(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
     made = make(view, core.resumed(view, _rollback_request(given)))
     answer = {
         **made,

@@ -107,7 +107,7 @@ def _rows(count: int) -> str:
 def differences(before: Look, after: Look, version: VersionTable) -> list[TableDifference]:
     """Tables whose rows, columns or contents are not as before; that of Alembic itself is left out."""
     was, now = Fingerprint.load(before["fingerprint"]), Fingerprint.load(after["fingerprint"])
-    digests = tuple(look["fingerprint"].get("checksums") or {} for look in (before, after))
+    digests = tuple(observe["fingerprint"].get("checksums") or {} for observe in (before, after))
     found = []
     for name in sorted(set(was.rows) | set(now.rows)):
         if version.is_named(name):

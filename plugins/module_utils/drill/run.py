@@ -397,26 +397,26 @@ def _go(drill: _Drill, course: Course, way: pure.Way, held: Sequence[str]) -> No
     """The way there and back; it ends at the first step that does not work, with the reason in *course*."""
     request, older, newer = drill.request, drill.heads(drill.older), drill.heads(drill.newer)
 
-    def look() -> Mapping[str, Any]:
-        return drill_scratch.look(drill.server, drill.scratch, request.look_timeout)
+    def observe() -> Mapping[str, Any]:
+        return drill_scratch.observe(drill.server, drill.scratch, request.look_timeout)
 
     if way.how == "up":
         drill.steps["prepare"] = f"{words(held)} → {words(older)}, by the code of {drill.older}"
         if not _move(drill, course, "prepare", drill.older, state="upgraded", target="head"):
             return
     elif way.how == "down":
-        course.held = look() if sorted(held) == sorted(newer) else None
+        course.held = observe() if sorted(held) == sorted(newer) else None
         drill.steps["prepare"] = f"{words(held)} → {words(older)}, by the code of {drill.newer}"
         if not _down(drill, course, "prepare"):
             return
-    course.first = look()
+    course.first = observe()
     drill.steps["upgrade"] = f"{words(older)} → {words(newer)}, by the code of {drill.newer}"
     if not _move(drill, course, "upgrade", drill.newer, state="upgraded", target="head", tables=request.tables):
         return
-    course.again = look() if course.held is not None else None
+    course.again = observe() if course.held is not None else None
     drill.steps["downgrade"] = f"{words(newer)} → {words(older)}, by the code of {drill.newer}"
     if _down(drill, course, "downgrade"):
-        course.last = look()
+        course.last = observe()
 
 
 def _down(drill: _Drill, course: Course, step: str) -> bool:

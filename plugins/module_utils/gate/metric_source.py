@@ -35,7 +35,7 @@ class SourceError(Exception):
 
 
 @dataclass
-class Looks:
+class Snapshot:
     """Looks of one moment: conditions with the same source share what it answered, or that it did not.
 
     Attributes:

@@ -336,7 +336,7 @@ def _attempts(migration: Migration, plan: Plan, before: Fingerprint, backup: pg_
         connected.clear()
         asked = {"target": target, "steps": [step.revision.revision for step in plan.steps]}
         try:
-            migration.session.request(request.direction, max(0.1, request.budget - spent), watcher.look, note, IMPORT_TIMEOUT, **asked)
+            migration.session.request(request.direction, max(0.1, request.budget - spent), watcher.observe, note, IMPORT_TIMEOUT, **asked)
             attempts.append({"outcome": "ok", "seconds": round(time.monotonic() - at, 3)})
             migration.result["waited_for"] = watcher.last
             return

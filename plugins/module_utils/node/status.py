@@ -20,13 +20,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state im
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import state as rollback_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import pending
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import candidates, common_target
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look as look_around
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe as observe_node
 
 
-def look(state_dir: Path, stack: str, root: str, systemd: Systemd | None = None) -> dict[str, Any]:
+def observe(state_dir: Path, stack: str, root: str, systemd: Systemd | None = None) -> dict[str, Any]:
     """All of it as plain data. What cannot be asked is said under ``problems``."""
     journal = QuickJournal.of(state_dir)
-    view = look_around(state_dir, stack, systemd=systemd, ask=False, journal=journal)
+    view = observe_node(state_dir, stack, systemd=systemd, ask=False, journal=journal)
     problems = list(view["problems"])
     records = journal.read()
     lease = Lock(state_dir).holder()

@@ -103,7 +103,7 @@ class Backup(Probe):
         more = "" if copy is None else f", one copied elsewhere of age {describe(copy)}"
         return f"a verified backup set of age {describe(self.spec.get('age', DEFAULT))}{more}"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         # the parts of a set use probes
         from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
             catalog,

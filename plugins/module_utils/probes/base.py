@@ -103,7 +103,7 @@ class Probe:
         given = self.spec.get("timeout")
         return float(given) if given else self.default_timeout
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         """Look once. May raise :class:`NotAsExpected`, :class:`CannotJudge` or OSError instead of answering."""
         raise NotImplementedError
 
@@ -115,7 +115,7 @@ class Probe:
         """Look once and always answer; what was read from files of secrets is masked."""
         began = time.monotonic()
         try:
-            seen = self.look(context)
+            seen = self.observe(context)
         except NotAsExpected as no:
             seen = Attempt(False, no.got, no.expected or self.expectation(), no.detail)
         except CannotJudge as cannot:

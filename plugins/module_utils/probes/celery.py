@@ -153,7 +153,7 @@ class Celery(Probe):
     def expectation(self) -> str:
         return ", ".join(f"{key} {describe(rule)}" for key, rule in self._wanted().items())
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         names = context.names
         python = self._path("python", names, "release_path", ".venv/bin/python")
         cwd = self._path("cwd", names, "release_path", "")

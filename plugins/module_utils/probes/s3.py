@@ -90,7 +90,7 @@ class S3(Probe):
     def expectation(self) -> str:
         return "put, get, compare, delete" if self.changes else "the bucket is there"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         store = _Store(self.spec, context)
         if not self.changes:
             store.require("HEAD", "", (200,), "the bucket")

@@ -271,7 +271,7 @@ class Source:
         """
         with self._locked():
             self._fetch(ref, commit)
-            return self._look(ref, commit)
+            return self._check_tree(ref, commit)
 
     def text(self, blob: str) -> str:
         """Return what is in a file that :meth:`files` told of."""
@@ -284,7 +284,7 @@ class Source:
             place = hashlib.sha256(f"1\n{self.path}".encode()).hexdigest()[:12]
             target = self.mirror / "archives" / f"{commit}-{place}.tar.gz"
             if not target.is_file():
-                self._look(ref, commit)
+                self._check_tree(ref, commit)
                 self._pack(commit, target)
             os.utime(target)
             return Archive(target, sha256(target))
@@ -311,7 +311,7 @@ class Source:
         more = ["and more"] if len(lines) > limit else []
         return [*lines[:limit], *more, *([summed.stdout.strip()] if summed.stdout.strip() else [])]
 
-    def _look(self, ref: str, commit: str) -> dict[str, File]:
+    def _check_tree(self, ref: str, commit: str) -> dict[str, File]:
         """Return the files of the folder; what an archive cannot hold is refused by name."""
         where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
         if self._git("cat-file", "-t", END, where, cwd=self.mirror).stdout.strip() != "tree":

@@ -97,7 +97,7 @@ def _to_choose_from(layout: Layout, configs: Sequence[str], keep: int) -> set[st
     earlier = [name for name in configs if name != live]
     found, ways = set(earlier[:keep]), {live}
     for name in earlier:
-        leads_to = way_back.look(layout.root, layout.component, name).config
+        leads_to = way_back.observe(layout.root, layout.component, name).config
         if leads_to not in ways and len(ways) <= keep:
             ways.add(leads_to)
             found.add(name)

@@ -42,7 +42,7 @@ class WayBack:
     made: env_file.Config | None = None
 
 
-def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
+def observe(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """Where a way back to *config* leads now; nothing is written."""
     layout = Layout(root, component)
     live = (layout.live() or {}).get("config")
@@ -67,7 +67,7 @@ def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
 
 def make(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """The same, and have that configuration on disk, owned as the one of then. Raises OSError."""
-    found = look(root, component, config)
+    found = observe(root, component, config)
     if found.made is not None and not found.made.present:
         owner = Home(root, component).env(config).stat()
         env_file.write_config(
@@ -82,4 +82,4 @@ def content(root: str | os.PathLike[str], component: str, then: Mapping[str, Any
         return None
     config = str(then["config"])
     missing = not Home(root, component).env(config).exists()  # said by whoever needs it
-    return Content(str(then["release"]), config if missing else (make if write else look)(root, component, config).config)
+    return Content(str(then["release"]), config if missing else (make if write else observe)(root, component, config).config)

@@ -73,7 +73,7 @@ def gathered(journals: Mapping[str, Sequence[Record]], run: str = "", resumes: S
         first = _first(records, story.left, runs[node])
         for record in records:
             if int(record.get("seq", 0)) >= first:
-                _look(story, node, record, runs[node])
+                _note(story, node, record, runs[node])
     story.lines.sort()
     story.causes = list(dict.fromkeys(story.causes))
     return story
@@ -125,7 +125,7 @@ def _first(records: Sequence[Record], left: Collection[str], runs: Collection[st
     return min([*own, *before])
 
 
-def _look(story: Story, node: str, record: Record, runs: Collection[str]) -> None:
+def _note(story: Story, node: str, record: Record, runs: Collection[str]) -> None:
     detail, time, release = _detail(record), str(record.get("time") or ""), str(record.get("release") or "")
     op, outcome = record.get("op"), record.get("outcome")
     live = op == "activate" and outcome == "ok" and release in story.left

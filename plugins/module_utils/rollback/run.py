@@ -40,7 +40,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.content 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, SwitchBarrier
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Plan, RollbackRequest, plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import BaselineComparison
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
@@ -90,7 +90,7 @@ class Tools:
     make: MakeSlots = Slots
     gate: MakeGate | None = None
     say: Say = lambda text: None
-    look: Callable[..., dict[str, Any]] = look
+    observe: Callable[..., dict[str, Any]] = observe
 
     def new_gate(self) -> GateCall:
         """A gate; the engine and its probes are loaded only where one is asked."""
@@ -203,7 +203,7 @@ def resumed(view: Mapping[str, Any], request: RollbackRequest) -> RollbackReques
 def _planned(
     state_dir: Path, stack: str, request: RollbackRequest, tools: Tools, journal: Journal
 ) -> tuple[dict[str, Any], RollbackRequest, Plan]:
-    view = tools.look(state_dir, stack, journal=journal)
+    view = tools.observe(state_dir, stack, journal=journal)
     request = resumed(view, request)
     return view, request, plan(view, request)
 

@@ -43,7 +43,7 @@ _SAME: dict[str, Any] = {"today": (), "kept": (), "problem": ""}
 _OF_MANIFEST = ("alembic_heads", "alembic_asked", "alembic_why", "commit", "build_env", "built_at", "env_schema_version")
 
 
-class Asked:
+class HeadsQuery:
     """A question to a component's database, asked in a thread of its own while the rest is looked at."""
 
     def __init__(self, root: str, component: str, url_variable: str, version: VersionTable) -> None:
@@ -97,7 +97,7 @@ def current_heads(connect: Any, version: VersionTable) -> list[str]:
         return [str(head) for head in psql.query(heads_query(table), ANSWER_S)] if table else []
 
 
-def look(
+def observe(
     state_dir: str | os.PathLike[str],
     stack: str = "",
     sets: bool = False,
@@ -125,7 +125,7 @@ def look(
     described, problems = component_file.load_all(state_dir)
     described = {name: found for name, found in described.items() if components is None or name in components}
     asked = {
-        name: Asked(found["root"], name, found["database"].get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
+        name: HeadsQuery(found["root"], name, found["database"].get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
         for name, found in described.items()
         if ask and found.get("database") and os.path.lexists(Home(found["root"], name).live_link)
     }
@@ -201,7 +201,7 @@ def _component(
     facts["drills"] = {tag: drills for tag in staged if (drills := layout.drills(tag))}
     facts["env"] = {config: _digests(layout.env(config), salt) for config in configs if config in used}
     known = {record["config"] for record in facts["history"]}
-    ways = {config: way_back.look(layout.root, name, config) for config in configs if config in known}
+    ways = {config: way_back.observe(layout.root, name, config) for config in configs if config in known}
     told = {config: {key: getattr(way, key) for key in _OF_WAY} for config, way in ways.items()}
     facts["way_back"] = {config: found for config, found in told.items() if found != {**_SAME, "config": config}}
     facts["env"].update({way.config: _hidden(way.values, salt) for way in ways.values() if way.values})

@@ -75,10 +75,10 @@ class BaselineComparison:
         """Have what serves asked in a thread of its own, once."""
         if self._asking is None:
             probes = list(definition.get("probes") or [])
-            self._asking = threading.Thread(target=self._look, args=(probes,), name="what serves", daemon=True)
+            self._asking = threading.Thread(target=self._observe, args=(probes,), name="what serves", daemon=True)
             self._asking.start()
 
-    def _look(self, probes: Sequence[Mapping[str, Any]]) -> None:
+    def _observe(self, probes: Sequence[Mapping[str, Any]]) -> None:
         try:
             self._serving = self._seen(probes)
         except (UnitError, OSError, ValueError):  # it cannot be asked: then nothing is waived, and the gate stands as it is

@@ -66,7 +66,7 @@ class Slots:
             Refused: it is not staged, or marked bad, or something else listens where the edge is to.
             Failed: it did not come up, or did not pass its gate; what served before serves on.
         """
-        observed, records = self._look(request)
+        observed, records = self._observe(request)
         serves, previous = self._previous(observed)
         # what is live as it was described before would go on so: the same of it is started by the unit of now
         restart = not back and serves is not None and observed.slot(serves).content == target and observed.slot(serves).outdated
@@ -121,7 +121,7 @@ class Slots:
             Failed: as for :meth:`activate`.
         """
         if target is None:
-            observed, _records = self._look(request)
+            observed, _records = self._observe(request)
             serves = sp.serving(observed)
             target = observed.slot(serves).content if serves else None
             if target is None and request.check:
@@ -137,7 +137,7 @@ class Slots:
             Refused: what it replaced is no longer on this node.
             Failed: what it replaced did not come up; what served before serves on.
         """
-        observed, records = self._look(request)
+        observed, records = self._observe(request)
         component = self.spec.component
         mine = [a for a in release_state.activations_of_run(records, request.run) if a.component == component]
         nothing = Outcome(
@@ -184,7 +184,7 @@ class Slots:
 
     def stop(self, request: Request) -> Outcome:
         """Take the component out of traffic and stop it; the ``live`` link stays, so that it can be started again."""
-        observed, _records = self._look(request)
+        observed, _records = self._observe(request)
         plan = sp.plan_stopped(observed)
         _serves, previous = self._previous(observed)
         content = observed.slot(observed.live).content if observed.live else None
@@ -226,7 +226,7 @@ class Slots:
         return self._at_edge("ready", request)
 
     def _at_edge(self, wanted: str, request: Request) -> Outcome:
-        observed, _records = self._look(request)
+        observed, _records = self._observe(request)
         _serves, previous = self._previous(observed)
         content = observed.slot(observed.live).content if observed.live else None
         outcome = Outcome(False, observed.live, content, previous, Plan(observed.live, ()), f"{self.spec.component}: nothing to {wanted}")
@@ -248,7 +248,7 @@ class Slots:
 
     def status(self) -> dict[str, Any]:
         """What is real: live slot, and per slot its content, unit and edge state."""
-        observed, records = self._look(Request(check=True))
+        observed, records = self._observe(Request(check=True))
         units = self.node.units(lenient=True)
         return {
             "live": observed.live,
@@ -318,7 +318,7 @@ class Slots:
         kept[release] = gate
         saved_gate.save(self.spec.state_dir, self.spec.component, kept)
 
-    def _look(self, request: Request) -> tuple[ObservedState, list[dict[str, Any]]]:
+    def _observe(self, request: Request) -> tuple[ObservedState, list[dict[str, Any]]]:
         observed = self.node.observe(lenient=request.check)
         records = self.journal.read()
         left = release_state.interrupted(records, self.spec.component)

@@ -40,7 +40,7 @@ class PreparingSlots(Slots):
             Failed: it did not come up, or did not pass its gate; its slot is stopped again.
         """
         component = self.spec.component
-        observed, records = self._look(request)
+        observed, records = self._observe(request)
         plan = ahead(self._plan(observed, target, False))
         serves, previous = self._previous(observed)
         if not observed.edge or plan.slot == serves or observed.interrupted:

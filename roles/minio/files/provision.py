@@ -5,7 +5,7 @@
 """Bring buckets, applications' keys and their policies to what is declared.
 
 Reads one JSON object on standard input; prints one line for each change that was made, or would be made in check
-mode; nothing printed means nothing to do. With C(look) it prints one JSON object instead: for each key whether it is C(known) and
+mode; nothing printed means nothing to do. With C(observe) it prints one JSON object instead: for each key whether it is C(known) and
 C(logs_in) with that secret. Secrets reach the client by its own configuration, in a folder for this run alone, or its standard input,
 and are not part of any message.
 """
@@ -97,7 +97,7 @@ def wait(root: Client, wanted: dict[str, Any], seconds: float = 30.0) -> bool:
         if status == 0:
             return True
         if time.monotonic() >= deadline or "Access Key" in error or "signature" in error:
-            if wanted["check"] and not wanted.get("look"):
+            if wanted["check"] and not wanted.get("observe"):
                 return False
             raise Failure(
                 f"The S3 server at {wanted['endpoint']} does not serve its administrator: expected a list of buckets, got: {error}. "
@@ -172,7 +172,7 @@ def main() -> int:
     """Exit status: 0, 1 with the failure on standard error, or 3 with the keys whose secrets would change unless C(change) is given."""
     wanted = json.load(sys.stdin)
     if wanted["check"] and not os.path.exists(wanted["mc"]):
-        if wanted.get("look"):
+        if wanted.get("observe"):
             print("{}")
             return 0
         for bucket in wanted["buckets"]:
@@ -186,7 +186,7 @@ def main() -> int:
             if not wait(root, wanted):
                 print("buckets and keys: compared once the server runs with these settings")
                 return 0
-            if wanted.get("look"):
+            if wanted.get("observe"):
                 found = {user["key"]: seen(root, wanted, user, home) for user in wanted["users"]}
                 print(json.dumps({key: {"known": bool(known), "logs_in": logs_in} for key, (known, logs_in) in found.items()}))
                 return 0

@@ -251,7 +251,7 @@ def test_looking_tells_who_is_let_in_and_changes_nothing(server: Server) -> None
     server.run()
     before = held(server)
     others = [{"key": "app", "secret": "wrong", "buckets": []}, {"key": "unknown", "secret": SECRET, "buckets": []}]
-    server.wanted.update(look=True, check=True)
+    server.wanted.update(observe=True, check=True)
     assert json.loads(server.run()[0]) == {"app": {"known": True, "logs_in": True}}
     server.wanted["users"] = others
     assert json.loads(server.run()[0]) == {

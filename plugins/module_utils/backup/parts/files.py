@@ -183,7 +183,7 @@ def _keep(file: Path, target: Path) -> dict[str, Any] | None:
     Others than root may make names where it is, so that it is opened as a restore opens it: what root reads is what was listed.
     """
     with restore_place.opened(file.parent) as place:
-        state = place.look(file.name)
+        state = place.lstat(file.name)
         if state is None:
             return None
         about: dict[str, Any] = {

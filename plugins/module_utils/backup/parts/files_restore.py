@@ -124,7 +124,7 @@ class FilesRestore:
         target = self._target(name)
         try:
             with restore_place.opened(target.parent) as place:
-                state = place.look(target.name)
+                state = place.lstat(target.name)
                 if state is None:
                     return None
                 if "link" in about:
@@ -157,7 +157,7 @@ class FilesRestore:
     def _keep(self, target: Path, kept: Path) -> None:
         """Save what is there; a link says in the note where it was."""
         with restore_place.opened(target.parent) as place:
-            state = place.look(target.name)
+            state = place.lstat(target.name)
             if state is not None and stat.S_ISREG(state.st_mode):
                 with place.read(target.name) as reading:
                     keep_private(reading, kept)
@@ -166,7 +166,7 @@ class FilesRestore:
         about, target = self.sources[name], self._target(name)
         owner = (int(about["owner"][0]), int(about["owner"][1]))
         with restore_place.opened(target.parent, make=True) as place:
-            state = place.look(target.name)
+            state = place.lstat(target.name)
             if state is not None and stat.S_ISDIR(state.st_mode):
                 raise PartError(f"{target} is a folder now; expected a file. Nothing of it was touched. Move it away and run again.")
             if "link" in about:
@@ -225,7 +225,7 @@ class SqliteRestore:
         with restore_place.opened(self.target.parent, make=True):
             pass  # where it was removed with its folder
         with restore_place.holding(self.target) as (place, name):
-            state = place.look(name)
+            state = place.lstat(name)
             if state is not None:
                 need(self.context.state_dir, state.st_size, self.context.min_free, self.context.title)
                 folder = place_for(self.context)
@@ -234,13 +234,13 @@ class SqliteRestore:
                 enter(self.context, folder, what=f"SQLite database {self.target}")
                 need(place.path, size, self.context.min_free, self.context.title)
                 if self._overwrite(place, name, state):
-                    return {"rows": backup_sqlite.look(place.path / name)["rows"], "kept": kept}
+                    return {"rows": backup_sqlite.observe(place.path / name)["rows"], "kept": kept}
             need(place.path, size, self.context.min_free, self.context.title)
             for suffix in ("-wal", "-shm", "-journal"):
                 place.remove(name + suffix)
             with open(self.context.path, "rb") as reading:
                 place.put(name, reading, int(str(facts["mode"]), 8), (int(facts["owner"][0]), int(facts["owner"][1])))
-            return {"rows": backup_sqlite.look(place.path / name)["rows"], "kept": kept}
+            return {"rows": backup_sqlite.observe(place.path / name)["rows"], "kept": kept}
 
     def _keep(self, place: restore_place.Place, name: str, kept: Path) -> None:
         """Save what is there: by SQLite, or as it is where SQLite cannot read it."""
@@ -252,7 +252,7 @@ class SqliteRestore:
             if "locked" in str(problem):
                 raise
             for suffix in ("", "-wal"):
-                if place.look(name + suffix) is not None:
+                if place.lstat(name + suffix) is not None:
                     target = kept.with_name(kept.name + suffix)
                     target.unlink(missing_ok=True)
                     with place.read(name + suffix) as reading:

@@ -164,7 +164,7 @@ class RedisRestore:
         """Rename the old files away and the new ones in; ``moved`` has every rename, for the way back."""
         for place, target in ((data, old), (new, data)):
             for name in self._names():
-                if place.look(name) is not None:
+                if place.lstat(name) is not None:
                     place.move(name, target)
                     moved.append((place, name, target))
         for place in (data, old):
@@ -175,7 +175,7 @@ class RedisRestore:
         try:
             self.manager.stop(self.unit)
             for before, name, after in reversed(moved):
-                if after.look(name) is not None:
+                if after.lstat(name) is not None:
                     after.move(name, before)
             self._start({})
         except (PartError, UnitError, OSError) as problem:

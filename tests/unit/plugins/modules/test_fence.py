@@ -116,7 +116,7 @@ def test_no_attempt_of_a_migration_begins_without_the_lock(lock: Lock, monkeypat
     session = SimpleNamespace(request=lambda direction, *_words, **_named: asked.append(direction), application="x")
     request = SimpleNamespace(state_dir=lock.state_dir, run="r1", component="api", direction="upgrade", budget=5.0)
     course = SimpleNamespace(request=request, result={}, psql=None, session=session)
-    monkeypatch.setattr(alembic, "Watcher", lambda psql, application: SimpleNamespace(look=None, last=None))
+    monkeypatch.setattr(alembic, "Watcher", lambda psql, application: SimpleNamespace(observe=None, last=None))
     monkeypatch.setattr(alembic.alembic_plan, "alembic_target", lambda path: "head")
     plan: Any = SimpleNamespace(path=None, steps=[])
     alembic._attempts(course, plan, None, None)

@@ -151,7 +151,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
         fleet.deploy(number)
     register(tmp_path)
     systemd: Any = AllUnits(fleet)
-    monkeypatch.setattr(rollback_view, "look", partial(rollback_view.look, systemd=systemd))
+    monkeypatch.setattr(rollback_view, "observe", partial(rollback_view.observe, systemd=systemd))
     monkeypatch.setattr(rollback, "Tools", lambda say: fleet.tools())
     monkeypatch.setattr(signal, "signal", lambda *given: None)  # what the command does to its own process stays out of this one
     return fleet

@@ -50,7 +50,7 @@ def test_no_way(held: list[str], older: RevisionGraph, newer: RevisionGraph, sai
     assert said in drill.way(held, older, newer, TAGS).problem
 
 
-def look(**tables: Any) -> dict[str, Any]:
+def observe(**tables: Any) -> dict[str, Any]:
     """A look at tables: rows and, by column, values and their sum."""
     return {
         "fingerprint": {
@@ -62,7 +62,7 @@ def look(**tables: Any) -> dict[str, Any]:
     }
 
 
-START = look(users=(3, {"id": [3, "11"], "mail": [2, "22"]}), orders=(2, {"id": [2, "33"]}))
+START = observe(users=(3, {"id": [3, "11"], "mail": [2, "22"]}), orders=(2, {"id": [2, "33"]}))
 
 
 def after(change: Any) -> dict[str, Any]:
@@ -141,8 +141,8 @@ def test_a_schema_or_rows_that_were_not_there_have_failed(change: Any, said: str
 
 
 def test_what_the_newer_release_wrote_is_compared_with_what_comes_again() -> None:
-    held = look(visits=(3, {"id": [3, "7"]}), orders=(2, {"id": [2, "1"]}))
-    again = look(visits=(0, {"id": [0, "0"]}), orders=(2, {"id": [2, "1"]}))
+    held = observe(visits=(3, {"id": [3, "7"]}), orders=(2, {"id": [2, "1"]}))
+    again = observe(visits=(0, {"id": [0, "0"]}), orders=(2, {"id": [2, "1"]}))
     found = judged(START, held=held, again=again)
     assert (found["verdict"], found["lost"]) == ("loses", ["public.visits (written by the newer release): 3 of 3 rows are gone"])
 

@@ -56,7 +56,7 @@ class Story:
         return sorted(os.listdir(self.folder))
 
     def plan(self, **request: Any) -> dict[str, Any]:
-        return plan(self.fleet.tools().look(self.fleet.state), RollbackRequest(**request))
+        return plan(self.fleet.tools().observe(self.fleet.state), RollbackRequest(**request))
 
 
 @pytest.fixture

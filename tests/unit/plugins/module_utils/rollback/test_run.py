@@ -214,7 +214,7 @@ def test_a_failure_outside_the_gate_holds_nobody_up(fleet: Fleet) -> None:
 
 def test_what_happened_between_the_look_and_the_lock_is_seen(fleet: Fleet) -> None:
     tools, looks = fleet.tools(), [0]
-    plain = tools.look
+    plain = tools.observe
 
     def meddled(*given: Any, **more: Any) -> dict[str, Any]:
         view = plain(*given, **more)
@@ -225,14 +225,14 @@ def test_what_happened_between_the_look_and_the_lock_is_seen(fleet: Fleet) -> No
                 fleet.journal.append({"op": "mark", "component": name, "release": "v2", "outcome": "ok", "detail": detail})
         return view
 
-    tools.look = meddled
+    tools.observe = meddled
     assert roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)["to"] == "v1"
     assert looks == [2]
     fleet = Fleet(fleet.root / "again")
     fleet.deploy(1)
     fleet.deploy(2)
-    tools, plain, looks[0] = fleet.tools(), fleet.tools().look, 1
-    tools.look = meddled
+    tools, plain, looks[0] = fleet.tools(), fleet.tools().observe, 1
+    tools.observe = meddled
     roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)
     assert looks == [2], "one look is enough where nothing happened"
 
@@ -385,7 +385,7 @@ def test_killed_anywhere_it_is_finished_by_running_it_again(tmp_path: Path, befo
         assert (answer["outcome"], answer["to"]) == ("ok", "v2"), f"killed at {step}"
         assert fleet.live() == V2
         assert {name: fleet.marks(name)["v3"] for name in fleet.names} == dict.fromkeys(fleet.names, "bad")
-        assert fleet.tools().look(fleet.state)["interrupted_rollback"] is None
+        assert fleet.tools().observe(fleet.state)["interrupted_rollback"] is None
         if begun:
             assert fleet.records("rollback")[-1]["detail"]["resumes"] == "rb-dead"
     assert deaths > 30

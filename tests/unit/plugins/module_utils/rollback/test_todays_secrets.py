@@ -77,7 +77,7 @@ THEN = {"MAILBOX": "hunter2-old", "LEVEL": "debug"}
 
 @pytest.mark.parametrize("best_effort", [False, True], ids=["app", "emergency"])
 def test_the_release_goes_back_and_the_password_does_not(fleet: Fleet, best_effort: bool) -> None:
-    view = fleet.tools().look(fleet.state)
+    view = fleet.tools().observe(fleet.state)
     made = plan(view, RollbackRequest(best_effort=best_effort))
     assert configs(fleet) == ["c1", "c2", "c3"], "a plan writes nothing"
     answer = go(fleet, best_effort=best_effort)
@@ -96,14 +96,14 @@ def test_the_release_goes_back_and_the_password_does_not(fleet: Fleet, best_effo
 
 
 def test_the_plan_names_what_goes_back_and_what_does_not(fleet: Fleet) -> None:
-    view = fleet.tools().look(fleet.state)
+    view = fleet.tools().observe(fleet.state)
     text = node_text.plan_text({**plan(view, RollbackRequest()), "resumes": None})
     assert "~LEVEL =MAILBOX (as today)" in " ".join(text.split())
     assert "hunter2" not in text
 
 
 def test_a_slot_whose_password_is_no_longer_valid_is_not_warm(fleet: Fleet) -> None:
-    view = fleet.tools().look(fleet.state)
+    view = fleet.tools().observe(fleet.state)
     steps = {step["component"]: step["detail"]["warm"] for step in plan(view, RollbackRequest())["steps"]}
     assert view["components"]["web"]["slots"]["blue"]["running"] is True, "it runs all the same"
     assert steps["web"] is False
@@ -118,7 +118,7 @@ def test_a_slot_with_the_secrets_of_today_is_warm(tmp_path: Path) -> None:
         configure(fleet, config, MAILBOX="hunter2", LEVEL=level)
     fleet.deploy(1)
     fleet.deploy(2)
-    steps = {step["component"]: step["detail"] for step in plan(fleet.tools().look(fleet.state), RollbackRequest())["steps"]}
+    steps = {step["component"]: step["detail"] for step in plan(fleet.tools().observe(fleet.state), RollbackRequest())["steps"]}
     assert (steps["web"]["warm"], steps["web"]["config"], steps["web"]["of"]) == (True, "c1", None)
     before = fleet.machines["web"].load()["blue"]["pid"]
     go(fleet)
@@ -166,9 +166,9 @@ def test_level_config_asked_for_by_name_is_what_was_asked_for(fleet: Fleet) -> N
         slots = fleet.make(fleet.spec(name), fleet.gate, fleet.journal)
         slots.activate(Content("v2", "c1"), Request(run="d3"))
         slots.activate(Content("v2", "c9"), Request(run="d4"))
-    made = plan(fleet.tools().look(fleet.state), RollbackRequest("config", "c1"))
+    made = plan(fleet.tools().observe(fleet.state), RollbackRequest("config", "c1"))
     assert "web: MAILBOX: secret, and changed since; asked for by its name, c1 brings the value of then back" in made["warnings"]
-    unnamed = plan(fleet.tools().look(fleet.state), RollbackRequest("config"))
+    unnamed = plan(fleet.tools().observe(fleet.state), RollbackRequest("config"))
     assert unnamed["to"] == env_file.config_hash(env_file.render_env(TODAY), "s")
     assert go(fleet, level="config", to="c1")["outcome"] == "ok"
     assert [entry[1:] for entry in live(fleet)] == [("c1", THEN)] * 3
@@ -210,7 +210,7 @@ def test_a_configuration_without_names_beside_it_goes_by_its_names(tmp_path: Pat
 
 def test_a_secret_of_then_that_today_does_not_have_is_told(fleet: Fleet) -> None:
     configure(fleet, "c2", LEVEL="info")
-    made = plan(fleet.tools().look(fleet.state), RollbackRequest())
+    made = plan(fleet.tools().observe(fleet.state), RollbackRequest())
     beware = "MAILBOX: secret, and not part of the environment of today, so that v1 has the value of then again"
     assert f"web: {beware}" in made["warnings"]
     assert go(fleet)["outcome"] == "ok"
@@ -219,14 +219,14 @@ def test_a_secret_of_then_that_today_does_not_have_is_told(fleet: Fleet) -> None
 
 def test_secrets_that_change_between_plan_and_switch_leave_all_as_it_was(fleet: Fleet) -> None:
     tools = fleet.tools()
-    plain = tools.look
+    plain = tools.observe
 
     def late(*given: Any, **more: Any) -> dict[str, Any]:
         view = plain(*given, **more)
         configure(fleet, "c2", MAILBOX="hunter2-newest", LEVEL="info")
         return view
 
-    tools.look = late
+    tools.observe = late
     answer = roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)
     assert answer["outcome"] == "failed"
     assert all("changed them meanwhile" in row["message"] for row in answer["components"])

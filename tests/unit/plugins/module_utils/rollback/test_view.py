@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import VersionTable
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import backup_sets, current_heads, look
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import backup_sets, current_heads, observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import AllUnits, Fleet
 
@@ -32,7 +32,7 @@ def fleet(tmp_path: Path) -> Fleet:
 
 def view_of(fleet: Fleet, **given: Any) -> dict[str, Any]:
     systemd: Any = AllUnits(fleet)
-    view = look(fleet.state, "shop", systemd=systemd, **given)
+    view = observe(fleet.state, "shop", systemd=systemd, **given)
     json.dumps(view)
     return view
 
@@ -76,13 +76,13 @@ def test_a_description_that_cannot_be_used_is_said(fleet: Fleet) -> None:
 
 
 def test_a_node_without_systemd_still_answers(fleet: Fleet) -> None:
-    view = look(fleet.state, systemd=Systemd(lambda cmd, timeout: Ended(1, "", "System has not been booted")))
+    view = observe(fleet.state, systemd=Systemd(lambda cmd, timeout: Ended(1, "", "System has not been booted")))
     assert "System has not been booted" in view["problems"][0]
     assert plan(view, RollbackRequest())["to"] == "v1"
 
 
 def test_a_bare_node() -> None:
-    assert look("/nonexistent/state")["components"] == {}
+    assert observe("/nonexistent/state")["components"] == {}
 
 
 def described_database(fleet: Fleet, url: str) -> None:

@@ -24,7 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving, waived, way
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Tools, roll_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged, Spec, listener
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback import fleet as fleet_module
@@ -91,7 +91,7 @@ class World:
         return slots
 
     def go(self, best_effort: bool = True, **request: Any) -> dict[str, Any]:
-        tools = Tools(self.make, lambda: self.gate, self.fleet.said.append, partial(look, systemd=AllUnits(self.fleet)))
+        tools = Tools(self.make, lambda: self.gate, self.fleet.said.append, partial(observe, systemd=AllUnits(self.fleet)))
         answer = roll_back(
             self.fleet.state,
             "shop",
@@ -326,7 +326,7 @@ def test_asked_to_end_it_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     both(world, readyz=AWAY)
     stop = threading.Event()
     stop.set()
-    tools = Tools(world.make, lambda: world.gate, world.fleet.said.append, partial(look, systemd=AllUnits(world.fleet)))
+    tools = Tools(world.make, lambda: world.gate, world.fleet.said.append, partial(observe, systemd=AllUnits(world.fleet)))
     answer = roll_back(
         world.fleet.state, "shop", RollbackRequest(best_effort=True), Caller("rb-1", "bob", best_effort=True, stop=stop), tools
     )
@@ -431,7 +431,7 @@ def test_with_the_real_gate(
         slots.node.holder = listener
         return slots
 
-    tools = Tools(make, None, world.fleet.said.append, partial(look, systemd=AllUnits(world.fleet)))
+    tools = Tools(make, None, world.fleet.said.append, partial(observe, systemd=AllUnits(world.fleet)))
     with served(ports["blue"], blue), served(ports["green"], green), served(ports["public"], blue):
         answer = roll_back(world.fleet.state, "shop", RollbackRequest(best_effort=True), Caller("rb-1", "bob", best_effort=True), tools)
     assert answer["outcome"] == outcome

@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Terminated, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Judged, Spec, public_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 
