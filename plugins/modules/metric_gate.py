@@ -41,7 +41,7 @@ options:
     elements: dict
     required: true
   interval:
-    description: Seconds from one look to the next.
+    description: Seconds from one observation to the next.
     type: float
     default: 5
   duration:

@@ -181,7 +181,7 @@ def listed(state_dir: Path) -> list[dict[str, Any]]:
     """Every set of the node, the newest first.
 
     C(name), C(path), C(format), C(stack), C(node), C(reason), C(run), C(made), C(seconds), C(bytes), C(parts) (kind:name), C(live),
-    C(heads), C(verdict) (that of the last look at it, else that of its manifest) and C(checked) (time of the last look, or None).
+    C(heads), C(verdict) (that of the last check of it, else that of its manifest) and C(checked) (time of the last look, or None).
     """
     folder = folder_of(state_dir)
     try:

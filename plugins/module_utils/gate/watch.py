@@ -30,9 +30,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window impo
 )
 
 TIMEOUT = 5.0
-"""Seconds for one look at one source."""
+"""Seconds for one observation of one source."""
 SHORTEST = 0.05
-"""Seconds between two looks, at least."""
+"""Seconds between two observations, at least."""
 
 
 class GateError(ValueError):
@@ -68,7 +68,7 @@ class Watch:
 
     Args:
         conditions: canonical.
-        interval: seconds from one look to the next.
+        interval: seconds from one observation to the next.
         duration: seconds for all of it; 0 for the longest window.
         passes: measurements of each condition that have to pass; 0 watches until ``duration`` is over.
         record: keep what is measured as baselines, instead of comparing.
@@ -106,8 +106,8 @@ class Watch:
                     "give a longer duration, or a shorter window"
                 )
             if interval > float(one["window"]):
-                raise GateError(f"'{one['name']}' judges {float(one['window']):g} s; an interval of {interval:g} s leaves one look")
-        self.shelf = Path(state_dir) / "baselines"
+                raise GateError(f"'{one['name']}' judges {float(one['window']):g} s; an interval of {interval:g} s leaves one observation")
+        self.baselines = Path(state_dir) / "baselines"
         self.context = Context(TIMEOUT)
         self.snapshot = Snapshot(root, min(TIMEOUT, max(interval, 1.0)), self.context)
         self._take_up(resume or {})
@@ -182,7 +182,7 @@ class Watch:
         return found if isinstance(found, dict) else {"problem": f"{path}: is no object"}
 
     def _path(self, condition: Mapping[str, Any]) -> Path:
-        return self.shelf / f"{slug(str(condition['name']))}.json"
+        return self.baselines / f"{slug(str(condition['name']))}.json"
 
     def _settled(self) -> bool:
         """Whether there is no point in going on: one has failed, or every one is decided. A record is made of the last window."""

@@ -4,7 +4,7 @@
 
 """Judging figures over a window: readings in, verdict out. No clock, no I/O.
 
-Times are seconds on one clock of the node. A *reading* is one look at a source, a *measurement* is the judgement of the readings
+Times are seconds on one clock of the node. A *reading* is one observation of a source, a *measurement* is the judgement of the readings
 of one window, a *tally* counts measurements. Too small a sample is inconclusive, and no data at all can never pass.
 """
 

@@ -65,7 +65,7 @@ def take(
     budget: float = 120.0,
     version: VersionTable = ASSUMED,
 ) -> dict[str, Any]:
-    """Looks at a database, and compares it with an earlier look.
+    """Observes a database, and compares it with an earlier observation.
 
     ``before`` is an earlier C(fingerprint), or what C(database.json) of a set says. ``checksums`` names tables whose contents are
     hashed too (C(all): every one), ``budget`` is in seconds.

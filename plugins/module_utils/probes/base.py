@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every probe is: one look at one thing, within a time limit, with an answer that can be shown to people."""
+"""What every probe is: one observation of one thing, within a time limit, with an answer that can be shown to people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secr
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one look saw.
+    """What one observation saw.
 
     Attributes:
         ok: as expected.

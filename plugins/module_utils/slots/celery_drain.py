@@ -114,11 +114,11 @@ tell("add_consumer", asked["add"])
 end, quiet, seen = time.monotonic() + asked["wait"], 0, observe()
 while until:
     quiet = 0 if busy(seen, until) else quiet + 1
-    if quiet >= until["readings"] or time.monotonic() >= end:
+    if quiet >= until["rounds"] or time.monotonic() >= end:
         break
     time.sleep(asked["poll"])
     seen = observe()
-print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=bool(until) and quiet >= until["readings"])))
+print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=bool(until) and quiet >= until["rounds"])))
 """
 )
 
@@ -239,10 +239,10 @@ def _question(request: Request, **changes: Any) -> dict[str, Any]:
     }
 
 
-def _until(expect: Iterable[str], readings: int = 1, **changes: Any) -> dict[str, Any]:
-    """What to wait for, ``readings`` times in a row: all of ``expect`` answer, nobody takes from C(queues), each takes from C(lacking)
+def _until(expect: Iterable[str], rounds: int = 1, **changes: Any) -> dict[str, Any]:
+    """What to wait for, ``rounds`` times in a row: all of ``expect`` answer, nobody takes from C(queues), each takes from C(lacking)
     again, and with C(idle) no task is held."""
-    return {"expect": sorted(expect), "queues": {}, "lacking": {}, "idle": False, "readings": readings, **changes}
+    return {"expect": sorted(expect), "queues": {}, "lacking": {}, "idle": False, "rounds": rounds, **changes}
 
 
 def _result(request: Request, seen: Mapping[str, Any], memory: Memory, **more: Any) -> dict[str, Any]:

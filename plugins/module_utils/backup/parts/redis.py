@@ -39,7 +39,7 @@ CHECK_TIMEOUT = 21600.0
 DIR = "/var/lib/redis"
 """Debian's folder of the server; an entry with another one says C(dir)."""
 PAUSE = 0.05
-"""Seconds between two looks at a save that is under way."""
+"""Seconds between two observations at a save that is under way."""
 SPARE = 5.0
 """Seconds beyond those for the save, so that a server that saves too long is told from one that does not answer."""
 
