@@ -118,7 +118,8 @@ while until:
         break
     time.sleep(asked["poll"])
     seen = observe()
-print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=bool(until) and quiet >= until["rounds"])))
+settled = bool(until) and quiet >= until["rounds"]
+print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=settled)))
 """
 )
 
