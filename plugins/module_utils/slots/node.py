@@ -174,8 +174,8 @@ class Node:
             for slot, (left, doubt) in self.left.items()
         ]
         return found + [
-            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was interrupted. Its last words:"
-            f" journalctl -u {unit}. Fix what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
+            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was interrupted. Last output"
+            f" lines: journalctl -u {unit}. Fix what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
             for unit in self.killed
         ]
 
