@@ -243,7 +243,7 @@ config:
   returned: always
   type: str
 previous:
-  description: What served before, as C(slot), C(release) and C(config); null if nothing did.
+  description: What was live before, as C(slot), C(release) and C(config); null if nothing did.
   returned: success, unless O(state=status)
   type: dict
   sample: {slot: blue, release: v4.0.0, config: 77aa01bc}
@@ -395,7 +395,7 @@ def main() -> None:
             with keep_lease(module.params["state_dir"], module.params["run"], what):
                 result = run(module)
     except LeaseLost as error:
-        if module.params["state"] == "reverted":  # whoever took the lock has decided what serves since
+        if module.params["state"] == "reverted":  # whoever took the lock has decided what is live since
             told = f"{module.params['component']}: nothing was taken back. {error}"
             module.warn(told)
             module.exit_json(changed=False, msg=told)

@@ -114,7 +114,7 @@ def main() -> None:
         dest.chmod(0o755)
     except (OSError, ValueError) as error:
         tree.remove(dest)
-        module.fail_json(msg=f"The tree of {params['tag']} was not unpacked at {dest}: {error}. What serves is as it was.")
+        module.fail_json(msg=f"The tree of {params['tag']} was not unpacked at {dest}: {error}. The live release is as it was.")
     module.exit_json(changed=True, commit=params["commit"])
 
 

@@ -4,7 +4,7 @@
 
 """The command C(aistack): this node, seen and taken back by somebody with a shell on it and nothing else.
 
-Exit status: 0 done; 1 tried and failed, what served serves (or C(journal --verify) found the chain broken); 2 refused, or the
+Exit status: 0 done; 1 tried and failed, what was live stays live (or C(journal --verify) found the chain broken); 2 refused, or the
 command line makes no sense; C(run) and C(shell) have that of their command. With C(--json), one line of JSON on standard
 output. What a command needs is loaded when it runs.
 """

@@ -155,7 +155,7 @@ class _Component:
         }
 
     def around(self, keep: Collection[int]) -> set[int]:
-        """What makes the switches that stay mean what they meant: where their row began, what served before, what they were worth."""
+        """What makes the switches that stay mean what they meant: where their row began, what was live before, what they were worth."""
         found: set[int] = set()
         since = set(self.runs.since.values())
         for place, at in enumerate(self.switched):

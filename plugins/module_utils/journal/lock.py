@@ -241,7 +241,7 @@ class Lock:
         return (
             f"Stopped before it could {before or 'change this node'}: run {run} does not have the lock of this node ({self.path}); {who}. "
             f"Expected: the lock of this run. Done by this run on this node until now: {told}. "
-            "Look at what serves now (aistack status on the node), wait for the other run to end, and run the whole command again "
+            "Look at what is live now (aistack status on the node), wait for the other run to end, and run the whole command again "
             "if it is still wanted."
         )
 

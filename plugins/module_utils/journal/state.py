@@ -6,10 +6,10 @@
 Pure: records in, state out. Three readings of the contract are decided here:
 
 * A C(revert) has the shape of an C(activate): C(release), C(detail.slot) and C(detail.config) say
-  what serves *after* it. A C(revert) without a release means that nothing serves any more.
+  what is live *after* it. A C(revert) without a release means that nothing serves any more.
 * *Previous good* after a C(revert) is counted from the original activation of the release that came
   back, so that going back twice goes back further and never forward again.
-* A good release that is activated again counts as marked good then: *newest* is what served last.
+* A good release that is activated again counts as marked good then: *newest* is what was live last.
 * Activating what is live once more (a restart, another configuration) does not make it newer than it was.
 """
 

@@ -42,7 +42,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Live:
-    """What serves: the component, its slot, release, unit, and the folder of the release."""
+    """What is live: the component, its slot, release, unit, and the folder of the release."""
 
     component: str
     slot: str

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How this node is: what serves, what stands behind it, where it can go back to, what was begun and never ended."""
+"""How this node is: what is live, what stands behind it, where it can go back to, what was begun and never ended."""
 
 from __future__ import annotations
 

@@ -258,11 +258,11 @@ def rollback_text(answer: Answer) -> str:
     heads = {
         "ok": f"Done in {answer['seconds']:.1f} s: {what}.",
         "partial": f"Done in part, in {answer['seconds']:.1f} s: {what}. Say it again once what failed is fixed; it goes on from there.",
-        "failed": f"Failed after {answer['seconds']:.1f} s: {what}. What served before serves; `aistack status` shows it.",
+        "failed": f"Failed after {answer['seconds']:.1f} s: {what}. The release from before is live; `aistack status` shows it.",
     }
     lines = [heads[answer["outcome"]], *_rows(answer), *_notes(answer["plan"])]
     if answer["outcome"] == "failed" and not answer.get("best_effort"):
-        hint = "Where the same fails on what serves now (a database that is down), --best-effort goes back all the same."
+        hint = "Where the same fails on the live release (a database that is down), --best-effort goes back all the same."
         lines += ["", *_wrapped(hint, "", "")]
     return "\n".join([*lines, "", f"Run {answer['run']}; aistack journal has the records."])
 

@@ -132,7 +132,7 @@ def mark(layout: Layout, journal: Journal, tag: str, verdict: str, reason: str, 
     """Mark a release good or bad; returns whether the journal has to say something new.
 
     A mark that stands is repeated only after the release was activated again, so that *newest good*
-    follows what served last.
+    follows what was live last.
 
     Raises:
         ReleaseError: a release that was never staged here is to be called good.

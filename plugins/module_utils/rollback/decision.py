@@ -47,7 +47,7 @@ def not_back(node: str, to: str, answer: Mapping[str, Any]) -> str:
     rows = outcome_rows({"nodes": [node]}, {node: {"answer": answer}})
     why = "; ".join(row["said"] for row in rows if row["outcome"] != "ok") or "it did not say why"
     return (
-        f"{node} is not back at {to or 'its last configuration'}: {why}. What serves now is said below. Fix that, and run the same command"
+        f"{node} is not back at {to or 'its last configuration'}: {why}. What is live now is said below. Fix that, and run the same command"
         " again: it goes on from there."
     )
 

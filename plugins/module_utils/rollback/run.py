@@ -71,7 +71,7 @@ class Caller:
 
     Attributes:
         force_lock: take the lock from whoever has it.
-        best_effort: components that do not come up do not hold the others, and none has to be better than what serves.
+        best_effort: components that do not come up do not hold the others, and none has to be better than the live release.
         stop: set where this process is asked to end.
     """
 

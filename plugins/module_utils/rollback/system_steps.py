@@ -101,7 +101,7 @@ def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Prob
 
 
 def _put_back_by_this(view: View, entry: Set) -> bool:
-    """Whether the planned rollback that is not finished yet has put a set back already: what serves since may have written."""
+    """Whether the planned rollback that is not finished yet has put a set back already: what is live since may have written."""
     begun = view.get("open_rollback")
     if not begun or begun.get("level") != "system":
         return False

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""No worse than what serves: in an emergency, what is down for everybody must not keep a slot from taking over.
+"""No worse than the live release: in an emergency, what is down for everybody must not keep a slot from taking over.
 
-With the database away, no slot passes a probe that needs it, and a gate alone would keep everything where it is. So what serves now
+With the database away, no slot passes a probe that needs it, and a gate alone would keep everything where it is. So the live release
 is asked the same probes. Those that fail there in the same way do not count against the slot that is to take over; all others do.
 The slot has to run, and to answer at least a probe or a connection to its port. What could not be verified is told.
 """
@@ -24,23 +24,23 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import pla
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Node
 
 WARM_S, COLD_S = 2.0, 5.0
-"""Seconds that a slot has to pass its gate before what serves is asked at all: one that ran all along, one that has to start."""
+"""Seconds that a slot has to pass its gate before the live release is asked at all: one that ran all along, one that has to start."""
 AGAIN_S = 5.0
 """Seconds for the rest of a gate, at least, when some of it was waived at its end."""
 ANSWER_S = 20.0
-"""Seconds to wait at the end of a gate for what serves to answer."""
+"""Seconds to wait at the end of a gate for the live release to answer."""
 BEFORE_S = 3.0
 """Seconds for it to answer where it is stopped first."""
 LOG_S = 60.0
-"""Seconds of the log of what serves that count."""
-SERVES_NO_BETTER = "what serves now was asked"
+"""Seconds of the log of the live release that count."""
+LIVE_IS_NO_BETTER = "the live release was asked"
 
 Definition = Mapping[str, Any]
 Trouble = Callable[[], str]
 
 
 class BaselineComparison:
-    """Judges the slot that is to take over, with regard to what serves.
+    """Judges the slot that is to take over, with regard to the live release.
 
     Args:
         node: the slots of the component.
@@ -64,18 +64,18 @@ class BaselineComparison:
         self._serving: Serving | None = None
         self._asking: threading.Thread | None = None
 
-    # -- what serves
+    # -- the live release
 
     def ask_now(self, definition: Definition) -> None:
-        """Ask what serves before it is stopped."""
+        """Ask the live release before it is stopped."""
         self._ask(definition)
         self._answer(BEFORE_S)
 
     def _ask(self, definition: Definition) -> None:
-        """Have what serves asked in a thread of its own, once."""
+        """Have the live release asked in a thread of its own, once."""
         if self._asking is None:
             probes = list(definition.get("probes") or [])
-            self._asking = threading.Thread(target=self._observe, args=(probes,), name="what serves", daemon=True)
+            self._asking = threading.Thread(target=self._observe, args=(probes,), name="the live release", daemon=True)
             self._asking.start()
 
     def _observe(self, probes: Sequence[Mapping[str, Any]]) -> None:
@@ -107,7 +107,7 @@ class BaselineComparison:
         return f"nobody listens on port {port} of {unit}" if port and not self._node.holder(port) else ""
 
     def _answer(self, seconds: float) -> Serving | None:
-        """How what serves answered, if it has by now or does within *seconds*."""
+        """How the live release answered, if it has by now or does within *seconds*."""
         if self._asking is not None and seconds:
             self._asking.join(seconds)
         return self._serving
@@ -115,7 +115,7 @@ class BaselineComparison:
     # -- the slot that is to take over
 
     def judge(self, gate: GateCall, definition: Definition, names: Mapping[str, Any], trouble: Trouble, warm: bool) -> Judged:
-        """Ask the gate; where it does not pass, ask it again without what fails on what serves in the same way."""
+        """Ask the gate; where it does not pass, ask it again without what fails on the live release in the same way."""
         patience = WARM_S if warm else COLD_S
         given_s = definition.get("deadline")
         end = self._clock() + float(Settings.deadline if given_s is None else given_s)
@@ -177,7 +177,7 @@ class BaselineComparison:
         """The gate through the edge, without what was waived before."""
         left = [probe for probe in definition.get("probes") or [] if probe.get("name") not in self._waived]
         if self._waived and not left:
-            self.unverified.append("through the edge nothing was asked: every probe of this gate fails on what served before, too")
+            self.unverified.append("through the edge nothing was asked: every probe of this gate fails on the release from before, too")
             return Judged("pass", {}, "nothing is left to be asked through the edge")
         return gate({**definition, "probes": left}, names, trouble)
 
@@ -202,4 +202,4 @@ class _Cut:
             return self.trouble
         serving = self._answer()
         self.done = serving is not None and serving.unhealthy
-        return SERVES_NO_BETTER if self.done else ""
+        return LIVE_IS_NO_BETTER if self.done else ""

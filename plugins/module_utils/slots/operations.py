@@ -64,7 +64,7 @@ class Slots:
 
         Raises:
             Refused: it is not staged, or marked bad, or something else listens where the edge is to.
-            Failed: it did not come up, or did not pass its gate; what served before serves on.
+            Failed: it did not come up, or did not pass its gate; what was live before serves on.
         """
         observed, records = self._observe(request)
         serves, previous = self._previous(observed)
@@ -135,7 +135,7 @@ class Slots:
 
         Raises:
             Refused: what it replaced is no longer on this node.
-            Failed: what it replaced did not come up; what served before serves on.
+            Failed: what it replaced did not come up; what was live before serves on.
         """
         observed, records = self._observe(request)
         component = self.spec.component
@@ -400,7 +400,7 @@ class Slots:
             good = not request.mark_bad or bool(previous and target and previous["release"] == target.release)
             raise Failed(self._sentence(error, target, report, good), report) from error
         except BaseException as error:
-            if not proven and not isinstance(error, LeaseLost):  # whoever has the lock now decides what serves
+            if not proven and not isinstance(error, LeaseLost):  # whoever has the lock now decides what is live
                 self.node.spec = replace(self.node.spec, drain_timeout=min(FAST_DRAIN_S, self.node.spec.drain_timeout))
                 op.detail["report"] = self._go_back(plan, serves, previous)
             raise
@@ -420,7 +420,7 @@ class Slots:
             outcome.warnings.append(f"{self.spec.component}: {error}")
 
     def _go_back(self, plan: Plan, serves: str | None, previous: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Make what served before serve again, alone. Its own troubles are told, never raised: the first failure counts."""
+        """Make what was live before serve again, alone. Its own troubles are told, never raised: the first failure counts."""
         try:
             observed = self.node.observe()
             if serves is None or previous is None:

@@ -30,7 +30,7 @@ class PreparingSlots(Slots):
     """The slots of one component, of which the idle one is made ready to take over."""
 
     def prepare(self, target: Content, request: Request) -> Outcome:
-        """Start *target* in the idle slot and gate it on its own port; what serves is not touched.
+        """Start *target* in the idle slot and gate it on its own port; the live release is not touched.
 
         Only a component behind an edge is prepared: without one, what is started would begin to work. Where *target* is live,
         or has to replace what runs (``recreate``), nothing is done.

@@ -281,7 +281,7 @@ def test_a_rotation_of_what_nothing_uses(shop: Shop) -> None:
     assert status == 0, text
     new = (shop.folder / "session").read_text(encoding="utf-8").strip()
     assert new != "old-value-of-the-key-1234567890abcdef"
-    assert "session: nothing to do, what serves has the value of the inventory" in text
+    assert "session: nothing to do, the live release has the value of the inventory" in text
     assert (new in text, "old-value" in text) == (False, False), text
     small(text)
 

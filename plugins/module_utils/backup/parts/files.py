@@ -66,7 +66,7 @@ def components(state_dir: Path, root: Path) -> list[Component]:
 
 
 def live(of: Iterable[Component]) -> dict[str, dict[str, str | None]]:
-    """What serves: component to release, config and slot; components of which nothing is live are left out."""
+    """What is live: component to release, config and slot; components of which nothing is live are left out."""
     seen = {component.name: component.layout.live() for component in of}
     return {name: value for name, value in seen.items() if value}
 

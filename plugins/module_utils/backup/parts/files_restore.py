@@ -32,7 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 
 NEVER = {
-    "state": "the journal only grows, and what a component is was written by what serves now; read it in the set",
+    "state": "the journal only grows, and what a component is was written by the live release; read it in the set",
 }
 """Parts that are evidence."""
 

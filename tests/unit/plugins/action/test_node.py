@@ -54,7 +54,7 @@ def test_the_command() -> None:
         ("rollback", 0, {"changed": True, "components": []}, False, ""),
         ("rollback", 2, THERE, False, ""),
         ("rollback", 4, THERE, True, "n is not back at v1"),
-        ("rollback", 1, {"msg": "no answer"}, True, "n is not back at v1: no answer. What serves now is said below"),
+        ("rollback", 1, {"msg": "no answer"}, True, "n is not back at v1: no answer. What is live now is said below"),
         ("rollback", 0, None, True, "no answer that can be read (exit status 0)"),
     ],
 )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pages for people: tables and failures say what, where, expected, got, and what serves now."""
+"""Pages for people: tables and failures say what, where, expected, got, and what is live now."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_health_goes_by_the_gate_of_the_live_release_and_shows_what_todays_says(
     assert text.endswith("the one component that was asked passes")
 
 
-def test_failure_of_a_slot_says_what_serves_now() -> None:
+def test_failure_of_a_slot_says_what_is_live_now() -> None:
     text = failure_text("backend: activate v4.2.0", {"report": {
         "probe": "health", "where": "n1", "expected": "200", "got": "connection refused", "attempts": 7,
         "log_tail": ["Traceback", "boom"], "still_serving": {"release": "v4.1.0", "slot": "blue"},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A switch whose run loses the lock on the way: it stops, and leaves to the other run what serves."""
+"""A switch whose run loses the lock on the way: it stops, and leaves to the other run what is live."""
 
 from __future__ import annotations
 

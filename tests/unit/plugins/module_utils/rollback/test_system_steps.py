@@ -267,6 +267,6 @@ def test_a_node_that_holds_data_alone_puts_a_set_back_once() -> None:
     earlier = {**view, "restores": [restored]}
     assert plan(earlier, request)["steps"], "that was of another rollback"
     made = plan({**earlier, "open_rollback": {"level": "system", "seq": 5, "runs": ["c-1"]}}, request)
-    assert (made["allowed"], made["steps"]) == (True, []), "what serves since may have written"
+    assert (made["allowed"], made["steps"]) == (True, []), "what is live since may have written"
     assert "that is not done again" in made["warnings"][-1]
     assert plan({**earlier, "open_rollback": {"level": "system", "seq": 10, "runs": ["c-2"]}}, request)["steps"]

@@ -55,7 +55,7 @@ def go(fleet: Fleet, run: str = "rb-1", best_effort: bool = False, **request: An
 
 
 def live(fleet: Fleet) -> list[tuple[str, str, dict[str, str]]]:
-    """What serves, by component: release, config, and the environment that the unit reads; journal and links agree."""
+    """What is live, by component: release, config, and the environment that the unit reads; journal and links agree."""
     found = []
     fleet.live()
     for name in fleet.names:

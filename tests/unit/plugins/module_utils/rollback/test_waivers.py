@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An emergency while something that everybody needs is down: no worse than what serves, and what was not verified is told."""
+"""An emergency while something that everybody needs is down: no worse than the live release, and what was not verified is told."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def both(world: World, **said: str) -> None:
 # -- what moves
 
 
-def test_what_fails_on_what_serves_as_well_holds_nobody_back(world: World) -> None:
+def test_what_fails_on_the_live_release_as_well_holds_nobody_back(world: World) -> None:
     both(world, readyz=AWAY)
     answer = world.go()
     assert answer["outcome"] == "ok"
@@ -173,7 +173,7 @@ def test_the_whole_node_goes_back(make_world: Callable[..., World]) -> None:
     assert beat[0] == (NEW, ["health", "readyz"]), "of which one instance may run is asked before it is stopped"
 
 
-def test_what_serves_passes_so_the_probe_counts(world: World) -> None:
+def test_the_live_release_passes_so_the_probe_counts(world: World) -> None:
     world.answers["web", OLD] = {"readyz": AWAY}
     answer = world.go()
     assert answer["outcome"] == "failed"
@@ -217,7 +217,7 @@ def test_nothing_serves_so_anything_that_runs_is_better(world: World) -> None:
     ]
 
 
-def test_what_serves_runs_and_nobody_listens(world: World) -> None:
+def test_the_live_release_runs_and_nobody_listens(world: World) -> None:
     both(world, health=REFUSED, readyz=REFUSED)
     world.answers["web", OLD] = {"readyz": AWAY}
     world.shut.add(("web", NEW))
@@ -308,7 +308,7 @@ def test_a_slot_with_a_waiver_does_not_wait_for_the_end_of_its_gate(world: World
 
 
 def test_a_slot_without_a_waiver_has_all_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What serves is broken by itself; the other one only needs longer than usual."""
+    """The live release is broken by itself; the other one only needs longer than usual."""
     monkeypatch.setattr(waivers, "WARM_S", 0.1)
     (world.fleet.state / "gates" / "web.json").write_text(json.dumps({OLD: {"probes": PROBES, "deadline": 30.0}}))
     world.patient = True
