@@ -14,7 +14,7 @@ description:
   - The journal is append-only and each record carries the hash of the one before.
     After 5000 records its older part is archived beside it as C(journal.jsonl.<n>.gz); what planning can still need stays at hand.
   - A lease that expired, or whose C(ansible-playbook) process on this controller is dead, is taken over, and the takeover is journaled.
-    A lease of a living run is refused with a message that says who holds it, since when, until when, and the way out.
+    A lease of a living run is refused with a message that says who holds it, since when, until when, and the remedy.
 author: phasegate contributors (@phasegate)
 options:
   state:

@@ -36,7 +36,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import plan as pure, scratch as drill_scratch, text as drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import Course
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import DrillRun
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill.scratch import Source
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
@@ -376,24 +376,24 @@ def _drilled(
     request, began, time_of = drill.request, time.monotonic(), utc_now()
     detail = {"to": drill.older, "set": source.origin}
     with request.journal.operation("drill", request.component, drill.newer, request.run, request.actor, detail) as operation:
-        course = Course(version=version_file.load(request.state_dir, request.component))
+        drill_run = DrillRun(version=version_file.load(request.state_dir, request.component))
         with drill_scratch.restored(drill.server, psql, drill.database, source) as (name, seconds):
-            course.seconds["restore"] = seconds
+            drill_run.seconds["restore"] = seconds
             drill.steps["restore"] = f"{source.origin} into {name}, at {words(held)}, and compared with what was saved"
-            _go(drill, course, way, held)
-        course.seconds["all"] = round(time.monotonic() - began, 3)
-        judged = pure.judge(course)
-        counted = course.first["fingerprint"]["rows"] if course.first else None
+            _go(drill, drill_run, way, held)
+        drill_run.seconds["all"] = round(time.monotonic() - began, 3)
+        judged = pure.judge(drill_run)
+        counted = drill_run.first["fingerprint"]["rows"] if drill_run.first else None
         result = {
             **common, **judged, "time": time_of, "steps": drill.steps, "changed": True,
-            "tables": None if counted is None else sum(not course.version.is_named(table) for table in counted),
+            "tables": None if counted is None else sum(not drill_run.version.is_named(table) for table in counted),
         }  # fmt: skip
         operation.detail.update({key: judged[key] for key in ("verdict", "why", "seconds", "recovery_s")})
         result["record"] = str(_write(drill, result))
     return {**result, "msg": drill_text.line(result)}
 
 
-def _go(drill: _Drill, course: Course, way: pure.Way, held: Sequence[str]) -> None:
+def _go(drill: _Drill, drill_run: DrillRun, way: pure.Way, held: Sequence[str]) -> None:
     """The way there and back; it ends at the first step that does not work, with the reason in *course*."""
     request, older, newer = drill.request, drill.heads(drill.older), drill.heads(drill.newer)
 
@@ -402,24 +402,24 @@ def _go(drill: _Drill, course: Course, way: pure.Way, held: Sequence[str]) -> No
 
     if way.how == "up":
         drill.steps["prepare"] = f"{words(held)} → {words(older)}, by the code of {drill.older}"
-        if not _move(drill, course, "prepare", drill.older, state="upgraded", target="head"):
+        if not _move(drill, drill_run, "prepare", drill.older, state="upgraded", target="head"):
             return
     elif way.how == "down":
-        course.held = observe() if sorted(held) == sorted(newer) else None
+        drill_run.held = observe() if sorted(held) == sorted(newer) else None
         drill.steps["prepare"] = f"{words(held)} → {words(older)}, by the code of {drill.newer}"
-        if not _down(drill, course, "prepare"):
+        if not _down(drill, drill_run, "prepare"):
             return
-    course.first = observe()
+    drill_run.first = observe()
     drill.steps["upgrade"] = f"{words(older)} → {words(newer)}, by the code of {drill.newer}"
-    if not _move(drill, course, "upgrade", drill.newer, state="upgraded", target="head", tables=request.tables):
+    if not _move(drill, drill_run, "upgrade", drill.newer, state="upgraded", target="head", tables=request.tables):
         return
-    course.again = observe() if course.held is not None else None
+    drill_run.again = observe() if drill_run.held is not None else None
     drill.steps["downgrade"] = f"{words(newer)} → {words(older)}, by the code of {drill.newer}"
-    if _down(drill, course, "downgrade"):
-        course.last = observe()
+    if _down(drill, drill_run, "downgrade"):
+        drill_run.last = observe()
 
 
-def _down(drill: _Drill, course: Course, step: str) -> bool:
+def _down(drill: _Drill, drill_run: DrillRun, step: str) -> bool:
     """Goes down to the older release, with the code of the newer one; False where it cannot be gone."""
     goal = drill.heads(drill.older)
     wanted = {"state": "downgraded", "target": goal[0] if goal else "base"}
@@ -427,20 +427,20 @@ def _down(drill: _Drill, course: Course, step: str) -> bool:
     if not plan["known"]:
         raise DrillError("unknown", f"The drill of {drill.request.component} was broken off: {plan['why']}")
     refusals = [entry for entry in plan["verdict"]["refusals"] if entry["code"] not in ACCEPTED]
-    course.goes = course.goes or [loss["text"] for loss in plan["losses"]]  # the first way down sees what was saved
+    drill_run.goes = drill_run.goes or [loss["text"] for loss in plan["losses"]]  # the first way down sees what was saved
     stuck = [entry["reason"] for entry in refusals if entry["code"] == "irreversible"]
     if stuck:
-        course.stuck = " ".join(stuck)
+        drill_run.stuck = " ".join(stuck)
         return False
     if refusals:
-        course.broken = f"the downgrade is refused: {' '.join(entry['reason'] for entry in refusals)}"
+        drill_run.broken = f"the downgrade is refused: {' '.join(entry['reason'] for entry in refusals)}"
         return False
     named = [loss["name"] for loss in plan["losses"]]
     named += [entry["revision"] for entry in plan["verdict"]["refusals"] if entry["code"] == "unknown_sql"]
-    return _move(drill, course, step, drill.newer, accept_loss=tuple(named), **wanted)
+    return _move(drill, drill_run, step, drill.newer, accept_loss=tuple(named), **wanted)
 
 
-def _move(drill: _Drill, course: Course, step: str, tag: str, **wanted: Any) -> bool:
+def _move(drill: _Drill, drill_run: DrillRun, step: str, tag: str, **wanted: Any) -> bool:
     """Runs migrations of a release on the scratch database; False where they fail. Raises DrillError for what is not their fault."""
     _calm(drill, f"The drill of {drill.request.component} gave way")
     began = time.monotonic()
@@ -450,10 +450,10 @@ def _move(drill: _Drill, course: Course, step: str, tag: str, **wanted: Any) -> 
         tried = problem.facts.get("attempts") or []
         if problem.code in OUTSIDE and (not tried or tried[-1]["outcome"] == "ended"):
             raise
-        course.broken = f"{step} with the code of {tag}: {_one_line(problem)}"
+        drill_run.broken = f"{step} with the code of {tag}: {_one_line(problem)}"
         return False
     finally:
-        course.seconds[step] = round(time.monotonic() - began, 3)
+        drill_run.seconds[step] = round(time.monotonic() - began, 3)
     return True
 
 

@@ -34,7 +34,7 @@ Lease = dict[str, Any]
 
 
 class LockHeld(Exception):
-    """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the way out."""
+    """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the remedy."""
 
     def __init__(self, message: str, lease: Lease) -> None:
         super().__init__(message)

@@ -69,10 +69,10 @@ class BootSlots(Slots):
     def _interrupted(self, live: str | None) -> bool:
         """Whether a switch was interrupted, and what is live was not stopped on purpose since."""
         records = self.journal.read()
-        cut = [found.seq for found in release_state.interrupted(records, self.spec.component) if found.op in _SWITCHES]
+        interrupted = [found.seq for found in release_state.interrupted(records, self.spec.component) if found.op in _SWITCHES]
         mine = [record for record in records if record.get("component") == self.spec.component and record["op"] == "retire"]
         stopped = [record["seq"] for record in mine if (record.get("detail") or {}).get("slot") == live]
-        return bool(cut) and not any(seq > max(cut) for seq in stopped)
+        return bool(interrupted) and not any(seq > max(interrupted) for seq in stopped)
 
 
 class MakeSlots(Protocol):

@@ -20,7 +20,7 @@ PLAYBOOKS = {
 
 
 def for_playbooks(text: str) -> str:
-    """A way out that the node's command tells, in words that a playbook understands."""
+    """A remedy that the node's command tells, in words that a playbook understands."""
     for option, words in PLAYBOOKS.items():
         text = text.replace(option, words)
     return text

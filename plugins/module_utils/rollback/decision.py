@@ -234,7 +234,7 @@ def _earlier(entry: Mapping[str, Any]) -> str:
 
 
 def decision_text(decision: Mapping[str, Any]) -> str:
-    """The decision for people: where it goes, or every reason against it with the way out."""
+    """The decision for people: where it goes, or every reason against it with the remedy."""
     lines = []
     if decision["allowed"] and decision.get("there") and not decision.get("resumes"):
         lines.append(f"{rollback_begun.THERE.format(to=decision['to'])}; nothing to do")

@@ -40,7 +40,7 @@ def component_facts(
     name = str(description["component"])
     source = str(description.get("source") or name)
     state = derive(records, name, staged=staged)
-    cut = [item for item in state.interrupted if item.op in _SWITCHES]
+    interrupted = [item for item in state.interrupted if item.op in _SWITCHES]
     return {
         "description": dict(description),
         "live": dict(live) if live else None,
@@ -50,7 +50,7 @@ def component_facts(
         "marks": state.marks,
         "bad": _bad(records, state, source, staged),
         "history": _history(state),
-        "interrupted": _cut(cut[-1]) if cut else None,
+        "interrupted": _interrupted(interrupted[-1]) if interrupted else None,
         "timings": _timings(records, name),
         "staged": list(staged),
         "migrations": migrations(records, source),
@@ -76,7 +76,7 @@ def _history(state: ComponentState) -> list[dict[str, Any]]:
     ]
 
 
-def _cut(item: Interrupted) -> dict[str, Any]:
+def _interrupted(item: Interrupted) -> dict[str, Any]:
     return {
         "op": item.op,
         "release": item.release,

@@ -79,16 +79,16 @@ def _content(found: Mapping[str, Any] | None) -> Content | None:
 
 def attempted(component: Component) -> Content | None:
     """What a switch that was interrupted was about to make live; None where none was, or where it only repeated what is live."""
-    cut = component.get("interrupted")
-    if not cut or cut.get("op") != "activate":
+    interrupted = component.get("interrupted")
+    if not interrupted or interrupted.get("op") != "activate":
         return None
     before = _content(component.get("journal_live"))
-    content = _content(cut)
+    content = _content(interrupted)
     return content if content != before else None
 
 
 def present(component: Component) -> Content | None:
-    """What the component is at: what a cut-off switch was about to make live, else what is live; None where nothing is."""
+    """What the component is at: what an interrupted switch was about to make live, else what is live; None where nothing is."""
     return attempted(component) or _content(component.get("live"))
 
 
@@ -236,8 +236,8 @@ def _previous_config(component: Component) -> tuple[str | None, int, str]:
             break
         changed, run = int(record["seq"]), str(record.get("run") or "")
     if not changed:  # the last switch was interrupted, or the journal does not know it
-        cut = component.get("interrupted") or {}
-        changed, run = int(cut.get("seq") or 0), str(cut.get("run") or "")
+        interrupted = component.get("interrupted") or {}
+        changed, run = int(interrupted.get("seq") or 0), str(interrupted.get("run") or "")
     earlier = [config for config in configs_of(component, now.release) if now.config not in (config, _as_of_today(component, config))]
     return (earlier[0] if earlier else None), changed, run
 

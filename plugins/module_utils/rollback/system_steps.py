@@ -182,9 +182,9 @@ def _restored(view: View, fitting: Sequence[Set], members: schema_steps.Members,
     last = 0
     for name, component in members:
         others = [record for record in component.get("history") or [] if record["release"] != wanted.get(name)]
-        cut = component.get("interrupted") or {}
+        interrupted = component.get("interrupted") or {}
         last = max([last, *(int(record["seq"]) for record in others)])
-        last = max(last, int(cut.get("seq") or 0)) if cut.get("release") not in (None, wanted.get(name)) else last
+        last = max(last, int(interrupted.get("seq") or 0)) if interrupted.get("release") not in (None, wanted.get(name)) else last
     known = {str(entry.get("name")): entry for entry in fitting}
     for record in reversed(view.get("restores") or []):
         entry = known.get(str(record.get("set")))

@@ -120,7 +120,7 @@ def steps(merged: Facts, *kinds: str) -> list[tuple[str, Facts]]:
 
 
 def refusals(merged: Facts) -> list[str]:
-    """Every reason against it, with the way out."""
+    """Every reason against it, with the remedy."""
     found = grouped((node, entry) for node, plan in plans(merged).items() for entry in plan.get("refusals") or [])
     return [f"{sentence} ({entry['code']}). Fix: {for_playbooks(entry['remedy'])}" for sentence, entry in found]
 

@@ -206,7 +206,7 @@ def test_a_node_that_changes_after_the_consent_is_left_alone(place: Place) -> No
     assert not (place.folder / "state/lock.json").exists()
 
 
-def test_what_a_run_that_was_cut_off_ended_meanwhile_is_not_done_again(place: Place) -> None:
+def test_what_a_run_that_was_interrupted_ended_meanwhile_is_not_done_again(place: Place) -> None:
     ended = {**place.plan(), "allowed": False, "steps": [], "refusals": [{"code": "already_there", "reason": "", "remedy": ""}]}
     (place.folder / "other.json").write_text(json.dumps(ended))
     (place.folder / "back.json").write_text(json.dumps({"outcome": "refused", "components": [], "plan": ended}))

@@ -308,7 +308,7 @@ def wrong_ways(text: str) -> list[str]:
     return found
 
 
-def test_every_way_out_is_one() -> None:
+def test_every_remedy_is_one() -> None:
     told = [(place, text, wrong_ways(text)) for place, text in TEXTS if re.search(r"\.yml|-e |--|=true|=false|phasegate", text)]
     assert len(told) > 50
     assert [f"{place}: {'; '.join(wrong)}: {text[:120]}" for place, text, wrong in told if wrong] == []

@@ -289,7 +289,7 @@ def test_the_order_in_a_policy_means_nothing(server: Server) -> None:
     assert server.run() == []
 
 
-def test_another_password_than_the_servers_fails_at_once_with_a_way_out(server: Server) -> None:
+def test_another_password_than_the_servers_fails_at_once_with_a_remedy(server: Server) -> None:
     server.wanted["root"]["secret"] = "wrong"
     (line,) = server.run(status=1)
     assert "127.0.0.1:9000" in line

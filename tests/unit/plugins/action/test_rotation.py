@@ -64,7 +64,7 @@ def test_abandoned_the_former_value_is_back(store: Store) -> None:
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
-def test_cut_off_at_any_write_the_next_run_ends_with_one_value(store: Store, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_at_any_write_the_next_run_ends_with_one_value(store: Store, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, left = rotation.write_file, [writes]
 
     def dies(path: Path, text: str, mode: int) -> None:

@@ -26,7 +26,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nobody")
-def test_the_way_out_is_named() -> None:
+def test_the_remedy_is_named() -> None:
     said = privileges.in_words(DENIED)
     assert said.startswith("/var/lib/shop/.lock.guard: Permission denied. This ran as the user nobody;")
     assert "ansible_become: true" in said

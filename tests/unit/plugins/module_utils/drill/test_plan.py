@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import plan as drill, text as drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import Course, Way, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import DrillRun, Way, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.row_compare import Shape
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
@@ -72,7 +72,7 @@ def after(change: Any) -> dict[str, Any]:
 
 
 def judged(last: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return judge(Course(first=START, last=last, seconds={"restore": 3.0, "downgrade": 1.5}, **more))
+    return judge(DrillRun(first=START, last=last, seconds={"restore": 3.0, "downgrade": 1.5}, **more))
 
 
 def test_all_as_before() -> None:
@@ -148,12 +148,12 @@ def test_what_the_newer_release_wrote_is_compared_with_what_comes_again() -> Non
 
 
 def test_stuck_and_broken() -> None:
-    stuck = judge(Course(seconds={"restore": 3.0}, stuck="c does nothing"))
+    stuck = judge(DrillRun(seconds={"restore": 3.0}, stuck="c does nothing"))
     assert (stuck["verdict"], stuck["recovery_s"], stuck["why"]) == ("irreversible", 3.0, "c does nothing")
-    broken = judge(Course(first=START, seconds={"restore": 3.0, "upgrade": 1.0}, broken="it broke"))
+    broken = judge(DrillRun(first=START, seconds={"restore": 3.0, "upgrade": 1.0}, broken="it broke"))
     assert (broken["verdict"], broken["recovery_s"], broken["why"]) == ("failed", None, "it broke")
     with pytest.raises(ValueError, match="before and after"):
-        judge(Course(first=START))
+        judge(DrillRun(first=START))
 
 
 def test_every_verdict_is_documented() -> None:
@@ -225,6 +225,6 @@ def test_a_page() -> None:
                  "1 other table: rows and contents as before", "  - table visits (0 rows)", "written into /r/v2.drill.json"):  # fmt: skip
         assert part in text, text
     assert text.endswith("\n\nDrill of other: v2 → v1: would be")
-    broken = judge(Course(seconds={"restore": 1.0}, broken="b"))
+    broken = judge(DrillRun(seconds={"restore": 1.0}, broken="b"))
     failed = drill_text.page({**broken, "component": "x", "from": "v2", "to": "v1", "tables": 4})
     assert "as before" not in failed, "nothing is said of tables that were not compared"

@@ -235,7 +235,7 @@ def test_what_can_be_changed_is_described_or_refused(given: Any, problem: str | 
     assert found == [] if problem is None else found[0].startswith(problem)
 
 
-def test_the_refusal_names_the_way_out() -> None:
+def test_the_refusal_names_the_remedy() -> None:
     text = rotation.refusal([USER], "postgres", "db-1", ["api on web-1"], {"database": {"kind": "postgres", "user": USER}})
     for words in ("shop", "db-1", "api on web-1", "No password was changed", "phasegate.aistack.rotate -e secret=database"):
         assert words in text

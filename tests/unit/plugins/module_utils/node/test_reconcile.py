@@ -108,9 +108,9 @@ def test_where_nothing_is_to_be_done_nothing_is_written(fleet: Fleet) -> None:
     assert not (fleet.state / "lock.json").exists()
 
 
-@pytest.mark.parametrize("cut", [True, False])
-def test_what_was_stopped_on_purpose_stays_so(fleet: Fleet, cut: bool) -> None:
-    if cut:
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_what_was_stopped_on_purpose_stays_so(fleet: Fleet, interrupted: bool) -> None:
+    if interrupted:
         assert power_lost(fleet, "beat", (5, False), lambda: fleet.deploy(2, "beat"))
     for name in fleet.names:
         fleet.make(fleet.spec(name), fleet.gate, fleet.journal).stop(Request(run="r2", reason="a restore"))

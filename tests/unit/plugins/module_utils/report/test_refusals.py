@@ -35,5 +35,5 @@ def test_one_reason_stands_once(given: list[tuple[str, dict[str, Any]]], said: l
     assert [sentence for sentence, _refusal in grouped(given)] == said
 
 
-def test_each_sentence_has_its_way_out() -> None:
+def test_each_sentence_has_its_remedy() -> None:
     assert [entry["remedy"] for _sentence, entry in grouped([("", refusal("a", "x", "1")), ("", refusal("b", "x", "2"))])] == ["1", "2"]

@@ -85,7 +85,16 @@ def test_of_a_long_log_is_said_where_it_ends() -> None:
         ({}, "next       fix that, and run the same command again"),
         ({"marked_bad": True, "going_back_failed": "no disk"}, "next       fix why nothing serves, and run the same command again: no d"),
     ],
-    ids=["the release is to blame", "option", "or the gate", "the gate is to blame", "systemd", "something else is", "nothing serves"],
+    ids=[
+        "the release is to blame",
+        "option",
+        "option of before",
+        "or the gate",
+        "the gate is to blame",
+        "systemd",
+        "something else is",
+        "nothing serves",
+    ],
 )
 def test_failure_of_a_slot_says_what_to_do(report: dict[str, object], said: str) -> None:
     assert said in failure_text("backend: activate v4.2.0", {"report": report})

@@ -223,7 +223,7 @@ def test_an_emergency_goes_where_its_nodes_can_go_whatever_was_begun() -> None:
     assert decide(answers, best_effort=True, now=9000.0, level="app")["to"] == "v0"
 
 
-def test_a_refusal_of_a_node_names_the_way_out() -> None:
+def test_a_refusal_of_a_node_names_the_remedy() -> None:
     refusal = {"code": "schema", "component": "api", "reason": "not proven", "remedy": "level=schema"}
     answers = {"b1": plan("b1", "api", "v3", "v3", "v2", refusals=[refusal])}
     assert not decide(answers)["allowed"]
