@@ -62,7 +62,7 @@ WHOLE = 7
 
 @pytest.mark.parametrize("second", range(WHOLE + 1))
 @pytest.mark.parametrize("first", range(WHOLE + 1))
-def test_cut_off_twice_anywhere_it_ends_and_nobody_is_refused(first: int, second: int) -> None:
+def test_interrupted_twice_anywhere_it_ends_and_nobody_is_refused(first: int, second: int) -> None:
     world = World()
     assert len(world.atoms()) == WHOLE
     for until in (first, second, None):

@@ -147,7 +147,7 @@ def test_not_healthy_for_long_enough_is_inconclusive(script):
     assert "healthy for 0." in result.probes[0]["got"]
 
 
-def test_a_flap_starts_the_time_anew(script):
+def test_a_flap_starts_the_time_again(script):
     looks = iter([good, good, good, bad] + [good] * 1000)
 
     def observe(context):
@@ -375,7 +375,7 @@ def test_waiting_probes_say_how_far_they_are(script):
     assert "1 passed, 1 waiting" in result.summary
 
 
-def test_after_a_reboot_the_count_starts_anew(script):
+def test_after_a_reboot_the_count_starts_again(script):
     first = run_gate([script(good)], {"interval": 0.05, "successes": 50, "deadline": 30}, slice_s=0.2)
     state = {**first.state, "boot": "another"}
     result = run_gate([script(good)], {"interval": 0.05, "successes": 2, "deadline": 30}, resume=state)

@@ -327,7 +327,7 @@ def test_looks_that_were_missed_are_not_made_up_for(app: App) -> None:
     assert app.asked == asked_before + 1
 
 
-def test_after_a_restart_of_the_node_the_window_begins_anew(app: App) -> None:
+def test_after_a_restart_of_the_node_the_window_begins_again(app: App) -> None:
     asked = prepared([{**ERRORS, "target": app.url}])
     state = Watch(asked, 0.1, 5, 0).run(0.001)["state"]
     ahead = time.monotonic() + 9000

@@ -194,7 +194,7 @@ def test_a_package_is_built_only_where_that_is_declared_and_not_by_root(place: P
 
 
 @needs_root
-def test_a_cache_of_another_build_user_is_made_anew(place: Path) -> None:
+def test_a_cache_of_another_build_user_is_made_again(place: Path) -> None:
     cache = place / "cache" / "api"
     with sandbox.opened(cache, proc.account(TESTER)):
         (cache / "old").mkdir()

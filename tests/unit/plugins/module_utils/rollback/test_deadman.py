@@ -103,7 +103,7 @@ def test_armed_and_not_confirmed_it_goes_back(fleet: Fleet, timers: Any) -> None
     assert left(fleet) == []
 
 
-def test_arming_again_counts_anew(fleet: Fleet, timers: Any) -> None:
+def test_arming_again_counts_again(fleet: Fleet, timers: Any) -> None:
     first, second = arm(fleet, timers), arm(fleet, timers, seconds=600)
     assert timers.set["aistack-confirm-deploy-3"][0] == 600
     assert second["expires"] > first["expires"]

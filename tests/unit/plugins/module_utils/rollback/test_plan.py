@@ -470,7 +470,7 @@ def test_configs_by_name(node: Node) -> None:
 # -- what was interrupted
 
 
-def test_a_deployment_that_was_cut_off_goes_back_to_what_was_live() -> None:
+def test_a_deployment_that_was_interrupted_goes_back_to_what_was_live() -> None:
     story = Node().switched("v1").switched("v2").switched("v3", "backend")
     story.tell("activate", "worker", "v3", "started", slot="blue", config="c3")
     made = story.plan()
@@ -478,7 +478,7 @@ def test_a_deployment_that_was_cut_off_goes_back_to_what_was_live() -> None:
     assert [name for name, *_rest in moved(made)] == ["worker", "backend"], "beat was not touched"
 
 
-def test_a_cut_off_switch_alone_goes_back_to_what_it_was_to_replace() -> None:
+def test_an_interrupted_switch_alone_goes_back_to_what_it_was_to_replace() -> None:
     story = Node("backend").switched("v1").switched("v2").tell("activate", "backend", "v3", "started", slot="blue", config="c3")
     assert (story.plan()["from"], story.plan()["to"]) == ("v3", "v2")
 

@@ -251,7 +251,7 @@ def test_going_back_is_no_step_forward_and_takes_the_gate_of_then(fleet: Fleet) 
     assert derive(fleet.journal.read(), "web", staged=["v3", "v2", "v1"]).candidates == ["v1"]
 
 
-def test_a_way_back_that_was_cut_off_remembers_where_it_came_from(fleet: Fleet) -> None:
+def test_a_way_back_that_was_interrupted_remembers_where_it_came_from(fleet: Fleet) -> None:
     machine = fleet.machines["web"]
     machine.raise_at = {"enable green": KeyboardInterrupt()}  # after the link has moved: nothing is taken back
     slots = fleet.make(fleet.spec("web"), fleet.gate, fleet.journal)
@@ -472,7 +472,7 @@ def test_another_level_that_is_named_is_not_pushed_aside(fleet: Fleet) -> None:
     assert go(fleet, level="app", level_named=True)["to"] == "v2"
 
 
-def test_a_rollback_that_was_cut_off_does_not_bind_another_target(fleet: Fleet) -> None:
+def test_a_rollback_that_was_interrupted_does_not_bind_another_target(fleet: Fleet) -> None:
     fleet.journal.append({"op": "rollback", "release": "v2", "run": "rb-0", "outcome": "started", "detail": {"level": "app"}})
     assert go(fleet, to="v1")["outcome"] == "ok"
     assert fleet.live() == V1

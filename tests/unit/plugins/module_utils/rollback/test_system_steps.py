@@ -182,7 +182,7 @@ def test_an_environment_that_is_not_the_sets_is_said(node: System) -> None:
     assert any("the set set-v2 is of the time of c0: -e level=config -e to=c0" in text for text in node.system()["warnings"])
 
 
-def test_a_rollback_that_was_cut_off_behind_its_restore_is_only_finished(node: System) -> None:
+def test_a_rollback_that_was_interrupted_behind_its_restore_is_only_finished(node: System) -> None:
     parts = ["postgres:app", "redis:broker", "files:config"]
     node.tell("restore", None, None, run="rb-1", set="set-v2", parts=parts[:1], tables=[])
     assert node.restore(node.system()), "only a part of it came back"

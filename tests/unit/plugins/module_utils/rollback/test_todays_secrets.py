@@ -184,7 +184,7 @@ def test_level_config_goes_past_what_differs_in_secrets_alone(fleet: Fleet) -> N
     assert go(fleet, "rb-2", level="config", to="c2")["outcome"] == "ok", "by its name it is had all the same"
 
 
-def test_a_config_that_was_made_on_a_way_back_that_was_cut_off_can_be_gone_on_to(fleet: Fleet) -> None:
+def test_a_config_that_was_made_on_a_way_back_that_was_interrupted_can_be_gone_on_to(fleet: Fleet) -> None:
     for name in fleet.names:
         fleet.make(fleet.spec(name), fleet.gate, fleet.journal).activate(Content("v2", "c1"), Request(run="d3"))
         configure(fleet, "c9", MAILBOX="hunter2-new", LEVEL="info")

@@ -382,7 +382,7 @@ def test_a_log_that_misses_the_application_names_the_option(fronted: Bench, monk
     assert "run again with -e allow_bad=true" in str(failed.value)
 
 
-def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_mended(fronted: Bench) -> None:
+def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_fixed(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.gate.fails, fronted.gate.verdict = ("v2",), "error"
     with pytest.raises(Failed, match=r"Fix the gate \(aistack_components.web.gate, probe health\), or what it names") as failed:
@@ -454,7 +454,7 @@ def test_check_mode_tells_and_touches_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_a_warm_slot_of_an_older_unit_is_started_anew_by_a_deployment_and_taken_so_by_a_way_back(fronted: Bench, back: bool) -> None:
+def test_a_warm_slot_of_an_older_unit_is_started_again_by_a_deployment_and_taken_so_by_a_way_back(fronted: Bench, back: bool) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.slots(warm=300).activate(V2, Request(run="r2"))
     unit = fronted.root / "aistack-web@.service"

@@ -157,7 +157,7 @@ def test_bluegreen_ends_live_and_never_without_a_server(edge: bool, warm: bool, 
 
 @pytest.mark.parametrize("edge", [True, False])
 @pytest.mark.parametrize(("first", "then"), [(A, A), (C, C), (C, A), (A, C), (C, Content("v4", "ddd"))])
-def test_bluegreen_cut_off_anywhere_is_taken_up(edge: bool, first: Content, then: Content) -> None:
+def test_bluegreen_interrupted_anywhere_is_taken_up(edge: bool, first: Content, then: Content) -> None:
     """Cut off after each step; the next run wants the same, or something else."""
     for observed in random.Random(3).sample(observations(edge), 500 if edge else 100) + sample(edge)[:500]:
         for cut in walk(observed, sp.plan_active(observed, first, warm=True), first):
@@ -314,7 +314,7 @@ def test_stopped(unlink: bool) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["bluegreen", "recreate"])
-def test_a_live_slot_that_dies_again_and_again_is_started_anew(strategy: str) -> None:
+def test_a_live_slot_that_dies_again_and_again_is_started_again(strategy: str) -> None:
     observed = ObservedState("blue", Slot(A, True, True, crash_looping=True), Slot(None))
     plan = sp.plan_active(observed, A, strategy)
     assert plan.does(sp.STOP, "blue")
