@@ -284,7 +284,7 @@ def _basics(merged: Facts, outcome: Facts, facts: Facts, story: Story, before: s
         ("Run", facts.get("run") or "not known"),
         ("Nodes", ", ".join([*rollback_text.plans(merged), *(f"{node} (not reached)" for node in merged.get("silent") or {})])),
         ("Impact", facts.get("impact") or OPEN),
-        ("People told", ", ".join(facts.get("notified") or []) or "nobody"),
+        ("Notified", ", ".join(facts.get("notified") or []) or "nobody"),
         ("Plan", facts.get("plan") or "not written"),
     ]
 

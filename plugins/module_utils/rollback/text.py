@@ -294,7 +294,7 @@ def _checklist(merged: Facts, facts: Facts, level: str, before: str, after: str)
         (bool(backup) or not needs_backup, f"Backup: {backup or ('still to be taken' if needs_backup else 'not needed, no data moves')}"),
         (
             bool(facts.get("notified")),
-            f"People told: {', '.join(facts.get('notified') or []) or 'nobody; name receivers in aistack_notices'}",
+            f"Notified: {', '.join(facts.get('notified') or []) or 'nobody; name receivers in aistack_notices'}",
         ),
         (bool(facts.get("dashboards")), f"Dashboards: {', '.join(facts.get('dashboards') or []) or 'none named'}"),
         (bool(facts.get("approved")), f"Approved: {facts.get('approved') or 'not yet'}"),

@@ -176,12 +176,12 @@ def test_a_node_that_does_not_go_back_is_written_down_and_told(place: Place) -> 
     rc, _said = place.back("-e", f"accept_set={place.name}", "-e", json.dumps({"aistack_notices": [receiver], "owner": "ann"}))
     assert rc != 0
     (plan,) = place.folder.glob("documents/rollback-*.md")
-    for part in ("- [x] People told: pager", "- [x] Approved: by ann, by the name of the target"):
+    for part in ("- [x] Notified: pager", "- [x] Approved: by ann, by the name of the target"):
         assert part in plan.read_text(), plan.read_text()
     (post,) = place.folder.glob("documents/post-mortem-*.md")
     written = post.read_text()
     for part in (
-        "| People told | pager |", "| Approved | by ann, by the name of the target |", "NOT complete: node-1: Go back",
+        "| Notified | pager |", "| Approved | by ann, by the name of the target |", "NOT complete: node-1: Go back",
         "api on node-1 is not back (its gate failed)", PRICE, "run the same command again",
     ):  # fmt: skip
         assert part in written, written

@@ -91,7 +91,7 @@ def test_basic_facts_come_from_the_journal() -> None:
         "| Ended | 2026-01-02T02:33:00.000Z |",
         "| Time | 72.4 s, within the objective of 3600 s |",
         "| Owner | ann@laptop |",
-        "| People told | chat |",
+        "| Notified | chat |",
         "| Plan | /tmp/plan.md |",
     ):
         assert row in basics

@@ -121,7 +121,7 @@ def test_the_checklist_is_ticked_by_facts_alone() -> None:
         "- [x] Target: v4.1.0 (commit dddd3333eeee)",
         "- [x] Migrations between them: none: the schema stays as it is",
         "- [x] Backup: not needed, no data moves",
-        "- [x] People told: chat, ops",
+        "- [x] Notified: chat, ops",
         "- [x] Dashboards: http://grafana/d/1",
         "- [x] Approved: -e confirm=v4.1.0",
     ]
@@ -129,7 +129,7 @@ def test_the_checklist_is_ticked_by_facts_alone() -> None:
     assert bare[2:] == [
         "- [x] Migrations between them: undo 0012",
         "- [ ] Backup: still to be taken",
-        "- [ ] People told: nobody; name receivers in aistack_notices",
+        "- [ ] Notified: nobody; name receivers in aistack_notices",
         "- [ ] Dashboards: none named",
         "- [ ] Approved: not yet",
     ]
