@@ -200,9 +200,8 @@ def resumed(view: Mapping[str, Any], request: RollbackRequest) -> RollbackReques
                    configs=configs if level == "config" and configs else None)
 
 
-def _planned(
-    state_dir: Path, stack: str, request: RollbackRequest, tools: Tools, journal: Journal
-) -> tuple[dict[str, Any], RollbackRequest, Plan]:
+def _planned(state_dir: Path, stack: str, request: RollbackRequest, tools: Tools,
+             journal: Journal) -> tuple[dict[str, Any], RollbackRequest, Plan]:  # fmt: skip
     view = tools.observe(state_dir, stack, journal=journal)
     request = resumed(view, request)
     return view, request, plan(view, request)
@@ -372,9 +371,8 @@ class RollbackRun:
         for thread in threads:
             thread.join()
 
-    def _slots(
-        self, name: str, target: Content, barrier: SwitchBarrier | None, request: Request
-    ) -> tuple[Slots, BaselineComparison | None]:
+    def _slots(self, name: str, target: Content, barrier: SwitchBarrier | None,
+               request: Request) -> tuple[Slots, BaselineComparison | None]:  # fmt: skip
         spec = component_file.spec_of(self.view["components"][name]["description"], self.state_dir)
         gate = BackGate(name, target, self.tools.new_gate(), self.caller.stop, barrier, bool(spec.edge))
         slots = self.tools.make(spec, gate, self.journal)
