@@ -81,7 +81,7 @@ def plan(stack: Stack, data: bool, places: Places) -> Plan:
 
 
 def remove(stack: Stack, data: bool, run: str, actor: str, places: Places) -> tuple[Plan, Path | None]:
-    """Do it. Cut off, it is finished by the same call.
+    """Do it. Interrupted, it is finished by the same call.
 
     Returns:
         What went, and the folder that keeps what of its state stays, where something does.

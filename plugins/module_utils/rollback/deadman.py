@@ -146,7 +146,7 @@ def _refuse_late(state_dir: Path, run: str) -> None:
         when = gone_back[-1].get("time") if gone_back else "now"
         raise DeadManError(
             f"too late: run {run} was not confirmed in time, and the node went back by itself ({when}). `aistack status` says what"
-            " serves; deploy again once it is known why the confirmation did not arrive"
+            " is live; deploy again once it is known why the confirmation did not arrive"
         )
 
 

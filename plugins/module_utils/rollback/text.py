@@ -381,7 +381,7 @@ def _risks(merged: Facts, facts: Facts) -> list[str]:
 
 def _recovery(level: str, before: str, facts: Facts) -> list[str]:
     return [
-        "Cut off anywhere: run the same command again; it finishes, or goes back. A rollback is never rolled back by itself.",
+        "Interrupted anywhere: run the same command again; it finishes, or goes back. A rollback is never rolled back by itself.",
         "A slot that does not pass its gate takes no traffic: the live release goes on serving, and the report says so.",
         RECOVERY.get(level, RECOVERY["app"]).replace("{from}", before),
         *([f"The backup set {facts['backup']} holds what was there before."] if facts.get("backup") else []),

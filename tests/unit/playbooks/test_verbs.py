@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``meta/verbs.yml`` and the playbooks say the same, and every way out that a message names is one."""
+"""``meta/verbs.yml`` and the playbooks say the same, and every remedy that a message names is one."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def refusal(component: str | None, reason: str, remedy: str = "deploy it") -> di
         ([("", refusal(None, "no such level"))], ["no such level"]),
         ([("b1", refusal("api", "no v9")), ("b1", refusal("beat", "no v9", "choose v1"))], ["b1: api: no v9", "b1: beat: no v9"]),
     ],
-    ids=["named in the reason", "named beside it", "several components", "several nodes", "nodes alone", "nobody", "another way out"],
+    ids=["named in the reason", "named beside it", "several components", "several nodes", "nodes alone", "nobody", "another remedy"],
 )
 def test_one_reason_stands_once(given: list[tuple[str, dict[str, Any]]], said: list[str]) -> None:
     assert [sentence for sentence, _refusal in grouped(given)] == said

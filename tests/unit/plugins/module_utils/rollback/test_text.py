@@ -252,7 +252,7 @@ def test_what_is_lost_not_verified_and_risky() -> None:
 
 def test_recovery_names_the_release_that_is_left() -> None:
     recovery = section(document(APP), "Recovery, if it does not work")
-    assert recovery[0].startswith("- Cut off anywhere: run the same command again")
+    assert recovery[0].startswith("- Interrupted anywhere: run the same command again")
     assert "- Going forward again is a deployment: deploy.yml -e release=v4.2.0 -e allow_bad=true. Its tree stays on the nodes." in recovery
     recovery = section(document(SCHEMA, backup="set-1"), "Recovery, if it does not work")
     assert "- The backup set set-1 holds what was there before." in recovery

@@ -158,7 +158,7 @@ def test_bluegreen_ends_live_and_never_without_a_server(edge: bool, warm: bool, 
 @pytest.mark.parametrize("edge", [True, False])
 @pytest.mark.parametrize(("first", "then"), [(A, A), (C, C), (C, A), (A, C), (C, Content("v4", "ddd"))])
 def test_bluegreen_interrupted_anywhere_is_taken_up(edge: bool, first: Content, then: Content) -> None:
-    """Cut off after each step; the next run wants the same, or something else."""
+    """Interrupted after each step; the next run wants the same, or something else."""
     for observed in random.Random(3).sample(observations(edge), 500 if edge else 100) + sample(edge)[:500]:
         for cut in walk(observed, sp.plan_active(observed, first, warm=True), first):
             again = replace(cut, interrupted=True)
