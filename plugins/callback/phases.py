@@ -59,7 +59,7 @@ ASKING = ("ansible.builtin.pause", "pause", "phasegate.aistack.report")
 
 
 class Clock:
-    """What the running task is at, shown anew while nothing else is: in place on a terminal, else in a line now and then."""
+    """What the running task is at, shown again while nothing else is: in place on a terminal, else in a line now and then."""
 
     TICK_S = 1.0
     LINE_S = 30.0

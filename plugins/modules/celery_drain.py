@@ -274,7 +274,9 @@ def main() -> None:
         module.fail_json(msg=str(problem), **problem.facts)
     except (OSError, ValueError) as problem:
         where = f"{params['state_dir']}/drained/{params['component']}.json"
-        module.fail_json(msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {privileges.told(problem)}")
+        module.fail_json(
+            msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {privileges.in_words(problem)}"
+        )
     for sentence in result.get("foretold", []):
         module.warn(f"{params['component']}: {sentence}.")
     if params["state"] == "drained" and not result["drained"] and not module.check_mode:

@@ -16,7 +16,7 @@ description:
   - The journal is append-only and each record carries the hash of the one before.
     After 5000 records its older part is archived beside it as C(journal.jsonl.<n>.gz); what planning can still need stays at hand.
   - A lease that expired, or whose C(ansible-playbook) process on this controller is dead, is taken over, and the takeover is journaled.
-    A lease of a living run is refused with a message that says who holds it, since when, until when, and the way out.
+    A lease of a living run is refused with a message that says who holds it, since when, until when, and the remedy.
 author: phasegate contributors (@phasegate)
 options:
   state:
@@ -307,7 +307,7 @@ def main() -> None:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
         full = " Free some space; to take a release back, emergency_rollback.yml needs none." if _no_room(error) else ""
-        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {privileges.told(error)}.{full}")
+        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {privileges.in_words(error)}.{full}")
     for warning in [*result.pop("warnings", []), *([result["msg"]] if "msg" in result else [])]:
         module.warn(f"{warning}.")
     module.exit_json(**result)

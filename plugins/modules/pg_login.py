@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - A role has one password. So that applications can move from one to the other without a refused login, a second login stands in
     meanwhile, C(<role>__rotation); it is a member of the role and becomes it as it connects.
-  - Its password follows from the role's new one, so that a run that was cut off is taken up by the next one.
+  - Its password follows from the role's new one, so that a run that was interrupted is taken up by the next one.
   - What the server keeps of a password is made on the node; a password never stands in a statement.
 author: phasegate contributors (@phasegate)
 options:

@@ -237,7 +237,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf, database_request as pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog, database_request as pg_request
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
@@ -251,7 +251,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin i
 
 def _restored(params: dict[str, Any], server: Server, name: str, check: bool) -> dict[str, Any]:
     folder = Path(params["set"])
-    manifest = backup_shelf.load(folder)
+    manifest = catalog.load(folder)
     part = pg_request.part_of(manifest, params["name"])
     more = {"timeout": params["timeout"], "min_free": params["min_free_bytes"], "origin": folder.name, "check": check}
     if params["table"]:

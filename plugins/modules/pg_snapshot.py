@@ -96,7 +96,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf, database_request as pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog, database_request as pg_request
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import snapshot as pg_snapshot
@@ -105,7 +105,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql im
 
 
 def _verified(params: dict[str, Any], where: Path) -> dict[str, Any]:
-    manifest = backup_shelf.load(where)
+    manifest = catalog.load(where)
     part = pg_request.part_of(manifest, params["name"])
     problems = pg_snapshot.verify(where, part, manifest["files"], params["jobs"])
     if problems:

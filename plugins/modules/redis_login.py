@@ -194,7 +194,7 @@ def main() -> None:
     except PartError as problem:
         module.fail_json(msg=f"{str(problem).rstrip('.')}. Nothing was changed by this. {NO_ADMIN}")
     except OSError as problem:
-        module.fail_json(msg=f"The file of users of Redis cannot be used: {problem}. Nothing was changed. Mend that, and run again.")
+        module.fail_json(msg=f"The file of users of Redis cannot be used: {problem}. Nothing was changed. Fix that, and run again.")
     module.exit_json(**result)
 
 

@@ -30,7 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version
 APPLICATION = "aistack-migrate"
 """What the names of its sessions on the server begin with; a slash, the component and a random part follow."""
 TICK = 0.25
-"""Seconds between two looks at the database while a request runs."""
+"""Seconds between two observations at the database while a request runs."""
 
 
 class HelperError(Exception):

@@ -148,7 +148,7 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
         elif name not in expected:
             problems.append(f"{name} is there, and not in the manifest")
         elif found[name]["sha256"] != expected[name]["sha256"]:
-            problems.append(f"{name} was changed: expected {_told(expected[name])}, got {_told(found[name])}")
+            problems.append(f"{name} was changed: expected {_fingerprint(expected[name])}, got {_fingerprint(found[name])}")
     if backup_list.NAME in found:  # what it says of the objects is as good as it is itself
         problems += backup_list.problems(path, manifest)
     parts = list(manifest.get("parts", []))
@@ -158,7 +158,7 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _told(entry: Mapping[str, Any]) -> str:
+def _fingerprint(entry: Mapping[str, Any]) -> str:
     return f"{entry['bytes']} bytes with SHA-256 {entry['sha256'][:12]}…"
 
 
@@ -181,7 +181,7 @@ def listed(state_dir: Path) -> list[dict[str, Any]]:
     """Every set of the node, the newest first.
 
     C(name), C(path), C(format), C(stack), C(node), C(reason), C(run), C(made), C(seconds), C(bytes), C(parts) (kind:name), C(live),
-    C(heads), C(verdict) (that of the last look at it, else that of its manifest) and C(checked) (time of the last look, or None).
+    C(heads), C(verdict) (that of the last check of it, else that of its manifest) and C(checked) (time of the last look, or None).
     """
     folder = folder_of(state_dir)
     try:

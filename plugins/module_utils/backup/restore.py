@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
-    catalog as backup_shelf,
+    catalog,
     dump as restore_dump,
     plan as backup_plan,
     sets as backup_set,
@@ -34,7 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.fil
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files_restore import FilesRestore, SqliteRestore
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.postgres_restore import PostgresRestore, drop as drop_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.redis_restore import RedisRestore
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground, Loss, Manager, Restorer
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Loss, Manager, RestoreContext, Restorer
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
@@ -94,7 +94,7 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
     """Put it back; returns the plan, and C(done): part to what was done, C(seconds).
 
     ``confirm`` has to be the set's name. With ``check`` only the plan. Raises BackupSetError; ``extra`` has C(plan) and C(done)
-    where it was cut short on the way.
+    where it was interrupted on the way.
     """
     name = backup_set.locate(request.state_dir, request.name).name
     if confirm != name:
@@ -180,7 +180,7 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                 problems=seen["problems"],
             )
         why = "What it holds is written as root"
-        backup_shelf.require_ours(request.state_dir, path, str(seen["signature"]), request.accept_unsigned, "Nothing was restored", why)
+        catalog.require_ours(request.state_dir, path, str(seen["signature"]), request.accept_unsigned, "Nothing was restored", why)
         whole = manifest["format"] == backup_plan.FORMAT
         opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
         try:
@@ -274,7 +274,7 @@ def _restorer(
     if kind in LISTS and entry is None:
         told = f"{kind}:{name} is not in aistack_backup of this node any more, so nobody says where it belongs."
         raise PartError(f"{told} Put it back there, run site.yml, then this again.")
-    ground = Ground(
+    context = RestoreContext(
         state_dir=request.state_dir,
         run=request.run,
         folder=folder,
@@ -294,12 +294,12 @@ def _restorer(
         timeout=backup_jobs.patience(described, request.timeout),
     )
     if kind == "postgres":
-        return PostgresRestore(ground)
+        return PostgresRestore(context)
     if kind == "redis":
-        return RedisRestore(ground, request.manager or Systemd())
+        return RedisRestore(context, request.manager or Systemd())
     if kind == "bucket":
-        return BucketRestore(ground)
-    return SqliteRestore(ground) if kind == "sqlite" else FilesRestore(ground)
+        return BucketRestore(context)
+    return SqliteRestore(context) if kind == "sqlite" else FilesRestore(context)
 
 
 def prune_replaced(state_dir: Path, root: Path, check: bool) -> list[str]:

@@ -96,7 +96,7 @@ class Request:
 
 
 @dataclass
-class _Ground:
+class Preflight:
     """Everything known before something is written."""
 
     described: dict[str, Any]
@@ -144,9 +144,9 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         BackupSetError: it cannot be made, does not fit, or cannot be read back; nothing of it is left, nothing was moved.
     """
     if check:
-        ground = _ground(request)
-        room = {"needed": ground.room.needed, "free": ground.room.free}
-        return {"name": _name(request), "parts": dict(ground.room.sizes), **room, "left_out": ground.left_out}
+        preflight = _preflight(request)
+        room = {"needed": preflight.room.needed, "free": preflight.room.free}
+        return {"name": _name(request), "parts": dict(preflight.room.sizes), **room, "left_out": preflight.left_out}
     journal = Journal.of(request.state_dir)
     with contextlib.ExitStack() as stack:
         stack.enter_context(only_one(request.state_dir, request.wait))
@@ -154,8 +154,8 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         stack.enter_context(keep_lease(request.state_dir, request.run, f"backup {request.reason}", beside=True))
         told = {"set": name, "reason": request.reason}
         operation = stack.enter_context(journal.operation("backup", run=request.run, actor=request.actor, detail=told))
-        ground = _ground(request)
-        manifest = _write(request, ground, folder_of(request.state_dir) / name)
+        preflight = _preflight(request)
+        manifest = _write(request, preflight, folder_of(request.state_dir) / name)
         total = backup_list.total(manifest)
         operation.detail.update(bytes=total, seconds=manifest["seconds"], verdict=manifest["verdict"])
         backup_failed.clear(request.state_dir)
@@ -166,7 +166,7 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         "manifest": manifest,
         "bytes": total,
         "seconds": manifest["seconds"],
-        "left_out": ground.left_out,
+        "left_out": preflight.left_out,
     }
 
 
@@ -184,7 +184,7 @@ def _name(request: Request) -> str:
     return found
 
 
-def _ground(request: Request) -> _Ground:
+def _preflight(request: Request) -> Preflight:
     """Look at everything that is to be saved, and at the disk. Raises BackupSetError."""
     try:
         if request.description is None:
@@ -208,7 +208,7 @@ def _ground(request: Request) -> _Ground:
     room = backup_plan.room(sizes, free_bytes(folder), MIN_FREE if given is None else int(given), bool(recipient), str(folder))
     if room.problem:
         raise BackupSetError(f"No backup set: {room.problem}. Nothing was moved.", needed=room.needed, free=room.free)
-    return _Ground(described, jobs, left_out, backup_files.live(of), room, recipient)
+    return Preflight(described, jobs, left_out, backup_files.live(of), room, recipient)
 
 
 def _several(what: str, problems: Sequence[str]) -> str:
@@ -233,30 +233,30 @@ def _each(jobs: Sequence[Job], work: Any) -> tuple[dict[str, Any], list[str]]:
     return answers, problems
 
 
-def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
+def _write(request: Request, preflight: Preflight, final: Path) -> dict[str, Any]:
     """Make the folder, prove it, rename it; returns the manifest."""
     partial = final.with_name(PARTIAL + final.name)
     began = time.monotonic()
     made = utc_now()
     try:
         partial.mkdir(mode=0o700)
-        with progress.watched(lambda: _so_far(partial, ground.jobs)):
-            answers, problems = _each(ground.jobs, lambda job: _part(job, partial, ground.recipient))
+        with progress.watched(lambda: _so_far(partial, preflight.jobs)):
+            answers, problems = _each(preflight.jobs, lambda job: _part(job, partial, preflight.recipient))
         if problems:
             raise BackupSetError(_several("No backup set", problems), problems=problems)
-        parts = [answers[job.title][0] for job in ground.jobs]
+        parts = [answers[job.title][0] for job in preflight.jobs]
         files: Files = {}
         tools: dict[str, str] = {"python": platform.python_version()}
         for _part_of_set, known, versions in answers.values():
             files.update(known)
             tools.update({tool: version for tool, version in versions.items() if version})
-        if ground.recipient:
+        if preflight.recipient:
             tools["age"] = backup_age.version()
         files, objects = backup_list.write(partial, parts, files)
         manifest = {
             "format": FORMAT,
             "name": final.name,
-            "stack": str(ground.described.get("stack") or ""),
+            "stack": str(preflight.described.get("stack") or ""),
             "node": platform.node(),
             "reason": request.reason,
             "run": request.run,
@@ -267,13 +267,13 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
             "parts": parts,
             "files": files,
             **({"objects": objects} if objects else {}),
-            "live": ground.live,
+            "live": preflight.live,
             "heads": {
                 part["facts"]["component"]: part["facts"].get("heads", [])
                 for part in parts
                 if part["kind"] == "postgres" and part["facts"].get("component") and part["facts"].get("heads", []) is not None
             },
-            "left_out": ground.left_out,
+            "left_out": preflight.left_out,
         }
         close_to_others(partial)
         write_json(partial / MANIFEST, manifest)

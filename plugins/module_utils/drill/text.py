@@ -15,7 +15,7 @@ PASSED, LOSES, IRREVERSIBLE, FAILED, UNNEEDED = "passed", "loses", "irreversible
 SHOWN = 4
 
 
-def some(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
     """The first of many."""
     return "; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
@@ -32,7 +32,7 @@ def line(record: Mapping[str, Any]) -> str:
     if verdict == LOSES:
         return f"{day}: {took}, {record.get('why')}"
     goes = record.get("goes") or []
-    return f"{day}: {took}, nothing lost" + (f"; what {record.get('from')} writes into these goes: {some(goes)}" if goes else "")
+    return f"{day}: {took}, nothing lost" + (f"; what {record.get('from')} writes into these goes: {shortened(goes)}" if goes else "")
 
 
 def for_plan(drills: Mapping[str, Any], component: str, newer: str, older: str) -> str:

@@ -51,7 +51,7 @@ def kept(
 
     Args:
         text: the file as it is.
-        stack: the stack whose part is written anew.
+        stack: the stack whose part is written again.
         registered: the stacks of the node, a line each, and lines of a stack with one of its components: they tell whose a file without
             marks is.
         frontends: its frontends, C(name) and C(port) each; once more with the port that sends there, where it has one.

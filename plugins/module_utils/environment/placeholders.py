@@ -108,7 +108,7 @@ def with_schemes(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any])
     return found
 
 
-def stand_ins(schema: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def placeholder_env(schema: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """A value for each variable of ``schema``: its default, its first choice, or one of its type. Secrets never get their default.
 
     An entry may have a ``scheme``, see :func:`with_schemes`.

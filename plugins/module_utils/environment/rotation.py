@@ -5,7 +5,7 @@
 """Changing a secret while applications use it: what may be changed, what is left to do, and what an environment holds meanwhile.
 
 Where a server knows one password for a name (PostgreSQL, S3), a second login stands in for as long as the change lasts. It never
-changes what it is called, and its password follows from the new one, so that a run that was cut off anywhere is taken up by the next
+changes what it is called, and its password follows from the new one, so that a run that was interrupted anywhere is taken up by the next
 one. Where it knows several (Redis), the new one is let in beside the former one.
 """
 

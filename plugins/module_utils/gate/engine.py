@@ -191,10 +191,10 @@ class Gate:
             since=watched.names.get("since"),
         )
 
-        def look() -> None:
+        def observe() -> None:
             box.append(probe.run(context))
 
-        thread = threading.Thread(target=look, daemon=True, name=f"attempt {watched.label}")
+        thread = threading.Thread(target=observe, daemon=True, name=f"attempt {watched.label}")
         began = time.monotonic()
         thread.start()
         thread.join(probe.attempt_timeout + _GIVE_UP)

@@ -35,12 +35,12 @@ class SourceError(Exception):
 
 
 @dataclass
-class Looks:
-    """Looks of one moment: conditions with the same source share what it answered, or that it did not.
+class Snapshot:
+    """Observations of one moment: conditions with the same source share what it answered, or that it did not.
 
     Attributes:
         root: folder that holds the components, for ``${port}``.
-        ticks: processor ticks at the look before, worked and all; None before the first.
+        ticks: processor ticks at the observation before, worked and all; None before the first.
     """
 
     root: str
@@ -134,7 +134,7 @@ class Looks:
             raise CannotJudge(f"this node does not tell how much of its {kind} is in use: {error!r}") from error
 
     def _cpu(self) -> float | None:
-        """Percent of the processors in use since the look before; None at the first look."""
+        """Percent of the processors in use since the observation before; None at the first."""
         before, self.ticks = self.ticks, usage.cpu_times((usage.PROC / "stat").read_text(encoding="ascii"))
         if before is None or self.ticks[1] <= before[1]:
             return None

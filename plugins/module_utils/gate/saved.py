@@ -224,10 +224,10 @@ class Judging:
         if self._judge_by == GIVEN:
             return ""
         if not component:
-            return f"an acceptance probe belongs to its phase and {today} releases have: deploy them again, or mend aistack_acceptance"
+            return f"an acceptance probe belongs to its phase and {today} releases have: deploy them again, or fix aistack_acceptance"
         release = self.new.get(str(component))
         new = f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy that"
-        return f"{new}; else mend aistack_components.{component}.gate" if release else ""
+        return f"{new}; else fix aistack_components.{component}.gate" if release else ""
 
     def note(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """*rows* of the inventory's probes as rows that do not count, each with what to do about it."""
@@ -238,7 +238,7 @@ class Judging:
             meant = f"the gate of {other}" if other else "meant for another release"
             hint = (
                 f"{release} is live and judged by the gate that it was activated with. The inventory's gate of today is {meant}: "
-                f"deploy that release, or mend aistack_components.{component}.gate and run site.yml; where {release} is to stay, nothing"
+                f"deploy that release, or fix aistack_components.{component}.gate and run site.yml; where {release} is to stay, nothing"
             )
             kept = {key: value for key, value in row.items() if key not in ("log_tail", "log_unit")}
             noted.append({**kept, "severity": "warning", "judged_by": "inventory", "hint": hint, "live": release})

@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Looks, SourceError
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Snapshot, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError, normalise, slug
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ERROR, FAIL, INCONCLUSIVE, WAITING, joint
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import row_line
@@ -30,9 +30,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window impo
 )
 
 TIMEOUT = 5.0
-"""Seconds for one look at one source."""
+"""Seconds for one observation of one source."""
 SHORTEST = 0.05
-"""Seconds between two looks, at least."""
+"""Seconds between two observations, at least."""
 
 
 class GateError(ValueError):
@@ -68,7 +68,7 @@ class Watch:
 
     Args:
         conditions: canonical.
-        interval: seconds from one look to the next.
+        interval: seconds from one observation to the next.
         duration: seconds for all of it; 0 for the longest window.
         passes: measurements of each condition that have to pass; 0 watches until ``duration`` is over.
         record: keep what is measured as baselines, instead of comparing.
@@ -106,10 +106,10 @@ class Watch:
                     "give a longer duration, or a shorter window"
                 )
             if interval > float(one["window"]):
-                raise GateError(f"'{one['name']}' judges {float(one['window']):g} s; an interval of {interval:g} s leaves one look")
-        self.shelf = Path(state_dir) / "baselines"
+                raise GateError(f"'{one['name']}' judges {float(one['window']):g} s; an interval of {interval:g} s leaves one observation")
+        self.baselines = Path(state_dir) / "baselines"
         self.context = Context(TIMEOUT)
-        self.looks = Looks(root, min(TIMEOUT, max(interval, 1.0)), self.context)
+        self.snapshot = Snapshot(root, min(TIMEOUT, max(interval, 1.0)), self.context)
         self._take_up(resume or {})
 
     def _take_up(self, saved: Mapping[str, Any]) -> None:
@@ -122,7 +122,7 @@ class Watch:
         self.readings = [[Reading.of(one) for one in those] for those in readings]
         self.tallies = [Tally(**one) for one in saved.get("tallies") or [{} for _one in self.conditions]]
         ticks = saved.get("ticks")
-        self.looks.ticks = (ticks[0], ticks[1]) if ticks else None
+        self.snapshot.ticks = (ticks[0], ticks[1]) if ticks else None
         if now < float(saved.get("last", now)):
             self.began = now - float(saved["elapsed_s"])
             self.readings = [[] for _one in self.conditions]
@@ -136,7 +136,7 @@ class Watch:
         pause = time.monotonic() + slice_s
         while True:
             now = time.monotonic()
-            self._look(now)
+            self._observe(now)
             over = now - self.began >= self.duration - SHORTEST / 2
             if over or self._settled() or not self.conditions:
                 return self._answer(now, check)
@@ -146,12 +146,14 @@ class Watch:
                 return self._waiting(now, due)
             time.sleep(max(0.0, due - time.monotonic()))
 
-    def _look(self, now: float) -> None:
+    def _observe(self, now: float) -> None:
         """One look for every condition, and the judgement of each window that is full."""
-        self.looks = Looks(self.looks.root, self.looks.timeout, Context(TIMEOUT, secrets=self.context.secrets), self.looks.ticks)
+        self.snapshot = Snapshot(
+            self.snapshot.root, self.snapshot.timeout, Context(TIMEOUT, secrets=self.context.secrets), self.snapshot.ticks
+        )
         for condition, readings, tally in zip(self.conditions, self.readings, self.tallies):
             try:
-                readings.append(self.looks.reading(condition, now))
+                readings.append(self.snapshot.reading(condition, now))
             except SourceError as problem:
                 said = self.context.secrets.mask(str(problem))
                 tally.add(condition, Measurement(ERROR, said, expectation(condition)))
@@ -180,7 +182,7 @@ class Watch:
         return found if isinstance(found, dict) else {"problem": f"{path}: is no object"}
 
     def _path(self, condition: Mapping[str, Any]) -> Path:
-        return self.shelf / f"{slug(str(condition['name']))}.json"
+        return self.baselines / f"{slug(str(condition['name']))}.json"
 
     def _settled(self) -> bool:
         """Whether there is no point in going on: one has failed, or every one is decided. A record is made of the last window."""
@@ -218,7 +220,7 @@ class Watch:
             "began": self.began,
             "last": now,
             "elapsed_s": now - self.began,
-            "ticks": self.looks.ticks,
+            "ticks": self.snapshot.ticks,
             "readings": [[one.to_dict() for one in those] for those in self.readings],
             "tallies": [vars(tally) for tally in self.tallies],
         }
@@ -250,7 +252,7 @@ class Watch:
             judged = in_window(readings, readings[-1].at, float(condition["window"]), self.interval / 2) if readings else []
             if not judged:
                 continue
-            document, seen = new_baseline(condition, judged, time.time(), self.looks.release(condition))
+            document, seen = new_baseline(condition, judged, time.time(), self.snapshot.release(condition))
             self.tallies[index] = Tally()
             self.tallies[index].add(condition, seen)
             if document:

@@ -4,7 +4,7 @@
 
 """Judging figures over a window: readings in, verdict out. No clock, no I/O.
 
-Times are seconds on one clock of the node. A *reading* is one look at a source, a *measurement* is the judgement of the readings
+Times are seconds on one clock of the node. A *reading* is one observation of a source, a *measurement* is the judgement of the readings
 of one window, a *tally* counts measurements. Too small a sample is inconclusive, and no data at all can never pass.
 """
 
@@ -93,7 +93,7 @@ def increase(readings: Sequence[Reading], name: str) -> float:
     """By how much a counter grew, over restarts and over changes of the process that answers.
 
     Within a process a counter never falls. A process that started within the window counts from nought, one that is older from where
-    it was first seen. Where the source does not name its process, a counter that fell was started anew, from nought.
+    it was first seen. Where the source does not name its process, a counter that fell was started again, from nought.
     """
     total = 0.0
     last: dict[str, float] = {}

@@ -261,5 +261,5 @@ def check(records: Iterable[Record], last: Record | None = None) -> Iterator[str
             yield f"{where}: expected seq {number}, got {record.get('seq')}"
         missing = (record.get("detail") or {}).get(MISSING)
         if missing:
-            yield f"{where}: the journal had been cut off when it was written; records up to {missing.get('seq')} were there before"
+            yield f"{where}: the journal had been truncated when it was written; records up to {missing.get('seq')} were there before"
         last = record

@@ -54,12 +54,12 @@ class EmergencyJournal(QuickJournal):
             self._waiting.append({**record, "time": record.get("time") or utc_now()})
             try:
                 complete = self.read()[-1]  # raises ValueError where it is none
-                return self.settle() or complete
+                return self.flush() or complete
             except BaseException:
                 self._waiting.pop()
                 raise
 
-    def settle(self) -> Record | None:
+    def flush(self) -> Record | None:
         """Write what waits; the last record, or None where not all of it could be written."""
         with self._turn:
             last: Record | None = None
@@ -88,7 +88,7 @@ class EmergencyJournal(QuickJournal):
     def notes(self) -> list[str]:
         """What a full disk meant, in sentences; none where it was not full."""
         with contextlib.suppress(OSError):  # what is still not written is told here
-            self.settle()
+            self.flush()
         place, found = self.path.parent, []
         if self.freed:
             found.append(
@@ -101,7 +101,7 @@ class EmergencyJournal(QuickJournal):
             told = ", ".join(" ".join(str(r[k]) for k in ("op", "component", "release", "outcome") if r.get(k)) for r in self._waiting)
             found.append(
                 f"the disk is full ({place}): the journal lacks {len(self._waiting)} records of this, which stand nowhere but here: "
-                f"{told}. Free some space, and look at what serves (aistack status)"
+                f"{told}. Free some space, and look at what is live (aistack status)"
             )
         return found
 

@@ -79,7 +79,7 @@ class Journal:
         try:
             anchor = journal_archive.read_anchor(self.path)  # before the records: it must not be newer than what is read
         except ValueError as error:
-            problems.append(f"{error}; whether records are missing at the end is not known. The next append writes it anew")
+            problems.append(f"{error}; whether records are missing at the end is not known. The next append writes it again")
         reading = self.scan()
         return reading, problems + reading.problems + journal_archive.cut(self.path, anchor, reading.records)
 
@@ -177,7 +177,7 @@ class Journal:
                 if os.path.samestat(os.fstat(handle), os.stat(self.path)):
                     return handle
             except FileNotFoundError:
-                pass  # it was rotated away meanwhile: opened anew
+                pass  # it was rotated away meanwhile: opened again
             except BaseException:
                 os.close(handle)
                 raise

@@ -26,7 +26,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import beside, proc
 
 LOOK_S = 0.3
-"""Seconds between two looks at whether the run is still there."""
+"""Seconds between two observations at whether the run is still there."""
 SHORTEST_ASK_S = 15.0
 """What one question to a node may take at least, however short the lease."""
 

@@ -35,7 +35,7 @@ Lease = dict[str, Any]
 
 
 class LockHeld(Exception):
-    """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the way out."""
+    """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the remedy."""
 
     def __init__(self, message: str, lease: Lease) -> None:
         super().__init__(message)
@@ -242,7 +242,7 @@ class Lock:
         return (
             f"Stopped before it could {before or 'change this node'}: run {run} does not have the lock of this node ({self.path}); {who}. "
             f"Expected: the lock of this run. Done by this run on this node until now: {told}. "
-            "Look at what serves now (aistack status on the node), wait for the other run to end, and run the whole command again "
+            "Look at what is live now (aistack status on the node), wait for the other run to end, and run the whole command again "
             "if it is still wanted."
         )
 

@@ -6,10 +6,10 @@
 Pure: records in, state out. Three readings of the contract are decided here:
 
 * A C(revert) has the shape of an C(activate): C(release), C(detail.slot) and C(detail.config) say
-  what serves *after* it. A C(revert) without a release means that nothing serves any more.
+  what is live *after* it. A C(revert) without a release means that nothing serves any more.
 * *Previous good* after a C(revert) is counted from the original activation of the release that came
   back, so that going back twice goes back further and never forward again.
-* A good release that is activated again counts as marked good then: *newest* is what served last.
+* A good release that is activated again counts as marked good then: *newest* is what was live last.
 * Activating what is live once more (a restart, another configuration) does not make it newer than it was.
 """
 
@@ -263,7 +263,7 @@ def derive(
             if tag not in activated_at or (op == "activate" and not again):
                 activated_at[tag] = seq
             anchor = activated_at[tag]
-            if state.marks.get(tag) == "good":  # it serves again and is good still: as if marked anew
+            if state.marks.get(tag) == "good":  # it serves again and is good still: as if marked again
                 good_at.setdefault(tag, []).append(seq)
             state.live = Live(tag, detail.get("slot"), detail.get("config"), str(record.get("time", "")), seq)
         elif op == "revert" or (op == "retire" and _is_live(state.live, tag, detail.get("slot"))):

@@ -198,7 +198,7 @@ def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
     facts = {"plan": dict(plan), "from": plan["current"], "to": plan["target"]}
     refusals = plan["verdict"]["refusals"]
     if refusals:
-        reasons = "\n".join(f"  - {entry['reason']}\n    Way out: {entry['way_out']}" for entry in refusals)
+        reasons = "\n".join(f"  - {entry['reason']}\n    Fix: {entry['remedy']}" for entry in refusals)
         raise MigrationError(
             refusals[0]["code"],
             f"The migration of {request.component} to release {request.release} is refused; nothing was changed.\n{reasons}",

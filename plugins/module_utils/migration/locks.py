@@ -124,7 +124,7 @@ class Watcher:
     broken: str = ""
     _seen: float = 0.0
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """One sample; a database that does not answer is noted, the migration itself will tell more."""
         if self.broken:
             return

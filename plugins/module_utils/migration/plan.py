@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import c
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE, Home
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
@@ -135,7 +135,7 @@ class Request:
 
 
 @dataclass
-class Ground:
+class MigrationContext:
     """What the request stands on: the environment of the release and the address in it."""
 
     variables: dict[str, str]
@@ -181,7 +181,7 @@ class Plan:
         return document
 
 
-def ground(request: Request) -> Ground:
+def context_of(request: Request) -> MigrationContext:
     """Reads the environment file. Raises NotYet where something is not there, MigrationError where it is wrong."""
     tree = request.tree
     if not tree.is_dir():
@@ -207,8 +207,8 @@ def ground(request: Request) -> Ground:
     except ValueError as problem:
         raise MigrationError("bad_url", f"{request.url_variable} in {request.env_file} is no PostgreSQL address: {problem}.") from None
     if request.database:
-        return Ground(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
-    return Ground(variables, address)
+        return MigrationContext(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
+    return MigrationContext(variables, address)
 
 
 def require_configuration(request: Request) -> None:
@@ -236,10 +236,10 @@ def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[
     return moved
 
 
-def connect(request: Request, base: Ground, application: str = "aistack-migrate-watch") -> Psql:
+def connect(request: Request, context: MigrationContext, application: str = "aistack-migrate-watch") -> Psql:
     """A psql session. Raises MigrationError in the operator's words."""
     try:
-        return Psql(base.address, base.variables, request.user, application)
+        return Psql(context.address, context.variables, request.user, application)
     except DatabaseError as problem:
         raise MigrationError(problem.kind, f"{request.component}: {problem} Nothing was migrated.") from problem
     except LookupError as problem:
@@ -247,12 +247,12 @@ def connect(request: Request, base: Ground, application: str = "aistack-migrate-
                                      "phase, which makes it.") from problem
 
 
-def start(request: Request, base: Ground) -> AlembicSession:
+def start(request: Request, context: MigrationContext) -> AlembicSession:
     """The helper, with the release's Alembic still to be opened. Raises MigrationError."""
     try:
         where = (request.interpreter, str(request.tree))
         return AlembicSession(
-            *where, base.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
+            *where, context.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
         )
     except HelperError as problem:
         raise MigrationError("python", f"{request.component}: {problem}") from problem
@@ -415,7 +415,7 @@ def complete(
         step.sql_error = str(answer.get("error") or "")
         if step.sql is None and request.made_up and not answer.get("own"):
             what = f"revision {step.revision.revision}"
-            step.unsure = stand_ins.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
+            step.unsure = placeholders.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
         if path.direction == "upgrade":
             squawk.judge(request.linter, step)
     migration_policy.analyse(steps, version.name)
@@ -463,12 +463,12 @@ def unknown(request: Request, why: str) -> dict[str, Any]:
 def inspect(request: Request) -> dict[str, Any]:
     """The plan as a document; reads only. What is not there yet is said in ``why``. Raises MigrationError for what is wrong."""
     try:
-        base = ground(request)
+        context = context_of(request)
     except NotYet as problem:
         return unknown(request, str(problem))
-    with start(request, base) as session:
+    with start(request, context) as session:
         try:
-            psql = connect(request, base)
+            psql = connect(request, context)
         except MigrationError as problem:
             if problem.code in ("unreachable", "missing", "tool"):
                 return unknown(request, str(problem))
@@ -478,7 +478,7 @@ def inspect(request: Request) -> dict[str, Any]:
             graph = RevisionGraph.of(ask(request, session, "graph")["revisions"])
             path, seen = locate(request, session, graph)
             plan = complete(request, session, psql, graph, path, seen, versions)
-            return {**plan.describe(request, base.address), "tables": present_tables(psql, request.tables)}
+            return {**plan.describe(request, context.address), "tables": present_tables(psql, request.tables)}
 
 
 def versions_of(opened: Mapping[str, Any], psql: Psql) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def released(state_dir: Path, description: component_file.Description, data: boo
 
 
 def remove(state_dir: Path, component: str, data: bool, run: str, actor: str, places: Places) -> Plan:
-    """Do it. Cut off, it is finished by the same call. The journal has what went.
+    """Do it. Interrupted, it is finished by the same call. The journal has what went.
 
     Raises:
         Refused, OSError: see there.

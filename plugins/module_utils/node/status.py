@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How this node is: what serves, what stands behind it, where it can go back to, what was begun and never ended."""
+"""How this node is: what is live, what stands behind it, where it can go back to, what was begun and never ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state im
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import state as rollback_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import pending
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import candidates, common_target
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look as look_around
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe as observe_node
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
@@ -93,10 +93,10 @@ class Status(TypedDict):
     problems: list[str]
 
 
-def look(state_dir: Path, stack: str, root: str, systemd: Systemd | None = None) -> Status:
+def observe(state_dir: Path, stack: str, root: str, systemd: Systemd | None = None) -> Status:
     """All of it as plain data. What cannot be asked is said under ``problems``."""
     journal = QuickJournal.of(state_dir)
-    view = look_around(state_dir, stack, systemd=systemd, ask=False, journal=journal)
+    view = observe_node(state_dir, stack, systemd=systemd, ask=False, journal=journal)
     problems = list(view["problems"])
     records = journal.read()
     lease = Lock(state_dir).holder()

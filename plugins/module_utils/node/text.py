@@ -175,7 +175,7 @@ def plan_text(answer: Plan) -> str:
     if not answer["allowed"]:
         lines += ["Refused; nothing is touched."]
         for sentence, refusal in grouped(("", refusal) for refusal in answer["refusals"]):
-            lines += ["", *_wrapped(sentence, "  - "), *_wrapped(f"instead: {refusal['way_out']}", "    ")]
+            lines += ["", *_wrapped(sentence, "  - "), *_wrapped(f"fix: {refusal['remedy']}", "    ")]
         lines += _notes(answer)
         return "\n".join(lines)
     expected, objective = answer["expected_s"], answer["objective_s"]
@@ -189,8 +189,8 @@ def plan_text(answer: Plan) -> str:
 
 def _finishes(answer: Plan) -> str:
     """The run that had the same aim and did not come to its end; empty where there is none."""
-    cut, begun = answer.get("resumes") or {}, answer.get("open") or {}
-    aims = {cut.get("run"): (cut.get("to"), cut.get("level"))}
+    interrupted, begun = answer.get("resumes") or {}, answer.get("open") or {}
+    aims = {interrupted.get("run"): (interrupted.get("to"), interrupted.get("level"))}
     if begun.get("runs"):
         aims[begun["runs"][-1]] = (begun.get("to"), begun.get("level"))
     return next((run for run, aim in aims.items() if run and aim == (answer["to"], answer["level"])), "")
@@ -231,7 +231,7 @@ def _switch(number: int, step: Switch) -> list[str]:
     how = (
         "its slot is warm"
         if detail["warm"]
-        else "stops, then starts anew"
+        else "stops, then starts again"
         if detail["strategy"] == "recreate"
         else "starts first"
     )
@@ -277,12 +277,12 @@ def rollback_text(answer: Outcome) -> str:
     what = f"{answer['from']} → {answer['to']} (level {answer['level']})"
     heads = {
         "ok": f"Done in {answer['seconds']:.1f} s: {what}.",
-        "partial": f"Done in part, in {answer['seconds']:.1f} s: {what}. Say it again once what failed is mended; it goes on from there.",
-        "failed": f"Failed after {answer['seconds']:.1f} s: {what}. What served before serves; `aistack status` shows it.",
+        "partial": f"Done in part, in {answer['seconds']:.1f} s: {what}. Say it again once what failed is fixed; it goes on from there.",
+        "failed": f"Failed after {answer['seconds']:.1f} s: {what}. The release from before is live; `aistack status` shows it.",
     }
     lines = [heads[answer["outcome"]], *_rows(answer), *_notes(answer["plan"])]
     if answer["outcome"] == "failed" and not answer.get("best_effort"):
-        hint = "Where the same fails on what serves now (a database that is down), --best-effort goes back all the same."
+        hint = "Where the same fails on the live release (a database that is down), --best-effort goes back all the same."
         lines += ["", *_wrapped(hint, "", "")]
     return "\n".join([*lines, "", f"Run {answer['run']}; aistack journal has the records."])
 
@@ -295,5 +295,5 @@ def revert_text(answer: Outcome) -> str:
         return f"Run {answer['run']} activated nothing here that is still to be taken back."
     head = f"Run {answer['run']} is taken back, in {answer['seconds']:.1f} s."
     if answer["outcome"] != "ok":
-        head = f"Run {answer['run']} is NOT wholly taken back. Say it again once what failed is mended; it goes on from there."
+        head = f"Run {answer['run']} is NOT wholly taken back. Say it again once what failed is fixed; it goes on from there."
     return "\n".join([head, *_rows(answer)])

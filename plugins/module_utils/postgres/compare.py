@@ -33,7 +33,7 @@ class Pair:
         self._sessions = (live, kept)
         self._end = end
         for psql in self._sessions:
-            psql.settle(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
+            psql.apply_settings(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
             psql.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def ask(self, live: str, kept: str, timeout: float | None = None) -> tuple[Any, Any]:

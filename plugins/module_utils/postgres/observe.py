@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, psql: Psql, budget: float) -> None:
         self._psql = psql
         self._end = time.monotonic() + budget
-        psql.settle(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
+        psql.apply_settings(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
         psql.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def catalog(self, sql: str) -> Any:
@@ -65,7 +65,7 @@ def take(
     budget: float = 120.0,
     version: VersionTable = ASSUMED,
 ) -> dict[str, Any]:
-    """Looks at a database, and compares it with an earlier look.
+    """Observes a database, and compares it with an earlier observation.
 
     ``before`` is an earlier C(fingerprint), or what C(database.json) of a set says. ``checksums`` names tables whose contents are
     hashed too (C(all): every one), ``budget`` is in seconds.

@@ -83,7 +83,7 @@ def restore_beside(
     try:
         name = restore_names.beside(database, RESTORE, restore_names.stamp())
         with alone(server, database, writes=not check) as psql:
-            psql.settle(statement_timeout="0")
+            psql.apply_settings(statement_timeout="0")
             like = properties(psql, database)
             if like is None and not about.get("database"):
                 raise RestoreError(
@@ -289,8 +289,8 @@ def prove(server: Server, name: str, about: Mapping[str, Any], facts: Mapping[st
     known = Fingerprint.load(about)
     with server.session(name) as psql, server.session(name) as analysing, ThreadPoolExecutor(1) as pool:
         # definitions are written as one sees them: names of a schema on this path without it
-        psql.settle(search_path=str(about.get("search_path") or ""), statement_timeout=f"{int(timeout * 1000)}ms")
-        analysing.settle(statement_timeout=f"{int(timeout * 1000)}ms")
+        psql.apply_settings(search_path=str(about.get("search_path") or ""), statement_timeout=f"{int(timeout * 1000)}ms")
+        analysing.apply_settings(statement_timeout=f"{int(timeout * 1000)}ms")
         analysed = pool.submit(analysing.query, "ANALYZE", timeout + 5)
         try:
             objects = psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT)

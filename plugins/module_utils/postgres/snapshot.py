@@ -86,7 +86,7 @@ def make(
     began = time.monotonic()
     try:
         with Psql(address, variables, user, APPLICATION) as psql:
-            psql.settle(search_path="", lock_timeout=LOCK_WAIT, statement_timeout=f"{int(timeout * 1000)}ms")
+            psql.apply_settings(search_path="", lock_timeout=LOCK_WAIT, statement_timeout=f"{int(timeout * 1000)}ms")
             space(psql, folder, min_free)
             for inner in (folder / KIND, part, part / DUMP):
                 inner.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ def _dump(
     count_below: int | None, version: VersionTable,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     limit = max(end - time.monotonic(), 1.0)
-    psql.settle(
+    psql.apply_settings(
         statement_timeout=f"{int(limit * 1000)}ms",
         idle_in_transaction_session_timeout="0",
         max_parallel_workers_per_gather="0",  # the processors belong to pg_dump

@@ -135,14 +135,14 @@ def _obstacles(psql: Psql, database: str) -> None:
     )
     ways = {
         "transactions": ("prepared transactions", "COMMIT PREPARED or ROLLBACK PREPARED them"),
-        "slots": ("logical replication slots", "drop them, and make them anew afterwards"),
-        "subscriptions": ("subscriptions", "drop them, and make them anew afterwards"),
+        "slots": ("logical replication slots", "drop them, and make them again afterwards"),
+        "subscriptions": ("subscriptions", "drop them, and make them again afterwards"),
     }
     for key, names in found.items():
         if names:
-            what, way_out = ways[key]
+            what, remedy = ways[key]
             raise RestoreError(
-                "obstacle", f"{database} has {what}: {', '.join(names)}. They belong to the data that would be replaced. First {way_out}."
+                "obstacle", f"{database} has {what}: {', '.join(names)}. They belong to the data that would be replaced. First {remedy}."
             )
 
 
@@ -195,7 +195,7 @@ def _cut(server: Server, psql: Psql, result: dict[str, Any], comment: str | None
     """The swap itself; returns the seconds in which nobody could write."""
     live, beside, replaced = (quoted(result[key]) for key in ("database", "restored", "replaced"))
     with server.session() as mover:
-        mover.settle(statement_timeout=f"{int(min(grace + 1.5, LONGEST_CUT) * 1000)}ms", lock_timeout="2s")
+        mover.apply_settings(statement_timeout=f"{int(min(grace + 1.5, LONGEST_CUT) * 1000)}ms", lock_timeout="2s")
         mover.query("BEGIN")
         began = time.monotonic()
         with ThreadPoolExecutor(1) as pool:

@@ -66,7 +66,7 @@ def _at_work(server: Server, database: str, what: str, check: bool = False) -> I
             if properties(admin, database) is None:
                 raise RestoreError("unknown_database", f"There is no database {database}; a single table cannot be restored into it.")
             with server.session(database) if check else writable(server, database) as psql:
-                psql.settle(search_path="", statement_timeout="0", lock_timeout=LOCK_TIMEOUT)
+                psql.apply_settings(search_path="", statement_timeout="0", lock_timeout=LOCK_TIMEOUT)
                 yield psql
     except DatabaseError as problem:
         raise refused(problem, f"{what}; the live table is as before") from problem
@@ -152,9 +152,9 @@ def _swappable(psql: Psql, full: str, known: Fingerprint, search_path: str) -> d
             f"{full} cannot be replaced alone: {'; '.join(reasons)}. Nothing was changed. Restore the whole database.",
             reasons=reasons,
         )
-    psql.settle(search_path=search_path)
+    psql.apply_settings(search_path=search_path)
     now = Fingerprint.of(psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT), [], None)
-    psql.settle(search_path="")
+    psql.apply_settings(search_path="")
     saved, live = (table_swap.objects_of(each, schema, name, shape["sql"]) for each in (known, now))
     different, _rewritten = fingerprint.restored_differences(saved, live)
     if different:
@@ -324,7 +324,7 @@ def swap_table(server: Server, database: str, table: str, beside: str = "", time
         if check:
             return {**result, "refused_seconds": 0.0}
         before = _without(psql, space)
-        psql.settle(statement_timeout=f"{int(timeout * 1000)}ms", synchronous_commit="on")
+        psql.apply_settings(statement_timeout=f"{int(timeout * 1000)}ms", synchronous_commit="on")
         psql.query("BEGIN")
         try:
             began = 0.0

@@ -153,7 +153,7 @@ class Celery(Probe):
     def expectation(self) -> str:
         return ", ".join(f"{key} {describe(rule)}" for key, rule in self._wanted().items())
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         names = context.names
         python = self._path("python", names, "release_path", ".venv/bin/python")
         cwd = self._path("cwd", names, "release_path", "")
@@ -216,11 +216,11 @@ class Celery(Probe):
     def _user(self, names: Mapping[str, Any]) -> str | None:
         return str(self.spec.get("user") or "") or service_user(self.spec.get("component"), str(names.get("unit") or ""))
 
-    def _compare(self, answer: Mapping[str, Any], excused: Sequence[str] = ()) -> list[Mismatch]:
+    def _compare(self, answer: Mapping[str, Any], waived: Sequence[str] = ()) -> list[Mismatch]:
         workers: Mapping[str, Mapping[str, Any]] = answer["workers"]
         found: list[Mismatch] = []
         named = self.spec.get("workers")
-        if named and set(named) - set(workers) - set(excused):
+        if named and set(named) - set(workers) - set(waived):
             found.append(Mismatch("workers", sorted(named), sorted(workers)))
         if self.spec.get("count") is not None:
             names = f" ({', '.join(sorted(workers))})" if workers else ""

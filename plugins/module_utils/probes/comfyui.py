@@ -50,7 +50,7 @@ class Comfyui(Probe):
             parts.append(f"the prompt is done within {float(self.spec.get('within') or 60.0):g} s")
         return ", ".join(parts)
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         base = str(self.spec["target"]).rstrip("/")
         stats = ask_json(f"{base}/system_stats", context)
         if get_path(stats, "system") is MISSING:

@@ -54,7 +54,7 @@ class File(Probe):
             wanted["contains"] = {"contains": wanted["contains"]}
         return wanted
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         path = Path(str(self.spec["target"]))
         there = path.is_symlink() or path.exists()
         if self.spec.get("exists") is False:

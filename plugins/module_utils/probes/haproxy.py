@@ -70,7 +70,7 @@ class Haproxy(Probe):
             parts.append(f"servers that are ready: {describe(self._ready())}")
         return ", ".join(parts)
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         path = str(self.spec.get("socket") or SOCKET)
         sections = states(_asked(path, "show stat", context.remaining()))
         name = str(self.spec["target"])

@@ -91,7 +91,7 @@ class Http(Probe):
         rule = self.spec["body"]
         return {"matches": rule} if isinstance(rule, str) else rule
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         headers = {str(name): str(value) for name, value in (self.spec.get("headers") or {}).items()}
         body = self._payload(headers)
         if self.spec.get("username"):

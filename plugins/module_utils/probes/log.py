@@ -41,7 +41,7 @@ class Log(Probe):
             parts.append(f"no line matching {self.spec['absent']}")
         return ", ".join(parts)
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         unit = str(self.spec["target"])
         if self.spec.get("since") is not None:
             since: float | None = time.time() - float(self.spec["since"])

@@ -181,7 +181,7 @@ class Metrics(Probe):
             raise NotAsExpected(f"{self.spec['ratio'][1]} = {seen:g}: too few to judge", f"at least {least:g} to judge by")
         return (0.0 if above is MISSING else float(above)) / seen
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         samples, _text = scrape(self.spec, context)
         found = [one for name, rule in self._wanted().items() for one in check(rule, value_of(samples, name), name)]
         said = f"{len(samples)} samples"

@@ -67,7 +67,7 @@ class Postgres(Probe):
         wanted.update(self.spec.get("columns") or {})
         return describe_all(wanted) if wanted else "an answer to the query"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         environment, where = self._address(context)
         environment["PGCONNECT_TIMEOUT"] = str(max(1, math.ceil(context.remaining())))
         environment["PGAPPNAME"] = "aistack-probe"

@@ -71,7 +71,7 @@ class Redis(Probe):
             return describe(self.spec["value"])
         return "a reply" if self.spec.get("command") else "PONG"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         host, port, user, password, number, tls = self._address(context)
         words = self.spec.get("command") or ["PING"]
         where = f"{' '.join(words)} on {host}" + ("" if host.startswith("/") else f":{port}")

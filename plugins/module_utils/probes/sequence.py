@@ -50,7 +50,7 @@ class Sequence(Probe):
     def expectation(self) -> str:
         return "; then ".join(str(step["name"]) for step in self.spec["target"])
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         names = {key: value for key, value in context.names.items() if value is not None}
         steps = self.spec["target"]
         seen: Attempt | None = None

@@ -35,7 +35,7 @@ class Tcp(Probe):
     def expectation(self) -> str:
         return "connection refused" if self.spec.get("refused") else "a connection"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         host, port = parted(str(self.spec.get("target") or self.spec["host"]), self.spec.get("port"))
         where = f"{host}:{port}"
         try:

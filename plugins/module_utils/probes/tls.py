@@ -50,7 +50,7 @@ class Tls(Probe):
         which = f"the certificate in {self.spec['certificate']}" if self.spec.get("certificate") else "a trusted certificate"
         return f"{which}, days left {describe(self._wanted())}"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         host, port = parted(str(self.spec["target"]), self.spec.get("port") or 443)
         tls = client_context(self.spec.get("ca_file"), self.spec.get("certificate"))
         try:

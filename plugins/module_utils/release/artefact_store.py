@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree imp
 FOLDER = "~/.cache/phasegate/artefacts"
 KEEP = 10
 POLL = 0.3
-"""Seconds between two looks at a lock that another holds."""
+"""Seconds between two observations at a lock that another holds."""
 STALE = 24 * 3600.0
 """Seconds after which what is no artefact is removed: locks, and what was fetched in part."""
 

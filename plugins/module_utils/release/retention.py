@@ -97,7 +97,7 @@ def _to_choose_from(layout: Layout, configs: Sequence[str], keep: int) -> set[st
     earlier = [name for name in configs if name != live]
     found, ways = set(earlier[:keep]), {live}
     for name in earlier:
-        leads_to = way_back.look(layout.root, layout.component, name).config
+        leads_to = way_back.observe(layout.root, layout.component, name).config
         if leads_to not in ways and len(ways) <= keep:
             ways.add(leads_to)
             found.add(name)
@@ -105,7 +105,7 @@ def _to_choose_from(layout: Layout, configs: Sequence[str], keep: int) -> set[st
 
 
 def _named_by_records(records: Sequence[Record], component: str, run: str) -> set[str]:
-    """What this run or something that was cut off names, and what was configured last: it may not be live yet."""
+    """What this run or something that was interrupted names, and what was configured last: it may not be live yet."""
     open_details = [item.detail for item in interrupted(records)]
     mine = [record.get("detail") or {} for record in records if run and record.get("run") == run]
     last = [record.get("detail") or {} for record in records if (record.get("op"), record.get("component")) == ("configure", component)]

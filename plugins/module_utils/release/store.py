@@ -155,7 +155,7 @@ class Layout(Home):
             value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))
             found = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}  # never drilled, or nothing that a drill wrote: the next one writes it anew
+            return {}  # never drilled, or nothing that a drill wrote: the next one writes it again
         return {str(to): record for to, record in found.items() if isinstance(record, dict)}
 
     def slots(self) -> dict[str, Links | None]:
@@ -222,7 +222,7 @@ def mark(layout: Layout, journal: Journal, tag: str, verdict: str, reason: str, 
     """Mark a release good or bad; returns whether the journal has to say something new.
 
     A mark that stands is repeated only after the release was activated again, so that *newest good*
-    follows what served last.
+    follows what was live last.
 
     Raises:
         ReleaseError: a release that was never staged here is to be called good.

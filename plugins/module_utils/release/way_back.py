@@ -5,7 +5,7 @@
 """The configuration that a component goes back to, on a node without its controller: that of then, with the secrets that are live.
 
 Everything that goes back asks here: the plan, which writes nothing, and who carries it out. The same question has the same answer
-until something else becomes live, so that a way back that was cut off finds the configuration that it has made.
+until something else becomes live, so that a way back that was interrupted finds the configuration that it has made.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class WayBack:
     made: env_file.Config | None = None
 
 
-def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
+def observe(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """Where a way back to *config* leads now; nothing is written."""
     layout = Layout(root, component)
     serves = layout.live()
@@ -67,7 +67,7 @@ def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
 
 def make(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """The same, and have that configuration on disk, owned as the one of then. Raises OSError."""
-    found = look(root, component, config)
+    found = observe(root, component, config)
     if found.made is not None and not found.made.present:
         owner = Home(root, component).env(config).stat()
         env_file.write_config(
@@ -82,4 +82,4 @@ def content(root: str | os.PathLike[str], component: str, then: Served | LiveLin
         return None
     config = str(then["config"])
     missing = not Home(root, component).env(config).exists()  # said by whoever needs it
-    return Content(str(then["release"]), config if missing else (make if write else look)(root, component, config).config)
+    return Content(str(then["release"]), config if missing else (make if write else observe)(root, component, config).config)

@@ -22,7 +22,7 @@ PLAYBOOKS = {
 
 
 def for_playbooks(text: str) -> str:
-    """A way out that the node's command tells, in words that a playbook understands."""
+    """A remedy that the node's command tells, in words that a playbook understands."""
     for option, words in PLAYBOOKS.items():
         text = text.replace(option, words)
     return text
@@ -32,7 +32,7 @@ def grouped(refusals: Iterable[tuple[str, Reason]]) -> list[tuple[str, Reason]]:
     """(sentence, refusal) for each reason, in the order in which they came.
 
     Args:
-        refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``way_out``.
+        refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``remedy``.
     """
     places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     first: dict[tuple[str, str, str], Reason] = {}
@@ -41,7 +41,7 @@ def grouped(refusals: Iterable[tuple[str, Reason]]) -> list[tuple[str, Reason]]:
         reason = str(refusal["reason"])
         if component and reason.startswith(f"{component}: "):
             reason = reason[len(component) + 2 :]
-        key = (str(refusal.get("code")), reason, str(refusal["way_out"]))
+        key = (str(refusal.get("code")), reason, str(refusal["remedy"]))
         first.setdefault(key, refusal)
         places.setdefault(key, {}).setdefault(node, []).append(component)
     return [(_sentence(places[key], key[1]), refusal) for key, refusal in first.items()]

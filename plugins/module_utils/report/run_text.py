@@ -74,7 +74,7 @@ def no_run(story: Facts) -> str:
         head = f"No journal that was read knows of a run {story['asked']}."
         return "\n".join([head, *(["Those that are known, newest first (-e run=ID):", *known] if known else []), *silent])
     head = "No journal tells of a run: nothing was deployed here yet, or no node could be read."
-    return "\n".join([head, *silent, "Deploy first (site.yml), or mend why the nodes do not answer."])
+    return "\n".join([head, *silent, "Deploy first (site.yml), or fix why the nodes do not answer."])
 
 
 # --- for plots: everything in percent of the width ---

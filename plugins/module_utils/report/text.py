@@ -143,14 +143,15 @@ def _to_accept(result: Mapping[str, Any]) -> str:
 def next_step(report: Mapping[str, Any]) -> str:
     """What to do about a slot that did not come up."""
     if report.get("going_back_failed"):
-        return f"mend why nothing serves, and run the same command again: {report['going_back_failed']}"
+        return f"fix why nothing serves, and run the same command again: {report['going_back_failed']}"
     if report.get("marked_bad"):
-        said = "mend it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
+        said = "fix it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
         right = "the answer" if report.get("answered") else "the release"
-        return f"{said}. Or, where {right} is right: {report['mend_gate']}" if report.get("mend_gate") else said
+        other = report.get("fix_gate") or report.get("mend_gate")  # the latter in journals that were written before
+        return f"{said}. Or, where {right} is right: {other}" if other else said
     if report.get("verdict") == "error" and report.get("probe"):
-        return "mend the gate, or what it names on the node, and run the same command again; the release is not marked bad"
-    return "mend that, and run the same command again"
+        return "fix the gate, or what it names on the node, and run the same command again; the release is not marked bad"
+    return "fix that, and run the same command again"
 
 
 def failures(hosts: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -112,7 +112,7 @@ def summed(finishes: Sequence[Begun]) -> Decision:
     return {"resumes": sorted({run for one in finishes for run in one["runs"]}), "began": min(times, default=None)}
 
 
-def told(
+def notes(
     plans: Plans, begun_: Begun | None, just: Begun | None, target: str | None, level: str, there: bool
 ) -> list[str]:
     """What is to be known about rollbacks that were begun: what this finishes, and what it does not.

@@ -136,7 +136,7 @@ Move = TypedDict("Move", {"from": "Place | None", "to": Place}, total=False)
 _Ends = TypedDict("_Ends", {"from": "str | None", "to": "str | None"}, total=False)
 
 
-class CutRollback(_Ends, total=False):
+class InterruptedRollback(_Ends, total=False):
     """A rollback of this node's own command that was begun and has no end, with what it noted when it began."""
 
     run: str
@@ -195,7 +195,7 @@ class View(TypedDict, total=False):
     backups: list[BackupSet]
     problems: list[str]
     seq: int
-    cut_rollback: CutRollback | None
+    interrupted_rollback: InterruptedRollback | None
     open_rollback: OpenRollback | None
     last_rollback: LastRollback | None
     restores: list[Restored]
@@ -214,11 +214,11 @@ class Candidate(TypedDict):
 
 
 class Refusal(TypedDict, total=False):
-    """Why something is not done, and the way out; ``component`` where it concerns one alone, ``node`` in a decision."""
+    """Why something is not done, and the ``remedy``; ``component`` where it concerns one alone, ``node`` in a decision."""
 
     code: str
     reason: str
-    way_out: str
+    remedy: str
     component: str | None
     node: str
 
@@ -314,7 +314,7 @@ class Plan(_Ends, total=False):
         objective_s, expected_s: seconds that the level may take, and that this will.
         changed_by: of the level config: the run that last changed one; None where a target was named.
         there: set by the decision where the node is at the target already.
-        resumes, open: in an answer: C(cut_rollback) and C(open_rollback) of the view.
+        resumes, open: in an answer: C(interrupted_rollback) and C(open_rollback) of the view.
     """
 
     level: str
@@ -330,7 +330,7 @@ class Plan(_Ends, total=False):
     candidates: list[Candidate]
     changed_by: str | None
     there: bool
-    resumes: CutRollback | None
+    resumes: InterruptedRollback | None
     open: OpenRollback | None
 
 
@@ -460,16 +460,16 @@ class Merged(TypedDict, total=False):
 
     Attributes:
         nodes: node to its plan; ``silent``: node to why it did not answer.
-        prices: node to what C(restore_set) counted for each of its restores.
-        notes: what is known of rollbacks that were begun before; ``outside``: components of which no set holds programs, configuration
+        data_loss: node to what C(restore_set) counted for each of its restores.
+        notes: what is known of rollbacks that were begun before; ``not_covered``: components of which no set holds programs, configuration
             or models.
     """
 
     nodes: dict[str, Answer]
     silent: dict[str, str]
-    prices: dict[str, list[dict[str, Any]]]
+    data_loss: dict[str, list[dict[str, Any]]]
     notes: list[str]
-    outside: list[str]
+    not_covered: list[str]
 
 
 class OutcomeRow(TypedDict, total=False):

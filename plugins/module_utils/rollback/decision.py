@@ -60,7 +60,7 @@ def not_back(node: str, to: str, answer: Answer) -> str:
     rows = outcome_rows({"nodes": [node]}, {node: {"answer": answer}})
     why = "; ".join(row["said"] for row in rows if row["outcome"] != "ok") or "it did not say why"
     return (
-        f"{node} is not back at {to or 'its last configuration'}: {why}. What serves now is said below. Mend that, and run the same command"
+        f"{node} is not back at {to or 'its last configuration'}: {why}. What is live now is said below. Fix that, and run the same command"
         " again: it goes on from there."
     )
 
@@ -99,7 +99,7 @@ def decide(
     if target is None and best_effort:
         target = common_target([entry for entry in candidates if set(entry["tags"]) - {entry["present"]}])
     refusals: list[Refusal] = [
-        {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
+        {**refusal, "node": node, "remedy": for_playbooks(str(refusal.get("remedy") or ""))}
         for node, plan in plans.items()
         for refusal in plan.get("refusals") or []
         if refusal.get("code") not in MERELY_LOCAL and not rollback_begun.is_there(plan, target)
@@ -122,7 +122,7 @@ def decide(
     began_from = min(finishes, key=lambda one: float(one["began"] or 0.0))["from"] if finishes else None
     warnings = [f"{node}: {warning}" for node, plan in plans.items() for warning in plan.get("warnings") or []]
     warnings += [f"{node}: not verified: {text}" for node, plan in plans.items() for text in plan.get("unverified") or []]
-    notes = rollback_begun.told(plans, begun, None if to else just, target, level, there)
+    notes = rollback_begun.notes(plans, begun, None if to else just, target, level, there)
     return {
         "to": target,
         "from": began_from or ", ".join(present) or None,
@@ -158,7 +158,7 @@ def _decide_config(
 
     nodes = [node for node, plan in plans.items() if takes_part(node, plan)]
     refusals: list[Refusal] = [
-        {**refusal, "node": node, "way_out": for_playbooks(str(refusal.get("way_out") or ""))}
+        {**refusal, "node": node, "remedy": for_playbooks(str(refusal.get("remedy") or ""))}
         for node, plan in plans.items()
         for refusal in plan.get("refusals") or []
         if not nodes or refusal.get("code") not in (*MERELY_LOCAL, *NO_SUCH_CONFIG)
@@ -175,7 +175,7 @@ def _decide_config(
     finishes = [begun] if begun is not None else []
     there = bool(nodes) and all(rollback_begun.only_there(plans[node]) for node in nodes)
     target = to or (str(begun["to"]) if begun is not None else _all_of(plans, nodes, "to"))
-    notes = rollback_begun.told(plans, begun, None, target, "config", there)
+    notes = rollback_begun.notes(plans, begun, None, target, "config", there)
     return {
         "to": target,
         "from": (begun or {}).get("from") or _all_of(plans, nodes, "from"),
@@ -220,8 +220,8 @@ def _only_parts(refusals: Sequence[Refusal]) -> bool:
     return all(refusal.get("component") for refusal in refusals)
 
 
-def _refusal(node: str, code: str, reason: str, way_out: str) -> Refusal:
-    return {"node": node, "code": code, "component": None, "reason": reason, "way_out": way_out}
+def _refusal(node: str, code: str, reason: str, remedy: str) -> Refusal:
+    return {"node": node, "code": code, "component": None, "reason": reason, "remedy": remedy}
 
 
 def _no_target(candidates: Sequence[Candidate]) -> Refusal:
@@ -243,7 +243,7 @@ def _earlier(entry: Candidate) -> str:
 
 
 def decision_text(decision: Decision) -> str:
-    """The decision for people: where it goes, or every reason against it with the way out."""
+    """The decision for people: where it goes, or every reason against it with the remedy."""
     lines = []
     if decision["allowed"] and decision.get("there") and not decision.get("resumes"):
         lines.append(f"{rollback_begun.THERE.format(to=decision['to'])}; nothing to do")
@@ -252,7 +252,7 @@ def decision_text(decision: Decision) -> str:
     else:
         lines.append("The rollback is refused; nothing was touched.")
     for sentence, refusal in grouped((str(refusal.get("node") or ""), refusal) for refusal in decision["refusals"]):
-        lines += [f"  - {sentence}", f"    instead: {refusal['way_out']}"]
+        lines += [f"  - {sentence}", f"    fix: {refusal['remedy']}"]
     named = {refusal["node"] for refusal in decision["refusals"]}
     lines += [f"  without {node}: {why}" for node, why in decision["silent"].items() if node not in named]
     lines += [f"  environment, names only: {entry}" for entry in _environment(decision)]
@@ -268,7 +268,7 @@ def _environment(decision: Decision) -> list[str]:
 
 
 def plan_holds(now: Plan, shown: Plan) -> bool:
-    """Whether a node's plan of now does nothing but what was shown, perhaps less: a run that was cut off may have come further since.
+    """Whether a node's plan of now does nothing but what was shown, perhaps less: a run that was interrupted may have come further since.
 
     Expected times and warm slots may differ.
     """
@@ -299,7 +299,7 @@ def outcome_rows(decision: Decision, results: Mapping[str, Mapping[str, Any]]) -
         if not answer.get("components"):
             refusals = (answer.get("plan") or {}).get("refusals") or []
             there = _there_already(answer)
-            ways = ["" if there else f" (instead: {for_playbooks(refusal['way_out'])})" for refusal in refusals]
+            ways = ["" if there else f" (fix: {for_playbooks(refusal['remedy'])})" for refusal in refusals]
             why = "; ".join(f"{refusal['reason']}{way}" for refusal, way in zip(refusals, ways))
             said = why or answer.get("silent") or answer.get("absent") or answer.get("msg") or "it did not say why"
             rows.append(_row(node, "", "ok" if there else "failed", 0.0, str(said)))

@@ -18,7 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state im
     derive,
     interrupted,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import Migration, RunsOn
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
         Component,
         Cut,
-        CutRollback,
         Database,
+        InterruptedRollback,
         JournalLive,
         LastRollback,
         OpenRollback,
@@ -59,7 +59,7 @@ def component_facts(
     name = str(description["component"])
     source = str(description.get("source") or name)
     state = derive(records, name, staged=staged)
-    cut = [item for item in state.interrupted if item.op in _SWITCHES]
+    interrupted = [item for item in state.interrupted if item.op in _SWITCHES]
     return {
         "description": {**description},
         "live": {**live} if live else None,
@@ -69,7 +69,7 @@ def component_facts(
         "marks": state.marks,
         "bad": _bad(records, state, source, staged),
         "history": _history(state),
-        "interrupted": _cut(cut[-1]) if cut else None,
+        "interrupted": _interrupted(interrupted[-1]) if interrupted else None,
         "timings": _timings(records, name),
         "staged": list(staged),
         "migrations": migrations(records, source),
@@ -98,7 +98,7 @@ def _history(state: ComponentState) -> list[Switched]:
     ]
 
 
-def _cut(item: Interrupted) -> Cut:
+def _interrupted(item: Interrupted) -> Cut:
     return {
         "op": item.op,
         "release": item.release,
@@ -158,11 +158,11 @@ def database_facts(migrated: Sequence[Migration], heads: Sequence[str] | None, w
     """Where the database stands: C(heads), C(from) whom that is known, C(why) it could not be asked itself."""
     if heads is not None:
         return {"heads": sorted(heads), "from": "database", "why": ""}
-    known = schema_way.known_heads(migrated)
+    known = schema_path.known_heads(migrated)
     return {"heads": known, "from": "journal" if known is not None else "nobody", "why": why}
 
 
-def cut_rollback(records: Sequence[Record]) -> CutRollback | None:
+def interrupted_rollback(records: Sequence[Record]) -> InterruptedRollback | None:
     """The newest rollback that was begun and never ended, unless something was deployed since."""
     left = [item for item in interrupted(records) if item.op == "rollback"]
     if not left:
@@ -176,7 +176,7 @@ def cut_rollback(records: Sequence[Record]) -> CutRollback | None:
     if later:
         return None
     noted: Any = newest.detail
-    detail: CutRollback = noted  # as :mod:`rollback.run` notes it
+    detail: InterruptedRollback = noted  # as :mod:`rollback.run` notes it
     return {"run": newest.run, "time": newest.time, "seq": newest.seq, "actor": newest.actor, "to": newest.release, **detail}
 
 
@@ -213,7 +213,7 @@ def restores(records: Sequence[Record]) -> list[Restored]:
     ]
 
 
-def cut_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
+def interrupted_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
     """All rollbacks that were begun and never ended, the oldest first."""
     return [item for item in interrupted(records) if item.op == "rollback"]
 

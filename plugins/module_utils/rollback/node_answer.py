@@ -56,6 +56,17 @@ def plain(value: Any) -> Any:
     return value
 
 
+def of_now(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer in the words of now: the command of before called the remedy of a refusal C(way_out)."""
+    found = dict(answer)
+    refusals = found.get("refusals")
+    if isinstance(refusals, list) and all(isinstance(entry, Mapping) for entry in refusals):
+        found["refusals"] = [{("remedy" if key == "way_out" else key): value for key, value in entry.items()} for entry in refusals]
+    if isinstance(found.get("plan"), Mapping):
+        found["plan"] = of_now(found["plan"])
+    return found
+
+
 def wrong(answer: Mapping[str, Any]) -> str | None:
     """Where an answer is not of the shape that a plan or an outcome has; None where all of it is."""
     for key in ("plan", "descriptions", "open", "last_rollback", "resumes"):
@@ -78,7 +89,7 @@ def wrong(answer: Mapping[str, Any]) -> str | None:
             if not texts or not isinstance(entry.get("tags"), list):
                 return f"{where}candidates: one lacks its releases"
         for entry in part.get("refusals") or []:
-            if not all(isinstance(entry.get(key), str) for key in ("reason", "way_out")):
+            if not all(isinstance(entry.get(key), str) for key in ("reason", "remedy")):
                 return f"{where}refusals: one lacks its reason"
     begun = answer.get("open") or {}
     if begun and (not isinstance(begun.get("runs"), list) or not begun["runs"] or not isinstance(begun.get("moves"), Mapping)):
@@ -131,6 +142,7 @@ def read(rc: int, out: str, err: str) -> Answer:
             except ValueError:
                 break
             if isinstance(document, dict):
+                document = of_now(document)
                 problem = wrong(document)
                 if problem is None:
                     answer: Answer = plain(document)

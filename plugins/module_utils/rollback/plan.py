@@ -32,7 +32,7 @@ STEP_S = 2.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class RollbackRequest:
     """What is asked for.
 
     Attributes:
@@ -87,24 +87,24 @@ def common_target(candidate_lists: Sequence[Candidate]) -> str | None:
     return min(shared, key=rank) if shared else None
 
 
-def plan(view: View, wish: Wish) -> Plan:
+def plan(view: View, request: RollbackRequest) -> Plan:
     """The plan for one node. Where C(allowed) is false, C(refusals) say why and what to do instead, and nothing is to be touched."""
     made: Plan = {
-        "level": wish.level,
-        "application": wish.application,
+        "level": request.level,
+        "application": request.application,
         "from": None,
-        "to": wish.to,
+        "to": request.to,
         "allowed": False,
         "refusals": [],
         "steps": [],
         "losses": [],
         "warnings": list(view.get("problems") or []),
         "unverified": [],
-        "objective_s": OBJECTIVE_S.get(wish.level),
+        "objective_s": OBJECTIVE_S.get(request.level),
         "expected_s": None,
         "candidates": [],
     }
-    problems = _fill(made, view, wish)
+    problems = _fill(made, view, request)
     made["refusals"] = [problem.as_dict() for problem in problems]
     made["allowed"] = not problems
     made["steps"] = [] if problems else made["steps"]
@@ -112,28 +112,28 @@ def plan(view: View, wish: Wish) -> Plan:
     return made
 
 
-def resumed(view: View, wish: Wish) -> Wish:
-    """*wish*, or what the rollback wanted that was cut off here, where nothing else is asked for.
+def resumed(view: View, request: RollbackRequest) -> RollbackRequest:
+    """*request*, or what the rollback wanted that was interrupted here, where nothing else is asked for.
 
     That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
     only the slots are this command's; the rest is asked for by name.
     """
-    if wish.to is not None:
-        return wish
-    known = [view.get("cut_rollback"), None if wish.best_effort else view.get("open_rollback")]
-    left = [cut for cut in known if cut and (cut.get("level") == wish.level or not wish.level_named)]
+    if request.to is not None:
+        return request
+    known = [view.get("interrupted_rollback"), None if request.best_effort else view.get("open_rollback")]
+    left = [interrupted for interrupted in known if interrupted and (interrupted.get("level") == request.level or not request.level_named)]
     if not left:
-        return wish
-    cut = max(left, key=lambda found: int(found.get("seq") or 0))
-    level = str(cut.get("level")) if wish.level_named or cut.get("level") == "config" else "app"
-    moves = {name: (move.get("to") or {}).get("config") for name, move in (cut.get("moves") or {}).items()}
+        return request
+    interrupted = max(left, key=lambda found: int(found.get("seq") or 0))
+    level = str(interrupted.get("level")) if request.level_named or interrupted.get("level") == "config" else "app"
+    moves = {name: (move.get("to") or {}).get("config") for name, move in (interrupted.get("moves") or {}).items()}
     configs = {name: str(config) for name, config in moves.items() if config}
-    to = cut.get("to")
-    if level == "config" and not configs and cut is view.get("open_rollback"):
-        return wish  # this node has no part in it
-    own = view.get("cut_rollback")
-    application = own.get("application") if own is not None and cut is own else None
-    return replace(wish, level=level, to=to, application=application or wish.application,
+    to = interrupted.get("to")
+    if level == "config" and not configs and interrupted is view.get("open_rollback"):
+        return request  # this node has no part in it
+    own = view.get("interrupted_rollback")
+    application = own.get("application") if own is not None and interrupted is own else None
+    return replace(request, level=level, to=to, application=application or request.application,
                    configs=configs if level == "config" and configs else None)
 
 
@@ -144,16 +144,16 @@ def duration(steps: Sequence[Step]) -> float:
     return round(max(switches, default=0.0) + sum(others), 1)
 
 
-def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
+def _fill(made: Plan, view: View, request: RollbackRequest) -> list[Problem]:
     """Complete *made*; returns why it must not be carried out."""
-    if wish.level not in LEVELS:
-        return [Problem("unknown_level", f"there is no level {wish.level}", f"choose one of {', '.join(LEVELS)}")]
-    if wish.backup is not None and wish.level != "system":
-        reason = f"level {wish.level} takes no backup set by name; {wish.backup} was named"
+    if request.level not in LEVELS:
+        return [Problem("unknown_level", f"there is no level {request.level}", f"choose one of {', '.join(LEVELS)}")]
+    if request.backup is not None and request.level != "system":
+        reason = f"level {request.level} takes no backup set by name; {request.backup} was named"
         return [Problem("set_and_level", reason, "choose -e level=system, or leave the set out")]
-    application, problems = rollback_state.application_of(view, wish.application)
+    application, problems = rollback_state.application_of(view, request.application)
     if problems:
-        alone = None if view.get("components") else _data_alone(made, view, wish)
+        alone = None if view.get("components") else _data_alone(made, view, request)
         return problems if alone is None else alone
     made["application"] = application
     members = [
@@ -164,27 +164,27 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     if not members:
         reason = f"nothing of {application or 'any application'} is live on {view.get('node') or 'this node'}"
         nothing = [Problem("nothing_live", reason, "deploy a release: deploy.yml -e release=TAG")]
-        alone = _data_alone(made, view, wish)
+        alone = _data_alone(made, view, request)
         return nothing if alone is None else alone
     made["candidates"] = candidates(view, application)
-    made["from"] = _joined(rollback_state.must(entry).release for _name, entry in members)
-    if wish.level == "config":
-        targets, problems = rollback_state.config_targets(members, wish.to, wish.configs)
-        made["changed_by"] = None if wish.to else rollback_state.config_change(members)
-        made["from"] = _joined(rollback_state.must(entry).config for name, entry in members if name in targets)
+    made["from"] = _joined(rollback_state.require_live(entry).release for _name, entry in members)
+    if request.level == "config":
+        targets, problems = rollback_state.config_targets(members, request.to, request.configs)
+        made["changed_by"] = None if request.to else rollback_state.config_change(members)
+        made["from"] = _joined(rollback_state.require_live(entry).config for name, entry in members if name in targets)
     else:
-        targets, problems = _release_targets(made, view, members, wish)
-    fatal = _spare(made, targets, problems, wish)
+        targets, problems = _release_targets(made, view, members, request)
+    fatal = _spare(made, targets, problems, request)
     if fatal:
         return fatal
-    made["to"] = _joined((target.config if wish.level == "config" else target.release) for target in targets.values())
+    made["to"] = _joined((target.config if request.level == "config" else target.release) for target in targets.values())
     for name, target in targets.items():
         made["warnings"] += [f"{name}: {text}" for text in target.warnings]
     switches = [
         _switch(name, entry, targets[name]) for name, entry in reversed(members) if name in targets and not targets[name].here
     ]
-    if not switches and wish.level in ("app", "config"):
-        what = "config" if wish.level == "config" else "release"
+    if not switches and request.level in ("app", "config"):
+        what = "config" if request.level == "config" else "release"
         return [
             Problem(
                 "already_there",
@@ -197,14 +197,14 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
         for step in switches
         if step["detail"]["strategy"] == "recreate"
     ]
-    if wish.level == "config":
+    if request.level == "config":
         made["steps"] = [*switches]
         return _built_in(made, view, switches)
-    if wish.level == "system":
+    if request.level == "system":
         from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import system_steps
 
-        return system_steps.complete(made, view, members, targets, switches, wish.backup)
-    refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, wish.level)
+        return system_steps.complete(made, view, members, targets, switches, request.backup)
+    refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, request.level)
     return refused
 
 
@@ -235,13 +235,13 @@ def _built_in(made: Plan, view: View, switches: Sequence[Switch]) -> list[Proble
     return []
 
 
-def _data_alone(made: Plan, view: View, wish: Wish) -> list[Problem] | None:
+def _data_alone(made: Plan, view: View, request: RollbackRequest) -> list[Problem] | None:
     """What a node without a release has to do for the level system; None where it has no part in this."""
-    if wish.level != "system":
+    if request.level != "system":
         return None
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import system_steps  # no emergency waits for it
 
-    return system_steps.data_alone(made, view, wish.backup)
+    return system_steps.data_alone(made, view, request.backup)
 
 
 def _joined(values: Any) -> str | None:
@@ -249,31 +249,31 @@ def _joined(values: Any) -> str | None:
     return ", ".join(sorted({value for value in values if value})) or None
 
 
-def _spare(made: Plan, targets: dict[str, Target], problems: list[Problem], wish: Wish) -> list[Problem]:
+def _spare(made: Plan, targets: dict[str, Target], problems: list[Problem], request: RollbackRequest) -> list[Problem]:
     """What of *problems* stands in the way: with best effort, what concerns a single component only warns while others can move."""
     moving = any(not target.here for target in targets.values())
-    if not wish.best_effort or not moving:
+    if not request.best_effort or not moving:
         return problems
     made["warnings"] += [f"{problem.component} stays as it is: {problem.reason}" for problem in problems]
     return []
 
 
 def _release_targets(
-    made: Plan, view: View, members: Sequence[tuple[str, Component]], wish: Wish
+    made: Plan, view: View, members: Sequence[tuple[str, Component]], request: RollbackRequest
 ) -> tuple[dict[str, Target], list[Problem]]:
     """The target of each component: what was asked for, else the newest that all of them can go to."""
-    tag = wish.to
+    tag = request.to
     problems: list[Problem] = []
     if tag is None:
         tag = common_target(made["candidates"])
-        if tag is None and wish.best_effort:
+        if tag is None and request.best_effort:
             tag = common_target([entry for entry in made["candidates"] if set(entry["tags"]) - {entry["present"]}])
         if tag is None:
             return {}, rollback_state.no_target(made["candidates"])
         made["to"] = tag
     targets: dict[str, Target] = {}
     for name, entry in members:
-        found = rollback_state.release_target(name, entry, tag, wish.allow_bad)
+        found = rollback_state.release_target(name, entry, tag, request.allow_bad)
         if isinstance(found, Problem):
             problems.append(found)
         else:
@@ -283,7 +283,7 @@ def _release_targets(
 
 def _switch(name: str, component: Component, target: Target) -> Switch:
     """The step that moves one component."""
-    described, now = component["description"], rollback_state.must(component)
+    described, now = component["description"], rollback_state.require_live(component)
     slots = component.get("slots") or {}
     content = (target.release, target.config)
     live = component.get("live")

@@ -76,7 +76,7 @@ def gathered(journals: Mapping[str, Sequence[Record]], run: str = "", resumes: S
         first = _first(records, story.left, runs[node])
         for record in records:
             if int(record.get("seq", 0)) >= first:
-                _look(story, node, record, runs[node])
+                _note(story, node, record, runs[node])
     story.lines.sort()
     story.causes = list(dict.fromkeys(story.causes))
     return story
@@ -128,7 +128,7 @@ def _first(records: Sequence[Record], left: Collection[str], runs: Collection[st
     return min([*own, *before])
 
 
-def _look(story: Story, node: str, record: Record, runs: Collection[str]) -> None:
+def _note(story: Story, node: str, record: Record, runs: Collection[str]) -> None:
     detail, time, release = _detail(record), str(record.get("time") or ""), str(record.get("release") or "")
     op, outcome = record.get("op"), record.get("outcome")
     live = op == "activate" and outcome == "ok" and release in story.left
@@ -188,7 +188,7 @@ def postmortem_markdown(merged: Merged, outcome: Facts, facts: Facts) -> str:
             ``name``, ``verdict``, ``evidence``), ``kept`` (what was kept of the state before), ``restored`` (node to what C(restore_set)
             answered for each set that it put back), ``error``. What is left out is taken
             from the journals.
-        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``told``, ``backup``, ``plan`` (where the
+        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``notified``, ``backup``, ``plan`` (where the
             plan can be read), ``resumes`` (runs that had begun it), and ``journals`` (node to its records).
     """
     run = str(facts.get("run") or "")
@@ -226,9 +226,9 @@ def notice_facts(merged: Merged, facts: Facts, outcome: Facts | None = None) -> 
     told = {key: value for key, value in facts.items() if key != "journals"}
     told["objective_s"] = rollback_text.objective(merged)
     if outcome is None:
-        losses = [*rollback_text.told(merged, "losses"), *rollback_text.counted(merged.get("prices"))]
+        losses = [*rollback_text.sentences(merged, "losses"), *rollback_text.counted(merged.get("data_loss"))]
         foreseen = {"expected_s": rollback_text.expected(merged), "losses": losses}
-        return {**told, **foreseen, "warnings": rollback_text.told(merged, "warnings")}
+        return {**told, **foreseen, "warnings": rollback_text.sentences(merged, "warnings")}
     story = gathered(facts.get("journals") or {}, str(facts.get("run") or ""), facts.get("resumes") or ())
     failed = _result(outcome, story) != COMPLETE
     return {
@@ -287,7 +287,7 @@ def _basics(merged: Merged, outcome: Facts, facts: Facts, story: Story, before: 
         ("Run", facts.get("run") or "not known"),
         ("Nodes", ", ".join([*rollback_text.plans(merged), *(f"{node} (not reached)" for node in merged.get("silent") or {})])),
         ("Impact", facts.get("impact") or OPEN),
-        ("People told", ", ".join(facts.get("told") or []) or "nobody"),
+        ("Notified", ", ".join(facts.get("notified") or []) or "nobody"),
         ("Plan", facts.get("plan") or "not written"),
     ]
 
@@ -330,7 +330,7 @@ def _lost(merged: Merged, outcome: Facts, story: Story) -> list[str]:
         return [str(entry) for entry in outcome["losses"]]
     went = [*rollback_text.counted(outcome.get("restored"), changed=True), *story.lost]
     came = "foreseen; the journals tell how far it went" if outcome.get("result") == "failed" else "as planned; not counted"
-    return went or [f"{entry} ({came})" for entry in rollback_text.told(merged, "losses")]
+    return went or [f"{entry} ({came})" for entry in rollback_text.sentences(merged, "losses")]
 
 
 def evidence(gates: Mapping[str, Facts], data: Mapping[str, Sequence[Facts]]) -> list[dict[str, str]]:
@@ -392,11 +392,11 @@ def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: 
             where = f"{row.get('component') or 'everything'} on {row['node']}"
             lines.append(f"- [ ] {where} is not back ({cell(row.get('said') or row.get('outcome'))}): run the rollback again.")
     if outcome.get("result") == "failed":
-        lines.append("- [ ] Mend what stopped it, and run the same command again: it finishes what was begun.")
+        lines.append("- [ ] Fix what stopped it, and run the same command again: it finishes what was begun.")
     end = _moment(str(outcome.get("ended") or story.ended))
     until = f" (until {end + datetime.timedelta(minutes=WATCH_MINUTES):%Y-%m-%d %H:%M} UTC)" if end else ""
     hotfix = (
-        f"- [ ] Hotfix: branch off the tag {before}, mend it, let its tests pass, give it a new tag, and deploy that:"
+        f"- [ ] Hotfix: branch off the tag {before}, fix it, let its tests pass, give it a new tag, and deploy that:"
         " `deploy.yml -e release=NEWTAG`. A release never changes, and its tag is not used again."
     )
     lines += [

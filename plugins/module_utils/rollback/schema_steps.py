@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, must
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, require_live
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import BackupSet
@@ -40,7 +40,7 @@ def complete(
             problems.append(Problem("database_away", reason, "bring the database up first; -e level=app needs it less", name))
             continue
         tag = targets[name].release
-        wanted = schema_way.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
+        wanted = schema_path.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
         if present is None:
             made["unverified"].append(
                 f"{name}: whether {tag} runs on the present schema: {database.get('why') or 'its heads are not known'}"
@@ -90,7 +90,7 @@ def present_heads(made: Plan, name: str, component: Component) -> list[str] | No
 def _app(
     made: Plan, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str]
 ) -> list[Problem]:
-    proof = schema_way.prove(wanted, present, component.get("migrations") or [], component.get("proofs") or [], tag)
+    proof = schema_path.prove(wanted, present, component.get("migrations") or [], component.get("proofs") or [], tag)
     steps = ", ".join(proof.steps)
     if proof.how == "additive":
         made["warnings"].append(
@@ -104,7 +104,8 @@ def _app(
             "schema_unproven",
             f"{name}: the code of {tag} is made for the schema at {words(wanted)} and was never proven on the present one at"
             f" {words(present)}, {ahead}",
-            f"take the schema back as well: -e level=schema (-e to={tag}); or mend {must(component).release} and deploy it under a new tag",
+            f"take the schema back as well: -e level=schema (-e to={tag}); or fix {require_live(component).release} and deploy it under"
+            " a new tag",
             name,
         )
     ]
@@ -114,20 +115,20 @@ def _schema(
     made: Plan, view: View, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str],
     middle: list[Step],
 ) -> list[Problem]:  # fmt: skip
-    sets = [entry for entry in view.get("backups") or [] if not schema_way.foreign(entry, view.get("stack"))]
-    way = schema_way.way_back(name, wanted, present, component.get("migrations") or [], sets)
+    sets = [entry for entry in view.get("backups") or [] if not schema_path.foreign(entry, view.get("stack"))]
+    way = schema_path.way_back(name, wanted, present, component.get("migrations") or [], sets)
     if way.problem:
         return [
             Problem(
                 way.code,
                 f"{name}: the schema cannot go back from {words(present)} to {words(wanted)}: {way.problem}",
-                f"bring a verified backup set with the schema at {words(wanted)} to this node, or go forward: mend"
-                f" {must(component).release} and deploy it under a new tag",
+                f"bring a verified backup set with the schema at {words(wanted)} to this node, or go forward: fix"
+                f" {require_live(component).release} and deploy it under a new tag",
                 name,
             )
         ]
     if way.downgrades or way.restore is not None:
-        made["warnings"].append(drill_text.for_plan(component.get("drills") or {}, name, must(component).release, tag))
+        made["warnings"].append(drill_text.for_plan(component.get("drills") or {}, name, require_live(component).release, tag))
     if way.restore is not None:
         middle.append(restore(made, name, way.restore, _databases(name, way.restore)))
         if way.downgrades:

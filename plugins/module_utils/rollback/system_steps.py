@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import schema_steps
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target
@@ -83,8 +83,8 @@ def data_alone(made: Plan, view: View, named: str | None) -> list[Problem] | Non
     node = view.get("node") or "this node"
     if named is None:
         reason = f"{node} holds data and no release, so that none of its backup sets says which release it belongs to"
-        way_out = f"name the set of that time: -e set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
-        return [Problem("which_set", reason, way_out)]
+        remedy = f"name the set of that time: -e set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
+        return [Problem("which_set", reason, remedy)]
     found = next((entry for entry in held if entry.get("name") == named), None)
     if found is None:
         return [Problem("backup_missing", f"the backup set {named} is not on {node}", f"name one that is: {_names(held)}")]
@@ -103,7 +103,7 @@ def data_alone(made: Plan, view: View, named: str | None) -> list[Problem] | Non
 
 
 def _put_back_by_this(view: View, entry: BackupSet) -> bool:
-    """Whether the planned rollback that is not finished yet has put a set back already: what serves since may have written."""
+    """Whether the planned rollback that is not finished yet has put a set back already: what is live since may have written."""
     begun = view.get("open_rollback")
     if not begun or begun.get("level") != "system":
         return False
@@ -130,7 +130,7 @@ def _made(entry: BackupSet) -> str:
 
 def _names(entries: Sequence[BackupSet]) -> str:
     """The newest sets first, so that one can be chosen."""
-    usable = sorted((entry for entry in entries if schema_way.usable_set(entry)), key=_made, reverse=True)
+    usable = sorted((entry for entry in entries if schema_path.usable_set(entry)), key=_made, reverse=True)
     return ", ".join(str(entry.get("name")) for entry in usable[:SHOWN]) or "none that is verified"
 
 
@@ -149,7 +149,7 @@ def _named(made: Plan, view: View, fitting: list[BackupSet], named: str) -> tupl
         return fitting, None
     if there in fitting:
         return [there], None
-    if not schema_way.usable_set(there):
+    if not schema_path.usable_set(there):
         return [], _unverified(there, choice)
     if not there.get("parts"):
         return [], Problem("no_set", f"{named} is a dump that was made before a migration, no backup set", choice)
@@ -158,35 +158,35 @@ def _named(made: Plan, view: View, fitting: list[BackupSet], named: str) -> tupl
     return [], Problem("set_of_another_release", reason, f"{choice}; or go to the release of that set: -e to=TAG")
 
 
-def _unverified(entry: BackupSet, way_out: str) -> Problem:
+def _unverified(entry: BackupSet, remedy: str) -> Problem:
     why = entry.get("problem") or entry.get("verdict") or "no verdict"
-    return Problem("backup_unverified", f"the backup set {entry.get('name')} cannot be relied on: {why}", way_out)
+    return Problem("backup_unverified", f"the backup set {entry.get('name')} cannot be relied on: {why}", remedy)
 
 
 def _usable(made: Plan, view: View, fitting: Sequence[BackupSet]) -> tuple[BackupSet | None, Problem | None]:
     """The newest set that can be relied on, or why there is none."""
-    own = [entry for entry in fitting if not schema_way.foreign(entry, view.get("stack"))]
-    usable = [entry for entry in own if schema_way.usable_set(entry)]
+    own = [entry for entry in fitting if not schema_path.foreign(entry, view.get("stack"))]
+    usable = [entry for entry in own if schema_path.usable_set(entry)]
     if usable:
         return max(usable, key=_made), None
-    way_out = f"bring a verified set of that time to this node, or {_otherwise(made)}"
+    remedy = f"bring a verified set of that time to this node, or {_otherwise(made)}"
     if own:
-        return None, _unverified(max(own, key=_made), way_out)
+        return None, _unverified(max(own, key=_made), remedy)
     if fitting:
         other = max(fitting, key=_made)
         reason = f"the backup set {other.get('name')} is of the stack {other.get('stack')}, this node is of {view.get('stack')}"
-        return None, Problem("set_of_another_stack", reason, f"take a set of this stack: {way_out}")
-    return None, Problem("backup_missing", f"no backup set on this node was made while {made['to']} was live", way_out)
+        return None, Problem("set_of_another_stack", reason, f"take a set of this stack: {remedy}")
+    return None, Problem("backup_missing", f"no backup set on this node was made while {made['to']} was live", remedy)
 
 
 def _restored(view: View, fitting: Sequence[BackupSet], members: schema_steps.Members, wanted: Mapping[str, str]) -> Restored | None:
-    """The restore of such a set that nothing but the target followed: a rollback that was cut off behind it is only finished."""
+    """The restore of such a set that nothing but the target followed: a rollback that was interrupted behind it is only finished."""
     last = 0
     for name, component in members:
         others = [record for record in component.get("history") or [] if record["release"] != wanted.get(name)]
-        cut = component.get("interrupted")
+        interrupted = component.get("interrupted")
         last = max([last, *(int(record["seq"]) for record in others)])
-        last = max(last, cut["seq"]) if cut and cut["release"] not in (None, wanted.get(name)) else last
+        last = max(last, interrupted["seq"]) if interrupted and interrupted["release"] not in (None, wanted.get(name)) else last
     known = {str(entry.get("name")): entry for entry in fitting}
     for record in reversed(view.get("restores") or []):
         entry = known.get(str(record.get("set")))
@@ -207,11 +207,11 @@ def _schema(made: Plan, members: schema_steps.Members, targets: Mapping[str, Tar
         if not held:
             made["warnings"].append(f"{name}: not part of the set {found.get('name')}: its database, which stays as it is")
         heads = sorted(found["heads"][name] or []) if held else schema_steps.present_heads(made, name, component)
-        wanted = schema_way.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
+        wanted = schema_path.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
         if heads is None:
             made["unverified"].append(f"{name}: whether {tag} runs on the present schema: {database.get('why')}")
             continue
-        if wanted is None or not schema_way.prove(
+        if wanted is None or not schema_path.prove(
             wanted, heads, component.get("migrations") or [], component.get("proofs") or [], tag
         ).how:
             needs = "which schema it needs is not known" if wanted is None else f"it is made for the schema at {words(wanted)}"

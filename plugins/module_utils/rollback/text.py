@@ -5,8 +5,8 @@
 """The plan of a rollback for people: a Markdown document, and a table for the terminal. No I/O.
 
 The input is C({"nodes": {node: plan}}), where a plan is that of :mod:`rollback.run.plan`; besides C(silent) (node to why it did not
-answer) where there are such nodes, C(prices) (node to what C(restore_set) answered for each of its restores), C(notes) (what is known
-of rollbacks that were begun before) and C(outside) (components of which no set holds programs, configuration or models). What is not
+answer) where there are such nodes, C(data_loss) (node to what C(restore_set) answered for each of its restores), C(notes) (what is known
+of rollbacks that were begun before) and C(not_covered) (components of which no set holds programs, configuration or models). What is not
 in the facts is left open in the checklist and never made up.
 """
 
@@ -68,7 +68,7 @@ def level_of(merged: Merged) -> str:
     return shared(merged, "level") or "app"
 
 
-def told(merged: Merged, key: Literal["losses", "warnings", "unverified"]) -> list[str]:
+def sentences(merged: Merged, key: Literal["losses", "warnings", "unverified"]) -> list[str]:
     """The sentences of all plans under ``key``, each with the nodes that say it."""
     by_text: dict[str, list[str]] = {}
     for node, plan in plans(merged).items():
@@ -77,14 +77,14 @@ def told(merged: Merged, key: Literal["losses", "warnings", "unverified"]) -> li
     return [f"{', '.join(nodes)}: {text}" for text, nodes in by_text.items()]
 
 
-def counted(prices: Any, changed: bool = False) -> list[str]:
+def counted(losses: Any, changed: bool = False) -> list[str]:
     """What restores take away as it was counted, one sentence each; with ``changed``, without the parts of which nothing differed.
 
-    ``prices`` maps a node to the answers of C(restore_set) there.
+    ``losses`` maps a node to the answers of C(restore_set) there.
     """
     return [
         f"{node}: {' '.join(str(line).split())}"
-        for node, answers in (prices or {}).items()
+        for node, answers in (losses or {}).items()
         for answer in answers or []
         for line in (_changed(answer) if changed else answer.get("lines") or [])
     ]
@@ -100,7 +100,7 @@ def sets(merged: Merged) -> list[str]:
 
 
 def _besides(merged: Merged) -> list[str]:
-    names = ", ".join(merged.get("outside") or [])
+    names = ", ".join(merged.get("not_covered") or [])
     notes = [str(note) for note in merged.get("notes") or []]
     return notes + ([f"not part of the set: programs, configuration and models of {names}; they stay as they are"] if names else [])
 
@@ -131,9 +131,9 @@ def tasks(merged: Merged, *kinds: str) -> list[tuple[str, Task]]:
 
 
 def refusals(merged: Merged) -> list[str]:
-    """Every reason against it, with the way out."""
+    """Every reason against it, with the remedy."""
     found = grouped((node, entry) for node, plan in plans(merged).items() for entry in plan.get("refusals") or [])
-    return [f"{sentence} ({entry['code']}). Instead: {for_playbooks(entry['way_out'])}" for sentence, entry in found]
+    return [f"{sentence} ({entry['code']}). Fix: {for_playbooks(entry['remedy'])}" for sentence, entry in found]
 
 
 def allowed(merged: Merged) -> bool:
@@ -210,11 +210,14 @@ def plan_text(merged: Merged) -> str:
     lines += [f"expected {_seconds(expected(merged))}, objective of the level {_seconds(objective(merged))}"]
     variables = environment(merged)
     lines += ["environment, names only:", *(f"  - {entry}" for entry in variables)] if variables else []
-    lost = told(merged, "losses")
+    lost = sentences(merged, "losses")
     lines += ["lost:", *(f"  - {entry}" for entry in lost)] if lost else ["lost: nothing"]
-    price = counted(merged.get("prices"))
-    lines += ["counted, table by table, before anything that serves is touched:", *(f"  - {entry}" for entry in price)] if price else []
-    for title, found in (("not verified", told(merged, "unverified")), ("to know", [*told(merged, "warnings"), *_besides(merged)])):
+    loss = counted(merged.get("data_loss"))
+    lines += ["counted, table by table, before anything that serves is touched:", *(f"  - {entry}" for entry in loss)] if loss else []
+    for title, found in (
+        ("not verified", sentences(merged, "unverified")),
+        ("to know", [*sentences(merged, "warnings"), *_besides(merged)]),
+    ):
         lines += [f"{title}:", *(f"  - {entry}" for entry in found)] if found else []
     lines += [f"without {node}: {why}" for node, why in (merged.get("silent") or {}).items()]
     lines += [f"to be accepted by name: -e accept_set={','.join(sets(merged))}"] if sets(merged) else []
@@ -224,7 +227,7 @@ def plan_text(merged: Merged) -> str:
 def plan_markdown(merged: Merged, facts: Facts) -> str:
     """The plan as a document: basic facts, checklist, scope, steps, losses, differences, risks, recovery.
 
-    Of ``facts`` it uses ``stack``, ``reason``, ``owner``, ``run``, ``time`` (UTC, ISO 8601), ``impact``, ``told`` (names of those who
+    Of ``facts`` it uses ``stack``, ``reason``, ``owner``, ``run``, ``time`` (UTC, ISO 8601), ``impact``, ``notified`` (names of those who
     were or will be told), ``dashboards`` (addresses), ``backup`` (name of the verified set), ``approved`` (by whom or by what),
     ``code`` (lines: what changed between the commits), ``sql`` (statements), ``risks`` and ``recovery`` (sentences that are added).
     """
@@ -241,10 +244,10 @@ def plan_markdown(merged: Merged, facts: Facts) -> str:
     lines += ["## Steps", ""]
     for node, plan in plans(merged).items():
         lines += [f"On {node}:", "", *_numbered(plan.get("steps") or []), ""]
-    lines += ["## What is lost", "", *bullets([*told(merged, "losses"), *counted(merged.get("prices"))], "Nothing."), ""]
+    lines += ["## What is lost", "", *bullets([*sentences(merged, "losses"), *counted(merged.get("data_loss"))], "Nothing."), ""]
     lines += ["## Differences", "", *_differences(merged, facts), ""]
     lines += ["## Not verified, and to know", ""]
-    known = [*told(merged, "unverified"), *told(merged, "warnings"), *_besides(merged)]
+    known = [*sentences(merged, "unverified"), *sentences(merged, "warnings"), *_besides(merged)]
     lines += [*bullets(known, "Everything that the plan goes by was looked at."), ""]
     lines += ["## Risks", "", *bullets(_risks(merged, facts), "None that the facts show."), ""]
     lines += ["## Recovery, if it does not work", "", *bullets(_recovery(level, before, facts), ""), ""]
@@ -304,7 +307,10 @@ def _checklist(merged: Merged, facts: Facts, level: str, before: str, after: str
         (after != "not known", f"Target: {after}{_commits(merged, after)}"),
         (True, f"Migrations between them: {migrations}"),
         (bool(backup) or not needs_backup, f"Backup: {backup or ('still to be taken' if needs_backup else 'not needed, no data moves')}"),
-        (bool(facts.get("told")), f"People told: {', '.join(facts.get('told') or []) or 'nobody; name receivers in aistack_notices'}"),
+        (
+            bool(facts.get("notified")),
+            f"Notified: {', '.join(facts.get('notified') or []) or 'nobody; name receivers in aistack_notices'}",
+        ),
         (bool(facts.get("dashboards")), f"Dashboards: {', '.join(facts.get('dashboards') or []) or 'none named'}"),
         (bool(facts.get("approved")), f"Approved: {facts.get('approved') or 'not yet'}"),
     ]
@@ -376,10 +382,10 @@ def _risks(merged: Merged, facts: Facts) -> list[str]:
     if limit is not None and time is not None and time > limit:
         found.append(f"It is expected to take {time:.0f} s, longer than the objective of {limit:.0f} s.")
     if switches(merged):
-        found.append("Work that does not end while it is drained may be cut off.")
-    if told(merged, "losses"):
+        found.append("Work that does not end while it is drained may be interrupted.")
+    if sentences(merged, "losses"):
         found.append("Data is lost; see What is lost.")
-    if told(merged, "unverified"):
+    if sentences(merged, "unverified"):
         found.append("Something that the plan goes by could not be looked at; see Not verified.")
     cold = sorted({str(step["component"]) for _node, step in switches(merged) if not step["detail"].get("warm")})
     if cold:
@@ -390,8 +396,8 @@ def _risks(merged: Merged, facts: Facts) -> list[str]:
 
 def _recovery(level: str, before: str, facts: Facts) -> list[str]:
     return [
-        "Cut off anywhere: run the same command again; it finishes, or goes back. A rollback is never rolled back by itself.",
-        "A slot that does not pass its gate takes no traffic: what serves goes on serving, and the report says so.",
+        "Interrupted anywhere: run the same command again; it finishes, or goes back. A rollback is never rolled back by itself.",
+        "A slot that does not pass its gate takes no traffic: the live release goes on serving, and the report says so.",
         RECOVERY.get(level, RECOVERY["app"]).replace("{from}", before),
         *([f"The backup set {facts['backup']} holds what was there before."] if facts.get("backup") else []),
         *(str(line) for line in facts.get("recovery") or []),

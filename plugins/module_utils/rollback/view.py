@@ -45,7 +45,7 @@ ANSWER_S = 2
 """Seconds that a database has to let somebody in, and again to answer."""
 
 
-class Asked:
+class HeadsQuery:
     """A question to a component's database, asked in a thread of its own while the rest is looked at."""
 
     def __init__(self, root: str, component: str, url_variable: str, version: VersionTable) -> None:
@@ -99,7 +99,7 @@ def current_heads(connect: Any, version: VersionTable) -> list[str]:
         return [str(head) for head in psql.query(heads_query(table), ANSWER_S)] if table else []
 
 
-def look(
+def observe(
     state_dir: str | os.PathLike[str],
     stack: str = "",
     sets: bool = False,
@@ -123,7 +123,7 @@ def look(
     described, problems = component_file.load_all(state_dir)
     described = {name: found for name, found in described.items() if components is None or name in components}
     asked = {
-        name: Asked(found["root"], name, database.get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
+        name: HeadsQuery(found["root"], name, database.get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
         for name, found in described.items()
         if ask and (database := found.get("database")) and os.path.lexists(Home(found["root"], name).live_link)
     }
@@ -147,7 +147,7 @@ def look(
         "backups": backup_sets(Path(state_dir) / "backups") if sets else [],
         "problems": problems,
         "seq": int(reading.records[-1]["seq"]) if reading.records else 0,
-        "cut_rollback": rollback_facts.cut_rollback(reading.records),
+        "interrupted_rollback": rollback_facts.interrupted_rollback(reading.records),
         "open_rollback": rollback_facts.open_rollback(reading.records),
         "last_rollback": rollback_facts.last_rollback(reading.records),
         "restores": rollback_facts.restores(reading.records) if sets else [],
@@ -191,7 +191,7 @@ def _component(
     facts["drills"] = {tag: drills for tag in staged if (drills := layout.drills(tag))}
     facts["env"] = {config: _digests(layout.env(config), salt) for config in configs if config in used}
     known = {record["config"] for record in facts["history"]}
-    ways = {config: way_back.look(layout.root, name, config) for config in configs if config in known}
+    ways = {config: way_back.observe(layout.root, name, config) for config in configs if config in known}
     facts["way_back"] = {config: told for config, way in ways.items() if (told := _way(way)) != _way(way_back.WayBack(config, {}))}
     facts["env"].update({way.config: _hidden(way.values, salt) for way in ways.values() if way.values})
     return facts

@@ -51,7 +51,9 @@ REACH = 30.0
 """Seconds that reaching the broker and its answers may take, besides. Importing the application counts nowhere, see C(loading)."""
 
 _MARK = "aistack-drain-answer:"
-SCRIPT = PREAMBLE + r"""
+SCRIPT = (
+    PREAMBLE
+    + r"""
 import datetime, json
 asked = json.load(sys.stdin)
 sys.path.insert(0, "")
@@ -71,7 +73,7 @@ def due(entry):
     when = datetime.datetime.fromisoformat(eta)
     now = datetime.datetime.now(datetime.timezone.utc)
     return (when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)).timestamp() - now.timestamp()
-def look():
+def observe():
     inspect = app.control.inspect(destination=names, timeout=reply, limit=limit)
     seen = {"workers": {}, "tasks": []}
     for worker, queues in (inspect.active_queues() or {}).items():
@@ -109,15 +111,17 @@ def limits():
 cut, until = time.monotonic() + asked["window"], asked["until"]
 tell("cancel_consumer", asked["cancel"])
 tell("add_consumer", asked["add"])
-end, quiet, seen = time.monotonic() + asked["wait"], 0, look()
+end, quiet, seen = time.monotonic() + asked["wait"], 0, observe()
 while until:
     quiet = 0 if busy(seen, until) else quiet + 1
-    if quiet >= until["looks"] or time.monotonic() >= end:
+    if quiet >= until["rounds"] or time.monotonic() >= end:
         break
     time.sleep(asked["poll"])
-    seen = look()
-print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=bool(until) and quiet >= until["looks"])))
+    seen = observe()
+settled = bool(until) and quiet >= until["rounds"]
+print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=settled)))
 """
+)
 
 Queues = dict[str, list[str]]
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
@@ -236,10 +240,10 @@ def _question(request: Request, **changes: Any) -> dict[str, Any]:
     }
 
 
-def _until(expect: Iterable[str], looks: int = 1, **changes: Any) -> dict[str, Any]:
-    """What to wait for, ``looks`` times in a row: all of ``expect`` answer, nobody takes from C(queues), each takes from C(lacking)
+def _until(expect: Iterable[str], rounds: int = 1, **changes: Any) -> dict[str, Any]:
+    """What to wait for, ``rounds`` times in a row: all of ``expect`` answer, nobody takes from C(queues), each takes from C(lacking)
     again, and with C(idle) no task is held."""
-    return {"expect": sorted(expect), "queues": {}, "lacking": {}, "idle": False, "looks": looks, **changes}
+    return {"expect": sorted(expect), "queues": {}, "lacking": {}, "idle": False, "rounds": rounds, **changes}
 
 
 def _result(request: Request, seen: Mapping[str, Any], memory: Memory, **more: Any) -> dict[str, Any]:
@@ -371,7 +375,7 @@ def drain(
         left, window = max(0.0, end - clock()), max(0.0, began + request.window - clock())
         seen = ask(_question(named, cancel=cancel, until=until, wait=min(SLICE, left), window=window))
         cancel = {}
-        loading = float(seen.get("loading") or 0.0)  # the application was imported anew: nobody was waited for meanwhile
+        loading = float(seen.get("loading") or 0.0)  # the application was imported again: nobody was waited for meanwhile
         began, end = began + loading, end + loading
         deaf = bool(_taken(request, seen)) and clock() - began > SETTLE
         if seen["settled"] or deaf or clock() >= end:

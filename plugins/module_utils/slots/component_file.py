@@ -129,7 +129,7 @@ def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description],
             value: Description = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             problems.append(
-                f"{path} cannot be read ({error}); the component is left out. Deploy it once to have the file written anew"
+                f"{path} cannot be read ({error}); the component is left out. Deploy it once to have the file written again"
             )
             continue
         if not _sound(value, path.stem):
@@ -138,7 +138,7 @@ def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description],
         if value.get("format") != FORMAT:
             problems.append(
                 f"{path} has format {value.get('format')}, this version writes {FORMAT}: it goes by what both know. Deploy the component"
-                " once to have the file written anew"
+                " once to have the file written again"
             )
         found[path.stem] = value
     return found, problems

@@ -44,7 +44,7 @@ class Failed(Exception):
         self.report = report
 
 
-class Leaving(BaseException):
+class Terminated(BaseException):
     """A signal asked this process to end."""
 
 

@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Slot, Step, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Slot, Step
 
 _TIMING = {
     sp.START: "start_s",
@@ -174,8 +174,8 @@ class Node:
             for slot, (left, doubt) in self.left.items()
         ]
         return found + [
-            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was cut off. Its last words:"
-            f" journalctl -u {unit}. Mend what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
+            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was interrupted. Last output"
+            f" lines: journalctl -u {unit}. Fix what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
             for unit in self.killed
         ]
 
@@ -209,7 +209,7 @@ class Node:
 
     # -- what is real
 
-    def observe(self, lenient: bool = False) -> World:
+    def observe(self, lenient: bool = False) -> ObservedState:
         """Read what is real about the slots.
 
         Args:
@@ -231,7 +231,7 @@ class Node:
             except KeyError as error:
                 raise EdgeError(f"backend section {self.edge.backend} has no server {error}; it needs `blue` and `green`") from error
         found = {slot: self._slot(slot, units, states[slot]) for slot in sp.SLOTS}
-        return World(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
+        return ObservedState(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
 
     def units(self, lenient: bool = False) -> dict[str, UnitState]:
         """States of the units and timers of both slots; timers under ``<slot>.timer``."""
@@ -239,7 +239,7 @@ class Node:
         names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in sp.SLOTS})
         try:
             found = self.systemd.show(*names.values())
-            if any(state.needs_reload for state in found):  # a process before this one was cut off before systemd knew what is enabled
+            if any(state.needs_reload for state in found):  # a process before this one was interrupted before systemd knew what is enabled
                 self.systemd.reload()
                 found = self.systemd.show(*names.values())
             return dict(zip(names, found))
@@ -253,7 +253,7 @@ class Node:
         content = self.content(slot)
         stale = content is not None and _read(self.slots / slot / "slot.env") != self.slot_env(slot, content)
         retiring = units[f"{slot}.timer"].active == "active"
-        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.looping, unit.outdated)
+        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.crash_looping, unit.outdated)
 
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""
@@ -336,7 +336,7 @@ class Node:
             self.home.live_link.unlink()
             fsync(self.slots)
         elif step.do == sp.RETIRE:
-            self.systemd.later(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
+            self.systemd.schedule(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
         elif self.edge is None:
             raise EdgeError(f"step `{step}` needs an edge, and {self.spec.component} has none")
         elif step.do == sp.DRAINED:

@@ -31,7 +31,7 @@ class PreparingSlots(Slots):
     """The slots of one component, of which the idle one is made ready to take over."""
 
     def prepare(self, target: Content, request: Request) -> Outcome:
-        """Start *target* in the idle slot and gate it on its own port; what serves is not touched.
+        """Start *target* in the idle slot and gate it on its own port; the live release is not touched.
 
         Only a component behind an edge is prepared: without one, what is started would begin to work. Where *target* is live,
         or has to replace what runs (``recreate``), nothing is done.
@@ -41,10 +41,10 @@ class PreparingSlots(Slots):
             Failed: it did not come up, or did not pass its gate; its slot is stopped again.
         """
         component = self.spec.component
-        world, records = self._look(request)
-        plan = ahead(self._plan(world, target, False))
-        serves, previous = self._previous(world)
-        if not world.edge or plan.slot == serves or world.interrupted:
+        observed, records = self._observe(request)
+        plan = ahead(self._plan(observed, target, False))
+        serves, previous = self._previous(observed)
+        if not observed.edge or plan.slot == serves or observed.interrupted:
             plan = sp.Plan(plan.slot, ())
         outcome = Outcome(bool(plan.steps), plan.slot, target, previous, plan, f"{component}: nothing to prepare")
         if not plan.steps:
@@ -59,7 +59,7 @@ class PreparingSlots(Slots):
         detail: dict[str, Any] = {"slot": plan.slot, "config": target.config, "steps": [str(step) for step in plan.steps]}
         with self._operation(OP, target.release, request, detail) as op:
             slot = str(plan.slot)
-            self.node.systemd.later(self.spec.timer_of(slot), PATIENCE_S, self.node.retire_script(slot))
+            self.node.systemd.schedule(self.spec.timer_of(slot), PATIENCE_S, self.node.retire_script(slot))
             steps = tuple(step for step in plan.steps if step.do != sp.CANCEL)  # the timer is the new one now
             gate = self.gate_for(target.release, live=previous)
             try:
@@ -87,17 +87,17 @@ class PreparingSlots(Slots):
             return gate
         return asked_once(gate)
 
-    def _not_activated(self, world: sp.World, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
+    def _not_activated(self, observed: sp.ObservedState, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
         """Stop what the run has prepared and never switched to."""
         component = self.spec.component
         proven = prepared_by(records, component, request.run)
         slot = str(proven.get("slot")) if proven else ""
-        if not proven or slot not in sp.SLOTS or slot in (world.live, sp.serving(world)):
+        if not proven or slot not in sp.SLOTS or slot in (observed.live, sp.serving(observed)):
             return nothing
-        is_there = world.slot(slot)
+        is_there = observed.slot(slot)
         if not is_there.running or is_there.content != Content(proven["release"], str(proven.get("config"))):
             return nothing
-        plan = sp.Plan(world.live, (sp.Step(sp.STOP, slot),))
+        plan = sp.Plan(observed.live, (sp.Step(sp.STOP, slot),))
         message = f"{component}: {proven['release']} stopped in {slot}; it had no traffic"
         outcome = replace(nothing, changed=True, plan=plan, message=message)
         if request.check:

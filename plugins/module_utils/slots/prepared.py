@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain im
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 
 OP = "prepare"
-"""The journal's word for it. It is no switch: what serves is as before."""
+"""The journal's word for it. It is no switch: what is live is as before."""
 
 
 def ahead(plan: sp.Plan) -> sp.Plan:

@@ -57,7 +57,7 @@ def components(state_dir: Path, root: Path) -> list[Component]:
             name = str(described["component"])
             found[name] = Component(name, Path(str(described.get("root") or root)), str(described.get("source") or name))
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise PartError(f"{path} cannot be read ({problem}): it says where a component is. Deploying writes it anew.") from problem
+            raise PartError(f"{path} cannot be read ({problem}): it says where a component is. Deploying writes it again.") from problem
     for slots in sorted(root.glob("*/slots")):
         name = slots.parent.name
         if name not in found and slots.is_dir():
@@ -66,7 +66,7 @@ def components(state_dir: Path, root: Path) -> list[Component]:
 
 
 def live(of: Iterable[Component]) -> dict[str, LiveLinks]:
-    """What serves: component to release, config and slot; components of which nothing is live are left out."""
+    """What is live: component to release, config and slot; components of which nothing is live are left out."""
     seen = {component.name: component.layout.live() for component in of}
     return {name: value for name, value in seen.items() if value}
 
@@ -184,7 +184,7 @@ def _keep(file: Path, target: Path) -> dict[str, Any] | None:
     Others than root may make names where it is, so that it is opened as a restore opens it: what root reads is what was listed.
     """
     with restore_place.opened(file.parent) as place:
-        state = place.look(file.name)
+        state = place.lstat(file.name)
         if state is None:
             return None
         about: dict[str, Any] = {

@@ -59,7 +59,7 @@ def load_description(state_dir: Path) -> dict[str, Any]:
         raise PartError(f"{path} is not there: nobody said what this node has to save. Say it in aistack_backup, and run site.yml with "
                         "role backup.") from None
     except (OSError, ValueError) as problem:
-        raise PartError(f"{path} cannot be read: {problem}. Run site.yml, whose role backup writes it anew.") from problem
+        raise PartError(f"{path} cannot be read: {problem}. Run site.yml, whose role backup writes it again.") from problem
     return checked(document, str(path))
 
 

@@ -66,7 +66,7 @@ def test_the_reserve_is_really_there_once_and_goes_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reserve_that_is_only_a_name_is_made_anew(tmp_path: Path) -> None:
+def test_a_reserve_that_is_only_a_name_is_made_again(tmp_path: Path) -> None:
     with open(tmp_path / reserve.NAME, "wb") as file:
         file.truncate(reserve.SIZE)  # a hole
     assert reserve.keep(tmp_path)
