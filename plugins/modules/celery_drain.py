@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
+
 DOCUMENTATION = r"""
 module: celery_drain
 short_description: Stop the intake of Celery workers, wait until they hold no task, let them go on
@@ -207,7 +209,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def asker(params: dict[str, Any], names: dict[str, Any]) -> Ask:
+def asker(params: dict[str, Any], names: Names) -> Ask:
     """Who asks the workers. Raises DrainError where nothing is live that could."""
     if not all((params["python"], params["cwd"], params["env_file"])) and not ("release_path" in names and "config_path" in names):
         raise DrainError(
@@ -223,7 +225,7 @@ def asker(params: dict[str, Any], names: dict[str, Any]) -> Ask:
     )
 
 
-def named(workers: list[str], names: dict[str, Any]) -> list[str]:
+def named(workers: list[str], names: Names) -> list[str]:
     """The workers' names, filled in. Raises DrainError where nothing is live that would give them."""
     try:
         return [str(worker) for worker in fill(workers, names)]

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import SOCKET, EdgeError, parse_info, stat_rows
@@ -23,6 +23,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import selectors
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import Reading
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, usage
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
 
 STARTED = "process_start_time_seconds"
 """What the client libraries of Prometheus call the time at which the process that answers was started."""
@@ -72,7 +75,7 @@ class Snapshot:
         """The release that is live, where the condition names a component."""
         return str(self._names(condition).get("release", "")) if condition.get("component") else ""
 
-    def _names(self, condition: Mapping[str, Any]) -> dict[str, Any]:
+    def _names(self, condition: Mapping[str, Any]) -> Names:
         return live_context(self.root, str(condition["component"])) if condition.get("component") else {}
 
     def _once(self, key: str, ask: Callable[[], Any]) -> Any:

@@ -10,9 +10,12 @@ Pure: results of modules in, text out. Widths are counted in characters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import inventory_says
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ProbeRow
 
 ORDER = ("error", "fail", "inconclusive", "warning", "skipped", "pass")
 """Verdicts, the worst first."""
@@ -34,7 +37,7 @@ def worst(verdicts: Iterable[str]) -> str:
     return next((verdict for verdict in ORDER if verdict in found), "skipped")
 
 
-def judged(probe: Mapping[str, Any]) -> str:
+def judged(probe: ProbeRow) -> str:
     """The verdict of a probe as it counts: what is only a warning does not fail anything."""
     verdict = str(probe.get("verdict", "error"))
     return "warning" if probe.get("severity") == "warning" and verdict not in ("pass", "skipped") else verdict
@@ -51,7 +54,7 @@ def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) 
             rows.append({"component": "(node)", "node": host, "verdict": "error", "probes": 0, "passed": 0,
                          "slowest_ms": 0.0, "release": "", "said": str(result.get("msg", "unreachable")).splitlines()[0]})
             continue
-        by_component: dict[str, list[Mapping[str, Any]]] = {}
+        by_component: dict[str, list[ProbeRow]] = {}
         for probe in result.get("probes", []):
             by_component.setdefault(str(probe.get("component") or "acceptance"), []).append(probe)
         for component, asked in by_component.items():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import Migration, RunsOn
     from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks, Manifest
     from ansible_collections.phasegate.aistack.plugins.module_utils.slots.component_file import Description
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Report
 
 # -- the view
 
@@ -353,7 +354,7 @@ class Row(_Went, total=False):
     timings: dict[str, float]
     warnings: list[str]
     unverified: list[str]
-    report: dict[str, Any]
+    report: Report
 
 
 class Outcome(_Ends, total=False):

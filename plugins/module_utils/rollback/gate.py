@@ -12,11 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import BaselineComparison
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Node
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names
 
 ASKED_TO_END = "this command was asked to end"
 QUICK_S = 0.25
@@ -129,7 +132,7 @@ class BackGate:
             pids = {slot: state.main_pid for slot, state in node.units(lenient=True).items() if state.running and state.main_pid}
         self._pids = dict(pids)
 
-    def __call__(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+    def __call__(self, definition: Definition, context: Names, trouble: Callable[[], str]) -> Judged:
         """Ask, and where it passes on its own port, wait for the others."""
         judged_is = (context["release"], os.path.basename(str(context["config_path"])))
         if judged_is != (self._target.release, self._target.config):
@@ -150,7 +153,7 @@ class BackGate:
                 self._barrier.moved(self.name)
         return judged
 
-    def _judged(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str], first: bool) -> Judged:
+    def _judged(self, definition: Definition, context: Names, trouble: Callable[[], str], first: bool) -> Judged:
         """What the gate says: *first* of the slot's own port, then through the edge."""
         if not first:
             ask = self._gate if self.comparison is None else partial(self.comparison.public, self._gate)
@@ -180,17 +183,18 @@ class BackGate:
         return self._node.systemd.show(self._node.spec.unit_of(slot))[0].main_pid == before
 
 
-def once(definition: Mapping[str, Any]) -> dict[str, Any]:
+def once(definition: Definition) -> Definition:
     """*definition*, satisfied as soon as every probe has passed once."""
     return {**quick(definition), "successes": 1, "min_healthy_time": 0}
 
 
-def quick(definition: Mapping[str, Any], standing: float = STANDING_S) -> dict[str, Any]:
+def quick(definition: Definition, standing: float = STANDING_S) -> Definition:
     """*definition* with short pauses and *standing* seconds to stand; failures that end it early may go on for as long as before."""
     pause = float(definition.get("interval") or 1.0)
-    found = {**definition, "interval": min(QUICK_S, pause)}
-    if definition.get("min_healthy_time"):
-        found["min_healthy_time"] = min(standing, float(definition["min_healthy_time"]))
-    if definition.get("failures"):
-        found["failures"] = math.ceil(int(definition["failures"]) * max(1.0, pause / QUICK_S))
+    found: Definition = {**definition, "interval": min(QUICK_S, pause)}
+    healthy, failures = definition.get("min_healthy_time"), definition.get("failures")
+    if healthy:
+        found["min_healthy_time"] = min(standing, float(healthy))
+    if failures:
+        found["failures"] = math.ceil(int(failures) * max(1.0, pause / QUICK_S))
     return found

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings
@@ -22,6 +22,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Node
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names
 
 WARM_S, COLD_S = 2.0, 5.0
 """Seconds that a slot has to pass its gate before the live release is asked at all: one that ran all along, one that has to start."""
@@ -35,7 +38,6 @@ LOG_S = 60.0
 """Seconds of the log of the live release that count."""
 LIVE_IS_NO_BETTER = "the live release was asked"
 
-Definition = Mapping[str, Any]
 Trouble = Callable[[], str]
 
 
@@ -93,8 +95,8 @@ class BaselineComparison:
         dead = self._dead(slot)
         if dead:
             return Serving(slot, dead)
-        names = {**node.context(slot, content), "since": time.time() - LOG_S}
-        once = {"probes": [dict(probe) for probe in probes], "deadline": 0}  # an attempt each
+        names: Names = {**node.context(slot, content), "since": time.time() - LOG_S}
+        once: Definition = {"probes": [dict(probe) for probe in probes], "deadline": 0}  # an attempt each
         judged = self._make_gate()(once, names, lambda: "")
         return Serving(slot, "", {str(row["name"]): row for row in judged.probes}, names)
 
@@ -114,7 +116,7 @@ class BaselineComparison:
 
     # -- the slot that is to take over
 
-    def judge(self, gate: GateCall, definition: Definition, names: Mapping[str, Any], trouble: Trouble, warm: bool) -> Judged:
+    def judge(self, gate: GateCall, definition: Definition, names: Names, trouble: Trouble, warm: bool) -> Judged:
         """Ask the gate; where it does not pass, ask it again without what fails on the live release in the same way."""
         patience = WARM_S if warm else COLD_S
         given_s = definition.get("deadline")
@@ -127,7 +129,7 @@ class BaselineComparison:
         while True:
             now = self._clock()
             cut = _Cut(trouble, answer, self._clock, now + patience, end)
-            given = {**definition, "probes": self._left(definition), "deadline": max(0.0, end - now)}
+            given: Definition = {**definition, "probes": self._left(definition), "deadline": max(0.0, end - now)}
             judged = gate(given, names, cut)
             if judged.verdict == "pass":
                 return self._passed(judged, names)
@@ -146,7 +148,7 @@ class BaselineComparison:
         critical = any(probe.get("severity", "critical") == "critical" for probe in left)
         return left if critical or not self._waived else []
 
-    def _waive(self, judged: Judged, names: Mapping[str, Any], serving: Serving | None) -> bool:
+    def _waive(self, judged: Judged, names: Names, serving: Serving | None) -> bool:
         """Take out what does not count; returns whether that was anything."""
         found = baseline.waived(judged.probes, names, serving) if serving is not None else {}
         found = {name: sentence for name, sentence in found.items() if name not in self._waived}
@@ -155,7 +157,7 @@ class BaselineComparison:
         self._waived.update(found)
         return True
 
-    def _up(self, judged: Judged, names: Mapping[str, Any]) -> bool:
+    def _up(self, judged: Judged, names: Names) -> bool:
         """Whether the slot runs, and answers: a probe, or where it has a port a connection to it."""
         state = self._node.systemd.show(str(names["unit"]))[0]
         if not state.running or state.crash_looping:
@@ -163,7 +165,7 @@ class BaselineComparison:
         port = names.get("port")
         return any(row.get("verdict") == "pass" for row in judged.probes) or not port or bool(self._node.holder(int(port)))
 
-    def _passed(self, judged: Judged, names: Mapping[str, Any]) -> Judged:
+    def _passed(self, judged: Judged, names: Names) -> Judged:
         if not self._waived:
             return judged
         if not self._up(judged, names):
@@ -173,7 +175,7 @@ class BaselineComparison:
         self._on_waived()
         return judged
 
-    def public(self, gate: GateCall, definition: Definition, names: Mapping[str, Any], trouble: Trouble) -> Judged:
+    def public(self, gate: GateCall, definition: Definition, names: Names, trouble: Trouble) -> Judged:
         """The gate through the edge, without what was waived before."""
         left = [probe for probe in definition.get("probes") or [] if probe.get("name") not in self._waived]
         if self._waived and not left:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
@@ -28,6 +28,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Slot, Step
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names, ProbeRow
 
 _TIMING = {
     sp.START: "start_s",
@@ -81,7 +84,7 @@ class Spec:
     ports: Mapping[str, int] = field(default_factory=dict)
     edge: EdgeSpec | None = None
     strategy: str = "bluegreen"
-    gate: Mapping[str, Any] | None = None
+    gate: Definition | None = None
     drain_timeout: float = 60.0
     stop_timeout: float = 30.0
     warm: int = 0
@@ -101,6 +104,41 @@ class Spec:
         return f"aistack-{self.component}-resume"
 
 
+class Unmet(TypedDict, total=False):
+    """The probe that a gate was not passed for: what it ``expected`` and ``got``; ``answered``: whether something answered at all."""
+
+    probe: str | None
+    expected: str | None
+    got: str | None
+    attempts: int | None
+    answered: bool | None
+
+
+class StillLive(TypedDict):
+    """What serves as before, and in which slot."""
+
+    release: str
+    slot: str | None
+
+
+class Report(Unmet, total=False):
+    """How a step failed, and what came of it: the module returns it, the journal keeps it without the log.
+
+    Attributes:
+        verdict: of the gate; ``log_tail``: the slot's last lines.
+        still_serving: None where nothing does; ``went_back``: the steps back; ``going_back_failed``: why these failed.
+        fix_gate: what to do where the gate is to blame; ``marked_bad``: whether the release is marked now.
+    """
+
+    verdict: str
+    log_tail: list[str]
+    still_serving: StillLive | None
+    went_back: list[str]
+    going_back_failed: str
+    fix_gate: str
+    marked_bad: bool
+
+
 @dataclass(frozen=True)
 class Judged:
     """What a gate said.
@@ -113,12 +151,12 @@ class Judged:
     """
 
     verdict: str
-    problem: Mapping[str, Any] = field(default_factory=dict)
+    problem: Unmet = field(default_factory=Unmet)
     summary: str = ""
-    probes: Sequence[Mapping[str, Any]] = ()
+    probes: Sequence[ProbeRow] = ()
 
 
-GateCall = Callable[[Mapping[str, Any], Mapping[str, Any], Callable[[], str]], Judged]
+GateCall = Callable[["Definition", "Names", Callable[[], str]], Judged]
 """``gate(definition, context, trouble)``: runs the probes; ``trouble()`` says why going on is pointless, or nothing."""
 
 
@@ -275,7 +313,7 @@ class Node:
         }
         return "".join(f"{key}={value}\n" for key, value in values.items())
 
-    def context(self, slot: str, content: Content, public: bool = False) -> dict[str, Any]:
+    def context(self, slot: str, content: Content, public: bool = False) -> Names:
         """What the names in a probe are filled in with, and since when logs count."""
         return {
             "since": self.began.get(slot),
@@ -291,7 +329,7 @@ class Node:
 
     # -- steps
 
-    def execute(self, step: Step, target: Content, definition: Mapping[str, Any]) -> None:
+    def execute(self, step: Step, target: Content, definition: Definition) -> None:
         """Do one step. Doing it twice does no harm.
 
         Raises:
@@ -306,7 +344,7 @@ class Node:
                 self.timings[key] = round(self.timings.get(key, 0.0) + time.monotonic() - begin, 3)
         self.done.append(step)
 
-    def _execute(self, step: Step, target: Content, definition: Mapping[str, Any]) -> None:
+    def _execute(self, step: Step, target: Content, definition: Definition) -> None:
         slot, unit = step.slot, self.spec.unit_of(step.slot)
         if step.do == sp.CANCEL:
             self.systemd.cancel(self.spec.timer_of(slot))
@@ -381,7 +419,7 @@ class Node:
         replace_link(folder / "config", f"../../config/{content.config}")
         write_file(folder / "slot.env", self.slot_env(slot, content), 0o644)
 
-    def _gate(self, slot: str, definition: Mapping[str, Any], public: bool) -> None:
+    def _gate(self, slot: str, definition: Definition, public: bool) -> None:
         content = self.content(slot)
         if content is None:
             folder = self.slots / slot
@@ -411,21 +449,29 @@ NOTED = 300
 """Characters that are noted of what a probe expected and got."""
 
 
-def noted(row: Mapping[str, Any]) -> dict[str, Any]:
+def noted(row: ProbeRow) -> dict[str, Any]:
     """What the journal keeps of a probe."""
     told = {key: row[key] for key in ("name", "severity", "verdict", "expected", "got", "attempts", "latency_ms") if key in row}
     return {key: value[:NOTED] if isinstance(value, str) else value for key, value in told.items()}
 
 
-def failure_report(error: BaseException) -> dict[str, Any]:
+def failure_report(error: BaseException) -> Report:
     """What a failed step is told as: C(probe), C(expected), C(got), C(attempts), C(verdict) and C(log_tail)."""
     if isinstance(error, GateFailed):
-        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts", "answered")}
-        return {**asked, "verdict": error.judged.verdict, "log_tail": error.log_tail}
+        asked = error.judged.problem
+        return {
+            "probe": asked.get("probe"),
+            "expected": asked.get("expected"),
+            "got": asked.get("got"),
+            "attempts": asked.get("attempts"),
+            "answered": asked.get("answered"),
+            "verdict": error.judged.verdict,
+            "log_tail": error.log_tail,
+        }
     return {"probe": None, "expected": None, "got": str(error), "attempts": 0, "verdict": "error", "log_tail": []}
 
 
-def public_gate(definition: Mapping[str, Any], address: str) -> dict[str, Any]:
+def public_gate(definition: Definition, address: str) -> Definition:
     """The part of a gate that is asked once more through the edge: critical probes of the slot's port, once.
 
     The slot's own port is on the loopback address, the edge's perhaps on another: *address* takes its place.

@@ -10,7 +10,7 @@ Each reads what is real, plans (:mod:`slots.plan`), writes the journal, does the
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Plan
 
 if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition
     from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Report, StillLive
 
 _TROUBLE = (GateFailed, EdgeError, UnitError, OSError)
 FAST_DRAIN_S = 5.0
@@ -279,7 +281,7 @@ class Slots:
 
     # -- parts of them
 
-    def _still_to_ask(self, gate: dict[str, Any], plan: Plan, target: Content, records: Any, request: Request) -> dict[str, Any]:
+    def _still_to_ask(self, gate: Definition, plan: Plan, target: Content, records: Any, request: Request) -> Definition:
         return gate
 
     def _not_activated(self, observed: ObservedState, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
@@ -287,7 +289,7 @@ class Slots:
 
     def gate_for(
         self, release: str, saved_first: bool = False, live: Served | LiveLinks | None = None, warm: bool = False
-    ) -> dict[str, Any]:
+    ) -> Definition:
         """The gate of *release*: what was asked for, else the one it was activated with, else none.
 
         Going back and restarting take the saved one first: an old release is judged as it was, not as a newer one is. So does what is
@@ -296,26 +298,27 @@ class Slots:
         """
         gates = self._gates()
         saved = gates.get(release)
-        given = dict(self.spec.gate) if self.spec.gate else None
+        given = self.spec.gate or None
         stays = live is not None and live["release"] == release
         if stays and given and saved_gate.of_another(gates, release, given.get("probes") or []):
             saved_first = True
         if saved_first and saved:
-            return dict(saved) if warm else saved_gate.as_started(saved, given or gates.get(live["release"] or "" if live else ""))
-        return dict(given or saved or {"probes": []})
+            return {**saved} if warm else saved_gate.as_started(saved, given or gates.get(live["release"] or "" if live else ""))
+        chosen: Definition = given or saved or {"probes": []}
+        return {**chosen}
 
     @staticmethod
     def _goes_on(observed: ObservedState, plan: Plan) -> bool:
         """Whether the process that is to be live runs already, and is not started again."""
         return plan.slot in sp.SLOTS and observed.slot(plan.slot).running and not plan.does(sp.STOP, plan.slot)
 
-    def _gates(self) -> dict[str, Any]:
+    def _gates(self) -> dict[str, Definition]:
         try:
             return saved_gate.load(self.spec.state_dir, self.spec.component)
         except ValueError as error:
             raise Refused(f"{self.gates_file} is not JSON ({error}); remove it and activate again") from error
 
-    def _save_gate(self, release: str, gate: dict[str, Any]) -> None:
+    def _save_gate(self, release: str, gate: Definition) -> None:
         known = self._gates()
         if known.get(release) == gate:
             return  # as on the way back, which must not need room on the disk for it
@@ -370,7 +373,7 @@ class Slots:
         self,
         plan: Plan,
         target: Content | None,
-        gate: dict[str, Any],
+        gate: Definition,
         serves: str | None,
         previous: Served | None,
         outcome: Outcome,
@@ -425,7 +428,7 @@ class Slots:
         except UnitError as error:  # a boot goes by what is on disk
             outcome.warnings.append(f"{self.spec.component}: {error}")
 
-    def _go_back(self, plan: Plan, serves: str | None, previous: Served | None) -> dict[str, Any]:
+    def _go_back(self, plan: Plan, serves: str | None, previous: Served | None) -> Report:
         """Make what was live before serve again, alone. Its own troubles are told, never raised: the first failure counts."""
         try:
             observed = self.node.observe()
@@ -442,10 +445,10 @@ class Slots:
             self.node.systemd.reload_if_changed()
         except (*_TROUBLE, Refused) as error:
             return {"still_serving": None, "went_back": [str(s) for s in self.node.done], "going_back_failed": str(error)}
-        still = {"release": previous["release"], "slot": serves} if previous else None
+        still: StillLive | None = {"release": previous["release"], "slot": serves} if previous else None
         return {"still_serving": still, "went_back": [str(step) for step in back.steps]}
 
-    def _sentence(self, error: BaseException, target: Content | None, report: Mapping[str, Any], good: bool) -> str:
+    def _sentence(self, error: BaseException, target: Content | None, report: Report, good: bool) -> str:
         still = report.get("still_serving")
         if report.get("going_back_failed"):
             ending = f"Going back failed too: {report['going_back_failed']}. Run the same again once that is fixed"

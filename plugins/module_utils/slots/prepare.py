@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
@@ -22,6 +22,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract i
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepared import OP, ahead, asked_once, prepared_by
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names
 
 PATIENCE_S = 900
 """Seconds after which a slot that nobody switched to is stopped by a timer of the node: whoever prepared it is gone."""
@@ -77,8 +80,8 @@ class PreparingSlots(Slots):
         return f"{pid} {proc.start_time(pid)}" if pid else ""
 
     def _still_to_ask(
-        self, gate: dict[str, Any], plan: sp.Plan, target: Content, records: Sequence[Record], request: Request
-    ) -> dict[str, Any]:
+        self, gate: Definition, plan: sp.Plan, target: Content, records: Sequence[Record], request: Request
+    ) -> Definition:
         """The very process that this run has proven a moment ago is asked once."""
         proven = prepared_by(records, self.spec.component, request.run)
         if not proven or (plan.slot, target.release, target.config) != (proven.get("slot"), proven["release"], proven.get("config")):
@@ -120,7 +123,7 @@ class Work:
 def asked_to_end(gate: GateCall, stop: threading.Event) -> GateCall:
     """*gate*, which gives up without a verdict against the release once *stop* is set."""
 
-    def ask(definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+    def ask(definition: Definition, context: Names, trouble: Callable[[], str]) -> Judged:
         judged = gate(definition, context, lambda: "this process was asked to end" if stop.is_set() else trouble())
         if stop.is_set() and judged.verdict != "pass":
             return Judged("inconclusive", judged.problem, judged.summary, judged.probes)
