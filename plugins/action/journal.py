@@ -24,6 +24,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.heartbeat import Beat, Heart, Mark
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Owner
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner
 
 display = Display()
@@ -45,7 +46,7 @@ def controller_id() -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def owner_facts() -> dict[str, Any]:
+def owner_facts() -> Owner:
     """Return who runs: action plugins work in a child of the C(ansible-playbook) process."""
     pid = os.getppid()
     try:
@@ -61,7 +62,7 @@ def owner_facts() -> dict[str, Any]:
     }
 
 
-def is_dead(lease: dict[str, Any]) -> bool:
+def is_dead(lease: Lease) -> bool:
     """Tell whether the holder ran on this controller and is gone."""
     holder = lease.get("owner") or {}
     if holder.get("controller_id") != controller_id() or not holder.get("pid"):
@@ -102,7 +103,8 @@ class ActionModule(ActionBase):
         job = owner.job_facts(task_vars or {})
         args = {**given, "owner": {**owner_facts(), **job, **(given.get("owner") or {})}}
         answer = self._module(args, task_vars)
-        lease = answer.get("lease") or {}
+        held: Any = answer.get("lease") or {}
+        lease: Lease = held
         if answer.get("failed") and args.get("state") == "locked" and lease:
             if is_dead(lease) or owner.has_ended(lease, job):
                 answer = self._module({**args, "dead_run": lease.get("run")}, task_vars)

@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal import c
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.cached import QuickJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock, Owner
 
 
 class EmergencyJournal(QuickJournal):
@@ -112,9 +112,9 @@ class EmergencyLock(Lock):
     def __init__(self, state_dir: str | os.PathLike[str], journal: EmergencyJournal) -> None:
         super().__init__(state_dir)
         self.journal: EmergencyJournal = journal
-        self._taken: tuple[str, str, dict[str, Any], dict[str, Any]] | None = None
+        self._taken: tuple[str, str, Owner, dict[str, Any]] | None = None
 
-    def _note(self, action: str, run: str, owner: dict[str, Any], **detail: Any) -> None:
+    def _note(self, action: str, run: str, owner: Owner, **detail: Any) -> None:
         if action == "released":
             super()._note(action, run, owner, **detail)
         else:  # not before there is a lease: a run that has noted one and has none counts as one that lost it

@@ -14,7 +14,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.cached import QuickJournal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import state as rollback_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import pending
@@ -68,13 +68,19 @@ class Application(TypedDict):
     back_to: str | None
 
 
+class LockStatus(Lease, total=False):
+    """The lease, and in ``text`` who has it, for people."""
+
+    text: str
+
+
 class Status(TypedDict):
     """What C(aistack status) answers.
 
     Attributes:
         node, stack, root, state_dir: where.
         applications: by name, empty for components without one.
-        lock: the lease, with C(text); None where nobody has it.
+        lock: None where nobody has it.
         pending: what waits for a confirmation; ``interrupted``: what was begun and has no end.
         last_rollback, last: the newest rollback that ended, the newest record.
         problems: sentences about what could not be seen.
@@ -85,7 +91,7 @@ class Status(TypedDict):
     root: str
     state_dir: str
     applications: dict[str, Application]
-    lock: dict[str, Any] | None
+    lock: LockStatus | None
     pending: list[Armed]
     interrupted: list[dict[str, Any]]
     last_rollback: LastRollback | None

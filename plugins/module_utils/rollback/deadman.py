@@ -211,8 +211,8 @@ def _wait(lock: Lock, caller: Caller, patience: float) -> None:
     """Take the lock as the run. Waits for other runs, and for a process of the same run that is still switching."""
     end = time.monotonic() + patience
     while True:
-        worker = (lock.current() or {}).get("worker") or {}
-        busy = worker.get("pid") and proc.alive(int(worker["pid"]), worker.get("pid_started"))
+        worker = (lock.current() or {}).get("worker")
+        busy = worker and worker.get("pid") and proc.alive(int(worker["pid"]), worker.get("pid_started"))
         try:
             if not busy or time.monotonic() >= end:
                 take_lock(lock.state_dir, caller, lock)

@@ -29,9 +29,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergenc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import (
     Acquired,
+    Lease,
     LeaseLost,
     Lock,
     LockHeld,
+    Owner,
     describe,
     keep_lease,
     require,
@@ -122,7 +124,7 @@ def take_lock(state_dir: Path, caller: Caller, lock: Lock | None = None) -> Acqu
     lock = lock or Lock(state_dir)
     lease, dead = _left_behind(state_dir)
     owner = lease.get("owner") or {}
-    mine = {
+    mine: Owner = {
         "actor": caller.actor,
         "controller": platform.node(),
         "controller_id": NODE,
@@ -215,7 +217,7 @@ def _there(view: View, made: Plan) -> bool:
     return _only_there(made) and not _resumes(view, made)
 
 
-def _left_behind(state_dir: Path) -> tuple[dict[str, Any], bool]:
+def _left_behind(state_dir: Path) -> tuple[Lease, bool]:
     """The lease that is there, and whether it is of a process of this node's command that is dead."""
     lease = Lock(state_dir).current() or {}
     owner = lease.get("owner") or {}
