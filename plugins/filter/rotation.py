@@ -14,7 +14,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import rotation
 
 
-def login_users(users: Iterable[str], components: Mapping[str, Any], environments: Mapping[str, Any]) -> list[str]:
+def login_users(users: Iterable[str], components: Mapping[str, object], environments: Mapping[str, object]) -> list[str]:
     """Released components whose environment names one of the logins."""
     found = [name for user in users for name in rotation.users_of(str(user), components, environments)]
     return list(dict.fromkeys(found))
@@ -31,7 +31,7 @@ def login_refusal(differ: Iterable[str], kind: str, host: str, answers: Iterable
     return rotation.refusal(list(differ), kind, host, live, rotations or {}) if live else ""
 
 
-def rotation_plan(seen: Mapping[str, Any], kind: str) -> list[str]:
+def rotation_plan(seen: Mapping[str, object], kind: str) -> list[str]:
     """What is left to do; ``seen`` has ``value``, ``bridge``, ``behind`` and ``live``."""
     return rotation.plan(kind, rotation.State(**{key: bool(seen[key]) for key in ("value", "bridge", "behind", "live")}))
 

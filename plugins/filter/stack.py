@@ -100,7 +100,7 @@ def phase_probes(context: Any, phases: Mapping[str, Any], components: Mapping[st
     return probes
 
 
-def verify_probes(checks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def verify_probes(checks: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
     """The probes of ``aistack_verify``, canonical and without the level of the checklist that each stands on."""
     return [normalise({key: value for key, value in check.items() if key != "level"}, None) for check in checks]
 
@@ -196,7 +196,7 @@ def networks(given: Iterable[Any]) -> dict[str, list[str]]:
 
 
 def controller_leavings(
-    applications: Mapping[str, Any] | None, components: Iterable[str], artefacts: Any = None, secrets_dir: str = "", whole: bool = False
+    applications: Mapping[str, object] | None, components: Iterable[str], artefacts: Any = None, secrets_dir: str = "", whole: bool = False
 ) -> dict[str, list[str]]:
     """What this controller keeps of components that go: C(remove), folders, and C(stays), sentences."""
     repos = [str(one["repo"]) for one in (applications or {}).values() if isinstance(one, Mapping) and one.get("repo")]

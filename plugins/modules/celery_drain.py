@@ -188,7 +188,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import cel
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request
 
 
-def argument_spec() -> dict[str, dict[str, Any]]:
+def argument_spec() -> dict[str, dict[str, object]]:
     """What the module takes."""
     return {
         "state": {"type": "str", "choices": ["drained", "resumed", "status"], "default": "status"},
@@ -239,7 +239,7 @@ def act(params: dict[str, Any], check: bool) -> dict[str, Any]:
     names = live_context(params["root"], params["component"])
     memory = Memory.of(params["state_dir"], params["component"])
 
-    def ask(question: dict[str, Any]) -> dict[str, Any]:
+    def ask(question: dict[str, Any]) -> dict[str, object]:
         return asker(params, names)(question)
 
     request = Request(

@@ -263,7 +263,6 @@ state:
   type: dict
 """
 
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -273,7 +272,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.call import
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import GIVEN, JUDGES
 
 
-def argument_spec() -> dict[str, dict[str, Any]]:
+def argument_spec() -> dict[str, dict[str, object]]:
     """What the module takes."""
     return {
         "probes": {"type": "list", "elements": "dict", "required": True},

@@ -182,7 +182,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch import GateError, Watch, prepared
 
 
-def argument_spec() -> dict[str, dict[str, Any]]:
+def argument_spec() -> dict[str, dict[str, object]]:
     """What the module takes."""
     return {
         "conditions": {"type": "list", "elements": "dict", "required": True},

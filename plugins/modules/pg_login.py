@@ -104,7 +104,6 @@ proven:
   elements: str
 """
 
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -139,7 +138,7 @@ def _prove(module: AnsibleModule, user: str) -> list[str]:
     return proven
 
 
-def _work(module: AnsibleModule) -> dict[str, Any]:
+def _work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
     users = {str(entry["name"]): str(entry["password"]) for entry in params["users"]}
     user, password = next(iter(users.items()), ("", ""))

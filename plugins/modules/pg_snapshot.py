@@ -104,7 +104,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump im
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 
 
-def _verified(params: dict[str, Any], where: Path) -> dict[str, Any]:
+def _verified(params: dict[str, Any], where: Path) -> dict[str, object]:
     manifest = catalog.load(where)
     part = pg_request.part_of(manifest, params["name"])
     problems = pg_snapshot.verify(where, part, manifest["files"], params["jobs"])
@@ -113,7 +113,7 @@ def _verified(params: dict[str, Any], where: Path) -> dict[str, Any]:
     return {"changed": False, "set": str(where), "part": part}
 
 
-def _saved(params: dict[str, Any], where: Path, check: bool) -> dict[str, Any]:
+def _saved(params: dict[str, Any], where: Path, check: bool) -> dict[str, object]:
     if where.exists():
         return _verified(params, where)
     address, variables, user = pg_request.any_of(params)

@@ -73,7 +73,6 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -85,7 +84,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state im
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, Manifest
 
 
-def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, Any]:
+def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, object]:
     releases: dict[str, Manifest] = {tag: layout.manifest(tag) or {} for tag in layout.staged()}
     state = derive(records, layout.component, staged=releases, current_run=run or None)
     live = layout.live()

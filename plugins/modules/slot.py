@@ -326,7 +326,7 @@ def leave(number: int, _frame: FrameType | None) -> None:
     raise Terminated(f"ended by signal {number}")
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(module: AnsibleModule) -> dict[str, object]:
     """Do what was asked and return the result."""
     params = module.params
     gate = SlotGate()

@@ -45,7 +45,7 @@ def folder_of(state_dir: Path) -> Path:
     return state_dir / BACKUPS
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, object]) -> None:
     """For root alone; its content is on disk, its name with the folder."""
     write_file(path, json.dumps(document, indent=1) + "\n", 0o600, named=False)
 

@@ -116,7 +116,7 @@ def description_problems(description: Any) -> list[str]:
     return problems + [f"files: {path!r} is no absolute path" for path in left.get("files", []) if not path.startswith("/")]
 
 
-def exposed(backup: Mapping[str, Any]) -> str:
+def exposed(backup: Mapping[str, object]) -> str:
     """What has to be said of a description whose sets lie plain, on the disk that they are to survive; empty where all is well."""
     if not backup or backup.get("copy") or backup.get("encrypt"):
         return ""

@@ -60,7 +60,7 @@ class Pruned:
             self.kept[title] = f"{REASONS.get(problem.sqlstate, 'it cannot be removed')}: {problem}"
 
 
-def prune(request: Request, check: bool = False) -> dict[str, Any]:
+def prune(request: Request, check: bool = False) -> dict[str, object]:
     """Remove what restores left longer ago than the description keeps sets.
 
     Returns C(replaced) (names of what was replaced, as they stand in C(<state>/replaced)), C(beside) (what went on the databases'

@@ -78,7 +78,7 @@ class Request:
     manager: Manager | None = None
 
 
-def plan(request: Request, check: bool = False) -> dict[str, Any]:
+def plan(request: Request, check: bool = False) -> dict[str, object]:
     """What putting it back would take away; nothing that is live changes.
 
     Without ``check``, databases are restored beside the live ones for that, and stay there for :func:`restore`.
@@ -90,7 +90,7 @@ def plan(request: Request, check: bool = False) -> dict[str, Any]:
         return _planned(request, manifest, restorers, check)
 
 
-def restore(request: Request, confirm: str, check: bool = False) -> dict[str, Any]:
+def restore(request: Request, confirm: str, check: bool = False) -> dict[str, object]:
     """Put it back; returns the plan, and C(done): part to what was done, C(seconds).
 
     ``confirm`` has to be the set's name. With ``check`` only the plan. Raises BackupSetError; ``extra`` has C(plan) and C(done)
@@ -130,7 +130,7 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
         return {**planned, "done": done, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _run(title: str, restorer: Restorer) -> dict[str, Any]:
+def _run(title: str, restorer: Restorer) -> dict[str, object]:
     try:
         return restorer.run()
     except OSError as problem:
@@ -166,7 +166,7 @@ def _planned(request: Request, manifest: Mapping[str, Any], restorers: list[tupl
 
 
 @contextlib.contextmanager
-def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], list[tuple[str, Restorer]]]]:
+def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, object], list[tuple[str, Restorer]]]]:
     """The set's manifest and who puts its parts back, after the set was read back whole. Raises BackupSetError."""
     path = backup_set.locate(request.state_dir, request.name)
     with contextlib.ExitStack() as stack:
@@ -219,7 +219,7 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
         yield manifest, restorers
 
 
-def _described(request: Request, needed: bool) -> Mapping[str, Any]:
+def _described(request: Request, needed: bool) -> Mapping[str, object]:
     """What this node has to save; nothing where nobody said and a dump before a migration is put back. Raises PartError."""
     if not needed and not (request.state_dir / backup_jobs.DESCRIPTION).exists():
         return {}
@@ -309,7 +309,7 @@ def prune_replaced(state_dir: Path, root: Path, check: bool) -> list[str]:
         of = backup_files.components(state_dir, root)
         days = int({**backup_plan.KEEP, **(described.get("keep") or {})}["days"])
 
-        def drop(note: Mapping[str, Any]) -> bool:
+        def drop(note: Mapping[str, object]) -> bool:
             name = str(note["part"]).partition(":")[2]
             entry = next((one for one in described.get("postgres") or [] if one["name"] == name), None)
             if entry is None:

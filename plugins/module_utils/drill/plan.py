@@ -96,7 +96,7 @@ class TableDifference:
     def text(self) -> str:
         return f"{self.table}: {'; '.join([*self.lost, *self.other])}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {"table": self.table, "before": self.before, "after": self.after, "lost": self.lost, "other": self.other}
 
 
@@ -176,7 +176,7 @@ class DrillRun:
     version: VersionTable = ASSUMED
 
 
-def judge(drill_run: DrillRun) -> dict[str, Any]:
+def judge(drill_run: DrillRun) -> dict[str, object]:
     """C(verdict), C(why) (a sentence), C(lost), C(differences) (by table), C(schema), C(goes), C(seconds), C(recovery_s).
 
     The recovery is the way down; where there is none, it is the restore. None where the drill failed.

@@ -158,7 +158,7 @@ class _Drill:
         )  # fmt: skip
 
 
-def run(request: Request, check: bool = False) -> dict[str, Any]:
+def run(request: Request, check: bool = False) -> dict[str, object]:
     """Drills going back from one release to another; returns what :func:`pure.judge` found, and what it was found with.
 
     C(component), C(from), C(to), C(set), C(made), C(verdict), C(msg), C(steps), C(tables), C(time), C(record) (the file that it was
@@ -273,7 +273,7 @@ def _settle(request: Request) -> None:
             )  # fmt: skip
 
 
-def _prepared(drill: _Drill, psql: Psql, check: bool) -> dict[str, Any]:
+def _prepared(drill: _Drill, psql: Psql, check: bool) -> dict[str, object]:
     """Everything that can be known before something is restored; then the drill."""
     request = drill.request
     _calm(drill, "Nothing was drilled")
@@ -319,7 +319,7 @@ def _graph(drill: _Drill, tag: str) -> RevisionGraph:
         return RevisionGraph.of(alembic_plan.ask(asked, session, "graph")["revisions"])
 
 
-def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, Any]]:
+def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, object]]:
     """The set, read back whole. Raises DrillError, BackupSetError."""
     state_dir, name = drill.request.state_dir, drill.request.set
     if not name:
@@ -372,8 +372,8 @@ def _source(drill: _Drill, path: Path, manifest: Mapping[str, Any]) -> Source:
 
 
 def _drilled(
-    drill: _Drill, psql: Psql, source: Source, way: pure.Way, held: Sequence[str], common: dict[str, Any]
-) -> dict[str, Any]:
+    drill: _Drill, psql: Psql, source: Source, way: pure.Way, held: Sequence[str], common: Mapping[str, object]
+) -> dict[str, object]:
     request, began, time_of = drill.request, time.monotonic(), utc_now()
     detail = {"to": drill.older, "set": source.origin}
     with request.journal.operation("drill", request.component, drill.newer, request.run, request.actor, detail) as operation:
@@ -398,7 +398,7 @@ def _go(drill: _Drill, drill_run: DrillRun, way: pure.Way, held: Sequence[str]) 
     """The way there and back; it ends at the first step that does not work, with the reason in *course*."""
     request, older, newer = drill.request, drill.heads(drill.older), drill.heads(drill.newer)
 
-    def observe() -> Mapping[str, Any]:
+    def observe() -> Mapping[str, object]:
         return drill_scratch.observe(drill.server, drill.scratch, request.look_timeout)
 
     if way.how == "up":
@@ -458,7 +458,7 @@ def _move(drill: _Drill, drill_run: DrillRun, step: str, tag: str, **wanted: Any
     return True
 
 
-def _write(drill: _Drill, result: Mapping[str, Any]) -> Path:
+def _write(drill: _Drill, result: Mapping[str, object]) -> Path:
     """Puts the drill beside the newer release's tree; what was drilled to other releases stays. Returns the file."""
     layout, newer = drill.request.layout, drill.newer
     keys = (

@@ -125,7 +125,7 @@ def restored(server: Server, psql: Psql, database: str, source: Source) -> Itera
                 drop(again, name)
 
 
-def observe(server: Server, name: str, budget: float) -> dict[str, Any]:
+def observe(server: Server, name: str, budget: float) -> dict[str, object]:
     """Everything that is compared: schema, rows, contents of tables and of columns. ``budget`` is in seconds.
 
     Raises DatabaseError; also where the time does not suffice, because half a comparison would be none.

@@ -46,7 +46,7 @@ def for_plan(drills: Mapping[str, Any], component: str, newer: str, older: str) 
     )
 
 
-def pages(results: Sequence[Mapping[str, Any]]) -> str:
+def pages(results: Sequence[Mapping[str, object]]) -> str:
     """What drills found, for people; each entry is what the module returned, with C(node)."""
     return "\n\n".join(page(result) for result in results)
 

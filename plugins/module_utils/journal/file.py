@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,7 @@ class Journal:
         release: str | None = None,
         run: str = "",
         actor: str = "",
-        detail: dict[str, Any] | None = None,
+        detail: Mapping[str, object] | None = None,
     ) -> Iterator[Operation]:
         """Write ``started``, run the body, write ``ok`` or ``failed``.
 
@@ -269,7 +269,7 @@ class Journal:
         begun = self.append({**common, "outcome": "started", "detail": dict(detail or {})})
         operation = Operation(begun)
 
-        def end(outcome: str, extra: dict[str, Any]) -> None:
+        def end(outcome: str, extra: Mapping[str, object]) -> None:
             full = {**(detail or {}), **operation.detail, "started": begun["seq"], **extra}
             self.append({**common, "outcome": outcome, "detail": full})
 

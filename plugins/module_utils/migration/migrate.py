@@ -177,7 +177,7 @@ def _diff(plan: Plan) -> dict[str, str]:
     return {"before_header": "database", "after_header": "database and the SQL that leads there", "before": here, "after": there + sql}
 
 
-def _nothing_to_do(migration: Migration, stopped: Mapping[str, Any] | None, check: bool, locked: bool = False) -> dict[str, Any]:
+def _nothing_to_do(migration: Migration, stopped: Mapping[str, object] | None, check: bool, locked: bool = False) -> dict[str, Any]:
     request, plan = migration.request, migration.result["plan"]
     missing = plan["tables"]["missing"]
     if missing and request.state == "upgraded":
@@ -324,7 +324,7 @@ def _attempts(migration: Migration, plan: Plan, before: Fingerprint, backup: pg_
     reached: list[str] = []
     connected: list[float] = []
 
-    def note(event: dict[str, Any]) -> None:
+    def note(event: Mapping[str, object]) -> None:
         connected.append(time.monotonic())
         if event["event"] == "step":
             reached.append(str(event["revision"]))

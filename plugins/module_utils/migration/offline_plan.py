@@ -49,13 +49,13 @@ class Said:
         return [] if self.fresh else [["public", "as the node said", 0, 0]]
 
 
-def known(seen: Mapping[str, Any]) -> None:
+def known(seen: Mapping[str, object]) -> None:
     """Nothing is guessed. Raises Unavailable where the node could not say where the database stands."""
     if not seen.get("known") and not seen.get("bare"):
         raise Unavailable(f"where the database stands is not known: {seen.get('why') or 'the node did not say'}")
 
 
-def _url(variable: str, schema: Sequence[Mapping[str, Any]]) -> str:
+def _url(variable: str, schema: Sequence[Mapping[str, object]]) -> str:
     """The made-up address of the database, by the driver that the real one names: SQLAlchemy's own choice need not be there."""
     scheme = next((placeholders.scheme(entry) for entry in schema if entry.get("name") == variable), "")
     return STAND_IN_URL.replace("postgresql", scheme, 1) if scheme.partition("+")[0] in ("postgresql", "postgres") else STAND_IN_URL
@@ -108,7 +108,7 @@ def describe(request: Request, plan: Plan, seen: Mapping[str, Any], basis: str) 
     return found
 
 
-def empty_words(request: Request, seen: Mapping[str, Any]) -> str:
+def empty_words(request: Request, seen: Mapping[str, object]) -> str:
     """What a plan from an empty database has to say for itself; nothing where the node knew better."""
     if seen.get("known"):
         return ""

@@ -481,7 +481,7 @@ def inspect(request: Request) -> dict[str, Any]:
             return {**plan.describe(request, context.address), "tables": present_tables(psql, request.tables)}
 
 
-def versions_of(opened: Mapping[str, Any], psql: Psql) -> dict[str, Any]:
+def versions_of(opened: Mapping[str, object], psql: Psql) -> dict[str, Any]:
     """Versions of what takes part."""
     return {
         "alembic": opened.get("alembic", ""),

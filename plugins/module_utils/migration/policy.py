@@ -75,7 +75,7 @@ class Step:
     risk: str = "none"
     autocommit: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "revision": self.revision.revision,
             "down_revisions": list(self.revision.down_revisions),
@@ -106,7 +106,7 @@ class Verdict:
     def allowed(self) -> bool:
         return not self.refusals
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "allowed": self.allowed,
             "refusals": [entry.as_dict() for entry in self.refusals],

@@ -88,7 +88,7 @@ class RevisionGraph:
     revisions: dict[str, Revision] = field(default_factory=dict)
 
     @staticmethod
-    def of(documents: Iterable[Mapping[str, Any]]) -> RevisionGraph:
+    def of(documents: Iterable[Mapping[str, object]]) -> RevisionGraph:
         return RevisionGraph({entry.revision: entry for entry in map(Revision.of, documents)})
 
     def heads(self) -> list[str]:

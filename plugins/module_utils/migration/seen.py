@@ -37,7 +37,7 @@ def _address(request: Request) -> tuple[MigrationContext | None, str]:
     return None, "no environment is rendered"
 
 
-def observe(request: Request) -> dict[str, Any]:
+def observe(request: Request) -> dict[str, object]:
     """Where the database stands.
 
     C(known) is whether it could be looked at, C(why) why not; C(bare) whether nothing of the component is on this node, so

@@ -81,7 +81,7 @@ class MakeSlots(Protocol):
     def __call__(self, spec: Spec, gate: GateCall, journal: Journal) -> BootSlots: ...
 
 
-def _no_gate(_definition: Mapping[str, Any], _context: Mapping[str, Any], _trouble: Any) -> Judged:
+def _no_gate(_definition: Mapping[str, object], _context: Mapping[str, object], _trouble: Any) -> Judged:
     return Judged("pass")
 
 

@@ -104,7 +104,7 @@ def _pending(found: Armed, command: str) -> list[str]:
     )
 
 
-def _cut(item: Mapping[str, Any]) -> list[str]:
+def _cut(item: Mapping[str, object]) -> list[str]:
     what = " ".join(str(part) for part in (item.get("op"), item.get("component"), item.get("release")) if part)
     return _wrapped(f"- {what}, run {item.get('run') or '?'}, {_when(item.get('time'))}: the same again finishes it")
 

@@ -168,7 +168,7 @@ def sessions(psql: Psql, database: str) -> list[dict[str, Any]]:
     )
 
 
-def describe_sessions(entries: Sequence[Mapping[str, Any]], most: int = 8) -> str:
+def describe_sessions(entries: Sequence[Mapping[str, object]], most: int = 8) -> str:
     """Sessions in words."""
     shown = "; ".join(name_session(dict(entry)) for entry in entries[:most])
     return shown + (f"; and {len(entries) - most} more" if len(entries) > most else "")
@@ -179,7 +179,7 @@ def refused(problem: DatabaseError, what: str) -> RestoreError:
     return RestoreError("database", f"{what}: {problem}")
 
 
-def name_session(entry: dict[str, Any]) -> str:
+def name_session(entry: Mapping[str, object]) -> str:
     """One session in words."""
     parts = [f"pid {entry['pid']}", f"user {entry.get('user') or '?'}", f"application {entry.get('application') or 'without a name'}"]
     if entry.get("client"):

@@ -59,7 +59,7 @@ def take(
     address: DatabaseAddress,
     variables: Mapping[str, str],
     user: str | None,
-    before: Mapping[str, Any] | None = None,
+    before: Mapping[str, object] | None = None,
     keys: bool = True,
     checksums: Sequence[str] = (),
     budget: float = 120.0,

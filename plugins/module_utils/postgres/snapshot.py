@@ -275,7 +275,7 @@ def _take_back(name: str, folder: int, uid: int) -> None:
         os.close(handle)
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
+def _write(path: Path, document: Mapping[str, object]) -> None:
     write_file(path, json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600, named=False)
 
 
@@ -285,7 +285,7 @@ def archive_of(where: Path) -> Path:
     return file if file.is_file() else where / DUMP
 
 
-def about(folder: Path, part: Mapping[str, Any]) -> dict[str, Any]:
+def about(folder: Path, part: Mapping[str, object]) -> dict[str, Any]:
     """What C(database.json) says. Raises BackupError."""
     path = folder / str(part["path"]) / ABOUT
     try:

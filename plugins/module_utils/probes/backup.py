@@ -45,7 +45,7 @@ def words(age: float) -> str:
     return f"{age / 86400:.1f} d" if age >= 172800 else f"{age / 3600:.1f} h" if age >= 3600 else f"{age / 60:.0f} min"
 
 
-def _problems(spec: Mapping[str, Any]) -> list[str]:
+def _problems(spec: Mapping[str, object]) -> list[str]:
     problems = []
     for key in ("age", "copy"):
         try:
@@ -95,7 +95,7 @@ class Backup(Probe):
     hint = "see: journalctl -u 'aistack-backup@*'; make one now: aistack backup"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         return _problems(spec)
 
     def expectation(self) -> str:

@@ -46,7 +46,7 @@ class Attempt:
     captured: Mapping[str, Any] = field(default_factory=dict)
     wrong: tuple[Mismatch, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """What the gate counts and reports."""
         return {
             "ok": self.ok,

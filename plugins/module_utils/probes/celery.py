@@ -136,7 +136,7 @@ class Celery(Probe):
         """Seconds that importing the application may take, besides."""
         return 0.0 if self.spec.get("broker") else IMPORT_TIMEOUT
 
-    def _wanted(self) -> dict[str, Any]:
+    def _wanted(self) -> dict[str, object]:
         wanted: dict[str, Any] = {}
         if self.spec.get("workers"):
             wanted["workers"] = sorted(self.spec["workers"])
@@ -205,7 +205,7 @@ class Celery(Probe):
             f"{held[port]} connections to the broker's port {port}"
         )
 
-    def _path(self, key: str, names: Mapping[str, Any], name: str, below: str) -> str:
+    def _path(self, key: str, names: Mapping[str, object], name: str, below: str) -> str:
         given = self.spec.get(key)
         if given:
             return str(given)
@@ -213,7 +213,7 @@ class Celery(Probe):
             raise CannotJudge(f"'{key}' is not given, and {names.get('missing') or f'${{{name}}} is not known'}")
         return os.path.join(str(names[name]), below) if below else str(names[name])
 
-    def _user(self, names: Mapping[str, Any]) -> str | None:
+    def _user(self, names: Mapping[str, object]) -> str | None:
         return str(self.spec.get("user") or "") or service_user(self.spec.get("component"), str(names.get("unit") or ""))
 
     def _compare(self, answer: Mapping[str, Any], waived: Sequence[str] = ()) -> list[Mismatch]:

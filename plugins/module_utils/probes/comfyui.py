@@ -33,7 +33,7 @@ class Comfyui(Probe):
     hint = "try: curl {target}/queue, and look at ComfyUI's log"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         return [f"{key}: needs a prompt" for key in ("outputs", "within") if spec.get(key) is not None and not spec.get("prompt")]
 
     @property
@@ -90,7 +90,7 @@ class Comfyui(Probe):
         return judge(found, self.expectation(), f"{got}, {count} outputs in {time.monotonic() - began:.1f} s", f"prompt {prompt_id}")
 
 
-def _of_nodes(refused: Any, prompt: Mapping[str, Any]) -> str:
+def _of_nodes(refused: Any, prompt: Mapping[str, object]) -> str:
     """Which nodes were refused, and why."""
     if not isinstance(refused, Mapping):
         return f"nodes are refused: {excerpt(json.dumps(refused, default=str))}"

@@ -54,7 +54,7 @@ class Haproxy(Probe):
     }
     hint = "try: echo 'show servers state' | socat stdio " + SOCKET
 
-    def _servers(self) -> dict[str, Any]:
+    def _servers(self) -> dict[str, object]:
         wanted = self.spec.get("servers") or {}
         return {
             str(name): word(rule.upper() if rule != "no check" else rule) if isinstance(rule, str) else rule

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, excerpt
@@ -30,7 +29,7 @@ class Log(Probe):
     hint = "try: journalctl -u {target} -n 100"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         return [] if spec.get("present") or spec.get("absent") else ["'log' needs present, absent, or both"]
 
     def expectation(self) -> str:

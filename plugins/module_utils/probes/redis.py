@@ -52,7 +52,7 @@ class Redis(Probe):
     hint = "is the server running, does it listen there, and is the password the one it was configured with? journalctl -u redis-server"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         if spec.get("target") or spec.get("host") or spec.get("env_file"):
             return []
         return ["'redis' needs host:port, or host, or env_file"]

@@ -75,7 +75,7 @@ class S3(Probe):
     hint = "does the bucket exist, does the key's policy allow put, get and delete in it, and do the clocks agree?"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         if spec.get("env_file"):
             return []
         problems = [] if spec.get("target") or spec.get("endpoint") else ["'s3' needs the server's address, or env_file"]

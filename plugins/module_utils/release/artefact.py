@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
@@ -65,7 +65,7 @@ def interpreter(recipe: Recipe) -> dict[str, str]:
     return dict(zip(("tag", "minor", "path"), (word.strip() for word in words)))
 
 
-def built(recipe: Recipe) -> dict[str, Any]:
+def built(recipe: Recipe) -> dict[str, object]:
     """Return what a build on this node depends on besides its recipe: C(platform), C(tools), and the hash of C(variables).
 
     Empty where there is nothing to keep (files that are taken as they are) or the interpreter does not run.
@@ -99,7 +99,7 @@ def _os() -> str:
     return f"{said.get('ID', '')} {said.get('VERSION_ID', said.get('VERSION_CODENAME', ''))}".replace('"', "")
 
 
-def pack(layout: Layout, tag: str, target: Path) -> dict[str, Any]:
+def pack(layout: Layout, tag: str, target: Path) -> dict[str, object]:
     """Pack a staged release into a new file that only its folder's owner may read; the same tree gives the same bytes.
 
     Returns C(sha256), C(size), the C(manifest), and C(bound): whether some file names the root that it was built below, so that it

@@ -145,7 +145,7 @@ class Store:
         self._make()
         return self.folder / f".{key}.{os.getpid()}"
 
-    def add(self, key: str, fetched: Path, facts: Mapping[str, Any]) -> Stored:
+    def add(self, key: str, fetched: Path, facts: Mapping[str, object]) -> Stored:
         """Keep what was fetched, and remove what is too old."""
         os.chmod(fetched, 0o600)
         path = self.folder / f"{key}.tar.gz"

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def load(state_dir: str | os.PathLike[str], component: str) -> dict[str, Any] | 
     return value if isinstance(value, dict) else None
 
 
-def save(state_dir: str | os.PathLike[str], component: str, receipt: dict[str, Any]) -> None:
+def save(state_dir: str | os.PathLike[str], component: str, receipt: Mapping[str, object]) -> None:
     """Write a receipt by rename."""
     write_file(receipt_path(state_dir, component), json.dumps({"time": utc_now(), **receipt}, sort_keys=True, indent=1), 0o640)
 

@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.store im
 
 def pruned(
     layout: Layout, state_dir: str, keep: int, keep_releases: Collection[str], run: str, actor: str, check: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Remove what is not needed of a component, and the configurations of all that run its trees; the module's result."""
     journal = Journal.of(state_dir)
     state = releases.state_of(layout, journal, run)

@@ -149,7 +149,7 @@ class Layout(Home):
         """Where the drills of going back from a release are written down."""
         return self.releases / f"{tag}{DRILL}"
 
-    def drills(self, tag: str) -> dict[str, dict[str, Any]]:
+    def drills(self, tag: str) -> dict[str, dict[str, object]]:
         """Return the last drill of going back from a release to each other one; those of another tree with its name do not count."""
         try:
             value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))

@@ -293,12 +293,12 @@ def _unknown(migration: Mapping[str, Any]) -> bool:
     return migration.get("known") is False or bool((migration.get("verdict") or {}).get("undecided"))
 
 
-def refusals(facts: Mapping[str, Any]) -> list[str]:
+def refusals(facts: Mapping[str, object]) -> list[str]:
     """Why deploy.yml would be refused, a text for each reason; ``facts`` as of :func:`page`."""
     return _opening(facts)[1] + _leases(facts) + [text for row in rows_of(facts) for text in row.refused]
 
 
-def page(facts: Mapping[str, Any]) -> str:
+def page(facts: Mapping[str, object]) -> str:
     """The page. ``facts`` is what plan.yml collects: names, descriptions, and by node what each module said."""
     rows, refused = rows_of(facts), refusals(facts)
     opening, _unwell = _opening(facts)

@@ -107,7 +107,7 @@ def first_failure(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return items[0] if items else result
 
 
-def failure_text(task: str, result: Mapping[str, Any], command: str = "") -> str:
+def failure_text(task: str, result: Mapping[str, object], command: str = "") -> str:
     """What happened, what was expected, what came, what still serves, and what to do next.
 
     ``command`` is what was typed: named again, whole, where the failure says what has to be added to it.
@@ -143,7 +143,7 @@ def _to_accept(result: Mapping[str, Any]) -> str:
     return ",".join(dict.fromkeys(str(loss["name"]) for loss in losses if loss.get("rows") != 0))
 
 
-def next_step(report: Mapping[str, Any]) -> str:
+def next_step(report: Mapping[str, object]) -> str:
     """What to do about a slot that did not come up."""
     if report.get("going_back_failed"):
         return f"fix why nothing serves, and run the same command again: {report['going_back_failed']}"

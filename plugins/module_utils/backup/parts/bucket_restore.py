@@ -54,7 +54,7 @@ class BucketRestore:
     def _compare(self) -> Differences:
         return self.bucket.compare(self.source, self.bucket.place)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put it back; returns C(replaced), C(removed), C(returned) (numbers) and C(kept), the folder with what was there."""
         seen = self._compare()
         result: dict[str, Any] = {

@@ -178,7 +178,7 @@ def _job(kind: str, name: str, path: str, sources: Callable[[], Sources]) -> Job
     return Job(kind, name, path, size, save)
 
 
-def _keep(file: Path, target: Path) -> dict[str, Any] | None:
+def _keep(file: Path, target: Path) -> dict[str, object] | None:
     """Copy one file; returns where it came from, its mode and its owner, or None where it is gone. A link is noted, not followed.
 
     Others than root may make names where it is, so that it is opened as a restore opens it: what root reads is what was listed.

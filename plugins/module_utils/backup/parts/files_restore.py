@@ -119,7 +119,7 @@ class FilesRestore:
                 differ.append(name)
         return differ, gone
 
-    def _same(self, name: str, about: Mapping[str, Any]) -> bool | None:
+    def _same(self, name: str, about: Mapping[str, object]) -> bool | None:
         """Whether a file is as in the set; None where it is not there."""
         target = self._target(name)
         try:
@@ -137,7 +137,7 @@ class FilesRestore:
         except FileNotFoundError:
             return None
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put them back; returns C(replaced), C(returned) (paths) and C(kept), the folder with what was there."""
         self._refuse()
         differ, gone = self._seen()
@@ -217,7 +217,7 @@ class SqliteRestore:
         told = f"{self.target}: every row is replaced by the set's; rows changed since are as they were then"
         return Loss([*lines, told], {"rows_now": sum(now.values()), "rows_then": sum(then.values()), "rows_fewer": lost})
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put it back; returns C(rows) and C(kept), the file with what was there."""
         facts = self.context.part["facts"]
         size = self.context.path.stat().st_size

@@ -29,12 +29,12 @@ _TOLD = 20
 """Problems of objects that are told one by one."""
 
 
-def folders(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+def folders(parts: Sequence[Mapping[str, object]]) -> list[str]:
     """Where the objects of a set are, each with a slash at its end; an encrypted bucket is one file."""
     return [f"{part['path']}/" for part in parts if part.get("kind") == BUCKET and not part.get("encrypted")]
 
 
-def write(folder: Path, parts: Sequence[Mapping[str, Any]], files: Files) -> tuple[Files, dict[str, Any] | None]:
+def write(folder: Path, parts: Sequence[Mapping[str, object]], files: Files) -> tuple[Files, dict[str, object] | None]:
     """Move objects from ``files`` into the list; returns what is left, the list among it, and what the manifest says of the list."""
     places = tuple(folders(parts))
     objects = sorted(name for name in files if name.startswith(places)) if places else []

@@ -113,14 +113,14 @@ class PostgresRestore:
             return there
         return self._made_beside(partial(pg_restore.restore_beside, self.server, self.name))
 
-    def _made_beside(self, restored: Callable[..., Mapping[str, Any]]) -> str:
+    def _made_beside(self, restored: Callable[..., Mapping[str, object]]) -> str:
         """Restore beside what is live, out of the set; returns what it is called there."""
         context = self.context
         made = restored(context.folder, context.part, timeout=context.timeout, min_free=context.min_free, origin=context.origin)
         self.prepared.append(str(made["beside"]))
         return self.prepared[-1]
 
-    def _compared(self) -> dict[str, Any]:
+    def _compared(self) -> dict[str, object]:
         if pg_swap.overview(self.server, self.name)["live"] is None:
             return {"lost": 0, "returned": 0, "changed": 0, "lines": [f"there is no database {self.name} now"], "same": False}
         return pg_compare.compare(self.server, self.name, self._beside())
@@ -144,7 +144,7 @@ class PostgresRestore:
         exact = [] if seen.get("exact", True) else ["not all of it could be counted in time: more may be lost"]
         return Loss([told, *(f"  {line}" for line in seen["lines"]), *exact], counts)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Swap it in; returns what the swap says, and C(lost): the comparison of a moment before."""
         try:
             if self.context.tables:
@@ -160,7 +160,7 @@ class PostgresRestore:
             enter(self.context, place, what="the database that was there", database=done["replaced"], of=self.name)
         return {**done, "lost": {key: lost[key] for key in ("lost", "returned", "changed", "lines")}}
 
-    def _swap_table(self, table: str) -> dict[str, Any]:
+    def _swap_table(self, table: str) -> dict[str, object]:
         space = self._table(table)
         lost = pg_table.compare_table(self.server, self.name, table, space)
         require(self.context.state_dir, self.context.run, f"put the restored table {table} in the place of the live one")
@@ -176,7 +176,7 @@ def _sum(counts: list[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def drop(entry: Mapping[str, Any], of: list[Any], note: Mapping[str, Any], check: bool = False) -> bool:
+def drop(entry: Mapping[str, object], of: list[Any], note: Mapping[str, object], check: bool = False) -> bool:
     """Remove a database that was replaced, by its note, unless somebody is connected to it; returns whether it is gone, or would be.
 
     Raises PartError.

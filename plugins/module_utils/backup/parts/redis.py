@@ -227,7 +227,7 @@ def has_checker() -> bool:
     return any(os.access(f"{folder}/{CHECKER}", os.X_OK) for folder in ("/usr/bin", "/usr/local/bin", "/usr/sbin"))
 
 
-def check(path: Path) -> dict[str, Any]:
+def check(path: Path) -> dict[str, object]:
     """Read an RDB file back; returns C(checked) and, where Redis' own program is there, C(keys), C(expires) and C(expired).
 
     Raises PartError. Without that program only the file's beginning and end are looked at.

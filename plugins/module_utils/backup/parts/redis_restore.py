@@ -14,8 +14,8 @@ from __future__ import annotations
 import io
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import place as restore_place, redis as backup_redis
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
@@ -84,7 +84,7 @@ class RedisRestore:
         if not Path(self.layout["dir"]).is_dir():
             raise PartError(f"{name}: its folder {self.layout['dir']} is not on this node. Nothing was changed.")
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Exchange the files; returns C(keys), C(down_seconds), C(replaced)."""
         self._refuse()
         path = Path(self.layout["dir"])
@@ -97,7 +97,7 @@ class RedisRestore:
             finally:
                 data.remove(NEW)
 
-    def _run(self, data: Place, new: Place) -> dict[str, Any]:
+    def _run(self, data: Place, new: Place) -> dict[str, object]:
         counts = self._prepare(data, new)
         began = time.monotonic()
         self._stop()
@@ -122,7 +122,7 @@ class RedisRestore:
     def _names(self) -> list[str]:
         return [name for name in (self.layout["dbfilename"], self.layout.get("appenddirname", "")) if name]
 
-    def _prepare(self, data: Place, new: Place) -> dict[str, Any]:
+    def _prepare(self, data: Place, new: Place) -> dict[str, object]:
         """Everything that the server is to find, in a folder of root's beside, in the server's own name."""
         state = os.fstat(data.handle)
         owner = (state.st_uid, state.st_gid)
@@ -137,7 +137,7 @@ class RedisRestore:
         os.fsync(new.handle)
         return counts
 
-    def _copy(self, place: Place, name: str, owner: tuple[int, int]) -> dict[str, Any]:
+    def _copy(self, place: Place, name: str, owner: tuple[int, int]) -> dict[str, object]:
         """The set's file under this name; returns what reading it back says."""
         with open(self.context.path, "rb") as reading:
             place.put(name, reading, 0o660, owner)
@@ -184,7 +184,7 @@ class RedisRestore:
                 f" {old}, and it does not start with them: {problem}"
             ) from problem
 
-    def _start(self, counts: dict[str, Any]) -> int:
+    def _start(self, counts: Mapping[str, object]) -> int:
         """Start it and have it say what it read; returns the number of keys. Raises PartError."""
         try:
             self.manager.start(self.unit)
@@ -206,7 +206,7 @@ class RedisRestore:
                 raise PartError(f"{self.unit} was started and is not ready: {said}")
             time.sleep(0.1)
 
-    def _proven(self, counts: dict[str, Any], status: dict[str, str], keys: int) -> int:
+    def _proven(self, counts: Mapping[str, object], status: dict[str, str], keys: int) -> int:
         """Every key of the file was read, or had expired meanwhile."""
         if "keys" in counts and "rdb_last_load_keys_loaded" in status:
             read = int(status["rdb_last_load_keys_loaded"]) + int(status["rdb_last_load_keys_expired"])

@@ -114,7 +114,7 @@ def environment_of(component: Component) -> Path | None:
     return made[-1] if made else None
 
 
-def database(entry: Mapping[str, Any], of: list[Component]) -> tuple[DatabaseAddress, dict[str, str]] | None:
+def database(entry: Mapping[str, object], of: list[Component]) -> tuple[DatabaseAddress, dict[str, str]] | None:
     """Address and variables of a database, from its component's environment; None where the component has none yet.
 
     Raises PartError.
@@ -164,7 +164,7 @@ def _postgres(
     return Job("postgres", name, f"postgres/{name}", size, save)
 
 
-def system_user(entry: Mapping[str, Any]) -> str | None:
+def system_user(entry: Mapping[str, object]) -> str | None:
     """Who the database's tools run as."""
     if entry.get("user"):
         return str(entry["user"])
@@ -175,7 +175,7 @@ def system_user(entry: Mapping[str, Any]) -> str | None:
     return SYSTEM_USER
 
 
-def verify(folder: Path, part: Mapping[str, Any]) -> list[str]:
+def verify(folder: Path, part: Mapping[str, object]) -> list[str]:
     """What is wrong with one part of a set, one sentence each; checksums are the set's affair."""
     if part.get("encrypted"):
         return backup_age.verify(folder, part)

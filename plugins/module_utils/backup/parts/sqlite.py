@@ -43,7 +43,7 @@ def opened(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def job(entry: Mapping[str, Any]) -> Job:
+def job(entry: Mapping[str, object]) -> Job:
     """The job of one entry of C(sqlite) in the description."""
     path = f"sqlite/{entry['name']}.db"
     source = Path(str(entry["path"]))
