@@ -16,7 +16,7 @@ from typing import Any, TypedDict, TypeVar
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import BACKUP, ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME, PART_WORDS
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import saved
 
@@ -234,6 +234,52 @@ class Seen:
         return self.whole and self.verdict == "verified"
 
 
+_Moved = TypedDict("_Moved", {"from": str, "to": str}, total=False)
+
+
+class SetManifest(_Moved, total=False):
+    """What a backup set says of itself, C(manifest.json) in it. :mod:`backup.sets` writes it last, :func:`backup.catalog.load` reads it; it
+    takes :data:`FORMAT` and the format before, which is a dump from before a migration (:mod:`postgres.dump` writes that).
+
+    Attributes:
+        format, name, stack, node, reason, run: of both; ``made``: UTC, ISO 8601; ``seconds``: that it took; ``verdict``: when it was made.
+        tools: program to version; ``parts``: in order, as each kind has them; ``files``: path to bytes and SHA-256; ``objects``: buckets'.
+        live: component to what was live; ``heads``: component to the heads of its database; ``left_out``: why something is not in it.
+        component, release, database, url_variable, search_path, file, sha256, bytes, size, entries, tables, tool, fingerprint, from, to:
+            of a dump alone.
+    """
+
+    format: int
+    name: str
+    stack: str
+    node: str
+    reason: str
+    run: str
+    made: str
+    seconds: float
+    verdict: str
+    tools: dict[str, str]
+    parts: list[dict[str, Any]]
+    files: dict[str, dict[str, Any]] | None
+    objects: dict[str, Any]
+    live: Mapping[str, Any]
+    heads: dict[str, list[str]]
+    left_out: list[str]
+    component: str
+    release: str | None
+    database: dict[str, Any]
+    url_variable: str
+    search_path: str
+    file: str
+    sha256: str
+    bytes: int
+    size: int | None
+    entries: int
+    tables: int
+    tool: str
+    fingerprint: dict[str, Any]
+
+
 class SetPart(TypedDict, total=False):
     """A part of a set: ``kind`` and ``name``; of a database, the ``component`` whose it is where the set says so."""
 
@@ -313,7 +359,7 @@ def named_sets(records: Sequence[Record], staged: Mapping[str, Collection[str]])
 _DONE = {"migrate": "migrated to", "activate": "activated"}
 
 
-def _names(record: Mapping[str, Any]) -> list[str]:
+def _names(record: Entry) -> list[str]:
     detail = record.get("detail") or {}
     found = [detail.get("backup"), detail.get("set")]
     paths = [value.get("path") if isinstance(value, Mapping) else value for value in found]

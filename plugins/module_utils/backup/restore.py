@@ -35,6 +35,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.fil
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.postgres_restore import PostgresRestore, drop as drop_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.redis_restore import RedisRestore
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Loss, Manager, RestoreContext, Restorer
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
@@ -137,7 +138,7 @@ def _run(title: str, restorer: Restorer) -> dict[str, object]:
         raise PartError(f"{title}: {problem.filename or 'its files'}: {problem.strerror or problem}.") from problem
 
 
-def _planned(request: Request, manifest: Mapping[str, Any], restorers: list[tuple[str, Restorer]], check: bool) -> dict[str, Any]:
+def _planned(request: Request, manifest: SetManifest, restorers: list[tuple[str, Restorer]], check: bool) -> dict[str, Any]:
     losses: list[tuple[str, Loss]] = []
     problems: list[str] = []
     for title, restorer in restorers:
@@ -166,13 +167,13 @@ def _planned(request: Request, manifest: Mapping[str, Any], restorers: list[tupl
 
 
 @contextlib.contextmanager
-def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, object], list[tuple[str, Restorer]]]]:
+def _opened(request: Request, check: bool) -> Iterator[tuple[SetManifest, list[tuple[str, Restorer]]]]:
     """The set's manifest and who puts its parts back, after the set was read back whole. Raises BackupSetError."""
     path = backup_set.locate(request.state_dir, request.name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(backup_set.only_one(request.state_dir, request.lock_wait))
         seen = backup_set.verify(request.state_dir, request.name, note=not check)
-        manifest: dict[str, Any] = seen["manifest"]
+        manifest: SetManifest = seen["manifest"]
         if seen["problems"]:
             raise BackupSetError(
                 f"Nothing was restored: the set {path.name} cannot be used: {'; '.join(seen['problems'][:3])}. Take another set; a verified"
@@ -245,7 +246,7 @@ def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> 
     return plain
 
 
-def _chosen(request: Request, manifest: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def _chosen(request: Request, manifest: SetManifest, name: str) -> list[dict[str, Any]]:
     parts, unknown = backup_plan.chosen(manifest["parts"], request.what)
     held = ", ".join(f"{part['kind']}:{part['name']}" for part in manifest["parts"])
     if unknown:

@@ -51,7 +51,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
     close_to_others,
     hash_files,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, Room, Seen
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, Room, Seen, SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress, signature as backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
@@ -233,7 +233,7 @@ def _each(jobs: Sequence[Job], work: Any) -> tuple[dict[str, Any], list[str]]:
     return answers, problems
 
 
-def _write(request: Request, preflight: Preflight, final: Path) -> dict[str, Any]:
+def _write(request: Request, preflight: Preflight, final: Path) -> SetManifest:
     """Make the folder, prove it, rename it; returns the manifest."""
     partial = final.with_name(PARTIAL + final.name)
     began = time.monotonic()
@@ -253,7 +253,7 @@ def _write(request: Request, preflight: Preflight, final: Path) -> dict[str, Any
         if preflight.recipient:
             tools["age"] = backup_age.version()
         files, objects = backup_list.write(partial, parts, files)
-        manifest = {
+        manifest: SetManifest = {
             "format": FORMAT,
             "name": final.name,
             "stack": str(preflight.described.get("stack") or ""),
@@ -266,7 +266,6 @@ def _write(request: Request, preflight: Preflight, final: Path) -> dict[str, Any
             "tools": dict(sorted(tools.items())),
             "parts": parts,
             "files": files,
-            **({"objects": objects} if objects else {}),
             "live": preflight.live,
             "heads": {
                 part["facts"]["component"]: part["facts"].get("heads", [])
@@ -275,6 +274,8 @@ def _write(request: Request, preflight: Preflight, final: Path) -> dict[str, Any
             },
             "left_out": preflight.left_out,
         }
+        if objects:
+            manifest["objects"] = objects
         close_to_others(partial)
         write_json(partial / MANIFEST, manifest)
         backup_key.sign(request.state_dir, partial, final.name)
@@ -315,7 +316,7 @@ def _part(job: Job, folder: Path, recipient: str) -> tuple[dict[str, Any], Files
     return {**ordered, "bytes": total, "seconds": seconds, **part}, files, saved.tools
 
 
-def _previous(state_dir: Path) -> tuple[Path, dict[str, Any]] | None:
+def _previous(state_dir: Path) -> tuple[Path, SetManifest] | None:
     newest = newest_verified(state_dir)
     return (Path(newest["path"]), load(Path(newest["path"]))) if newest else None
 

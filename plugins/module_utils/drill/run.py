@@ -48,7 +48,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump import BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, state_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Drilled, Layout, state_of
 
 PLACE = ".drill-"
 """What the folder for a drill's own files begins with; it lies in the state directory and goes with the drill."""
@@ -385,13 +385,15 @@ def _drilled(
         drill_run.seconds["all"] = round(time.monotonic() - began, 3)
         judged = pure.judge(drill_run)
         counted = drill_run.first["fingerprint"]["rows"] if drill_run.first else None
-        result = {
+        result: dict[str, Any] = {
             **common, **judged, "time": time_of, "steps": drill.steps, "changed": True,
             "tables": None if counted is None else sum(not drill_run.version.is_named(table) for table in counted),
         }  # fmt: skip
         operation.detail.update({key: judged[key] for key in ("verdict", "why", "seconds", "recovery_s")})
         result["record"] = str(_write(drill, result))
-    return {**result, "msg": drill_text.line(result)}
+    told: Any = result
+    found: Drilled = told  # as it is written down
+    return {**result, "msg": drill_text.line(found)}
 
 
 def _go(drill: _Drill, drill_run: DrillRun, way: pure.Way, held: Sequence[str]) -> None:

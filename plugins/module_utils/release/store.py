@@ -97,6 +97,35 @@ class Manifest(TypedDict, total=False):
     artefact: Origin
 
 
+_Between = TypedDict("_Between", {"from": str, "to": str}, total=False)
+
+
+class Drilled(_Between, total=False):
+    """What a rehearsal of going back ``from`` a release ``to`` another found; :mod:`drill.run` writes it beside the tree of the first.
+
+    Attributes:
+        time: UTC, ISO 8601; ``run``: in which.
+        set, made: the backup set that it was tried on.
+        verdict: see :mod:`drill.plan`; ``why``: in a sentence.
+        lost, schema, goes: sentences: rows that are gone, tables that differ, what the newer release writes into what goes.
+        differences: by table.
+        seconds: by step; ``recovery_s``: what the way back takes, None where it failed.
+    """
+
+    time: str
+    run: str
+    set: str
+    made: str
+    verdict: str
+    why: str
+    lost: list[str]
+    differences: list[dict[str, object]]
+    schema: list[str]
+    goes: list[str]
+    seconds: dict[str, float]
+    recovery_s: float | None
+
+
 class Links(TypedDict):
     """What the links of a slot point at: a ``release`` and a ``config`` (hash); None for a link that is not there."""
 
@@ -149,14 +178,14 @@ class Layout(Home):
         """Where the drills of going back from a release are written down."""
         return self.releases / f"{tag}{DRILL}"
 
-    def drills(self, tag: str) -> dict[str, dict[str, object]]:
+    def drills(self, tag: str) -> dict[str, Drilled]:
         """Return the last drill of going back from a release to each other one; those of another tree with its name do not count."""
         try:
             value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))
-            found = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
+            found: dict[str, Any] = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}  # never drilled, or nothing that a drill wrote: the next one writes it again
-        return {str(to): record for to, record in found.items() if isinstance(record, dict)}
+        return {str(to): record for to, record in found.items() if _mapping(record)}
 
     def slots(self) -> dict[str, Links | None]:
         """Return what blue and green point at; None for an empty slot."""
@@ -171,6 +200,10 @@ class Layout(Home):
         slot = _points_at(self.live_link)
         described = self.slots().get(slot) if slot in SLOTS else None
         return {"slot": slot, **described} if slot is not None and described else None
+
+
+def _mapping(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _points_at(link: Path) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import BackupSet
     from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
     from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import Migration, RunsOn
-    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks, Manifest
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Drilled, LiveLinks, Manifest
     from ansible_collections.phasegate.aistack.plugins.module_utils.slots.component_file import Description
     from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Report
 
@@ -117,7 +117,7 @@ class Component(TypedDict, total=False):
     slots: dict[str, SlotView]
     configs: list[str]
     manifests: dict[str, Manifest]
-    drills: dict[str, dict[str, dict[str, Any]]]
+    drills: dict[str, dict[str, Drilled]]
     env: dict[str, dict[str, str] | None]
     way_back: dict[str, WayBackView]
 

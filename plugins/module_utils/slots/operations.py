@@ -281,7 +281,7 @@ class Slots:
 
     # -- parts of them
 
-    def _still_to_ask(self, gate: Definition, plan: Plan, target: Content, records: Any, request: Request) -> Definition:
+    def _still_to_ask(self, gate: Definition, plan: Plan, target: Content, records: Sequence[Record], request: Request) -> Definition:
         return gate
 
     def _not_activated(self, observed: ObservedState, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:

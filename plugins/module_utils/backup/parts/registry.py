@@ -23,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts imp
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import Job, PartError, Saved
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files import Component
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import snapshot as pg_snapshot
@@ -37,7 +38,7 @@ SYSTEM_USER = "aistack"
 TIMEOUT = 3600.0
 """Seconds for one part where the description says nothing."""
 
-Previous = tuple[Path, Mapping[str, Any]]
+Previous = tuple[Path, SetManifest]
 """Folder and manifest of the set before."""
 
 VERIFIERS: dict[str, Callable[[Path, Mapping[str, Any]], list[str]]] = {
