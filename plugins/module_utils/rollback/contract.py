@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import Migration, RunsOn
     from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Drilled, LiveLinks, Manifest
     from ansible_collections.phasegate.aistack.plugins.module_utils.slots.component_file import Description
-    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Report
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Report
 
 # -- the view
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan
-
-if TYPE_CHECKING:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Report
 
 
 class Log(Protocol):
@@ -29,6 +26,37 @@ class Log(Protocol):
     def operation(
         self, op: str, component: str | None, release: str | None, run: str, actor: str, detail: dict[str, Any] | None
     ) -> AbstractContextManager[Any]: ...
+
+
+class StillLive(TypedDict):
+    """What serves as before, and in which slot."""
+
+    release: str
+    slot: str | None
+
+
+class Report(TypedDict, total=False):
+    """How a step failed, and what came of it: the module returns it, the journal keeps it without the log.
+
+    Attributes:
+        probe, expected, got, attempts, answered: of the probe that did not pass, see :class:`slots.node.Unmet`.
+        verdict: of the gate; ``log_tail``: the slot's last lines.
+        still_serving: None where nothing does; ``went_back``: the steps back; ``going_back_failed``: why these failed.
+        fix_gate: what to do where the gate is to blame; ``marked_bad``: whether the release is marked now.
+    """
+
+    probe: str | None
+    expected: str | None
+    got: str | None
+    attempts: int | None
+    answered: bool | None
+    verdict: str
+    log_tail: list[str]
+    still_serving: StillLive | None
+    went_back: list[str]
+    going_back_failed: str
+    fix_gate: str
+    marked_bad: bool
 
 
 class Refused(Exception):

@@ -31,6 +31,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan impor
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names, ProbeRow
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Report
 
 _TIMING = {
     sp.START: "start_s",
@@ -112,31 +113,6 @@ class Unmet(TypedDict, total=False):
     got: str | None
     attempts: int | None
     answered: bool | None
-
-
-class StillLive(TypedDict):
-    """What serves as before, and in which slot."""
-
-    release: str
-    slot: str | None
-
-
-class Report(Unmet, total=False):
-    """How a step failed, and what came of it: the module returns it, the journal keeps it without the log.
-
-    Attributes:
-        verdict: of the gate; ``log_tail``: the slot's last lines.
-        still_serving: None where nothing does; ``went_back``: the steps back; ``going_back_failed``: why these failed.
-        fix_gate: what to do where the gate is to blame; ``marked_bad``: whether the release is marked now.
-    """
-
-    verdict: str
-    log_tail: list[str]
-    still_serving: StillLive | None
-    went_back: list[str]
-    going_back_failed: str
-    fix_gate: str
-    marked_bad: bool
 
 
 @dataclass(frozen=True)

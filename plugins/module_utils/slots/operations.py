@@ -33,7 +33,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan impor
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition
     from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
-    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Report, StillLive
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Report, StillLive
 
 _TROUBLE = (GateFailed, EdgeError, UnitError, OSError)
 FAST_DRAIN_S = 5.0
