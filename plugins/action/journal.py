@@ -15,6 +15,7 @@ import getpass
 import hashlib
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ class ActionModule(ActionBase):
             result["warnings"] = [*(result.get("warnings") or []), *troubles]
         return result
 
-    def _asked(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _asked(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, object]:
         job = owner.job_facts(task_vars or {})
         args = {**given, "owner": {**owner_facts(), **job, **(given.get("owner") or {})}}
         answer = self._module(args, task_vars)
@@ -112,15 +113,15 @@ class ActionModule(ActionBase):
                 answer["msg"] = f"{answer.get('msg', '')}{owner.unanswered(lease, job)}"
         return answer
 
-    def _module(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _module(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None) -> dict[str, object]:
         answer: dict[str, Any] = self._execute_module(module_name="phasegate.aistack.journal", module_args=args, task_vars=task_vars)
         return answer
 
-    def _mark(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Mark:
+    def _mark(self, args: Mapping[str, object], task_vars: Mapping[str, object]) -> Mark:
         whose = f"{task_vars.get('inventory_hostname')}\n{self._task.delegate_to}\n{args.get('state_dir')}"
         return Mark(C.DEFAULT_LOCAL_TMP, hashlib.sha256(whose.encode()).hexdigest()[:16])
 
-    def _heart(self, mark: Mark, args: dict[str, Any], task_vars: dict[str, Any]) -> Heart:
+    def _heart(self, mark: Mark, args: Mapping[str, object], task_vars: Mapping[str, object]) -> Heart:
         asked: dict[str, Any] = {key: args[key] for key in ("state_dir", "run") if key in args}
 
         def ask() -> bool:

@@ -68,7 +68,7 @@ class ActionModule(Followed):
 
     _supports_check_mode = True
 
-    def _call(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _call(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
             module_name="phasegate.aistack.release", module_args=args, task_vars=task_vars
         )
@@ -132,7 +132,7 @@ class ActionModule(Followed):
         result.update(answer)
         return result
 
-    def _foreseen(self, wanted: Wanted | None) -> dict[str, Any]:
+    def _foreseen(self, wanted: Wanted | None) -> dict[str, object]:
         """Say what would be done, for check mode."""
         stored = wanted.find() if wanted else None
         if wanted is None or stored is None or not stored.whole():
@@ -141,7 +141,7 @@ class ActionModule(Followed):
 
     def _bring(
         self, args: dict[str, Any], task_vars: dict[str, Any] | None, source: Source, ref: str, wanted: Wanted | None
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Have the release laid down where its artefact is kept here, else built, and its artefact kept."""
         if wanted is None:
             return self._call({**args, **self._send(source, ref, args["commit"])}, task_vars)
@@ -175,7 +175,7 @@ class ActionModule(Followed):
         stored.discard()
         return None
 
-    def _lay_down(self, args: dict[str, Any], task_vars: dict[str, Any] | None, stored: Stored) -> dict[str, Any]:
+    def _lay_down(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None, stored: Stored) -> dict[str, Any]:
         stored.used()
         brought = {
             "artefact": self._put(stored.path, "artefact.tar.gz"),
@@ -189,7 +189,7 @@ class ActionModule(Followed):
 
     def _build(
         self, args: dict[str, Any], task_vars: dict[str, Any] | None, source: Source, ref: str, wanted: Wanted, notes: list[str]
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         answer = self._call({**args, **self._send(source, ref, args["commit"])}, task_vars)
         if answer.get("present") and not answer.get("failed"):
             began = time.monotonic()
@@ -204,7 +204,7 @@ class ActionModule(Followed):
             answer.setdefault("warnings", []).extend(notes)
         return answer
 
-    def _keep(self, args: dict[str, Any], task_vars: dict[str, Any] | None, source: Source, wanted: Wanted) -> str:
+    def _keep(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None, source: Source, wanted: Wanted) -> str:
         """Fetch what was built, packed; returns why that was not possible, or nothing. It never fails a deployment."""
         remote = self._connection._shell.join_path(self._folder(), "built.tar.gz")
         here = ("component", "release", "root", "state_dir", "actor", "run")

@@ -85,7 +85,7 @@ def this_process() -> str:
 
 
 def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterable[str], changed: bool, now: float,
-               seconds: float) -> dict[str, Any]:
+               seconds: float) -> dict[str, object]:
     """Facts of the run: acceptance probes that passed, and component to the time at which its gate was last asked and passed.
 
     A component whose proof is younger than ``seconds`` was not asked again and keeps its time. After a change only what is
@@ -142,7 +142,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_diff = False
 
-    def _read(self, variable: str, task_vars: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    def _read(self, variable: str, task_vars: Mapping[str, object], problems: list[str]) -> dict[str, object]:
         """The variable with its templates filled in; those of its keys that cannot be filled in become problems."""
         raw = task_vars.get(variable) or {}
         if not isinstance(raw, dict):
@@ -158,7 +158,7 @@ class ActionModule(ActionBase):
                 problems.append(f"{variable}.{key}: cannot be filled in: {error}")
         return values
 
-    def _place(self, variable: str, task_vars: dict[str, Any]) -> str:
+    def _place(self, variable: str, task_vars: Mapping[str, object]) -> str:
         """A folder of the stack's; empty where it cannot be filled in here, which whoever needs it says."""
         try:
             return str(self._templar.template(task_vars.get(variable) or ""))
@@ -274,7 +274,7 @@ class ActionModule(ActionBase):
         accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
         return problems or env_check.problems(components, stack["groups"], environments, accounts)
 
-    def _extra(self, verb: Mapping[str, Any]) -> dict[str, Any]:
+    def _extra(self, verb: Mapping[str, Any]) -> dict[str, object]:
         """The extra variables, without what Ansible made of the words of a parameter that takes all behind its name."""
         lines = self._lines(verb)
         extra = dict(load_extra_vars(self._loader))
@@ -290,7 +290,7 @@ class ActionModule(ActionBase):
         typed = {name: said.whole(entries, name) for name, found in verbs.parameters(verb).items() if found.get("type") == "line"}
         return {name: text for name, text in typed.items() if text is not None}
 
-    def _words(self, known: Mapping[str, Any], verb: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[list[str], list[str]]:
+    def _words(self, known: Mapping[str, Any], verb: Mapping[str, Any], task_vars: Mapping[str, object]) -> tuple[list[str], list[str]]:
         """What is wrong with the extra variables and the parameters of a verb; and what only a warning comes of."""
         problems: list[str] = []
         given: dict[str, Any] = {}
@@ -313,7 +313,7 @@ class ActionModule(ActionBase):
         problems += [verbs.unknown_problem(known, verb, name) for name in strangers if name not in told]
         return problems, [verbs.unknown_problem(known, verb, name) for name in told]
 
-    def _components(self, task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _components(self, task_vars: Mapping[str, object]) -> dict[str, dict[str, object]]:
         """Of every component what says where it runs and whether it has a release. All of it would take longer."""
         components = task_vars.get("aistack_components") or {}
         if not isinstance(components, Mapping):
@@ -402,7 +402,7 @@ class ActionModule(ActionBase):
         return self._page(args, verb, stack, same_run, warnings, task_vars)
 
     def _asked(self, args: Mapping[str, Any], same_run: bool,
-               task_vars: dict[str, Any]) -> tuple[dict[str, Any] | None, Mapping[str, Any], list[str]]:
+               task_vars: dict[str, Any]) -> tuple[dict[str, object] | None, Mapping[str, Any], list[str]]:
         """The result where what was typed ends it already, else None; the verb, and warnings."""
         name = str(args["verb"])
         if name not in ("", "site"):  # whose phases are tags
@@ -426,7 +426,7 @@ class ActionModule(ActionBase):
         return None, verb, warnings
 
     def _undescribed(self, args: Mapping[str, Any], verb: Mapping[str, Any], same_run: bool, warnings: Sequence[str],
-                     task_vars: dict[str, Any]) -> dict[str, Any]:
+                     task_vars: dict[str, Any]) -> dict[str, object]:
         """The result for a verb that does without the description of the stack."""
         problems = only_problems(args["only"], self._components(task_vars), verb) if args["only"] else []
         if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description
@@ -438,7 +438,7 @@ class ActionModule(ActionBase):
         return {"changed": False, **left, "warnings": [*warnings, *left.get("warnings", [])]}
 
     def _stack(self, args: Mapping[str, Any], verb: Mapping[str, Any], same_run: bool,
-               task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+               task_vars: dict[str, Any]) -> tuple[dict[str, object], list[str]]:
         """The description of the stack, and what is wrong with it or with what was asked of it."""
         problems: list[str] = []
         # what an earlier play of the same run has validated is only looked up
@@ -462,7 +462,7 @@ class ActionModule(ActionBase):
         return stack, problems + only_problems(args["only"], stack.get("components", ()), verb)
 
     def _page(self, args: Mapping[str, Any], verb: Mapping[str, Any], stack: dict[str, Any], same_run: bool, warnings: Sequence[str],
-              task_vars: dict[str, Any]) -> dict[str, Any]:
+              task_vars: dict[str, Any]) -> dict[str, object]:
         """The result for a stack whose description can be used."""
         page: dict[str, Any] = {"changed": False}
         if args["verb"] == "site" and not args["phase"]:

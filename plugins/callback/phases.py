@@ -251,7 +251,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_include(self, included_file: Any) -> None:
         """Includes are of no interest to an operator."""
 
-    def _heading(self, values: dict[str, Any]) -> None:
+    def _heading(self, values: Mapping[str, object]) -> None:
         if values.get("heading"):
             self._line("")
             self._line(str(values["heading"]), C.COLOR_HIGHLIGHT)

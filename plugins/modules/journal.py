@@ -211,12 +211,12 @@ def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     return result
 
 
-def _renewed(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _renewed(params: dict[str, Any], check: bool) -> dict[str, object]:
     held = check or Lock(params["state_dir"]).prolong(params["run"])
     return {"changed": False, "lock_action": "renewed" if held else "lost"}
 
 
-def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _unlocked(params: dict[str, Any], check: bool) -> dict[str, object]:
     result: dict[str, Any] = {"changed": False}
     lock, journal = Lock(params["state_dir"]), EmergencyJournal(Journal.of(params["state_dir"]).path)
     done = bool(params["record"]) and params["record"].get("outcome", "ok") == "ok"
@@ -239,7 +239,7 @@ def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     return {**result, "warnings": notes} if notes else result
 
 
-def _read(params: dict[str, Any]) -> dict[str, Any]:
+def _read(params: dict[str, Any]) -> dict[str, object]:
     journal = Journal.of(params["state_dir"])
     records = journal.read()
     component = params["component"]

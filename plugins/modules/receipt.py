@@ -74,7 +74,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import receipt
 
 
-def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) -> tuple[bool, dict[str, Any]]:
+def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) -> tuple[bool, dict[str, object]]:
     inputs = str(given.get("inputs") or "")
     if params["state"] == "checked":
         fresh, why = receipt.judge(params["state_dir"], name, inputs)

@@ -111,7 +111,7 @@ def _api(environment: Mapping[str, str]) -> tuple[str, str]:
     return (host, token) if token and host.startswith(("https://", "http://")) else ("", "")
 
 
-def _asked(number: str, environment: Mapping[str, str]) -> dict[str, Any]:
+def _asked(number: str, environment: Mapping[str, str]) -> dict[str, object]:
     """What AWX says of a job. Raises OSError, ValueError and CannotConnect."""
     host, token = _api(environment)
     verify = environment.get("CONTROLLER_VERIFY_SSL", "true").lower() not in ("false", "no", "0")

@@ -191,7 +191,7 @@ def listed(state_dir: Path) -> list[dict[str, Any]]:
     return sorted((_described(folder / name) for name in names), key=lambda one: (one["name"].partition("-")[0], one["name"]), reverse=True)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _described(path: Path) -> dict[str, object]:
     base: dict[str, Any] = {"name": path.name, "path": str(path), "parts": [], "checked": None}
     try:
         manifest = load(path)

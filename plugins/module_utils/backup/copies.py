@@ -147,7 +147,7 @@ def copied(state_dir: Path) -> dict[str, Any] | None:
     return dict(document) if isinstance(document, dict) and NAME.match(str(document.get("name"))) else None
 
 
-def fetch(request: Request, name: str, node: str = "", check: bool = False) -> dict[str, Any]:
+def fetch(request: Request, name: str, node: str = "", check: bool = False) -> dict[str, object]:
     """Bring a copy back to C(<state>/backups) and read it back whole; returns C(name), C(path), C(place), C(changed).
 
     ``node``: of another node's copies. Who made it is judged when it is restored. Raises BackupSetError.

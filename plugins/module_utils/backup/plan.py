@@ -133,7 +133,7 @@ def for_host(
     components: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
     state: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What one node has to save, from ``aistack_backup`` of the inventory: the content of its ``backup.json``.
 
     The folders that its components write (``writable``) are part of it without being named there. ``state`` is ``aistack_state``.

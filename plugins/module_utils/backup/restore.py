@@ -235,7 +235,7 @@ def _inside(part: Mapping[str, Any]) -> None:
         raise PartError(f"{part['kind']}:{part['name']} names {wrong[0]!r}, which is outside of its set.")
 
 
-def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> dict[str, Any]:
+def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> dict[str, object]:
     """Decrypt one part and judge what is inside. Raises PartError."""
     restore_part.need(into, int(part["bytes"]), request.min_free, f"{part['kind']}:{part['name']}")
     plain = backup_age.decrypt(path, part, into, request.identity, request.identity_file)

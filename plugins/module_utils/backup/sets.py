@@ -298,7 +298,7 @@ def _so_far(folder: Path, jobs: Sequence[Job]) -> str:
     return f"{size} so far of {', '.join(job.title for job in jobs)}"
 
 
-def _part(job: Job, folder: Path, recipient: str) -> tuple[dict[str, Any], Files, dict[str, str]]:
+def _part(job: Job, folder: Path, recipient: str) -> tuple[dict[str, object], Files, dict[str, str]]:
     """Save and prove one part; returns it as the manifest has it, the checksums of its files, the tools' versions."""
     began = time.monotonic()
     saved: Saved = job.save(folder)

@@ -46,7 +46,7 @@ def _parts(text: str, stack: str, registered: Sequence[str], frontends: Iterable
 
 def kept(
     text: str, stack: str, registered: Sequence[str], frontends: Sequence[Mapping[str, Any]], shared: Mapping[str, Any], take: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What of a configuration is others', and stays.
 
     Args:

@@ -49,7 +49,7 @@ NUMBERS = (*SETTINGS, "slice", "log_since")
 class CannotUse(Exception):
     """The gate makes no sense; C(result) is what to return."""
 
-    def __init__(self, result: dict[str, Any]) -> None:
+    def __init__(self, result: Mapping[str, object]) -> None:
         super().__init__(result["msg"])
         self.result = result
 
@@ -117,11 +117,11 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     return answer
 
 
-def _looking_back(probes: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
+def _looking_back(probes: list[dict[str, Any]], seconds: float) -> list[dict[str, object]]:
     return [{**probe, "since": seconds} if probe["type"] == "log" else probe for probe in probes]
 
 
-def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, Any]:
+def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, object]:
     """What the live releases here have others ask; a file that cannot be read says nothing, and activating says why."""
     try:
         kept = judging.kept()
@@ -131,7 +131,7 @@ def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, Any]:
             "contexts": {}, "enforced": False, "kept": kept}  # fmt: skip
 
 
-def _canonical(given: list[Any]) -> list[dict[str, Any]]:
+def _canonical(given: list[Any]) -> list[dict[str, object]]:
     """The probes in canonical form.
 
     Raises:

@@ -210,7 +210,7 @@ class Gate:
             return Attempt(False, "the probe itself failed", probe.expectation(), hint, took, error=True)
         return Attempt(False, f"no answer within {probe.attempt_timeout:g} s", probe.expectation(), latency_ms=took)
 
-    def _event(self, watched: _Watched, attempt: Attempt) -> dict[str, Any]:
+    def _event(self, watched: _Watched, attempt: Attempt) -> dict[str, object]:
         return {
             "probe": watched.label,
             "attempt": watched.tally.attempts,

@@ -96,7 +96,7 @@ def of_another(gates: Mapping[str, Definition], release: str, given: Iterable[Ma
 
 def asked_elsewhere(
     judge_by: str, probes: Sequence[Probe], kept: Mapping[str, Mapping[str, Any]]
-) -> tuple[list[Probe], dict[str, dict[str, Any]]]:
+) -> tuple[list[Probe], dict[str, dict[str, object]]]:
     """Which probes with C(from) count, told from what the hosts of their components keep.
 
     Args:
@@ -206,7 +206,7 @@ class Judging:
                 save(self._state_dir, component, gates, {**kept, live: asked})
         return adopted
 
-    def kept(self) -> dict[str, dict[str, Any]]:
+    def kept(self) -> dict[str, dict[str, object]]:
         """Of the components of C(elsewhere) that are live here, what :func:`asked_elsewhere` takes. Raises as :func:`load`."""
         return {
             component: {"release": self._live[component], "gates": load_elsewhere(self._state_dir, component)}

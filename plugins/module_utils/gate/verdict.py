@@ -235,7 +235,7 @@ class Tally:
             return PASS
         return FAIL if self.attempts and not self.passes else INCONCLUSIVE
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """All of it, for the next slice of the same gate."""
         return asdict(self)
 

@@ -39,7 +39,7 @@ class GateError(ValueError):
     """Arguments that make no sense; nothing was looked at."""
 
 
-def prepared(given: Sequence[Any], window: float = 0.0) -> list[dict[str, Any]]:
+def prepared(given: Sequence[Any], window: float = 0.0) -> list[dict[str, object]]:
     """The conditions in canonical form, without those that a person pulls.
 
     Args:
@@ -169,7 +169,7 @@ class Watch:
             return new_baseline(condition, window, time.time(), "")[1]
         return judge(condition, window, self._baseline(condition), time.time())
 
-    def _baseline(self, condition: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _baseline(self, condition: Mapping[str, Any]) -> dict[str, object] | None:
         if "times" not in condition:
             return None
         path = self._path(condition)
@@ -189,7 +189,7 @@ class Watch:
         decided = [tally.decided(self.passes) for tally in self.tallies]
         return not self.record and (FAIL in decided or all(decided))
 
-    def _rows(self, now: float, final: bool) -> list[dict[str, Any]]:
+    def _rows(self, now: float, final: bool) -> list[dict[str, object]]:
         rows = []
         for condition, tally in zip(self.conditions, self.tallies):
             verdict = tally.final(self.passes) if final else tally.decided(self.passes) or WAITING
@@ -215,7 +215,7 @@ class Watch:
             )
         return rows
 
-    def _waiting(self, now: float, due: float) -> dict[str, Any]:
+    def _waiting(self, now: float, due: float) -> dict[str, object]:
         saved = {
             "began": self.began,
             "last": now,
@@ -227,11 +227,11 @@ class Watch:
         answer = self._result(now, self._rows(now, False), False)
         return {**answer, "verdict": WAITING, "state": saved, "due_s": round(max(0.0, due - time.monotonic()), 3)}
 
-    def _answer(self, now: float, check: bool) -> dict[str, Any]:
+    def _answer(self, now: float, check: bool) -> dict[str, object]:
         changed = self._keep(check) if self.record else False
         return self._result(now, self._rows(now, True), changed)
 
-    def _result(self, now: float, rows: list[dict[str, Any]], changed: bool) -> dict[str, Any]:
+    def _result(self, now: float, rows: list[dict[str, Any]], changed: bool) -> dict[str, object]:
         verdict = joint((row["verdict"], "critical") for row in rows)
         wrong = [row for row in rows if row["verdict"] in (FAIL, ERROR, INCONCLUSIVE)]
         said = f"{len(rows)} conditions for {now - self.began:.0f} s: {verdict}" if rows else "no condition for this node"

@@ -93,7 +93,7 @@ class ComponentState:
     activations: list[Activation] = field(default_factory=list)
     interrupted: list[Interrupted] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the state as plain data, without what only planning needs."""
         data = asdict(self)
         for key in ("activations", "anchor", "candidates"):

@@ -193,7 +193,7 @@ def document(request: Request, seen: Mapping[str, object], origin: Origin, why: 
     return offline_plan.describe(request, plan, seen, basis)
 
 
-def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
+def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, object]:
     """What alembic answers in check mode to a plan's document. Raises MigrationError where the policy refuses."""
     facts = {"plan": dict(plan), "from": plan["current"], "to": plan["target"]}
     refusals = plan["verdict"]["refusals"]

@@ -111,7 +111,7 @@ def migrate(request: Request, check: bool = False) -> dict[str, Any]:
         migration.psql.close()
 
 
-def _run(migration: Migration, check: bool) -> dict[str, Any]:
+def _run(migration: Migration, check: bool) -> dict[str, object]:
     request = migration.request
     began = time.monotonic()
     versions = alembic_plan.versions_of(migration.question("open"), migration.psql)
@@ -177,7 +177,7 @@ def _diff(plan: Plan) -> dict[str, str]:
     return {"before_header": "database", "after_header": "database and the SQL that leads there", "before": here, "after": there + sql}
 
 
-def _nothing_to_do(migration: Migration, stopped: Mapping[str, object] | None, check: bool, locked: bool = False) -> dict[str, Any]:
+def _nothing_to_do(migration: Migration, stopped: Mapping[str, object] | None, check: bool, locked: bool = False) -> dict[str, object]:
     request, plan = migration.request, migration.result["plan"]
     missing = plan["tables"]["missing"]
     if missing and request.state == "upgraded":
@@ -453,7 +453,7 @@ def _way_back(migration: Migration, folder: str) -> str:
     return f"The backup from before is {folder}. This shows what putting it back takes away, and asks for consent: {command}"
 
 
-def _stamp(migration: Migration, graph: RevisionGraph, check: bool) -> dict[str, Any]:
+def _stamp(migration: Migration, graph: RevisionGraph, check: bool) -> dict[str, object]:
     """Notes a revision without running anything."""
     request = migration.request
     try:

@@ -92,7 +92,7 @@ def make(request: Request, seen: Mapping[str, Any], schema: Sequence[Mapping[str
         raise kind_of(placeholders.unsure(local.made_up, error, str(facts.get("place") or ""), what)) from problem
 
 
-def describe(request: Request, plan: Plan, seen: Mapping[str, Any], basis: str) -> dict[str, Any]:
+def describe(request: Request, plan: Plan, seen: Mapping[str, Any], basis: str) -> dict[str, object]:
     """The plan in the shape of alembic_info, with ``basis``: how it was made."""
     address = seen.get("database") or {}
     found = plan.describe(

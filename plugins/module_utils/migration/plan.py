@@ -155,7 +155,7 @@ class Plan:
     versions: dict[str, Any]
     losses: list[Loss] = field(default_factory=list)
 
-    def describe(self, request: Request, address: DatabaseAddress) -> dict[str, Any]:
+    def describe(self, request: Request, address: DatabaseAddress) -> dict[str, object]:
         document: dict[str, Any] = {
             "known": True,
             "why": "",
@@ -288,7 +288,7 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
         ) from problem
 
 
-def locate(request: Request, session: AlembicSession, graph: RevisionGraph) -> tuple[RevisionPath, dict[str, Any]]:
+def locate(request: Request, session: AlembicSession, graph: RevisionGraph) -> tuple[RevisionPath, dict[str, object]]:
     """Where the database stands and which way leads to the target."""
     seen = ask(request, session, "current")
     return way(request, graph, seen["current"], lambda: Journal.of(request.state_dir).read()), seen
@@ -432,7 +432,7 @@ def complete(
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)
 
 
-def unknown(request: Request, why: str) -> dict[str, Any]:
+def unknown(request: Request, why: str) -> dict[str, object]:
     """The plan's document where nothing can be known yet."""
     document = {
         "known": False,

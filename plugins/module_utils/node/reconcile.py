@@ -111,7 +111,9 @@ def reconcile(state_dir: Path, caller: Caller, make: MakeSlots = BootSlots) -> d
     }
 
 
-def _one(state_dir: Path, description: component_file.Description, caller: Caller, make: MakeSlots, check: bool = False) -> dict[str, Any]:
+def _one(
+    state_dir: Path, description: component_file.Description, caller: Caller, make: MakeSlots, check: bool = False
+) -> dict[str, object]:
     spec = component_file.spec_of(description, state_dir)
     spec = replace(spec, drain_timeout=min(DRAIN_S, spec.drain_timeout))
     slots = make(spec, _no_gate, Journal.of(state_dir))

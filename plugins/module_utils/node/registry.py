@@ -92,7 +92,7 @@ def _read(text: str) -> dict[str, object] | None:
         return None
 
 
-def _whole(entry: dict[str, Any]) -> dict[str, Any]:
+def _whole(entry: dict[str, Any]) -> dict[str, object]:
     """An entry with its claims. One of a version before has none: they are read from what that stack left on this node."""
     if "claims" in entry:
         return entry

@@ -72,12 +72,12 @@ class Database:
     size: int
     note: dict[str, Any]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         parts = restore_names.split(self.name)
         return {**self.note, "name": self.name, "bytes": self.size, "open": self.allowed, "stamp": parts.stamp if parts else ""}
 
 
-def properties(psql: Psql, database: str) -> dict[str, Any] | None:
+def properties(psql: Psql, database: str) -> dict[str, object] | None:
     """What belongs to a database besides its content; None where there is none."""
     found = psql.query(database_settings.properties_query(database), READ_TIMEOUT)
     return dict(found) if found else None
@@ -98,7 +98,7 @@ def family(psql: Psql, base: str) -> dict[str, Database]:
     return found
 
 
-def read_note(comment: str | None) -> dict[str, Any]:
+def read_note(comment: str | None) -> dict[str, object]:
     """The note in a comment; empty where somebody else wrote it."""
     try:
         document = json.loads(comment or "")

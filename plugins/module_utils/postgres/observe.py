@@ -93,7 +93,7 @@ def take(
     return {**result, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _rows(reader: Reader, tables: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def _rows(reader: Reader, tables: Sequence[Sequence[Any]]) -> dict[str, object]:
     """Rows of every table: all small ones with one question, each large one with its own."""
     counting = fingerprint.rows_query(tables)
     counted: dict[str, Any] = dict((reader.within(counting) if counting else None) or {})
@@ -122,7 +122,7 @@ def _contents(reader: Reader, wanted: Sequence[str]) -> dict[str, str | None]:
     return hashed
 
 
-def _foreign_keys(reader: Reader) -> dict[str, Any]:
+def _foreign_keys(reader: Reader) -> dict[str, object]:
     """C(checked) (number), C(not_valid), C(violations) and C(unchecked): keys as C(table.constraint)."""
     keys = reader.catalog(foreign_keys.KEYS_QUERY)
     result: dict[str, Any] = {"checked": 0, "violations": [], "unchecked": []}
@@ -138,7 +138,7 @@ def _foreign_keys(reader: Reader) -> dict[str, Any]:
     return result
 
 
-def differences(before: Mapping[str, Any], now: Fingerprint, checksums: Mapping[str, str | None]) -> dict[str, Any]:
+def differences(before: Mapping[str, Any], now: Fingerprint, checksums: Mapping[str, str | None]) -> dict[str, object]:
     """What is not as before: C(schema), C(rows) and C(contents), a line each, C(by_table) ({before, now}) and C(same)."""
     earlier = Fingerprint.load(before)
     strict, rewritten = fingerprint.restored_differences(earlier, now)

@@ -67,7 +67,7 @@ def restore_beside(
     min_free: int = MIN_FREE,
     origin: str = "",
     check: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Restores a part of the set in ``folder`` into C(<database>__restore_<stamp>) and proves it; it stays there.
 
     ``files`` is the manifest's list of checksums, ``origin`` the set's name for the note on the database. ``timeout`` is in seconds,

@@ -126,7 +126,7 @@ def alone(
     jobs: int = 2,
     timeout: float = 3600.0,
     min_free: int = MIN_FREE,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A set with one database and nothing else, in the folder ``where``; returns its part. See :func:`make`.
 
     It is written under another name and gets its own when it is whole. Raises BackupError.
@@ -183,7 +183,7 @@ def space(psql: Psql, folder: Path, min_free: int) -> dict[str, int]:
 def _dump(
     psql: Psql, folder: Path, address: DatabaseAddress, variables: Mapping[str, str], user: str | None, jobs: int, end: float,
     count_below: int | None, version: VersionTable,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, object], dict[str, object]]:
     limit = max(end - time.monotonic(), 1.0)
     psql.apply_settings(
         statement_timeout=f"{int(limit * 1000)}ms",
@@ -230,7 +230,7 @@ def _counted(rows: float, below: int | None) -> bool:
 
 def _count(
     psql: Psql, tables: list[Any], objects: list[Any], limit: float, below: int | None, version: VersionTable
-) -> tuple[dict[str, Any], list[str] | None]:
+) -> tuple[dict[str, object], list[str] | None]:
     """Rows of every table that is not too large and the heads of Alembic, from the snapshot that the dump is made from."""
     counting = fingerprint.rows_query(tables, below)
     counted = psql.query(counting, limit + 5) if counting else {}

@@ -85,7 +85,7 @@ def restore_table(
     min_free: int = MIN_FREE,
     origin: str = "",
     check: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Restores one table of a set beside the live one and proves it; nothing that is live changes.
 
     Returns C(table), C(beside) (its schema), C(rows), C(removed) and C(seconds). Raises RestoreError; then nothing of it is left.

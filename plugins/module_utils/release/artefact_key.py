@@ -41,7 +41,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
 
 
-def recipe_of(options: Mapping[str, Any]) -> dict[str, Any]:
+def recipe_of(options: Mapping[str, Any]) -> dict[str, object]:
     """Return what of a module's options a build depends on; of variables, the values' hashes instead of the values."""
     recipe = {name: options.get(name) or without for name, without in RECIPE.items()}
     for name in ("environment", "test_env"):

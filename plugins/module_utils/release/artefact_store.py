@@ -196,7 +196,7 @@ class Wanted:
             return None
         return found
 
-    def facts(self, packed: Mapping[str, Any], **provenance: str) -> dict[str, Any]:
+    def facts(self, packed: Mapping[str, Any], **provenance: str) -> dict[str, object]:
         """Return what is written down beside an artefact: what it is, and who built it from what, where and when."""
         manifest = packed["manifest"]
         told = {name: manifest.get(name) for name in ("tag", "component", "tree_hash", "lock_hash", "built_at", "tests")}

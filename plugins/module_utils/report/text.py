@@ -43,7 +43,7 @@ def judged(probe: ProbeRow) -> str:
     return "warning" if probe.get("severity") == "warning" and verdict not in ("pass", "skipped") else verdict
 
 
-def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:
+def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> list[dict[str, object]]:
     """One row for each component and each node that looked at it.
 
     ``results`` maps a node to what ``gate`` returned there; a node that was not reached has ``unreachable``.

@@ -59,7 +59,7 @@ def _item(level: str, name: str, node: str, verdict: str, expected: str, got: st
             "latency_ms": round(latency_ms, 1)}
 
 
-def data_items(node: str, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def data_items(node: str, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
     """Items of level ``data`` out of fingerprints of databases.
 
     A report is what ``db_fingerprint`` returned, with the component as ``item``: ``rows`` (table to number) and ``foreign_keys``

@@ -155,7 +155,7 @@ def is_settled(plan: Plan, target: str | None) -> bool:
     return only_there(plan) if plan.get("level") == "config" else is_there(plan, target)
 
 
-def beginning(decision: Decision, plan: Plan, level: str, reason: str) -> dict[str, Any]:
+def beginning(decision: Decision, plan: Plan, level: str, reason: str) -> dict[str, object]:
     """What a node's journal says when a controller begins: the detail that :func:`rollback.facts.open_rollback` reads back."""
     moves = {
         step["component"]: {

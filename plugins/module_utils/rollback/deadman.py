@@ -18,7 +18,7 @@ import re
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
@@ -107,7 +107,7 @@ def arm(
     command: str = COMMAND,
     systemd: Systemd | None = None,
     check: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Have the node go back in *seconds* unless *run* is confirmed. Arming again begins again.
 
     Raises:
@@ -175,7 +175,7 @@ def _refuse_late(state_dir: Path, run: str) -> None:
         )
 
 
-def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bool = False) -> dict[str, Any]:
+def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bool = False) -> dict[str, object]:
     """Keep what *run* activated. Nothing to do where nothing is armed for it.
 
     Raises:

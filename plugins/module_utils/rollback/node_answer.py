@@ -56,7 +56,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def of_now(answer: Mapping[str, Any]) -> dict[str, Any]:
+def of_now(answer: Mapping[str, Any]) -> dict[str, object]:
     """An answer in the words of now: the command of before called the remedy of a refusal C(way_out)."""
     found = dict(answer)
     refusals = found.get("refusals")

@@ -218,7 +218,7 @@ def postmortem_markdown(merged: Merged, outcome: Facts, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def notice_facts(merged: Merged, facts: Facts, outcome: Facts | None = None) -> dict[str, Any]:
+def notice_facts(merged: Merged, facts: Facts, outcome: Facts | None = None) -> dict[str, object]:
     """What people are told: ``facts``, without the journals in it, and before a rollback what is foreseen, after it what was done and lost.
 
     Args: as of :func:`postmortem_markdown`; ``outcome`` is left out before it.

@@ -142,7 +142,7 @@ class BaselineComparison:
             patience *= 1 if found else 2
             end = max(end, self._clock() + AGAIN_S) if found else end
 
-    def _left(self, definition: Definition) -> list[dict[str, Any]]:
+    def _left(self, definition: Definition) -> list[dict[str, object]]:
         """The probes that still count; none where only warnings are left, so that the port itself is asked."""
         left = [dict(probe) for probe in definition.get("probes") or [] if probe.get("name") not in self._waived]
         critical = any(probe.get("severity", "critical") == "critical" for probe in left)

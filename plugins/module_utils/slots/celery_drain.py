@@ -201,7 +201,7 @@ def runner(python: str, cwd: str, env_file: str, user: str | None, secrets: Secr
     """Asks by running ``python`` in ``cwd`` with the variables of ``env_file``, which reach it through its environment alone."""
     kept = secrets or Secrets()
 
-    def ask(question: dict[str, Any]) -> dict[str, Any]:
+    def ask(question: dict[str, Any]) -> dict[str, object]:
         try:
             variables = {**kept.environment(env_file), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
         except OSError as problem:
@@ -224,7 +224,7 @@ def runner(python: str, cwd: str, env_file: str, user: str | None, secrets: Secr
     return ask
 
 
-def _question(request: Request, **changes: Any) -> dict[str, Any]:
+def _question(request: Request, **changes: Any) -> dict[str, object]:
     return {
         "app": request.app,
         "workers": list(request.workers),
@@ -314,7 +314,7 @@ def tasks_text(tasks: Sequence[Mapping[str, Any]], limit: int = 10) -> str:
     return ", ".join(parts) + (f", and {len(tasks) - limit} more" if len(tasks) > limit else "")
 
 
-def status(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
+def status(request: Request, ask: Ask, memory: Memory) -> dict[str, object]:
     """What the workers take and hold. Raises DrainError."""
     seen = ask(_question(request))
     result = _result(request, seen, memory, changed=False)
@@ -326,7 +326,7 @@ def status(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
     return {**result, "drained": not (taken or running or missing), "msg": f"{request.component}: {'; '.join(parts)}.{told}"}
 
 
-def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
+def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, object]:
     """As :func:`status`; raises DrainError where stopping the workers may kill a task, or where nobody knows what they hold."""
     result = status(request, ask, memory)
     risky = at_risk(request, {"tasks": result["running"], "settings": result["settings"]})
@@ -343,7 +343,7 @@ def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
 
 def drain(
     request: Request, ask: Ask, memory: Memory, check: bool = False, clock: Callable[[], float] = time.monotonic
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Stop intake, and wait until nothing is held any more, at most ``request.timeout``; C(drained) says whether that came.
 
     Raises DrainError where a worker does not answer, or goes on taking tasks; what was stopped until then is in ``memory``.
@@ -410,7 +410,7 @@ def _end(
 
 def drain_or_go_on(
     request: Request, ask: Ask, memory: Memory, check: bool = False, clock: Callable[[], float] = time.monotonic
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """As :func:`drain`; where it does not come to its end the workers take tasks again as before, and DrainError is raised."""
     try:
         result = drain(request, ask, memory, check, clock)
@@ -432,7 +432,7 @@ def _gone_on(request: Request, ask: Ask, memory: Memory, check: bool, what: str,
     return DrainError(f"{what} It was taken back: {back['msg']}", **{**facts, "stopped": back["stopped"], "changed": False})
 
 
-def resume(request: Request, ask: Ask, memory: Memory, check: bool = False) -> dict[str, Any]:
+def resume(request: Request, ask: Ask, memory: Memory, check: bool = False) -> dict[str, object]:
     """Let workers take tasks again: those named from ``request.queues``, else all that were stopped. Else nobody is asked.
 
     A worker that does not answer any more has ended, and is forgotten. Raises DrainError where one goes on taking nothing.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypedDict
@@ -24,7 +25,7 @@ class Log(Protocol):
     def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> Record: ...
 
     def operation(
-        self, op: str, component: str | None, release: str | None, run: str, actor: str, detail: dict[str, Any] | None
+        self, op: str, component: str | None, release: str | None, run: str, actor: str, detail: Mapping[str, object] | None
     ) -> AbstractContextManager[Any]: ...
 
 

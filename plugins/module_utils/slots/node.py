@@ -425,7 +425,7 @@ NOTED = 300
 """Characters that are noted of what a probe expected and got."""
 
 
-def noted(row: ProbeRow) -> dict[str, Any]:
+def noted(row: ProbeRow) -> dict[str, object]:
     """What the journal keeps of a probe."""
     told = {key: row[key] for key in ("name", "severity", "verdict", "expected", "got", "attempts", "latency_ms") if key in row}
     return {key: value[:NOTED] if isinstance(value, str) else value for key, value in told.items()}

@@ -10,7 +10,7 @@ Each reads what is real, plans (:mod:`slots.plan`), writes the journal, does the
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -474,5 +474,5 @@ class Slots:
         self.journal.mark(self.spec.component, release, state, reason, request.run, request.actor)
         return True
 
-    def _operation(self, op: str, release: str | None, request: Request, detail: dict[str, Any]) -> AbstractContextManager[Any]:
+    def _operation(self, op: str, release: str | None, request: Request, detail: Mapping[str, object]) -> AbstractContextManager[Any]:
         return self.journal.operation(op, self.spec.component, release, request.run, request.actor, detail)

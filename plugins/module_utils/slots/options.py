@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
 
 
-def options() -> dict[str, Any]:
+def options() -> dict[str, object]:
     """The options, in Ansible's form."""
     return {
         "state": {"type": "str", "choices": list(STATES), "default": "active"},

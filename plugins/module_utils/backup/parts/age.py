@@ -106,7 +106,7 @@ def verify(folder: Path, part: Mapping[str, object]) -> list[str]:
     return []
 
 
-def decrypt(folder: Path, part: Mapping[str, Any], into: Path, identity: str = "", identity_file: str = "") -> dict[str, Any]:
+def decrypt(folder: Path, part: Mapping[str, Any], into: Path, identity: str = "", identity_file: str = "") -> dict[str, object]:
     """Put a part, plain, below ``into``; returns it as it was before it was encrypted. Raises PartError."""
     inner = str(part["encrypted"]["path"])
     target = into / inner

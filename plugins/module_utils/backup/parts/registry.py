@@ -77,7 +77,7 @@ def patience_of(state_dir: Path) -> float:
         return TIMEOUT
 
 
-def checked(document: Any, where: str) -> dict[str, Any]:
+def checked(document: Any, where: str) -> dict[str, object]:
     """A description without faults. Raises PartError with all of them."""
     problems = backup_plan.description_problems(document)
     if problems:

@@ -109,7 +109,7 @@ class Restorer(Protocol):
     def plan(self, check: bool) -> Loss:
         """What would be lost; with ``check`` nothing may be written, without, something may be prepared beside."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put it back; returns what was done."""
 
 
