@@ -154,15 +154,18 @@ def _sound(value: object, component: str) -> bool:
         return False
     if value.get("format") == FORMAT:
         return True
-    edge, ports, database = (value.get(key) for key in ("edge", "ports", "database"))
-    texts = [value.get("root"), *([edge.get(key) for key in _EDGE] if isinstance(edge, dict) else [])]
-    numbers = [value.get(key) for key in _NUMBERS]
+    edge, ports, database = (value.get(key) or {} for key in ("edge", "ports", "database"))
+    if not all(isinstance(found, dict) for found in (edge, ports, database)):
+        return False
+    needed = [value.get("root"), *(edge.get(key) for key in _EDGE if edge)]
+    texts = [text for text in (value.get("source"), value.get("application"), database.get("url_variable")) if text is not None]
+    numbers = [value[key] for key in _NUMBERS if key in value]
     return (
-        all(isinstance(text, str) and text for text in texts)
+        all(isinstance(text, str) and text for text in needed)
+        and all(isinstance(text, str) for text in texts)
         and "{slot}" in str(value.get("unit"))
         and value.get("strategy") in (None, "bluegreen", "recreate")
-        and all(found is None or isinstance(found, dict) for found in (edge, ports, database))
-        and all(number is None or isinstance(number, (int, float)) for number in [*numbers, *(ports or {}).values()])
+        and all(isinstance(number, (int, float)) for number in [*numbers, *ports.values()])
     )
 
 

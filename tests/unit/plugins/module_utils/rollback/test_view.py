@@ -108,7 +108,8 @@ def test_a_node_with_the_descriptions_of_another_version_is_not_left_out(
     "wrong",
     [
         {"root": None}, {"root": 7}, {"unit": "web.service"}, {"strategy": "canary"}, {"edge": {"socket": "/run/x"}}, {"edge": "here"},
-        {"ports": {"blue": "18001"}}, {"ports": [1]}, {"drain_timeout": "soon"}, {"database": "postgres"}, {"component": "worker"},
+        {"ports": {"blue": "18001"}}, {"ports": [1]}, {"drain_timeout": "soon"}, {"drain_timeout": None}, {"database": "postgres"},
+        {"database": {"url_variable": 7}}, {"application": 7}, {"component": "worker"},
     ],
 )  # fmt: skip
 def test_a_description_of_another_version_that_no_slot_can_be_driven_by_is_said(fleet: Fleet, wrong: dict[str, Any]) -> None:
