@@ -74,6 +74,19 @@ def test_all_go_back_and_the_journal_tells(fleet: Fleet) -> None:
     assert sorted(fleet.said)[0].startswith("beat: went back (")
 
 
+@pytest.mark.parametrize("format_", [0, 2])
+def test_a_node_goes_back_by_descriptions_of_another_version(fleet: Fleet, format_: int) -> None:
+    for path in (fleet.state / "components").glob("*.json"):
+        known = json.loads(path.read_text())
+        known = {key: value for key, value in known.items() if format_ or key not in ("source", "warm", "database", "stop_timeout")}
+        path.write_text(json.dumps({**known, "format": format_, "of_later": True}))
+    answer = go(fleet, best_effort=True)
+    assert answer["outcome"] == "ok"
+    assert rows(answer) == {"beat": "ok", "worker": "ok", "web": "ok"}
+    assert fleet.live() == V2
+    assert any(f"has format {format_}" in text for text in answer["plan"]["warnings"])
+
+
 def test_a_second_rollback_goes_further_back(fleet: Fleet) -> None:
     go(fleet)
     assert go(fleet, "rb-2")["to"] == "v1"
