@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
-
 DOCUMENTATION = r"""
 module: celery_drain
 short_description: Stop the intake of Celery workers, wait until they hold no task, let them go on
@@ -184,6 +182,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
-
 DOCUMENTATION = r"""
 module: journal
 short_description: Lock a node for one run, append to its journal, read it
@@ -168,6 +166,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, describe
