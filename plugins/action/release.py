@@ -83,7 +83,7 @@ class ActionModule(Followed):
 
     _supports_check_mode = True
 
-    def _call(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _call(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
             module_name="phasegate.aistack.release", module_args=args, task_vars=task_vars
         )
@@ -239,7 +239,7 @@ class ActionModule(Followed):
             self._call({**{name: args[name] for name in here if name in args}, "state": "pruned", "keep": 1}, task_vars)
         return answer
 
-    def _lay_down(self, args: dict[str, Any], task_vars: dict[str, Any] | None, stored: Stored) -> dict[str, Any]:
+    def _lay_down(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None, stored: Stored) -> dict[str, Any]:
         stored.used()
         brought = {
             "artefact": self._put(stored.path, "artefact.tar.gz"),

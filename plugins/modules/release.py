@@ -410,7 +410,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
+def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, object]:
     request = staging.Request(
         layout=layout,
         state_dir=Path(params["state_dir"]),

@@ -246,7 +246,7 @@ class Wanted:
         """Whether an artefact of which this is said can lie below the node's root."""
         return not facts.get("bound") or facts.get("root") == self.root
 
-    def facts(self, packed: Mapping[str, Any], **provenance: str) -> dict[str, Any]:
+    def facts(self, packed: Mapping[str, Any], **provenance: str) -> dict[str, object]:
         """Return what is written down beside an artefact: what it is, and who built it from what, where and when."""
         manifest = packed["manifest"]
         told = {name: manifest.get(name) for name in ("tag", "component", "tree_hash", "lock_hash", "built_at", "tests")}

@@ -131,7 +131,7 @@ class Source:
         """Return tags and branches, each name to commit."""
         answer = self._git("ls-remote", END, self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.rc != 0:
-            said = git_words.told(answer.stderr, answer.rc, self.shown)
+            said = git_words.explained(answer.stderr, answer.rc, self.shown)
             raise Unreachable(f"The repository {self.shown} cannot be reached from the controller. {said}")
         tags: dict[str, str] = {}
         branches: dict[str, str] = {}
@@ -260,7 +260,7 @@ class Source:
             refs = f"+refs/tags/{ref}:refs/tags/{ref}"
             fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
             if fetched.rc != 0:
-                said = git_words.told(fetched.stderr, fetched.rc, self.shown)
+                said = git_words.explained(fetched.stderr, fetched.rc, self.shown)
                 raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
 
     def files(self, ref: str, commit: str) -> dict[str, File]:
@@ -271,7 +271,7 @@ class Source:
         """
         with self._locked():
             self._fetch(ref, commit)
-            return self._look(ref, commit)
+            return self._check_tree(ref, commit)
 
     def text(self, blob: str) -> str:
         """Return what is in a file that :meth:`files` told of."""
@@ -284,7 +284,7 @@ class Source:
             place = hashlib.sha256(f"1\n{self.path}".encode()).hexdigest()[:12]
             target = self.mirror / "archives" / f"{commit}-{place}.tar.gz"
             if not target.is_file():
-                self._look(ref, commit)
+                self._check_tree(ref, commit)
                 self._pack(commit, target)
             os.utime(target)
             return Archive(target, sha256(target))
@@ -311,7 +311,7 @@ class Source:
         more = ["and more"] if len(lines) > limit else []
         return [*lines[:limit], *more, *([summed.stdout.strip()] if summed.stdout.strip() else [])]
 
-    def _look(self, ref: str, commit: str) -> dict[str, File]:
+    def _check_tree(self, ref: str, commit: str) -> dict[str, File]:
         """Return the files of the folder; what an archive cannot hold is refused by name."""
         where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
         if self._git("cat-file", "-t", END, where, cwd=self.mirror).stdout.strip() != "tree":

@@ -36,7 +36,7 @@ if [ -e {tree} ]; then cat {folder}/allowed.json; else cat {folder}/refused.json
 REFUSED: dict[str, Any] = {
     "allowed": False, "to": "v1", "candidates": [], "steps": [], "warnings": [],
     "refusals": [
-        {"code": "not_here", "component": "api", "reason": "api: v1 was live here once, but its tree is gone", "way_out": "deploy it"}
+        {"code": "not_here", "component": "api", "reason": "api: v1 was live here once, but its tree is gone", "remedy": "deploy it"}
     ],
 }  # fmt: skip
 ALLOWED: dict[str, Any] = {**REFUSED, "allowed": True, "steps": [{"do": "switch", "detail": {}}], "warnings": ["one"], "refusals": []}
