@@ -246,7 +246,7 @@ def test_a_tree_that_was_laid_down_again_gets_the_config_of_today(node: Node) ->
     view = node.view()
     for component in view["components"].values():  # worker and beat run the same tree
         component["manifests"]["v1"]["artefact"] = {"key": "k", "built_on": "one"}
-    made = plan(view, Wish(to="v1"))
+    made = plan(view, RollbackRequest(to="v1"))
     step = next(step for step in made["steps"] if step["component"] == "backend")
     assert made["allowed"]
     assert step["detail"]["config"] == step["detail"]["from"]["config"]
