@@ -167,7 +167,8 @@ class ActionModule(Followed):
             told = f"would be laid down from an artefact built on {stored.built_on}"
             return {"plan": told, "key": stored.key, "from": stored.built_on}
         by = shelf.settings.on if wanted is not None and self._elsewhere(shelf, task_vars) else ""
-        return {"plan": f"would be built on {by}" if by else "would be built", **({"key": wanted.key} if wanted else {})}
+        told = f"would be built on {by}" if by else "would be built"
+        return {"plan": told, **({"on": by} if by else {}), **({"key": wanted.key} if wanted else {})}
 
     @staticmethod
     def _elsewhere(shelf: Shelf, task_vars: dict[str, Any] | None) -> bool:

@@ -205,7 +205,10 @@ def _staging(rows: Sequence[Row]) -> list[str]:
             proven = "it passed its own tests there" if tests else "no tests: it declares none"
             lines += _wrapped(f"{row.place}: commit {commit}, laid down from what {laid} built; {proven}")
             continue
-        lines += _wrapped(f"{row.place}: commit {commit}{lock}{build}, then {'its own tests' if tests else 'no tests: it declares none'}")
+        on = (answer.get("artefact") or {}).get("on")
+        where = f", on {on}, then laid down here" if on else ""
+        made = f"commit {commit}{lock}{build}, then {'its own tests' if tests else 'no tests: it declares none'}"
+        lines += _wrapped(f"{row.place}: {made}{where}")
         lines += [line for test in tests for line in _wrapped(f"$ {test}", "    ", "      ")]
     return lines
 

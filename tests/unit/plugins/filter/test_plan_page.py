@@ -80,6 +80,8 @@ def test_what_another_node_built_is_laid_down(facts: dict[str, Any]) -> None:
     text = " ".join(page(facts).split())
     assert "commit 0123456789, laid down from what b9 built; it passed its own tests there" in text
     assert "install exactly" not in text
+    facts["nodes"]["b1"]["backend"]["staged"]["artefact"] = {"plan": "would be built on b9", "on": "b9", "key": "k"}
+    assert "then its own tests, on b9, then laid down here" in " ".join(page(facts).split())
 
 
 def test_what_is_live_already_is_one_line(facts: dict[str, Any]) -> None:
