@@ -180,7 +180,7 @@ class Restored(TypedDict):
 
 
 class View(TypedDict, total=False):
-    """What a node knows about itself; :func:`rollback.view.look` makes it, the planner reads it.
+    """What a node knows about itself; :func:`rollback.view.observe` makes it, the planner reads it.
 
     Attributes:
         node: its name; ``stack``: the stack's.
