@@ -22,7 +22,6 @@ from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
-from ansible_collections.phasegate.aistack.plugins.action.receipt import role_directory
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
@@ -36,6 +35,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check impo
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.role_files import role_directory
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import COLLECTION, read_verbs
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")

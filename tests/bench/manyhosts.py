@@ -37,8 +37,7 @@ def components() -> dict[str, Any]:
     def gate(name: str, *more: Mapping[str, Any]) -> list[Any]:
         return [{"name": f"{name} runs", "unit": f"{name}.service"}, {"name": f"{name} answers", "command": ["true"]}, *more]
 
-    front = {"name": "from outside", "command": ["true"], "from": "aistack", "expect": {}}
-    front.pop("expect")
+    front = {"name": "from outside", "command": ["true"], "from": "aistack"}
     application = {"application": "shop", "slots": {"warm": 300}, "after": ["edge"]}
     return {
         "toolchain": {"role": "toolchain", "hosts": "aistack"},
@@ -62,7 +61,8 @@ def inventory(folder: Path, count: int) -> dict[str, Any]:
         "aistack_env": {"api": {"schema": [{"name": "URL", "type": "url", "required": True}], "values": {"URL": "{{ aistack_urls.api }}"}}},
         "aistack_phases": {
             "phase0": {"title": "Ground", "components": ["toolchain", "backup", "redis"]},
-            "phase1": {"title": "The application", "requires": ["phase0"], "components": ["edge", "api", "worker"], "acceptance": ["answers"]},
+            "phase1": {"title": "The application", "requires": ["phase0"], "components": ["edge", "api", "worker"],
+                       "acceptance": ["answers"]},
         },
         "aistack_acceptance": {"answers": {"command": ["true"], "from": "aistack"}},
         "ansible_connection": "from_file", "ansible_python_interpreter": "/usr/bin/python3", "bench_answers": str(folder / "answers.json"),

@@ -6,6 +6,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection import ConnectionBase
+
 DOCUMENTATION = r"""
 name: from_file
 short_description: Answers of nodes from a file
@@ -23,13 +30,6 @@ options:
 extends_documentation_fragment:
   - connection_pipelining
 """
-
-import json
-import re
-from typing import Any
-
-from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.connection import ConnectionBase
 
 GATE = re.compile(r"/aistack gate --source ")
 MODULE = re.compile(rb"ansible_collections\.phasegate\.aistack\.plugins\.modules\.([a-z_]+)'")
