@@ -16,6 +16,9 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.phasegate.aistack.plugins.filter.backup import restore_page
+from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page, plan_refusal
+from ansible_collections.phasegate.aistack.plugins.filter.stack import joined_results
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import without
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
@@ -27,14 +30,19 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
     verify_text,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages, parts
 
+KINDS = ["failure", "health", "live", "page", "plan", "restore", "rollback", "run", "verify"]
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "kind": {"type": "str", "required": True, "choices": ["health", "failure", "page", "rollback", "run", "verify"]},
+    "kind": {"type": "str", "required": True, "choices": KINDS},
     "results": {"type": "dict", "default": {}},
     "levels": {"type": "dict", "default": {}},
     "data": {"type": "dict", "default": {}},
     "decision": {"type": "dict", "default": {}},
+    "answers": {"type": "dict", "default": {}},
+    "facts": {"type": "dict", "default": {}},
+    "notes": {"type": "list", "elements": "str", "default": []},
     "failed_task": {"type": "str", "default": ""},
     "failed_result": {"type": "dict", "default": {}},
     "command": {"type": "str", "default": ""},
@@ -86,6 +94,17 @@ def artefact(name: str, content: str, as_json: bool) -> dict[str, Any]:
     return {"data": {"aistack_job_documents": {file: kept}}, "per_host": False, "aggregate": True}
 
 
+def answered(args: dict[str, Any], variables: Mapping[str, Any]) -> None:
+    """Put what the hosts have in the variables that C(answers) names where an argument would have it."""
+    for name, given in args["answers"].items():
+        several = [parts.of_hosts(variables, variable) for variable in ([given] if isinstance(given, str) else given)]
+        hosts = {host: joined_results([found[host] for found in several]) if len(several) > 1 else several[0][host] for host in several[0]}
+        if name in ("results", "data"):
+            args[name] = hosts if name == "results" else {host: found.get("results") or [] for host, found in hosts.items()}
+        else:
+            args["facts"][name] = hosts
+
+
 class ActionModule(ActionBase):
     """Print, write, and fail where what is printed is a failure."""
 
@@ -99,6 +118,7 @@ class ActionModule(ActionBase):
         _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         if args["kind"] == "failure":
             return self._failure(args)
+        answered(args, task_vars or {})
         try:
             page: Page = getattr(self, f"_{args['kind']}")(args, task_vars or {})
         except documents.Unwritable as error:
@@ -200,6 +220,15 @@ class ActionModule(ActionBase):
 
     def _page(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         return Page(args["text"], failure=args["failure"])
+
+    def _plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page(plan_page(args["facts"]), failure=plan_refusal(args["facts"]))
+
+    def _live(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page("\n".join([live_text(args["results"]), *args["notes"]]))
+
+    def _restore(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page(restore_page(args["results"]))
 
     def _failure(self, args: dict[str, Any]) -> dict[str, Any]:
         if not args["failed_task"]:

@@ -36,6 +36,10 @@ options:
         (where the whole of it can be read). Everything is sent to webhooks and commands.
     type: dict
     default: {}
+  failures:
+    description: What failed on which node is put into O(facts) as C(error).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 attributes:

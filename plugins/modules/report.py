@@ -16,6 +16,9 @@ description:
     and fails if one of them fails.
   - C(kind=rollback) prints what became of every component of every node, and fails if something is not back.
   - C(kind=run) prints what one run did on all nodes, out of their journals, and writes it in O(format) where that or O(output) is named.
+  - C(kind=plan) prints what a deployment would do, and fails where it would be refused.
+  - C(kind=live) prints what is live on every node, as M(phasegate.aistack.node) has asked them.
+  - C(kind=restore) prints what putting a backup set back would take away, as M(phasegate.aistack.restore_set) says.
   - C(kind=page) prints a text, and writes it into a file where one is named; with O(failure) it fails then.
   - Where a job of AWX or ansible-runner runs it, a page that went well and has O(output), if only an empty one, is an artefact as well,
     C(aistack_job_documents), by the name of its file.
@@ -26,7 +29,7 @@ options:
     description: What to print.
     type: str
     required: true
-    choices: [health, failure, page, rollback, run, verify]
+    choices: [failure, health, live, page, plan, restore, rollback, run, verify]
   results:
     description:
       - For C(kind=health) and C(kind=verify), node name to the result of M(phasegate.aistack.gate) there.
@@ -34,6 +37,21 @@ options:
       - For C(kind=rollback), node name to what Ansible returned for C(aistack rollback --json) there.
     type: dict
     default: {}
+  answers:
+    description:
+      - Names of the variables in which every host has what is to be printed, for O(results), O(data) or a key of O(facts), so that no
+        playbook puts that together. Of a list of names the results on each host are joined.
+    type: dict
+    default: {}
+  facts:
+    description: For C(kind=plan), what is known of the deployment beside the answers of its nodes.
+    type: dict
+    default: {}
+  notes:
+    description: For C(kind=live), lines below the page.
+    type: list
+    elements: str
+    default: []
   levels:
     description: For C(kind=verify), name of a probe to the level of the checklist that it stands on.
     type: dict
@@ -106,7 +124,7 @@ EXAMPLES = r"""
 - name: Print the table
   phasegate.aistack.report:
     kind: health
-    results: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, '__health'))) }}"
+    answers: {results: __health}
   run_once: true
 """
 
