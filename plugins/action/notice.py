@@ -18,6 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import send as notice_send
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import EVENTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
 display = Display()
 
@@ -37,9 +38,13 @@ class ActionModule(ActionBase):
                 "event": {"type": "str", "required": True, "choices": list(EVENTS)},
                 "facts": {"type": "dict", "default": {}},
                 "failures": {"type": "bool", "default": False},
+                "rollback": {"type": "dict", "default": {}},
+                "ended": {"type": "str", "default": "", "choices": ["", "finished", "failed"]},
             }
         )
         variables = task_vars or {}
+        if args["rollback"]:
+            args["facts"] = RollbackPages(self._templar, variables, args["rollback"]).notice(args["ended"])
         if args["failures"]:
             hosts = variables.get("ansible_play_hosts_all") or []
             args["facts"] = {**args["facts"], "error": "; ".join(failures(variables["hostvars"].raw_get(host) for host in hosts))}

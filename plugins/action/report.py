@@ -32,8 +32,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
-KINDS = ["failure", "health", "live", "page", "plan", "restore", "rollback", "run", "verify"]
+KINDS = ["failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "verify"]
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kind": {"type": "str", "required": True, "choices": KINDS},
     "results": {"type": "dict", "default": {}},
@@ -42,7 +43,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "decision": {"type": "dict", "default": {}},
     "answers": {"type": "dict", "default": {}},
     "facts": {"type": "dict", "default": {}},
-    "notes": {"type": "list", "elements": "str", "default": []},
+    "rollback": {"type": "dict", "default": {}},
+    "ended": {"type": "str", "default": "finished", "choices": ["finished", "failed"]},
     "failed_task": {"type": "str", "default": ""},
     "failed_result": {"type": "dict", "default": {}},
     "command": {"type": "str", "default": ""},
@@ -225,7 +227,16 @@ class ActionModule(ActionBase):
         return Page(plan_page(args["facts"]), failure=plan_refusal(args["facts"]))
 
     def _live(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
-        return Page("\n".join([live_text(args["results"]), *args["notes"]]))
+        notes = RollbackPages(self._templar, task_vars, args["rollback"]).notes(args["ended"]) if args["rollback"] else []
+        return Page("\n".join([live_text(args["results"]), *notes]))
+
+    def _rollback_plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        found = RollbackPages(self._templar, task_vars, args["rollback"])
+        chosen = {"json": found.written_for_programs, "markdown": found.written}.get(args["format"], found.shown)
+        return Page(chosen())
+
+    def _post_mortem(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page(RollbackPages(self._templar, task_vars, args["rollback"]).post_mortem(args["ended"]))
 
     def _restore(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         return Page(restore_page(args["results"]))

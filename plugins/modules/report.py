@@ -19,6 +19,7 @@ description:
   - C(kind=plan) prints what a deployment would do, and fails where it would be refused.
   - C(kind=live) prints what is live on every node, as M(phasegate.aistack.node) has asked them.
   - C(kind=restore) prints what putting a backup set back would take away, as M(phasegate.aistack.restore_set) says.
+  - C(kind=rollback_plan) prints the plan of a rollback, or makes of it a document, by O(format); C(kind=post_mortem) is the one behind it.
   - C(kind=page) prints a text, and writes it into a file where one is named; with O(failure) it fails then.
   - Where a job of AWX or ansible-runner runs it, a page that went well and has O(output), if only an empty one, is an artefact as well,
     C(aistack_job_documents), by the name of its file.
@@ -29,7 +30,7 @@ options:
     description: What to print.
     type: str
     required: true
-    choices: [failure, health, live, page, plan, restore, rollback, run, verify]
+    choices: [failure, health, live, page, plan, post_mortem, restore, rollback, rollback_plan, run, verify]
   results:
     description:
       - For C(kind=health) and C(kind=verify), node name to the result of M(phasegate.aistack.gate) there.
@@ -47,11 +48,19 @@ options:
     description: For C(kind=plan), what is known of the deployment beside the answers of its nodes.
     type: dict
     default: {}
-  notes:
-    description: For C(kind=live), lines below the page.
-    type: list
-    elements: str
-    default: []
+  rollback:
+    description:
+      - For C(kind=rollback_plan) and C(kind=post_mortem), what the playbook knows of the rollback, C(decision), C(level), C(reason), C(owner),
+        C(consent), C(run), C(document), C(postmortem), C(templates), C(began), and C(answers), names of the variables in which hosts have
+        their results.
+      - For C(kind=live), where one was done.
+    type: dict
+    default: {}
+  ended:
+    description: For C(kind=post_mortem) and C(kind=live), how the rollback ended.
+    type: str
+    choices: [finished, failed]
+    default: finished
   levels:
     description: For C(kind=verify), name of a probe to the level of the checklist that it stands on.
     type: dict
@@ -101,6 +110,7 @@ options:
     default: ''
   format:
     description:
+      - For C(kind=rollback_plan), V(text) for the terminal, else what the document is.
       - For C(kind=run), what is written. Without O(output) into C(.ansible/reports/), unless it is V(text).
       - With V(text) the name of O(output) may say otherwise by how it ends, with C(.html), C(.md), C(.json) or C(.xml).
       - V(html) is one file that needs no network and no script. V(html) and V(markdown) are made from C(report.html.j2) and
