@@ -61,8 +61,8 @@ class RollbackPages:
         approved = f"by {owner or 'an operator'}, by the name of the target" if given.get("consent") == to else ""
         return {
             "stack": str(self._templar.template(self._vars.get("aistack_name") or "")), "reason": given["reason"], "owner": owner,
-            "approved": approved, "told": told, "run": given["run"], "level": self.level, "from": self.decision["from"], "to": to,
-            "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "approved": approved, "told": told, "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "run": given["run"], "level": self.level, "from": self.decision["from"], "to": to,
             "nodes": self.decision["nodes"], "resumes": self.decision["resumes"], "code": self.decision["code"],
             "document": given["document"],
         }  # fmt: skip
