@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_te
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages, parts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
-KINDS = ["failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "verify"]
+KINDS = ["failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "ticket", "verify"]
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kind": {"type": "str", "required": True, "choices": KINDS},
     "results": {"type": "dict", "default": {}},
@@ -94,6 +95,15 @@ def artefact(name: str, content: str, as_json: bool) -> dict[str, Any]:
     file = Path(name).name if Path(name).suffix else f"{Path(name).name}.{'json' if as_json else 'md'}"
     kept = content if len(content.encode("utf-8", "replace")) <= LARGEST else f"{content[:SHOWN]}\n[the rest is in the output of the job]"
     return {"data": {"aistack_job_documents": {file: kept}}, "per_host": False, "aggregate": True}
+
+
+def ticket(facts: Mapping[str, Any], at: datetime.datetime) -> tuple[str, str]:
+    """A ticket and what its file is called: C(title), C(text), and C(would), the verb that was not run because of a dry mode."""
+    name = re.sub(r"^-|-$", "", re.sub(r"[^a-z0-9]+", "-", str(facts["title"]).lower())[:60])
+    would = f" Without the dry mode it would have been: {facts['would']}" if facts.get("would") else ""
+    text = (f"# {facts['title']}\n\n{at:%Y-%m-%d %H:%M:%S} UTC\n\n{facts.get('text') or 'The event says no more.'}\n\n"
+            f"Nothing was done about it.{would}\n")  # fmt: skip
+    return text, f"{at:%Y%m%dT%H%M%S%f}-{name or 'ticket'}.md"
 
 
 def answered(args: dict[str, Any], variables: Mapping[str, Any]) -> None:
@@ -240,6 +250,11 @@ class ActionModule(ActionBase):
 
     def _restore(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         return Page(restore_page(args["results"]))
+
+    def _ticket(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        at = datetime.datetime.now(datetime.timezone.utc)
+        text, name = ticket(args["facts"], at)
+        return Page(text, file=(f"{args['output']}/{name}", text) if args["output"] else ("", ""))
 
     def _failure(self, args: dict[str, Any]) -> dict[str, Any]:
         if not args["failed_task"]:

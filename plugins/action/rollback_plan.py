@@ -88,4 +88,8 @@ class ActionModule(ActionBase):
         except SourceError as error:  # the plan is whole without it: it says why it lacks the list
             lost = [f"not known here: {error}"]
         decision = {**decision, "plans": plans}
-        return {**decision, "todo": todo.before(decision, list(plans)), "moves": moves(decision), "sets": sets(plans, decision["nodes"]), "code": lost, "text": text, "changed": False}
+        return {
+            **decision, "todo": todo.before(decision, list(plans)), "moves": moves(decision),
+            "sets": sets(plans, decision["nodes"]), "code": lost, "text": text,
+            "changed": False,
+        }  # fmt: skip

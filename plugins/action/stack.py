@@ -31,7 +31,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, verbs
-from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import SECTIONS, addressed, check_base, check_stack, dependency_order
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import (
+    SECTIONS,
+    addressed,
+    check_base,
+    check_stack,
+    dependency_order,
+)
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, parts, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts

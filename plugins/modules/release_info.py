@@ -34,8 +34,8 @@ options:
     default: ""
   doubts:
     description:
-      - What M(phasegate.aistack.stack) doubts of releases, by component. Fail where O(answers) do not settle it, which the controller judges
-        for all hosts of the play; no node is asked.
+      - What M(phasegate.aistack.stack) doubts of releases, by component. Fail where O(answers) do not settle it, which the controller
+        judges for all hosts of the play; no node is asked.
     type: dict
   answers:
     description: Name of the variable in which each host has registered what this module said of the components of O(doubts).

@@ -20,6 +20,7 @@ description:
   - C(kind=live) prints what is live on every node, as M(phasegate.aistack.node) has asked them.
   - C(kind=restore) prints what putting a backup set back would take away, as M(phasegate.aistack.restore_set) says.
   - C(kind=rollback_plan) prints the plan of a rollback, or makes of it a document, by O(format); C(kind=post_mortem) is the one behind it.
+  - C(kind=ticket) writes what an event outside says into a file of its own in the folder O(output), for a person.
   - C(kind=page) prints a text, and writes it into a file where one is named; with O(failure) it fails then.
   - Where a job of AWX or ansible-runner runs it, a page that went well and has O(output), if only an empty one, is an artefact as well,
     C(aistack_job_documents), by the name of its file.
@@ -30,7 +31,7 @@ options:
     description: What to print.
     type: str
     required: true
-    choices: [failure, health, live, page, plan, post_mortem, restore, rollback, rollback_plan, run, verify]
+    choices: [failure, health, live, page, plan, post_mortem, restore, rollback, rollback_plan, run, ticket, verify]
   results:
     description:
       - For C(kind=health) and C(kind=verify), node name to the result of M(phasegate.aistack.gate) there.
@@ -45,14 +46,16 @@ options:
     type: dict
     default: {}
   facts:
-    description: For C(kind=plan), what is known of the deployment beside the answers of its nodes.
+    description:
+      - For C(kind=plan), what is known of the deployment beside the answers of its nodes.
+      - For C(kind=ticket), C(title), C(text), and C(would), what would have been run without a dry mode.
     type: dict
     default: {}
   rollback:
     description:
-      - For C(kind=rollback_plan) and C(kind=post_mortem), what the playbook knows of the rollback, C(decision), C(level), C(reason), C(owner),
-        C(consent), C(run), C(document), C(postmortem), C(templates), C(began), and C(answers), names of the variables in which hosts have
-        their results.
+      - For C(kind=rollback_plan) and C(kind=post_mortem), what the playbook knows of the rollback, C(decision), C(level), C(reason),
+        C(owner), C(consent), C(run), C(document), C(postmortem), C(templates), C(began), and C(answers), names of the variables
+        in which hosts have their results.
       - For C(kind=live), where one was done.
     type: dict
     default: {}

@@ -122,10 +122,10 @@ class RollbackPages:
         """Lines below the page of what is live."""
         lines = ["", "Written on this machine", f"  plan         {self._given['document']}", f"  post-mortem  {self._given['postmortem']}"]
         if result == "failed" and self.level in ("schema", "system") and self.asked():
+            went = f"The data is that of {self.decision['to']} already"
             lines += [
                 "",
-                f"The data is that of {self.decision['to']} already: what is live at another release may answer with errors until either "
-                "is done",
+                f"{went}: what is live at another release may answer with errors until either is done",
                 "  the same command again, which goes on from there",
                 f"  ansible-playbook phasegate.aistack.migrate -e release={self.decision['from']}, which takes the schema forward to it",
             ]
