@@ -57,7 +57,7 @@ class RollbackPages:
         """What documents and people are told besides the plan."""
         given, to = self._given, self.decision["to"]
         owner = str(given.get("owner") or "")
-        told = next((answer["sent"] for answer in self._of("audience").values() if answer.get("sent")), [])
+        told: list[str] = next((answer["sent"] for answer in self._of("audience").values() if answer.get("sent")), [])
         approved = f"by {owner or 'an operator'}, by the name of the target" if given.get("consent") == to else ""
         return {
             "stack": str(self._templar.template(self._vars.get("aistack_name") or "")), "reason": given["reason"], "owner": owner,

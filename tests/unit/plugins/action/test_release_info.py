@@ -86,7 +86,7 @@ def test_the_release_that_the_role_goes_by_counts(monkeypatch: pytest.MonkeyPatc
 def test_what_hosts_have_settles_a_doubt(monkeypatch: pytest.MonkeyPatch, there: list[str], refused: bool) -> None:
     has = {"__there": {"components": {"api": {"releases": {"v2": {}}, "live": None}}}}
     args = {"doubts": {"api": "There is no tag 'v2'"}, "answers": "__there", "release": "v2"}
-    result, asked = run(monkeypatch, args, hostvars=Hosts({host: has for host in there}))
+    result, asked = run(monkeypatch, args, hostvars=Hosts(dict.fromkeys(there, has)))
     assert asked == []
     assert bool(result.get("failed")) is refused
     assert result.get("msg") == ("Refused. Nothing was touched.\nThere is no tag 'v2'" if refused else None)

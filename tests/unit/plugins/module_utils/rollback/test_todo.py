@@ -20,7 +20,8 @@ STEPS = [
 
 
 def plan(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"allowed": True, "from": "v2", "to": "v1", "steps": list(steps), "descriptions": KNOWN, "candidates": [{"component": "api", "present": "v2", "tags": ["v2", "v1"]}],
+    candidates = [{"component": "api", "present": "v2", "tags": ["v2", "v1"]}]
+    return {"allowed": True, "from": "v2", "to": "v1", "steps": list(steps), "descriptions": KNOWN, "candidates": candidates,
             "refusals": [], **more}  # fmt: skip
 
 
