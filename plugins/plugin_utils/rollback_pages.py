@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.filter.rollback import plan_document, postmortem_document
 from ansible_collections.phasegate.aistack.plugins.filter.stack import released
@@ -18,6 +18,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decisio
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.postmortem import evidence, notice_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import plan_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import parts
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Decision, Merged
 
 
 class RollbackPages:
@@ -33,14 +36,14 @@ class RollbackPages:
 
     def __init__(self, templar: Any, variables: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         self._templar, self._vars, self._given = templar, variables, given
-        self.decision: Mapping[str, Any] = given["decision"]
+        self.decision: Decision = given["decision"]
         self.level = str(given["level"])
 
     def _of(self, name: str, key: str = "") -> dict[str, Any]:
         variable = self._given["answers"].get(name)
         return parts.of_hosts(self._vars, variable, key) if variable else {}
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Merged:
         """The plans of the nodes that take part, what the sets that they put back take away, and what they do not cover."""
         data_loss = self._of("data_loss", "results")
         not_covered: list[str] = []

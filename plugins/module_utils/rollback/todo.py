@@ -7,16 +7,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import beginning
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import plan_holds
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer, Decision, Step
 
 SLOT = ("unit", "strategy", "ports", "edge")
 """Of a component's description what its slots are stopped and started by."""
 
 
-def todo_of(plan: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def todo_of(plan: Answer, shown: Answer | None = None) -> dict[str, Any]:
     """The steps of a node's plan, sorted.
 
     Args:
@@ -31,11 +34,12 @@ def todo_of(plan: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> 
     steps = list(plan.get("steps") or [])
     known = (plan if shown is None else shown).get("descriptions") or {}
 
-    def those(what: str) -> list[dict[str, Any]]:
+    def those(what: str) -> list[Step]:
         return [step for step in steps if step["do"] == what]
 
     def slots(what: str) -> list[dict[str, Any]]:
-        return [{"component": step["component"], **{key: known[step["component"]].get(key) for key in SLOT}} for step in those(what)]
+        names = [step["component"] for step in those(what)]
+        return [{"component": name, **{key: known[name].get(key) for key in SLOT}} for name in names if name]
 
     restores, downgrades = those("restore"), those("downgrade")
     below = {step.get("component") for step in restores}
@@ -48,12 +52,12 @@ def todo_of(plan: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> 
     }  # fmt: skip
 
 
-def before(decision: Mapping[str, Any], hosts: list[str]) -> dict[str, dict[str, Any]]:
+def before(decision: Decision, hosts: list[str]) -> dict[str, dict[str, Any]]:
     """Host to what it has to do by the plan that is shown; nothing on a host that takes no part."""
     return {host: todo_of(decision["plans"][host] if host in decision["nodes"] else {}) for host in hosts}
 
 
-def again(decision: Mapping[str, Any], answers: Mapping[str, Mapping[str, Any]], level: str, reason: str) -> dict[str, dict[str, Any]]:
+def again(decision: Decision, answers: Mapping[str, Answer], level: str, reason: str) -> dict[str, dict[str, Any]]:
     """Host to what it has to do by its plan of now, some of which may be done already.
 
     ``answers`` maps each host to the plan that it made now; C(holds) says whether that does nothing but what was shown, C(begins) is what
@@ -62,7 +66,7 @@ def again(decision: Mapping[str, Any], answers: Mapping[str, Mapping[str, Any]],
     found: dict[str, dict[str, Any]] = {}
     for host, asked in answers.items():
         part = host in decision["nodes"]
-        shown = decision["plans"][host] if part else {}
+        shown: Answer = decision["plans"][host] if part else {}
         here = asked if part and "steps" in asked and not shown.get("there") else shown
         found[host] = {**todo_of(here, shown), "holds": not part or plan_holds(asked, shown),
                        "begins": beginning(decision, here, level, reason)}  # fmt: skip
