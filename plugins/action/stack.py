@@ -6,11 +6,8 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible import context
@@ -25,7 +22,6 @@ from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, phase_components, phases_of, released
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
-from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
@@ -42,6 +38,7 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pa
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.role_files import role_directory
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.run_facts import new_run_id, remembered, this_process
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import COLLECTION, read_verbs
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
@@ -79,29 +76,6 @@ def inventory_names(hostvars: Any, loader: Any) -> set[str]:
     except AnsibleError:  # files of hosts that are not in the play, behind another vault perhaps: Ansible has not read them either
         pass
     return names
-
-
-def new_run_id() -> str:
-    """Identifier of a run: sorts by time, and two of the same second differ."""
-    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-
-
-def this_process() -> str:
-    """The C(ansible-playbook) process that this runs under, so that facts of an earlier run, kept in a cache, are told apart."""
-    pid = os.getppid()
-    return f"{pid}:{proc.start_time(pid)}"
-
-
-def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterable[str], changed: bool, now: float,
-               seconds: float) -> dict[str, object]:
-    """Facts of the run: acceptance probes that passed, and component to the time at which its gate was last asked and passed.
-
-    A component whose proof is younger than ``seconds`` was not asked again and keeps its time. After a change only what is
-    named counts: the proofs of all others are from before it.
-    """
-    known = {} if changed else dict(facts.get("aistack_proven") or {})
-    known.update({name: now for name in proven if name not in known or now - float(known[name]) > seconds})
-    return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
 
 
 def only_problems(only: Iterable[str], components: Iterable[str], verb: Mapping[str, Any] | None = None) -> list[str]:
