@@ -30,7 +30,7 @@ def test_one_node_builds_and_the_others_need_no_tools(world: World) -> None:
     assert both[built]["artefact"]["kept"] is True
     assert both[laid]["artefact"]["from"] == built, "the second waited for what the first built"
     key = both[built]["artefact"]["key"]
-    assert sorted(path.name for path in world.store.iterdir()) == [f"{key}.json", f"{key}.lock", f"{key}.tar.gz"]
+    assert sorted(path.name for path in world.store.iterdir()) == [f"{key}.{end}" for end in ("intoto", "json", "lock", "tar.gz")]
     assert {path.stat().st_mode & 0o077 for path in [world.store, *world.store.iterdir()]} == {0}
     facts = json.loads((world.store / f"{key}.json").read_text())
     assert (facts["built_on"], facts["built_by"], facts["tag"], facts["bound"]) == (built, "anna", "v1", False)

@@ -21,7 +21,7 @@ BOOK = f"""
   gather_facts: false
   module_defaults:
     group/phasegate.aistack.aistack: {{root: "{{{{ folder }}}}", state_dir: "{{{{ folder }}}}/state"}}
-  vars: {{to: v1, __level: app}}
+  vars: {{to: v1, __rollback: {{level: app}}}}
   tasks:
     - phasegate.aistack.node: {{verb: plan, to: v1, enforce: false}}
       register: __plan
