@@ -36,21 +36,17 @@ class Entry(TypedDict, total=False):
     detail: dict[str, Any]
 
 
-class _Number(TypedDict):
+class _Numbered(Entry):
     seq: int
 
 
-class _Body(_Number, Entry, total=False):
+class _Body(_Numbered, total=False):
     """What is hashed."""
 
     prev: str
 
 
-class _Hash(TypedDict):
-    hash: str
-
-
-class Record(_Hash, _Body):
+class Record(_Body):
     """A line of the journal. :func:`link` writes it, :func:`parse` reads it, and whoever plans, shows or judges reads that.
 
     It has no ``format``: what is written is never written again, so that each reader takes a record of any version. A key that an older
@@ -60,6 +56,8 @@ class Record(_Hash, _Body):
         seq: number from 1; ``hash``: SHA-256 (hex) of the canonical record. A line without both is no record.
         prev: ``hash`` of the record before, :data:`GENESIS` in the first.
     """
+
+    hash: str
 
 
 GENESIS = "0" * 64
