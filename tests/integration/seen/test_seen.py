@@ -326,7 +326,7 @@ def test_a_rollback_without_consent_shows_its_plan(shop: Shop) -> None:
     status, text = shop.play("rollback", "-e", "confirm=no", "-e", "documents=papers")
     assert status == 2, text
     assert "level app: v2 → v1" in text
-    said = "expected the target's name as consent, got no. Nothing was touched. The plan is kept in papers/rollback-"
+    said = "expected the target's name as consent, got no. Nothing that serves was touched. The plan is kept in papers/rollback-"
     assert said in text, text
     assert "Next: ansible-playbook -i inventory.yml phasegate.aistack.rollback -e documents=papers -e confirm=v1" in text
     small(text)
@@ -348,7 +348,7 @@ def test_a_rollback_at_a_terminal_asks(shop: Shop) -> None:
     shop.command(plan=PLAN)
     status, text = shop.typed("rollback", "To go back type v1: ", "v2")
     assert status == 2, text
-    assert "expected the target's name as consent, got v2. Nothing was touched." in text
+    assert "expected the target's name as consent, got v2. Nothing that serves was touched." in text
 
 
 def test_a_rollback_that_is_refused_is_a_text(shop: Shop) -> None:
