@@ -18,12 +18,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, tree_names
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
-    "path", "lock", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from", "test_network",
+    "path", "lock", "context", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from", "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
 SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
@@ -210,8 +210,11 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     described = stack["env"].get(environment, {})
     schema = described.get("schema", [{"name": variable} for variable in described.get("values", {})])
     known = [str(entry.get("name")) for entry in schema]
-    wrong = lock_file.problem(component["lock"], component.get("kind", "python")) if component.get("lock") else ""
+    path = str(component.get("path") or "")
+    wrong = lock_file.problem(component["lock"], component.get("kind", "python"), path) if component.get("lock") else ""
     problems = [f"{where}.lock: {wrong}"] if wrong else []
+    wrong = place.problem(path, component.get("context", ()))
+    problems += [f"{where}.context: {wrong}"] if wrong else []
     if component.get("path") and tree_names.leads_out(component["path"]):
         problems.append(f"{where}.path: '{component['path']}' leads out of the repository; expected a folder in it, such as backend")
     wrong = tree_names.output_problem(component.get("kind", "python"), component["output"]) if component.get("output") else ""

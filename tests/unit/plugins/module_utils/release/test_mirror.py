@@ -310,3 +310,29 @@ def test_what_a_node_calls_a_commit_is_no_option(repository: Repository, tmp_pat
                 there.changes(*pair)
     assert precious.read_text() == "ssh-ed25519 AAAA operator\n"
     assert there.changes(commit, commit) == []
+
+
+def placed(repository: Repository, lock: str = "", context: tuple[str, ...] = ()) -> Source:
+    return Source(str(repository.path), "backend", repository.path.parent / "mirrors", lock, context)
+
+
+def test_a_workspace_and_a_context_keep_their_places(repository: Repository) -> None:
+    commit = repository.commit({"uv.lock": "", "pyproject.toml": "", "libs/shared/x.py": "", "libs/other/y.py": ""}, "v2.0.0")
+    whole = placed(repository, "../uv.lock")
+    assert {"app.py", "../uv.lock", "../pyproject.toml"} <= set(whole.files("v2.0.0", commit))
+    assert {"uv.lock", "backend/app.py", "frontend/x", "libs/other/y.py"} <= set(names(whole.archive("v2.0.0", commit).path))
+    some = placed(repository, "requirements.lock", ("libs/shared",))
+    assert names(some.archive("v2.0.0", commit).path) == [
+        "backend", "backend/app.py", "backend/run.sh", "libs", "libs/shared", "libs/shared/x.py",
+    ]  # fmt: skip
+    alone = source(repository).archive("v2.0.0", commit)
+    assert names(alone.path) == ["app.py", "run.sh"]
+    with pytest.raises(SourceError, match=r"has no folder lib\. Folders there: .*Correct the component's context"):
+        placed(repository, "", ("lib",)).archive("v2.0.0", commit)
+
+
+def test_changes_of_the_context_are_changes(repository: Repository) -> None:
+    repository.commit({"libs/shared/x.py": ""}, "v2.0.0")
+    (repository.path / "libs/shared/x.py").write_text("changed")
+    assert placed(repository).uncommitted() == ""
+    assert placed(repository, "", ("libs/shared",)).uncommitted() == "libs/shared/x.py"
