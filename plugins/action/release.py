@@ -88,8 +88,8 @@ class ActionModule(Followed):
         if not repo or not ref:
             result.update(failed=True, msg="state=staged needs repo and release: where the tag is, and its name.")
             return result
-        path, mirror_dir = args.pop("path", None) or "", args.pop("mirror_dir", None) or ""
-        source = Source(str(repo), str(path), str(mirror_dir))
+        mirror_dir, lock = str(args.pop("mirror_dir", None) or ""), str(args.get("lock") or "")
+        source = Source(str(repo), str(args.get("path") or ""), mirror_dir, lock, args.get("context") or ())
         try:
             store = store_of(artefacts, source.shown, str(args.get("component")))
         except ValueError as error:

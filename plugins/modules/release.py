@@ -82,7 +82,7 @@ options:
   kind:
     description:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
-      - V(node) runs C(npm ci), then O(build) (C(npm run build) if left out).
+      - V(node) installs what O(lock) names (C(npm ci), pnpm or Yarn), then O(build) (C(npm run build) if left out).
       - V(static) takes the files as they are; with O(lock) it makes them as V(node) does.
     type: str
     choices: [python, node, static]
@@ -94,8 +94,19 @@ options:
     default: alembic.ini
   lock:
     description:
-      - Lock file with hashes, inside of O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
+      - Lock file with hashes, relative to O(path); C(requirements) with hashes, C(uv.lock), C(pylock.toml), and for Node.js those of npm,
+        pnpm and Yarn. That of a workspace may lie above O(path), such as V(../uv.lock).
+      - Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
     type: str
+  context:
+    description: Folders of the repository that the component needs besides O(path), from its root; they keep their places.
+    type: list
+    elements: str
+    default: []
+  requires_python:
+    description: The Pythons that the release says it runs on. Filled in on the controller.
+    type: str
+    default: ""
   python:
     description: Interpreter that the virtual environment is made with.
     type: str
@@ -373,6 +384,8 @@ ARGUMENTS: dict[str, Any] = {
     "artefact_built_on": {"type": "str", "default": ""},
     "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
     "lock": {"type": "str"},
+    "context": {"type": "list", "elements": "str", "default": []},
+    "requires_python": {"type": "str", "default": ""},
     "alembic_ini": {"type": "str", "default": "alembic.ini"},
     "python": {"type": "str", "default": "python3"},
     "tools": {"type": "path"},

@@ -106,7 +106,7 @@ def pack(layout: Layout, tag: str, target: Path) -> dict[str, Any]:
     if manifest is None:
         raise ReleaseError(f"The release {tag} of {layout.component} cannot be packed: it is not staged in {layout.releases}.")
     try:
-        bound = _pack(layout.release(tag), os.fsencode(f"{layout.root}{os.sep}"), target)
+        bound = _pack(layout.top(tag)[0], os.fsencode(f"{layout.root}{os.sep}"), target)
         return {"sha256": tree.sha256(target), "size": target.stat().st_size, "manifest": manifest, "bound": bound}
     except (OSError, ValueError) as error:
         raise ReleaseError(f"The release {tag} of {layout.component} could not be packed to {target}: {error}.") from error
@@ -175,19 +175,20 @@ def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path)
         tree.unpack(artefact.path, work, goals)
     except ValueError as error:
         raise refused(str(error)) from error
+    own = work / recipe.kept
     try:
-        manifest: dict[str, Any] = dict(json.loads((work / MANIFEST).read_text(encoding="utf-8")))
+        manifest: dict[str, Any] = dict(json.loads((own / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise refused(f"its {MANIFEST} cannot be read ({error})") from error
     expected = {"tag": recipe.tag, "commit": commit, "component": recipe.component, "kind": recipe.kind}
     named = {name: manifest.get(name) for name in expected}
     if named != expected:
         raise refused(f"it should be {expected}, its {MANIFEST} says {named}")
-    hashes = tree.tree_hash(tree.file_hashes(work))
+    hashes = tree.tree_hash(tree.file_hashes(work, recipe.kept))
     if hashes != manifest.get("tree_hash"):
         raise refused(f"its files are not those of its {MANIFEST}: expected the tree hash {manifest.get('tree_hash')}, got {hashes}")
-    if recipe.kind == "python" and not os.access(work / ".venv" / "bin" / "python", os.X_OK):
+    if recipe.kind == "python" and not os.access(own / ".venv" / "bin" / "python", os.X_OK):
         raise refused("the interpreter of its environment is not on this node")
     for name in (MANIFEST, FILES):  # this node writes its own
-        (work / name).unlink(missing_ok=True)
+        (own / name).unlink(missing_ok=True)
     return manifest

@@ -18,6 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.sche
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import place_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import output_problem
 
@@ -85,6 +86,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         ReleaseError: a variable that build or tests ask for is unknown, or an option makes no sense.
     """
     root = Path(params["root"])
+    place = place_of(params["path"], params["lock"], params["context"])
     npm = params["kind"] == "node" or (params["kind"] == "static" and params["lock"])
     build = params["build"] or ([["npm", "run", "build"]] if npm else [])
     _check_output(params["kind"], params["output"])
@@ -107,6 +109,9 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         cache=root / "cache",
         python=params["python"],
         lock=params["lock"],
+        inner=place.inner,
+        whole=place.whole or (bool(place.inner) and params["kind"] == "node" and params["output"] == "none"),  # its packages lie above it
+        requires=params["requires_python"],
         output=params["output"],
         environment={**{str(key): str(value) for key, value in params["environment"].items()}, **fetching},
         build=[[str(word) for word in argv] for argv in build],

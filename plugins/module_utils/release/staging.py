@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, replace_link, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, heads as alembic_heads, sandbox, tree
@@ -32,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.build im
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import (
     FILES,
     MANIFEST,
+    TREES,
     Layout,
     ReleaseError,
     refuse_dirty,
@@ -193,6 +194,9 @@ def sweep(layout: Layout) -> list[str]:
                 continue
             tree.remove(folder / name)
             removed.append(name)
+    for stray in layout.strays():
+        tree.remove(stray)
+        removed.append(stray.name)
     return removed
 
 
@@ -260,7 +264,8 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     with request.timed("unpack"):
         _unpack(request, work)
     named = recipe.lock or ("package-lock.json" if recipe.kind == "node" else "")
-    lock_hash = tree.sha256(work / named) if named and (work / named).is_file() else None
+    lock = recipe.code(work) / named
+    lock_hash = tree.sha256(lock) if named and lock.is_file() else None
     builder = recipe.builder()
     sandbox.lend(work, builder)
     with request.timed("dependencies"):
@@ -274,7 +279,7 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
         tests = build.run_tests(recipe, work)
     with request.timed("compile"):
         if recipe.kind == "python":
-            build.compile_python(recipe, work, work)
+            build.compile_python(recipe, work)
     with request.timed("heads"):
         heads = alembic_heads.of_tree(recipe, work)
     sandbox.take_back(work, builder)
@@ -291,7 +296,7 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
         previous = _previous(request)
         if previous is not None:
             tree.link_identical(work, previous)
-        hashes = tree.file_hashes(work)
+        hashes = tree.file_hashes(work, recipe.kept)
         total, new = tree.usage(work, previous)
     manifest = {
         "tag": recipe.tag,
@@ -312,8 +317,8 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
         "disk": {"bytes": total, "new_bytes": new},
         **({"artefact": _origin(request)["artefact"]} if request.artefact else {}),
     }
-    _write(work / FILES, hashes)
-    _write(work / MANIFEST, manifest)
+    for name, value in ((FILES, hashes), (MANIFEST, manifest)):
+        _write(work / recipe.kept / name, value)
     with request.timed("sync"):
         tree.sync(work)
     target = layout.release(recipe.tag)
@@ -321,7 +326,13 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
         raise ReleaseError(
             f"{target} is in the way: it is no staged release ({MANIFEST} is missing or unreadable). Move it away and stage again."
         )
-    move(work, target)
+    if not recipe.kept:
+        move(work, target)
+        return manifest
+    top = layout.releases / TREES / recipe.tag
+    top.parent.mkdir(mode=0o755, exist_ok=True)
+    move(work, top)
+    replace_link(target, f"{TREES}/{recipe.tag}/{recipe.kept}")
     return manifest
 
 
@@ -369,7 +380,7 @@ def _previous(request: Request) -> Path | None:
     live = (layout.live() or {}).get("release")
     for tag in (request.previous, live, *layout.staged()):
         if tag and tag != request.recipe.tag and layout.manifest(tag) is not None:
-            return layout.release(tag)
+            return layout.top(tag)[0]
     return None
 
 
