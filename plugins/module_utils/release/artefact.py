@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout, ReleaseError
@@ -70,12 +70,18 @@ def built(recipe: Recipe) -> dict[str, Any]:
     if recipe.kind == "python" and not python:
         return {}
     tools = {}
-    for name in ["uv"] if recipe.kind == "python" else ["node"] if recipe.npm else []:
+    for name in ["uv"] if recipe.kind == "python" else ["node", *_other(recipe)] if recipe.npm else []:
         finished = proc.run([name, "--version"], "/", recipe.base_env(), ASK_TIMEOUT)
         if finished.rc == 0 and not finished.timed_out:
             tools[name] = finished.output.strip()
     system = {"os": _os(), "machine": platform.machine(), "libc": " ".join(platform.libc_ver()), "interpreter": python}
     return {"platform": system, "tools": tools, "variables": digest(dict(variables(recipe)))}
+
+
+def _other(recipe: Recipe) -> list[str]:
+    """What reads the lock file beside Node.js' own npm."""
+    tool = lock_file.tool(recipe.lock or lock_file.NPM[0], recipe.kind)
+    return [tool] if tool != "npm" else []
 
 
 def variables(recipe: Recipe) -> Mapping[str, str]:

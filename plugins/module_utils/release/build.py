@@ -21,7 +21,7 @@ from pathlib import Path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Account
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, next_site, node_python, sandbox, uv_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, next_site, node_lock, node_python, sandbox, uv_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import walk
 
@@ -29,7 +29,7 @@ FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|
 NO_WHEEL = re.compile(
     r"no usable wheels|no wheels with a matching|building source distributions is disabled|no-build|only-binary", re.IGNORECASE
 )
-OUR_TOOLS = ("uv", "npm", "node", "npx")
+OUR_TOOLS = ("uv", "npm", "node", "npx", "pnpm", "yarn")
 OTHER_PLATFORM = "has no wheels with a matching platform"
 OTHER_PYTHON = re.compile(r"does not satisfy Python|current Python version|requires Python")
 KINDS = ("python", "node", "static")
@@ -304,37 +304,21 @@ def hash_mismatch(output: str) -> tuple[str, str, str] | None:
 
 
 def install_node(recipe: Recipe, tree: Path) -> None:
-    """Install what the npm lock file names."""
+    """Install what the lock file of npm, pnpm or Yarn names."""
     lock, code = recipe.lock or "package-lock.json", recipe.code(tree)
     if not (code / lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. {lock_file.missing(lock, 'node')}."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. {lock_file.missing(lock, 'node', os.listdir(code))}."
         )
     who = recipe.builder()
-    argv = ["npm", "ci", "--no-audit", "--no-fund", *([] if recipe.install_scripts else ["--ignore-scripts"])]
     with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
-        finished = recipe.run(argv, tree, node_env(recipe, home, cache))
-    if finished.rc != 0 and "EINTEGRITY" in finished.output:
-        found = re.search(r"wanted (\S+) but got (\S+?)\.?(?:\s|$)", finished.output)
-        wanted, got = found.groups() if found else ("what the lock file says", "something else")
-        raise ReleaseError(
-            f"The lock file {lock} of {recipe.component} {recipe.tag} does not fit what was downloaded. Expected {wanted}, got {got}. "
-            "Either the lock file was edited (make it again with npm install and give the release a new tag), or the package source "
-            f"serves something else than what was locked. npm said:\n{proc.tail(recipe.hide(finished.output), 15)}",
-            expected=wanted,
-            got=got,
-            rc=finished.rc,
-            step="dependencies",
-        )
-    _checked(recipe, "Installing the dependencies (npm ci) of", finished, recipe.build_timeout)
+        finished = node_lock.install(recipe, code, lock, node_env(recipe, home, cache))
+    _checked(recipe, f"Installing the dependencies ({' '.join(finished.argv[:2])}) of", finished, recipe.build_timeout)
 
 
 def node_env(recipe: Recipe, home: Path, cache: Path) -> dict[str, str]:
-    """Return the environment of npm and of a frontend's build."""
-    env = recipe.base_env(home)
-    env.update(npm_config_cache=str(cache / "npm"), npm_config_update_notifier="false", NEXT_TELEMETRY_DISABLED="1", CI="1")
-    env.update(npm_config_prefer_offline="true", NO_COLOR="1")
-    return env
+    """Return the environment of npm and its like, and of a frontend's build."""
+    return {**recipe.base_env(home), **node_lock.variables(cache), "NEXT_TELEMETRY_DISABLED": "1", "CI": "1", "NO_COLOR": "1"}
 
 
 def run_build(recipe: Recipe, tree: Path) -> None:

@@ -10,6 +10,7 @@ import posixpath
 import re
 from collections.abc import Collection
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import yarn_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import leads_out
 
 MADE = "requirements.lock"
@@ -78,6 +79,20 @@ def problem(lock: str, kind: str, path: str = "") -> str:
         return f"'{lock}' is no list of Python packages with hashes; expected one, such as {MADE}, or another kind: this one is python"
     if kind != "python" and name not in (*NPM, PNPM, YARN):
         return f"'{lock}' is none that npm, pnpm or Yarn reads; expected {NPM[0]}, {PNPM} or {YARN}. {NPM_WAY[0].upper()}{NPM_WAY[1:]}"
+    return ""
+
+
+def yarn_problem(text: str) -> str:
+    """Why nothing can be proven by the text of a yarn.lock, up to the new tag that follows; empty where it can."""
+    if yarn_text.of_berry(text):
+        return (
+            "is one of Yarn 2 or newer, which keeps a lock only of exactly its own version. Make one that is read here: "
+            f"pnpm import ({PNPM}, from yarn.lock) or {NPM_MAKE} ({NPM[0]}); commit it, name it as lock"
+        )
+    bare = yarn_text.without_integrity(text)
+    if bare:
+        more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+        return f"has no integrity of {bare[0]}{more}, and only what a hash proves is installed. Make it again with Yarn 1.22, commit it"
     return ""
 
 

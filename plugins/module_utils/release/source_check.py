@@ -24,9 +24,9 @@ def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kin
     if wrong:
         raise SourceError(f"{component}: lock: {wrong}.")
     files = source.files(ref, commit)
-    named = lock or (lock_file.NPM[0] if kind == "node" else "")
-    if named and kind != "static" and posixpath.normpath(named) not in files:
-        folder = posixpath.dirname(posixpath.normpath(named))
+    named = posixpath.normpath(lock or lock_file.NPM[0]) if lock or kind == "node" else ""
+    if named and kind != "static" and named not in files:
+        folder = posixpath.dirname(named)
         beside = {posixpath.basename(name) for name in files if posixpath.dirname(name) == folder}
         where = f" in {source.path}" if source.path else ""
         raise SourceError(
@@ -36,6 +36,10 @@ def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kin
         if lock_file.tool(lock, kind) == "uv":
             _refuse_unfit(source, component, ref, posixpath.normpath(lock), files)
         _refuse_unproven(source, component, ref, posixpath.normpath(lock), files, migrates)
+    if kind != "python" and named in files and lock_file.tool(named, kind) == "yarn":
+        wrong = lock_file.yarn_problem(source.text(files[named].blob))
+        if wrong:
+            raise SourceError(f"The lock file {named} of {component} {ref} ({source.shown}) {wrong}, and make a new tag.")
     if kind == "python" and not lock:
         return _unlocked(source, component, ref, files)
     return []
