@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,16 @@ def test_node_comes_with_what_needs_it(components: dict[str, Any] | None, wanted
     vars_, defaults = (yaml.safe_load((ROLE / name / "main.yml").read_text(encoding="utf-8")) for name in ("vars", "defaults"))
     made = list(engine.from_string(vars_["__toolchain_made"]).render(given))
     assert engine.from_string(defaults["toolchain_node"]).render({**given, "__toolchain_made": made}) is wanted
+
+
+@pytest.mark.parametrize(
+    ("locks", "wanted"),
+    [(["package-lock.json", None], False), (["../uv.lock"], False), (["../pnpm-lock.yaml"], True), (["package-lock.json", "yarn.lock"], True)],
+)
+def test_pnpm_and_yarn_come_with_their_locks(locks: list[str | None], wanted: bool) -> None:
+    engine = NativeEnvironment()
+    engine.filters["basename"] = os.path.basename
+    engine.tests["in"] = lambda value, among: value in among
+    made = [{"kind": "node", **({"lock": lock} if lock else {})} for lock in locks]
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
+    assert engine.from_string(defaults["toolchain_node_managers"]).render({"__toolchain_made": made}) is wanted
