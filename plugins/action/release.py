@@ -21,7 +21,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_store, source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_store, node_python, source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import Stored, Wanted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable
@@ -117,6 +117,10 @@ class ActionModule(Followed):
             notes = source_check.refuse(
                 source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python")
             )
+            answer, built = self._with_python(args, task_vars, source_check.requires_python(source, ref, args["commit"], lock), answer, built)
+            if answer.get("failed"):
+                result.update(answer)
+                return result
             wanted = None
             if store is not None and built.get("platform"):
                 root = str(built.pop("root", ""))
@@ -131,6 +135,19 @@ class ActionModule(Followed):
             answer = {"failed": True, "changed": False, "msg": str(error)}
         result.update(answer)
         return result
+
+    def _with_python(
+        self, args: dict[str, Any], task_vars: dict[str, Any] | None, requires: str, answer: dict[str, Any], built: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Ask the node once more where the interpreter that it has chosen is none that the release runs on."""
+        if not requires or str(args.get("kind") or "python") != "python":
+            return answer, built
+        args["requires_python"] = requires
+        minor = ((built.get("platform") or {}).get("interpreter") or {}).get("minor", "")
+        if minor and node_python.fits(requires, minor):
+            return answer, built
+        answer = self._call(args, task_vars)
+        return answer, answer.pop("built", None) or {}
 
     def _foreseen(self, wanted: Wanted | None) -> dict[str, Any]:
         """Say what would be done, for check mode."""

@@ -361,7 +361,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import name
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, staging, store as releases
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, interpreters, retention, staging, store as releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
 
@@ -443,6 +443,7 @@ def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, An
     if (manifest := staging.present(request)) is not None:
         result.update(staging.not_compared(request, manifest))
         return {**result, "changed": False, "present": True, "manifest": manifest, "commit": manifest.get("commit")}
+    request.recipe = interpreters.settled(request.recipe, Path(params["root"]), check)
     if check or (request.archive is None and request.artefact is None):  # the controller asks what it has to bring
         staging.preflight(request)
         return {**result, "changed": True, "present": False, "built": {**artefact.built(request.recipe), "root": params["root"]}}

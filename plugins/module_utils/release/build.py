@@ -47,7 +47,8 @@ class Recipe:
 
     ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``masker`` knows those that are real.
     ``inner`` is the component's folder in the tree, where that holds more of the repository, which stays in the release where ``whole``
-    is set; ``lock`` is relative to it. ``requires`` are the Pythons that the release says it runs on.
+    is set; ``lock`` is relative to it. ``requires`` are the Pythons that the release says it runs on, and
+    ``brought`` says that its interpreter is not there yet, which is so in check mode alone.
     ``built_in`` has hashes of those that a build puts into the tree, None for what is not set; it is None where they are not known.
     """
 
@@ -61,6 +62,7 @@ class Recipe:
     inner: str = ""
     whole: bool = False
     requires: str = ""
+    brought: bool = False
     output: str = "none"
     environment: Mapping[str, str] = field(default_factory=dict)
     build: Sequence[Sequence[str]] = ()
@@ -203,7 +205,7 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
 def refuse_interpreter(recipe: Recipe) -> None:
     """Raise ReleaseError where uv is there and finds no such interpreter; nothing has to be staged to know that."""
     uv = recipe.tools / "uv"
-    if recipe.kind != "python" or not os.access(uv, os.X_OK):
+    if recipe.kind != "python" or recipe.brought or not os.access(uv, os.X_OK):
         return
     env = {**recipe.base_env(), "TMPDIR": tempfile.gettempdir(), "UV_NO_CACHE": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
     _interpreter(recipe, proc.run([str(uv), "python", "find", "--no-project", recipe.python], "/", env, 60))
