@@ -50,7 +50,7 @@ def fits(spec: str, there: str) -> bool:
         holds = {
             ">=": here >= wanted, ">": here >= wanted, "<=": here <= wanted,
             "<": here < wanted or (clause.count(".") > 1 and here == wanted),
-            "==": exact, "===": exact, "~=": here >= wanted and major == wanted[0], "!=": True,
+            "==": exact, "===": exact, "~=": here >= wanted and major == wanted[0], "!=": not (exact and clause.strip().endswith(".*")),
         }.get(how, True)  # fmt: skip
         if not holds:
             return False
