@@ -117,7 +117,8 @@ class ActionModule(Followed):
             notes = source_check.refuse(
                 source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python")
             )
-            answer, built = self._with_python(args, task_vars, source_check.requires_python(source, ref, args["commit"], lock), answer, built)
+            requires = source_check.requires_python(source, ref, args["commit"], lock)
+            answer, built = self._with_python(args, task_vars, requires, answer, built)
             if answer.get("failed"):
                 result.update(answer)
                 return result

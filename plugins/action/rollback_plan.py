@@ -13,6 +13,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, decide, decision_text
@@ -68,7 +69,9 @@ class ActionModule(ActionBase):
             return pages.refusal(known)
         hostvars, hosts = (task_vars or {})["hostvars"], (task_vars or {}).get("ansible_play_hosts_all") or []
         plans = {str(host): answer_of(hostvars.raw_get(host).get(args["answers"]) or {}) for host in hosts}
-        decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time(), args["level"])
+        decision = decide(
+            plans, release_name(args["to"]) or None, args["best_effort"], None if args["again"] else time.time(), args["level"]
+        )
         plans = settled(plans, decision)
         text = decision_text({**decision, "plans": plans})
         if not decision["allowed"]:

@@ -21,7 +21,14 @@ from pathlib import Path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Account
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, next_site, node_lock, node_python, sandbox, uv_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
+    lock_file,
+    next_site,
+    node_lock,
+    node_python,
+    sandbox,
+    uv_lock,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import walk
 
@@ -426,10 +433,10 @@ def _refuse_links_out(recipe: Recipe, tree: Path, code: Path) -> None:
         if path.is_symlink() and real.startswith(f"{top}{os.sep}") and not f"{real}{os.sep}".startswith(f"{own}{os.sep}"):
             where = os.path.relpath(os.path.dirname(real), top)
             raise ReleaseError(
-                f"{path.relative_to(code)} of {recipe.component} {recipe.tag} is a link to {os.path.relpath(real, top)}, which does not become "
-                "a part of the release: of a workspace, only what is installed stays. Nothing was staged. Name the folder that it leads to, "
-                f"from the root of the repository, in aistack_components.{recipe.component}.context (such as {where}), or put the file in its "
-                "place."
+                f"{path.relative_to(code)} of {recipe.component} {recipe.tag} is a link to {os.path.relpath(real, top)}, which does not "
+                "become a part of the release: of a workspace, only what is installed stays. Nothing was staged. Name the folder that it "
+                f"leads to, from the root of the repository, in aistack_components.{recipe.component}.context (such as {where}), or put "
+                "the file in its place."
             )
 
 

@@ -65,8 +65,8 @@ def settled(recipe: Recipe, root: Path, check: bool = False) -> Recipe:
     found = ", ".join(there) or "none"
     raise ReleaseError(
         f"{recipe.component} {recipe.tag} runs on Python {recipe.requires} (requires-python), and {recipe.python} of this node is "
-        f"{version}. Found: {found}. The release is not to blame: nothing was built, nothing is marked. Nothing is downloaded by itself. Name "
-        f"one in the inventory: aistack_components.{recipe.component}.python, with version where it is on the node, and with source and "
-        "sha256 of an archive that holds it where it is not; or lock the release for one that is there.",
+        f"{version}. Found: {found}. The release is not to blame: nothing was built, nothing is marked. Nothing is downloaded by itself. "
+        f"Name one in the inventory: aistack_components.{recipe.component}.python, with version where it is on the node, and with source "
+        "and sha256 of an archive that holds it where it is not; or lock the release for one that is there.",
         step="interpreter",
     )

@@ -130,7 +130,7 @@ def missing(lock: str, kind: str, beside: Collection[str] = ()) -> str:
             return f"Its folder has {there}: name it as lock in aistack_components"
         return NPM_WAY[0].upper() + NPM_WAY[1:]
     if tool(lock, kind) == "uv":
-        return f"Expected the {UV} of the project or of its workspace; correct lock in aistack_components, or make it: uv lock, and commit it"
+        return f"Expected the {UV} of the project or its workspace; correct lock in aistack_components, or make it (uv lock) and commit it"
     there = next((name for name in sorted(beside) if tool(name, kind) != "list"), "")
     return (
         f"Expected a list of packages with hashes, {lock} in the component's path; correct lock in aistack_components"

@@ -32,6 +32,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
     nearest,
     newest,
     printable,
+    release_name,
+    tag_of,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import git_words
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import lock_folder, place_of, plain
@@ -159,16 +161,18 @@ class Source:
         return tags, branches
 
     def resolve(self, ref: str) -> str:
-        """Return the commit of a tag.
+        """Return the commit of a tag, which may be said by the name of its release.
 
         Raises:
             SourceError: the tag does not exist, or a branch or commit was named.
             Unreachable: the repository does not answer.
         """
         tags, branches = self._remote()
-        if ref in tags and RELEASE_NAME.fullmatch(ref):
+        ref = tag_of(ref)
+        if ref in tags and RELEASE_NAME.fullmatch(release_name(ref)):
             return tags[ref]
-        latest = newest(tags)
+        alike = [tag for tag in tags if posixpath.dirname(tag) == posixpath.dirname(ref)]  # of the same part of the repository
+        latest = newest(alike or tags)
         hint = f" The newest tag is {latest}." if latest else " The repository has no tags; make one: git tag v1.0.0."
         if ref in tags:
             raise SourceError(f"The tag {ref} cannot be a release: it becomes a folder's name. Expected {RELEASE_WORDS}.")
@@ -196,7 +200,7 @@ class Source:
             Unreachable: the repository does not answer.
         """
         tags, _branches = self._remote()
-        latest = newest(name for name in tags if RELEASE_NAME.fullmatch(name))
+        latest = newest(name for name in tags if RELEASE_NAME.fullmatch(release_name(name)))
         if latest is None and tags:
             raise SourceError(
                 f"The repository {self.shown} has no release: its tags ({', '.join(sorted(tags)[:5])}) cannot be releases, whose names "
@@ -254,23 +258,37 @@ class Source:
 
     def known(self, ref: str) -> str:
         """Return the commit that a tag had when it was last fetched, empty where it never was; nobody is asked."""
-        if not (self.mirror / "HEAD").is_file() or not RELEASE_NAME.fullmatch(ref):
+        ref = tag_of(ref)
+        if not (self.mirror / "HEAD").is_file() or not RELEASE_NAME.fullmatch(release_name(ref)):
             return ""
         answer = self._git("rev-parse", "--quiet", "--verify", END, f"refs/tags/{ref}^{{commit}}", cwd=self.mirror)
         return answer.stdout.strip() if answer.rc == 0 else ""
 
     def _fetch(self, ref: str, commit: str) -> None:
-        """Have *commit* in the mirror, which is locked."""
+        """Have *commit* in the mirror, which is locked, and the tag lead to it there."""
+        ref = tag_of(ref)
         if not (self.mirror / "HEAD").is_file():
             made = self._git("init", "--quiet", "--bare", END, str(self.mirror))
             if made.rc != 0:
                 raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
         if self._git("cat-file", "-e", END, f"{commit}^{{commit}}", cwd=self.mirror).rc != 0:
+            self._make_way(ref)
             refs = f"+refs/tags/{ref}:refs/tags/{ref}"
             fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
             if fetched.rc != 0:
                 said = git_words.told(fetched.stderr, fetched.rc, self.shown)
                 raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
+        elif self.known(ref) != commit:  # the tag was moved to what another one had brought here
+            self._make_way(ref)
+            self._git("update-ref", "--no-deref", f"refs/tags/{ref}", commit, cwd=self.mirror)
+
+    def _make_way(self, ref: str) -> None:
+        """Remove tags of before from the mirror that one of this name cannot lie beside: C(app) and C(app/v1), of which one went there."""
+        parts = ref.split("/")
+        above = [f"refs/tags/{'/'.join(parts[:number])}" for number in range(1, len(parts))]
+        below = self._git("for-each-ref", "--format=%(refname)", f"refs/tags/{ref}/", cwd=self.mirror).stdout.split()
+        for name in [*above, *below]:
+            self._git("update-ref", "--no-deref", "-d", name, cwd=self.mirror)
 
     def _laid(self) -> list[str]:
         """The folders of the repository that are laid down."""

@@ -38,7 +38,7 @@ _UNREAD = re.compile(r"ERR_PNPM_(?:LOCKFILE_BREAKING_CHANGE|NO_LOCKFILE|BROKEN_L
 
 
 def variables(cache: Path) -> dict[str, str]:
-    """What the three are told by their environment: caches of the component's own, nothing linked into the tree, no other version of them."""
+    """What the three are told by their environment: caches of the component's own, nothing linked into the tree, no other version."""
     return {
         "npm_config_cache": str(cache / "npm"), "npm_config_update_notifier": "false", "npm_config_prefer_offline": "true",
         "npm_config_store_dir": str(cache / "pnpm"), "npm_config_package_import_method": "copy",
@@ -76,14 +76,15 @@ def install(recipe: Recipe, code: Path, lock: str, env: Mapping[str, str]) -> pr
         )  # fmt: skip
     if _UNFIT.search(output):
         raise ReleaseError(
-            f"{shown} does not fit package.json. Nothing was installed, and nothing is marked. Make it again ({AGAIN[tool]}), commit it, and "
-            f"give the release a new tag. {said}",
+            f"{shown} does not fit package.json. Nothing was installed, and nothing is marked. Make it again ({AGAIN[tool]}), commit it, "
+            f"and give the release a new tag. {said}",
             rc=finished.rc, step="dependencies",
         )  # fmt: skip
     if _UNREAD.search(output):
         raise ReleaseError(
-            f"{shown} cannot be read by the {tool} of this node. Nothing was installed, and nothing is marked. Make it again with a version "
-            f"of {tool} that writes what this one reads (pnpm 9 or newer, Yarn 1), commit it, and give the release a new tag. {said}",
+            f"{shown} cannot be read by the {tool} of this node. Nothing was installed, and nothing is marked. Make it again with a "
+            f"version of {tool} that writes what this one reads (pnpm 9 or newer, Yarn 1), commit it, and give the release a new "
+            f"tag. {said}",
             rc=finished.rc, step="dependencies",
         )  # fmt: skip
     return finished

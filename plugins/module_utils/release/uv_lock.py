@@ -120,8 +120,9 @@ def _export(recipe: Recipe, code: Path, env: Mapping[str, str], options: Sequenc
     finished = recipe.run(argv, code, env)
     if finished.rc != 0 or finished.timed_out:
         raise ReleaseError(
-            f"uv made no list of packages of the lock file {recipe.lock} of {recipe.component} {recipe.tag}. Nothing was installed. Expected "
-            f"the component's folder to be a project of it, with a pyproject.toml. uv said:\n{proc.tail(recipe.hide(finished.output), 12)}",
+            f"uv made no list of packages of the lock file {recipe.lock} of {recipe.component} {recipe.tag}. Nothing was installed. "
+            f"Expected the component's folder to be a project of it, with a pyproject.toml. uv said:\n"
+            f"{proc.tail(recipe.hide(finished.output), 12)}",
             rc=finished.rc, cmd=" ".join(argv), step="dependencies",
         )  # fmt: skip
     return finished.output
@@ -150,14 +151,14 @@ def install_folders(recipe: Recipe, made: Plan, python: Path, env: Mapping[str, 
         package, needs = uv_text.unproven_backend(finished.output)
         if needs:
             raise ReleaseError(
-                f"{package} of the repository, which {recipe.component} {recipe.tag} is made of, is built by {needs}, and {recipe.lock} has no "
-                f"hash of that: it would run as it is served today. Nothing was staged. Have it in the lock (uv add --group build {needs}), "
-                f"or build with uv_build, or leave it unbuilt (tool.uv.package = false), and release a new tag; or allow it: "
+                f"{package} of the repository, which {recipe.component} {recipe.tag} is made of, is built by {needs}, and {recipe.lock} "
+                f"has no hash of that: it would run as it is served today. Nothing was staged. Have {needs} in the lock (in a dependency "
+                "group), or build with uv_build, or leave it unbuilt (tool.uv.package = false), and release a new tag; or allow it: "
                 f"aistack_components.{recipe.component}.sdists: [{package}].",
                 rc=finished.rc, cmd=" ".join(argv), step="dependencies",
             )  # fmt: skip
         raise ReleaseError(
-            f"{', '.join(names[folder] for folder in folders)}, which {recipe.component} {recipe.tag} is made of, could not be built from the "
-            f"repository. Nothing was staged. Correct it and give the release a new tag. uv said:\n{said}",
+            f"{', '.join(names[folder] for folder in folders)}, which {recipe.component} {recipe.tag} is made of, could not be built from "
+            f"the repository. Nothing was staged. Correct it and give the release a new tag. uv said:\n{said}",
             rc=finished.rc, cmd=" ".join(argv), step="dependencies",
         )  # fmt: skip

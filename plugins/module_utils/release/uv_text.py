@@ -23,7 +23,7 @@ _BUILT = re.compile(r"Failed to build `(?P<name>[A-Za-z0-9._-]+)")
 
 @dataclass(frozen=True)
 class Listed:
-    """A list that was made of a lock file: the text of what is fetched, and the folders of the repository that are packages of their own."""
+    """A list that was made of a lock file: the text of what is fetched, and the folders of the repository that are packages."""
 
     packages: str
     folders: tuple[str, ...]

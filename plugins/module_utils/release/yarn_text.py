@@ -16,6 +16,7 @@ from typing import Any
 
 _HEAD = re.compile(r"^(?P<keys>\"?[^\s#][^\n]*):$", re.MULTILINE)
 _KEY = re.compile(r'"([^"]+)"|([^\s,"]+)')
+_INTEGRITY = re.compile(r"^  integrity sha(?:256|384|512)-", re.MULTILINE)
 _LOCAL = ("file:", "link:", "portal:", "workspace:")
 
 
@@ -33,7 +34,7 @@ def _entries(text: str) -> Iterable[tuple[list[str], str]]:
 
 def without_integrity(text: str) -> list[str]:
     """The packages that are fetched and have no hash that proves them."""
-    return [keys[0] for keys, body in _entries(text) if "\n  resolved " in body and not re.search(r"^  integrity sha(?:256|384|512)-", body, re.MULTILINE)]
+    return [keys[0] for keys, body in _entries(text) if "\n  resolved " in body and not _INTEGRITY.search(body)]
 
 
 def globs(root: Mapping[str, Any]) -> list[str]:
@@ -47,7 +48,8 @@ def unlocked(text: str, projects: Collection[Mapping[str, Any]]) -> list[str]:
     """What the package.json files ask for and the lock does not know of, as C(name@range); the first of *projects* is the root."""
     known = {key for keys, _body in _entries(text) for key in keys}
     own = {str(project.get("name")) for project in projects}
-    settled = {name.rsplit("/", 1)[-1] for project in projects for name in project.get("resolutions") or {}}  # these have other ranges there
+    # these have ranges of their own in the lock
+    settled = {name.rsplit("/", 1)[-1] for project in projects for name in project.get("resolutions") or {}}
     missing = []
     for project in projects:
         for group in ("dependencies", "devDependencies", "optionalDependencies"):

@@ -213,7 +213,8 @@ def _check_python(where: str, python: Mapping[str, Any]) -> list[str]:
     if version and not re.fullmatch(r"3\.\d+", version):
         problems.append(f"{where}.version: '{version}' is no version of Python; expected major and minor in quotes, such as \"3.13\"")
     if bool(source) != bool(digest):
-        problems.append(f"{where}: source and sha256 belong together: what is fetched is proven by its hash; got {'source' if source else 'sha256'}")
+        given = "source" if source else "sha256"
+        problems.append(f"{where}: source and sha256 belong together: what is fetched is proven by its hash; got {given} alone")
     if digest and not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
         problems.append(f"{where}.sha256: '{digest}' is no SHA-256; expected 64 hexadecimal digits")
     return problems

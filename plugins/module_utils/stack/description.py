@@ -114,7 +114,8 @@ EDGE: Mapping[str, Option] = {
 }
 
 PYTHON: Mapping[str, Option] = {
-    "version": Option("text", "major and minor version, in quotes; without a source it has to be on the node", required=True, example='"3.13"'),
+    "version": Option("text", "major and minor version, in quotes; without a source it has to be on the node", required=True,
+                      example='"3.13"'),
     "source": Option("str", "an archive with python/bin/python3 in it that runs anywhere: an address, or a file on the controller"),
     "sha256": Option("str", "SHA-256 of the archive"),
 }
@@ -133,7 +134,7 @@ COMPONENT: Mapping[str, Option] = {
     "release_from": Option("str", "the component whose release it runs, instead of an application"),
     "kind": Option("str", "what its release is made as", choices=KINDS, default="python"),
     "path": Option("str", "folder of the repository that it is made of; all of it if left out"),
-    "lock": Option("str", "lock file with hashes, relative to path: of uv, pip, npm, pnpm, Yarn; that of a workspace lies above: ../uv.lock"),
+    "lock": Option("str", "lock file with hashes, relative to path: of uv, pip, npm, pnpm, Yarn; a workspace's lies above: ../uv.lock"),
     "context": _listed("folders of the repository that it needs besides path, from the root; they keep their places", "a list of folders"),
     "python": Option("dict", "the Python that its release is made with, instead of release_python", keys=PYTHON),
     "build": Option("list", "commands that build it; node: npm run build", items=_COMMANDS, expected=COMMANDS),

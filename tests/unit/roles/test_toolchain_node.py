@@ -43,7 +43,12 @@ def test_node_comes_with_what_needs_it(components: dict[str, Any] | None, wanted
 
 @pytest.mark.parametrize(
     ("locks", "wanted"),
-    [(["package-lock.json", None], False), (["../uv.lock"], False), (["../pnpm-lock.yaml"], True), (["package-lock.json", "yarn.lock"], True)],
+    [
+        (["package-lock.json", None], False),
+        (["../uv.lock"], False),
+        (["../pnpm-lock.yaml"], True),
+        (["package-lock.json", "yarn.lock"], True),
+    ],
 )
 def test_pnpm_and_yarn_come_with_their_locks(locks: list[str | None], wanted: bool) -> None:
     engine = NativeEnvironment()

@@ -50,7 +50,8 @@ def test_what_is_one(lock: str, kind: str) -> None:
     ("lock", "kind", "path", "fits"),
     [
         ("../uv.lock", "python", "backend", True), ("../../uv.lock", "python", "apps/api", True), ("../../uv.lock", "python", "api", False),
-        ("../pnpm-lock.yaml", "node", "web", True), ("../package-lock.json", "static", "web", True), ("../pylock.toml", "python", "api", False),
+        ("../pnpm-lock.yaml", "node", "web", True), ("../package-lock.json", "static", "web", True),
+        ("../pylock.toml", "python", "api", False),
     ],
 )  # fmt: skip
 def test_the_lock_of_a_workspace_lies_above(lock: str, kind: str, path: str, fits: bool) -> None:

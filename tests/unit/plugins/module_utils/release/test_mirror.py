@@ -107,8 +107,8 @@ def test_a_repository_without_tags(tmp_path: Path) -> None:
 
 def test_tags_that_cannot_be_releases_are_named(tmp_path: Path) -> None:
     made = Repository(tmp_path / "repo")
-    made.commit({"a": ""}, "release/2026/x")
-    with pytest.raises(SourceError, match=r"its tags \(release/2026/x\) cannot be releases.*Make one.*git tag v1.0.0"):
+    made.commit({"a": ""}, "release@2026")
+    with pytest.raises(SourceError, match=r"its tags \(release@2026\) cannot be releases.*Make one.*git tag v1.0.0"):
         source(made).newest_tag()
 
 
@@ -336,3 +336,29 @@ def test_changes_of_the_context_are_changes(repository: Repository) -> None:
     (repository.path / "libs/shared/x.py").write_text("changed")
     assert placed(repository).uncommitted() == ""
     assert placed(repository, "", ("libs/shared",)).uncommitted() == "libs/shared/x.py"
+
+
+def test_tags_of_a_monorepo(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    repository.git("tag", "--annotate", "--message", "one", "backend/v1.2.0")
+    second = repository.commit({"backend/app.py": "2\n"}, "frontend/v9.0.0")
+    made = source(repository)
+    assert made.resolve("backend/v1.2.0") == first, "the commit, not the object of an annotated tag"
+    assert made.resolve("backend..v1.2.0") == first, "the name of its release leads back to it"
+    with pytest.raises(SourceError, match=r"no tag 'backend/v1\.2\.1'.*Nearest: backend/v1\.2\.0.*The newest tag is backend/v1\.2\.0"):
+        made.resolve("backend/v1.2.1")
+    assert names(made.archive("backend..v1.2.0", first).path) == ["app.py", "run.sh"]
+    assert made.known("backend/v1.2.0") == made.known("backend..v1.2.0") == first
+
+    repository.git("tag", "--force", "backend/v1.2.0", second)
+    assert made.resolve("backend/v1.2.0") == second
+    made.files("frontend/v9.0.0", second)
+    made.files("backend/v1.2.0", second)
+    assert made.known("backend/v1.2.0") == second, "it was moved to what another tag had brought"
+
+    repository.git("tag", "--delete", "backend/v1.2.0")
+    third = repository.commit({"backend/app.py": "3\n"}, "backend")
+    assert "app.py" in made.files("backend", third), "a tag of this name cannot lie beside the former one"
+    repository.git("tag", "--delete", "backend")
+    fourth = repository.commit({"backend/app.py": "4\n"}, "backend/v2.0.0")
+    assert "app.py" in made.files("backend/v2.0.0", fourth)
