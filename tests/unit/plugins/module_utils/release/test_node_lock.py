@@ -44,7 +44,7 @@ YARN_HASH = (
     'error https://x/is-number-7.0.0.tgz: Integrity check failed for "is-number" (computed integrity doesn\'t match our records, got '
     '"sha512-BBB== sha1-dTU=")'
 )
-NPM_UNFIT = "npm error `npm ci` only install packages when your package.json and package-lock.json are in sync. Please update your lock file."
+NPM_UNFIT = "npm error can only install packages when your package.json and package-lock.json are in sync. Please update your lock file"
 
 
 def web(tmp_path: Path, lock: str, tool: str, script: str, files: dict[str, str], **given: Any) -> tuple[Recipe, Path]:
