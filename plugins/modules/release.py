@@ -94,8 +94,7 @@ options:
     default: alembic.ini
   lock:
     description:
-      - Lock file with hashes, relative to O(path); C(requirements) with hashes, C(uv.lock), C(pylock.toml), and for Node.js those of npm,
-        pnpm and Yarn. That of a workspace may lie above O(path), such as V(../uv.lock).
+      - Lock file of uv, pip, npm, pnpm or Yarn 1, relative to O(path); that of a workspace may lie above it, such as V(../uv.lock).
       - Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
     type: str
   context:
@@ -362,7 +361,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, interpreters, retention, staging, store as releases
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import OPTIONS, recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
 
 ARGUMENTS: dict[str, Any] = {
@@ -382,33 +381,8 @@ ARGUMENTS: dict[str, Any] = {
     "artefact_sha256": {"type": "str"},
     "artefact_key": {"type": "str", "no_log": False},
     "artefact_built_on": {"type": "str", "default": ""},
-    "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
-    "lock": {"type": "str"},
-    "context": {"type": "list", "elements": "str", "default": []},
-    "requires_python": {"type": "str", "default": ""},
-    "alembic_ini": {"type": "str", "default": "alembic.ini"},
-    "python": {"type": "str", "default": "python3"},
-    "tools": {"type": "path"},
-    "output": {"type": "str", "default": "none"},
-    "environment": {"type": "dict", "default": {}},
-    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
-    "build": {"type": "list", "elements": "list", "default": []},
-    "tests": {"type": "list", "elements": "list", "default": []},
-    "build_user": {"type": "str", "default": "aistack-build"},
-    "build_env": {"type": "list", "elements": "str", "default": []},
-    "sdists": {"type": "raw", "default": False},
-    "install_scripts": {"type": "bool", "default": False},
-    "test_user": {"type": "str", "default": "aistack-test"},
-    "env_schema": {"type": "list", "elements": "dict", "default": []},
-    "test_env": {"type": "dict", "default": {}},
-    "test_env_from": {"type": "list", "elements": "str", "default": []},
-    "test_network": {"type": "bool", "default": False},
-    "test_sandbox": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
-    "test_memory": {"type": "str", "default": "50%"},
+    **OPTIONS,
     "group": {"type": "str", "default": "aistack"},
-    "env_file": {"type": "path"},
-    "test_timeout": {"type": "int", "default": 300},
-    "build_timeout": {"type": "int", "default": 900},
     "min_free_bytes": {"type": "int", "default": 536870912},
     "previous": {"type": "str"},
     "env_schema_version": {"type": "str"},

@@ -22,6 +22,36 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.place im
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import output_problem
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
+    "lock": {"type": "str"},
+    "context": {"type": "list", "elements": "str", "default": []},
+    "requires_python": {"type": "str", "default": ""},
+    "alembic_ini": {"type": "str", "default": "alembic.ini"},
+    "python": {"type": "str", "default": "python3"},
+    "tools": {"type": "path"},
+    "output": {"type": "str", "default": "none"},
+    "environment": {"type": "dict", "default": {}},
+    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+    "build": {"type": "list", "elements": "list", "default": []},
+    "tests": {"type": "list", "elements": "list", "default": []},
+    "build_user": {"type": "str", "default": "aistack-build"},
+    "build_env": {"type": "list", "elements": "str", "default": []},
+    "sdists": {"type": "raw", "default": False},
+    "install_scripts": {"type": "bool", "default": False},
+    "test_user": {"type": "str", "default": "aistack-test"},
+    "env_schema": {"type": "list", "elements": "dict", "default": []},
+    "test_env": {"type": "dict", "default": {}},
+    "test_env_from": {"type": "list", "elements": "str", "default": []},
+    "test_network": {"type": "bool", "default": False},
+    "test_sandbox": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
+    "test_memory": {"type": "str", "default": "50%"},
+    "env_file": {"type": "path"},
+    "test_timeout": {"type": "int", "default": 300},
+    "build_timeout": {"type": "int", "default": 900},
+}
+"""Options of C(release) that a recipe is made of, besides its places and names, in Ansible's form."""
+
 _WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 YES = {"true", "yes", "on", "1"}
 NO = {"false", "no", "off", "0", ""}
