@@ -25,6 +25,7 @@ from typing import Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, replace_link, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import tag_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, heads as alembic_heads, sandbox, tree
@@ -120,6 +121,7 @@ def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
     if not differ and not gone:
         return
     component, tag = request.layout.component, request.recipe.tag
+    named = tag_of(tag)
     what = [
         *([f"with another value of {', '.join(differ)} (build_env) than its environment has now"] if differ else []),
         *([f"with {', '.join(gone)}, which its build_env does not name any more or has no value for"] if gone else []),
@@ -131,7 +133,7 @@ def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
     raise ReleaseError(
         f"The release {tag} of {component} was built ({manifest.get('built_at')}) {' and '.join(what)}. What a build used is part of the "
         "release, and a staged release never changes: that would do nothing. What is live is untouched. Give the commit another tag in "
-        f"the repository (git tag {tag}-2 {tag}^{{}}, then git push origin {tag}-2 where the inventory names one on another machine) and "
+        f"the repository (git tag {named}-2 {named}^{{}}, then git push origin {named}-2 where the inventory names one on another machine) and "
         f"deploy it: ansible-playbook phasegate.aistack.deploy -e release={tag}-2. Or {' and '.join(back)}. "
         f"To go back to {tag} as it was built: ansible-playbook phasegate.aistack.rollback -e to={tag}.",
         built_in=sorted({*differ, *gone}),
