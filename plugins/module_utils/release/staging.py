@@ -133,8 +133,8 @@ def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
     raise ReleaseError(
         f"The release {tag} of {component} was built ({manifest.get('built_at')}) {' and '.join(what)}. What a build used is part of the "
         "release, and a staged release never changes: that would do nothing. What is live is untouched. Give the commit another tag in "
-        f"the repository (git tag {named}-2 {named}^{{}}, then git push origin {named}-2 where the inventory names one on another machine) and "
-        f"deploy it: ansible-playbook phasegate.aistack.deploy -e release={tag}-2. Or {' and '.join(back)}. "
+        f"the repository (git tag {named}-2 {named}^{{}}, then git push origin {named}-2 where the inventory names one on another machine) "
+        f"and deploy it: ansible-playbook phasegate.aistack.deploy -e release={tag}-2. Or {' and '.join(back)}. "
         f"To go back to {tag} as it was built: ansible-playbook phasegate.aistack.rollback -e to={tag}.",
         built_in=sorted({*differ, *gone}),
     )

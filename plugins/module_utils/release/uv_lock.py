@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 PROVEN_BUILDS = ("--require-build-hashes", "--preview-features", "build-dependency-hashes")
 """uv 0.13 calls it experimental; the version is pinned by the role toolchain."""
 
+_ANYWHERE = """
+import json, pathlib, sysconfig
+for found in pathlib.Path(sysconfig.get_paths()["purelib"]).glob("*.dist-info/direct_url.json"):
+    if "dir_info" in json.loads(found.read_text()):
+        gone = ("direct_url.json", "uv_cache.json")
+        lines = found.with_name("RECORD").read_text().splitlines(keepends=True)
+        found.with_name("RECORD").write_text("".join(line for line in lines if line.split(",")[0].rpartition("/")[2] not in gone))
+        for name in gone:
+            if found.with_name(name).exists():
+                found.with_name(name).unlink()
+"""
+"""For an environment's Python: what was installed from a folder forgets where that was, so that the release is the same on every node."""
+
 _OURS = ("UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS", "UV_NO_PROGRESS", "UV_LINK_MODE")
 
 
@@ -118,6 +131,8 @@ def _export(recipe: Recipe, code: Path, env: Mapping[str, str], options: Sequenc
     argv = ["uv", "export", "--quiet", "--frozen", "--offline", "--format", "requirements.txt", "--no-header", "--no-annotate"]
     argv += ["--python", recipe.python, *options]
     finished = recipe.run(argv, code, env)
+    if finished.rc in (126, 127):
+        return ""  # there is no uv, which making the environment says best
     if finished.rc != 0 or finished.timed_out:
         raise ReleaseError(
             f"uv made no list of packages of the lock file {recipe.lock} of {recipe.component} {recipe.tag}. Nothing was installed. "
@@ -161,4 +176,11 @@ def install_folders(recipe: Recipe, made: Plan, python: Path, env: Mapping[str, 
             f"{', '.join(names[folder] for folder in folders)}, which {recipe.component} {recipe.tag} is made of, could not be built from "
             f"the repository. Nothing was staged. Correct it and give the release a new tag. uv said:\n{said}",
             rc=finished.rc, cmd=" ".join(argv), step="dependencies",
+        )  # fmt: skip
+    finished = recipe.run([str(python), "-I", "-B", "-c", _ANYWHERE], made.root, env)
+    if finished.rc != 0 or finished.timed_out:
+        raise ReleaseError(
+            f"What {recipe.component} {recipe.tag} installed from the repository could not be made to fit another place. Nothing was "
+            f"staged. Python said:\n{proc.tail(recipe.hide(finished.output), 8)}",
+            rc=finished.rc, step="dependencies",
         )  # fmt: skip

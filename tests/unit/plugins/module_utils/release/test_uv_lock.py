@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import build
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 
@@ -95,6 +95,9 @@ def test_a_component_of_a_workspace_gets_what_its_project_needs(tmp_path: Path, 
     build.install_python(building, work)
     packages = sorted(path.name for path in (work / "api/.venv/lib").glob("python*/site-packages/*.dist-info"))
     assert packages == ["shared-0.1.0.dist-info", "tiny-1.0.dist-info"]
+    search = ["grep", "-rl", "--exclude-dir=__pycache__", str(tmp_path), str(work / "api/.venv")]
+    named = subprocess.run(search, capture_output=True, text=True, check=False)
+    assert named.stdout == "", "nothing says where it was built: it is laid down below other roots"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "tools", "wheels", "work"], "nothing is left beside the tree"
     build.keep_output(building, work)
     assert not (work / "libs").exists()
@@ -106,6 +109,13 @@ def test_the_context_that_was_named_stays(tmp_path: Path, work: Path) -> None:
     building = made(tmp_path, whole=True)
     build.keep_output(building, work)
     assert (work / "libs/shared/src/shared/__init__.py").is_file()
+
+
+def test_without_uv_the_role_that_brings_it_is_named(tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock(work)
+    monkeypatch.setattr(sandbox, "PATH", str(tmp_path))
+    with pytest.raises(ReleaseError, match=r"needs uv, which is neither in .* role toolchain"):
+        build.install_python(made(tmp_path, tools=tmp_path / "none"), work)
 
 
 def test_a_lock_that_does_not_fit_its_project_installs_nothing(tmp_path: Path, work: Path) -> None:
