@@ -30,10 +30,11 @@ BOOK = """
 - hosts: all
   gather_facts: false
   tasks:
-    - phasegate.aistack.release: "{{ described | combine({'root': folder, 'state_dir': folder ~ '/state', 'tools': tools}) }}"
+    - phasegate.aistack.release: "{{ item | combine({'root': folder, 'state_dir': folder ~ '/state', 'tools': tools}) }}"
+      loop: "{{ described }}"
       register: answer
       ignore_errors: true # what was answered is judged by the test
-    - ansible.builtin.copy: {content: "{{ answer | to_json }}", dest: "{{ folder }}.json", mode: "0600"}
+    - ansible.builtin.copy: {content: "{{ answer.results | to_json }}", dest: "{{ folder }}.json", mode: "0600"}
       check_mode: false
 """
 PROJECT = '[project]\nname = "{name}"\nversion = "0.1.0"\nrequires-python = ">=3.9"\ndependencies = [{needs}]\n'
@@ -72,15 +73,17 @@ class Monorepo:
         self.git("commit", "--quiet", "--message", tag)
         self.git("tag", "--annotate", "--message", tag, tag)
 
-    def stage(self, node: str, tools: str = "tools", **given: Any) -> dict[str, Any]:
-        described = {
+    def stage(self, node: str, *asked: dict[str, Any], tools: str = "tools") -> list[dict[str, Any]]:
+        """Stage one after the other; returns what each was answered."""
+        common = {
             "component": "api", "repo": str(self.repo), "mirror_dir": str(self.tmp / "mirrors"), "python": sys.executable,
             "min_free_bytes": 0, "group": "", "build_user": getpass.getuser(), "test_user": getpass.getuser(),
-            "artefacts": {"folder": str(self.tmp / "store"), "keep": 5}, **given,
+            "artefacts": {"folder": str(self.tmp / "store"), "keep": 5},
         }  # fmt: skip
-        common = {"described": described, "tools": str(self.tmp / tools), "ansible_python_interpreter": sys.executable}
+        described = [{**common, **one} for one in asked]
+        given = {"described": described, "tools": str(self.tmp / tools), "ansible_python_interpreter": sys.executable}
         hosts = {node: {"ansible_connection": "local", "folder": str(self.tmp / node)}}
-        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
+        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": given}}))
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
         done = subprocess.run(
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(self.tmp / "hosts.json"), str(self.tmp / "play.yml")],
@@ -88,8 +91,8 @@ class Monorepo:
             env={**clean, "PATH": "/usr/bin:/bin", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(self.tmp / "ansible")},
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-        answer: dict[str, Any] = json.loads((self.tmp / f"{node}.json").read_text())
-        return answer
+        answers: list[dict[str, Any]] = json.loads((self.tmp / f"{node}.json").read_text())
+        return answers
 
     def release(self, node: str, name: str, component: str = "api") -> Path:
         return self.tmp / node / component / "releases" / name
@@ -143,9 +146,12 @@ def test_a_component_of_a_uv_workspace_under_a_tag_of_its_own(mono: Monorepo) ->
     workspace(mono)
     lock(mono, source)
     mono.tag("backend/v1.0.0")
-    asked = {"release": "backend..v1.0.0", "path": "backend", "lock": "../uv.lock", "environment": source}
-    built = mono.stage("one", tests=[["{python}", "main.py"]], **asked)
+    asked = {
+        "release": "backend..v1.0.0", "path": "backend", "lock": "../uv.lock", "environment": source, "tests": [["{python}", "main.py"]],
+    }  # fmt: skip
+    built, again = mono.stage("one", asked, asked)
     assert built.get("msg") is None, built["msg"]
+    assert again["changed"] is False
     folder = mono.release("one", "backend..v1.0.0")
     assert says(folder) == "shared 42"
     assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == [
@@ -154,24 +160,21 @@ def test_a_component_of_a_uv_workspace_under_a_tag_of_its_own(mono: Monorepo) ->
     manifest = json.loads((folder / "release.json").read_text())
     assert (manifest["tag"], manifest["commit"]) == ("backend..v1.0.0", mono.git("rev-parse", "backend/v1.0.0^{commit}"))
     assert manifest["lock_hash"] == sha256((mono.repo / "uv.lock").read_bytes()).hexdigest()
-    assert mono.stage("one", **asked)["changed"] is False
-    laid = mono.stage("two", "bare", tests=[["{python}", "main.py"]], **asked)
+    (laid,) = mono.stage("two", asked, tools="bare")
     assert laid.get("msg") is None, laid["msg"]
     assert (laid["artefact"]["from"], says(mono.release("two", "backend..v1.0.0"))) == ("one", "shared 42")
 
     workspace(mono, '"tiny>=2", "shared"')  # its lock does not know of that
     mono.tag("backend/v1.1.0")
-    refused = mono.stage("one", **{**asked, "release": "backend..v1.1.0"})
-    assert "The lock file ../uv.lock of api backend..v1.1.0 does not fit the pyproject.toml of its project" in refused["msg"]
     workspace(mono, '"tiny", "shared", "more"')
     mono.tag("backend/v1.2.0")
-    refused = mono.stage("one", "bare", **{**asked, "release": "backend..v1.2.0"})
-    assert "asks for more: the lock was made before" in refused["msg"], "seen on the controller, which needs no uv for it"
     mono.write({"backend/pyproject.toml": PROJECT.format(name="backend", needs='"tiny"').replace(">=3.9", ">=3.99")})
     mono.tag("backend/v1.3.0")
-    refused = mono.stage("one", **{**asked, "release": "backend..v1.3.0"})
-    assert "api backend..v1.3.0 runs on Python >=3.99 (requires-python), and " in refused["msg"]
-    assert not (mono.tmp / "one/api/staging").exists() or not list((mono.tmp / "one/api/staging").iterdir())
+    refused = mono.stage("one", *({**asked, "release": f"backend..v1.{number}.0"} for number in (1, 2, 3)))
+    assert "The lock file ../uv.lock of api backend..v1.1.0 does not fit the pyproject.toml of its project" in refused[0]["msg"]
+    assert "asks for more: the lock was made before" in refused[1]["msg"], "seen on the controller"
+    assert "api backend..v1.3.0 runs on Python >=3.99 (requires-python), and " in refused[2]["msg"]
+    assert list((mono.tmp / "one/api/staging").iterdir()) == []
 
 
 def test_what_a_component_needs_besides_its_folder_stays_beside_it(mono: Monorepo) -> None:
@@ -183,28 +186,29 @@ def test_what_a_component_needs_besides_its_folder_stays_beside_it(mono: Monorep
         "proto/word": "word", "srv/other/x": "", "README": "",
     })  # fmt: skip
     mono.tag("v1.0.0")
-    asked = {"release": "v1.0.0", "path": "srv/api", "lock": "requirements.lock", "context": ["proto"], "environment": source}
-    built = mono.stage("one", tests=[["{python}", "main.py"]], **asked)
+    mono.write({"srv/api/main.py": "import tiny\n"})
+    mono.tag("v2.0.0")
+    asked = {
+        "release": "v1.0.0", "path": "srv/api", "lock": "requirements.lock", "context": ["proto"], "environment": source,
+        "tests": [["{python}", "main.py"]],
+    }  # fmt: skip
+    built, other = mono.stage("one", asked, {**asked, "release": "v2.0.0", "context": []})
     assert built.get("msg") is None, built["msg"]
+    assert other.get("msg") is None, other["msg"]
     folder = mono.release("one", "v1.0.0")
     assert says(folder) == "word 42"
     assert os.readlink(folder) == ".trees/v1.0.0/srv/api"
+    assert not mono.release("one", "v2.0.0").is_symlink()
     top = folder.parent / ".trees/v1.0.0"
     assert sorted(path.name for path in [*top.iterdir(), *(top / "srv").iterdir()]) == ["api", "proto", "srv"]
-    laid = mono.stage("two", "bare", tests=[["{python}", "main.py"]], **asked)
+    laid, again = mono.stage("two", asked, asked, tools="bare")
     assert laid.get("msg") is None, laid["msg"]
-    assert says(mono.release("two", "v1.0.0")) == "word 42"
-    assert mono.stage("two", "bare", **asked)["changed"] is False
+    assert (again["changed"], says(mono.release("two", "v1.0.0"))) == (False, "word 42")
 
-    mono.write({"srv/api/main.py": "import tiny\n"})
-    mono.tag("v2.0.0")
-    other = mono.stage("one", **{**asked, "release": "v2.0.0", "context": []})
-    assert other.get("msg") is None, other["msg"]
-    assert not mono.release("one", "v2.0.0").is_symlink()
     (top / "proto/word").chmod(0o644)
     (top / "proto/word").write_text("changed")
-    assert "was changed after it was staged: changed proto/word" in mono.stage("one", **asked)["msg"]
-    pruned = mono.stage("one", state="pruned", keep=1, keep_releases=["v2.0.0"])
+    changed, pruned = mono.stage("one", asked, {"state": "pruned", "keep": 0, "keep_releases": ["v2.0.0"]})
+    assert "was changed after it was staged: changed proto/word" in changed["msg"]
     assert pruned["removed"] == ["v1.0.0"]
     assert sorted(path.name for path in folder.parent.iterdir()) == [".trees", "v2.0.0"]
     assert list((folder.parent / ".trees").iterdir()) == []
@@ -251,15 +255,14 @@ def test_a_site_of_a_node_workspace(mono: Monorepo, managers: Path, tool: str, n
     subprocess.run([managers / tool, *make], cwd=mono.repo, env=env, check=True, capture_output=True, timeout=120)
     mono.tag("v1.0.0")
     asked = {"component": "site", "release": "v1.0.0", "path": "apps/web", "kind": "static", "lock": f"../../{name}", "output": "dist"}
-    built = mono.stage("one", **asked)
+    mono.write({"apps/web/package.json": json.dumps({**web, "dependencies": {**web["dependencies"], "is-odd": "3.0.1"}})})
+    mono.tag("v1.1.0")
+    built, refused = mono.stage("one", asked, {**asked, "release": "v1.1.0"})
     assert built.get("msg") is None, built["msg"]
     folder = mono.release("one", "v1.0.0", "site")
     assert (folder / "index.html").read_text() == "shared true"
     assert sorted(path.name for path in folder.iterdir()) == ["index.html", "release.files.json", "release.json"]
-
-    mono.write({"apps/web/package.json": json.dumps({**web, "dependencies": {**web["dependencies"], "is-odd": "3.0.1"}})})
-    mono.tag("v1.1.0")
-    assert "does not fit package.json" in mono.stage("one", **{**asked, "release": "v1.1.0"})["msg"]
+    assert "does not fit package.json" in refused["msg"]
 
 
 def test_a_server_of_a_node_workspace_keeps_its_packages(mono: Monorepo, managers: Path) -> None:
@@ -276,7 +279,7 @@ def test_a_server_of_a_node_workspace_keeps_its_packages(mono: Monorepo, manager
     subprocess.run([managers / "pnpm", "install", "--lockfile-only"], cwd=mono.repo, check=True, capture_output=True, timeout=120)
     mono.tag("v1.0.0")
     asked = {"component": "web", "release": "v1.0.0", "path": "apps/web", "kind": "node", "lock": "../../pnpm-lock.yaml"}
-    built = mono.stage("one", build=[["true"]], **asked)
+    (built,) = mono.stage("one", {**asked, "build": [["true"]]})
     assert built.get("msg") is None, built["msg"]
     folder = mono.release("one", "v1.0.0", "web")
     assert folder.is_symlink()
