@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -186,8 +188,9 @@ def test_a_project_alone_and_a_package_that_was_exchanged(tmp_path: Path) -> Non
         bundle.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
         bundle.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         bundle.writestr("tiny-1.0.dist-info/RECORD", "")
-    with pytest.raises(ReleaseError, match=r"The lock file uv\.lock of backend v1 does not fit what was downloaded: tiny==1\.0"):
+    with pytest.raises(ReleaseError, match=r"uv\.lock of backend v1 does not fit what was downloaded: tiny==1\.0") as refused:
         build.install_python(made(tmp_path, **alone, cache=tmp_path / "fresh"), again)
+    assert "uv pip compile" not in str(refused.value), "that would make another kind of lock"
 
 
 def test_pylock(tmp_path: Path) -> None:
@@ -212,3 +215,29 @@ def test_a_link_out_of_the_component_is_told_before_it_dangles(tmp_path: Path, w
     (work / "api/proto").symlink_to("../libs/other")
     with pytest.raises(ReleaseError, match=r"proto of backend v1 is a link to libs/other, .*context \(such as libs\)"):
         build.keep_output(made(tmp_path), work)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_the_build_user_does_all_of_it(tmp_path: Path, work: Path) -> None:
+    lock(work)
+    with tempfile.TemporaryDirectory() as place:  # which other users reach, unlike pytest's
+        os.chmod(place, 0o755)
+        for name in ("work", "wheels"):
+            shutil.copytree(tmp_path / name, f"{place}/{name}")
+        Path(place, "tools").mkdir()
+        shutil.copy(UV, f"{place}/tools/uv")
+        source = {"UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": f"{place}/wheels"}
+        building = Recipe(
+            component="api", tag="v1", kind="python", tools=Path(place, "tools"), cache=Path(place, "cache"), python="/usr/bin/python3",
+            lock="../uv.lock", inner="api", environment=source, build_user="nobody", test_user="daemon", test_sandbox="none",
+            tests=[["{python}", "main.py"]],
+        )  # fmt: skip
+        tree = Path(place, "work")
+        sandbox.lend(tree, building.builder())
+        build.install_python(building, tree)
+        assert build.run_tests(building, tree)[0]["summary"] == "shared 42"
+        assert build.compile_python(building, tree)
+        sandbox.take_back(tree, building.builder())
+        build.keep_output(building, tree)
+        assert sorted(path.name for path in Path(place).iterdir()) == ["cache", "tools", "wheels", "work"]
+        assert says(tree) == "shared 42"
