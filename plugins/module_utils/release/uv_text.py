@@ -37,7 +37,7 @@ class Listed:
 def split(text: str) -> Listed:
     """Part a list into what is fetched, with its hashes, and the folders in it. A folder's marker is dropped: uv knows what it is for."""
     kept, folders = [], []
-    for line in re.sub(r"\\\r?\n\s*", " ", text).splitlines():
+    for line in re.sub(r"[ \t]*\\\r?\n\s*", " ", text).splitlines():
         place = re.sub(r"^-e\s+", "", line.split(" ; ")[0].strip())
         if re.match(r"\.{1,2}(?:/|\Z)", place) and not _ARCHIVE.search(place.split(" ")[0]):
             folders.append(place)
@@ -86,8 +86,9 @@ def unlocked(project: str, lock: str) -> list[str]:
     if not name or not own or not asked:
         return []
     known = set(re.findall(r'\{ name = "([^"]+)"', own[0]))
-    words = re.findall(r"""["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)""", re.sub(r"(?m)#.*$", "", asked[1]))
-    return sorted({re.sub(r"[-_.]+", "-", word).lower() for word in words} - known)
+    texts = [double or single for double, single in re.findall(r"""#[^\n]*|"([^"]*)"|'([^']*)'""", asked[1])]
+    words = [found[0] for found in (re.match(r"\s*[A-Za-z0-9][A-Za-z0-9._-]*", text) for text in texts) if found]
+    return sorted({re.sub(r"[-_.]+", "-", word.strip()).lower() for word in words} - known)
 
 
 def not_judged(output: str) -> bool:
