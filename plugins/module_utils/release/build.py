@@ -327,7 +327,8 @@ def install_node(recipe: Recipe, tree: Path) -> None:
 
 def node_env(recipe: Recipe, home: Path, cache: Path) -> dict[str, str]:
     """Return the environment of npm and its like, and of a frontend's build."""
-    return {**recipe.base_env(home), **node_lock.variables(cache), "NEXT_TELEMETRY_DISABLED": "1", "CI": "1", "NO_COLOR": "1"}
+    told = node_lock.variables(lock_file.tool(recipe.lock or lock_file.NPM[0], recipe.kind), cache)
+    return {**recipe.base_env(home), **told, "NEXT_TELEMETRY_DISABLED": "1", "CI": "1", "NO_COLOR": "1"}
 
 
 def run_build(recipe: Recipe, tree: Path) -> None:

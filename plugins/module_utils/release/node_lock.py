@@ -37,15 +37,16 @@ _UNFIT = re.compile(r"in sync\. Please update your lock file|ERR_PNPM_OUTDATED_L
 _UNREAD = re.compile(r"ERR_PNPM_(?:LOCKFILE_BREAKING_CHANGE|NO_LOCKFILE|BROKEN_LOCKFILE)|Invalid value type|Unknown token")
 
 
-def variables(cache: Path) -> dict[str, str]:
-    """What the three are told by their environment: caches of the component's own, nothing linked into the tree, no other version."""
-    return {
-        "npm_config_cache": str(cache / "npm"), "npm_config_update_notifier": "false", "npm_config_prefer_offline": "true",
-        "npm_config_store_dir": str(cache / "pnpm"), "npm_config_package_import_method": "copy",
-        "npm_config_manage_package_manager_versions": "false", "npm_config_package_manager_strict": "false",
-        "npm_config_fetch_retry_mintimeout": "1000", "npm_config_fetch_retry_maxtimeout": "5000",
-        "YARN_CACHE_FOLDER": str(cache / "yarn"), "SKIP_YARN_COREPACK_CHECK": "1", "YARN_IGNORE_PATH": "1",
-    }  # fmt: skip
+def variables(tool: str, cache: Path) -> dict[str, str]:
+    """What one of them is told by its environment: caches of the component's own, nothing linked into the tree, no other version of it."""
+    found = {"npm_config_cache": str(cache / "npm"), "npm_config_update_notifier": "false", "npm_config_prefer_offline": "true"}
+    if tool == "pnpm":
+        found.update(npm_config_store_dir=str(cache / "pnpm"), npm_config_package_import_method="copy")
+        found.update(npm_config_manage_package_manager_versions="false", npm_config_package_manager_strict="false")
+        found.update(npm_config_fetch_retry_mintimeout="1000", npm_config_fetch_retry_maxtimeout="5000")
+    elif tool == "yarn":
+        found.update(YARN_CACHE_FOLDER=str(cache / "yarn"), YARN_IGNORE_PATH="1", SKIP_YARN_COREPACK_CHECK="1")
+    return found
 
 
 def install(recipe: Recipe, code: Path, lock: str, env: Mapping[str, str]) -> proc.Finished:

@@ -76,8 +76,13 @@ def test_each_is_called_as_frozen_as_it_goes(tmp_path: Path, lock: str, inner: s
     assert (tmp_path / "words").read_text().strip() == words
     assert (tmp_path / "pwd").read_text().strip() == str((work / folder).resolve())
     told = (tmp_path / "env").read_text()
-    for name in ("npm_config_package_import_method=copy", "YARN_IGNORE_PATH=1", f"npm_config_store_dir={tmp_path}/cache/backend/pnpm"):
-        assert name in told
+    cache = f"{tmp_path}/cache/backend"
+    own = {
+        "npm": [], "pnpm": ["npm_config_package_import_method=copy", f"npm_config_store_dir={cache}/pnpm"],
+        "yarn": ["YARN_IGNORE_PATH=1", f"YARN_CACHE_FOLDER={cache}/yarn"],
+    }  # fmt: skip
+    assert f"npm_config_cache={cache}/npm" in told
+    assert {name for names in own.values() for name in names if name in told} == set(own[tool])
 
 
 @pytest.mark.parametrize(
