@@ -76,11 +76,11 @@ docs: venv ## The documentation site, in build/docs/html
 	$(PY) docs/site/build.py
 
 .PHONY: verbs
-verbs: venv ## Print docs/verbs.md anew, from meta/verbs.yml
+verbs: venv ## Print docs/verbs.md again, from meta/verbs.yml
 	$(PY) docs/site/verbs.py
 
 .PHONY: guide-stack
-guide-stack: venv ## Print docs/guide-stack.md anew: what init writes for the repository that is shown there
+guide-stack: venv ## Print docs/guide-stack.md again: what init writes for the repository that is shown there
 	$(PY) docs/site/guide_stack.py
 
 .PHONY: docs-lint
@@ -125,15 +125,15 @@ bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook:
 	$(PY) tests/bench/bench.py $(ONLY)
 
 .PHONY: picture
-picture: venv ## Draw docs/pictures/health.svg anew, from a real run on the running lab
+picture: venv ## Draw docs/pictures/health.svg again, from a real run on the running lab
 	$(PY) docs/pictures/health.py
 
 .PHONY: picture-report
-picture-report: venv ## Draw docs/pictures/report.png anew: a snapshot of a run's report (needs chromium)
+picture-report: venv ## Draw docs/pictures/report.png again: a snapshot of a run's report (needs chromium)
 	$(PY) docs/pictures/report.py
 
 .PHONY: reference
-reference: venv ## Print docs/reference.md anew, from the tables that inventories are checked by
+reference: venv ## Print docs/reference.md again, from the tables that inventories are checked by
 	$(PY) docs/reference.py
 
 .PHONY: hooks

@@ -24,7 +24,7 @@ SQUAWK_LOCK = Path(__file__).resolve().parents[2] / "roles" / "toolchain" / "fil
 display = Display()
 
 
-def separated(args: Mapping[str, Any]) -> tuple[dict[str, Any], controller_plan.Origin | None]:
+def separated(args: Mapping[str, Any]) -> tuple[dict[str, object], controller_plan.Origin | None]:
     """The arguments for the node, and what this controller can plan from; None where no repository is named."""
     node = {name: value for name, value in args.items() if name not in alembic_request.ON_CONTROLLER}
     own = {name: args[name] for name in alembic_request.ON_CONTROLLER if args.get(name)}
@@ -48,7 +48,7 @@ def planned(
     seen: Mapping[str, Any],
     origin: controller_plan.Origin,
     why: str,
-) -> dict[str, Any] | str:
+) -> dict[str, object] | str:
     """The plan's document, made here or on the node, or why there is none. Raises MigrationError."""
     try:
         return controller_plan.document(request, seen, origin, why)
@@ -64,8 +64,8 @@ def planned(
 
 
 def on_node(
-    action: Followed, task_vars: dict[str, Any] | None, request: Request, seen: Mapping[str, Any], origin: controller_plan.Origin
-) -> dict[str, Any] | str:
+    action: Followed, task_vars: Mapping[str, object] | None, request: Request, seen: Mapping[str, Any], origin: controller_plan.Origin
+) -> dict[str, object] | str:
     """The plan that the node makes of the tag's tree, which is brought there; or why it cannot. Raises MigrationError."""
     try:
         source = mirror.Source(origin.repo, origin.path, origin.mirror_dir, origin.lock, origin.context)

@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
                                  "one, or name some in awx_releases. Nothing was changed in AWX.")
         return self._planned({**args, "releases": releases})
 
-    def _planned(self, args: dict[str, Any]) -> dict[str, Any]:
+    def _planned(self, args: dict[str, Any]) -> dict[str, object]:
         verbs, stack, found = read_verbs(), args["stack"], args["found"]
         try:
             templates, workflow = awx.templates(verbs, args), awx.workflow(verbs, args)

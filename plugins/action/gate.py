@@ -99,7 +99,7 @@ def label(probe: Mapping[str, Any]) -> str:
     return f"{probe['component']}/{probe['name']}" if probe.get("component") else str(probe["name"])
 
 
-def answer_of(later: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def answer_of(later: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """The answer of a gate that has nothing to ask yet: *later* are the rows of its probes."""
     count = len(later)
     said = f"{count} probe{'s' if count > 1 else ''} not asked: {NOT_YET}"
@@ -173,7 +173,9 @@ class ActionModule(ActionBase):
             result["summary"] = f"{result.get('summary', '')}; {answer_of(later)['summary']}"
         return result
 
-    def _there(self, mine: list[dict[str, Any]], absent: Sequence[str], host: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def _there(
+        self, mine: list[dict[str, Any]], absent: Sequence[str], host: str
+    ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
         """The probes that can be asked, and in check mode a row for each that cannot, as what it asks for would only be made now."""
         if not (self._task.check_mode and absent):
             return mine, []
@@ -185,7 +187,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _by_release(
         judge_by: str, given: Sequence[Any], places: Places, variables: Mapping[str, Any]
-    ) -> tuple[list[Any], dict[str, dict[str, Any]]]:
+    ) -> tuple[list[Any], dict[str, dict[str, object]]]:
         """The probes that count, where hosts of this play have said what their live releases have others ask; see asked_elsewhere."""
         kept: dict[str, Any] = {}
         for host in places.in_play:
@@ -203,14 +205,14 @@ class ActionModule(ActionBase):
         return any(host in (places.of(probe) or []) for probe in probes)
 
     @staticmethod
-    def _elsewhere(given: Sequence[Any], host: str, places: Places) -> dict[str, list[dict[str, Any]]]:
+    def _elsewhere(given: Sequence[Any], host: str, places: Places) -> dict[str, list[dict[str, object]]]:
         """Components on this host to their probes that another host asks. Only of those that somebody asks anything from elsewhere."""
         canonical = [normalise(probe, None) for probe in given]
         asked = [probe for probe in canonical if probe.get("from") and probe.get("component") and probe.get("hosts")]
         here = {str(probe["component"]) for probe in asked if host in places.everywhere(probe)}
         return {name: [probe for probe in asked if probe["component"] == name] for name in sorted(here)}
 
-    def _described(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _described(self, variables: Mapping[str, Any]) -> dict[str, object]:
         """C(ports) and C(units) as the description of the stack has them. Only these few values of it are filled in: all of it
         would take longer than asking the probes.
         """
@@ -228,7 +230,7 @@ class ActionModule(ActionBase):
         }
 
     @staticmethod
-    def _pick(given: Sequence[Any], host: str, places: Places) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    def _pick(given: Sequence[Any], host: str, places: Places) -> tuple[list[dict[str, object]], list[str], list[str]]:
         """The canonical probes of this host, those that are left out with their hosts, and every problem of any of them."""
         mine: list[dict[str, Any]] = []
         left_out: list[str] = []
@@ -251,7 +253,7 @@ class ActionModule(ActionBase):
                 left_out.append(f"{label(canonical)} ({', '.join(absent) or 'its group has no hosts'})")
         return mine, left_out, problems
 
-    def _slices(self, sent: dict[str, Any], deadline: float, host: str, variables: dict[str, Any]) -> dict[str, Any]:
+    def _slices(self, sent: dict[str, Any], deadline: float, host: str, variables: dict[str, Any]) -> dict[str, object]:
         """Run the module until it has decided, with a line for each probe that is waited for in between."""
         began = time.monotonic()
         turn = 0
@@ -290,7 +292,7 @@ class ActionModule(ActionBase):
             return None
         return answer if isinstance(answer, dict) else None
 
-    def _finished(self, answer: dict[str, Any], host: str, enforce: bool) -> dict[str, Any]:
+    def _finished(self, answer: dict[str, Any], host: str, enforce: bool) -> dict[str, object]:
         """The module's answer with the inventory's name of the host, failed where it has to be."""
         answer.pop("state", None)
         if "verdict" not in answer or answer.get("failed"):

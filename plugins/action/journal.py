@@ -15,6 +15,7 @@ import getpass
 import hashlib
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.heartbeat import Beat, Heart, Mark
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Owner
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner
 
 display = Display()
@@ -45,7 +47,7 @@ def controller_id() -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def owner_facts() -> dict[str, Any]:
+def owner_facts() -> Owner:
     """Return who runs: action plugins work in a child of the C(ansible-playbook) process."""
     pid = os.getppid()
     try:
@@ -61,7 +63,7 @@ def owner_facts() -> dict[str, Any]:
     }
 
 
-def is_dead(lease: dict[str, Any]) -> bool:
+def is_dead(lease: Lease) -> bool:
     """Tell whether the holder ran on this controller and is gone."""
     holder = lease.get("owner") or {}
     if holder.get("controller_id") != controller_id() or not holder.get("pid"):
@@ -98,11 +100,12 @@ class ActionModule(ActionBase):
             result["warnings"] = [*(result.get("warnings") or []), *troubles]
         return result
 
-    def _asked(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _asked(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, object]:
         job = owner.job_facts(task_vars or {})
         args = {**given, "owner": {**owner_facts(), **job, **(given.get("owner") or {})}}
         answer = self._module(args, task_vars)
-        lease = answer.get("lease") or {}
+        held: Any = answer.get("lease") or {}
+        lease: Lease = held
         if answer.get("failed") and args.get("state") == "locked" and lease:
             if is_dead(lease) or owner.has_ended(lease, job):
                 answer = self._module({**args, "dead_run": lease.get("run")}, task_vars)
@@ -110,15 +113,15 @@ class ActionModule(ActionBase):
                 answer["msg"] = f"{answer.get('msg', '')}{owner.unanswered(lease, job)}"
         return answer
 
-    def _module(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _module(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None) -> dict[str, object]:
         answer: dict[str, Any] = self._execute_module(module_name="phasegate.aistack.journal", module_args=args, task_vars=task_vars)
         return answer
 
-    def _mark(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Mark:
+    def _mark(self, args: Mapping[str, object], task_vars: Mapping[str, object]) -> Mark:
         whose = f"{task_vars.get('inventory_hostname')}\n{self._task.delegate_to}\n{args.get('state_dir')}"
         return Mark(C.DEFAULT_LOCAL_TMP, hashlib.sha256(whose.encode()).hexdigest()[:16])
 
-    def _heart(self, mark: Mark, args: dict[str, Any], task_vars: dict[str, Any]) -> Heart:
+    def _heart(self, mark: Mark, args: Mapping[str, object], task_vars: Mapping[str, object]) -> Heart:
         asked: dict[str, Any] = {key: args[key] for key in ("state_dir", "run") if key in args}
 
         def ask() -> bool:

@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
         return {**result, **pages.brief(answer, "conditions")}
 
     @staticmethod
-    def _pick(given: Sequence[Any], host: str, places: Places) -> tuple[list[dict[str, Any]], list[str]]:
+    def _pick(given: Sequence[Any], host: str, places: Places) -> tuple[list[dict[str, object]], list[str]]:
         """The conditions of this host, and every problem of any of them."""
         mine: list[dict[str, Any]] = []
         problems: list[str] = []

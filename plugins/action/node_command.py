@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
         members = zipapp.sources(Path(zipapp.__file__).parents[1])
         args = {**self._task.args, "source": zipapp.digest(members)}
 
-        def call(**more: Any) -> dict[str, Any]:
+        def call(**more: Any) -> dict[str, object]:
             answer: dict[str, Any] = self._execute_module(
                 module_name="phasegate.aistack.node_command", module_args={**args, **more}, task_vars=task_vars
             )

@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
         }
 
     @staticmethod
-    def _of(variable: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    def _of(variable: str, task_vars: Mapping[str, Any]) -> dict[str, object]:
         """Host to what it has in a variable that a task registered."""
         hostvars = task_vars["hostvars"]
         return {host: hostvars.raw_get(host).get(variable) or {} for host in task_vars.get("ansible_play_hosts_all") or []}

@@ -138,7 +138,7 @@ def closure(role: str) -> tuple[str, str, set[str]]:
     return text, reads, prefixes
 
 
-def defaults_of(roles: Iterable[str]) -> dict[str, Any]:
+def defaults_of(roles: Iterable[str]) -> dict[str, object]:
     """The variables that the defaults of roles give, as they are written."""
     found: dict[str, Any] = {}
     for role in sorted(roles):
@@ -159,7 +159,7 @@ def made(text: str) -> set[str]:
     return found
 
 
-def without_facts(variables: Mapping[str, Any]) -> dict[str, Any]:
+def without_facts(variables: Mapping[str, Any]) -> dict[str, object]:
     """*variables* without what a role has gathered of the node, which is not there in a run in which no role has anything to do."""
     facts = variables.get("ansible_facts") or {}
     left = {key: value for key, value in variables.items() if not (key.startswith("ansible_") and key.removeprefix("ansible_") in facts)}

@@ -68,7 +68,7 @@ class ActionModule(Followed):
 
     _supports_check_mode = True
 
-    def _call(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _call(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
             module_name="phasegate.aistack.release", module_args=args, task_vars=task_vars
         )
@@ -118,10 +118,12 @@ class ActionModule(Followed):
                 source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python")
             )
             requires = source_check.requires_python(source, ref, args["commit"], lock)
-            answer, built = self._with_python(args, task_vars, requires, answer, built)
-            if answer.get("failed"):
-                result.update(answer)
-                return result
+            again = self._with_python(args, task_vars, requires, built)
+            if again is not None:
+                built = again.pop("built", None) or {}
+                if again.get("failed"):
+                    result.update(again)
+                    return result
             wanted = None
             if store is not None and built.get("platform"):
                 root = str(built.pop("root", ""))
@@ -138,19 +140,16 @@ class ActionModule(Followed):
         return result
 
     def _with_python(
-        self, args: dict[str, Any], task_vars: dict[str, Any] | None, requires: str, answer: dict[str, Any], built: dict[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Ask the node once more where the interpreter that it has chosen is none that the release runs on."""
+        self, args: dict[str, Any], task_vars: dict[str, Any] | None, requires: str, built: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Ask the node once more where the interpreter that it has chosen is none that the release runs on; None where it is one."""
         if not requires or str(args.get("kind") or "python") != "python":
-            return answer, built
+            return None
         args["requires_python"] = requires
         minor = ((built.get("platform") or {}).get("interpreter") or {}).get("minor", "")
-        if minor and node_python.fits(requires, minor):
-            return answer, built
-        answer = self._call(args, task_vars)
-        return answer, answer.pop("built", None) or {}
+        return None if minor and node_python.fits(requires, minor) else self._call(args, task_vars)
 
-    def _foreseen(self, wanted: Wanted | None) -> dict[str, Any]:
+    def _foreseen(self, wanted: Wanted | None) -> dict[str, object]:
         """Say what would be done, for check mode."""
         stored = wanted.find() if wanted else None
         if wanted is None or stored is None or not stored.whole():
@@ -159,7 +158,7 @@ class ActionModule(Followed):
 
     def _bring(
         self, args: dict[str, Any], task_vars: dict[str, Any] | None, source: Source, ref: str, wanted: Wanted | None
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Have the release laid down where its artefact is kept here, else built, and its artefact kept."""
         if wanted is None:
             return self._call({**args, **self._send(source, ref, args["commit"])}, task_vars)
@@ -193,7 +192,7 @@ class ActionModule(Followed):
         stored.discard()
         return None
 
-    def _lay_down(self, args: dict[str, Any], task_vars: dict[str, Any] | None, stored: Stored) -> dict[str, Any]:
+    def _lay_down(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None, stored: Stored) -> dict[str, Any]:
         stored.used()
         brought = {
             "artefact": self._put(stored.path, "artefact.tar.gz"),
@@ -207,7 +206,7 @@ class ActionModule(Followed):
 
     def _build(
         self, args: dict[str, Any], task_vars: dict[str, Any] | None, source: Source, ref: str, wanted: Wanted, notes: list[str]
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         answer = self._call({**args, **self._send(source, ref, args["commit"])}, task_vars)
         if answer.get("present") and not answer.get("failed"):
             began = time.monotonic()
@@ -222,7 +221,7 @@ class ActionModule(Followed):
             answer.setdefault("warnings", []).extend(notes)
         return answer
 
-    def _keep(self, args: dict[str, Any], task_vars: dict[str, Any] | None, source: Source, wanted: Wanted) -> str:
+    def _keep(self, args: Mapping[str, object], task_vars: Mapping[str, object] | None, source: Source, wanted: Wanted) -> str:
         """Fetch what was built, packed; returns why that was not possible, or nothing. It never fails a deployment."""
         remote = self._connection._shell.join_path(self._folder(), "built.tar.gz")
         here = ("component", "release", "root", "state_dir", "actor", "run")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Page:
     """A page of text, the data that it was made of, and what the failure is called where it is one."""
 
     text: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: Sequence[Mapping[str, object]] = ()
     markdown: str = ""
     failure: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ def _now(form: str) -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime(form)
 
 
-def artefact(name: str, content: str, as_json: bool) -> dict[str, Any]:
+def artefact(name: str, content: str, as_json: bool) -> dict[str, object]:
     """What ``set_stats`` would say of a document: its name and its text, so that it does not go with the container of a job."""
     file = Path(name).name if Path(name).suffix else f"{Path(name).name}.{'json' if as_json else 'md'}"
     kept = content if len(content.encode("utf-8", "replace")) <= LARGEST else f"{content[:SHOWN]}\n[the rest is in the output of the job]"
@@ -201,7 +201,7 @@ class ActionModule(ActionBase):
     def _page(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         return Page(args["text"], failure=args["failure"])
 
-    def _failure(self, args: dict[str, Any]) -> dict[str, Any]:
+    def _failure(self, args: dict[str, Any]) -> dict[str, object]:
         if not args["failed_task"]:
             return pages.refusal("Stopped, because another node failed.", quiet=True)
         return pages.refusal(failure_text(args["failed_task"], args["failed_result"], args["command"]))

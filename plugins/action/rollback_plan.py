@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.plugins.action import ActionBase
 
@@ -18,6 +18,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror i
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, decide, decision_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "answers": {"type": "str", "required": True},
@@ -29,16 +32,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def code(plans: Mapping[str, Mapping[str, Any]], repositories: Iterable[str]) -> list[str]:
+def code(plans: Mapping[str, Answer], repositories: Iterable[str]) -> list[str]:
     """What the code loses by the steps of the plans, as far as the mirrors of the repositories on this machine tell."""
     pairs: dict[tuple[str, str], None] = {}
     for plan in plans.values():
         for step in plan.get("steps") or []:
             if step["do"] != "switch":
                 continue
-            commits, before = step["detail"].get("commit") or {}, (step["detail"].get("from") or {}).get("release")
-            if commits.get(before) and commits.get(step["detail"].get("release")):
-                pairs[commits[before], commits[step["detail"]["release"]]] = None
+            commits, left = step["detail"].get("commit") or {}, (step["detail"].get("from") or {}).get("release")
+            newer, older = (commits.get(left) if left else None), commits.get(step["detail"].get("release"))
+            if newer and older:
+                pairs[newer, older] = None
     lines: dict[str, None] = {}
     for repo in repositories:
         for newer, older in pairs:
@@ -47,7 +51,7 @@ def code(plans: Mapping[str, Mapping[str, Any]], repositories: Iterable[str]) ->
     return list(lines)
 
 
-def sets(plans: Mapping[str, Mapping[str, Any]], nodes: Iterable[str]) -> list[str]:
+def sets(plans: Mapping[str, Answer], nodes: Iterable[str]) -> list[str]:
     """The backup sets that the steps of the nodes put back, each once."""
     steps = [step for node in nodes for step in plans[node].get("steps") or []]
     return sorted({str(step["detail"]["set"]) for step in steps if step["do"] == "restore"})

@@ -85,7 +85,7 @@ def this_process() -> str:
 
 
 def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterable[str], changed: bool, now: float,
-               seconds: float) -> dict[str, Any]:
+               seconds: float) -> dict[str, object]:
     """Facts of the run: acceptance probes that passed, and component to the time at which its gate was last asked and passed.
 
     A component whose proof is younger than ``seconds`` was not asked again and keeps its time. After a change only what is
@@ -102,6 +102,39 @@ def only_problems(only: Iterable[str], components: Iterable[str], verb: Mapping[
     return [f"{word}: unknown component '{name}'{nearest(name, components)}" for name in only if name not in components]
 
 
+ARGUMENTS: dict[str, Any] = {
+    "verb": {"type": "str", "default": ""},
+    "description": {"type": "bool", "default": True},
+    "level": {"type": "str", "default": ""},
+    "phase": {"type": "str", "default": ""},
+    "application": {"type": "str", "default": ""},
+    "release": {"type": "str", "default": ""},
+    "accepted": {"type": "list", "elements": "str", "default": []},
+    "proven": {"type": "list", "elements": "str", "default": []},
+    "changed": {"type": "bool", "default": False},
+    "proof_seconds": {"type": "float", "default": 30},
+    "only": {"type": "list", "elements": "str", "default": []},
+    "environments": {"type": "bool", "default": False},
+}
+
+
+def listed(problems: Sequence[str]) -> str:
+    """A line for each problem."""
+    return "\n".join(f"  - {problem}" for problem in problems)
+
+
+def cannot_be_run(verb: Mapping[str, Any], problems: Sequence[str]) -> str:
+    """The refusal of a verb as it was typed."""
+    return f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed(problems)}"
+
+
+def heading(name: str, phase: Mapping[str, Any]) -> str:
+    """What stands over a phase."""
+    needs = f"  (needs {', '.join(phase['requires'])})" if phase.get("requires") else ""
+    note = f"\n  note: {phase['note']}" if phase.get("note") else ""
+    return f"{name}  {phase.get('title', '')}{needs}{note}"
+
+
 class ActionModule(ActionBase):
     """Check the structure, name the run."""
 
@@ -109,7 +142,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_diff = False
 
-    def _read(self, variable: str, task_vars: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    def _read(self, variable: str, task_vars: Mapping[str, object], problems: list[str]) -> dict[str, object]:
         """The variable with its templates filled in; those of its keys that cannot be filled in become problems."""
         raw = task_vars.get(variable) or {}
         if not isinstance(raw, dict):
@@ -125,7 +158,7 @@ class ActionModule(ActionBase):
                 problems.append(f"{variable}.{key}: cannot be filled in: {error}")
         return values
 
-    def _place(self, variable: str, task_vars: dict[str, Any]) -> str:
+    def _place(self, variable: str, task_vars: Mapping[str, object]) -> str:
         """A folder of the stack's; empty where it cannot be filled in here, which whoever needs it says."""
         try:
             return str(self._templar.template(task_vars.get(variable) or ""))
@@ -241,7 +274,7 @@ class ActionModule(ActionBase):
         accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
         return problems or env_check.problems(components, stack["groups"], environments, accounts)
 
-    def _extra(self, verb: Mapping[str, Any]) -> dict[str, Any]:
+    def _extra(self, verb: Mapping[str, Any]) -> dict[str, object]:
         """The extra variables, without what Ansible made of the words of a parameter that takes all behind its name."""
         lines = self._lines(verb)
         extra = dict(load_extra_vars(self._loader))
@@ -257,7 +290,7 @@ class ActionModule(ActionBase):
         typed = {name: said.whole(entries, name) for name, found in verbs.parameters(verb).items() if found.get("type") == "line"}
         return {name: text for name, text in typed.items() if text is not None}
 
-    def _words(self, known: Mapping[str, Any], verb: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[list[str], list[str]]:
+    def _words(self, known: Mapping[str, Any], verb: Mapping[str, Any], task_vars: Mapping[str, object]) -> tuple[list[str], list[str]]:
         """What is wrong with the extra variables and the parameters of a verb; and what only a warning comes of."""
         problems: list[str] = []
         given: dict[str, Any] = {}
@@ -280,7 +313,7 @@ class ActionModule(ActionBase):
         problems += [verbs.unknown_problem(known, verb, name) for name in strangers if name not in told]
         return problems, [verbs.unknown_problem(known, verb, name) for name in told]
 
-    def _components(self, task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _components(self, task_vars: Mapping[str, object]) -> dict[str, dict[str, object]]:
         """Of every component what says where it runs and whether it has a release. All of it would take longer."""
         components = task_vars.get("aistack_components") or {}
         if not isinstance(components, Mapping):
@@ -333,7 +366,7 @@ class ActionModule(ActionBase):
         releases = {name: (str(value["repo"]), str(args["release"] or value["release"])) for name, value in stack["applications"].items()}
         return source_check.survey(own, releases, cached=verb in ("site", "phase"))
 
-    def _told(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
+    def _left_out_result(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
               task_vars: dict[str, Any]) -> dict[str, Any]:
         """Who is left out, for the result: a refusal where that was not said to be meant."""
         missing = self._left_out(name, verb, args, stack, task_vars)
@@ -350,57 +383,64 @@ class ActionModule(ActionBase):
         """Validate and return the facts of the run, or every fault at once."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        _validated, args = self.validate_argument_spec(
-            argument_spec={
-                "verb": {"type": "str", "default": ""},
-                "description": {"type": "bool", "default": True},
-                "level": {"type": "str", "default": ""},
-                "phase": {"type": "str", "default": ""},
-                "application": {"type": "str", "default": ""},
-                "release": {"type": "str", "default": ""},
-                "accepted": {"type": "list", "elements": "str", "default": []},
-                "proven": {"type": "list", "elements": "str", "default": []},
-                "changed": {"type": "bool", "default": False},
-                "proof_seconds": {"type": "float", "default": 30},
-                "only": {"type": "list", "elements": "str", "default": []},
-                "environments": {"type": "bool", "default": False},
-            },
-        )
+        _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         facts = task_vars.get("ansible_facts", {})
         if args["accepted"] or args["proven"] or args["changed"]:
             found = remembered(facts, args["accepted"], args["proven"], args["changed"], time.time(), args["proof_seconds"])
             return {"changed": False, "ansible_facts": found}
-        if args["verb"] not in ("", "site"):  # whose phases are tags
-            problem = verbs.tag_problem(f"{args['verb']}.yml", *tags(task_vars), self._task.tags)
-            if problem:  # in somebody's own playbook the tags are meant for other plays
-                return {"changed": False, "doubts": []} if imported() else pages.refusal(problem, refused=True)
         same_run = facts.get("aistack_process") == this_process()
-        problems: list[str] = []
-        warnings: list[str] = []
-        known = read_verbs() if args["verb"] else {}
-        if args["verb"] not in ("", *known):
-            return pages.refusal(f"stack: there is no verb '{args['verb']}'{nearest(args['verb'], known)}")
-        verb = known.get(args["verb"], {})
-        if verb and not same_run:
-            # as the heads of the plays see it: they know no variable of the inventory
-            nodes = str(self._templar.template(load_extra_vars(self._loader).get("aistack_hosts") or "aistack"))
-            if verb.get("limit") != "none" and verbs.matches_none(nodes, task_vars.get("groups", {})):
-                return pages.refusal(verbs.no_nodes(nodes, task_vars.get("groups", {})))
-            problems, warnings = self._words(known, verb, task_vars)
-            if problems:
-                listed = "\n".join(f"  - {problem}" for problem in problems)
-                return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}\n"
-                                     "Variables of your own are named in aistack_extra_vars: [name, …].")
+        ended, verb, warnings = self._asked(args, same_run, task_vars)
+        if ended is not None:
+            return ended
         if not args["description"]:
-            problems = only_problems(args["only"], self._components(task_vars), verb) if args["only"] else []
-            if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description
-                problems += self._missing(task_vars, ("aistack_root", "aistack_state", "aistack_components", "aistack_phases"))
-            if problems:
-                listed = "\n".join(f"  - {problem}" for problem in problems)
-                return pages.refusal(f"{verb['playbook']} cannot be run like this. Nothing was touched.\n{listed}")
-            groups = {"groups": task_vars.get("groups", {})}
-            told = {} if same_run or not verb else self._told(args["verb"], verb, args, groups, task_vars)
-            return {"changed": False, **told, "warnings": [*warnings, *told.get("warnings", [])]}
+            return self._undescribed(args, verb, same_run, warnings, task_vars)
+        stack, problems = self._stack(args, verb, same_run, task_vars)
+        if problems:
+            many = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+            return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used ({many}). "
+                                 f"Nothing was touched.\n{listed(problems)}{roles.hint(problems)}", refused=True)
+        return self._page(args, verb, stack, same_run, warnings, task_vars)
+
+    def _asked(self, args: Mapping[str, Any], same_run: bool,
+               task_vars: dict[str, Any]) -> tuple[dict[str, object] | None, Mapping[str, Any], list[str]]:
+        """The result where what was typed ends it already, else None; the verb, and warnings."""
+        name = str(args["verb"])
+        if name not in ("", "site"):  # whose phases are tags
+            problem = verbs.tag_problem(f"{name}.yml", *tags(task_vars), self._task.tags)
+            if problem:  # in somebody's own playbook the tags are meant for other plays
+                return {"changed": False, "doubts": []} if imported() else pages.refusal(problem, refused=True), {}, []
+        known = read_verbs() if name else {}
+        if name not in ("", *known):
+            return pages.refusal(f"stack: there is no verb '{name}'{nearest(name, known)}"), {}, []
+        verb = known.get(name, {})
+        if not verb or same_run:
+            return None, verb, []
+        # as the heads of the plays see it: they know no variable of the inventory
+        nodes = str(self._templar.template(load_extra_vars(self._loader).get("aistack_hosts") or "aistack"))
+        if verb.get("limit") != "none" and verbs.matches_none(nodes, task_vars.get("groups", {})):
+            return pages.refusal(verbs.no_nodes(nodes, task_vars.get("groups", {}))), verb, []
+        problems, warnings = self._words(known, verb, task_vars)
+        if problems:
+            hint = "Variables of your own are named in aistack_extra_vars: [name, …]."
+            return pages.refusal(f"{cannot_be_run(verb, problems)}\n{hint}"), verb, warnings
+        return None, verb, warnings
+
+    def _undescribed(self, args: Mapping[str, Any], verb: Mapping[str, Any], same_run: bool, warnings: Sequence[str],
+                     task_vars: dict[str, Any]) -> dict[str, object]:
+        """The result for a verb that does without the description of the stack."""
+        problems = only_problems(args["only"], self._components(task_vars), verb) if args["only"] else []
+        if not same_run and verb.get("unknown") != "told" and verb.get("limit") != "none":  # these do without a description
+            problems += self._missing(task_vars, ("aistack_root", "aistack_state", "aistack_components", "aistack_phases"))
+        if problems:
+            return pages.refusal(cannot_be_run(verb, problems))
+        groups = {"groups": task_vars.get("groups", {})}
+        left = {} if same_run or not verb else self._left_out_result(args["verb"], verb, args, groups, task_vars)
+        return {"changed": False, **left, "warnings": [*warnings, *left.get("warnings", [])]}
+
+    def _stack(self, args: Mapping[str, Any], verb: Mapping[str, Any], same_run: bool,
+               task_vars: dict[str, Any]) -> tuple[dict[str, object], list[str]]:
+        """The description of the stack, and what is wrong with it or with what was asked of it."""
+        problems: list[str] = []
         # what an earlier play of the same run has validated is only looked up
         needed = {"phases", *(name for name, asked in (("applications", "application"), ("components", "only")) if args[asked])}
         wanted = [name for name in SECTIONS if not same_run or name in needed]
@@ -419,42 +459,39 @@ class ActionModule(ActionBase):
                             f"{nearest(args['application'], stack['applications'])}")
         if args["release"] in MOVING:
             problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
-        problems += only_problems(args["only"], stack.get("components", ()), verb)
-        if problems:
-            listed = "\n".join(f"  - {problem}" for problem in problems)
-            many = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-            return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used ({many}). "
-                                 f"Nothing was touched.\n{listed}{roles.hint(problems)}", refused=True)
+        return stack, problems + only_problems(args["only"], stack.get("components", ()), verb)
+
+    def _page(self, args: Mapping[str, Any], verb: Mapping[str, Any], stack: dict[str, Any], same_run: bool, warnings: Sequence[str],
+              task_vars: dict[str, Any]) -> dict[str, object]:
+        """The result for a stack whose description can be used."""
         page: dict[str, Any] = {"changed": False}
         if args["verb"] == "site" and not args["phase"]:
             try:
                 page["phases"] = self._chosen(stack, task_vars)
             except ValueError as error:
-                listed = str(error).replace("\n", "\n  ")
-                return pages.refusal(f"Refused: site.yml would do nothing of what was asked for. Nothing was touched.\n  {listed}",
+                lines = str(error).replace("\n", "\n  ")
+                return pages.refusal(f"Refused: site.yml would do nothing of what was asked for. Nothing was touched.\n  {lines}",
                                      refused=True)
         if verb:
-            told = self._told(args["verb"], verb, args, stack, task_vars)
-            if told.get("failed"):
-                return told
-            page.update(told, warnings=[*warnings, *told.get("warnings", [])])
+            left = self._left_out_result(args["verb"], verb, args, stack, task_vars)
+            if left.get("failed"):
+                return left
+            page.update(left, warnings=[*warnings, *left.get("warnings", [])])
         if verb and not same_run:
             sources = self._sources(args, stack, task_vars)
             if sources.refused and args["verb"] in ("deploy", "migrate"):
                 return pages.refusal("\n".join(["Refused. Nothing was touched.", *sources.refused]))
             page.update(doubts=sources.doubts, warnings=[*page["warnings"], *sources.warnings])
         if not same_run:
-            backup = task_vars.get("aistack_backup")
-            about = args["verb"] in ("", *ABOUT_SETS) and not task_vars.get("backup_copy")
-            exposed = backup_plan.exposed(backup) if about and isinstance(backup, Mapping) else ""
-            if exposed:
-                self._display.warning(exposed)
+            self._warn_of_exposed_sets(args, task_vars)
             page["ansible_facts"] = {"aistack_run": new_run_id(), "aistack_process": this_process(), "aistack_accepted": [],
                                      "aistack_proven": {}, "aistack_said": self._lines(verb)}
         phase = stack["phases"].get(args["phase"])
-        if phase:
-            needs = f"  (needs {', '.join(phase['requires'])})" if phase.get("requires") else ""
-            page["heading"] = f"{args['phase']}  {phase.get('title', '')}{needs}"
-            if phase.get("note"):
-                page["heading"] += f"\n  note: {phase['note']}"
-        return page
+        return {**page, "heading": heading(args["phase"], phase)} if phase else page
+
+    def _warn_of_exposed_sets(self, args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> None:
+        backup = task_vars.get("aistack_backup")
+        about = args["verb"] in ("", *ABOUT_SETS) and not task_vars.get("backup_copy")
+        exposed = backup_plan.exposed(backup) if about and isinstance(backup, Mapping) else ""
+        if exposed:
+            self._display.warning(exposed)

@@ -125,5 +125,5 @@ class ActionModule(ActionBase):
                     return
 
     @staticmethod
-    def _failed(text: str) -> dict[str, Any]:
+    def _failed(text: str) -> dict[str, object]:
         return {"failed": True, "msg": text}

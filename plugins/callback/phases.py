@@ -59,7 +59,7 @@ ASKING = ("ansible.builtin.pause", "pause", "phasegate.aistack.report")
 
 
 class Clock:
-    """What the running task is at, shown anew while nothing else is: in place on a terminal, else in a line now and then."""
+    """What the running task is at, shown again while nothing else is: in place on a terminal, else in a line now and then."""
 
     TICK_S = 1.0
     LINE_S = 30.0
@@ -251,7 +251,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_include(self, included_file: Any) -> None:
         """Includes are of no interest to an operator."""
 
-    def _heading(self, values: dict[str, Any]) -> None:
+    def _heading(self, values: Mapping[str, object]) -> None:
         if values.get("heading"):
             self._line("")
             self._line(str(values["heading"]), C.COLOR_HIGHLIGHT)

@@ -21,7 +21,7 @@ def backup_description(
     components: Mapping[str, Any],
     groups: Mapping[str, Sequence[str]],
     state: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What one node has to save. Raises AnsibleFilterError with all that is wrong with the description."""
     try:
         return backup_plan.for_host(backup, stack, host, components, groups, state)

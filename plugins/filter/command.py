@@ -13,7 +13,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack import ext
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
 
-def command_again(more: Mapping[str, Any]) -> str:
+def command_again(more: Mapping[str, object]) -> str:
     """The command of this run, with more extra variables, as it can be pasted."""
     known = {name for verb in read_verbs().values() for name in verbs.parameters(verb)}
     return said.again(sys.argv, more, {*known, "aistack_hosts", "aistack_extra_vars"})

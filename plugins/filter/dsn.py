@@ -20,7 +20,7 @@ def dsn(
     host: Any = "",
     port: Any = None,
     database: Any = "",
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> str:
     """Build the address; a password that is None counts as none."""
     if isinstance(password, (bool, int, float)):

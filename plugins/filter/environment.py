@@ -32,7 +32,7 @@ def _halves(environment: Any) -> tuple[dict[str, str], dict[str, str]]:
     return split(environment)
 
 
-def described_environment(environment: Any) -> dict[str, Any]:
+def described_environment(environment: Any) -> dict[str, object]:
     """An entry of ``aistack_env`` with both of its halves, also where it has no schema."""
     schema, values = described(environment)
     return {"schema": list(schema), "values": dict(values)}
@@ -53,7 +53,7 @@ def apt_conf(environment: Any) -> str:
     return apt_conf_of(_halves(environment)[1])
 
 
-def env_schemes(environment: Any) -> list[dict[str, Any]]:
+def env_schemes(environment: Any) -> list[dict[str, object]]:
     """The schema of an environment; an address in it with the scheme of its value, and nothing else of that value."""
     return with_schemes(*described(environment))
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import beginning
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, plan_holds
@@ -15,13 +15,16 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.postmor
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import plan_markdown, plan_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.documents import arranged
 
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Merged
 
-def plan_document(merged: Any, facts: Any, templates: str = "") -> str:
+
+def plan_document(merged: Merged, facts: Any, templates: str = "") -> str:
     """The plan of a rollback, as the template C(rollback-plan.md.j2) arranges it."""
     return arranged("rollback-plan.md.j2", plan_markdown(merged, facts), {"facts": facts, "plan": merged}, templates)
 
 
-def postmortem_document(merged: Any, outcome: Any, facts: Any, templates: str = "") -> str:
+def postmortem_document(merged: Merged, outcome: Any, facts: Any, templates: str = "") -> str:
     """The document after a rollback, as the template C(post-mortem.md.j2) arranges it."""
     given = {"facts": facts, "plan": merged, "outcome": outcome}
     return arranged("post-mortem.md.j2", postmortem_markdown(merged, outcome, facts), given, templates)

@@ -14,7 +14,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import rotation
 
 
-def login_users(users: Iterable[str], components: Mapping[str, Any], environments: Mapping[str, Any]) -> list[str]:
+def login_users(users: Iterable[str], components: Mapping[str, object], environments: Mapping[str, object]) -> list[str]:
     """Released components whose environment names one of the logins."""
     found = [name for user in users for name in rotation.users_of(str(user), components, environments)]
     return list(dict.fromkeys(found))
@@ -31,7 +31,7 @@ def login_refusal(differ: Iterable[str], kind: str, host: str, answers: Iterable
     return rotation.refusal(list(differ), kind, host, live, rotations or {}) if live else ""
 
 
-def rotation_plan(seen: Mapping[str, Any], kind: str) -> list[str]:
+def rotation_plan(seen: Mapping[str, object], kind: str) -> list[str]:
     """What is left to do; ``seen`` has ``value``, ``bridge``, ``behind`` and ``live``."""
     return rotation.plan(kind, rotation.State(**{key: bool(seen[key]) for key in ("value", "bridge", "behind", "live")}))
 
@@ -63,7 +63,7 @@ def rotation_login(variables: Mapping[str, Any], kind: str, user: str) -> dict[s
     )
 
 
-def rotation_bridge(login: Mapping[str, Any]) -> dict[str, Any]:
+def rotation_bridge(login: Mapping[str, Any]) -> dict[str, object]:
     """The second login beside one of `rotation_login`, of the same shape."""
     name, password = rotation.bridge_name(login["name"]), rotation.bridge_password(login["name"], login["password"])
     s3 = {**login["s3"], "key": name, "secret": password} if "s3" in login else None
@@ -76,7 +76,7 @@ def rotation_keys(seen: Mapping[str, Any], user: str) -> dict[str, bool]:
     return {"exists": bool(own.get("known")), "value": bool(own.get("logs_in")), "bridge": bool(beside.get("known"))}
 
 
-def rotation_env(environment: Mapping[str, Any], user: str, password: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+def rotation_env(environment: Mapping[str, Any], user: str, password: str, variables: Mapping[str, str] | None = None) -> dict[str, object]:
     """An environment (``schema`` and ``values``) that uses the second login."""
     try:
         return {**environment, "values": rotation.bridged(environment.get("values") or {}, user, password, variables)}
@@ -84,7 +84,7 @@ def rotation_env(environment: Mapping[str, Any], user: str, password: str, varia
         raise AnsibleFilterError(f"The components cannot be moved to a second login: {problem}.") from None
 
 
-def rotation_exchanged(environment: Mapping[str, Any], variable: str, previous: str) -> dict[str, Any]:
+def rotation_exchanged(environment: Mapping[str, Any], variable: str, previous: str) -> dict[str, object]:
     """An environment (``schema`` and ``values``) that uses the former key and accepts the new one."""
     return {**environment, "values": rotation.exchanged(environment.get("values") or {}, variable, previous)}
 

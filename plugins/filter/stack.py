@@ -54,7 +54,7 @@ def variable(context: Any) -> Read:
 
 
 @pass_context
-def gate_probes(context: Any, components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+def gate_probes(context: Any, components: Mapping[str, Any], names: Iterable[str] | None = None) -> list[dict[str, object]]:
     """The probes of the gates of the named components, canonical, each with the group of hosts it runs on. What has no gate gets
     that of its role.
     """
@@ -66,12 +66,12 @@ def gate_probes(context: Any, components: Mapping[str, Any], names: Iterable[str
     ]
 
 
-def slot_probes(components: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def slot_probes(components: Mapping[str, Any], name: str) -> list[dict[str, object]]:
     """The probes that judge a slot before it takes traffic: those of the component that run on its own host."""
     return [normalise(probe, name) for probe in components[name].get("gate", []) if not probe.get("from")]
 
 
-def unit_access(components: Mapping[str, Any], name: str, root: str, state: str) -> dict[str, Any]:
+def unit_access(components: Mapping[str, Any], name: str, root: str, state: str) -> dict[str, object]:
     """What the unit of a component opens of its host. Raises AnsibleFilterError where that is somebody else's."""
     places = Places(root, state)
     problems = [*check_access(f"aistack_components.{name}", components[name]), *check_places({name: components[name]}, places, {})]
@@ -80,14 +80,14 @@ def unit_access(components: Mapping[str, Any], name: str, root: str, state: str)
     return access_of(name, components[name], places)
 
 
-def acceptance_probes(acceptance: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
+def acceptance_probes(acceptance: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, object]]:
     """The named acceptance probes, canonical."""
     return [normalise(dict(acceptance[name], name=name), None) for name in names]
 
 
 @pass_context
 def phase_probes(context: Any, phases: Mapping[str, Any], components: Mapping[str, Any], acceptance: Mapping[str, Any],
-                 names: Iterable[str], accepted: Iterable[str] = (), proven: Iterable[str] = ()) -> list[dict[str, Any]]:
+                 names: Iterable[str], accepted: Iterable[str] = (), proven: Iterable[str] = ()) -> list[dict[str, object]]:
     """Everything that the named phases have to prove: gates of their components and their acceptance probes.
 
     Acceptance probes in ``accepted`` and components in ``proven`` are left out: they passed a moment ago, in this same run.
@@ -101,12 +101,12 @@ def phase_probes(context: Any, phases: Mapping[str, Any], components: Mapping[st
     return probes
 
 
-def verify_probes(checks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def verify_probes(checks: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
     """The probes of ``aistack_verify``, canonical and without the level of the checklist that each stands on."""
     return [normalise({key: value for key, value in check.items() if key != "level"}, None) for check in checks]
 
 
-def joined_results(pair: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def joined_results(pair: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """Several results of ``gate`` on one node as one; unreachable where one of them is."""
     joined: dict[str, Any] = {"probes": [probe for result in pair for probe in result.get("probes", [])]}
     for result in pair:
@@ -162,7 +162,7 @@ def marked_bad(there: Mapping[str, Any], release: str, components: Mapping[str, 
 
 
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
-                   host: str) -> list[dict[str, Any]]:
+                   host: str) -> list[dict[str, object]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host."""
     return [
         {"name": name, "port": ports[components[name]["port"]],
@@ -198,7 +198,7 @@ def networks(given: Iterable[Any]) -> dict[str, list[str]]:
 
 
 def controller_leavings(
-    applications: Mapping[str, Any] | None, components: Iterable[str], artefacts: Any = None, secrets_dir: str = "", whole: bool = False
+    applications: Mapping[str, object] | None, components: Iterable[str], artefacts: Any = None, secrets_dir: str = "", whole: bool = False
 ) -> dict[str, list[str]]:
     """What this controller keeps of components that go: C(remove), folders, and C(stays), sentences."""
     repos = [str(one["repo"]) for one in (applications or {}).values() if isinstance(one, Mapping) and one.get("repo")]

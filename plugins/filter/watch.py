@@ -13,7 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import watch_text
 
 
-def watch_result(results: Any, triggers: Any = (), act: bool = False) -> dict[str, Any]:
+def watch_result(results: Any, triggers: Any = (), act: bool = False) -> dict[str, object]:
     """What all nodes saw, as one verdict and one page."""
     if not isinstance(results, Mapping):
         raise AnsibleFilterError(f"watch_result: expected host name to result of metric_gate, got {type(results).__name__}")

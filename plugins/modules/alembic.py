@@ -150,7 +150,7 @@ plan:
       type: list
       elements: dict
     verdict:
-      description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(way_out)) and C(warnings).
+      description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(remedy)) and C(warnings).
       type: dict
     tables:
       description: Tables that are C(expected), C(present) and C(missing).
@@ -263,7 +263,7 @@ def main() -> None:
     except alembic_plan.MigrationError as problem:
         module.fail_json(msg=str(problem), code=problem.code, **alembic_request.brief(problem.facts))
     if module.check_mode and not result.get("plan", {}).get("known", True):
-        result["seen"] = alembic_seen.look(request)  # for the controller, which can plan without the release being here
+        result["seen"] = alembic_seen.observe(request)  # for the controller, which can plan without the release being here
     module.exit_json(**result)
 
 

@@ -177,7 +177,7 @@ losses:
   type: list
   elements: dict
 verdict:
-  description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(way_out)) and C(warnings).
+  description: C(allowed), C(refusals) (each with C(code), C(revision), C(reason), C(remedy)) and C(warnings).
   returned: success
   type: dict
 tables:
@@ -232,7 +232,7 @@ def main() -> None:
     except alembic_plan.MigrationError as problem:
         module.fail_json(msg=str(problem), code=problem.code, **alembic_request.brief(problem.facts))
     if not plan["known"]:
-        plan["seen"] = alembic_seen.look(request)  # for the controller, which can plan without the release being here
+        plan["seen"] = alembic_seen.observe(request)  # for the controller, which can plan without the release being here
     module.exit_json(changed=False, **plan)
 
 

@@ -209,7 +209,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def _made(request: backup_set.Request, check: bool) -> dict[str, Any]:
+def _made(request: backup_set.Request, check: bool) -> dict[str, object]:
     made = backup_set.make(request, check)
     if check:
         return {**made, "changed": True, "msg": f"would make {made['name']}"}
@@ -222,7 +222,7 @@ def _made(request: backup_set.Request, check: bool) -> dict[str, Any]:
     }
 
 
-def _verified(state_dir: Path, name: str, check: bool) -> dict[str, Any]:
+def _verified(state_dir: Path, name: str, check: bool) -> dict[str, object]:
     if name == "newest":
         newest = backup_set.newest_verified(state_dir)
         if newest is None:

@@ -182,11 +182,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request
 
 
-def argument_spec() -> dict[str, dict[str, Any]]:
+def argument_spec() -> dict[str, dict[str, object]]:
     """What the module takes."""
     return {
         "state": {"type": "str", "choices": ["drained", "resumed", "status"], "default": "status"},
@@ -207,7 +208,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def asker(params: dict[str, Any], names: dict[str, Any]) -> Ask:
+def asker(params: dict[str, Any], names: Names) -> Ask:
     """Who asks the workers. Raises DrainError where nothing is live that could."""
     if not all((params["python"], params["cwd"], params["env_file"])) and not ("release_path" in names and "config_path" in names):
         raise DrainError(
@@ -223,7 +224,7 @@ def asker(params: dict[str, Any], names: dict[str, Any]) -> Ask:
     )
 
 
-def named(workers: list[str], names: dict[str, Any]) -> list[str]:
+def named(workers: list[str], names: Names) -> list[str]:
     """The workers' names, filled in. Raises DrainError where nothing is live that would give them."""
     try:
         return [str(worker) for worker in fill(workers, names)]
@@ -237,7 +238,7 @@ def act(params: dict[str, Any], check: bool) -> dict[str, Any]:
     names = live_context(params["root"], params["component"])
     memory = Memory.of(params["state_dir"], params["component"])
 
-    def ask(question: dict[str, Any]) -> dict[str, Any]:
+    def ask(question: dict[str, Any]) -> dict[str, object]:
         return asker(params, names)(question)
 
     request = Request(
@@ -274,7 +275,9 @@ def main() -> None:
         module.fail_json(msg=str(problem), **problem.facts)
     except (OSError, ValueError) as problem:
         where = f"{params['state_dir']}/drained/{params['component']}.json"
-        module.fail_json(msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {privileges.told(problem)}")
+        module.fail_json(
+            msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {privileges.in_words(problem)}"
+        )
     for sentence in result.get("foretold", []):
         module.warn(f"{params['component']}: {sentence}.")
     if params["state"] == "drained" and not result["drained"] and not module.check_mode:

@@ -137,7 +137,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 
 
-def _before(params: dict[str, Any]) -> dict[str, Any] | None:
+def _before(params: dict[str, Any]) -> dict[str, object] | None:
     if not params["before_file"]:
         return dict(params["before"]) if params["before"] is not None else None
     document = json.loads(Path(params["before_file"]).read_text(encoding="utf-8"))

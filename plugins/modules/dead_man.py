@@ -17,7 +17,7 @@ description:
 options:
   state:
     description:
-      - V(armed) has the node go back in O(seconds), counted from now; arming again counts anew.
+      - V(armed) has the node go back in O(seconds), counted from now; arming again counts again.
       - V(confirmed) keeps what the run activated. It fails where the node went back already, and does nothing where it is not armed.
     type: str
     choices: [armed, confirmed]
@@ -56,7 +56,7 @@ attributes:
     platforms: linux
     details: Needs systemd.
 notes:
-  - The timer and the plan stay over a reboot, from which the seconds count anew. C(aistack status) shows it.
+  - The timer and the plan stay over a reboot, from which the seconds count again. C(aistack status) shows it.
 seealso:
   - module: phasegate.aistack.node_command
   - module: phasegate.aistack.slot
@@ -143,7 +143,9 @@ def main() -> None:
     except UnitError as error:
         module.fail_json(msg=str(error), cmd=error.cmd, rc=error.rc, stderr=error.stderr)
     except OSError as error:
-        module.fail_json(msg=f"Nothing is armed or confirmed in {state_dir}: {privileges.told(error)}. Mend that, and run the same again.")
+        module.fail_json(
+            msg=f"Nothing is armed or confirmed in {state_dir}: {privileges.in_words(error)}. Fix that, and run the same again."
+        )
     module.exit_json(**result)
 
 

@@ -251,7 +251,7 @@ def main() -> None:
         except LeaseLost as lost:
             module.fail_json(msg=str(lost), lease=lost.lease)
         except OSError as error:
-            module.fail_json(msg=f"The environment of {component} could not be written to {config.path}: {privileges.told(error)}")
+            module.fail_json(msg=f"The environment of {component} could not be written to {config.path}: {privileges.in_words(error)}")
     module.exit_json(**result)
 
 

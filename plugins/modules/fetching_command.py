@@ -120,7 +120,7 @@ def main() -> None:
     said: dict[str, Any] = {"rc": done.rc, "stdout": out, "stderr": err, "changed": True}
     if done.rc != 0:
         told = said["stderr"] or said["stdout"] or "It said nothing."
-        module.fail_json(msg=f"The command ended with {done.rc}. It said:\n{told}\nMend what it names, then run again.", **said)
+        module.fail_json(msg=f"The command ended with {done.rc}. It said:\n{told}\nFix what it names, then run again.", **said)
     module.exit_json(**said)
 
 

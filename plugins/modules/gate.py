@@ -12,7 +12,7 @@ author: phasegate contributors (@phasegate)
 description:
   - Runs a list of probes at the same time, again and again, until all of them have passed as often and for as long as
     asked for, or until the deadline.
-  - All probes have to hold at the same moment. One that fails after it had passed starts anew.
+  - All probes have to hold at the same moment. One that fails after it had passed starts again.
   - The verdict is C(pass), C(fail) (judged, and not as expected), C(inconclusive) (not enough seen by the deadline) or
     C(error) (could not be judged, for example because a tool is missing or a name cannot be filled in).
     A probe of severity C(warning) never fails the gate.
@@ -263,7 +263,6 @@ state:
   type: dict
 """
 
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -273,7 +272,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.call import
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import GIVEN, JUDGES
 
 
-def argument_spec() -> dict[str, dict[str, Any]]:
+def argument_spec() -> dict[str, dict[str, object]]:
     """What the module takes."""
     return {
         "probes": {"type": "list", "elements": "dict", "required": True},

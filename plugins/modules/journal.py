@@ -14,7 +14,7 @@ description:
   - The journal is append-only and each record carries the hash of the one before.
     After 5000 records its older part is archived beside it as C(journal.jsonl.<n>.gz); what planning can still need stays at hand.
   - A lease that expired, or whose C(ansible-playbook) process on this controller is dead, is taken over, and the takeover is journaled.
-    A lease of a living run is refused with a message that says who holds it, since when, until when, and the way out.
+    A lease of a living run is refused with a message that says who holds it, since when, until when, and the remedy.
 author: phasegate contributors (@phasegate)
 options:
   state:
@@ -166,6 +166,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, describe
@@ -173,8 +174,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state im
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.registry import Refused, entry_of, register
 
 
-def _append(params: dict[str, Any], check: bool, journal: Journal) -> dict[str, Any]:
-    fields = dict(params["record"])
+def _append(params: dict[str, Any], check: bool, journal: Journal) -> Record:
+    given: Entry = params["record"]
+    fields: Entry = {**given}
     fields.setdefault("run", params["run"])
     fields.setdefault("actor", params["owner"].get("actor", ""))
     fields.setdefault("outcome", "ok")
@@ -208,12 +210,12 @@ def _locked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     return result
 
 
-def _renewed(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _renewed(params: dict[str, Any], check: bool) -> dict[str, object]:
     held = check or Lock(params["state_dir"]).prolong(params["run"])
     return {"changed": False, "lock_action": "renewed" if held else "lost"}
 
 
-def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _unlocked(params: dict[str, Any], check: bool) -> dict[str, object]:
     result: dict[str, Any] = {"changed": False}
     lock, journal = Lock(params["state_dir"]), EmergencyJournal(Journal.of(params["state_dir"]).path)
     done = bool(params["record"]) and params["record"].get("outcome", "ok") == "ok"
@@ -236,7 +238,7 @@ def _unlocked(params: dict[str, Any], check: bool) -> dict[str, Any]:
     return {**result, "warnings": notes} if notes else result
 
 
-def _read(params: dict[str, Any]) -> dict[str, Any]:
+def _read(params: dict[str, Any]) -> dict[str, object]:
     journal = Journal.of(params["state_dir"])
     records = journal.read()
     component = params["component"]
@@ -304,7 +306,7 @@ def main() -> None:
         module.fail_json(msg=str(held), lease=held.lease)
     except (ValueError, OSError) as error:
         full = " Free some space; to take a release back, emergency_rollback.yml needs none." if _no_room(error) else ""
-        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {privileges.told(error)}.{full}")
+        module.fail_json(msg=f"The journal in {params['state_dir']} could not be used: {privileges.in_words(error)}.{full}")
     for warning in [*result.pop("warnings", []), *([result["msg"]] if "msg" in result else [])]:
         module.warn(f"{warning}.")
     module.exit_json(**result)

@@ -149,7 +149,7 @@ def main() -> None:
         module.fail_json(
             msg=f"{unit} does not listen wherever it was told to: {'; '.join(problems)}. Expected all of {', '.join(params['places'])} "
             f"within {params['timeout']:g} s. What it listened on before is served as before, but a restart would fail. See "
-            f"journalctl -u {unit} -n 50; mend what it says, then run again.",
+            f"journalctl -u {unit} -n 50; fix what it says, then run again.",
             problems=problems,
         )
     module.exit_json(changed=False, problems=[])

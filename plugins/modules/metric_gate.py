@@ -41,7 +41,7 @@ options:
     elements: dict
     required: true
   interval:
-    description: Seconds from one look to the next.
+    description: Seconds from one observation to the next.
     type: float
     default: 5
   duration:
@@ -182,7 +182,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch import GateError, Watch, prepared
 
 
-def argument_spec() -> dict[str, dict[str, Any]]:
+def argument_spec() -> dict[str, dict[str, object]]:
     """What the module takes."""
     return {
         "conditions": {"type": "list", "elements": "dict", "required": True},
@@ -212,8 +212,8 @@ def main() -> None:
     except GateError as problem:
         module.fail_json(msg=str(problem), verdict="error")
     except OSError as problem:
-        module.fail_json(msg=f"A baseline cannot be kept in {params['state_dir']}/baselines: {privileges.told(problem)}. "
-                             "Mend that, and run the same command again.", verdict="error")
+        module.fail_json(msg=f"A baseline cannot be kept in {params['state_dir']}/baselines: {privileges.in_words(problem)}. "
+                             "Fix that, and run the same command again.", verdict="error")
     enforced = params["enforce"] and not module.check_mode
     result["enforced"] = enforced
     if enforced and result["verdict"] not in (PASS, WAITING):

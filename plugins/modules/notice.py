@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: notice
-short_description: Tell people that a deployment or rollback began, ended or failed, or that a watched trigger failed
+short_description: Send notifications that a deployment or rollback began, ended or failed, or that a watched trigger failed
 version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
@@ -51,7 +51,7 @@ EXAMPLES = r"""
 #   - {kind: webhook, name: chat, url: "{{ vault_chat_url }}", events: [rollback_started, rollback_finished, rollback_failed]}
 #   - {kind: mail, host: mail.example.com, user: aistack, password: "{{ vault_mail }}", from: aistack@example.com, to: [ops@example.com]}
 #   - {kind: command, command: [/usr/local/bin/page, --team, ops], events: [rollback_failed]}
-- name: Tell people before anything is touched
+- name: Send notifications before anything is touched
   phasegate.aistack.notice:
     event: rollback_started
     facts:

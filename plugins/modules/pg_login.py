@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - A role has one password. So that applications can move from one to the other without a refused login, a second login stands in
     meanwhile, C(<role>__rotation); it is a member of the role and becomes it as it connects.
-  - Its password follows from the role's new one, so that a run that was cut off is taken up by the next one.
+  - Its password follows from the role's new one, so that a run that was interrupted is taken up by the next one.
   - What the server keeps of a password is made on the node; a password never stands in a statement.
 author: phasegate contributors (@phasegate)
 options:
@@ -104,7 +104,6 @@ proven:
   elements: str
 """
 
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -139,7 +138,7 @@ def _prove(module: AnsibleModule, user: str) -> list[str]:
     return proven
 
 
-def _work(module: AnsibleModule) -> dict[str, Any]:
+def _work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
     users = {str(entry["name"]): str(entry["password"]) for entry in params["users"]}
     user, password = next(iter(users.items()), ("", ""))

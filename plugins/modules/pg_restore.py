@@ -237,7 +237,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf, database_request as pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog, database_request as pg_request
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
@@ -249,9 +249,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import RestoreError, Server
 
 
-def _restored(params: dict[str, Any], server: Server, name: str, check: bool) -> dict[str, Any]:
+def _restored(params: dict[str, Any], server: Server, name: str, check: bool) -> dict[str, object]:
     folder = Path(params["set"])
-    manifest = backup_shelf.load(folder)
+    manifest = catalog.load(folder)
     part = pg_request.part_of(manifest, params["name"])
     more = {"timeout": params["timeout"], "min_free": params["min_free_bytes"], "origin": folder.name, "check": check}
     if params["table"]:
@@ -259,7 +259,7 @@ def _restored(params: dict[str, Any], server: Server, name: str, check: bool) ->
     return pg_restore.restore_beside(server, name, folder, part, manifest["files"], params["jobs"], **more)
 
 
-def _compared(params: dict[str, Any], server: Server, name: str) -> dict[str, Any]:
+def _compared(params: dict[str, Any], server: Server, name: str) -> dict[str, object]:
     if params["table"]:
         found = pg_table.compare_table(server, name, params["table"], params["beside"], params["budget"])
     else:
@@ -267,7 +267,7 @@ def _compared(params: dict[str, Any], server: Server, name: str) -> dict[str, An
     return {**found, "changed": False, "changed_rows": found["changed"]}
 
 
-def _answer(params: dict[str, Any], check: bool) -> dict[str, Any]:
+def _answer(params: dict[str, Any], check: bool) -> dict[str, object]:
     server, name = pg_request.administrator(params)
     state, table = params["state"], params["table"]
     if state == "restored":

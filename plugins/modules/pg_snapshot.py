@@ -96,7 +96,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf, database_request as pg_request
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog, database_request as pg_request
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import snapshot as pg_snapshot
@@ -104,8 +104,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump im
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 
 
-def _verified(params: dict[str, Any], where: Path) -> dict[str, Any]:
-    manifest = backup_shelf.load(where)
+def _verified(params: dict[str, Any], where: Path) -> dict[str, object]:
+    manifest = catalog.load(where)
     part = pg_request.part_of(manifest, params["name"])
     problems = pg_snapshot.verify(where, part, manifest["files"], params["jobs"])
     if problems:
@@ -113,7 +113,7 @@ def _verified(params: dict[str, Any], where: Path) -> dict[str, Any]:
     return {"changed": False, "set": str(where), "part": part}
 
 
-def _saved(params: dict[str, Any], where: Path, check: bool) -> dict[str, Any]:
+def _saved(params: dict[str, Any], where: Path, check: bool) -> dict[str, object]:
     if where.exists():
         return _verified(params, where)
     address, variables, user = pg_request.any_of(params)

@@ -74,7 +74,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import receipt
 
 
-def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) -> tuple[bool, dict[str, Any]]:
+def _one(params: dict[str, Any], name: str, given: dict[str, Any], check: bool) -> tuple[bool, dict[str, object]]:
     inputs = str(given.get("inputs") or "")
     if params["state"] == "checked":
         fresh, why = receipt.judge(params["state_dir"], name, inputs)
@@ -110,8 +110,8 @@ def main() -> None:
             changed, entry = _one(params, name, given or {}, module.check_mode)
         except OSError as error:
             if params["state"] == "recorded":
-                module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {privileges.told(error)}. "
-                                     "Mend that, and run the same command again.")
+                module.fail_json(msg=f"The receipt of {name} in {params['state_dir']} could not be written: {privileges.in_words(error)}. "
+                                     "Fix that, and run the same command again.")
             changed, entry = False, {"fresh": False, "why": f"cannot be judged: {error}", "inputs": "", "known": True}
         result["changed"] = result["changed"] or changed
         result["components"][name] = entry

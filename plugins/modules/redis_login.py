@@ -104,7 +104,6 @@ proven:
 """
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
@@ -145,7 +144,7 @@ def _prove(module: AnsibleModule) -> list[str]:
     return proven
 
 
-def _work(module: AnsibleModule) -> dict[str, Any]:
+def _work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
     if params["state"] == "proven":
         return {"changed": False, "proven": _prove(module)}
@@ -194,7 +193,7 @@ def main() -> None:
     except PartError as problem:
         module.fail_json(msg=f"{str(problem).rstrip('.')}. Nothing was changed by this. {NO_ADMIN}")
     except OSError as problem:
-        module.fail_json(msg=f"The file of users of Redis cannot be used: {problem}. Nothing was changed. Mend that, and run again.")
+        module.fail_json(msg=f"The file of users of Redis cannot be used: {problem}. Nothing was changed. Fix that, and run again.")
     module.exit_json(**result)
 
 

@@ -396,7 +396,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
+def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, object]:
     request = staging.Request(
         layout=layout,
         state_dir=Path(params["state_dir"]),
@@ -431,7 +431,7 @@ def _artefact(params: dict[str, Any]) -> artefact.Artefact | None:
     return artefact.Artefact(Path(params["artefact"]), params["artefact_sha256"], params["artefact_key"], params["artefact_built_on"])
 
 
-def _packed(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, Any]:
+def _packed(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, object]:
     if check:
         return {"changed": False}
     return {"changed": False, "packed": artefact.pack(layout, params["release"], Path(params["artefact"]))}

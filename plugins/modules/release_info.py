@@ -73,7 +73,6 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -82,15 +81,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, Manifest
 
 
-def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, Any]:
-    releases = {tag: layout.manifest(tag) or {} for tag in layout.staged()}
+def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, object]:
+    releases: dict[str, Manifest] = {tag: layout.manifest(tag) or {} for tag in layout.staged()}
     state = derive(records, layout.component, staged=releases, current_run=run or None)
     live = layout.live()
     journal_live = asdict(state.live) if state.live else None
-    sizes = [(manifest.get("disk") or {}).get("new_bytes", 0) for manifest in releases.values()]
+    sizes = [manifest["disk"].get("new_bytes", 0) for manifest in releases.values() if manifest.get("disk")]
     return {
         "releases": releases,
         "states": state.states,
@@ -98,7 +97,7 @@ def _component(layout: Layout, records: list[journal_chain.Record], run: str) ->
         "reasons": state.reasons,
         "live": live,
         "journal_live": journal_live,
-        "agree": (live or {}).get("release") == (journal_live or {}).get("release"),
+        "agree": (live["release"] if live else None) == (state.live.release if state.live else None),
         "slots": layout.slots(),
         "previous_good": state.previous_good,
         "interrupted": [asdict(item) for item in state.interrupted],

@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
   - C(kind=health) prints a table of every component and its gate, and fails if one of them fails.
-  - C(kind=failure) prints what failed, what was expected, what came instead, what serves now, and always fails.
+  - C(kind=failure) prints what failed, what was expected, what came instead, what is live now, and always fails.
   - C(kind=verify) prints a checklist on four levels (system, function, performance, data) with the evidence of every item,
     and fails if one of them fails.
   - C(kind=rollback) prints what became of every component of every node, and fails if something is not back.

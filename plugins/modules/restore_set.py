@@ -16,7 +16,7 @@ description:
     moment and gets other files by rename. Of a bucket, only objects that differ are touched. An environment comes back as the folder
     that its hash names.
   - What is replaced is kept and entered under C(<state_dir>/replaced), until M(phasegate.aistack.backup_set) prunes it.
-  - A restore that was cut short is finished by running it again.
+  - A restore that was interrupted is finished by running it again.
 author: phasegate contributors (@phasegate)
 options:
   state:

@@ -85,7 +85,7 @@ allowed:
   returned: success
   type: bool
 refusals:
-  description: Reasons against it, each with C(node), C(component), C(reason) and C(way_out).
+  description: Reasons against it, each with C(node), C(component), C(reason) and C(remedy).
   returned: success
   type: list
   elements: dict

@@ -12,7 +12,7 @@ author: phasegate contributors (@phasegate)
 description:
   - Works on the file that the inventory looks a secret up in (C(file) of its entry in C(aistack_rotations)), as
     P(ansible.builtin.password#lookup) writes it. The new value is random, of letters and digits, and as long as the former one.
-  - While the change lasts, C(.next) and C(.before) beside the file hold the new and the former value, so that a run that was cut off
+  - While the change lasts, C(.next) and C(.before) beside the file hold the new and the former value, so that a run that was interrupted
     is taken up with the same value.
   - A secret without C(file) comes from elsewhere, a vault perhaps; it has its new value already, and nothing is done here.
   - Runs on the controller alone; no node is contacted. Values are never shown.

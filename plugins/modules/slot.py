@@ -13,13 +13,13 @@ description:
   - A component has two slots, V(blue) and V(green). One is live. A release is started in the idle one, proves itself on the
     slot's own port, and only then takes the traffic at the edge; the old slot is drained and stopped, or kept warm for a while.
   - Where the gate fails, the new slot is stopped, the edge stays as it was, and the release is marked bad in the journal.
-  - Reads what is real before it acts. A call that was cut off anywhere is finished, or taken back, by the next one.
+  - Reads what is real before it acts. A call that was interrupted anywhere is finished, or taken back, by the next one.
 options:
   state:
     description:
       - V(active) makes O(release) with O(config) live; nothing is done where it is and serves.
       - V(reverted) takes back what the run O(run) activated for this component.
-      - V(restarted) starts what is live, or O(release), anew; in the other slot with O(strategy=bluegreen), in place with
+      - V(restarted) starts what is live, or O(release), again; in the other slot with O(strategy=bluegreen), in place with
         O(strategy=recreate).
       - V(stopped) takes the component out of traffic, stops it and has it not started at boot. The live slot is remembered.
       - V(drained) has the edge refuse new requests, and waits for those that the live slot has; V(resumed) ends that, and so does a
@@ -243,7 +243,7 @@ config:
   returned: always
   type: str
 previous:
-  description: What served before, as C(slot), C(release) and C(config); null if nothing did.
+  description: What was live before, as C(slot), C(release) and C(config); null if nothing did.
   returned: success, unless O(state=status)
   type: dict
   sample: {slot: blue, release: v4.0.0, config: 77aa01bc}
@@ -299,7 +299,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
@@ -309,7 +309,7 @@ COMMAND = "/usr/local/bin/aistack"
 
 
 def describe(params: Mapping[str, Any], spec: Spec, check: bool) -> bool:
-    """Keep on the node what it needs to go back by itself; returns whether that changed. Before the switch: it may be cut off."""
+    """Keep on the node what it needs to go back by itself; returns whether that changed. Before the switch: it may be interrupted."""
     if params["description"] is None or params["state"] not in ("active", "restarted"):
         return False
     return component_file.save(component_file.describe(spec, params["description"]), spec.state_dir, check)
@@ -323,10 +323,10 @@ def resume_command(stack: str, component: str, run_id: str) -> str:
 
 def leave(number: int, _frame: FrameType | None) -> None:
     """Turn a signal into an exception, so that what was begun is ended and the journal says so."""
-    raise Leaving(f"ended by signal {number}")
+    raise Terminated(f"ended by signal {number}")
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(module: AnsibleModule) -> dict[str, object]:
     """Do what was asked and return the result."""
     params = module.params
     gate = SlotGate()
@@ -395,7 +395,7 @@ def main() -> None:
             with keep_lease(module.params["state_dir"], module.params["run"], what):
                 result = run(module)
     except LeaseLost as error:
-        if module.params["state"] == "reverted":  # whoever took the lock has decided what serves since
+        if module.params["state"] == "reverted":  # whoever took the lock has decided what is live since
             told = f"{module.params['component']}: nothing was taken back. {error}"
             module.warn(told)
             module.exit_json(changed=False, msg=told)
@@ -408,7 +408,7 @@ def main() -> None:
         module.fail_json(msg=f"{module.params['component']}: {error}", cmd=error.cmd, rc=error.rc, stderr=error.stderr)
     except EdgeError as error:
         module.fail_json(msg=f"{module.params['component']}: {error}")
-    except Leaving as error:
+    except Terminated as error:
         module.fail_json(msg=f"{module.params['component']}: {error}; what was begun has been taken back. Run the same again")
     module.exit_json(**result)
 

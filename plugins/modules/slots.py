@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
   - Starts a release in the idle slot of each component and gates it on the slot's own port, all of them at the same time.
-    Nothing takes traffic, and what serves is not touched; M(phasegate.aistack.slot) then moves the traffic, one component after
+    Nothing takes traffic, and the live release is not touched; M(phasegate.aistack.slot) then moves the traffic, one component after
     the other, and asks a slot that was proven here only once more.
   - Only components behind an edge are prepared. What works without being asked, such as a worker, would begin to work.
   - Where a gate fails, its slot is stopped again and the release is marked bad. The slots of the others stay until

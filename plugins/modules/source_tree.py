@@ -30,7 +30,7 @@ options:
     type: str
     default: ""
   dest:
-    description: The folder, made anew. Without it the tag is only resolved, and the node is not asked.
+    description: The folder, made again. Without it the tag is only resolved, and the node is not asked.
     type: path
   archive:
     description: The archive on the node; set by the controller.
@@ -114,7 +114,7 @@ def main() -> None:
         dest.chmod(0o755)
     except (OSError, ValueError) as error:
         tree.remove(dest)
-        module.fail_json(msg=f"The tree of {params['tag']} was not unpacked at {dest}: {error}. What serves is as it was.")
+        module.fail_json(msg=f"The tree of {params['tag']} was not unpacked at {dest}: {error}. The live release is as it was.")
     module.exit_json(changed=True, commit=params["commit"])
 
 

@@ -218,7 +218,7 @@ def workflow(verbs: Mapping[str, Verb], settings: Mapping[str, Any]) -> Spec:
     }
 
 
-def graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """Nodes as :func:`workflow` has them, to compare: identifier to what it runs and to where it leads."""
     found: dict[str, Any] = {}
     for node in nodes:
@@ -229,7 +229,7 @@ def graph(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def drawn(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def drawn(nodes: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """The same of nodes as AWX shows them."""
     called = {node["id"]: str(node["identifier"]) for node in nodes}
     found: dict[str, Any] = {}

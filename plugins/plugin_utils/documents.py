@@ -64,7 +64,7 @@ def render(name: str, facts: Mapping[str, Any], folder: str = "") -> str:
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         line = getattr(error, "lineno", None)
         where = f"{place}:{line}" if line else place
-        hint = f" Mend it, or take the file out of {folder} to have the collection's own." if place.startswith(folder or "\n") else ""
+        hint = f" Fix it, or take the file out of {folder} to have the collection's own." if place.startswith(folder or "\n") else ""
         raise Unwritable(f"The template {where} does not work: {type(error).__name__}: {error}.{hint}") from error
 
 

@@ -26,9 +26,9 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import board
 FIRST_S = 2.0
 """Seconds of a module before anybody looks: most are done by then."""
 LOOK_S = 2.0
-"""Seconds between two looks where somebody sits in front of a clock that ticks."""
+"""Seconds between two observations where somebody sits in front of a clock that ticks."""
 LINE_S = 30.0
-"""Seconds between two looks, and two lines, where nobody shows a clock (another callback, no terminal)."""
+"""Seconds between two observations, and two lines, where nobody shows a clock (another callback, no terminal)."""
 
 display = Display()
 

@@ -14,9 +14,12 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.urls import ConnectionError as CannotConnect, open_url
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Job, Lease, Owner
 
 ASK_S = 10.0
 """Seconds that an answer of AWX may take."""
@@ -40,7 +43,7 @@ def _number(task_vars: Mapping[str, Any]) -> str:
     return str(task_vars.get("awx_job_id") or task_vars.get("tower_job_id") or "")
 
 
-def job_facts(task_vars: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+def job_facts(task_vars: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Owner:
     """What the owner of a lock is besides, where it is a job: C(actor), who started it, and C(job).
 
     Empty where no job of AWX runs this. Of a job: its number, the address of AWX for people (``awx``) and the one at which it is asked
@@ -52,11 +55,14 @@ def job_facts(task_vars: Mapping[str, Any], environment: Mapping[str, str] | Non
     environment = os.environ if environment is None else environment
     said = {name: task_vars.get(f"awx_{name}") or task_vars.get(f"tower_{name}") or "" for name in ("user_name", "job_template_name")}
     awx, template = environment.get("AWX_HOST", "").rstrip("/"), str(said["job_template_name"])
-    job = {"id": number, "awx": awx, "api": _api(environment)[0], "template": template}
-    return {"job": job, **({"actor": str(said["user_name"])} if said["user_name"] else {})}
+    job: Job = {"id": number, "awx": awx, "api": _api(environment)[0], "template": template}
+    whose: Owner = {"job": job}
+    if said["user_name"]:
+        whose["actor"] = str(said["user_name"])
+    return whose
 
 
-def has_ended(lease: Mapping[str, Any], mine: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> bool:
+def has_ended(lease: Lease, mine: Owner, environment: Mapping[str, str] | None = None) -> bool:
     """Tell whether the holder of a lock is a job that has ended, of the very AWX whose job asks. Unsure is no.
 
     It is asked only with a token that the job was given (a credential of the kind Red Hat Ansible Automation Platform, which AWX puts
@@ -82,7 +88,7 @@ def has_ended(lease: Mapping[str, Any], mine: Mapping[str, Any], environment: Ma
     return ended and _fits(lease, answer)
 
 
-def _fits(lease: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
+def _fits(lease: Lease, job: Mapping[str, Any]) -> bool:
     """Whether a lock was taken while the job ran, and not lengthened after it had ended. Unsure is no."""
     try:
         started, finished = _seconds(job["started"]), _seconds(job["finished"])
@@ -105,7 +111,7 @@ def _api(environment: Mapping[str, str]) -> tuple[str, str]:
     return (host, token) if token and host.startswith(("https://", "http://")) else ("", "")
 
 
-def _asked(number: str, environment: Mapping[str, str]) -> dict[str, Any]:
+def _asked(number: str, environment: Mapping[str, str]) -> dict[str, object]:
     """What AWX says of a job. Raises OSError, ValueError and CannotConnect."""
     host, token = _api(environment)
     verify = environment.get("CONTROLLER_VERIFY_SSL", "true").lower() not in ("false", "no", "0")
@@ -117,7 +123,7 @@ def _asked(number: str, environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def unanswered(lease: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+def unanswered(lease: Lease, mine: Owner) -> str:
     """What a job that is refused because of another one's lock is told besides; empty where no job has it."""
     theirs = (lease.get("owner") or {}).get("job") or {}
     if not theirs.get("id"):

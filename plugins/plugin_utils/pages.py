@@ -31,12 +31,12 @@ def show(task: Task, text: str) -> None:
         display.display(printable(text.rstrip("\n")))
 
 
-def refusal(msg: str, **small: Any) -> dict[str, Any]:
+def refusal(msg: str, **small: Any) -> dict[str, object]:
     """A result that failed: the text that a person reads, and the few *small* things that a playbook asks it."""
     return {"failed": True, "changed": False, "msg": msg, **small}
 
 
-def brief(answer: Mapping[str, Any], rows: str) -> dict[str, Any]:
+def brief(answer: Mapping[str, Any], rows: str) -> dict[str, object]:
     """A judgement that failed, with what is said of those of its *rows* that did not pass; any other one as it is."""
     if not answer.get("failed") or rows not in answer:
         return dict(answer)

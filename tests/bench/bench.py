@@ -176,7 +176,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(143))  # what was started is ended, what was made is removed
-    figures = Figures(ROOT / "build" / "bench.json", anew=not asked)
+    figures = Figures(ROOT / "build" / "bench.json", fresh=not asked)
     Bench(figures).run([name for name in PARTS if name in asked or not asked])
     missed = [str(row["name"]).strip() if "error" not in row else f"{row['part']} failed" for row in figures.measured if not row["ok"]]
     verdict = f"NOT well: {'; '.join(missed)}" if missed else "all within their limits"

@@ -23,12 +23,12 @@ class Figures:
 
     Args:
         path: JSON file; a table for people goes beside it, with the suffix ``.md``.
-        anew: forget what the file holds; else the rows of parts that are not measured again stay.
+        fresh: ignore what the file holds; else the rows of parts that are not measured again stay.
     """
 
-    def __init__(self, path: Path, anew: bool) -> None:
+    def __init__(self, path: Path, fresh: bool) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = [] if anew else _rows(path)
+        self.rows: list[dict[str, Any]] = [] if fresh else _rows(path)
         self.part = ""
         self.measured: list[dict[str, Any]] = []
 

@@ -244,7 +244,7 @@ class Crowd:
     """Clients that write all the time, and come back at once when they are thrown out, each on a connection of its own.
 
     ``longest`` is the longest time in seconds that one of them was without a write that was committed: from the end of one to the
-    end of the next, connecting anew included.
+    end of the next, connecting again included.
     """
 
     def __init__(self, here: Cluster) -> None:

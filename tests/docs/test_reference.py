@@ -39,7 +39,7 @@ def reference() -> ModuleType:
 
 
 def test_the_page_is_fresh(reference: ModuleType) -> None:
-    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference.page(), "make reference prints it anew"
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference.page(), "make reference prints it again"
 
 
 def test_the_page_has_every_key_and_every_option(reference: ModuleType) -> None:

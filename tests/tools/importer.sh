@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# galaxy-importer's check of the built archive. It is built anew elsewhere, so warnings about a missing repository are none.
+# galaxy-importer's check of the built archive. It is built again elsewhere, so warnings about a missing repository are none.
 # Copyright (c) 2026 phasegate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 set -euo pipefail

@@ -107,7 +107,7 @@ class Runner:
                 while queue and lane not in self.running:
                     self.begin(lane, queue.popleft())
             for lane, (job, process) in list(self.running.items()):
-                self.look(lane, job, process)
+                self.observe(lane, job, process)
             time.sleep(0.1)
 
     def begin(self, lane: str, job: Job) -> None:
@@ -131,7 +131,7 @@ class Runner:
         self.running[lane] = (job, process)
         print(f"[{clock()}] {job.name}: started", flush=True)
 
-    def look(self, lane: str, job: Job, process: subprocess.Popen[bytes]) -> None:
+    def observe(self, lane: str, job: Job, process: subprocess.Popen[bytes]) -> None:
         """See whether a running job has ended or taken too long."""
         status = process.poll()
         job.seconds = time.monotonic() - job.started

@@ -38,7 +38,7 @@ def call(command: list[str], folder: Path, **variables: str) -> subprocess.Compl
 
 @pytest.fixture(scope="module")
 def archive(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection, built anew."""
+    """The collection, built again."""
     folder = tmp_path_factory.mktemp("dist")
     built = call([str(BIN / "ansible-galaxy"), "collection", "build", "--output-path", str(folder), str(root)], folder)
     assert built.returncode == 0, built.stdout

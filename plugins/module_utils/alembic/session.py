@@ -30,7 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version
 APPLICATION = "aistack-migrate"
 """What the names of its sessions on the server begin with; a slash, the component and a random part follow."""
 TICK = 0.25
-"""Seconds between two looks at the database while a request runs."""
+"""Seconds between two observations at the database while a request runs."""
 
 
 class HelperError(Exception):
@@ -128,7 +128,7 @@ class AlembicSession:
     def open(
         self, ini: str, lock_timeout: float, statement_timeout: float, timeout: float = IMPORT_TIMEOUT, database: str = "",
         x: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Loads the release's Alembic; ``x`` is what C(-x) would give.
 
         Times are in seconds; the first two are set on every connection that it makes.
@@ -147,7 +147,7 @@ class AlembicSession:
         op: str,
         timeout: float,
         tick: Callable[[], None] | None = None,
-        note: Callable[[dict[str, Any]], None] | None = None,
+        note: Callable[[Mapping[str, object]], None] | None = None,
         loading: float = 0.0,
         **arguments: Any,
     ) -> dict[str, Any]:

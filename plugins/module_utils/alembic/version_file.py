@@ -52,7 +52,7 @@ def load(state_dir: str | os.PathLike[str], component: str) -> VersionTable:
     except FileNotFoundError:
         return VersionTable()
     except (OSError, ValueError) as error:
-        return VersionTable(problem=f"{path} cannot be read ({error}); the next deployment of {component} writes it anew")
+        return VersionTable(problem=f"{path} cannot be read ({error}); the next deployment of {component} writes it again")
     return VersionTable.of(value)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import objects as backup_list, registry as backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import hash_files
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, NAME, SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import signature as backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
@@ -45,16 +45,16 @@ def folder_of(state_dir: Path) -> Path:
     return state_dir / BACKUPS
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, object]) -> None:
     """For root alone; its content is on disk, its name with the folder."""
     write_file(path, json.dumps(document, indent=1) + "\n", 0o600, named=False)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> SetManifest:
     """The manifest of a set. Raises BackupSetError."""
     where = path / MANIFEST
     try:
-        document = json.loads(where.read_text(encoding="utf-8"))
+        document: SetManifest = json.loads(where.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BackupSetError(f"{path} is no backup set: it has no {MANIFEST}.") from None
     except (OSError, ValueError) as problem:
@@ -118,7 +118,7 @@ def verify(state_dir: Path, name: str, note: bool = True) -> dict[str, Any]:
     """
     path = locate(state_dir, name)
     began = time.monotonic()
-    manifest: dict[str, Any] = {}
+    manifest: SetManifest = {}
     signature = backup_key.NONE
     try:
         manifest = load(path)
@@ -135,11 +135,11 @@ def verify(state_dir: Path, name: str, note: bool = True) -> dict[str, Any]:
     return {**told, "manifest": manifest, "signature": signature}
 
 
-def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
+def _problems(path: Path, manifest: SetManifest) -> list[str]:
     problems: list[str] = []
     if manifest.get("name") != path.name:
         problems.append(f"its manifest is that of {manifest.get('name')!r}")
-    expected: Mapping[str, Any] = manifest.get("files", {})
+    expected = manifest.get("files") or {}
     apart = tuple(backup_list.folders(manifest.get("parts", []))) if manifest.get("objects") else ()
     found = {name: entry for name, entry in hash_files(path, but=apart).items() if name not in OWN}
     for name in sorted(set(expected) | set(found)):
@@ -148,7 +148,7 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
         elif name not in expected:
             problems.append(f"{name} is there, and not in the manifest")
         elif found[name]["sha256"] != expected[name]["sha256"]:
-            problems.append(f"{name} was changed: expected {_told(expected[name])}, got {_told(found[name])}")
+            problems.append(f"{name} was changed: expected {_fingerprint(expected[name])}, got {_fingerprint(found[name])}")
     if backup_list.NAME in found:  # what it says of the objects is as good as it is itself
         problems += backup_list.problems(path, manifest)
     parts = list(manifest.get("parts", []))
@@ -158,11 +158,11 @@ def _problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _told(entry: Mapping[str, Any]) -> str:
+def _fingerprint(entry: Mapping[str, Any]) -> str:
     return f"{entry['bytes']} bytes with SHA-256 {entry['sha256'][:12]}…"
 
 
-def _dump_problems(path: Path, manifest: Mapping[str, Any]) -> list[str]:
+def _dump_problems(path: Path, manifest: SetManifest) -> list[str]:
     """Of a dump that was made before a migration (format 1)."""
     dump = path / str(manifest.get("file", "db.dump"))
     if not dump.is_file():
@@ -181,7 +181,7 @@ def listed(state_dir: Path) -> list[dict[str, Any]]:
     """Every set of the node, the newest first.
 
     C(name), C(path), C(format), C(stack), C(node), C(reason), C(run), C(made), C(seconds), C(bytes), C(parts) (kind:name), C(live),
-    C(heads), C(verdict) (that of the last look at it, else that of its manifest) and C(checked) (time of the last look, or None).
+    C(heads), C(verdict) (that of the last check of it, else that of its manifest) and C(checked) (time of the last look, or None).
     """
     folder = folder_of(state_dir)
     try:
@@ -191,7 +191,7 @@ def listed(state_dir: Path) -> list[dict[str, Any]]:
     return sorted((_described(folder / name) for name in names), key=lambda one: (one["name"].partition("-")[0], one["name"]), reverse=True)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _described(path: Path) -> dict[str, object]:
     base: dict[str, Any] = {"name": path.name, "path": str(path), "parts": [], "checked": None}
     try:
         manifest = load(path)
@@ -202,7 +202,7 @@ def _described(path: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
         seen = json.loads((path.parent / f"{CHECKED}{path.name}.json").read_text(encoding="utf-8"))
     keys = ("format", "stack", "node", "reason", "run", "made", "seconds", "live", "heads")
-    described = {**base, **{key: manifest[key] for key in keys if key in manifest}}
+    described = {**base, **{key: value for key, value in manifest.items() if key in keys}}
     if manifest["format"] == FORMAT:
         described["parts"] = [f"{part['kind']}:{part['name']}" for part in manifest.get("parts", [])]
         described["bytes"] = backup_list.total(manifest)

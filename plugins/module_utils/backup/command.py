@@ -72,7 +72,7 @@ def command(arguments: Sequence[str], state_dir: str, root: str = ROOT) -> int:
     return 1 if answer.get("problems") else 0
 
 
-def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, Any], list[str]]:
+def _obey(given: argparse.Namespace, request: Request) -> tuple[dict[str, object], list[str]]:
     """Do it; returns the answer for programs and the lines for people."""
     state_dir = request.state_dir
     if given.list:

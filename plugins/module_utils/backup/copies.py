@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf, plan as backup_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog, plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import MANIFEST, BackupSetError, folder_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import files as backup_files, registry as backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import (
@@ -120,7 +120,7 @@ def copy(request: Request, check: bool = False) -> dict[str, Any]:
     try:
         described = _described(request)
         copies = Copies(state_dir, described, request.timeout)
-        newest = backup_shelf.newest_verified(state_dir)
+        newest = catalog.newest_verified(state_dir)
         if newest is None:
             raise PartError(f"{folder_of(state_dir)} has no verified set. Make one: backup.yml.")
         answer = {"name": newest["name"], "place": copies.place}
@@ -147,7 +147,7 @@ def copied(state_dir: Path) -> dict[str, Any] | None:
     return dict(document) if isinstance(document, dict) and NAME.match(str(document.get("name"))) else None
 
 
-def fetch(request: Request, name: str, node: str = "", check: bool = False) -> dict[str, Any]:
+def fetch(request: Request, name: str, node: str = "", check: bool = False) -> dict[str, object]:
     """Bring a copy back to C(<state>/backups) and read it back whole; returns C(name), C(path), C(place), C(changed).
 
     ``node``: of another node's copies. Who made it is judged when it is restored. Raises BackupSetError.
@@ -175,7 +175,7 @@ def fetch(request: Request, name: str, node: str = "", check: bool = False) -> d
             finally:
                 if partial.exists():
                     shutil.rmtree(partial)
-        problems = backup_shelf.verify(state_dir, name)["problems"]
+        problems = catalog.verify(state_dir, name)["problems"]
     except (PartError, OSError) as problem:
         raise BackupSetError(f"The copy of {name} was not fetched: {problem}") from problem
     if problems:

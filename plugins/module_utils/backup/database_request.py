@@ -15,6 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts imp
     postgres_restore as restore_postgres,
     registry as backup_jobs,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
@@ -79,7 +80,7 @@ def any_of(params: Mapping[str, Any]) -> Found:
     return server.at(name), dict(server.variables), server.user
 
 
-def part_of(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
+def part_of(manifest: SetManifest, name: str) -> dict[str, Any]:
     """The database of that name in a set's manifest, or its only one. Raises ValueError."""
     if manifest["format"] == 1:
         raise ValueError("the set is a dump that was made before a migration; restore.yml puts it back by its name (-e set=NAME)")

@@ -19,6 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog i
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files import Component
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.registry import database
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import Fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.snapshot import ABOUT, DUMP, FILE
 
@@ -30,7 +31,7 @@ GROWS = 10
 """How many times larger than its dump a database is taken to be, where the manifest does not say its size."""
 
 
-def entry_of(manifest: Mapping[str, Any], described: Mapping[str, Any], of: list[Component]) -> dict[str, Any]:
+def entry_of(manifest: SetManifest, described: Mapping[str, Any], of: list[Component]) -> dict[str, Any]:
     """What the description says of the dump's database; what the manifest says of it where there is no such entry. Raises PartError."""
     component = str(manifest["component"])
     known = [entry for entry in described.get(KIND) or [] if entry.get("component") == component]
@@ -54,7 +55,7 @@ def entry_of(manifest: Mapping[str, Any], described: Mapping[str, Any], of: list
     )
 
 
-def part_of(path: Path, manifest: Mapping[str, Any], entry: Mapping[str, Any], into: Path) -> dict[str, Any]:
+def part_of(path: Path, manifest: SetManifest, entry: Mapping[str, Any], into: Path) -> dict[str, Any]:
     """Lay the dump out below ``into`` as a set does; returns the part. Raises PartError, OSError."""
     source = path / str(manifest.get("file") or FILE)
     if source.parent != path:

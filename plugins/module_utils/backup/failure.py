@@ -35,7 +35,7 @@ def _said(unit: str) -> str:
     return " | ".join(line.strip() for line in ended.stdout.splitlines() if line.strip()) or f"it said nothing; see journalctl -u {unit}"
 
 
-def read(state_dir: Path) -> dict[str, Any] | None:
+def read(state_dir: Path) -> dict[str, object] | None:
     """What was noted last; None where a set was made since."""
     try:
         document = json.loads((state_dir / NOTE).read_text(encoding="utf-8"))

@@ -11,13 +11,16 @@ import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import BACKUP, ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import PART_NAME, PART_WORDS
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import saved
+
+AnyPart = TypeVar("AnyPart", bound=Mapping[str, object])
 
 FORMAT = 2
 KINDS = ("postgres", "redis", "bucket", "sqlite", "files", "releases")
@@ -113,7 +116,7 @@ def description_problems(description: Any) -> list[str]:
     return problems + [f"files: {path!r} is no absolute path" for path in left.get("files", []) if not path.startswith("/")]
 
 
-def exposed(backup: Mapping[str, Any]) -> str:
+def exposed(backup: Mapping[str, object]) -> str:
     """What has to be said of a description whose sets lie plain, on the disk that they are to survive; empty where all is well."""
     if not backup or backup.get("copy") or backup.get("encrypt"):
         return ""
@@ -130,7 +133,7 @@ def for_host(
     components: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
     state: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What one node has to save, from ``aistack_backup`` of the inventory: the content of its ``backup.json``.
 
     The folders that its components write (``writable``) are part of it without being named there. ``state`` is ``aistack_state``.
@@ -231,19 +234,107 @@ class Seen:
         return self.whole and self.verdict == "verified"
 
 
-def named_sets(records: Sequence[Mapping[str, Any]], staged: Mapping[str, Collection[str]]) -> dict[str, str]:
+_Moved = TypedDict("_Moved", {"from": str, "to": str}, total=False)
+
+
+class SetManifest(_Moved, total=False):
+    """What a backup set says of itself, C(manifest.json) in it. :mod:`backup.sets` writes it last, :func:`backup.catalog.load` reads it; it
+    takes :data:`FORMAT` and the format before, which is a dump from before a migration (:mod:`postgres.dump` writes that).
+
+    Attributes:
+        format, name, stack, node, reason, run: of both; ``made``: UTC, ISO 8601; ``seconds``: that it took; ``verdict``: when it was made.
+        tools: program to version; ``parts``: in order, as each kind has them; ``files``: path to bytes and SHA-256; ``objects``: buckets'.
+        live: component to what was live; ``heads``: component to the heads of its database; ``left_out``: why something is not in it.
+        component, release, database, url_variable, search_path, file, sha256, bytes, size, entries, tables, tool, fingerprint, from, to:
+            of a dump alone.
+    """
+
+    format: int
+    name: str
+    stack: str
+    node: str
+    reason: str
+    run: str
+    made: str
+    seconds: float
+    verdict: str
+    tools: dict[str, str]
+    parts: list[dict[str, Any]]
+    files: dict[str, dict[str, Any]] | None
+    objects: dict[str, Any]
+    live: Mapping[str, Any]
+    heads: dict[str, list[str]]
+    left_out: list[str]
+    component: str
+    release: str | None
+    database: dict[str, Any]
+    url_variable: str
+    search_path: str
+    file: str
+    sha256: str
+    bytes: int
+    size: int | None
+    entries: int
+    tables: int
+    tool: str
+    fingerprint: dict[str, Any]
+
+
+class SetPart(TypedDict, total=False):
+    """A part of a set: ``kind`` and ``name``; of a database, the ``component`` whose it is where the set says so."""
+
+    kind: str
+    name: str
+    component: str
+
+
+class SetLive(TypedDict, total=False):
+    """What of a component was live when a set was made."""
+
+    release: str | None
+    config: str | None
+    slot: str
+
+
+class BackupSet(TypedDict, total=False):
+    """A backup set for those who choose one, of whichever format; :func:`rollback.view.backup_sets` makes it out of the manifest.
+
+    Attributes:
+        name: of its folder, which is ``path``; ``made``: UTC, ISO 8601; ``seconds``: that it took.
+        format: of its manifest; 1 is a dump from before a migration.
+        stack: whose it is, empty where it does not say.
+        verdict: begins with C(verified) where it can be relied on.
+        heads: component to the heads of its database; ``live``: what was live then; ``parts``; ``left_out``: why something is not in it.
+        problem: why it is not what its manifest says; ``ahead``: it is of a time to come.
+    """
+
+    name: str
+    path: str
+    made: str
+    seconds: float | None
+    format: int | None
+    stack: str
+    verdict: str
+    heads: dict[str, list[str]]
+    live: dict[str, SetLive]
+    parts: list[SetPart]
+    left_out: list[str]
+    problem: str
+    ahead: bool
+
+
+def named_sets(records: Sequence[Record], staged: Mapping[str, Collection[str]]) -> dict[str, str]:
     """Sets that a rollback can need, and why: those that the journal names with a migration or an activation.
 
     ``staged`` has the releases that are really there by component. Releases that count are live, previous good or staged.
     A set that an operation names which was begun and never ended counts as well.
     """
-    plain = [dict(record) for record in records]
     states = {
-        component: derive(plain, component, staged=staged.get(component, ()))
-        for component in {str(record["component"]) for record in plain if record.get("component")} | set(staged)
+        component: derive(records, component, staged=staged.get(component, ()))
+        for component in {str(record["component"]) for record in records if record.get("component")} | set(staged)
     }
     why: dict[str, str] = {}
-    for record in plain:
+    for record in records:
         component, release = str(record.get("component") or ""), record.get("release")
         if record.get("op") not in ("migrate", "activate") or component not in states or not release:
             continue
@@ -268,7 +359,7 @@ def named_sets(records: Sequence[Mapping[str, Any]], staged: Mapping[str, Collec
 _DONE = {"migrate": "migrated to", "activate": "activated"}
 
 
-def _names(record: Mapping[str, Any]) -> list[str]:
+def _names(record: Entry) -> list[str]:
     detail = record.get("detail") or {}
     found = [detail.get("backup"), detail.get("set")]
     paths = [value.get("path") if isinstance(value, Mapping) else value for value in found]
@@ -312,7 +403,7 @@ def _when(name: str) -> float:
         return float("inf")
 
 
-def chosen(parts: Iterable[Mapping[str, Any]], wanted: Sequence[str]) -> tuple[list[Mapping[str, Any]], list[str]]:
+def chosen(parts: Iterable[AnyPart], wanted: Sequence[str]) -> tuple[list[AnyPart], list[str]]:
     """The parts of a set that are meant by ``kind`` or ``kind:name``, and the words that mean none of them.
 
     ``env`` stands for ``files:config``. Without words, the parts that hold data, and the environment.

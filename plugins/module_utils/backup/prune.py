@@ -60,7 +60,7 @@ class Pruned:
             self.kept[title] = f"{REASONS.get(problem.sqlstate, 'it cannot be removed')}: {problem}"
 
 
-def prune(request: Request, check: bool = False) -> dict[str, Any]:
+def prune(request: Request, check: bool = False) -> dict[str, object]:
     """Remove what restores left longer ago than the description keeps sets.
 
     Returns C(replaced) (names of what was replaced, as they stand in C(<state>/replaced)), C(beside) (what went on the databases'
@@ -119,7 +119,7 @@ def _of_database(server: Server, base: str, older_than: float, check: bool, foun
 
 def _of_tables(psql: Psql, base: str, older_than: float, check: bool, found: Pruned) -> None:
     """Tables that were replaced, and schemas with a table that was restored and not swapped in."""
-    psql.settle(search_path="", lock_timeout=LOCK_TIMEOUT)
+    psql.apply_settings(search_path="", lock_timeout=LOCK_TIMEOUT)
     answer: Mapping[str, Any] = psql.query(
         "SELECT json_build_object('tables', (SELECT coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]')"
         " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
-    catalog as backup_shelf,
+    catalog,
     dump as restore_dump,
     plan as backup_plan,
     sets as backup_set,
@@ -34,7 +34,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.fil
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files_restore import FilesRestore, SqliteRestore
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.postgres_restore import PostgresRestore, drop as drop_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.redis_restore import RedisRestore
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground, Loss, Manager, Restorer
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Loss, Manager, RestoreContext, Restorer
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
@@ -78,7 +79,7 @@ class Request:
     manager: Manager | None = None
 
 
-def plan(request: Request, check: bool = False) -> dict[str, Any]:
+def plan(request: Request, check: bool = False) -> dict[str, object]:
     """What putting it back would take away; nothing that is live changes.
 
     Without ``check``, databases are restored beside the live ones for that, and stay there for :func:`restore`.
@@ -90,11 +91,11 @@ def plan(request: Request, check: bool = False) -> dict[str, Any]:
         return _planned(request, manifest, restorers, check)
 
 
-def restore(request: Request, confirm: str, check: bool = False) -> dict[str, Any]:
+def restore(request: Request, confirm: str, check: bool = False) -> dict[str, object]:
     """Put it back; returns the plan, and C(done): part to what was done, C(seconds).
 
     ``confirm`` has to be the set's name. With ``check`` only the plan. Raises BackupSetError; ``extra`` has C(plan) and C(done)
-    where it was cut short on the way.
+    where it was interrupted on the way.
     """
     name = backup_set.locate(request.state_dir, request.name).name
     if confirm != name:
@@ -130,14 +131,14 @@ def restore(request: Request, confirm: str, check: bool = False) -> dict[str, An
         return {**planned, "done": done, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _run(title: str, restorer: Restorer) -> dict[str, Any]:
+def _run(title: str, restorer: Restorer) -> dict[str, object]:
     try:
         return restorer.run()
     except OSError as problem:
         raise PartError(f"{title}: {problem.filename or 'its files'}: {problem.strerror or problem}.") from problem
 
 
-def _planned(request: Request, manifest: Mapping[str, Any], restorers: list[tuple[str, Restorer]], check: bool) -> dict[str, Any]:
+def _planned(request: Request, manifest: SetManifest, restorers: list[tuple[str, Restorer]], check: bool) -> dict[str, Any]:
     losses: list[tuple[str, Loss]] = []
     problems: list[str] = []
     for title, restorer in restorers:
@@ -166,13 +167,13 @@ def _planned(request: Request, manifest: Mapping[str, Any], restorers: list[tupl
 
 
 @contextlib.contextmanager
-def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], list[tuple[str, Restorer]]]]:
+def _opened(request: Request, check: bool) -> Iterator[tuple[SetManifest, list[tuple[str, Restorer]]]]:
     """The set's manifest and who puts its parts back, after the set was read back whole. Raises BackupSetError."""
     path = backup_set.locate(request.state_dir, request.name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(backup_set.only_one(request.state_dir, request.lock_wait))
         seen = backup_set.verify(request.state_dir, request.name, note=not check)
-        manifest: dict[str, Any] = seen["manifest"]
+        manifest: SetManifest = seen["manifest"]
         if seen["problems"]:
             raise BackupSetError(
                 f"Nothing was restored: the set {path.name} cannot be used: {'; '.join(seen['problems'][:3])}. Take another set; a verified"
@@ -180,7 +181,7 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
                 problems=seen["problems"],
             )
         why = "What it holds is written as root"
-        backup_shelf.require_ours(request.state_dir, path, str(seen["signature"]), request.accept_unsigned, "Nothing was restored", why)
+        catalog.require_ours(request.state_dir, path, str(seen["signature"]), request.accept_unsigned, "Nothing was restored", why)
         whole = manifest["format"] == backup_plan.FORMAT
         opening = path.with_name(f"{backup_set.PARTIAL}{backup_plan.stamp_of(time.time())}-opened")
         try:
@@ -219,7 +220,7 @@ def _opened(request: Request, check: bool) -> Iterator[tuple[dict[str, Any], lis
         yield manifest, restorers
 
 
-def _described(request: Request, needed: bool) -> Mapping[str, Any]:
+def _described(request: Request, needed: bool) -> Mapping[str, object]:
     """What this node has to save; nothing where nobody said and a dump before a migration is put back. Raises PartError."""
     if not needed and not (request.state_dir / backup_jobs.DESCRIPTION).exists():
         return {}
@@ -234,7 +235,7 @@ def _inside(part: Mapping[str, Any]) -> None:
         raise PartError(f"{part['kind']}:{part['name']} names {wrong[0]!r}, which is outside of its set.")
 
 
-def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> dict[str, Any]:
+def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> dict[str, object]:
     """Decrypt one part and judge what is inside. Raises PartError."""
     restore_part.need(into, int(part["bytes"]), request.min_free, f"{part['kind']}:{part['name']}")
     plain = backup_age.decrypt(path, part, into, request.identity, request.identity_file)
@@ -245,7 +246,7 @@ def _open(request: Request, path: Path, part: Mapping[str, Any], into: Path) -> 
     return plain
 
 
-def _chosen(request: Request, manifest: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def _chosen(request: Request, manifest: SetManifest, name: str) -> list[dict[str, Any]]:
     parts, unknown = backup_plan.chosen(manifest["parts"], request.what)
     held = ", ".join(f"{part['kind']}:{part['name']}" for part in manifest["parts"])
     if unknown:
@@ -274,7 +275,7 @@ def _restorer(
     if kind in LISTS and entry is None:
         told = f"{kind}:{name} is not in aistack_backup of this node any more, so nobody says where it belongs."
         raise PartError(f"{told} Put it back there, run site.yml, then this again.")
-    ground = Ground(
+    context = RestoreContext(
         state_dir=request.state_dir,
         run=request.run,
         folder=folder,
@@ -294,12 +295,12 @@ def _restorer(
         timeout=backup_jobs.patience(described, request.timeout),
     )
     if kind == "postgres":
-        return PostgresRestore(ground)
+        return PostgresRestore(context)
     if kind == "redis":
-        return RedisRestore(ground, request.manager or Systemd())
+        return RedisRestore(context, request.manager or Systemd())
     if kind == "bucket":
-        return BucketRestore(ground)
-    return SqliteRestore(ground) if kind == "sqlite" else FilesRestore(ground)
+        return BucketRestore(context)
+    return SqliteRestore(context) if kind == "sqlite" else FilesRestore(context)
 
 
 def prune_replaced(state_dir: Path, root: Path, check: bool) -> list[str]:
@@ -309,7 +310,7 @@ def prune_replaced(state_dir: Path, root: Path, check: bool) -> list[str]:
         of = backup_files.components(state_dir, root)
         days = int({**backup_plan.KEEP, **(described.get("keep") or {})}["days"])
 
-        def drop(note: Mapping[str, Any]) -> bool:
+        def drop(note: Mapping[str, object]) -> bool:
             name = str(note["part"]).partition(":")[2]
             entry = next((one for one in described.get("postgres") or [] if one["name"] == name), None)
             if entry is None:

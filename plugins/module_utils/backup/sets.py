@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import failure as backup_failed, plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import (
@@ -51,7 +51,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
     close_to_others,
     hash_files,
 )
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, Room, Seen
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import FORMAT, Room, Seen, SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress, signature as backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, move
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT
@@ -59,6 +59,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import free_bytes
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
 
 PARTIAL = ".partial-"
 REMOVING = ".removing-"
@@ -93,13 +96,13 @@ class Request:
 
 
 @dataclass
-class _Ground:
+class Preflight:
     """Everything known before something is written."""
 
     described: dict[str, Any]
     jobs: list[Job]
     left_out: list[str]
-    live: dict[str, dict[str, str | None]]
+    live: dict[str, LiveLinks]
     room: Room
     recipient: str
 
@@ -141,9 +144,9 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         BackupSetError: it cannot be made, does not fit, or cannot be read back; nothing of it is left, nothing was moved.
     """
     if check:
-        ground = _ground(request)
-        room = {"needed": ground.room.needed, "free": ground.room.free}
-        return {"name": _name(request), "parts": dict(ground.room.sizes), **room, "left_out": ground.left_out}
+        preflight = _preflight(request)
+        room = {"needed": preflight.room.needed, "free": preflight.room.free}
+        return {"name": _name(request), "parts": dict(preflight.room.sizes), **room, "left_out": preflight.left_out}
     journal = Journal.of(request.state_dir)
     with contextlib.ExitStack() as stack:
         stack.enter_context(only_one(request.state_dir, request.wait))
@@ -151,8 +154,8 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         stack.enter_context(keep_lease(request.state_dir, request.run, f"backup {request.reason}", beside=True))
         told = {"set": name, "reason": request.reason}
         operation = stack.enter_context(journal.operation("backup", run=request.run, actor=request.actor, detail=told))
-        ground = _ground(request)
-        manifest = _write(request, ground, folder_of(request.state_dir) / name)
+        preflight = _preflight(request)
+        manifest = _write(request, preflight, folder_of(request.state_dir) / name)
         total = backup_list.total(manifest)
         operation.detail.update(bytes=total, seconds=manifest["seconds"], verdict=manifest["verdict"])
         backup_failed.clear(request.state_dir)
@@ -163,7 +166,7 @@ def make(request: Request, check: bool = False) -> dict[str, Any]:
         "manifest": manifest,
         "bytes": total,
         "seconds": manifest["seconds"],
-        "left_out": ground.left_out,
+        "left_out": preflight.left_out,
     }
 
 
@@ -181,7 +184,7 @@ def _name(request: Request) -> str:
     return found
 
 
-def _ground(request: Request) -> _Ground:
+def _preflight(request: Request) -> Preflight:
     """Look at everything that is to be saved, and at the disk. Raises BackupSetError."""
     try:
         if request.description is None:
@@ -205,7 +208,7 @@ def _ground(request: Request) -> _Ground:
     room = backup_plan.room(sizes, free_bytes(folder), MIN_FREE if given is None else int(given), bool(recipient), str(folder))
     if room.problem:
         raise BackupSetError(f"No backup set: {room.problem}. Nothing was moved.", needed=room.needed, free=room.free)
-    return _Ground(described, jobs, left_out, backup_files.live(of), room, recipient)
+    return Preflight(described, jobs, left_out, backup_files.live(of), room, recipient)
 
 
 def _several(what: str, problems: Sequence[str]) -> str:
@@ -230,30 +233,30 @@ def _each(jobs: Sequence[Job], work: Any) -> tuple[dict[str, Any], list[str]]:
     return answers, problems
 
 
-def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
+def _write(request: Request, preflight: Preflight, final: Path) -> SetManifest:
     """Make the folder, prove it, rename it; returns the manifest."""
     partial = final.with_name(PARTIAL + final.name)
     began = time.monotonic()
     made = utc_now()
     try:
         partial.mkdir(mode=0o700)
-        with progress.watched(lambda: _so_far(partial, ground.jobs)):
-            answers, problems = _each(ground.jobs, lambda job: _part(job, partial, ground.recipient))
+        with progress.watched(lambda: _so_far(partial, preflight.jobs)):
+            answers, problems = _each(preflight.jobs, lambda job: _part(job, partial, preflight.recipient))
         if problems:
             raise BackupSetError(_several("No backup set", problems), problems=problems)
-        parts = [answers[job.title][0] for job in ground.jobs]
+        parts = [answers[job.title][0] for job in preflight.jobs]
         files: Files = {}
         tools: dict[str, str] = {"python": platform.python_version()}
         for _part_of_set, known, versions in answers.values():
             files.update(known)
             tools.update({tool: version for tool, version in versions.items() if version})
-        if ground.recipient:
+        if preflight.recipient:
             tools["age"] = backup_age.version()
         files, objects = backup_list.write(partial, parts, files)
-        manifest = {
+        manifest: SetManifest = {
             "format": FORMAT,
             "name": final.name,
-            "stack": str(ground.described.get("stack") or ""),
+            "stack": str(preflight.described.get("stack") or ""),
             "node": platform.node(),
             "reason": request.reason,
             "run": request.run,
@@ -263,15 +266,16 @@ def _write(request: Request, ground: _Ground, final: Path) -> dict[str, Any]:
             "tools": dict(sorted(tools.items())),
             "parts": parts,
             "files": files,
-            **({"objects": objects} if objects else {}),
-            "live": ground.live,
+            "live": preflight.live,
             "heads": {
                 part["facts"]["component"]: part["facts"].get("heads", [])
                 for part in parts
                 if part["kind"] == "postgres" and part["facts"].get("component") and part["facts"].get("heads", []) is not None
             },
-            "left_out": ground.left_out,
+            "left_out": preflight.left_out,
         }
+        if objects:
+            manifest["objects"] = objects
         close_to_others(partial)
         write_json(partial / MANIFEST, manifest)
         backup_key.sign(request.state_dir, partial, final.name)
@@ -294,7 +298,7 @@ def _so_far(folder: Path, jobs: Sequence[Job]) -> str:
     return f"{size} so far of {', '.join(job.title for job in jobs)}"
 
 
-def _part(job: Job, folder: Path, recipient: str) -> tuple[dict[str, Any], Files, dict[str, str]]:
+def _part(job: Job, folder: Path, recipient: str) -> tuple[dict[str, object], Files, dict[str, str]]:
     """Save and prove one part; returns it as the manifest has it, the checksums of its files, the tools' versions."""
     began = time.monotonic()
     saved: Saved = job.save(folder)
@@ -312,7 +316,7 @@ def _part(job: Job, folder: Path, recipient: str) -> tuple[dict[str, Any], Files
     return {**ordered, "bytes": total, "seconds": seconds, **part}, files, saved.tools
 
 
-def _previous(state_dir: Path) -> tuple[Path, dict[str, Any]] | None:
+def _previous(state_dir: Path) -> tuple[Path, SetManifest] | None:
     newest = newest_verified(state_dir)
     return (Path(newest["path"]), load(Path(newest["path"]))) if newest else None
 

@@ -37,7 +37,7 @@ def _beside(stack: cli.Stack, given: argparse.Namespace, command: Sequence[str],
     cli._readable(stack)
     cli._writable(stack)
     lines: list[str] = []
-    asked = one_off.Asked(command, given.run or cli.run_id(), given.actor or cli.actor(), timeout, terminal)
+    asked = one_off.OneOff(command, given.run or cli.run_id(), given.actor or cli.actor(), timeout, terminal)
     try:
         answer = one_off.run(stack.state_dir, given.component, asked, lines.append if given.json else partial(cli.write, sys.stdout))
     except one_off.Refused as refused:
@@ -66,7 +66,7 @@ def remove(stack: cli.Stack, given: argparse.Namespace) -> int:
         raise cli.UsageError(f"say what is to go: a component of {stack.name}, or --whole for all of it")
     places = remove_plan.Places(registry=Path(given.registry))
     who = (given.run or cli.run_id(), given.actor or cli.actor())
-    if not given.whole or stack.state_dir.exists():  # a removal that was cut off may have left the registry's entry alone
+    if not given.whole or stack.state_dir.exists():  # a removal that was interrupted may have left the registry's entry alone
         cli._readable(stack)
         cli._writable(stack)
     kept = None

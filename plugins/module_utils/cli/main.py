@@ -4,7 +4,7 @@
 
 """The command C(aistack): this node, seen and taken back by somebody with a shell on it and nothing else.
 
-Exit status: 0 done; 1 tried and failed, what served serves (or C(journal --verify) found the chain broken); 2 refused, or the
+Exit status: 0 done; 1 tried and failed, what was live stays live (or C(journal --verify) found the chain broken); 2 refused, or the
 command line makes no sense; C(run) and C(shell) have that of their command. With C(--json), one line of JSON on standard
 output. What a command needs is loaded when it runs.
 """
@@ -17,13 +17,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import PlanAnswer
 
 OK, FAILED, REFUSED, OTHER_SOURCE = 0, 1, 2, 3
 
@@ -180,7 +183,7 @@ def write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def emit(given: argparse.Namespace, answer: dict[str, Any], text: Callable[[], str]) -> None:
+def emit(given: argparse.Namespace, answer: Mapping[str, object], text: Callable[[], str]) -> None:
     """Print the answer. That nobody listens any more changes nothing about what was done."""
     try:
         write(sys.stdout, json.dumps(answer, sort_keys=True, default=str) if given.json else text())
@@ -213,7 +216,7 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
     from ansible_collections.phasegate.aistack.plugins.module_utils.node import status as node_status, text as node_text
 
     _readable(stack)
-    answer = node_status.look(stack.state_dir, stack.name, stack.root)
+    answer = node_status.observe(stack.state_dir, stack.name, stack.root)
     emit(given, answer, lambda: node_text.status_text(answer))
     return OK
 
@@ -228,34 +231,33 @@ def journal(stack: Stack, given: argparse.Namespace) -> int:
     problems = book.verify_all() if given.verify else []
     shown = book.newest(max(given.lines, 0))
     count = int(shown[-1]["seq"]) if shown else 0
-    answer = {"path": str(book.path), "count": count, "records": shown, "verified": given.verify, "problems": problems}
+    answer: node_text.Book = {"path": str(book.path), "count": count, "records": shown, "verified": given.verify, "problems": problems}
     emit(given, answer, lambda: node_text.journal_text(answer))
     return FAILED if problems else OK
 
 
-def _wish(given: argparse.Namespace) -> Any:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
+def _rollback_request(given: argparse.Namespace) -> Any:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
 
     named = getattr(given, "set", None)
-    return Wish(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level))
+    return RollbackRequest(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level))
 
 
 def plan(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack plan`` and ``aistack rollback --dry-run``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as core
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import plan as make
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import plan as make, resumed
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 
     _readable(stack)
-    view = look(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
-    made = make(view, core.resumed(view, _wish(given)))
-    answer = {
+    view = observe(stack.state_dir, stack.name, sets=given.level in ("schema", "system"))
+    made = make(view, resumed(view, _rollback_request(given)))
+    answer: PlanAnswer = {
         **made,
         "node": view["node"],
         "stack": stack.name,
         "descriptions": {name: entry["description"] for name, entry in view["components"].items()},
-        "resumes": view["cut_rollback"],
+        "resumes": view["interrupted_rollback"],
         "open": view["open_rollback"],
         "last_rollback": view["last_rollback"],
     }
@@ -272,9 +274,9 @@ def rollback(stack: Stack, given: argparse.Namespace) -> int:
 
     _readable(stack)
     _writable(stack)
-    who = core.Who(given.run or run_id(), given.actor or actor(), given.reason, given.force_lock, given.best_effort, _stop())
+    caller = core.Caller(given.run or run_id(), given.actor or actor(), given.reason, given.force_lock, given.best_effort, _stop())
     try:
-        answer = core.roll_back(stack.state_dir, stack.name, _wish(given), who, core.Tools(say=_say(given)))
+        answer = core.roll_back(stack.state_dir, stack.name, _rollback_request(given), caller, core.Tools(say=_say(given)))
     except core.Locked as locked:
         raise UsageError(str(locked)) from locked
     emit(given, answer, lambda: node_text.rollback_text(answer))
@@ -289,9 +291,9 @@ def revert(stack: Stack, given: argparse.Namespace) -> int:
     _readable(stack)
     _writable(stack)
     reason = given.reason or (deadman.reason_of(stack.state_dir, given.run) if given.unless_confirmed else "taken back by hand")
-    who = core.Who(given.run, given.actor or actor(), reason, given.force_lock, True, _stop())
+    caller = core.Caller(given.run, given.actor or actor(), reason, given.force_lock, True, _stop())
     try:
-        answer = deadman.revert(stack.state_dir, who, given.unless_confirmed, core.Tools(say=_say(given)))
+        answer = deadman.revert(stack.state_dir, caller, given.unless_confirmed, core.Tools(say=_say(given)))
     except (core.Locked, deadman.DeadManError) as refused:
         raise UsageError(str(refused)) from refused
     emit(given, answer, lambda: node_text.revert_text(answer))
@@ -325,12 +327,12 @@ def resume(stack: Stack, given: argparse.Namespace) -> int:
 def reconcile(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack reconcile``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.node import reconcile as core
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Locked
 
     _readable(stack)
     _writable(stack)
     try:
-        answer = core.reconcile(stack.state_dir, Who(run_id(), actor(), "after a boot"))
+        answer = core.reconcile(stack.state_dir, Caller(run_id(), actor(), "after a boot"))
     except Locked as locked:
         raise UsageError(str(locked)) from locked
     emit(given, answer, lambda: "\n".join([*answer["problems"], *(f"{row['message']}." for row in answer["components"])]))

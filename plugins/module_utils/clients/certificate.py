@@ -88,7 +88,7 @@ def _client(ca: Sequence[str], system: bool) -> ssl.SSLContext:
     return context
 
 
-def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str, Any]:
+def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str, object]:
     """What the client was shown, as :meth:`ssl.SSLSocket.getpeercert` gives it."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     asks = client.wrap_bio(to_client, to_server, server_hostname=name)

@@ -117,7 +117,7 @@ class UnitState:
         return self.active in ("active", "activating", "reloading", "refreshing")
 
     @property
-    def looping(self) -> bool:
+    def crash_looping(self) -> bool:
         """Whether it died and systemd is about to start it again."""
         return self.sub.startswith("auto-restart")
 
@@ -136,7 +136,7 @@ class UnitState:
             return f"killed by signal {self.exec_status}{dumped}"
         if self.result not in ("success", ""):
             return f"result {self.result}"
-        if self.exec_code == _EXITED and self.looping:
+        if self.exec_code == _EXITED and self.crash_looping:
             return "exit status 0: it ended although it should go on"
         return ""
 
@@ -206,7 +206,7 @@ class Systemd:
         Raises:
             UnitError: systemd does not answer.
         """
-        done = self._must(show_command(*units), QUICK, "does not answer")
+        done = self._run_checked(show_command(*units), QUICK, "does not answer")
         states = parse_show(done.stdout)
         if len(states) != len(units):
             raise UnitError(f"systemctl show answered for {len(states)} of {len(units)} units", ["systemctl", "show", *units], 0, "")
@@ -223,7 +223,7 @@ class Systemd:
             self.reload()
         if not state.running:
             self._run(["systemctl", "reset-failed", "--", unit], QUICK)  # fails where there is nothing to reset
-        self._must(["systemctl", "start", "--no-block", "--", unit], QUICK, f"could not start {unit}")
+        self._run_checked(["systemctl", "start", "--no-block", "--", unit], QUICK, f"could not start {unit}")
 
     def stop(self, unit: str) -> bool:
         """Stop *unit* and wait until it is down.
@@ -240,30 +240,30 @@ class Systemd:
         if asked.rc == 0:  # also where systemd had to kill it; what it does not tell is taken for an end in order
             return "Result=timeout" not in self._run(["systemctl", "show", "-p", "Result", "--", unit], QUICK).stdout.splitlines()
         self._run(["systemctl", "kill", "--signal=SIGKILL", "--", unit], QUICK)
-        self._must(["systemctl", "stop", "--", unit], QUICK, f"could not stop {unit}, not even by SIGKILL")
+        self._run_checked(["systemctl", "stop", "--", unit], QUICK, f"could not stop {unit}, not even by SIGKILL")
         return False
 
     def enable(self, unit: str) -> None:
-        """Have *unit* started at boot. Only C(settle) has systemd know it: to read all units again takes longer than all the rest."""
-        self._must(["systemctl", "enable", "--quiet", "--no-reload", "--", unit], 60.0, f"could not enable {unit}")
+        """Have *unit* started at boot. Only C(reload_if_changed) tells systemd: to read all units again takes longer than all the rest."""
+        self._run_checked(["systemctl", "enable", "--quiet", "--no-reload", "--", unit], 60.0, f"could not enable {unit}")
         self._outdated = True
 
     def disable(self, unit: str) -> None:
-        """Have *unit* not started at boot; C(settle) is wanted afterwards as well."""
-        self._must(["systemctl", "disable", "--quiet", "--no-reload", "--", unit], 60.0, f"could not disable {unit}")
+        """Have *unit* not started at boot; C(reload_if_changed) is wanted afterwards as well."""
+        self._run_checked(["systemctl", "disable", "--quiet", "--no-reload", "--", unit], 60.0, f"could not disable {unit}")
         self._outdated = True
 
-    def settle(self) -> None:
+    def reload_if_changed(self) -> None:
         """Have systemd know what was enabled and disabled here; nothing where nothing was."""
         if self._outdated:
             self.reload()
 
     def reload(self) -> None:
         """Have systemd read its units again."""
-        self._must(["systemctl", "daemon-reload"], 60.0, "could not read its units again")
+        self._run_checked(["systemctl", "daemon-reload"], 60.0, "could not read its units again")
         self._outdated = False
 
-    def later(self, name: str, seconds: int, script: str) -> None:
+    def schedule(self, name: str, seconds: int, script: str) -> None:
         """Run the shell *script* in *seconds*, by a transient timer called *name*; an older one of that name goes."""
         cmd = [
             *("systemd-run", "--quiet", "--collect", f"--unit={name}", f"--on-active={seconds}s"),
@@ -271,11 +271,11 @@ class Systemd:
         ]
         if self._run(cmd, QUICK).rc != 0:  # most often nothing is in its place, and asking first takes as long as trying
             self.cancel(name)
-            self._must(cmd, QUICK, f"could not set the timer {name}")
+            self._run_checked(cmd, QUICK, f"could not set the timer {name}")
 
-    def later_lasting(self, name: str, seconds: int, script: str) -> None:
-        """As C(later), by a timer that a reboot does not lose: there the seconds count anew from the boot. One of that name counts
-        anew as well. C(forget) removes it.
+    def schedule_persistent(self, name: str, seconds: int, script: str) -> None:
+        """As C(schedule), by a timer that a reboot does not lose: there the seconds count again from the boot. One of that name counts
+        again as well. C(unschedule) removes it.
         """
         said = script.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
         service = ("[Unit]", f"Description={name}", "", "[Service]", "Type=oneshot", f'ExecStart=:/bin/sh -c "{said}"')
@@ -285,10 +285,10 @@ class Systemd:
         write_file(self.units / f"{name}.timer", "\n".join(timer) + "\n", 0o644)
         self.enable(f"{name}.timer")
         self.reload()
-        self._must(["systemctl", "restart", "--", f"{name}.timer"], QUICK, f"could not set the timer {name}")
+        self._run_checked(["systemctl", "restart", "--", f"{name}.timer"], QUICK, f"could not set the timer {name}")
 
-    def forget(self, name: str) -> None:
-        """Take the lasting timer *name* back; what it has begun goes on. No error where there is none."""
+    def unschedule(self, name: str) -> None:
+        """Take the persistent timer *name* back; what it has begun goes on. No error where there is none."""
         files = [self.units / f"{name}.timer", self.units / f"{name}.service"]
         if not any(path.exists() for path in files):
             return
@@ -314,7 +314,7 @@ class Systemd:
         done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{2 * lines}", begin, f"--unit={unit}"], QUICK)
         return end_of_log(done.stdout, lines) if done.rc == 0 else []
 
-    def _must(self, cmd: list[str], timeout: float, what: str) -> Ended:
+    def _run_checked(self, cmd: list[str], timeout: float, what: str) -> Ended:
         done = self._run(cmd, timeout)
         if done.rc != 0:
             said = done.stderr.strip() or done.stdout.strip() or "no message"
@@ -352,7 +352,7 @@ class Watch:
             return f"{self.unit} failed: {self.last_reason or 'no reason given'}"
         if state.restarts - self.baseline > self.restarts_allowed:
             return f"{self.unit} restarts again and again ({state.restarts - self.baseline} times): {self.last_reason or 'no reason given'}"
-        if state.looping and state.restarts - self.baseline >= self.restarts_allowed:
+        if state.crash_looping and state.restarts - self.baseline >= self.restarts_allowed:
             return f"{self.unit} restarts again and again: {self.last_reason or 'no reason given'}"
         if state.active == "inactive" and time.monotonic() - self.began > self.grace:
             return f"{self.unit} ended: {self.last_reason or 'exit status 0'}"

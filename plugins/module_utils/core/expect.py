@@ -217,7 +217,7 @@ def check(expected: Any, actual: Any, path: str = "", text: bool = False) -> lis
     return [] if _equal(expected, actual, text) else [Mismatch(path, expected, actual)]
 
 
-def check_all(rules: Mapping[str, Any], actual: Any, path: str = "", text: bool = False) -> list[Mismatch]:
+def check_all(rules: Mapping[str, object], actual: Any, path: str = "", text: bool = False) -> list[Mismatch]:
     """Compare by dotted paths, also where a path happens to be called like an operator. Arguments as :func:`check`."""
     found: list[Mismatch] = []
     for key, item in rules.items():
@@ -350,7 +350,7 @@ def describe(expected: Any) -> str:
     return " and ".join(said)
 
 
-def describe_all(rules: Mapping[str, Any]) -> str:
+def describe_all(rules: Mapping[str, object]) -> str:
     """Expected values by dotted paths, for people."""
     return ", ".join(at(str(key), describe(item)) for key, item in rules.items())
 

@@ -80,18 +80,18 @@ def inside(value: str) -> set[str]:
         return set()
     found: set[str] = set()
 
-    def look(key: str, part: object) -> None:
+    def visit(key: str, part: object) -> None:
         if isinstance(part, dict):
             for name, below in part.items():
-                look(str(name), below)
+                visit(str(name), below)
         elif isinstance(part, list):
             for below in part:
-                look(key, below)
+                visit(key, below)
         elif isinstance(part, str) and (_NAME.search(key) or "\n" in part.strip()):
             found.add(part)
 
     try:
-        look("", json.loads(value))
+        visit("", json.loads(value))
     except ValueError:
         return set()
     return found

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 
 
-def told(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """An error in words; where this process lacks a right that root has, with who it runs as, and what to set."""
     if not isinstance(error, OSError) or error.errno not in (errno.EACCES, errno.EPERM) or os.geteuid() == 0:
         return str(error)
@@ -30,7 +30,7 @@ def told(error: Exception) -> str:
 
 
 def explained(main: Callable[[], None]) -> Callable[[], None]:
-    """Have a module end with :func:`told` instead of a traceback where a right is missing that root has."""
+    """Have a module end with :func:`in_words` instead of a traceback where a right is missing that root has."""
 
     @functools.wraps(main)
     def run() -> None:
@@ -39,7 +39,7 @@ def explained(main: Callable[[], None]) -> Callable[[], None]:
         except PermissionError as error:
             if os.geteuid() == 0:
                 raise
-            sys.stdout.write(json.dumps({"failed": True, "changed": False, "msg": f"{told(error)}."}) + "\n")
+            sys.stdout.write(json.dumps({"failed": True, "changed": False, "msg": f"{in_words(error)}."}) + "\n")
             raise SystemExit(1) from error
 
     return run

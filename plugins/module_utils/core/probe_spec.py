@@ -62,7 +62,7 @@ COMMON: Mapping[str, Option] = {
 }
 
 
-def normalise_with(types: Mapping[str, TypeSpec], probe: Mapping[str, Any], component: str | None) -> dict[str, Any]:
+def normalise_with(types: Mapping[str, TypeSpec], probe: Mapping[str, object], component: str | None) -> dict[str, object]:
     """As :func:`normalise`, for a table of types."""
     canonical, problems = _canonical(types, probe, component, step=False)
     if not problems:
@@ -74,7 +74,7 @@ def normalise_with(types: Mapping[str, TypeSpec], probe: Mapping[str, Any], comp
 
 def _canonical(
     types: Mapping[str, TypeSpec], probe: Any, component: str | None, step: bool
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, object], list[str]]:
     if not isinstance(probe, Mapping):
         return {}, [f"a probe is a mapping, this is {what(probe, secret=True)}"]
     given = {str(key): value for key, value in probe.items() if value is not None or key in types}
@@ -123,7 +123,7 @@ def _canonical(
     return canonical, problems
 
 
-def _type_of(types: Mapping[str, TypeSpec], given: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+def _type_of(types: Mapping[str, TypeSpec], given: Mapping[str, object]) -> tuple[str | None, list[str]]:
     if "type" in given:
         kind = str(given["type"])
         if kind in types:

@@ -92,8 +92,8 @@ def step(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def watched(look: Callable[[], str], every_s: float = 1.0) -> Iterator[None]:
-    """Say what ``look`` returns, again and again while the block runs; for work that cannot speak itself. An empty text says nothing."""
+def watched(observe: Callable[[], str], every_s: float = 1.0) -> Iterator[None]:
+    """Say what ``observe`` returns, again and again while the block runs; for work that cannot speak itself. An empty text says nothing."""
     if not _told.name:
         yield
         return
@@ -102,7 +102,7 @@ def watched(look: Callable[[], str], every_s: float = 1.0) -> Iterator[None]:
     def go_on() -> None:
         while not done.wait(every_s):
             with contextlib.suppress(OSError):  # what is looked at moves away meanwhile
-                text = look()
+                text = observe()
                 if text:
                     tell(text)
 

@@ -178,7 +178,7 @@ def _sequence(where: str, value: Sequence[Any], item: Option, label: str) -> tup
     return left, problems
 
 
-def _mapping(where: str, value: Mapping[str, Any], option: Option) -> tuple[dict[str, Any] | None, list[str]]:
+def _mapping(where: str, value: Mapping[str, object], option: Option) -> tuple[dict[str, object] | None, list[str]]:
     left: dict[str, Any] = {}
     problems: list[str] = []
     if option.keys is None and not option.by:

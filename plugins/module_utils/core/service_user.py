@@ -38,7 +38,7 @@ def derived_user(component: str) -> str:
     return f"{name[: LONGEST - 7]}-{sha256(component.encode()).hexdigest()[:6]}"
 
 
-def service_users(components: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> list[str]:
+def service_users(components: Mapping[str, Mapping[str, object]], names: Iterable[str]) -> list[str]:
     """The users of the named components, each once, in their order."""
     return list(dict.fromkeys(str(components[name].get("user") or derived_user(name)) for name in names))
 
@@ -60,7 +60,7 @@ def same_user(components: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def check_user(where: str, component: Mapping[str, Any]) -> list[str]:
+def check_user(where: str, component: Mapping[str, object]) -> list[str]:
     """Problems in the key ``user`` of a component."""
     user = component.get("user")
     if user is None:

@@ -36,7 +36,7 @@ def names_in(value: Any) -> set[str]:
     return set()
 
 
-def fill(value: Any, names: Mapping[str, Any]) -> Any:
+def fill(value: Any, names: Mapping[str, object]) -> Any:
     """Return a copy of ``value`` with every ``${name}`` filled in.
 
     A text that consists of one name alone takes the type of what stands for it, so that ``port: ${port}`` is a number.
@@ -58,7 +58,7 @@ def fill(value: Any, names: Mapping[str, Any]) -> Any:
     return value
 
 
-def _lookup(name: str, names: Mapping[str, Any]) -> Any:
+def _lookup(name: str, names: Mapping[str, object]) -> Any:
     found = names.get(name)
     if found is None:
         raise MissingName(name, (known for known, known_value in names.items() if known_value is not None))

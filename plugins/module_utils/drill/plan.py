@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.drill.text import FAILED, IRREVERSIBLE, LOSES, PASSED, some
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.text import FAILED, IRREVERSIBLE, LOSES, PASSED, shortened
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import same, words
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import fingerprint
@@ -96,7 +96,7 @@ class TableDifference:
     def text(self) -> str:
         return f"{self.table}: {'; '.join([*self.lost, *self.other])}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {"table": self.table, "before": self.before, "after": self.after, "lost": self.lost, "other": self.other}
 
 
@@ -107,7 +107,7 @@ def _rows(count: int) -> str:
 def differences(before: Look, after: Look, version: VersionTable) -> list[TableDifference]:
     """Tables whose rows, columns or contents are not as before; that of Alembic itself is left out."""
     was, now = Fingerprint.load(before["fingerprint"]), Fingerprint.load(after["fingerprint"])
-    digests = tuple(look["fingerprint"].get("checksums") or {} for look in (before, after))
+    digests = tuple(observe["fingerprint"].get("checksums") or {} for observe in (before, after))
     found = []
     for name in sorted(set(was.rows) | set(now.rows)):
         if version.is_named(name):
@@ -153,7 +153,7 @@ def schema_differences(before: Look, after: Look) -> list[str]:
 
 
 @dataclass
-class Course:
+class DrillRun:
     """What happened.
 
     Attributes:
@@ -176,30 +176,36 @@ class Course:
     version: VersionTable = ASSUMED
 
 
-def judge(course: Course) -> dict[str, Any]:
+def judge(drill_run: DrillRun) -> dict[str, object]:
     """C(verdict), C(why) (a sentence), C(lost), C(differences) (by table), C(schema), C(goes), C(seconds), C(recovery_s).
 
     The recovery is the way down; where there is none, it is the restore. None where the drill failed.
     """
     result: dict[str, Any] = {
-        "verdict": PASSED, "why": "", "lost": [], "differences": [], "schema": [], "goes": list(course.goes),
-        "seconds": dict(course.seconds), "recovery_s": course.seconds.get("downgrade"),
+        "verdict": PASSED, "why": "", "lost": [], "differences": [], "schema": [], "goes": list(drill_run.goes),
+        "seconds": dict(drill_run.seconds), "recovery_s": drill_run.seconds.get("downgrade"),
     }  # fmt: skip
-    if course.stuck:
-        return {**result, "verdict": IRREVERSIBLE, "why": course.stuck, "recovery_s": course.seconds.get("restore")}
-    if course.broken:
-        return {**result, "verdict": FAILED, "why": course.broken, "recovery_s": None}
-    if course.first is None or course.last is None:
+    if drill_run.stuck:
+        return {**result, "verdict": IRREVERSIBLE, "why": drill_run.stuck, "recovery_s": drill_run.seconds.get("restore")}
+    if drill_run.broken:
+        return {**result, "verdict": FAILED, "why": drill_run.broken, "recovery_s": None}
+    if drill_run.first is None or drill_run.last is None:
         raise ValueError("a drill is judged by what the database was before and after")
-    found = differences(course.first, course.last, course.version)
-    written = differences(course.held, course.again, course.version) if course.held is not None and course.again is not None else []
+    found = differences(drill_run.first, drill_run.last, drill_run.version)
+    written = (
+        differences(drill_run.held, drill_run.again, drill_run.version)
+        if drill_run.held is not None and drill_run.again is not None
+        else []
+    )
     result["differences"] = [entry.as_dict() for entry in found]
     result["lost"] = [f"{entry.table}: {text}" for entry in found for text in entry.lost]
     result["lost"] += [f"{entry.table} (written by the newer release): {text}" for entry in written for text in entry.lost]
-    result["schema"] = schema_differences(course.first, course.last)
+    result["schema"] = schema_differences(drill_run.first, drill_run.last)
     strange = [f"{entry.table}: {text}" for entry in found for text in entry.other]
     if result["schema"] or strange:
-        result.update(verdict=FAILED, recovery_s=None, why=f"afterwards the schema is not as before: {some([*result['schema'], *strange])}")
+        result.update(
+            verdict=FAILED, recovery_s=None, why=f"afterwards the schema is not as before: {shortened([*result['schema'], *strange])}"
+        )
     elif result["lost"]:
-        result.update(verdict=LOSES, why=f"lost: {some(result['lost'])}")
+        result.update(verdict=LOSES, why=f"lost: {shortened(result['lost'])}")
     return result

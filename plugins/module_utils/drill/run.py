@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import config as alembic_config, version_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import (
     age as backup_age,
@@ -36,7 +36,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import plan as pure, scratch as drill_scratch, text as drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import Course
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import DrillRun
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill.scratch import Source
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
@@ -48,7 +48,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump import BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, state_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Drilled, Layout, state_of
 
 PLACE = ".drill-"
 """What the folder for a drill's own files begins with; it lies in the state directory and goes with the drill."""
@@ -158,7 +158,7 @@ class _Drill:
         )  # fmt: skip
 
 
-def run(request: Request, check: bool = False) -> dict[str, Any]:
+def run(request: Request, check: bool = False) -> dict[str, object]:
     """Drills going back from one release to another; returns what :func:`pure.judge` found, and what it was found with.
 
     C(component), C(from), C(to), C(set), C(made), C(verdict), C(msg), C(steps), C(tables), C(time), C(record) (the file that it was
@@ -171,7 +171,7 @@ def run(request: Request, check: bool = False) -> dict[str, Any]:
                 _settle(request)
             return _prepared(drill, psql, check)
     except MigrationError as problem:
-        raise DrillError(problem.code, f"Nothing was drilled: {_told(problem)}{_hint(problem.code)}") from problem
+        raise DrillError(problem.code, f"Nothing was drilled: {_one_line(problem)}{_hint(problem.code)}") from problem
     except (RestoreError, DatabaseError, BackupSetError, BackupError, PartError, NotYet, ValueError, LookupError, OSError) as problem:
         code = str(getattr(problem, "code", "") or getattr(problem, "kind", "") or "input")
         raise DrillError(code, f"Nothing was drilled: {problem}{_hint(code)}") from problem
@@ -186,7 +186,7 @@ def _hint(code: str) -> str:
     )
 
 
-def _told(problem: Exception) -> str:
+def _one_line(problem: Exception) -> str:
     """A message in one line that is not too long for a page."""
     text = " ".join(str(problem).split())
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
@@ -218,7 +218,8 @@ def _begin(request: Request) -> _Drill:
 def _tags(request: Request) -> tuple[str, str]:
     """The newer and the older release, both staged, both with migrations. Raises DrillError."""
     layout, name = request.layout, request.component
-    live = str((layout.live() or {}).get("release") or "")
+    serves = layout.live()
+    live = str((serves["release"] if serves else None) or "")
     newer = request.newer or live
     if not newer:
         raise DrillError("nothing_live", f"Nothing was drilled: nothing of {name} is live on this node. Name the release (-e from=TAG).")
@@ -272,7 +273,7 @@ def _settle(request: Request) -> None:
             )  # fmt: skip
 
 
-def _prepared(drill: _Drill, psql: Psql, check: bool) -> dict[str, Any]:
+def _prepared(drill: _Drill, psql: Psql, check: bool) -> dict[str, object]:
     """Everything that can be known before something is restored; then the drill."""
     request = drill.request
     _calm(drill, "Nothing was drilled")
@@ -313,28 +314,28 @@ def _calm(drill: _Drill, what: str) -> None:
 def _graph(drill: _Drill, tag: str) -> RevisionGraph:
     """The revisions of a release, told by its own code. Raises MigrationError, NotYet."""
     asked = drill.alembic(tag)
-    with alembic_plan.start(asked, alembic_plan.ground(asked)) as session:
+    with alembic_plan.start(asked, alembic_plan.context_of(asked)) as session:
         alembic_plan.ask(asked, session, "open")
         return RevisionGraph.of(alembic_plan.ask(asked, session, "graph")["revisions"])
 
 
-def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, Any]]:
+def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, object]]:
     """The set, read back whole. Raises DrillError, BackupSetError."""
     state_dir, name = drill.request.state_dir, drill.request.set
     if not name:
-        newest = backup_shelf.newest_verified(state_dir, drill.stack)
+        newest = catalog.newest_verified(state_dir, drill.stack)
         if newest is None:
-            count = len(backup_shelf.listed(state_dir))
+            count = len(catalog.listed(state_dir))
             raise DrillError(
                 "no_set",
-                f"Nothing was drilled: {backup_shelf.folder_of(state_dir)} has no verified backup set of this stack ({count} of other"
+                f"Nothing was drilled: {catalog.folder_of(state_dir)} has no verified backup set of this stack ({count} of other"
                 " kinds). Make one: backup.yml.",
             )
         name = str(newest["name"])
-    seen = backup_shelf.verify(state_dir, name, note=not check)
+    seen = catalog.verify(state_dir, name, note=not check)
     manifest: dict[str, Any] = seen["manifest"]
     if seen["problems"]:
-        other = backup_shelf.newest_verified(state_dir, drill.stack)
+        other = catalog.newest_verified(state_dir, drill.stack)
         known = f"; a verified one is {other['name']}" if other and other["name"] != seen["name"] else ""
         raise DrillError(
             "unverifiable",
@@ -346,7 +347,7 @@ def _set(drill: _Drill, check: bool) -> tuple[Path, dict[str, Any]]:
         raise DrillError("no_set", f"Nothing was drilled: {seen['name']} is a dump of before a migration. Name one (-e set=NAME).")
     if str(manifest.get("stack") or "") != drill.stack:
         raise DrillError("other_stack", f"Nothing was drilled: {seen['name']} is of the stack {manifest.get('stack')}, not {drill.stack}.")
-    backup_shelf.require_ours(
+    catalog.require_ours(
         state_dir,
         Path(seen["path"]),
         str(seen["signature"]),
@@ -371,55 +372,57 @@ def _source(drill: _Drill, path: Path, manifest: Mapping[str, Any]) -> Source:
 
 
 def _drilled(
-    drill: _Drill, psql: Psql, source: Source, way: pure.Way, held: Sequence[str], common: dict[str, Any]
-) -> dict[str, Any]:
+    drill: _Drill, psql: Psql, source: Source, way: pure.Way, held: Sequence[str], common: Mapping[str, object]
+) -> dict[str, object]:
     request, began, time_of = drill.request, time.monotonic(), utc_now()
     detail = {"to": drill.older, "set": source.origin}
     with request.journal.operation("drill", request.component, drill.newer, request.run, request.actor, detail) as operation:
-        course = Course(version=version_file.load(request.state_dir, request.component))
+        drill_run = DrillRun(version=version_file.load(request.state_dir, request.component))
         with drill_scratch.restored(drill.server, psql, drill.database, source) as (name, seconds):
-            course.seconds["restore"] = seconds
+            drill_run.seconds["restore"] = seconds
             drill.steps["restore"] = f"{source.origin} into {name}, at {words(held)}, and compared with what was saved"
-            _go(drill, course, way, held)
-        course.seconds["all"] = round(time.monotonic() - began, 3)
-        judged = pure.judge(course)
-        counted = course.first["fingerprint"]["rows"] if course.first else None
-        result = {
+            _go(drill, drill_run, way, held)
+        drill_run.seconds["all"] = round(time.monotonic() - began, 3)
+        judged = pure.judge(drill_run)
+        counted = drill_run.first["fingerprint"]["rows"] if drill_run.first else None
+        result: dict[str, Any] = {
             **common, **judged, "time": time_of, "steps": drill.steps, "changed": True,
-            "tables": None if counted is None else sum(not course.version.is_named(table) for table in counted),
+            "tables": None if counted is None else sum(not drill_run.version.is_named(table) for table in counted),
         }  # fmt: skip
         operation.detail.update({key: judged[key] for key in ("verdict", "why", "seconds", "recovery_s")})
         result["record"] = str(_write(drill, result))
-    return {**result, "msg": drill_text.line(result)}
+    told: Any = result
+    found: Drilled = told  # as it is written down
+    return {**result, "msg": drill_text.line(found)}
 
 
-def _go(drill: _Drill, course: Course, way: pure.Way, held: Sequence[str]) -> None:
+def _go(drill: _Drill, drill_run: DrillRun, way: pure.Way, held: Sequence[str]) -> None:
     """The way there and back; it ends at the first step that does not work, with the reason in *course*."""
     request, older, newer = drill.request, drill.heads(drill.older), drill.heads(drill.newer)
 
-    def look() -> Mapping[str, Any]:
-        return drill_scratch.look(drill.server, drill.scratch, request.look_timeout)
+    def observe() -> Mapping[str, object]:
+        return drill_scratch.observe(drill.server, drill.scratch, request.look_timeout)
 
     if way.how == "up":
         drill.steps["prepare"] = f"{words(held)} → {words(older)}, by the code of {drill.older}"
-        if not _move(drill, course, "prepare", drill.older, state="upgraded", target="head"):
+        if not _move(drill, drill_run, "prepare", drill.older, state="upgraded", target="head"):
             return
     elif way.how == "down":
-        course.held = look() if sorted(held) == sorted(newer) else None
+        drill_run.held = observe() if sorted(held) == sorted(newer) else None
         drill.steps["prepare"] = f"{words(held)} → {words(older)}, by the code of {drill.newer}"
-        if not _down(drill, course, "prepare"):
+        if not _down(drill, drill_run, "prepare"):
             return
-    course.first = look()
+    drill_run.first = observe()
     drill.steps["upgrade"] = f"{words(older)} → {words(newer)}, by the code of {drill.newer}"
-    if not _move(drill, course, "upgrade", drill.newer, state="upgraded", target="head", tables=request.tables):
+    if not _move(drill, drill_run, "upgrade", drill.newer, state="upgraded", target="head", tables=request.tables):
         return
-    course.again = look() if course.held is not None else None
+    drill_run.again = observe() if drill_run.held is not None else None
     drill.steps["downgrade"] = f"{words(newer)} → {words(older)}, by the code of {drill.newer}"
-    if _down(drill, course, "downgrade"):
-        course.last = look()
+    if _down(drill, drill_run, "downgrade"):
+        drill_run.last = observe()
 
 
-def _down(drill: _Drill, course: Course, step: str) -> bool:
+def _down(drill: _Drill, drill_run: DrillRun, step: str) -> bool:
     """Goes down to the older release, with the code of the newer one; False where it cannot be gone."""
     goal = drill.heads(drill.older)
     wanted = {"state": "downgraded", "target": goal[0] if goal else "base"}
@@ -427,20 +430,20 @@ def _down(drill: _Drill, course: Course, step: str) -> bool:
     if not plan["known"]:
         raise DrillError("unknown", f"The drill of {drill.request.component} was broken off: {plan['why']}")
     refusals = [entry for entry in plan["verdict"]["refusals"] if entry["code"] not in ACCEPTED]
-    course.goes = course.goes or [loss["text"] for loss in plan["losses"]]  # the first way down sees what was saved
+    drill_run.goes = drill_run.goes or [loss["text"] for loss in plan["losses"]]  # the first way down sees what was saved
     stuck = [entry["reason"] for entry in refusals if entry["code"] == "irreversible"]
     if stuck:
-        course.stuck = " ".join(stuck)
+        drill_run.stuck = " ".join(stuck)
         return False
     if refusals:
-        course.broken = f"the downgrade is refused: {' '.join(entry['reason'] for entry in refusals)}"
+        drill_run.broken = f"the downgrade is refused: {' '.join(entry['reason'] for entry in refusals)}"
         return False
     named = [loss["name"] for loss in plan["losses"]]
     named += [entry["revision"] for entry in plan["verdict"]["refusals"] if entry["code"] == "unknown_sql"]
-    return _move(drill, course, step, drill.newer, accept_loss=tuple(named), **wanted)
+    return _move(drill, drill_run, step, drill.newer, accept_loss=tuple(named), **wanted)
 
 
-def _move(drill: _Drill, course: Course, step: str, tag: str, **wanted: Any) -> bool:
+def _move(drill: _Drill, drill_run: DrillRun, step: str, tag: str, **wanted: Any) -> bool:
     """Runs migrations of a release on the scratch database; False where they fail. Raises DrillError for what is not their fault."""
     _calm(drill, f"The drill of {drill.request.component} gave way")
     began = time.monotonic()
@@ -450,14 +453,14 @@ def _move(drill: _Drill, course: Course, step: str, tag: str, **wanted: Any) -> 
         tried = problem.facts.get("attempts") or []
         if problem.code in OUTSIDE and (not tried or tried[-1]["outcome"] == "ended"):
             raise
-        course.broken = f"{step} with the code of {tag}: {_told(problem)}"
+        drill_run.broken = f"{step} with the code of {tag}: {_one_line(problem)}"
         return False
     finally:
-        course.seconds[step] = round(time.monotonic() - began, 3)
+        drill_run.seconds[step] = round(time.monotonic() - began, 3)
     return True
 
 
-def _write(drill: _Drill, result: Mapping[str, Any]) -> Path:
+def _write(drill: _Drill, result: Mapping[str, object]) -> Path:
     """Puts the drill beside the newer release's tree; what was drilled to other releases stays. Returns the file."""
     layout, newer = drill.request.layout, drill.newer
     keys = (

@@ -67,7 +67,7 @@ def ours(server: Server, database: str, check: bool = False) -> Iterator[Psql]:
     """
     name = pure.scratch_name(database)
     with alone(server, name, 1.0, writes=not check) as psql:
-        psql.settle(statement_timeout="0")
+        psql.apply_settings(statement_timeout="0")
         if not check:
             _away(server, psql, name)
         yield psql
@@ -125,7 +125,7 @@ def restored(server: Server, psql: Psql, database: str, source: Source) -> Itera
                 drop(again, name)
 
 
-def look(server: Server, name: str, budget: float) -> dict[str, Any]:
+def observe(server: Server, name: str, budget: float) -> dict[str, object]:
     """Everything that is compared: schema, rows, contents of tables and of columns. ``budget`` is in seconds.
 
     Raises DatabaseError; also where the time does not suffice, because half a comparison would be none.
@@ -137,7 +137,7 @@ def look(server: Server, name: str, budget: float) -> dict[str, Any]:
     unread = sorted({*taken["uncounted"], *(table for table, digest in taken["checksums"].items() if digest is None)})
     columns: dict[str, dict[str, Any]] = {}
     with server.session(name, APPLICATION) as psql:
-        psql.settle(**row_compare.SETTINGS)
+        psql.apply_settings(**row_compare.SETTINGS)
         for table, shape in row_compare.shapes(psql.query(row_compare.SHAPES_QUERY, db_fingerprint.READ_TIMEOUT)).items():
             columns[table] = {}
             for query in pure.columns_queries(shape):

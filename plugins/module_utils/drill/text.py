@@ -7,20 +7,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Drilled
 
 PASSED, LOSES, IRREVERSIBLE, FAILED, UNNEEDED = "passed", "loses", "irreversible", "failed", "unneeded"
 SHOWN = 4
 
 
-def some(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
     """The first of many."""
     return "; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
-def line(record: Mapping[str, Any]) -> str:
+def line(record: Drilled) -> str:
     """A record in one line, for a plan: C(drilled 2026-01-31: 12.3 s, nothing lost)."""
     day = f"drilled {str(record.get('time') or '')[:10]}"
     verdict, seconds = record.get("verdict"), record.get("recovery_s")
@@ -32,10 +35,10 @@ def line(record: Mapping[str, Any]) -> str:
     if verdict == LOSES:
         return f"{day}: {took}, {record.get('why')}"
     goes = record.get("goes") or []
-    return f"{day}: {took}, nothing lost" + (f"; what {record.get('from')} writes into these goes: {some(goes)}" if goes else "")
+    return f"{day}: {took}, nothing lost" + (f"; what {record.get('from')} writes into these goes: {shortened(goes)}" if goes else "")
 
 
-def for_plan(drills: Mapping[str, Any], component: str, newer: str, older: str) -> str:
+def for_plan(drills: Mapping[str, Mapping[str, Drilled]], component: str, newer: str, older: str) -> str:
     """What a plan that takes the schema back says of its rehearsal; ``drills`` is tag to what was drilled from there."""
     record = (drills.get(newer) or {}).get(older)
     if record:
@@ -46,7 +49,7 @@ def for_plan(drills: Mapping[str, Any], component: str, newer: str, older: str) 
     )
 
 
-def pages(results: Sequence[Mapping[str, Any]]) -> str:
+def pages(results: Sequence[Mapping[str, object]]) -> str:
     """What drills found, for people; each entry is what the module returned, with C(node)."""
     return "\n\n".join(page(result) for result in results)
 

@@ -46,12 +46,12 @@ def _parts(text: str, stack: str, registered: Sequence[str], frontends: Iterable
 
 def kept(
     text: str, stack: str, registered: Sequence[str], frontends: Sequence[Mapping[str, Any]], shared: Mapping[str, Any], take: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What of a configuration is others', and stays.
 
     Args:
         text: the file as it is.
-        stack: the stack whose part is written anew.
+        stack: the stack whose part is written again.
         registered: the stacks of the node, a line each, and lines of a stack with one of its components: they tell whose a file without
             marks is.
         frontends: its frontends, C(name) and C(port) each; once more with the port that sends there, where it has one.

@@ -228,7 +228,7 @@ def _names(hosts: Sequence[str], others: Sequence[str], port: Any, trusted: bool
     return [*lines, f"http-request redirect code 308 location {place}{visible}%[pathq] unless own_name"]
 
 
-def _timeouts(timeouts: Mapping[str, Any], of_frontend: bool) -> list[str]:
+def _timeouts(timeouts: Mapping[str, object], of_frontend: bool) -> list[str]:
     return [f"timeout {key.replace('_', '-')} {value}" for key, value in timeouts.items() if (key in _OF_FRONTEND) is of_frontend]
 
 
@@ -247,11 +247,11 @@ def _limit(max_body: Any) -> list[str]:
     ]
 
 
-def _slots(servers: Mapping[str, Any], ending: str = "") -> list[str]:
+def _slots(servers: Mapping[str, object], ending: str = "") -> list[str]:
     return [f"server {slot} 127.0.0.1:{servers[slot]}{ending}" for slot in ("blue", "green")]
 
 
-def _both(name: str, servers: Mapping[str, Any]) -> list[str]:
+def _both(name: str, servers: Mapping[str, object]) -> list[str]:
     """A file is asked of the live slot, then of the other, then of the live one once more, whose answer it is then.
 
     Nothing is known of the other slot, and none has to be: where it does not run, the answer is the live one's.

@@ -168,7 +168,7 @@ def environment_problems(environment: Any, accounts: Sequence[Account], host: st
     return [str(problem) for problem in resolved.problems] or login_problems(resolved.values, accounts, host)
 
 
-def known_passwords(accounts: Sequence[Account], environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def known_passwords(accounts: Sequence[Account], environments: Mapping[str, Mapping[str, object]]) -> list[str]:
     """Logins whose password everybody knows: of those that are refused everywhere, or that a schema of the stack names as forbidden."""
     forbidden = set(env_schema.ALWAYS_FORBIDDEN)
     for described in environments.values():
@@ -185,7 +185,7 @@ def known_passwords(accounts: Sequence[Account], environments: Mapping[str, Mapp
 
 
 def problems(
-    components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, Any]],
+    components: Mapping[str, object], groups: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, object]],
     accounts: Sequence[Account],
 ) -> list[str]:
     """Problems of the environments of all released components, one line each.

@@ -44,7 +44,7 @@ ENCODED = (
     "characters such as @ : / ? # % in a user's name or password have to be percent-encoded; the filter phasegate.aistack.dsn builds an"
     " address: 'postgresql' | phasegate.aistack.dsn(user=…, password=…, host=…, port=…, database=…)"
 )
-"""What an address that cannot be read mostly suffers from, and the way out."""
+"""What an address that cannot be read mostly suffers from, and the remedy."""
 
 
 @dataclass(frozen=True)

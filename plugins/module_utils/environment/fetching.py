@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import SHORTEST, is_secret, without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import as_text
@@ -24,7 +23,7 @@ _PERHAPS = re.compile(r"://[^\s/:@]*:(?!\d+(/|$))\S*@", re.IGNORECASE)
 _APT = re.compile(r"(https?)_proxy", re.IGNORECASE)
 
 
-def split(environment: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+def split(environment: Mapping[str, object]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the open variables, and those that are secret as they are.
 
     The open ones have the addresses of the secret ones too, without who logs in: a tool that only gets these is refused by the proxy, at

@@ -53,7 +53,7 @@ def _given(entry: Mapping[str, Any]) -> Any:
     return (entry.get("choices") or [None])[0] if default is None else default
 
 
-def scheme(entry: Mapping[str, Any]) -> str:
+def scheme(entry: Mapping[str, object]) -> str:
     """The scheme of an address: of the real value where it is known, of its default (a secret's, too), its pattern, its name."""
     if entry.get("scheme"):
         return str(entry["scheme"])
@@ -65,7 +65,7 @@ def scheme(entry: Mapping[str, Any]) -> str:
     return next((scheme for part, scheme in NAMED if part in name), "") if entry.get("type") == "dsn" else ""
 
 
-def _address(entry: Mapping[str, Any]) -> str | None:
+def _address(entry: Mapping[str, object]) -> str | None:
     """A made-up address with the right scheme, and nothing else of what is real; None where the type's own will do."""
     named = scheme(entry)
     if not named:
@@ -99,7 +99,7 @@ def scheme_of(value: Any) -> str:
     return found[1].lower() if found else ""
 
 
-def with_schemes(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def with_schemes(schema: Sequence[Mapping[str, object]], values: Mapping[str, object]) -> list[dict[str, object]]:
     """The entries of *schema*, those of addresses with the C(scheme) of their real value: all of it that may be known elsewhere."""
     found = []
     for entry in schema:
@@ -108,7 +108,7 @@ def with_schemes(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any])
     return found
 
 
-def stand_ins(schema: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def placeholder_env(schema: Sequence[Mapping[str, object]]) -> dict[str, str]:
     """A value for each variable of ``schema``: its default, its first choice, or one of its type. Secrets never get their default.
 
     An entry may have a ``scheme``, see :func:`with_schemes`.
@@ -116,7 +116,7 @@ def stand_ins(schema: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {str(entry["name"]): _made(entry) if _given(entry) is None else as_text(_given(entry)) for entry in schema}
 
 
-def made_up(schema: Sequence[Mapping[str, Any]]) -> list[str]:
+def made_up(schema: Sequence[Mapping[str, object]]) -> list[str]:
     """The variables whose value is neither a default nor a choice."""
     return [str(entry["name"]) for entry in schema if _given(entry) is None]
 

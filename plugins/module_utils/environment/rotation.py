@@ -5,7 +5,7 @@
 """Changing a secret while applications use it: what may be changed, what is left to do, and what an environment holds meanwhile.
 
 Where a server knows one password for a name (PostgreSQL, S3), a second login stands in for as long as the change lasts. It never
-changes what it is called, and its password follows from the new one, so that a run that was cut off anywhere is taken up by the next
+changes what it is called, and its password follows from the new one, so that a run that was interrupted anywhere is taken up by the next
 one. Where it knows several (Redis), the new one is let in beside the former one.
 """
 
@@ -128,7 +128,7 @@ def _bridged(text: str, user: str, password: str) -> str:
     return f"{scheme}://{quote(bridge_name(user), safe='')}:{bridge_password(user, password)}@{location}"
 
 
-def bridged(values: Mapping[str, Any], user: str, password: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+def bridged(values: Mapping[str, object], user: str, password: str, variables: Mapping[str, str] | None = None) -> dict[str, object]:
     """An environment in which the second login stands where *user* stood with the new password.
 
     ``variables`` names those that hold ``user`` and ``password`` by themselves. Raises ValueError where the password stands in a
@@ -151,7 +151,7 @@ def bridged(values: Mapping[str, Any], user: str, password: str, variables: Mapp
     return changed
 
 
-def exchanged(values: Mapping[str, Any], variable: str, previous: str) -> dict[str, Any]:
+def exchanged(values: Mapping[str, object], variable: str, previous: str) -> dict[str, object]:
     """An environment that uses the former key and accepts the new one, where the given one does the reverse."""
     return {**values, variable: values.get(previous, ""), previous: values.get(variable, "")}
 
@@ -169,7 +169,7 @@ def users_of(user: str, components: Mapping[str, Any], environments: Mapping[str
     return found
 
 
-def problems(rotations: Any, components: Mapping[str, Any]) -> list[str]:
+def problems(rotations: Any, components: Mapping[str, object]) -> list[str]:
     """Everything that is wrong with ``aistack_rotations``."""
     if rotations is None:
         return []

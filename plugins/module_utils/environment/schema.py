@@ -74,13 +74,13 @@ class Resolved:
     problems: list[Problem] = field(default_factory=list)
 
 
-def version_of(schema: Sequence[Mapping[str, Any]]) -> str:
+def version_of(schema: Sequence[Mapping[str, object]]) -> str:
     """Return 12 hex digits that identify a schema."""
     text = json.dumps(list(schema), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def described(environment: Any) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
+def described(environment: Any) -> tuple[list[Mapping[str, object]], Mapping[str, object]]:
     """Schema and values of an entry of ``aistack_env``. Without a schema every value is taken as it is; names that sound so are secret."""
     given = environment if isinstance(environment, Mapping) else {}
     values = given.get("values") or {}
@@ -90,7 +90,7 @@ def described(environment: Any) -> tuple[list[Mapping[str, Any]], Mapping[str, A
     return schema, values
 
 
-def check_schema(schema: Sequence[Mapping[str, Any]]) -> list[Problem]:
+def check_schema(schema: Sequence[Mapping[str, object]]) -> list[Problem]:
     """Check the schema itself."""
     problems: list[Problem] = []
     seen: set[str] = set()
@@ -129,7 +129,7 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def resolve(schema: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> Resolved:
+def resolve(schema: Sequence[Mapping[str, object]], values: Mapping[str, object]) -> Resolved:
     """Check ``values`` against ``schema`` and fill in defaults. All problems are listed, none raised."""
     resolved = Resolved(problems=check_schema(schema))
     if resolved.problems:
@@ -180,14 +180,14 @@ def _expected(entry: Mapping[str, Any]) -> str:
     }[str(kind)]
 
 
-def _shown(entry: Mapping[str, Any], text: str) -> str:
+def _shown(entry: Mapping[str, object], text: str) -> str:
     """Return the value for a message: never a secret's, never a password inside a URL."""
     if entry.get("secret") or entry.get("type") == "dsn" or "@" in text:
         return f"a text of {len(text)} characters (not shown)"
     return repr(text)
 
 
-def _changed(entry: Mapping[str, Any], given: Any) -> str | None:
+def _changed(entry: Mapping[str, object], given: Any) -> str | None:
     """That YAML has made something else of a text without quotes: C(NO), C(1.10), C(12:30:00), C(0123456), C(2026-01-31)."""
     if entry.get("type", "str") != "str" or isinstance(given, (str, dict, list)):
         return None
@@ -293,7 +293,7 @@ def masked_lines(values: Mapping[str, str], secrets: set[str], other: Mapping[st
     return "".join(lines)
 
 
-def secret_texts(values: Mapping[str, Any], secrets: set[str], known: Iterable[str] = ()) -> set[str]:
+def secret_texts(values: Mapping[str, object], secrets: set[str], known: Iterable[str] = ()) -> set[str]:
     """Return every text that must not be shown: values of secrets, and passwords inside URLs.
 
     What everybody knows (``known`` and ALWAYS_FORBIDDEN) is refused by name and needs no hiding.

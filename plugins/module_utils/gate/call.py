@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import GateResult, live_context, run_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ADOPTED, GIVEN, JUDGES, KEPT, Judging
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import failure_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings, SettingsError
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names, Settings, SettingsError
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 SETTINGS = ("interval", "successes", "failures", "min_healthy_time", "start_period", "deadline")
@@ -49,7 +49,7 @@ NUMBERS = (*SETTINGS, "slice", "log_since")
 class CannotUse(Exception):
     """The gate makes no sense; C(result) is what to return."""
 
-    def __init__(self, result: dict[str, Any]) -> None:
+    def __init__(self, result: Mapping[str, object]) -> None:
         super().__init__(result["msg"])
         self.result = result
 
@@ -117,11 +117,11 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     return answer
 
 
-def _looking_back(probes: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
+def _looking_back(probes: list[dict[str, Any]], seconds: float) -> list[dict[str, object]]:
     return [{**probe, "since": seconds} if probe["type"] == "log" else probe for probe in probes]
 
 
-def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, Any]:
+def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, object]:
     """What the live releases here have others ask; a file that cannot be read says nothing, and activating says why."""
     try:
         kept = judging.kept()
@@ -131,7 +131,7 @@ def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, Any]:
             "contexts": {}, "enforced": False, "kept": kept}  # fmt: skip
 
 
-def _canonical(given: list[Any]) -> list[dict[str, Any]]:
+def _canonical(given: list[Any]) -> list[dict[str, object]]:
     """The probes in canonical form.
 
     Raises:
@@ -150,10 +150,10 @@ def _canonical(given: list[Any]) -> list[dict[str, Any]]:
     return probes
 
 
-def _contexts(params: Mapping[str, Any], probes: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _contexts(params: Mapping[str, Any], probes: list[dict[str, Any]]) -> dict[str, Names]:
     """What the node knows about each component that has a probe; what the caller says goes first."""
     given = params["contexts"]
-    contexts: dict[str, dict[str, Any]] = {}
+    contexts: dict[str, Names] = {}
     for component in {str(probe["component"]) for probe in probes if probe.get("component")}:
         port = params["ports"].get(component)
         if component in given:
@@ -167,12 +167,12 @@ def _contexts(params: Mapping[str, Any], probes: list[dict[str, Any]]) -> dict[s
 
 
 def _answer(
-    params: Mapping[str, Any], check: bool, result: GateResult, contexts: Mapping[str, Mapping[str, Any]]
+    params: Mapping[str, Any], check: bool, result: GateResult, contexts: Mapping[str, Names]
 ) -> dict[str, Any]:
     """What is returned, failed where the verdict asks for it."""
     enforced = bool(params["enforce"]) and not check
     shown = {
-        component: {key: names[key] for key in SHOWN if key in names} for component, names in contexts.items() if len(names) > 1
+        component: {key: value for key, value in names.items() if key in SHOWN} for component, names in contexts.items() if len(names) > 1
     }
     answer: dict[str, Any] = {
         "changed": False,

@@ -31,7 +31,7 @@ def role_of(component: Mapping[str, Any]) -> str:
     return str(component.get("role", "")).removeprefix("phasegate.aistack.")
 
 
-def probes_of(component: Mapping[str, Any], read: Read) -> list[dict[str, Any]]:
+def probes_of(component: Mapping[str, Any], read: Read) -> list[dict[str, object]]:
     """The probes of a component, in short form: its own gate, else what its role brings.
 
     Args:
@@ -43,7 +43,7 @@ def probes_of(component: Mapping[str, Any], read: Read) -> list[dict[str, Any]]:
     return default_gate(component, read)
 
 
-def default_gate(component: Mapping[str, Any], read: Read) -> list[dict[str, Any]]:
+def default_gate(component: Mapping[str, Any], read: Read) -> list[dict[str, object]]:
     """What the role of a component brings; where its port is not known, its unit alone. Nothing for other roles."""
     role = role_of(component)
     if component.get("runtime", "systemd") != "systemd":

@@ -29,7 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import text as gate_text, verdict as v
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings, Tally
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names, ProbeRow, Settings, Tally
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
@@ -48,7 +48,7 @@ _RELEASE = re.compile(r"[A-Za-z._-]{0,20}\d+(\.\d+)+[0-9A-Za-z.+-]*")
 """What an answer has to look like to be taken for the name of a release; `starting` and `unknown` are none."""
 
 Event = Mapping[str, Any]
-Contexts = Mapping[str, Mapping[str, Any]]
+Contexts = Mapping[str, Names]
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,19 @@ class GateResult:
     """
 
     verdict: str
-    probes: list[dict[str, Any]]
+    probes: list[ProbeRow]
     elapsed_s: float
     summary: str
     state: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def problem(self) -> dict[str, Any]:
+    def problem(self) -> ProbeRow:
         """The first critical probe that did not pass; empty where there is none."""
-        return next((probe for probe in self.probes if probe["severity"] == "critical" and probe["verdict"] not in (v.PASS, v.SKIPPED)), {})
+        passed = (v.PASS, v.SKIPPED)
+        for probe in self.probes:
+            if probe["severity"] == "critical" and probe["verdict"] not in passed:
+                return probe
+        return {}
 
 
 @dataclass
@@ -82,7 +86,7 @@ class _Watched:
     spec: dict[str, Any]
     probe: Probe | None
     tally: Tally
-    names: Mapping[str, Any]
+    names: Names
     broken: str = ""
     busy_until: float = 0.0
 
@@ -125,7 +129,7 @@ class Gate:
         ]
 
     def _watch(self, spec: dict[str, Any], saved: Mapping[str, Any] | None, check_mode: bool) -> _Watched:
-        names = {"component": spec.get("component"), **self.contexts.get(str(spec.get("component")), {})}
+        names: Names = {"component": spec.get("component"), **self.contexts.get(str(spec.get("component")), {})}
         kind = REGISTRY[spec["type"]]
         probe: Probe | None = None
         broken = ""
@@ -191,10 +195,10 @@ class Gate:
             since=watched.names.get("since"),
         )
 
-        def look() -> None:
+        def observe() -> None:
             box.append(probe.run(context))
 
-        thread = threading.Thread(target=look, daemon=True, name=f"attempt {watched.label}")
+        thread = threading.Thread(target=observe, daemon=True, name=f"attempt {watched.label}")
         began = time.monotonic()
         thread.start()
         thread.join(probe.attempt_timeout + _GIVE_UP)
@@ -206,7 +210,7 @@ class Gate:
             return Attempt(False, "the probe itself failed", probe.expectation(), hint, took, error=True)
         return Attempt(False, f"no answer within {probe.attempt_timeout:g} s", probe.expectation(), latency_ms=took)
 
-    def _event(self, watched: _Watched, attempt: Attempt) -> dict[str, Any]:
+    def _event(self, watched: _Watched, attempt: Attempt) -> dict[str, object]:
         return {
             "probe": watched.label,
             "attempt": watched.tally.attempts,
@@ -304,7 +308,7 @@ class Gate:
             self._add_logs(rows)
         return GateResult(verdict, rows, round(now, 2), gate_text.summary(rows, now, why), state)
 
-    def _row(self, watched: _Watched, now: float, waiting: bool) -> dict[str, Any]:
+    def _row(self, watched: _Watched, now: float, waiting: bool) -> ProbeRow:
         tally, last, probe = watched.tally, watched.tally.last, watched.probe
         verdict = tally.verdict(self.settings, now)
         if waiting and not tally.settled and verdict != v.PASS:
@@ -318,7 +322,7 @@ class Gate:
             )
         if verdict == v.FAIL and tally.same >= v.SAME_TIMES:
             got += f" ({tally.same} times the same from the slot's own process, which does not change: not waited for any longer)"
-        row: dict[str, Any] = {
+        row: ProbeRow = {
             "name": watched.spec["name"],
             "component": watched.spec.get("component"),
             "type": watched.spec["type"],
@@ -339,7 +343,7 @@ class Gate:
             row["hint"] = probe.hint.replace("{target}", str(probe.spec.get("target", "it")))
         return row
 
-    def _add_logs(self, rows: Sequence[dict[str, Any]]) -> None:
+    def _add_logs(self, rows: Sequence[ProbeRow]) -> None:
         """The end of the log of each unit whose probe failed; every unit is asked once."""
         seen: dict[str, list[str]] = {}
         for row, watched in zip(rows, self.watched):
@@ -367,7 +371,7 @@ def _names_another(watched: _Watched, attempt: Attempt) -> bool:
     return any(wrong.expected == names.get("release") and _RELEASE.fullmatch(str(wrong.got)) for wrong in attempt.wrong)
 
 
-def learn_config(secrets: Secrets, names: Mapping[str, Any]) -> None:
+def learn_config(secrets: Secrets, names: Names) -> None:
     """Remember the secrets in the configuration of a slot, so that its log can be shown without them."""
     path = names.get("config_path")
     if path:
@@ -376,7 +380,7 @@ def learn_config(secrets: Secrets, names: Mapping[str, Any]) -> None:
                 secrets.environment(str(candidate))
 
 
-def _why_missing(name: str, names: Mapping[str, Any], component: str | None) -> str:
+def _why_missing(name: str, names: Names, component: str | None) -> str:
     if component is None:
         return "the probe belongs to no component"
     return str(names.get("missing") or f"nothing is known here about '{name}' of component {component}")
@@ -415,7 +419,7 @@ def run_gate(
     return Gate(canonical, chosen, contexts or {}, on_event, resume, check_mode).run(slice_s, trouble)
 
 
-def live_context(root: str | os.PathLike[str], component: str, port: int | None = None) -> dict[str, Any]:
+def live_context(root: str | os.PathLike[str], component: str, port: int | None = None) -> Names:
     """What this node knows about a component: its live slot's release, configuration, port and unit.
 
     Args:
@@ -425,7 +429,7 @@ def live_context(root: str | os.PathLike[str], component: str, port: int | None 
     Returns:
         ``component`` alone (and ``port``) where it has no slots; ``missing`` says why where nothing is live.
     """
-    names: dict[str, Any] = {"component": component}
+    names: Names = {"component": component}
     if port is not None:
         names["port"] = port
     live = Home(root, component).live_link
@@ -435,9 +439,10 @@ def live_context(root: str | os.PathLike[str], component: str, port: int | None 
     slot = live.resolve()
     names["slot"] = slot.name
     names["unit"] = f"aistack-{component}@{slot.name}.service"
-    for link, key in (("release", "release_path"), ("config", "config_path")):
-        if (slot / link).exists():
-            names[key] = str((slot / link).resolve())
+    if (slot / "release").exists():
+        names["release_path"] = str((slot / "release").resolve())
+    if (slot / "config").exists():
+        names["config_path"] = str((slot / "config").resolve())
     if (slot / "release").is_symlink():
         names["release"] = Path(os.readlink(slot / "release")).name
     try:

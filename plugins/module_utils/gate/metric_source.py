@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, os_error_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import SOCKET, EdgeError, parse_info, stat_rows
@@ -24,6 +24,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import Reading
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, usage
 
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
+
 STARTED = "process_start_time_seconds"
 """What the client libraries of Prometheus call the time at which the process that answers was started."""
 _DECLARED = re.compile(r"^#\s+TYPE\s+(\S+)\s", re.MULTILINE)
@@ -35,12 +38,12 @@ class SourceError(Exception):
 
 
 @dataclass
-class Looks:
-    """Looks of one moment: conditions with the same source share what it answered, or that it did not.
+class Snapshot:
+    """Observations of one moment: conditions with the same source share what it answered, or that it did not.
 
     Attributes:
         root: folder that holds the components, for ``${port}``.
-        ticks: processor ticks at the look before, worked and all; None before the first.
+        ticks: processor ticks at the observation before, worked and all; None before the first.
     """
 
     root: str
@@ -72,7 +75,7 @@ class Looks:
         """The release that is live, where the condition names a component."""
         return str(self._names(condition).get("release", "")) if condition.get("component") else ""
 
-    def _names(self, condition: Mapping[str, Any]) -> dict[str, Any]:
+    def _names(self, condition: Mapping[str, Any]) -> Names:
         return live_context(self.root, str(condition["component"])) if condition.get("component") else {}
 
     def _once(self, key: str, ask: Callable[[], Any]) -> Any:
@@ -134,7 +137,7 @@ class Looks:
             raise CannotJudge(f"this node does not tell how much of its {kind} is in use: {error!r}") from error
 
     def _cpu(self) -> float | None:
-        """Percent of the processors in use since the look before; None at the first look."""
+        """Percent of the processors in use since the observation before; None at the first."""
         before, self.ticks = self.ticks, usage.cpu_times((usage.PROC / "stat").read_text(encoding="ascii"))
         if before is None or self.ticks[1] <= before[1]:
             return None

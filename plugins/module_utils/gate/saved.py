@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, ProbeRow
 
 FOLDER = "gates"
 ELSEWHERE = ":elsewhere"
@@ -39,7 +40,7 @@ def path_of(state_dir: str | os.PathLike[str], component: str) -> Path:
     return Path(state_dir) / FOLDER / f"{component}.json"
 
 
-def _read(state_dir: str | os.PathLike[str], component: str) -> dict[str, dict[str, Any]]:
+def _read(state_dir: str | os.PathLike[str], component: str) -> dict[str, Any]:
     try:
         loaded = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -47,7 +48,7 @@ def _read(state_dir: str | os.PathLike[str], component: str) -> dict[str, dict[s
     return {str(release): gate for release, gate in loaded.items() if isinstance(gate, dict)} if isinstance(loaded, dict) else {}
 
 
-def load(state_dir: str | os.PathLike[str], component: str) -> dict[str, dict[str, Any]]:
+def load(state_dir: str | os.PathLike[str], component: str) -> dict[str, Definition]:
     """Release to the gate that it was activated with; nothing where none was.
 
     Raises:
@@ -64,8 +65,9 @@ def load_elsewhere(state_dir: str | os.PathLike[str], component: str) -> dict[st
 
 
 def save(
-    state_dir: str | os.PathLike[str], component: str, gates: Mapping[str, Any], elsewhere: Mapping[str, Sequence[Probe]] | None = None
-) -> None:
+    state_dir: str | os.PathLike[str], component: str, gates: Mapping[str, Definition],
+    elsewhere: Mapping[str, Sequence[Probe]] | None = None,
+) -> None:  # fmt: skip
     """Write all of them; without ``elsewhere`` what is kept of that stays, for the releases of ``gates``."""
     kept = load_elsewhere(state_dir, component) if elsewhere is None else elsewhere
     left = {release: probes for release, probes in kept.items() if release in gates}
@@ -78,13 +80,13 @@ def plain(probes: Iterable[Mapping[str, Any]] | None) -> list[Probe]:
     return [{key: value for key, value in probe.items() if key != "hosts" and value is not None} for probe in probes or []]
 
 
-def as_started(gate: Mapping[str, Any], now: Mapping[str, Any] | None) -> dict[str, Any]:
+def as_started(gate: Definition, now: Definition | None) -> Definition:
     """*gate*, an earlier one, with the probes of the unit as the gate of *now* has them under the same names."""
     today = {(probe.get("name"), probe["type"]): probe for probe in (now or {}).get("probes") or [] if probe.get("type") in OF_THE_UNIT}
     return {**gate, "probes": [today.get((probe.get("name"), probe.get("type")), probe) for probe in gate.get("probes") or []]}
 
 
-def of_another(gates: Mapping[str, Mapping[str, Any]], release: str, given: Iterable[Mapping[str, Any]]) -> str:
+def of_another(gates: Mapping[str, Definition], release: str, given: Iterable[Mapping[str, Any]]) -> str:
     """The release that *given* is the gate of, where *release* has another one; empty where it is nobody's, or its own."""
     asked = plain(given)
     if release not in gates or plain(gates[release].get("probes")) == asked:
@@ -94,7 +96,7 @@ def of_another(gates: Mapping[str, Mapping[str, Any]], release: str, given: Iter
 
 def asked_elsewhere(
     judge_by: str, probes: Sequence[Probe], kept: Mapping[str, Mapping[str, Any]]
-) -> tuple[list[Probe], dict[str, dict[str, Any]]]:
+) -> tuple[list[Probe], dict[str, dict[str, object]]]:
     """Which probes with C(from) count, told from what the hosts of their components keep.
 
     Args:
@@ -204,14 +206,14 @@ class Judging:
                 save(self._state_dir, component, gates, {**kept, live: asked})
         return adopted
 
-    def kept(self) -> dict[str, dict[str, Any]]:
+    def kept(self) -> dict[str, dict[str, object]]:
         """Of the components of C(elsewhere) that are live here, what :func:`asked_elsewhere` takes. Raises as :func:`load`."""
         return {
             component: {"release": self._live[component], "gates": load_elsewhere(self._state_dir, component)}
             for component in self._elsewhere if component in self._live
         }  # fmt: skip
 
-    def warn(self, rows: Sequence[dict[str, Any]]) -> None:
+    def warn(self, rows: Sequence[ProbeRow]) -> None:
         """Say in *rows*, which are those of :attr:`count`, of what failed by which gate it was judged, where that is not the release's."""
         for row, probe in zip(rows, self.count):
             told = self._not_of_the_release(probe)
@@ -224,22 +226,24 @@ class Judging:
         if self._judge_by == GIVEN:
             return ""
         if not component:
-            return f"an acceptance probe belongs to its phase and {today} releases have: deploy them again, or mend aistack_acceptance"
+            return f"an acceptance probe belongs to its phase and {today} releases have: deploy them again, or fix aistack_acceptance"
         release = self.new.get(str(component))
         new = f"this gate is new to {release}, which was activated with another one. If it is meant for another release, deploy that"
-        return f"{new}; else mend aistack_components.{component}.gate" if release else ""
+        return f"{new}; else fix aistack_components.{component}.gate" if release else ""
 
-    def note(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def note(self, rows: Sequence[ProbeRow]) -> list[ProbeRow]:
         """*rows* of the inventory's probes as rows that do not count, each with what to do about it."""
-        noted = []
+        noted: list[ProbeRow] = []
         for row in rows:
             component = str(row["component"])
             release, other = self.released[component], self.others.get(component)
             meant = f"the gate of {other}" if other else "meant for another release"
             hint = (
                 f"{release} is live and judged by the gate that it was activated with. The inventory's gate of today is {meant}: "
-                f"deploy that release, or mend aistack_components.{component}.gate and run site.yml; where {release} is to stay, nothing"
+                f"deploy that release, or fix aistack_components.{component}.gate and run site.yml; where {release} is to stay, nothing"
             )
-            kept = {key: value for key, value in row.items() if key not in ("log_tail", "log_unit")}
+            kept: ProbeRow = {**row}
+            kept.pop("log_tail", None)
+            kept.pop("log_unit", None)
             noted.append({**kept, "severity": "warning", "judged_by": "inventory", "hint": hint, "live": release})
         return noted

@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import verdict as v
 
 
-def summary(rows: Sequence[Mapping[str, Any]], elapsed: float, why: str = "") -> str:
+def summary(rows: Sequence[v.ProbeRow], elapsed: float, why: str = "") -> str:
     """One line: how many probes passed, and the first that did not."""
     counts: dict[str, int] = {}
     for row in rows:
@@ -29,7 +28,7 @@ def summary(rows: Sequence[Mapping[str, Any]], elapsed: float, why: str = "") ->
     return f"{text}; {why}" if why else text
 
 
-def failure_text(verdict: str, probes: Sequence[Mapping[str, Any]], elapsed: float) -> str:
+def failure_text(verdict: str, probes: Sequence[v.ProbeRow], elapsed: float) -> str:
     """The block that an operator reads when a gate did not pass."""
     beside = inventory_says(probes)
     probes = [row for row in probes if not row.get("judged_by")]
@@ -58,7 +57,7 @@ def failure_text(verdict: str, probes: Sequence[Mapping[str, Any]], elapsed: flo
     return "\n\n".join([*blocks, *beside])
 
 
-def inventory_says(probes: Sequence[Mapping[str, Any]]) -> list[str]:
+def inventory_says(probes: Sequence[v.ProbeRow]) -> list[str]:
     """A sentence for each component whose live release is judged by its own gate, where the inventory's gate of today says otherwise."""
     said = []
     for component in dict.fromkeys(row["component"] for row in probes if row.get("judged_by")):

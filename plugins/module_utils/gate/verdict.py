@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict
 
 PASS, FAIL, INCONCLUSIVE, ERROR = "pass", "fail", "inconclusive", "error"
 SKIPPED, WAITING = "skipped", "waiting"
@@ -21,6 +21,88 @@ SAME_TIMES, SAME_S = 3, 2.0
 """How often in a row, and for how many seconds, an answer that cannot change has to come before it ends a gate."""
 _GRACE = 5.0
 """Seconds between two attempts, beyond what their interval and length explain, that break a healthy time."""
+
+
+class Definition(TypedDict, total=False):
+    """A gate, as a component has it and as it is kept for each of its releases: its probes, and what is said of :class:`Settings`.
+
+    Attributes:
+        probes: in short or canonical form; their options are those of their types.
+        interval, min_healthy_time, deadline, start_period: seconds; ``successes``, ``failures``: counts.
+    """
+
+    probes: list[dict[str, Any]]
+    interval: float | None
+    successes: int | None
+    failures: int | None
+    min_healthy_time: float | None
+    start_period: float | None
+    deadline: float | None
+
+
+class Names(TypedDict, total=False):
+    """What stands for C(${name}) in the probes of a component on a node; ``missing`` says why there is nothing.
+
+    Attributes:
+        component, release, slot, unit: names; ``release_path``, ``config_path``: folders; ``port``: of the slot, or of the edge.
+        own: whether that port is the slot's own.
+        since: seconds since 1970 from which its log counts.
+    """
+
+    component: str | None
+    release: str
+    release_path: str
+    config_path: str
+    slot: str
+    port: int | None
+    unit: str
+    own: bool
+    since: float | None
+    missing: str
+    judged_by: str
+
+
+class History(TypedDict):
+    """Attempts of a probe: how many, the first, the latest."""
+
+    count: int
+    first: dict[str, Any] | None
+    last: list[dict[str, Any]]
+
+
+class ProbeRow(TypedDict, total=False):
+    """What a gate says of one probe; :class:`gate.engine.Gate` makes it, reports and journal show it.
+
+    Attributes:
+        name, component, type, severity: as the probe has them.
+        verdict: C(pass), C(fail), C(inconclusive), C(error), C(skipped) or C(waiting).
+        expected, got, detail: in words; ``where``: the host that asked.
+        attempts, flaps, history: of them; ``latency_ms``: of the last; ``elapsed_s``: of the gate.
+        answered: whether something answered at all.
+        hint: what to do; ``log_unit``, ``log_tail``: the end of the log of what failed.
+        judged_by: C(inventory) for one that does not count, with the release that is ``live``.
+    """
+
+    name: str
+    component: str | None
+    type: str
+    severity: str
+    verdict: str
+    expected: str
+    got: str
+    where: str
+    attempts: int
+    latency_ms: float
+    elapsed_s: float
+    detail: str
+    answered: bool
+    flaps: int
+    history: History
+    hint: str
+    log_unit: str
+    log_tail: list[str]
+    judged_by: str
+    live: str
 
 
 class SettingsError(ValueError):
@@ -153,7 +235,7 @@ class Tally:
             return PASS
         return FAIL if self.attempts and not self.passes else INCONCLUSIVE
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """All of it, for the next slice of the same gate."""
         return asdict(self)
 

@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Looks, SourceError
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Snapshot, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError, normalise, slug
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ERROR, FAIL, INCONCLUSIVE, WAITING, joint
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import row_line
@@ -30,16 +30,16 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window impo
 )
 
 TIMEOUT = 5.0
-"""Seconds for one look at one source."""
+"""Seconds for one observation of one source."""
 SHORTEST = 0.05
-"""Seconds between two looks, at least."""
+"""Seconds between two observations, at least."""
 
 
 class GateError(ValueError):
     """Arguments that make no sense; nothing was looked at."""
 
 
-def prepared(given: Sequence[Any], window: float = 0.0) -> list[dict[str, Any]]:
+def prepared(given: Sequence[Any], window: float = 0.0) -> list[dict[str, object]]:
     """The conditions in canonical form, without those that a person pulls.
 
     Args:
@@ -68,7 +68,7 @@ class Watch:
 
     Args:
         conditions: canonical.
-        interval: seconds from one look to the next.
+        interval: seconds from one observation to the next.
         duration: seconds for all of it; 0 for the longest window.
         passes: measurements of each condition that have to pass; 0 watches until ``duration`` is over.
         record: keep what is measured as baselines, instead of comparing.
@@ -106,10 +106,10 @@ class Watch:
                     "give a longer duration, or a shorter window"
                 )
             if interval > float(one["window"]):
-                raise GateError(f"'{one['name']}' judges {float(one['window']):g} s; an interval of {interval:g} s leaves one look")
-        self.shelf = Path(state_dir) / "baselines"
+                raise GateError(f"'{one['name']}' judges {float(one['window']):g} s; an interval of {interval:g} s leaves one observation")
+        self.baselines = Path(state_dir) / "baselines"
         self.context = Context(TIMEOUT)
-        self.looks = Looks(root, min(TIMEOUT, max(interval, 1.0)), self.context)
+        self.snapshot = Snapshot(root, min(TIMEOUT, max(interval, 1.0)), self.context)
         self._take_up(resume or {})
 
     def _take_up(self, saved: Mapping[str, Any]) -> None:
@@ -122,7 +122,7 @@ class Watch:
         self.readings = [[Reading.of(one) for one in those] for those in readings]
         self.tallies = [Tally(**one) for one in saved.get("tallies") or [{} for _one in self.conditions]]
         ticks = saved.get("ticks")
-        self.looks.ticks = (ticks[0], ticks[1]) if ticks else None
+        self.snapshot.ticks = (ticks[0], ticks[1]) if ticks else None
         if now < float(saved.get("last", now)):
             self.began = now - float(saved["elapsed_s"])
             self.readings = [[] for _one in self.conditions]
@@ -136,7 +136,7 @@ class Watch:
         pause = time.monotonic() + slice_s
         while True:
             now = time.monotonic()
-            self._look(now)
+            self._observe(now)
             over = now - self.began >= self.duration - SHORTEST / 2
             if over or self._settled() or not self.conditions:
                 return self._answer(now, check)
@@ -146,12 +146,14 @@ class Watch:
                 return self._waiting(now, due)
             time.sleep(max(0.0, due - time.monotonic()))
 
-    def _look(self, now: float) -> None:
+    def _observe(self, now: float) -> None:
         """One look for every condition, and the judgement of each window that is full."""
-        self.looks = Looks(self.looks.root, self.looks.timeout, Context(TIMEOUT, secrets=self.context.secrets), self.looks.ticks)
+        self.snapshot = Snapshot(
+            self.snapshot.root, self.snapshot.timeout, Context(TIMEOUT, secrets=self.context.secrets), self.snapshot.ticks
+        )
         for condition, readings, tally in zip(self.conditions, self.readings, self.tallies):
             try:
-                readings.append(self.looks.reading(condition, now))
+                readings.append(self.snapshot.reading(condition, now))
             except SourceError as problem:
                 said = self.context.secrets.mask(str(problem))
                 tally.add(condition, Measurement(ERROR, said, expectation(condition)))
@@ -167,7 +169,7 @@ class Watch:
             return new_baseline(condition, window, time.time(), "")[1]
         return judge(condition, window, self._baseline(condition), time.time())
 
-    def _baseline(self, condition: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _baseline(self, condition: Mapping[str, Any]) -> dict[str, object] | None:
         if "times" not in condition:
             return None
         path = self._path(condition)
@@ -180,14 +182,14 @@ class Watch:
         return found if isinstance(found, dict) else {"problem": f"{path}: is no object"}
 
     def _path(self, condition: Mapping[str, Any]) -> Path:
-        return self.shelf / f"{slug(str(condition['name']))}.json"
+        return self.baselines / f"{slug(str(condition['name']))}.json"
 
     def _settled(self) -> bool:
         """Whether there is no point in going on: one has failed, or every one is decided. A record is made of the last window."""
         decided = [tally.decided(self.passes) for tally in self.tallies]
         return not self.record and (FAIL in decided or all(decided))
 
-    def _rows(self, now: float, final: bool) -> list[dict[str, Any]]:
+    def _rows(self, now: float, final: bool) -> list[dict[str, object]]:
         rows = []
         for condition, tally in zip(self.conditions, self.tallies):
             verdict = tally.final(self.passes) if final else tally.decided(self.passes) or WAITING
@@ -213,23 +215,23 @@ class Watch:
             )
         return rows
 
-    def _waiting(self, now: float, due: float) -> dict[str, Any]:
+    def _waiting(self, now: float, due: float) -> dict[str, object]:
         saved = {
             "began": self.began,
             "last": now,
             "elapsed_s": now - self.began,
-            "ticks": self.looks.ticks,
+            "ticks": self.snapshot.ticks,
             "readings": [[one.to_dict() for one in those] for those in self.readings],
             "tallies": [vars(tally) for tally in self.tallies],
         }
         answer = self._result(now, self._rows(now, False), False)
         return {**answer, "verdict": WAITING, "state": saved, "due_s": round(max(0.0, due - time.monotonic()), 3)}
 
-    def _answer(self, now: float, check: bool) -> dict[str, Any]:
+    def _answer(self, now: float, check: bool) -> dict[str, object]:
         changed = self._keep(check) if self.record else False
         return self._result(now, self._rows(now, True), changed)
 
-    def _result(self, now: float, rows: list[dict[str, Any]], changed: bool) -> dict[str, Any]:
+    def _result(self, now: float, rows: list[dict[str, Any]], changed: bool) -> dict[str, object]:
         verdict = joint((row["verdict"], "critical") for row in rows)
         wrong = [row for row in rows if row["verdict"] in (FAIL, ERROR, INCONCLUSIVE)]
         said = f"{len(rows)} conditions for {now - self.began:.0f} s: {verdict}" if rows else "no condition for this node"
@@ -250,7 +252,7 @@ class Watch:
             judged = in_window(readings, readings[-1].at, float(condition["window"]), self.interval / 2) if readings else []
             if not judged:
                 continue
-            document, seen = new_baseline(condition, judged, time.time(), self.looks.release(condition))
+            document, seen = new_baseline(condition, judged, time.time(), self.snapshot.release(condition))
             self.tallies[index] = Tally()
             self.tallies[index].add(condition, seen)
             if document:

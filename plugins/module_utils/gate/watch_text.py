@@ -42,7 +42,7 @@ def progress_line(host: str, answer: Mapping[str, Any]) -> str:
     return f"  … {host} {answer['elapsed_s']:.0f} of {answer['duration_s']:.0f} s  {figures or 'the first window is not over'}"
 
 
-def cut_short(answer: Mapping[str, Any], why: str) -> dict[str, Any]:
+def cut_short(answer: Mapping[str, Any], why: str) -> dict[str, object]:
     """The answer of a watch that was ended before its time, as one that is over: what was seen counts, what was not is open."""
     rows = []
     for row in answer["conditions"]:
@@ -65,7 +65,7 @@ def command_for(then: Any, reason: str) -> str:
     return f"decide by hand; the plan is shown by: ansible-playbook phasegate.aistack.rollback --check -e \"reason='{said}'\""
 
 
-def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any]], act: bool) -> dict[str, Any]:
+def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any]], act: bool) -> dict[str, object]:
     """All nodes together.
 
     Args:

@@ -4,7 +4,7 @@
 
 """Judging figures over a window: readings in, verdict out. No clock, no I/O.
 
-Times are seconds on one clock of the node. A *reading* is one look at a source, a *measurement* is the judgement of the readings
+Times are seconds on one clock of the node. A *reading* is one observation of a source, a *measurement* is the judgement of the readings
 of one window, a *tally* counts measurements. Too small a sample is inconclusive, and no data at all can never pass.
 """
 
@@ -39,7 +39,7 @@ class Reading:
     values: Mapping[str, float] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """For the next slice."""
         return {"at": self.at, "process": self.process, "since": self.since, "values": dict(self.values), "unknown": list(self.unknown)}
 
@@ -75,7 +75,7 @@ class Measurement:
     value: float | None = None
     sample: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """For results and for the next slice."""
         return asdict(self)
 
@@ -93,7 +93,7 @@ def increase(readings: Sequence[Reading], name: str) -> float:
     """By how much a counter grew, over restarts and over changes of the process that answers.
 
     Within a process a counter never falls. A process that started within the window counts from nought, one that is older from where
-    it was first seen. Where the source does not name its process, a counter that fell was started anew, from nought.
+    it was first seen. Where the source does not name its process, a counter that fell was started again, from nought.
     """
     total = 0.0
     last: dict[str, float] = {}
@@ -214,14 +214,14 @@ def judge(
     return Measurement(PASS if held else FAIL, said, expected, figure.value, figure.sample)
 
 
-def _asked(condition: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(condition: Mapping[str, Any]) -> dict[str, object]:
     """What makes two figures the same figure."""
     return {key: condition[key] for key in ("source", "target", "server", *MEASURES, "over") if key in condition}
 
 
 def new_baseline(
     condition: Mapping[str, Any], readings: Sequence[Reading], clock: float, release: str
-) -> tuple[dict[str, Any], Measurement]:
+) -> tuple[dict[str, object], Measurement]:
     """What is to be kept of a window, and the verdict: ``pass`` where it is large enough."""
     figure, least = measure(condition, readings), float(condition["baseline_sample"])
     expected = f"a baseline of at least {least:.6g}"

@@ -85,7 +85,7 @@ def cut(path: Path, anchor: Anchor | None, records: list[Record]) -> list[str]:
         return [
             (
                 f"{told} missing at the end of {path}: {anchor_path(path).name} names record {anchor.seq} as the last, {end}. The file"
-                " was cut off or an older one put in its place: compare it with the copy in the newest backup set (files:state). If they"
+                " was truncated or an older one put in its place: compare it with the copy in the newest backup set (files:state). If they"
                 f" cannot be brought back, go on: the next append continues after record {last} and notes what was missing"
             )
         ]

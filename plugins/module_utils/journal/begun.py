@@ -8,10 +8,10 @@ No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-Record = Mapping[str, Any]
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 
 
 def beginnings(records: Sequence[Record]) -> tuple[list[int], list[tuple[list[int], int]]]:

@@ -12,9 +12,55 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
-Record = dict[str, Any]
+
+class Entry(TypedDict, total=False):
+    """What is given to the journal to be written down; ``op`` and ``outcome`` are needed, the rest is filled in.
+
+    Attributes:
+        time: UTC, ISO 8601 with milliseconds.
+        run: the run's name, empty where none is known; ``actor``: who.
+        op: one of :data:`OPERATIONS`; ``outcome``: one of :data:`OUTCOMES`.
+        component: whom it concerns, None: the node; ``release``: its tag, None where there is none.
+        detail: what the operation says of itself; its keys are those of the operation (docs/architecture.md, "Journal").
+    """
+
+    time: str
+    run: str
+    actor: str
+    op: str
+    component: str | None
+    release: str | None
+    outcome: str
+    detail: dict[str, Any]
+
+
+class _Number(TypedDict):
+    seq: int
+
+
+class _Body(_Number, Entry, total=False):
+    """What is hashed."""
+
+    prev: str
+
+
+class _Hash(TypedDict):
+    hash: str
+
+
+class Record(_Hash, _Body):
+    """A line of the journal. :func:`link` writes it, :func:`parse` reads it, and whoever plans, shows or judges reads that.
+
+    It has no ``format``: what is written is never written again, so that each reader takes a record of any version. A key that an older
+    version did not write is missing, one that this version does not know stays as it is.
+
+    Attributes:
+        seq: number from 1; ``hash``: SHA-256 (hex) of the canonical record. A line without both is no record.
+        prev: ``hash`` of the record before, :data:`GENESIS` in the first.
+    """
+
 
 GENESIS = "0" * 64
 """``prev`` of the first record."""
@@ -67,18 +113,18 @@ class Reading:
     problems: list[str] = field(default_factory=list)
 
 
-def canonical(record: Record) -> str:
+def canonical(record: _Body) -> str:
     """Return the text that is hashed: compact JSON with sorted keys, without ``hash``."""
     body = {key: value for key, value in record.items() if key != "hash"}
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def digest(record: Record) -> str:
+def digest(record: _Body) -> str:
     """Return the SHA-256 (hex) of the canonical record."""
     return hashlib.sha256(canonical(record).encode()).hexdigest()
 
 
-def link(fields: Record, last: Record | None, time: str) -> Record:
+def link(fields: Entry, last: Record | None, time: str) -> Record:
     """Return a complete record made of ``fields``, chained to ``last`` (None for the first).
 
     Raises:
@@ -97,7 +143,7 @@ def link(fields: Record, last: Record | None, time: str) -> Record:
         detail = {}
     if not isinstance(detail, dict):
         raise ValueError(f"journal record's detail must be an object, got {type(detail).__name__}")
-    record: Record = {
+    body: _Body = {
         "seq": int(last["seq"]) + 1 if last else 1,
         "time": fields.get("time") or time,
         "run": fields.get("run") or "",
@@ -109,8 +155,7 @@ def link(fields: Record, last: Record | None, time: str) -> Record:
         "detail": detail,
         "prev": str(last["hash"]) if last else GENESIS,
     }
-    record["hash"] = digest(record)
-    return record
+    return {**body, "hash": digest(body)}
 
 
 def encode(record: Record) -> str:
@@ -120,12 +165,15 @@ def encode(record: Record) -> str:
 
 def _decode(line: bytes) -> Record | None:
     try:
-        value = json.loads(line.decode("utf-8"))
+        record: Record = json.loads(line.decode("utf-8"))
     except ValueError:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         return None
-    if not isinstance(value, dict) or not isinstance(value.get("seq"), int) or not isinstance(value.get("hash"), str):
-        return None
-    return value
+    return record if _numbered(record) else None
+
+
+def _numbered(value: object) -> bool:
+    """Whether what was read has what each record has."""
+    return isinstance(value, dict) and isinstance(value.get("seq"), int) and isinstance(value.get("hash"), str)
 
 
 def parse(raw: bytes) -> Reading:
@@ -213,5 +261,5 @@ def check(records: Iterable[Record], last: Record | None = None) -> Iterator[str
             yield f"{where}: expected seq {number}, got {record.get('seq')}"
         missing = (record.get("detail") or {}).get(MISSING)
         if missing:
-            yield f"{where}: the journal had been cut off when it was written; records up to {missing.get('seq')} were there before"
+            yield f"{where}: the journal had been truncated when it was written; records up to {missing.get('seq')} were there before"
         last = record

@@ -14,9 +14,9 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain, reserve
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.cached import QuickJournal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Lock, Owner
 
 
 class EmergencyJournal(QuickJournal):
@@ -33,7 +33,7 @@ class EmergencyJournal(QuickJournal):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
         self.freed = self.unlocked = False
-        self._waiting: list[Record] = []
+        self._waiting: list[Entry] = []
         self._turn = threading.RLock()
 
     def begin(self) -> None:
@@ -48,18 +48,18 @@ class EmergencyJournal(QuickJournal):
             self.freed = self.freed or freed
             return freed
 
-    def append(self, record: Record) -> Record:
+    def append(self, record: Entry) -> Record:
         """As :meth:`Journal.append`; where there is no room, the record as it would be."""
         with self._turn:
             self._waiting.append({**record, "time": record.get("time") or utc_now()})
             try:
                 complete = self.read()[-1]  # raises ValueError where it is none
-                return self.settle() or complete
+                return self.flush() or complete
             except BaseException:
                 self._waiting.pop()
                 raise
 
-    def settle(self) -> Record | None:
+    def flush(self) -> Record | None:
         """Write what waits; the last record, or None where not all of it could be written."""
         with self._turn:
             last: Record | None = None
@@ -88,7 +88,7 @@ class EmergencyJournal(QuickJournal):
     def notes(self) -> list[str]:
         """What a full disk meant, in sentences; none where it was not full."""
         with contextlib.suppress(OSError):  # what is still not written is told here
-            self.settle()
+            self.flush()
         place, found = self.path.parent, []
         if self.freed:
             found.append(
@@ -101,18 +101,9 @@ class EmergencyJournal(QuickJournal):
             told = ", ".join(" ".join(str(r[k]) for k in ("op", "component", "release", "outcome") if r.get(k)) for r in self._waiting)
             found.append(
                 f"the disk is full ({place}): the journal lacks {len(self._waiting)} records of this, which stand nowhere but here: "
-                f"{told}. Free some space, and look at what serves (aistack status)"
+                f"{told}. Free some space, and look at what is live (aistack status)"
             )
         return found
-
-    def told(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """*answer*, with :meth:`notes` as ``disk`` and as warnings of its first component."""
-        found = self.notes()
-        if found:
-            answer["disk"] = found
-            for row in answer["components"][:1]:
-                row["warnings"] = [*(row.get("warnings") or []), *found]
-        return answer
 
 
 class EmergencyLock(Lock):
@@ -121,9 +112,9 @@ class EmergencyLock(Lock):
     def __init__(self, state_dir: str | os.PathLike[str], journal: EmergencyJournal) -> None:
         super().__init__(state_dir)
         self.journal: EmergencyJournal = journal
-        self._taken: tuple[str, str, dict[str, Any], dict[str, Any]] | None = None
+        self._taken: tuple[str, str, Owner, dict[str, Any]] | None = None
 
-    def _note(self, action: str, run: str, owner: dict[str, Any], **detail: Any) -> None:
+    def _note(self, action: str, run: str, owner: Owner, **detail: Any) -> None:
         if action == "released":
             super()._note(action, run, owner, **detail)
         else:  # not before there is a lease: a run that has noted one and has none counts as one that lost it

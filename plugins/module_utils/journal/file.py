@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import floc
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import archive as journal_archive, chain as journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.archive import Anchor
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Reading, Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Reading, Record
 
 JOURNAL = "journal.jsonl"
 LOCK = "lock.json"
@@ -79,7 +79,7 @@ class Journal:
         try:
             anchor = journal_archive.read_anchor(self.path)  # before the records: it must not be newer than what is read
         except ValueError as error:
-            problems.append(f"{error}; whether records are missing at the end is not known. The next append writes it anew")
+            problems.append(f"{error}; whether records are missing at the end is not known. The next append writes it again")
         reading = self.scan()
         return reading, problems + reading.problems + journal_archive.cut(self.path, anchor, reading.records)
 
@@ -112,7 +112,7 @@ class Journal:
                 found[:0] = [record for record in more if component is None or record.get("component") == component]
         return found[-count:] if count else found
 
-    def append(self, record: Record) -> Record:
+    def append(self, record: Entry) -> Record:
         """Chain a record to the last one, write it, and return it complete.
 
         The keys ``op`` and ``outcome`` are needed; ``seq``, ``prev`` and ``hash`` are made here.
@@ -136,8 +136,7 @@ class Journal:
                 handle = self._locked()
                 last = self._settle(handle)[0]
                 sealed = journal_archive.sealed(handle)
-            fields = dict(record)
-            fields["actor"] = record.get("actor") or self._actor(str(record.get("run") or ""))
+            fields: Entry = {**record, "actor": record.get("actor") or self._actor(str(record.get("run") or ""))}
             noted: dict[str, Any] = {"journal_repaired": str(aside)} if aside is not None else {}
             if anchor is not None and anchor.seq > (int(last["seq"]) if last else 0):
                 noted[journal_chain.MISSING] = {"seq": anchor.seq, "hash": anchor.hash}
@@ -178,7 +177,7 @@ class Journal:
                 if os.path.samestat(os.fstat(handle), os.stat(self.path)):
                     return handle
             except FileNotFoundError:
-                pass  # it was rotated away meanwhile: opened anew
+                pass  # it was rotated away meanwhile: opened again
             except BaseException:
                 os.close(handle)
                 raise
@@ -247,7 +246,7 @@ class Journal:
 
     def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> Record:
         """Write down what a release of a component is from now on (C(good), C(bad)), and why."""
-        whose = {"component": component, "release": release, "run": run, "actor": actor}
+        whose: Entry = {"component": component, "release": release, "run": run, "actor": actor}
         return self.append({"op": "mark", **whose, "outcome": "ok", "detail": {"state": state, "reason": reason}})
 
     @contextmanager
@@ -258,7 +257,7 @@ class Journal:
         release: str | None = None,
         run: str = "",
         actor: str = "",
-        detail: dict[str, Any] | None = None,
+        detail: Mapping[str, object] | None = None,
     ) -> Iterator[Operation]:
         """Write ``started``, run the body, write ``ok`` or ``failed``.
 
@@ -266,11 +265,11 @@ class Journal:
         ``started`` (the first record's ``seq``) and, after a failure, ``error``. The exception goes
         on. A body that is killed leaves ``started`` alone: that is how the next run recognises it.
         """
-        common: Record = {"op": op, "component": component, "release": release, "run": run, "actor": actor}
+        common: Entry = {"op": op, "component": component, "release": release, "run": run, "actor": actor}
         begun = self.append({**common, "outcome": "started", "detail": dict(detail or {})})
         operation = Operation(begun)
 
-        def end(outcome: str, extra: dict[str, Any]) -> None:
+        def end(outcome: str, extra: Mapping[str, object]) -> None:
             full = {**(detail or {}), **operation.detail, "started": begun["seq"], **extra}
             self.append({**common, "outcome": outcome, "detail": full})
 

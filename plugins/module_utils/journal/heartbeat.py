@@ -21,12 +21,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import beside, proc
 
 LOOK_S = 0.3
-"""Seconds between two looks at whether the run is still there."""
+"""Seconds between two observations at whether the run is still there."""
 SHORTEST_ASK_S = 15.0
 """What one question to a node may take at least, however short the lease."""
 
@@ -104,7 +103,7 @@ class Beat:
             return None, "the process that asks ended without a word"
         return said["answer"], said["error"]
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> dict[str, object]:
         try:
             return {"answer": self.ask(), "error": ""}
         except Exception as error:  # noqa: BLE001 - whatever a connection plugin raises: people are told, and it is tried again

@@ -17,9 +17,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import settles
-
-Record = dict[str, Any]
 
 NEWEST = 1000
 """Records that stay in any case, without a gap: runs that are under way, and what people look at."""
@@ -76,7 +75,7 @@ class _Choice:
         for component in self.components:
             self.keep.update(component.needed(self.switches, self.opened))
         self.keep.update(self.opened)
-        self.keep.update([self.ends[at] for at in self.keep if at in self.ends])  # what was ended is not to look cut off
+        self.keep.update([self.ends[at] for at in self.keep if at in self.ends])  # what was ended is not to look interrupted
         for component in self.components:
             self.keep.update(component.around(self.keep))
         return self.keep
@@ -134,7 +133,7 @@ class _Component:
         return str(self.records[at].get("release") or "")
 
     def needed(self, switches: int, opened: Sequence[int]) -> set[int]:
-        """What tells what is live, what was before it, how good it was, where the schema came from, what was cut off."""
+        """What tells what is live, what was before it, how good it was, where the schema came from, what was interrupted."""
         window = self.switched[-switches] if len(self.switched) > switches else -1
         before = [at for at in self.switched if at < window]
         recent = [at for at in [*self.switched, *self.marks] if at >= window]
@@ -155,7 +154,7 @@ class _Component:
         }
 
     def around(self, keep: Collection[int]) -> set[int]:
-        """What makes the switches that stay mean what they meant: where their row began, what served before, what they were worth."""
+        """What makes the switches that stay mean what they meant: where their row began, what was live before, what they were worth."""
         found: set[int] = set()
         since = set(self.runs.since.values())
         for place, at in enumerate(self.switched):

@@ -20,21 +20,72 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import LOCK, Journal, utc_now
 
 GUARD = ".lock.guard"
 TAKING_BACK = "taking back run"
 """How the work of the dead man's switch is named in the lease, which it holds in the name of the run that it takes back."""
 
-Lease = dict[str, Any]
+
+class Job(TypedDict, total=False):
+    """A job of AWX: its ``id`` and ``template``, the address for people (``awx``), and that at which it is asked (``api``)."""
+
+    id: str
+    awx: str
+    api: str
+    template: str
+
+
+class Owner(TypedDict, total=False):
+    """Whose run it is: ``actor``, and the process of its ``controller`` by ``pid`` and start, or its ``job``."""
+
+    actor: str
+    controller: str
+    controller_id: str
+    pid: int
+    pid_started: str | None
+    job: Job
+
+
+class Worker(TypedDict):
+    """A process that works on the node for the run: ``what`` it does."""
+
+    pid: int
+    pid_started: str | None
+    what: str
+
+
+class Lease(TypedDict, total=False):
+    """Who has a node, C(<state>/lock.json). :class:`Lock` writes and reads it; the controller lengthens it (:mod:`journal.heartbeat`).
+
+    Attributes:
+        run: whose it is, C(unreadable) where the file says nothing; ``owner``: its process.
+        since, expires: UTC, ISO 8601; ``lease_s``: seconds that it was taken for.
+        boot, clock_expires: the boot in which it was written, and when it ends by that boot's clock (seconds).
+        before_boot: it was lengthened by the controller since, and the node started in between.
+        worker: the process that works here, None where none does.
+    """
+
+    run: str
+    owner: Owner
+    since: str
+    expires: str
+    lease_s: float
+    boot: str | None
+    clock_expires: float
+    before_boot: bool
+    worker: Worker | None
+
+
 
 
 class LockHeld(Exception):
-    """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the way out."""
+    """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the remedy."""
 
     def __init__(self, message: str, lease: Lease) -> None:
         super().__init__(message)
@@ -103,7 +154,7 @@ class Lock:
         except FileNotFoundError:
             return None
         try:
-            lease = json.loads(text)
+            lease: Lease | None = json.loads(text)
         except ValueError:
             lease = None
         if not isinstance(lease, dict):
@@ -118,7 +169,7 @@ class Lock:
     def _write(self, lease: Lease) -> None:
         write_file(self.path, json.dumps(lease, sort_keys=True), 0o640)
 
-    def _lease(self, run: str, owner: dict[str, Any], lease_s: float, since: str | None = None) -> Lease:
+    def _lease(self, run: str, owner: Owner, lease_s: float, since: str | None = None) -> Lease:
         expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=lease_s)
         return {
             "run": run,
@@ -130,7 +181,7 @@ class Lock:
             "clock_expires": _clock() + lease_s,
         }
 
-    def _note(self, action: str, run: str, owner: dict[str, Any], **detail: Any) -> None:
+    def _note(self, action: str, run: str, owner: Owner, **detail: Any) -> None:
         self.journal.append(
             {"op": "lock", "outcome": "ok", "run": run, "actor": owner.get("actor", ""), "detail": {"action": action, **detail}}
         )
@@ -138,7 +189,7 @@ class Lock:
     def acquire(
         self,
         run: str,
-        owner: dict[str, Any],
+        owner: Owner,
         lease_s: float = 900,
         dead_run: str | None = None,
         break_lock: bool = False,
@@ -176,7 +227,7 @@ class Lock:
             progress.tell(f"waits for process {blocking['pid']} ({blocking.get('what')}) of the run {lease.get('run')}")
             time.sleep(0.2)
 
-    def _blocking_worker(self, lease: Lease | None, run: str) -> dict[str, Any] | None:
+    def _blocking_worker(self, lease: Lease | None, run: str) -> Worker | None:
         worker = (lease or {}).get("worker")
         if not lease or lease.get("run") == run or not isinstance(worker, dict):
             return None
@@ -224,7 +275,7 @@ class Lock:
         if _had(records, run):
             raise LeaseLost(self._lost(run, lease, before, records), lease or {})
 
-    def _lost(self, run: str, lease: Lease | None, before: str, records: list[dict[str, Any]]) -> str:
+    def _lost(self, run: str, lease: Lease | None, before: str, records: list[Record]) -> str:
         records = records or self.journal.read()
         taken = [r for r in records if r.get("op") == "lock" and _took_from(r) == run]
         if lease is not None and lease.get("run") == run:
@@ -241,16 +292,16 @@ class Lock:
         return (
             f"Stopped before it could {before or 'change this node'}: run {run} does not have the lock of this node ({self.path}); {who}. "
             f"Expected: the lock of this run. Done by this run on this node until now: {told}. "
-            "Look at what serves now (aistack status on the node), wait for the other run to end, and run the whole command again "
+            "Look at what is live now (aistack status on the node), wait for the other run to end, and run the whole command again "
             "if it is still wanted."
         )
 
     def _take(
-        self, lease: Lease | None, run: str, owner: dict[str, Any], lease_s: float, dead_run: str | None, break_lock: bool
+        self, lease: Lease | None, run: str, owner: Owner, lease_s: float, dead_run: str | None, break_lock: bool
     ) -> Acquired:
         if lease is not None and lease.get("run") == run:
             how = "renewed" if _seconds_left(lease) > 0 else "acquired"
-            fresh = {**self._lease(run, owner, lease_s, since=str(lease.get("since"))), "worker": lease.get("worker")}
+            fresh: Lease = {**self._lease(run, owner, lease_s, since=str(lease.get("since"))), "worker": lease.get("worker")}
             self._write(fresh)
             return Acquired(fresh, how)
         how, reason = "acquired", None
@@ -271,7 +322,7 @@ class Lock:
         self._write(fresh)
         return Acquired(fresh, how, lease)
 
-    def renew(self, run: str, lease_s: float | None = None, worker: dict[str, Any] | None = None) -> bool:
+    def renew(self, run: str, lease_s: float | None = None, worker: Worker | None = None) -> bool:
         """Lengthen the lease from now; False when it is not this run's (any more)."""
         if not self.path.exists():
             return False
@@ -344,7 +395,7 @@ def _started() -> float:
         return 0.0
 
 
-def _public(lease: Lease) -> dict[str, Any]:
+def _public(lease: Lease) -> dict[str, object]:
     return {key: lease.get(key) for key in ("run", "owner", "since", "expires")}
 
 
@@ -356,14 +407,14 @@ def _taken_back(lease: Lease) -> bool:
     return worker.get("pid") != os.getpid() and proc.alive(int(worker.get("pid", 0)), worker.get("pid_started"))
 
 
-def _took_from(record: dict[str, Any]) -> str:
+def _took_from(record: Record) -> str:
     """The run from which a record of a lock says that its own run took it; empty for none."""
     detail = record.get("detail") or {}
     replaced = detail.get("replaced") if detail.get("action") in ("taken_over", "broken") else None
     return str(replaced.get("run") or "") if isinstance(replaced, dict) else ""
 
 
-def _had(records: list[dict[str, Any]], run: str) -> bool:
+def _had(records: list[Record], run: str) -> bool:
     """Whether *run* took the lease and did not give it back itself, or was taken back as a whole."""
     had = False
     for record in records:
@@ -397,7 +448,7 @@ def keep_lease(
     """
     lock = Lock(state_dir)
     lock.require(run, what, beside)
-    worker = {"pid": os.getpid(), "pid_started": proc.start_time(os.getpid()), "what": what}
+    worker: Worker = {"pid": os.getpid(), "pid_started": proc.start_time(os.getpid()), "what": what}
     lease = lock.current() or {}
     if not run or lease.get("run") != run:
         yield

@@ -6,10 +6,10 @@
 Pure: records in, state out. Three readings of the contract are decided here:
 
 * A C(revert) has the shape of an C(activate): C(release), C(detail.slot) and C(detail.config) say
-  what serves *after* it. A C(revert) without a release means that nothing serves any more.
+  what is live *after* it. A C(revert) without a release means that nothing serves any more.
 * *Previous good* after a C(revert) is counted from the original activation of the release that came
   back, so that going back twice goes back further and never forward again.
-* A good release that is activated again counts as marked good then: *newest* is what served last.
+* A good release that is activated again counts as marked good then: *newest* is what was live last.
 * Activating what is live once more (a restart, another configuration) does not make it newer than it was.
 """
 
@@ -17,11 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
-Record = dict[str, Any]
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 
 _SWITCHES = ("activate", "revert")
+
+
+class Served(TypedDict):
+    """What a slot ran before a switch, as the journal notes it: ``slot`` (None where it was not known), ``release``, ``config`` (hash)."""
+
+    slot: str | None
+    release: str
+    config: str
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,13 @@ class Live:
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation of a run; ``previous`` is what was live before: {slot, release, config} or None."""
+    """One activation of a run; ``previous`` is what was live before."""
 
     component: str
     release: str | None
     slot: str | None
     config: str | None
-    previous: dict[str, Any] | None
+    previous: Served | None
     outcome: str
     run: str
     time: str
@@ -85,7 +93,7 @@ class ComponentState:
     activations: list[Activation] = field(default_factory=list)
     interrupted: list[Interrupted] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the state as plain data, without what only planning needs."""
         data = asdict(self)
         for key in ("activations", "anchor", "candidates"):
@@ -255,7 +263,7 @@ def derive(
             if tag not in activated_at or (op == "activate" and not again):
                 activated_at[tag] = seq
             anchor = activated_at[tag]
-            if state.marks.get(tag) == "good":  # it serves again and is good still: as if marked anew
+            if state.marks.get(tag) == "good":  # it serves again and is good still: as if marked again
                 good_at.setdefault(tag, []).append(seq)
             state.live = Live(tag, detail.get("slot"), detail.get("config"), str(record.get("time", "")), seq)
         elif op == "revert" or (op == "retire" and _is_live(state.live, tag, detail.get("slot"))):

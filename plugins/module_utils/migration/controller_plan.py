@@ -161,7 +161,7 @@ def linter(origin: Origin) -> tuple[str, str]:
         return "", str(problem)
 
 
-def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Plan, str]:
+def _plan(request: Request, seen: Mapping[str, object], origin: Origin) -> tuple[Plan, str]:
     folder, commit = checkout(origin, request.release)
     code = folder / place_of(origin.path, origin.lock, origin.context).inner
     if origin.lock and lock_file.tool(origin.lock, "python") == "uv":
@@ -185,7 +185,7 @@ def _plan(request: Request, seen: Mapping[str, Any], origin: Origin) -> tuple[Pl
     return offline_plan.make(local, seen, origin.schema), commit
 
 
-def document(request: Request, seen: Mapping[str, Any], origin: Origin, why: str) -> dict[str, Any]:
+def document(request: Request, seen: Mapping[str, object], origin: Origin, why: str) -> dict[str, object]:
     """The plan in the shape of alembic_info, with ``basis``: how it was made. ``why`` is why the node could not make it.
 
     Raises:
@@ -198,12 +198,12 @@ def document(request: Request, seen: Mapping[str, Any], origin: Origin, why: str
     return offline_plan.describe(request, plan, seen, basis)
 
 
-def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
+def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, object]:
     """What alembic answers in check mode to a plan's document. Raises MigrationError where the policy refuses."""
     facts = {"plan": dict(plan), "from": plan["current"], "to": plan["target"]}
     refusals = plan["verdict"]["refusals"]
     if refusals:
-        reasons = "\n".join(f"  - {entry['reason']}\n    Way out: {entry['way_out']}" for entry in refusals)
+        reasons = "\n".join(f"  - {entry['reason']}\n    Fix: {entry['remedy']}" for entry in refusals)
         raise MigrationError(
             refusals[0]["code"],
             f"The migration of {request.component} to release {request.release} is refused; nothing was changed.\n{reasons}",
@@ -225,6 +225,6 @@ def outcome(request: Request, plan: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "changed": True, "msg": f"{request.component}: {count} would run.{undecided}", "diff": diff}
 
 
-def text(plan: Mapping[str, Any]) -> str:
+def text(plan: Mapping[str, object]) -> str:
     """The page of a plan's document."""
     return migration_text.plan_text(plan)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import Refusal, Revision
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.sql_statements import UNKNOWN, Statement
@@ -82,7 +82,7 @@ class Loss:
             held = f"{'up to ' if self.kind == 'rows' and self.rows else ''}{self.rows} row{'' if self.rows == 1 else 's'}"
         return f"{what} {self.name} ({held})"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "revision": self.revision,
             "kind": self.kind,

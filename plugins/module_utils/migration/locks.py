@@ -79,7 +79,7 @@ def try_once(psql: Psql, database: str) -> bool:
     return bool(psql.query(f"SELECT to_json(pg_try_advisory_lock({key(database)}))")) and not _leftovers(psql)
 
 
-def _holders(psql: Psql, number: int) -> list[dict[str, Any]]:
+def _holders(psql: Psql, number: int) -> list[dict[str, object]]:
     high, low = (number >> 32) & 0xFFFFFFFF, number & 0xFFFFFFFF
     return list(
         psql.query(
@@ -89,7 +89,7 @@ def _holders(psql: Psql, number: int) -> list[dict[str, Any]]:
     )
 
 
-def _leftovers(psql: Psql) -> list[dict[str, Any]]:
+def _leftovers(psql: Psql) -> list[dict[str, object]]:
     return list(
         psql.query(
             f"SELECT coalesce(json_agg({_SESSION}), '[]') FROM pg_stat_activity a"
@@ -124,7 +124,7 @@ class Watcher:
     broken: str = ""
     _seen: float = 0.0
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """One sample; a database that does not answer is noted, the migration itself will tell more."""
         if self.broken:
             return

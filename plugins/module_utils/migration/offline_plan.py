@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import plan as alembic_plan, text as migration_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Ground, Plan, ReleaseCodeError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationContext, Plan, ReleaseCodeError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
@@ -49,15 +49,15 @@ class Said:
         return [] if self.fresh else [["public", "as the node said", 0, 0]]
 
 
-def known(seen: Mapping[str, Any]) -> None:
+def known(seen: Mapping[str, object]) -> None:
     """Nothing is guessed. Raises Unavailable where the node could not say where the database stands."""
     if not seen.get("known") and not seen.get("bare"):
         raise Unavailable(f"where the database stands is not known: {seen.get('why') or 'the node did not say'}")
 
 
-def _url(variable: str, schema: Sequence[Mapping[str, Any]]) -> str:
+def _url(variable: str, schema: Sequence[Mapping[str, object]]) -> str:
     """The made-up address of the database, by the driver that the real one names: SQLAlchemy's own choice need not be there."""
-    scheme = next((stand_ins.scheme(entry) for entry in schema if entry.get("name") == variable), "")
+    scheme = next((placeholders.scheme(entry) for entry in schema if entry.get("name") == variable), "")
     return STAND_IN_URL.replace("postgresql", scheme, 1) if scheme.partition("+")[0] in ("postgresql", "postgres") else STAND_IN_URL
 
 
@@ -68,11 +68,13 @@ def make(request: Request, seen: Mapping[str, Any], schema: Sequence[Mapping[str
         Unavailable: the release's code stops, and the made-up values may be why.
         MigrationError: the release's migrations are wrong whatever the values are.
     """
-    variables = {**stand_ins.stand_ins(schema), request.url_variable: _url(request.url_variable, schema)}
-    local = replace(request, made_up=[name for name in stand_ins.made_up(schema) if name != request.url_variable] or [request.url_variable])
-    ground = Ground(variables, DatabaseAddress("localhost", 5432, "planned", "planned"))
+    variables = {**placeholders.placeholder_env(schema), request.url_variable: _url(request.url_variable, schema)}
+    local = replace(
+        request, made_up=[name for name in placeholders.made_up(schema) if name != request.url_variable] or [request.url_variable]
+    )
+    context = MigrationContext(variables, DatabaseAddress("localhost", 5432, "planned", "planned"))
     try:
-        with alembic_plan.start(local, ground) as session:
+        with alembic_plan.start(local, context) as session:
             opened = alembic_plan.ask(local, session, "open")
             graph = RevisionGraph.of(alembic_plan.ask(local, session, "graph")["revisions"])
             path = alembic_plan.way(local, graph, seen.get("current") or [], lambda: list(seen.get("history") or []))
@@ -87,10 +89,10 @@ def make(request: Request, seen: Mapping[str, Any], schema: Sequence[Mapping[str
         error = f"{kind}: {problem.helper}" if kind else str(problem.helper)
         what = f"what {request.release} does to the database"
         kind_of = NoEnvironment if kind in OTHER_PYTHON else Unavailable
-        raise kind_of(stand_ins.unsure(local.made_up, error, str(facts.get("place") or ""), what)) from problem
+        raise kind_of(placeholders.unsure(local.made_up, error, str(facts.get("place") or ""), what)) from problem
 
 
-def describe(request: Request, plan: Plan, seen: Mapping[str, Any], basis: str) -> dict[str, Any]:
+def describe(request: Request, plan: Plan, seen: Mapping[str, Any], basis: str) -> dict[str, object]:
     """The plan in the shape of alembic_info, with ``basis``: how it was made."""
     address = seen.get("database") or {}
     found = plan.describe(
@@ -106,7 +108,7 @@ def describe(request: Request, plan: Plan, seen: Mapping[str, Any], basis: str) 
     return found
 
 
-def empty_words(request: Request, seen: Mapping[str, Any]) -> str:
+def empty_words(request: Request, seen: Mapping[str, object]) -> str:
     """What a plan from an empty database has to say for itself; nothing where the node knew better."""
     if seen.get("known"):
         return ""

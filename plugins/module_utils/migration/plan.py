@@ -16,9 +16,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import c
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE, Home
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders as stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
     data_loss,
@@ -134,7 +135,7 @@ class Request:
 
 
 @dataclass
-class Ground:
+class MigrationContext:
     """What the request stands on: the environment of the release and the address in it."""
 
     variables: dict[str, str]
@@ -154,7 +155,7 @@ class Plan:
     versions: dict[str, Any]
     losses: list[Loss] = field(default_factory=list)
 
-    def describe(self, request: Request, address: DatabaseAddress) -> dict[str, Any]:
+    def describe(self, request: Request, address: DatabaseAddress) -> dict[str, object]:
         document: dict[str, Any] = {
             "known": True,
             "why": "",
@@ -180,7 +181,7 @@ class Plan:
         return document
 
 
-def ground(request: Request) -> Ground:
+def context_of(request: Request) -> MigrationContext:
     """Reads the environment file. Raises NotYet where something is not there, MigrationError where it is wrong."""
     tree = request.tree
     if not tree.is_dir():
@@ -206,8 +207,8 @@ def ground(request: Request) -> Ground:
     except ValueError as problem:
         raise MigrationError("bad_url", f"{request.url_variable} in {request.env_file} is no PostgreSQL address: {problem}.") from None
     if request.database:
-        return Ground(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
-    return Ground(variables, address)
+        return MigrationContext(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
+    return MigrationContext(variables, address)
 
 
 def require_configuration(request: Request) -> None:
@@ -235,10 +236,10 @@ def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[
     return moved
 
 
-def connect(request: Request, base: Ground, application: str = "aistack-migrate-watch") -> Psql:
+def connect(request: Request, context: MigrationContext, application: str = "aistack-migrate-watch") -> Psql:
     """A psql session. Raises MigrationError in the operator's words."""
     try:
-        return Psql(base.address, base.variables, request.user, application)
+        return Psql(context.address, context.variables, request.user, application)
     except DatabaseError as problem:
         raise MigrationError(problem.kind, f"{request.component}: {problem} Nothing was migrated.") from problem
     except LookupError as problem:
@@ -246,12 +247,12 @@ def connect(request: Request, base: Ground, application: str = "aistack-migrate-
                                      "phase, which makes it.") from problem
 
 
-def start(request: Request, base: Ground) -> AlembicSession:
+def start(request: Request, context: MigrationContext) -> AlembicSession:
     """The helper, with the release's Alembic still to be opened. Raises MigrationError."""
     try:
         where = (request.interpreter, str(request.tree))
         return AlembicSession(
-            *where, base.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
+            *where, context.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
         )
     except HelperError as problem:
         raise MigrationError("python", f"{request.component}: {problem}") from problem
@@ -287,7 +288,7 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
         ) from problem
 
 
-def locate(request: Request, session: AlembicSession, graph: RevisionGraph) -> tuple[RevisionPath, dict[str, Any]]:
+def locate(request: Request, session: AlembicSession, graph: RevisionGraph) -> tuple[RevisionPath, dict[str, object]]:
     """Where the database stands and which way leads to the target."""
     seen = ask(request, session, "current")
     return way(request, graph, seen["current"], lambda: Journal.of(request.state_dir).read()), seen
@@ -304,7 +305,7 @@ def target_of(request: Request) -> str:
 
 
 def way(
-    request: Request, graph: RevisionGraph, current: Sequence[str], records: Callable[[], Sequence[Mapping[str, Any]]]
+    request: Request, graph: RevisionGraph, current: Sequence[str], records: Callable[[], Sequence[Record]]
 ) -> RevisionPath:
     """The way from ``current`` to the target; the journal's ``records`` are read where the database is ahead of the release."""
     target = target_of(request)
@@ -414,7 +415,7 @@ def complete(
         step.sql_error = str(answer.get("error") or "")
         if step.sql is None and request.made_up and not answer.get("own"):
             what = f"revision {step.revision.revision}"
-            step.unsure = stand_ins.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
+            step.unsure = placeholders.unsure(request.made_up, step.sql_error, str(answer.get("place") or ""), what)
         if path.direction == "upgrade":
             squawk.judge(request.linter, step)
     migration_policy.analyse(steps, version.name)
@@ -431,7 +432,7 @@ def complete(
     return Plan(graph, path, steps, verdict, fresh, str(seen.get("transaction", "")), versions, losses)
 
 
-def unknown(request: Request, why: str) -> dict[str, Any]:
+def unknown(request: Request, why: str) -> dict[str, object]:
     """The plan's document where nothing can be known yet."""
     document = {
         "known": False,
@@ -462,12 +463,12 @@ def unknown(request: Request, why: str) -> dict[str, Any]:
 def inspect(request: Request) -> dict[str, Any]:
     """The plan as a document; reads only. What is not there yet is said in ``why``. Raises MigrationError for what is wrong."""
     try:
-        base = ground(request)
+        context = context_of(request)
     except NotYet as problem:
         return unknown(request, str(problem))
-    with start(request, base) as session:
+    with start(request, context) as session:
         try:
-            psql = connect(request, base)
+            psql = connect(request, context)
         except MigrationError as problem:
             if problem.code in ("unreachable", "missing", "tool"):
                 return unknown(request, str(problem))
@@ -477,10 +478,10 @@ def inspect(request: Request) -> dict[str, Any]:
             graph = RevisionGraph.of(ask(request, session, "graph")["revisions"])
             path, seen = locate(request, session, graph)
             plan = complete(request, session, psql, graph, path, seen, versions)
-            return {**plan.describe(request, base.address), "tables": present_tables(psql, request.tables)}
+            return {**plan.describe(request, context.address), "tables": present_tables(psql, request.tables)}
 
 
-def versions_of(opened: Mapping[str, Any], psql: Psql) -> dict[str, Any]:
+def versions_of(opened: Mapping[str, object], psql: Psql) -> dict[str, Any]:
     """Versions of what takes part."""
     return {
         "alembic": opened.get("alembic", ""),

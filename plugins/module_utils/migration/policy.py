@@ -75,7 +75,7 @@ class Step:
     risk: str = "none"
     autocommit: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "revision": self.revision.revision,
             "down_revisions": list(self.revision.down_revisions),
@@ -106,7 +106,7 @@ class Verdict:
     def allowed(self) -> bool:
         return not self.refusals
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "allowed": self.allowed,
             "refusals": [entry.as_dict() for entry in self.refusals],
@@ -219,8 +219,8 @@ def _step_refusals(step: Step, policy: Policy, direction: str, where: str) -> It
                 found = f"{finding['rule']}: {finding.get('message', '')}"
                 yield Refusal("lint", f"{name}: lint {found}", f"Correct the script; {accept}", revision)
     if not step.lint_run and policy.lint_missing == "refuse" and step.sql is not None:
-        way_out = f"Run the role toolchain, or allow it: {where}.lint_missing: allow"
-        yield Refusal("lint_missing", f"{name} was not linted: squawk did not run.", way_out, revision)
+        remedy = f"Run the role toolchain, or allow it: {where}.lint_missing: allow"
+        yield Refusal("lint_missing", f"{name} was not linted: squawk did not run.", remedy, revision)
 
 
 def _step_warnings(step: Step, direction: str) -> Iterable[str]:

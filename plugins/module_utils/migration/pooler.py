@@ -20,7 +20,7 @@ _PID = "SELECT pg_backend_pid()"
 
 
 def shares_connections(first: Psql, second: Psql) -> bool:
-    """Whether two sessions to the same address get their server's connection anew for each transaction.
+    """Whether two sessions to the same address get their server's connection again for each transaction.
 
     The second holds a transaction open, so that whatever it was given is taken, while the first asks again and again which
     process of the server it speaks to. Leaves no transaction open, but where a pool has a single connection, *first* is lost.

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import plan as alembic_plan, pooler
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Ground, MigrationError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationContext, MigrationError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import read_only, tools as pg_tool
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import READ_ONLY, DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import ToolError
@@ -23,26 +23,26 @@ def dumper(request: Request, server: str) -> None:
         raise MigrationError("tool", f"{request.component}: {old} Nothing was migrated.")
 
 
-def writable(request: Request, base: Ground, psql: Psql) -> Psql:
+def writable(request: Request, context: MigrationContext, psql: Psql) -> Psql:
     """The session to go on with; a database that is read-only for a while, as during a failover, is waited for. Raises MigrationError."""
 
     def connect() -> Psql:
-        return Psql(base.address, base.variables, request.user, "aistack-migrate-lock")
+        return Psql(context.address, context.variables, request.user, "aistack-migrate-lock")
 
     psql, why = read_only.wait(psql, connect, request.lock_wait)
     if why:
         psql.close()
         raise MigrationError(
             "read_only",
-            f"{request.component}: {base.address.describe()} is read-only: {why.rstrip('. ')}. Waited {request.lock_wait:g} s"
+            f"{request.component}: {context.address.describe()} is read-only: {why.rstrip('. ')}. Waited {request.lock_wait:g} s"
             f" (migrate_lock_wait). {READ_ONLY} Nothing was migrated.",
         )
     return psql
 
 
-def pooler_refused(request: Request, base: Ground, psql: Psql) -> None:
+def pooler_refused(request: Request, context: MigrationContext, psql: Psql) -> None:
     """Neither the lock nor the limits of a migration hold where a pooler stands between this session and the server."""
-    with alembic_plan.connect(request, base) as second:
+    with alembic_plan.connect(request, context) as second:
         try:
             shared = pooler.shares_connections(psql, second)
         except DatabaseError as problem:
@@ -50,7 +50,7 @@ def pooler_refused(request: Request, base: Ground, psql: Psql) -> None:
     if shared:
         raise MigrationError(
             "pooler",
-            f"{request.component}: {base.address.describe()} leads to a pooler that gives each transaction another connection of"
+            f"{request.component}: {context.address.describe()} leads to a pooler that gives each transaction another connection of"
             " the server (pgbouncer with pool_mode=transaction, or its kin). The lock between two runs and the limits of a migration"
             " would hold for whoever gets that connection next. Expected the server itself, or a pooler with pool_mode=session. Give the"
             " migration a direct address: a variable of its own in the environment's schema, named by migrations.database of the"

@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan i
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.policy import DECISIONS, HEADS, LINT_ERRORS
 
 
-def _decision(default: str) -> dict[str, Any]:
+def _decision(default: str) -> dict[str, object]:
     return {"type": "str", "choices": list(DECISIONS), "default": default}
 
 

@@ -54,18 +54,18 @@ class Revision:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A reason not to go on: ``code`` for programs, ``reason`` and ``way_out`` for people."""
+    """A reason not to go on: ``code`` for programs, ``reason`` and ``remedy`` for people."""
 
     code: str
     reason: str
-    way_out: str
+    remedy: str
     revision: str = ""
 
     def text(self) -> str:
-        return f"{self.reason} {self.way_out}".strip()
+        return f"{self.reason} {self.remedy}".strip()
 
     def as_dict(self) -> dict[str, str]:
-        return {"code": self.code, "revision": self.revision, "reason": self.reason, "way_out": self.way_out}
+        return {"code": self.code, "revision": self.revision, "reason": self.reason, "remedy": self.remedy}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class RevisionGraph:
     revisions: dict[str, Revision] = field(default_factory=dict)
 
     @staticmethod
-    def of(documents: Iterable[Mapping[str, Any]]) -> RevisionGraph:
+    def of(documents: Iterable[Mapping[str, object]]) -> RevisionGraph:
         return RevisionGraph({entry.revision: entry for entry in map(Revision.of, documents)})
 
     def heads(self) -> list[str]:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry, Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 
-Record = dict[str, Any]
 RUNS_ON = "runs_on"
 
 
-def evidence(component: str, release: str, heads: Sequence[str], reason: str, run: str = "", actor: str = "") -> Record:
+def evidence(component: str, release: str, heads: Sequence[str], reason: str, run: str = "", actor: str = "") -> Entry:
     """The record that says so: C(mark) with C(detail.state) C(runs_on), sorted C(detail.heads) and C(detail.reason).
 
     Raises:
@@ -61,11 +60,9 @@ def record(
     return journal.append(wanted)
 
 
-def _same(known: Record, wanted: Record) -> bool:
+def _same(known: Entry, wanted: Entry) -> bool:
     """Whether both prove the same; when and why it was seen does not matter."""
-    parts = ("op", "component", "release", "outcome")
     detail = known.get("detail") or {}
-    return all(known.get(key) == wanted[key] for key in parts) and (detail.get("state"), detail.get("heads")) == (
-        RUNS_ON,
-        wanted["detail"]["heads"],
-    )
+    if (detail.get("state"), detail.get("heads")) != (RUNS_ON, wanted["detail"]["heads"]):
+        return False
+    return all(known.get(key) == wanted[key] for key in ("op", "component", "release", "outcome"))

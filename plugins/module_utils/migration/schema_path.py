@@ -10,13 +10,51 @@ C(backup), C(time), C(seconds). Heads are lists of Alembic revisions; their orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
-Facts = Mapping[str, Any]
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import BackupSet
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Manifest
+
 DUMP = 1
 """Format of a dump that was made before a migration; a rollback never chooses it."""
+
+
+_Heads = TypedDict("_Heads", {"from": "list[str]", "to": "list[str]"}, total=False)
+
+
+class Migration(_Heads, total=False):
+    """A migration as the journal has it, out of :func:`rollback.facts.migrations`.
+
+    Attributes:
+        release: whose code it was; ``outcome``: C(started), C(ok) or C(failed); ``state``: C(upgraded), C(downgraded), C(stamped).
+        from, to: heads; ``steps``: the revisions in between, in the order in which they were applied.
+        phase: C(expand) where all of them only add; ``reversible``: whether each can be undone.
+        backup: the dump that was taken before; ``seconds``: it took.
+        time, seq: of the record.
+        undo: in a :class:`Way`, those of the steps that are undone.
+    """
+
+    release: str | None
+    outcome: str | None
+    state: str
+    steps: list[str]
+    phase: str
+    reversible: bool
+    backup: object
+    seconds: float
+    time: str | None
+    seq: int | None
+    undo: list[str]
+
+
+class RunsOn(TypedDict):
+    """A proof of the journal: a gate held with this ``release`` on a schema at these ``heads``."""
+
+    release: str | None
+    heads: list[str]
 
 
 @dataclass(frozen=True)
@@ -43,8 +81,8 @@ class Way:
         lost: revisions whose tables and columns go.
     """
 
-    downgrades: tuple[Facts, ...] = ()
-    restore: Facts | None = None
+    downgrades: tuple[Migration, ...] = ()
+    restore: BackupSet | None = None
     problem: str = ""
     code: str = ""
     lost: tuple[str, ...] = field(default=())
@@ -60,17 +98,17 @@ def same(one: Sequence[str], other: Sequence[str]) -> bool:
     return sorted(one) == sorted(other)
 
 
-def _finished(migrations: Sequence[Facts]) -> list[Facts]:
+def _finished(migrations: Sequence[Migration]) -> list[Migration]:
     return [entry for entry in migrations if entry.get("outcome") == "ok"]
 
 
-def known_heads(migrations: Sequence[Facts]) -> list[str] | None:
+def known_heads(migrations: Sequence[Migration]) -> list[str] | None:
     """Where the last migration left the database; None where there was none."""
     done = _finished(migrations)
     return sorted(done[-1].get("to") or []) if done else None
 
 
-def heads_of_release(release: str, manifest: Facts | None, migrations: Sequence[Facts]) -> list[str] | None:
+def heads_of_release(release: str, manifest: Manifest | None, migrations: Sequence[Migration]) -> list[str] | None:
     """Heads of a release's own scripts: from its manifest, else where its last migration led; None where nobody knows."""
     own = (manifest or {}).get("alembic_heads")
     if own:
@@ -82,13 +120,13 @@ def heads_of_release(release: str, manifest: Facts | None, migrations: Sequence[
     return [] if own is not None and (manifest or {}).get("alembic_asked") else None
 
 
-def _applied(migrations: Sequence[Facts]) -> list[tuple[Facts, list[str], list[str]]]:
+def _applied(migrations: Sequence[Migration]) -> list[tuple[Migration, list[str], list[str]]]:
     """The upgrades that are in effect by the journal, the oldest first: each with those of its steps that are, and where they lead.
 
     What was downgraded is taken off again, so that going forth and back leaves the way further back as it was. Where a migration does
     not begin where the one before it ended (a set was restored in between), what does not lie below it is left out.
     """
-    stack: list[tuple[Facts, list[str], list[str]]] = []
+    stack: list[tuple[Migration, list[str], list[str]]] = []
     for entry in _finished(migrations):
         begins, ends, steps = sorted(entry.get("from") or []), sorted(entry.get("to") or []), list(entry.get("steps") or [])
         if begins == ends:
@@ -104,7 +142,7 @@ def _applied(migrations: Sequence[Facts]) -> list[tuple[Facts, list[str], list[s
     return stack
 
 
-def _back(present: Sequence[str], target: Sequence[str], migrations: Sequence[Facts]) -> list[tuple[Facts, list[str]]] | None:
+def _back(present: Sequence[str], target: Sequence[str], migrations: Sequence[Migration]) -> list[tuple[Migration, list[str]]] | None:
     """The upgrades that led from *target* to *present*, the newest first, each with its steps that lie above *target*.
 
     None where the journal does not tell one unbroken way.
@@ -125,7 +163,7 @@ def _back(present: Sequence[str], target: Sequence[str], migrations: Sequence[Fa
 
 
 def prove(
-    target: Sequence[str], present: Sequence[str], migrations: Sequence[Facts], proofs: Sequence[Facts], release: str
+    target: Sequence[str], present: Sequence[str], migrations: Sequence[Migration], proofs: Sequence[RunsOn], release: str
 ) -> Proof:
     """Whether the code of *release*, whose own heads are *target*, is known to run on a schema at *present*.
 
@@ -142,17 +180,17 @@ def prove(
     return Proof("", steps)
 
 
-def usable_set(backup: Facts) -> bool:
+def usable_set(backup: BackupSet) -> bool:
     """Whether a set was verified when it was made, and all of it is still there."""
     return str(backup.get("verdict") or "").startswith("verified") and not backup.get("problem")
 
 
-def foreign(backup: Facts, stack: str | None) -> bool:
+def foreign(backup: BackupSet, stack: str | None) -> bool:
     """Whether a set says that it is of another stack."""
     return bool(stack and backup.get("stack") and backup["stack"] != stack)
 
 
-def _set_with(heads: Sequence[str], component: str, backups: Sequence[Facts]) -> tuple[Facts | None, str]:
+def _set_with(heads: Sequence[str], component: str, backups: Sequence[BackupSet]) -> tuple[BackupSet | None, str]:
     """The newest usable set that holds the database of *component* at *heads*; else why there is none."""
     holding = [
         entry for entry in backups if component in (entry.get("heads") or {}) and same(entry["heads"][component] or [], heads)
@@ -173,7 +211,7 @@ def _set_with(heads: Sequence[str], component: str, backups: Sequence[Facts]) ->
 
 
 def way_back(
-    component: str, target: Sequence[str], present: Sequence[str], migrations: Sequence[Facts], backups: Sequence[Facts]
+    component: str, target: Sequence[str], present: Sequence[str], migrations: Sequence[Migration], backups: Sequence[BackupSet]
 ) -> Way:
     """How the database of *component* gets from *present* to *target*.
 

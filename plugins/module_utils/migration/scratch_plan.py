@@ -52,7 +52,7 @@ WAIT = 60.0
 """Seconds to wait for another plan of the same component."""
 
 
-def document(request: Request, scratch: Mapping[str, Any]) -> dict[str, Any]:
+def document(request: Request, scratch: Mapping[str, Any]) -> dict[str, object]:
     """The plan in the shape of alembic_info.
 
     Raises:

@@ -18,26 +18,26 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.data
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import history as migration_history, plan as alembic_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Ground, MigrationError, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationContext, MigrationError, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import fingerprint
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import heads_query
 
 
-def _address(request: Request) -> tuple[Ground | None, str]:
+def _address(request: Request) -> tuple[MigrationContext | None, str]:
     """The environment that is to come, or else the one that is live, and which of them it is."""
     live = str(Home(request.root, request.component).live_env)
     for path in (request.env_file, live):
         if path and os.path.exists(path):
             try:
                 variables = read_env(path)
-                return Ground(variables, parse_url(variables.get(request.url_variable, ""))), path
+                return MigrationContext(variables, parse_url(variables.get(request.url_variable, ""))), path
             except (OSError, ValueError) as problem:
                 return None, f"{request.url_variable} in {path} tells no address: {problem}"
     return None, "no environment is rendered"
 
 
-def look(request: Request) -> dict[str, Any]:
+def observe(request: Request) -> dict[str, object]:
     """Where the database stands.
 
     C(known) is whether it could be looked at, C(why) why not; C(bare) whether nothing of the component is on this node, so
@@ -51,12 +51,12 @@ def look(request: Request) -> dict[str, Any]:
         "history": migration_history.migrations(Journal.of(request.state_dir).read(), request.component),
     }  # fmt: skip
     version = version_file.load(request.state_dir, request.component)
-    base, seen["why"] = _address(request)
-    if base is None:
+    context, seen["why"] = _address(request)
+    if context is None:
         return seen
-    seen["database"] = base.address.as_dict()
+    seen["database"] = context.address.as_dict()
     try:
-        with alembic_plan.connect(request, base) as psql:
+        with alembic_plan.connect(request, context) as psql:
             tables = psql.query(version.tables_query())
             seen["fresh"] = all(version.matches(schema, name) for schema, name, _rows, _read in psql.query(fingerprint.TABLES_QUERY))
             table, seen["why"] = version.only(tables, not seen["fresh"])

@@ -13,7 +13,6 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import DEFAULT
 
@@ -36,7 +35,7 @@ class Statement:
     loses_data: bool = False
     references: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "text": self.text,
             "action": self.action,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import finish
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.policy import Step
@@ -29,7 +28,7 @@ def available(path: str) -> bool:
     return os.access(path, os.X_OK)
 
 
-def parse(output: str) -> list[dict[str, Any]]:
+def parse(output: str) -> list[dict[str, object]]:
     """squawk's JSON to findings with ``rule``, ``message``, ``help``, ``level`` and ``line`` (from 1).
 
     Its exit status tells nothing: 1 stands for a finding, a syntax error and a missing file alike. Raises LintError.
@@ -52,7 +51,7 @@ def parse(output: str) -> list[dict[str, Any]]:
     return findings
 
 
-def lint(path: str, sql: str) -> list[dict[str, Any]]:
+def lint(path: str, sql: str) -> list[dict[str, object]]:
     """Findings for the SQL of one step, its BEGIN and COMMIT included. Raises LintError."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as handle:
         handle.write(sql)
@@ -71,7 +70,7 @@ def lint(path: str, sql: str) -> list[dict[str, Any]]:
     return parse(child.stdout)
 
 
-def _not_run(why: str) -> dict[str, Any]:
+def _not_run(why: str) -> dict[str, object]:
     return {"rule": "lint-not-run", "level": "notice", "message": why, "help": "", "line": 0}
 
 

@@ -77,7 +77,7 @@ def plan_text(plan: Mapping[str, Any], sql: bool = True) -> str:
     if refusals:
         lines += ["", "Refused:"]
         for entry in refusals:
-            lines += _wrapped(entry["reason"], "  - ", "    ") + _wrapped(f"Way out: {entry['way_out']}", "    ", "    ")
+            lines += _wrapped(entry["reason"], "  - ", "    ") + _wrapped(f"Fix: {entry['remedy']}", "    ", "    ")
     undecided = verdict.get("undecided") or []
     if undecided:
         lines += ["", "NOT known:"] + [line for text in undecided for line in _wrapped(text, "  - ", "    ")]

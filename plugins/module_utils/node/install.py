@@ -13,7 +13,6 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replace_link, replacing, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
@@ -79,7 +78,7 @@ class Wanted:
     units: Path | None = None
 
 
-def ensure(wanted: Wanted, check: bool = False) -> dict[str, Any]:
+def ensure(wanted: Wanted, check: bool = False) -> dict[str, object]:
     """Install and register what is missing.
 
     Returns:

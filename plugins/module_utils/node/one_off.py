@@ -15,7 +15,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Live:
-    """What serves: the component, its slot, release, unit, and the folder of the release."""
+    """What is live: the component, its slot, release, unit, and the folder of the release."""
 
     component: str
     slot: str
@@ -64,7 +64,7 @@ def _masker(path: Path) -> Masker:
         return Masker()
 
 
-def _described(state_dir: Path, component: str) -> Mapping[str, Any]:
+def _described(state_dir: Path, component: str) -> component_file.Description:
     described, problems = component_file.load_all(state_dir)
     if component not in described:
         known = f"there are {', '.join(described)}" if described else "there are none"
@@ -120,7 +120,7 @@ def _unit_text(unit: str) -> str:
 
 
 @dataclass(frozen=True)
-class Asked:
+class OneOff:
     """Who runs what, for how long (seconds; 0: no limit), and whether somebody sits at it."""
 
     command: Sequence[str]
@@ -130,7 +130,7 @@ class Asked:
     terminal: bool = False
 
 
-def run(state_dir: Path, component: str, asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
+def run(state_dir: Path, component: str, asked: OneOff, say: Callable[[str], None]) -> dict[str, Any]:
     """Run a command and wait for it; ``rc``, ``seconds``, ``late``, and what was live. *say* gets its output by lines, masked.
 
     The journal has it as ``run``, with the command masked. With a terminal the process has that, and nothing is masked.

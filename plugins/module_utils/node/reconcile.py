@@ -5,7 +5,7 @@
 """After a boot: what starts by itself, what the edge sends to and the C(live) link are one slot again.
 
 A unit of the node runs this at each boot. Where the power was lost in the middle of a switch each of the three is as the step before
-left it; :func:`slots.plan.plan_boot` has the rule. A switch that was cut off stays open in the journal: the next run gates it.
+left it; :func:`slots.plan.plan_boot` has the rule. A switch that was interrupted stays open in the journal: the next run gates it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, LockHeld, from_before, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Who, take_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Caller, take_lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file, plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Spec
@@ -43,11 +43,11 @@ class BootSlots(Slots):
         EdgeError, UnitError: they do not answer.
         """
         # strict in check mode as well: where the edge does not answer, nothing can be said
-        world = self.node.observe()
-        world = replace(world, interrupted=self._cut_off(world.live))
-        plan = sp.plan_boot(world, self.spec.strategy)
-        _serves, previous = self._previous(world)
-        content = world.slot(plan.slot).content if plan.slot else None
+        observed = self.node.observe()
+        observed = replace(observed, interrupted=self._interrupted(observed.live))
+        plan = sp.plan_boot(observed, self.spec.strategy)
+        _serves, previous = self._previous(observed)
+        content = observed.slot(plan.slot).content if plan.slot else None
         outcome = Outcome(bool(plan.steps), plan.slot, content, previous, plan, f"{self.spec.component}: nothing to do")
         if not plan.steps or content is None:
             return outcome
@@ -66,13 +66,13 @@ class BootSlots(Slots):
         outcome.warnings += self.node.remarks()
         return outcome
 
-    def _cut_off(self, live: str | None) -> bool:
-        """Whether a switch was cut off, and what is live was not stopped on purpose since."""
+    def _interrupted(self, live: str | None) -> bool:
+        """Whether a switch was interrupted, and what is live was not stopped on purpose since."""
         records = self.journal.read()
-        cut = [found.seq for found in release_state.interrupted(records, self.spec.component) if found.op in _SWITCHES]
+        interrupted = [found.seq for found in release_state.interrupted(records, self.spec.component) if found.op in _SWITCHES]
         mine = [record for record in records if record.get("component") == self.spec.component and record["op"] == "retire"]
         stopped = [record["seq"] for record in mine if (record.get("detail") or {}).get("slot") == live]
-        return bool(cut) and not any(seq > max(cut) for seq in stopped)
+        return bool(interrupted) and not any(seq > max(interrupted) for seq in stopped)
 
 
 class MakeSlots(Protocol):
@@ -81,11 +81,11 @@ class MakeSlots(Protocol):
     def __call__(self, spec: Spec, gate: GateCall, journal: Journal) -> BootSlots: ...
 
 
-def _no_gate(_definition: Mapping[str, Any], _context: Mapping[str, Any], _trouble: Any) -> Judged:
+def _no_gate(_definition: Mapping[str, object], _context: Mapping[str, object], _trouble: Any) -> Judged:
     return Judged("pass")
 
 
-def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[str, Any]:
+def reconcile(state_dir: Path, caller: Caller, make: MakeSlots = BootSlots) -> dict[str, Any]:
     """Bring every component of a stack into agreement.
 
     Returns:
@@ -96,12 +96,12 @@ def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[st
         Locked: another run is at work on this node.
     """
     described, problems = component_file.load_all(state_dir)
-    rows = [_one(state_dir, described[name], who, make, check=True) for name in sorted(described)]
+    rows = [_one(state_dir, described[name], caller, make, check=True) for name in sorted(described)]
     if any(row["changed"] for row in rows):
-        with _locked(state_dir, who):
+        with _locked(state_dir, caller):
             # those that are needed first
             order = sorted(described, key=lambda name: (int(described[name].get("order") or 0), name))
-            rows = [_one(state_dir, described[name], who, make) for name in order]
+            rows = [_one(state_dir, described[name], caller, make) for name in order]
     failed = any(row["outcome"] == "failed" for row in rows)
     return {
         "changed": any(row["changed"] for row in rows),
@@ -111,12 +111,14 @@ def reconcile(state_dir: Path, who: Who, make: MakeSlots = BootSlots) -> dict[st
     }
 
 
-def _one(state_dir: Path, description: Mapping[str, Any], who: Who, make: MakeSlots, check: bool = False) -> dict[str, Any]:
+def _one(
+    state_dir: Path, description: component_file.Description, caller: Caller, make: MakeSlots, check: bool = False
+) -> dict[str, object]:
     spec = component_file.spec_of(description, state_dir)
     spec = replace(spec, drain_timeout=min(DRAIN_S, spec.drain_timeout))
     slots = make(spec, _no_gate, Journal.of(state_dir))
     row: dict[str, Any] = {"component": spec.component, "outcome": "failed", "changed": False}
-    request = Request(run=who.run, actor=who.actor, reason=who.reason)
+    request = Request(run=caller.run, actor=caller.actor, reason=caller.reason)
     try:
         outcome = slots.reconcile(replace(request, check=check))
         row.update(outcome="ok", changed=outcome.changed, message="; ".join([outcome.message, *outcome.warnings]))
@@ -126,7 +128,7 @@ def _one(state_dir: Path, description: Mapping[str, Any], who: Who, make: MakeSl
 
 
 @contextlib.contextmanager
-def _locked(state_dir: Path, who: Who) -> Iterator[None]:
+def _locked(state_dir: Path, caller: Caller) -> Iterator[None]:
     """Have the node for this process.
 
     A run that held it when the power was lost has no process here any more, but may hold its lease for a quarter of an hour yet. This is
@@ -138,10 +140,10 @@ def _locked(state_dir: Path, who: Who) -> Iterator[None]:
         with keep_lease(state_dir, str(lease["run"]), what):
             yield
         return
-    take_lock(state_dir, who)
+    take_lock(state_dir, caller)
     try:
-        with keep_lease(state_dir, who.run, what):
+        with keep_lease(state_dir, caller.run, what):
             yield
     finally:
         with contextlib.suppress(LockHeld):  # somebody broke in and has it now
-            Lock(state_dir).release(who.run)
+            Lock(state_dir).release(caller.run)

@@ -23,7 +23,7 @@ class Refused(Exception):
     """The stack cannot be on this node; the message says why and what to do. Nothing was written."""
 
 
-def entry_of(name: str, root: str, state_dir: str, claims: Claims | None = None) -> dict[str, Any]:
+def entry_of(name: str, root: str, state_dir: str, claims: Claims | None = None) -> dict[str, object]:
     """What the registry says about a stack."""
     return {"name": name, "root": root, "state_dir": state_dir, **({"claims": claims} if claims is not None else {})}
 
@@ -83,7 +83,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _read(text: str) -> dict[str, Any] | None:
+def _read(text: str) -> dict[str, object] | None:
     """An entry; None where it is none, which the command says when it is asked."""
     try:
         entry = json.loads(text)
@@ -92,7 +92,7 @@ def _read(text: str) -> dict[str, Any] | None:
         return None
 
 
-def _whole(entry: dict[str, Any]) -> dict[str, Any]:
+def _whole(entry: dict[str, Any]) -> dict[str, object]:
     """An entry with its claims. One of a version before has none: they are read from what that stack left on this node."""
     if "claims" in entry:
         return entry

@@ -59,7 +59,7 @@ def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
     described, _problems = component_file.load_all(state_dir)
     known = sorted({*described, *(path.stem for path in (state_dir / "receipts").glob("*.json"))})
     if not COMPONENT_NAME.fullmatch(component) or component not in known:
-        had = {record["component"] for record in Journal.of(state_dir).read() if record.get("component")}
+        had = {whose for record in Journal.of(state_dir).read() if (whose := record.get("component"))}
         # remove.yml goes by these words
         hint = "; the journal has it" if component in had else f"{did_you_mean(component, had.union(known))}; nothing was done"
         raise Refused(f"no component {component} is on this node; there are {', '.join(known) or 'none'}{hint}")
@@ -116,7 +116,7 @@ def released(state_dir: Path, description: component_file.Description, data: boo
 
 
 def remove(state_dir: Path, component: str, data: bool, run: str, actor: str, places: Places) -> Plan:
-    """Do it. Cut off, it is finished by the same call. The journal has what went.
+    """Do it. Interrupted, it is finished by the same call. The journal has what went.
 
     Raises:
         Refused, OSError: see there.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What goes from a node, in words and as steps; and doing it. Each step may be done again, where it was cut off before."""
+"""What goes from a node, in words and as steps; and doing it. Each step may be done again, where it was interrupted before."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def carry_out(plan: Plan) -> None:
         for name in names:
             gone = run_command([f"{kind}del", name], STOP)
             if gone.rc not in (0, 6):  # 6: there is none
-                raise Refused(f"the {kind} {name} cannot be removed: {gone.stderr.strip()}; mend that, and run this again")
+                raise Refused(f"the {kind} {name} cannot be removed: {gone.stderr.strip()}; fix that, and run this again")
     for path, pattern, _what in plan.cut:
         now = re.sub(pattern, "", text(path), flags=re.MULTILINE | re.DOTALL)
         write_file(path, now, path.stat().st_mode & 0o7777, (path.stat().st_uid, path.stat().st_gid))
@@ -148,7 +148,7 @@ def carry_out(plan: Plan) -> None:
     for unit in plan.reload:
         done = run_command(["systemctl", "reload", unit], STOP)
         if done.rc != 0:
-            raise Refused(f"{unit} does not take its configuration: {done.stderr.strip()}; mend that, and run this again")
+            raise Refused(f"{unit} does not take its configuration: {done.stderr.strip()}; fix that, and run this again")
 
 
 def erase(path: Path) -> None:

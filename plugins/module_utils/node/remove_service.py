@@ -89,7 +89,7 @@ def by_hand(state_dir: Path, component: str, places: Places) -> str:
     """What removes PostgreSQL, for somebody who has looked at what it holds. To be typed by root, as it stands.
 
     A command that names no cluster speaks with the one at the usual port, which may be another's. What the role laid into the settings of
-    a cluster is nothing that pg_dropcluster knows: it would leave it, and a cluster made anew by this name would read it.
+    a cluster is nothing that pg_dropcluster knows: it would leave it, and a cluster made again by this name would read it.
     """
     found = [re.search(r"etc/postgresql/([^/]+)/([^/]+)/", path) for path in _files(state_dir, component)]
     clusters = sorted({(match[1], match[2]) for match in found if match}) or [("VERSION", "CLUSTER")]

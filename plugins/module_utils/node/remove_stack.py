@@ -10,7 +10,7 @@ Without its data, what of the state nobody can make again is kept, for root alon
 with the key that signed them, what components wrote, what restores replaced.
 
 The state goes nearly last, because it says where everything is; the registry's entry after it: as long as it is there, the same call
-finishes what was cut off.
+finishes what was interrupted.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def plan(stack: Stack, data: bool, places: Places) -> Plan:
 
 
 def remove(stack: Stack, data: bool, run: str, actor: str, places: Places) -> tuple[Plan, Path | None]:
-    """Do it. Cut off, it is finished by the same call.
+    """Do it. Interrupted, it is finished by the same call.
 
     Returns:
         What went, and the folder that keeps what of its state stays, where something does.

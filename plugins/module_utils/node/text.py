@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.refusals import grouped
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table
 
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+    from ansible_collections.phasegate.aistack.plugins.module_utils.node.status import ComponentStatus, Status
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Outcome, Plan, Step, Switch
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import Armed
+
 WIDTH = 100
-Answer = Mapping[str, Any]
 
 
 def _wrapped(text: str, first: str = "  ", rest: str = "    ") -> list[str]:
@@ -35,7 +40,7 @@ def _when(time: Any) -> str:
 # -- status
 
 
-def status_text(answer: Answer) -> str:
+def status_text(answer: Status) -> str:
     """What is live on a node, and what is to be known before anybody touches it."""
     lines = [f"{answer['stack']} on {answer['node']}"]
     command = f"aistack --stack {answer['stack']}"  # a node may have other stacks
@@ -45,12 +50,12 @@ def status_text(answer: Answer) -> str:
     for name, application in applications.items():
         rows = [["component", "live", "slot", "since (UTC)", "mark", "behind it"]]
         for row in application["components"]:
-            live = row["live"] or {}
+            live = row["live"]
             rows.append(
                 [
                     row["component"],
-                    str(live.get("release") or "—"),
-                    str(live.get("slot") or "—"),
+                    str((live["release"] if live else None) or "—"),
+                    str((live["slot"] if live else None) or "—"),
                     _when(row["since"]),
                     str(row["mark"] or "—"),
                     _behind(row),
@@ -74,22 +79,23 @@ def status_text(answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def _behind(row: Answer) -> str:
+def _behind(row: ComponentStatus) -> str:
     """What stands in the other slot."""
-    here = (row["live"] or {}).get("slot")
+    here = row["live"]["slot"] if row["live"] else None
     told = []
     for slot, found in row["slots"].items():
         if slot == here:
             told += [f"the edge has {slot} in {found['edge']}"] if found.get("edge") not in (None, "ready") else []
             told += [f"{slot} does NOT run"] if found.get("running") is False else []
         elif found.get("release"):
-            told.append(f"{found['release']} in {slot}" + {True: ", warm", False: ", stopped"}.get(found.get("running"), ""))
+            runs = {True: ", warm", False: ", stopped", None: ""}
+            told.append(f"{found['release']} in {slot}{runs[found.get('running')]}")
     return "; ".join(told) or "—"
 
 
-def _pending(found: Answer, command: str) -> list[str]:
+def _pending(found: Armed, command: str) -> list[str]:
     back = ", ".join(
-        f"{name} to {(content or {}).get('release') or 'nothing'}" for name, content in (found.get("returns") or {}).items()
+        f"{name} to {(content['release'] if content else None) or 'nothing'}" for name, content in (found.get("returns") or {}).items()
     )
     if found.get("state") == "reverting":
         return _wrapped(f"run {found.get('run')} was not confirmed and goes back ({back})")
@@ -98,7 +104,7 @@ def _pending(found: Answer, command: str) -> list[str]:
     )
 
 
-def _cut(item: Answer) -> list[str]:
+def _cut(item: Mapping[str, object]) -> list[str]:
     what = " ".join(str(part) for part in (item.get("op"), item.get("component"), item.get("release")) if part)
     return _wrapped(f"- {what}, run {item.get('run') or '?'}, {_when(item.get('time'))}: the same again finishes it")
 
@@ -106,7 +112,17 @@ def _cut(item: Answer) -> list[str]:
 # -- journal
 
 
-def journal_text(answer: Answer) -> str:
+class Book(TypedDict):
+    """What C(aistack journal) answers: the newest ``records``, the number of them all, and where it was ``verified``, the ``problems``."""
+
+    path: str
+    count: int
+    records: list[Record]
+    verified: bool
+    problems: list[str]
+
+
+def journal_text(answer: Book) -> str:
     """The newest records, one line each."""
     records = answer["records"]
     if not records:
@@ -134,7 +150,7 @@ def journal_text(answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def _remark(record: Answer) -> str:
+def _remark(record: Record) -> str:
     detail = record.get("detail") or {}
     if record.get("op") == "mark":
         state, reason = detail.get("state"), detail.get("reason")
@@ -150,7 +166,7 @@ def _remark(record: Answer) -> str:
 # -- plan
 
 
-def plan_text(answer: Answer) -> str:
+def plan_text(answer: Plan) -> str:
     """A plan, or why there is none and what to do instead."""
     title = f"Rollback of {answer['application'] or 'this node'}, level {answer['level']}: {answer['from'] or '?'} → {answer['to'] or '?'}"
     lines = [title]
@@ -159,7 +175,7 @@ def plan_text(answer: Answer) -> str:
     if not answer["allowed"]:
         lines += ["Refused; nothing is touched."]
         for sentence, refusal in grouped(("", refusal) for refusal in answer["refusals"]):
-            lines += ["", *_wrapped(sentence, "  - "), *_wrapped(f"instead: {refusal['way_out']}", "    ")]
+            lines += ["", *_wrapped(sentence, "  - "), *_wrapped(f"fix: {refusal['remedy']}", "    ")]
         lines += _notes(answer)
         return "\n".join(lines)
     expected, objective = answer["expected_s"], answer["objective_s"]
@@ -171,47 +187,30 @@ def plan_text(answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def _finishes(answer: Answer) -> str:
+def _finishes(answer: Plan) -> str:
     """The run that had the same aim and did not come to its end; empty where there is none."""
-    cut, begun = answer.get("resumes") or {}, answer.get("open") or {}
-    found = {cut.get("run"): cut, **({begun["runs"][-1]: begun} if begun.get("runs") else {})}
-    same = [run for run, aim in found.items() if run and (aim.get("to"), aim.get("level")) == (answer["to"], answer["level"])]
-    return str(same[0]) if same else ""
+    interrupted, begun = answer.get("resumes") or {}, answer.get("open") or {}
+    aims = {interrupted.get("run"): (interrupted.get("to"), interrupted.get("level"))}
+    if begun.get("runs"):
+        aims[begun["runs"][-1]] = (begun.get("to"), begun.get("level"))
+    return next((run for run, aim in aims.items() if run and aim == (answer["to"], answer["level"])), "")
 
 
-def _notes(answer: Answer) -> list[str]:
+def _notes(answer: Plan) -> list[str]:
     lines = _section("Beware", [line for text in answer["warnings"] for line in _wrapped(f"- {text}")])
     return lines + _section("Not verified", [line for text in answer["unverified"] for line in _wrapped(f"- {text}")])
 
 
-def _others(answer: Answer) -> list[str]:
+def _others(answer: Plan) -> list[str]:
     tags = [tag for entry in answer["candidates"] for tag in entry["tags"] if tag not in (answer["to"], entry["present"])]
     shared = [tag for tag in dict.fromkeys(tags) if all(tag in entry["tags"] for entry in answer["candidates"])]
     return [f"  --to {tag}" for tag in shared] if answer["level"] == "app" else []
 
 
-def _step(number: int, step: Answer) -> list[str]:
-    detail, name = step["detail"], step["component"] or ""
+def _step(number: int, step: Step) -> list[str]:
     if step["do"] == "switch":
-        before = detail["from"]
-        how = (
-            "its slot is warm"
-            if detail["warm"]
-            else "stops, then starts anew"
-            if detail["strategy"] == "recreate"
-            else "starts first"
-        )
-        what = (
-            f"{number}. {name}: {before['release']} → {detail['release']}, config {before['config']} → {detail['config']}; {how}"
-        )
-        lines = _wrapped(what, "  ", "     ")
-        changes = [
-            f"{sign}{name}"
-            for key, sign in (("added", "+"), ("removed", "-"), ("changed", "~"))
-            for name in detail["environment"][key]
-        ]
-        changes += [f"={name} (as today)" for name in detail.get("today") or []]
-        return lines + (_wrapped(f"environment: {' '.join(changes)}", "     ", "     ") if changes else [])
+        return _switch(number, step)
+    detail, name = step["detail"], step["component"] or ""
     if step["do"] == "downgrade":
         text = f"{name}: {', '.join(detail['revisions'])} undone by the code of {detail['release']}"
     elif step["do"] == "restore":
@@ -226,6 +225,27 @@ def _step(number: int, step: Answer) -> list[str]:
     return _wrapped(f"{number}. {text}", "  ", "     ")
 
 
+def _switch(number: int, step: Switch) -> list[str]:
+    detail, name = step["detail"], step["component"]
+    before = detail["from"]
+    how = (
+        "its slot is warm"
+        if detail["warm"]
+        else "stops, then starts again"
+        if detail["strategy"] == "recreate"
+        else "starts first"
+    )
+    what = (
+        f"{number}. {name}: {before['release']} → {detail['release']}, config {before['config']} → {detail['config']}; {how}"
+    )
+    lines = _wrapped(what, "  ", "     ")
+    environment = detail["environment"]
+    kinds = (("+", environment["added"]), ("-", environment["removed"]), ("~", environment["changed"]))
+    changes = [f"{sign}{name}" for sign, names in kinds for name in names]
+    changes += [f"={name} (as today)" for name in detail.get("today") or []]
+    return lines + (_wrapped(f"environment: {' '.join(changes)}", "     ", "     ") if changes else [])
+
+
 # -- rollback, revert
 
 _WORDS = {
@@ -236,7 +256,7 @@ _WORDS = {
 }
 
 
-def _rows(answer: Answer) -> list[str]:
+def _rows(answer: Outcome) -> list[str]:
     lines = []
     for row in answer["components"]:
         lines += _wrapped(
@@ -247,7 +267,7 @@ def _rows(answer: Answer) -> list[str]:
     return lines
 
 
-def rollback_text(answer: Answer) -> str:
+def rollback_text(answer: Outcome) -> str:
     """How a rollback ended."""
     if answer["outcome"] == "refused":
         return plan_text(answer["plan"])
@@ -257,17 +277,17 @@ def rollback_text(answer: Answer) -> str:
     what = f"{answer['from']} → {answer['to']} (level {answer['level']})"
     heads = {
         "ok": f"Done in {answer['seconds']:.1f} s: {what}.",
-        "partial": f"Done in part, in {answer['seconds']:.1f} s: {what}. Say it again once what failed is mended; it goes on from there.",
-        "failed": f"Failed after {answer['seconds']:.1f} s: {what}. What served before serves; `aistack status` shows it.",
+        "partial": f"Done in part, in {answer['seconds']:.1f} s: {what}. Say it again once what failed is fixed; it goes on from there.",
+        "failed": f"Failed after {answer['seconds']:.1f} s: {what}. The release from before is live; `aistack status` shows it.",
     }
     lines = [heads[answer["outcome"]], *_rows(answer), *_notes(answer["plan"])]
     if answer["outcome"] == "failed" and not answer.get("best_effort"):
-        hint = "Where the same fails on what serves now (a database that is down), --best-effort goes back all the same."
+        hint = "Where the same fails on the live release (a database that is down), --best-effort goes back all the same."
         lines += ["", *_wrapped(hint, "", "")]
     return "\n".join([*lines, "", f"Run {answer['run']}; aistack journal has the records."])
 
 
-def revert_text(answer: Answer) -> str:
+def revert_text(answer: Outcome) -> str:
     """How taking back a run ended."""
     if answer["outcome"] == "confirmed":
         return f"Run {answer['run']} was confirmed; nothing is taken back."
@@ -275,5 +295,5 @@ def revert_text(answer: Answer) -> str:
         return f"Run {answer['run']} activated nothing here that is still to be taken back."
     head = f"Run {answer['run']} is taken back, in {answer['seconds']:.1f} s."
     if answer["outcome"] != "ok":
-        head = f"Run {answer['run']} is NOT wholly taken back. Say it again once what failed is mended; it goes on from there."
+        head = f"Run {answer['run']} is NOT wholly taken back. Say it again once what failed is fixed; it goes on from there."
     return "\n".join([head, *_rows(answer)])

@@ -49,7 +49,7 @@ NOTICE = Option(
         "timeout": Option("number", "seconds that it may take", default=10),
     },
 )  # fmt: skip
-NOTICES = Option("list", "who is told of deployments and rollbacks", items=NOTICE, secret=True)
+NOTICES = Option("list", "who is notified of deployments and rollbacks", items=NOTICE, secret=True)
 TIMEOUT = 10.0
 """Seconds that a receiver has where the entry does not say."""
 
@@ -78,7 +78,7 @@ def entry_problems(entry: Any, where: str = "") -> list[str]:
     return found + [f"{where}{problem}" for problem in _OF_KIND[given["kind"]](given)]
 
 
-def _webhook(entry: Mapping[str, Any]) -> list[str]:
+def _webhook(entry: Mapping[str, object]) -> list[str]:
     found = []
     url = entry.get("url")
     if url:
@@ -92,7 +92,7 @@ def _webhook(entry: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _mail(entry: Mapping[str, Any]) -> list[str]:
+def _mail(entry: Mapping[str, object]) -> list[str]:
     found = []
     if entry.get("security") == "none" and entry.get("password"):
         found.append(".security: a password is sent over an encrypted connection only; take starttls or tls")
@@ -110,7 +110,7 @@ def wanted(entry: Mapping[str, Any], event: str) -> bool:
     return event in events
 
 
-def message(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def message(event: str, facts: Mapping[str, object]) -> dict[str, object]:
     """What is sent: ``event``, ``status``, ``stack``, ``title``, ``text`` (a page for people) and the ``facts`` as they came.
 
     Of ``facts`` the text uses, where they are there: ``stack``, ``level``, ``from``, ``to``, ``reason``, ``owner``, ``run``, ``nodes``,
@@ -133,7 +133,7 @@ def message(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _moved(facts: Mapping[str, Any]) -> str:
+def _moved(facts: Mapping[str, object]) -> str:
     level = f" (level {facts['level']})" if facts.get("level") else ""
     if facts.get("from") and facts.get("to"):
         return f": {facts['from']} → {facts['to']}{level}"
@@ -161,7 +161,7 @@ def _lines(verb: str, state: str, facts: Mapping[str, Any]) -> list[str]:
     return [*lines, f"More: {facts['document']}"] if facts.get("document") else lines
 
 
-def _times(state: str, facts: Mapping[str, Any]) -> str:
+def _times(state: str, facts: Mapping[str, object]) -> str:
     key, word = ("expected_s", "expected") if state == "started" else ("seconds", "took")
     if not isinstance(facts.get(key), (int, float)):
         return ""

@@ -131,7 +131,7 @@ def send(entry: Mapping[str, Any], message: Mapping[str, Any]) -> None:
     return None
 
 
-def send_all(entries: Sequence[Any], event: str, facts: Mapping[str, Any], check: bool = False) -> dict[str, list[Any]]:
+def send_all(entries: Sequence[Any], event: str, facts: Mapping[str, object], check: bool = False) -> dict[str, list[Any]]:
     """Send ``event`` to all that asked for it, side by side; nothing is raised for a receiver, and None stands for nobody.
 
     Returns:

@@ -72,12 +72,12 @@ class Database:
     size: int
     note: dict[str, Any]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         parts = restore_names.split(self.name)
         return {**self.note, "name": self.name, "bytes": self.size, "open": self.allowed, "stamp": parts.stamp if parts else ""}
 
 
-def properties(psql: Psql, database: str) -> dict[str, Any] | None:
+def properties(psql: Psql, database: str) -> dict[str, object] | None:
     """What belongs to a database besides its content; None where there is none."""
     found = psql.query(database_settings.properties_query(database), READ_TIMEOUT)
     return dict(found) if found else None
@@ -98,7 +98,7 @@ def family(psql: Psql, base: str) -> dict[str, Database]:
     return found
 
 
-def read_note(comment: str | None) -> dict[str, Any]:
+def read_note(comment: str | None) -> dict[str, object]:
     """The note in a comment; empty where somebody else wrote it."""
     try:
         document = json.loads(comment or "")
@@ -168,7 +168,7 @@ def sessions(psql: Psql, database: str) -> list[dict[str, Any]]:
     )
 
 
-def describe_sessions(entries: Sequence[Mapping[str, Any]], most: int = 8) -> str:
+def describe_sessions(entries: Sequence[Mapping[str, object]], most: int = 8) -> str:
     """Sessions in words."""
     shown = "; ".join(name_session(dict(entry)) for entry in entries[:most])
     return shown + (f"; and {len(entries) - most} more" if len(entries) > most else "")
@@ -179,7 +179,7 @@ def refused(problem: DatabaseError, what: str) -> RestoreError:
     return RestoreError("database", f"{what}: {problem}")
 
 
-def name_session(entry: dict[str, Any]) -> str:
+def name_session(entry: Mapping[str, object]) -> str:
     """One session in words."""
     parts = [f"pid {entry['pid']}", f"user {entry.get('user') or '?'}", f"application {entry.get('application') or 'without a name'}"]
     if entry.get("client"):

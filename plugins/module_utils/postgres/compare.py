@@ -33,7 +33,7 @@ class Pair:
         self._sessions = (live, kept)
         self._end = end
         for psql in self._sessions:
-            psql.settle(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
+            psql.apply_settings(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
             psql.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def ask(self, live: str, kept: str, timeout: float | None = None) -> tuple[Any, Any]:
@@ -86,7 +86,7 @@ def _count(name: str) -> str:
     return f"SELECT count(*) FROM ONLY {name}"
 
 
-def compare(server: Server, database: str, beside: str, tables: Sequence[str] = (), budget: float = BUDGET) -> dict[str, Any]:
+def compare(server: Server, database: str, beside: str, tables: Sequence[str] = (), budget: float = BUDGET) -> dict[str, object]:
     """Compares the live database with a restored one.
 
     Returns C(tables) (a list, see Difference.as_dict; all of them, or those named), C(lost), C(returned) and C(changed) over all
@@ -119,7 +119,7 @@ def _one(pair: Pair, name: str, live: Shape | None, kept: Shape | None) -> Diffe
     return Difference(name, 0, rows, 0, rows, 0)
 
 
-def summary(found: Sequence[Difference]) -> dict[str, Any]:
+def summary(found: Sequence[Difference]) -> dict[str, object]:
     """Differences of several tables as one answer."""
     totals = {key: sum(getattr(entry, key) or 0 for entry in found) for key in ("lost", "returned", "changed")}
     return {

@@ -49,7 +49,7 @@ class Backup:
     path: Path
     manifest: dict[str, Any]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         keys = ("sha256", "bytes", "seconds", "entries", "tables", "made")
         return {"path": str(self.path), "dump": str(self.path / "db.dump"), **{key: self.manifest[key] for key in keys}}
 

@@ -130,10 +130,10 @@ class Fingerprint:
         found = {name.split(" ", 1)[1] for name in self.objects if name.startswith(("table ", "view "))}
         return found | {name[len("public.") :] for name in found if name.startswith("public.")}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {"hash": self.hash, "objects": self.objects, "rows": self.rows}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """Without the definitions: for results and the journal."""
         return {"hash": self.hash, "objects": len(self.objects), "rows": self.rows}
 

@@ -47,6 +47,6 @@ def broken_query(key: Mapping[str, Any], most: int = COUNTED) -> str:
     return f"SELECT count(*) FROM (SELECT FROM {child} c WHERE {wrong} LIMIT {most + 1}) AS broken"
 
 
-def broken(key: Mapping[str, Any], rows: int, most: int = COUNTED) -> dict[str, Any]:
+def broken(key: Mapping[str, object], rows: int, most: int = COUNTED) -> dict[str, object]:
     """A broken key for a report: C(constraint), C(table), C(parent), C(rows), C(more) (there are more rows than were counted)."""
     return {"constraint": key["name"], "table": key["table"], "parent": key["parent"], "rows": min(rows, most), "more": rows > most}

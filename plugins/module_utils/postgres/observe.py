@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, psql: Psql, budget: float) -> None:
         self._psql = psql
         self._end = time.monotonic() + budget
-        psql.settle(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
+        psql.apply_settings(**row_compare.SETTINGS, idle_in_transaction_session_timeout="0", lock_timeout="10s")
         psql.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def catalog(self, sql: str) -> Any:
@@ -59,13 +59,13 @@ def take(
     address: DatabaseAddress,
     variables: Mapping[str, str],
     user: str | None,
-    before: Mapping[str, Any] | None = None,
+    before: Mapping[str, object] | None = None,
     keys: bool = True,
     checksums: Sequence[str] = (),
     budget: float = 120.0,
     version: VersionTable = ASSUMED,
 ) -> dict[str, Any]:
-    """Looks at a database, and compares it with an earlier look.
+    """Observes a database, and compares it with an earlier observation.
 
     ``before`` is an earlier C(fingerprint), or what C(database.json) of a set says. ``checksums`` names tables whose contents are
     hashed too (C(all): every one), ``budget`` is in seconds.
@@ -93,7 +93,7 @@ def take(
     return {**result, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _rows(reader: Reader, tables: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def _rows(reader: Reader, tables: Sequence[Sequence[Any]]) -> dict[str, object]:
     """Rows of every table: all small ones with one question, each large one with its own."""
     counting = fingerprint.rows_query(tables)
     counted: dict[str, Any] = dict((reader.within(counting) if counting else None) or {})
@@ -122,7 +122,7 @@ def _contents(reader: Reader, wanted: Sequence[str]) -> dict[str, str | None]:
     return hashed
 
 
-def _foreign_keys(reader: Reader) -> dict[str, Any]:
+def _foreign_keys(reader: Reader) -> dict[str, object]:
     """C(checked) (number), C(not_valid), C(violations) and C(unchecked): keys as C(table.constraint)."""
     keys = reader.catalog(foreign_keys.KEYS_QUERY)
     result: dict[str, Any] = {"checked": 0, "violations": [], "unchecked": []}
@@ -138,7 +138,7 @@ def _foreign_keys(reader: Reader) -> dict[str, Any]:
     return result
 
 
-def differences(before: Mapping[str, Any], now: Fingerprint, checksums: Mapping[str, str | None]) -> dict[str, Any]:
+def differences(before: Mapping[str, Any], now: Fingerprint, checksums: Mapping[str, str | None]) -> dict[str, object]:
     """What is not as before: C(schema), C(rows) and C(contents), a line each, C(by_table) ({before, now}) and C(same)."""
     earlier = Fingerprint.load(before)
     strict, rewritten = fingerprint.restored_differences(earlier, now)

@@ -212,7 +212,7 @@ class Psql:
         self._drain()
         return explain(self.address, self._stderr.decode("utf-8", "replace").replace("psql: error: ", ""))
 
-    def settle(self, **settings: str) -> None:
+    def apply_settings(self, **settings: str) -> None:
         """Sets what holds for the rest of the session."""
         calls = ", ".join(f"set_config({literal(name)}, {literal(value)}, false)" for name, value in settings.items())
         self.query(f"SELECT json_build_array({calls})")

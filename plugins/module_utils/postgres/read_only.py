@@ -13,7 +13,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import prog
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 
 PAUSE = 1.0
-"""Seconds between two looks."""
+"""Seconds between two observations."""
 
 QUESTION = "SELECT json_build_array(pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on')"
 

@@ -67,7 +67,7 @@ def restore_beside(
     min_free: int = MIN_FREE,
     origin: str = "",
     check: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Restores a part of the set in ``folder`` into C(<database>__restore_<stamp>) and proves it; it stays there.
 
     ``files`` is the manifest's list of checksums, ``origin`` the set's name for the note on the database. ``timeout`` is in seconds,
@@ -83,7 +83,7 @@ def restore_beside(
     try:
         name = restore_names.beside(database, RESTORE, restore_names.stamp())
         with alone(server, database, writes=not check) as psql:
-            psql.settle(statement_timeout="0")
+            psql.apply_settings(statement_timeout="0")
             like = properties(psql, database)
             if like is None and not about.get("database"):
                 raise RestoreError(
@@ -122,7 +122,7 @@ def restore_beside(
     return {**result, **proof, "seconds": {key: round(value, 3) for key, value in seconds.items()}}
 
 
-def whole(folder: Path, part: Mapping[str, Any], files: Mapping[str, Any] | None, jobs: int) -> pg_tool.Archive:
+def whole(folder: Path, part: Mapping[str, object], files: Mapping[str, object] | None, jobs: int) -> pg_tool.Archive:
     """The archive of a part that is what was saved. Raises RestoreError (code C(damaged))."""
     problems = pg_snapshot.verify(folder, part, files, jobs)
     if not problems:
@@ -211,7 +211,7 @@ def timescale(server: Server, name: str, held: pg_tool.Archive) -> Iterator[bool
         psql.query("SELECT to_json(timescaledb_post_restore())", READ_TIMEOUT)
 
 
-def load(server: Server, name: str, folder: Path, part: Mapping[str, Any], jobs: int, timeout: float) -> None:
+def load(server: Server, name: str, folder: Path, part: Mapping[str, object], jobs: int, timeout: float) -> None:
     """Runs pg_restore into the database ``name``. Raises RestoreError, DatabaseError."""
     try:
         held = pg_tool.archive(pg_snapshot.archive_of(folder / str(part["path"])))
@@ -221,7 +221,7 @@ def load(server: Server, name: str, folder: Path, part: Mapping[str, Any], jobs:
         _load(server, name, folder, part, 1 if there else jobs, timeout)
 
 
-def _load(server: Server, name: str, folder: Path, part: Mapping[str, Any], jobs: int, timeout: float) -> None:
+def _load(server: Server, name: str, folder: Path, part: Mapping[str, object], jobs: int, timeout: float) -> None:
     quoted = name.replace("\\", "\\\\").replace("'", "\\'")
     with readable(server, name, folder, part) as (source, pass_fds):
         argv = ["pg_restore", f"--jobs={jobs}", "--exit-on-error", "--no-password", f"--dbname=dbname='{quoted}'", source]
@@ -250,7 +250,7 @@ def memory(jobs: int) -> int:
 
 
 @contextlib.contextmanager
-def readable(server: Server, name: str, folder: Path, part: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def readable(server: Server, name: str, folder: Path, part: Mapping[str, object]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """A part's dump as the tools' user can read it: itself, or a copy where it belongs to root alone, as sets do.
 
     Yields how the tool names it and the descriptors that it inherits for that, because its user may not enter the parents.
@@ -279,7 +279,7 @@ def readable(server: Server, name: str, folder: Path, part: Mapping[str, Any]) -
         shutil.rmtree(work)
 
 
-def prove(server: Server, name: str, about: Mapping[str, Any], facts: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+def prove(server: Server, name: str, about: Mapping[str, object], facts: Mapping[str, object], timeout: float) -> dict[str, object]:
     """Compares what was restored with what was saved: every object of the schema, the rows of every table.
 
     Meanwhile the server's planner gets its statistics, without which the application would crawl after the swap.
@@ -289,8 +289,8 @@ def prove(server: Server, name: str, about: Mapping[str, Any], facts: Mapping[st
     known = Fingerprint.load(about)
     with server.session(name) as psql, server.session(name) as analysing, ThreadPoolExecutor(1) as pool:
         # definitions are written as one sees them: names of a schema on this path without it
-        psql.settle(search_path=str(about.get("search_path") or ""), statement_timeout=f"{int(timeout * 1000)}ms")
-        analysing.settle(statement_timeout=f"{int(timeout * 1000)}ms")
+        psql.apply_settings(search_path=str(about.get("search_path") or ""), statement_timeout=f"{int(timeout * 1000)}ms")
+        analysing.apply_settings(statement_timeout=f"{int(timeout * 1000)}ms")
         analysed = pool.submit(analysing.query, "ANALYZE", timeout + 5)
         try:
             objects = psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT)

@@ -184,7 +184,7 @@ class Difference:
         if len(self.sample) < SAMPLES:
             self.sample += sorted(gone)[: SAMPLES - len(self.sample)]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "table": self.table,
             "live": self.live,

@@ -86,7 +86,7 @@ def make(
     began = time.monotonic()
     try:
         with Psql(address, variables, user, APPLICATION) as psql:
-            psql.settle(search_path="", lock_timeout=LOCK_WAIT, statement_timeout=f"{int(timeout * 1000)}ms")
+            psql.apply_settings(search_path="", lock_timeout=LOCK_WAIT, statement_timeout=f"{int(timeout * 1000)}ms")
             space(psql, folder, min_free)
             for inner in (folder / KIND, part, part / DUMP):
                 inner.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def alone(
     jobs: int = 2,
     timeout: float = 3600.0,
     min_free: int = MIN_FREE,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A set with one database and nothing else, in the folder ``where``; returns its part. See :func:`make`.
 
     It is written under another name and gets its own when it is whole. Raises BackupError.
@@ -183,9 +183,9 @@ def space(psql: Psql, folder: Path, min_free: int) -> dict[str, int]:
 def _dump(
     psql: Psql, folder: Path, address: DatabaseAddress, variables: Mapping[str, str], user: str | None, jobs: int, end: float,
     count_below: int | None, version: VersionTable,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, object], dict[str, object]]:
     limit = max(end - time.monotonic(), 1.0)
-    psql.settle(
+    psql.apply_settings(
         statement_timeout=f"{int(limit * 1000)}ms",
         idle_in_transaction_session_timeout="0",
         max_parallel_workers_per_gather="0",  # the processors belong to pg_dump
@@ -230,7 +230,7 @@ def _counted(rows: float, below: int | None) -> bool:
 
 def _count(
     psql: Psql, tables: list[Any], objects: list[Any], limit: float, below: int | None, version: VersionTable
-) -> tuple[dict[str, Any], list[str] | None]:
+) -> tuple[dict[str, object], list[str] | None]:
     """Rows of every table that is not too large and the heads of Alembic, from the snapshot that the dump is made from."""
     counting = fingerprint.rows_query(tables, below)
     counted = psql.query(counting, limit + 5) if counting else {}
@@ -275,7 +275,7 @@ def _take_back(name: str, folder: int, uid: int) -> None:
         os.close(handle)
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
+def _write(path: Path, document: Mapping[str, object]) -> None:
     write_file(path, json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600, named=False)
 
 
@@ -285,7 +285,7 @@ def archive_of(where: Path) -> Path:
     return file if file.is_file() else where / DUMP
 
 
-def about(folder: Path, part: Mapping[str, Any]) -> dict[str, Any]:
+def about(folder: Path, part: Mapping[str, object]) -> dict[str, Any]:
     """What C(database.json) says. Raises BackupError."""
     path = folder / str(part["path"]) / ABOUT
     try:

@@ -48,7 +48,7 @@ def swap(
     terminate: bool = False,
     grace: float = 0.5,
     check: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Puts a restored database in the place of ``database``; what was there becomes C(<database>__replaced_<stamp>).
 
     ``beside`` is the restored one: the newest proven one if left out; one that was replaced undoes an earlier swap. The live one's
@@ -114,7 +114,7 @@ def _replaced_name(known: dict[str, Database], database: str) -> str:
         moment += 1
 
 
-def _complete(psql: Psql, database: str, chosen: Database, check: bool) -> dict[str, Any]:
+def _complete(psql: Psql, database: str, chosen: Database, check: bool) -> dict[str, object]:
     """The live one is gone, renamed or dropped by somebody: the restored one takes its name."""
     if not check:
         psql.query(f"ALTER DATABASE {quoted(chosen.name)} RENAME TO {quoted(database)}", LONGEST_CUT + 5)
@@ -135,14 +135,14 @@ def _obstacles(psql: Psql, database: str) -> None:
     )
     ways = {
         "transactions": ("prepared transactions", "COMMIT PREPARED or ROLLBACK PREPARED them"),
-        "slots": ("logical replication slots", "drop them, and make them anew afterwards"),
-        "subscriptions": ("subscriptions", "drop them, and make them anew afterwards"),
+        "slots": ("logical replication slots", "drop them, and make them again afterwards"),
+        "subscriptions": ("subscriptions", "drop them, and make them again afterwards"),
     }
     for key, names in found.items():
         if names:
-            what, way_out = ways[key]
+            what, remedy = ways[key]
             raise RestoreError(
-                "obstacle", f"{database} has {what}: {', '.join(names)}. They belong to the data that would be replaced. First {way_out}."
+                "obstacle", f"{database} has {what}: {', '.join(names)}. They belong to the data that would be replaced. First {remedy}."
             )
 
 
@@ -195,7 +195,7 @@ def _cut(server: Server, psql: Psql, result: dict[str, Any], comment: str | None
     """The swap itself; returns the seconds in which nobody could write."""
     live, beside, replaced = (quoted(result[key]) for key in ("database", "restored", "replaced"))
     with server.session() as mover:
-        mover.settle(statement_timeout=f"{int(min(grace + 1.5, LONGEST_CUT) * 1000)}ms", lock_timeout="2s")
+        mover.apply_settings(statement_timeout=f"{int(min(grace + 1.5, LONGEST_CUT) * 1000)}ms", lock_timeout="2s")
         mover.query("BEGIN")
         began = time.monotonic()
         with ThreadPoolExecutor(1) as pool:
@@ -249,7 +249,7 @@ def _clear(psql: Psql, moved: Future[Any], result: dict[str, Any], terminate: bo
 
 def drop_beside(
     server: Server, database: str, older_than: float | None = None, keep: int = 0, names: list[str] | None = None, check: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Removes what was replaced: older than ``older_than`` seconds, the newest ``keep`` excepted; or exactly ``names``.
 
     Only databases beside ``database`` are ever removed. Returns C(dropped) and C(freed) bytes. Raises RestoreError.

@@ -66,7 +66,7 @@ def _at_work(server: Server, database: str, what: str, check: bool = False) -> I
             if properties(admin, database) is None:
                 raise RestoreError("unknown_database", f"There is no database {database}; a single table cannot be restored into it.")
             with server.session(database) if check else writable(server, database) as psql:
-                psql.settle(search_path="", statement_timeout="0", lock_timeout=LOCK_TIMEOUT)
+                psql.apply_settings(search_path="", statement_timeout="0", lock_timeout=LOCK_TIMEOUT)
                 yield psql
     except DatabaseError as problem:
         raise refused(problem, f"{what}; the live table is as before") from problem
@@ -85,7 +85,7 @@ def restore_table(
     min_free: int = MIN_FREE,
     origin: str = "",
     check: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Restores one table of a set beside the live one and proves it; nothing that is live changes.
 
     Returns C(table), C(beside) (its schema), C(rows), C(removed) and C(seconds). Raises RestoreError; then nothing of it is left.
@@ -135,7 +135,7 @@ def restore_table(
     return {**result, "rows": found, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _swappable(psql: Psql, full: str, known: Fingerprint, search_path: str) -> dict[str, Any]:
+def _swappable(psql: Psql, full: str, known: Fingerprint, search_path: str) -> dict[str, object]:
     """The live table, where a restored one could take its place; ``search_path`` is that of ``known``. Raises RestoreError."""
     schema, _dot, name = full.partition(".")
     shape = psql.query(table_swap.table_query(schema, name), READ_TIMEOUT)
@@ -152,9 +152,9 @@ def _swappable(psql: Psql, full: str, known: Fingerprint, search_path: str) -> d
             f"{full} cannot be replaced alone: {'; '.join(reasons)}. Nothing was changed. Restore the whole database.",
             reasons=reasons,
         )
-    psql.settle(search_path=search_path)
+    psql.apply_settings(search_path=search_path)
     now = Fingerprint.of(psql.query(fingerprint.SCHEMA_QUERY, READ_TIMEOUT), [], None)
-    psql.settle(search_path="")
+    psql.apply_settings(search_path="")
     saved, live = (table_swap.objects_of(each, schema, name, shape["sql"]) for each in (known, now))
     different, _rewritten = fingerprint.restored_differences(saved, live)
     if different:
@@ -178,7 +178,7 @@ def _note(space: str, **note: Any) -> str:
     return f"COMMENT ON SCHEMA {quoted(space)} IS {literal(json.dumps({'aistack': note}, sort_keys=True))}"
 
 
-def spaces(psql: Psql, table: str) -> dict[str, dict[str, Any]]:
+def spaces(psql: Psql, table: str) -> dict[str, dict[str, object]]:
     """Schemas with a restored version of that table, oldest first, and their notes."""
     answer = psql.query(
         "SELECT coalesce(json_agg(json_build_array(nspname, obj_description(oid, 'pg_namespace')) ORDER BY nspname), '[]')"
@@ -277,7 +277,7 @@ def _judge(ends: list[tuple[str, Ended]], found: bool, table: str, timeout: floa
         raise RestoreError("damaged", f"The dump holds no rows of {table}, although its list names them. Nothing was changed.")
 
 
-def compare_table(server: Server, database: str, table: str, beside: str = "", budget: float = pg_compare.BUDGET) -> dict[str, Any]:
+def compare_table(server: Server, database: str, table: str, beside: str = "", budget: float = pg_compare.BUDGET) -> dict[str, object]:
     """What the swap of a restored table would take away and bring back; see pg_compare.compare for the answer."""
     schema, name = name_of(table)
     try:
@@ -304,7 +304,9 @@ def _chosen(psql: Psql, schema: str, name: str, beside: str) -> str:
     return beside or proven[-1]
 
 
-def swap_table(server: Server, database: str, table: str, beside: str = "", timeout: float = 60.0, check: bool = False) -> dict[str, Any]:
+def swap_table(
+    server: Server, database: str, table: str, beside: str = "", timeout: float = 60.0, check: bool = False
+) -> dict[str, object]:
     """Puts a restored table in the place of the live one, which becomes C(<table>__replaced_<stamp>).
 
     Returns C(table), C(beside), C(replaced) and C(refused_seconds) (nobody could read or write the table). Raises RestoreError; then
@@ -324,7 +326,7 @@ def swap_table(server: Server, database: str, table: str, beside: str = "", time
         if check:
             return {**result, "refused_seconds": 0.0}
         before = _without(psql, space)
-        psql.settle(statement_timeout=f"{int(timeout * 1000)}ms", synchronous_commit="on")
+        psql.apply_settings(statement_timeout=f"{int(timeout * 1000)}ms", synchronous_commit="on")
         psql.query("BEGIN")
         try:
             began = 0.0
@@ -368,7 +370,7 @@ def _not_swapped(full: str, problem: DatabaseError) -> RestoreError:
 
 def drop_tables(
     server: Server, database: str, table: str = "", older_than: float | None = None, keep: int = 0, check: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Removes replaced tables, or those of one ``table``: older than ``older_than`` seconds, except the newest ``keep`` of each.
 
     Returns C(dropped). Raises RestoreError.

@@ -5,7 +5,7 @@
 """One table replaced by a restored one of the same shape: what hangs on it, whether it can be done, the statements. No I/O.
 
 The restored table is made in a schema of its own, with the names that it will have. In the swap everything that knows the old
-table by its number and not by its name is made anew: foreign keys of both directions, triggers, views, rights, sequences.
+table by its number and not by its name is made again: foreign keys of both directions, triggers, views, rights, sequences.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
@@ -166,7 +165,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def hash_files(root: Path, folder: Path, jobs: int) -> dict[str, dict[str, Any]]:
+def hash_files(root: Path, folder: Path, jobs: int) -> dict[str, dict[str, object]]:
     """Path relative to ``root`` to C(sha256) and C(bytes), for every file below ``folder``; ``jobs`` at a time, the largest first."""
     found = sorted(((path.stat().st_size, path) for path in folder.rglob("*") if path.is_file()), reverse=True)
     with ThreadPoolExecutor(max(jobs, 1)) as pool:

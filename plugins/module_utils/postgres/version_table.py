@@ -28,14 +28,14 @@ class VersionTable:
     problem: str = ""
 
     @staticmethod
-    def of(answer: Mapping[str, Any]) -> VersionTable:
+    def of(answer: Mapping[str, object]) -> VersionTable:
         """From C(version_table) and C(version_table_schema), as the release's Alembic says them; Alembic's own name where it does not."""
         name = answer.get("version_table")
         if not name:
             return VersionTable()
         return VersionTable(str(name), str(answer.get("version_table_schema") or ""), True)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {"version_table": self.name, "version_table_schema": self.schema or None}
 
     def text(self) -> str:

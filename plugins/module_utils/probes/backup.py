@@ -45,7 +45,7 @@ def words(age: float) -> str:
     return f"{age / 86400:.1f} d" if age >= 172800 else f"{age / 3600:.1f} h" if age >= 3600 else f"{age / 60:.0f} min"
 
 
-def _problems(spec: Mapping[str, Any]) -> list[str]:
+def _problems(spec: Mapping[str, object]) -> list[str]:
     problems = []
     for key in ("age", "copy"):
         try:
@@ -95,7 +95,7 @@ class Backup(Probe):
     hint = "see: journalctl -u 'aistack-backup@*'; make one now: aistack backup"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         return _problems(spec)
 
     def expectation(self) -> str:
@@ -103,10 +103,10 @@ class Backup(Probe):
         more = "" if copy is None else f", one copied elsewhere of age {describe(copy)}"
         return f"a verified backup set of age {describe(self.spec.get('age', DEFAULT))}{more}"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         # the parts of a set use probes
         from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
-            catalog as backup_shelf,
+            catalog,
             copies as backup_copy,
             failure as backup_failed,
         )
@@ -115,7 +115,7 @@ class Backup(Probe):
 
         state_dir = Path(str(self.spec["target"]))
         try:
-            newest = backup_shelf.newest_verified(state_dir)
+            newest = catalog.newest_verified(state_dir)
             since = moment(newest["name"]) if newest else (state_dir / backup_jobs.DESCRIPTION).stat().st_mtime
         except FileNotFoundError as problem:
             return Attempt(False, f"nobody said what to save: there is no {problem.filename}", self.expectation())

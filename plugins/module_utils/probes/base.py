@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every probe is: one look at one thing, within a time limit, with an answer that can be shown to people."""
+"""What every probe is: one observation of one thing, within a time limit, with an answer that can be shown to people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secr
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one look saw.
+    """What one observation saw.
 
     Attributes:
         ok: as expected.
@@ -46,7 +46,7 @@ class Attempt:
     captured: Mapping[str, Any] = field(default_factory=dict)
     wrong: tuple[Mismatch, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """What the gate counts and reports."""
         return {
             "ok": self.ok,
@@ -103,7 +103,7 @@ class Probe:
         given = self.spec.get("timeout")
         return float(given) if given else self.default_timeout
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         """Look once. May raise :class:`NotAsExpected`, :class:`CannotJudge` or OSError instead of answering."""
         raise NotImplementedError
 
@@ -115,7 +115,7 @@ class Probe:
         """Look once and always answer; what was read from files of secrets is masked."""
         began = time.monotonic()
         try:
-            seen = self.look(context)
+            seen = self.observe(context)
         except NotAsExpected as no:
             seen = Attempt(False, no.got, no.expected or self.expectation(), no.detail)
         except CannotJudge as cannot:

@@ -136,7 +136,7 @@ class Celery(Probe):
         """Seconds that importing the application may take, besides."""
         return 0.0 if self.spec.get("broker") else IMPORT_TIMEOUT
 
-    def _wanted(self) -> dict[str, Any]:
+    def _wanted(self) -> dict[str, object]:
         wanted: dict[str, Any] = {}
         if self.spec.get("workers"):
             wanted["workers"] = sorted(self.spec["workers"])
@@ -153,7 +153,7 @@ class Celery(Probe):
     def expectation(self) -> str:
         return ", ".join(f"{key} {describe(rule)}" for key, rule in self._wanted().items())
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         names = context.names
         python = self._path("python", names, "release_path", ".venv/bin/python")
         cwd = self._path("cwd", names, "release_path", "")
@@ -205,7 +205,7 @@ class Celery(Probe):
             f"{held[port]} connections to the broker's port {port}"
         )
 
-    def _path(self, key: str, names: Mapping[str, Any], name: str, below: str) -> str:
+    def _path(self, key: str, names: Mapping[str, object], name: str, below: str) -> str:
         given = self.spec.get(key)
         if given:
             return str(given)
@@ -213,14 +213,14 @@ class Celery(Probe):
             raise CannotJudge(f"'{key}' is not given, and {names.get('missing') or f'${{{name}}} is not known'}")
         return os.path.join(str(names[name]), below) if below else str(names[name])
 
-    def _user(self, names: Mapping[str, Any]) -> str | None:
+    def _user(self, names: Mapping[str, object]) -> str | None:
         return str(self.spec.get("user") or "") or service_user(self.spec.get("component"), str(names.get("unit") or ""))
 
-    def _compare(self, answer: Mapping[str, Any], excused: Sequence[str] = ()) -> list[Mismatch]:
+    def _compare(self, answer: Mapping[str, Any], waived: Sequence[str] = ()) -> list[Mismatch]:
         workers: Mapping[str, Mapping[str, Any]] = answer["workers"]
         found: list[Mismatch] = []
         named = self.spec.get("workers")
-        if named and set(named) - set(workers) - set(excused):
+        if named and set(named) - set(workers) - set(waived):
             found.append(Mismatch("workers", sorted(named), sorted(workers)))
         if self.spec.get("count") is not None:
             names = f" ({', '.join(sorted(workers))})" if workers else ""

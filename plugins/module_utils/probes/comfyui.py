@@ -33,7 +33,7 @@ class Comfyui(Probe):
     hint = "try: curl {target}/queue, and look at ComfyUI's log"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         return [f"{key}: needs a prompt" for key in ("outputs", "within") if spec.get(key) is not None and not spec.get("prompt")]
 
     @property
@@ -50,7 +50,7 @@ class Comfyui(Probe):
             parts.append(f"the prompt is done within {float(self.spec.get('within') or 60.0):g} s")
         return ", ".join(parts)
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         base = str(self.spec["target"]).rstrip("/")
         stats = ask_json(f"{base}/system_stats", context)
         if get_path(stats, "system") is MISSING:
@@ -90,7 +90,7 @@ class Comfyui(Probe):
         return judge(found, self.expectation(), f"{got}, {count} outputs in {time.monotonic() - began:.1f} s", f"prompt {prompt_id}")
 
 
-def _of_nodes(refused: Any, prompt: Mapping[str, Any]) -> str:
+def _of_nodes(refused: Any, prompt: Mapping[str, object]) -> str:
     """Which nodes were refused, and why."""
     if not isinstance(refused, Mapping):
         return f"nodes are refused: {excerpt(json.dumps(refused, default=str))}"

@@ -53,7 +53,7 @@ class Command(Probe):
         wanted.update({key: self.spec[key] for key in ("stdout", "stderr", "version") if self.spec.get(key) is not None})
         return describe_all(wanted)
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         environment = {str(name): str(value) for name, value in (self.spec.get("environment") or {}).items()}
         argv = [str(word) for word in self.spec["target"]]
         done = context.execute(argv, environment, self.spec.get("cwd"), self.spec.get("user"))

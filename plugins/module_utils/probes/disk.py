@@ -36,7 +36,7 @@ class Disk(Probe):
     def expectation(self) -> str:
         return describe_all(self._wanted())
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         path = Path(str(self.spec["target"]))
         while not path.exists() and path != path.parent:
             path = path.parent

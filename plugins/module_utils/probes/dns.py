@@ -25,7 +25,7 @@ class Dns(Probe):
     def expectation(self) -> str:
         return f"addresses = {describe(self.spec['addresses'])}" if self.spec.get("addresses") else "an address"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         name = str(self.spec["target"])
         try:
             answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)

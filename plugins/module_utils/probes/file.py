@@ -10,6 +10,7 @@ import grp
 import hashlib
 import pwd
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class File(Probe):
         parts += [f"contents {describe(wanted['contains'])}"] if "contains" in wanted else []
         return ", ".join(part for part in parts if part) or "a file"
 
-    def _wanted(self) -> dict[str, Any]:
+    def _wanted(self) -> dict[str, object]:
         wanted = {key: self.spec[key] for key in _KEYS if self.spec.get(key) is not None}
         if "mode" in wanted:
             wanted["mode"] = _mode(wanted["mode"])
@@ -54,7 +55,7 @@ class File(Probe):
             wanted["contains"] = {"contains": wanted["contains"]}
         return wanted
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         path = Path(str(self.spec["target"]))
         there = path.is_symlink() or path.exists()
         if self.spec.get("exists") is False:
@@ -77,7 +78,7 @@ def _mode(given: Any) -> Any:
     return f"{int(given, 8):04o}" if isinstance(given, str) and given and set(given) <= set("01234567") else given
 
 
-def _facts(path: Path, wanted: dict[str, Any], context: Context) -> dict[str, Any]:
+def _facts(path: Path, wanted: Mapping[str, object], context: Context) -> dict[str, object]:
     facts: dict[str, Any] = {}
     if "link" in wanted and path.is_symlink():
         facts["link"] = str(path.readlink())

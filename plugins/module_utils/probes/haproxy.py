@@ -54,7 +54,7 @@ class Haproxy(Probe):
     }
     hint = "try: echo 'show servers state' | socat stdio " + SOCKET
 
-    def _servers(self) -> dict[str, Any]:
+    def _servers(self) -> dict[str, object]:
         wanted = self.spec.get("servers") or {}
         return {
             str(name): word(rule.upper() if rule != "no check" else rule) if isinstance(rule, str) else rule
@@ -70,7 +70,7 @@ class Haproxy(Probe):
             parts.append(f"servers that are ready: {describe(self._ready())}")
         return ", ".join(parts)
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         path = str(self.spec.get("socket") or SOCKET)
         sections = states(_asked(path, "show stat", context.remaining()))
         name = str(self.spec["target"])

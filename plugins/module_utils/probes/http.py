@@ -52,7 +52,7 @@ class Http(Probe):
     hint = "look at the log of the service behind {target}, and try: curl -v {target}"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         problems = []
         if bool(spec.get("username")) != bool(spec.get("password_file")):
             problems.append("username and password_file belong together")
@@ -91,7 +91,7 @@ class Http(Probe):
         rule = self.spec["body"]
         return {"matches": rule} if isinstance(rule, str) else rule
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         headers = {str(name): str(value) for name, value in (self.spec.get("headers") or {}).items()}
         body = self._payload(headers)
         if self.spec.get("username"):
@@ -140,7 +140,7 @@ class Http(Probe):
             found += check({"le": self.spec["max_latency_ms"]}, answer.ms, "latency_ms")
         return found
 
-    def _capture(self, answer: Answer) -> dict[str, Any]:
+    def _capture(self, answer: Answer) -> dict[str, object]:
         data = answer.json()
         captured = {name: get_path(data, str(path)) for name, path in self.spec["capture"].items()}
         for name, value in captured.items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, excerpt
@@ -30,7 +29,7 @@ class Log(Probe):
     hint = "try: journalctl -u {target} -n 100"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         return [] if spec.get("present") or spec.get("absent") else ["'log' needs present, absent, or both"]
 
     def expectation(self) -> str:
@@ -41,7 +40,7 @@ class Log(Probe):
             parts.append(f"no line matching {self.spec['absent']}")
         return ", ".join(parts)
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         unit = str(self.spec["target"])
         if self.spec.get("since") is not None:
             since: float | None = time.time() - float(self.spec["since"])

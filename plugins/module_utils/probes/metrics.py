@@ -141,7 +141,7 @@ class Metrics(Probe):
     hint = "try: curl {target}"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         ratio, wanted = spec.get("ratio"), spec.get("metrics")
         if ratio is not None and not (isinstance(ratio, list) and len(ratio) == 2 and all(_SELECTOR.fullmatch(str(one)) for one in ratio)):
             return ["ratio: must be a list of two selectors, such as [errors_total, requests_total]"]
@@ -155,7 +155,7 @@ class Metrics(Probe):
         rules = wanted.items() if isinstance(wanted, Mapping) else []
         return wrong + [f"metrics.{name}: {line}" for name, rule in rules for line in problems(rule)]
 
-    def _wanted(self) -> dict[str, Any]:
+    def _wanted(self) -> dict[str, object]:
         wanted = self.spec.get("metrics") or {}
         return dict(wanted) if isinstance(wanted, Mapping) else {str(name): {"exists": True} for name in wanted}
 
@@ -181,7 +181,7 @@ class Metrics(Probe):
             raise NotAsExpected(f"{self.spec['ratio'][1]} = {seen:g}: too few to judge", f"at least {least:g} to judge by")
         return (0.0 if above is MISSING else float(above)) / seen
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         samples, _text = scrape(self.spec, context)
         found = [one for name, rule in self._wanted().items() for one in check(rule, value_of(samples, name), name)]
         said = f"{len(samples)} samples"

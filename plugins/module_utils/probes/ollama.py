@@ -99,7 +99,7 @@ class Ollama(Probe):
         given = self.spec["generate"]
         return dict(given) if isinstance(given, Mapping) else {"model": given}
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         base = str(self.spec["target"]).rstrip("/")
         ca_file = self.spec.get("ca_file")
         version = get_path(ask_json(f"{base}/api/version", context, ca_file=ca_file), "version")

@@ -37,7 +37,7 @@ class Port(Probe):
         on = f" on {self.spec['address']}" if self.spec.get("address") else ""
         return f"port {number} is held by {' and '.join(held)}{on}" + (", or free" if self.spec.get("or_free") else "")
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         number = int(self.spec["target"])
         try:
             found = holders(number)

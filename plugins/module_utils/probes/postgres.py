@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, parted
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING, Mismatch, check, check_all, describe_all, show
@@ -55,7 +54,7 @@ class Postgres(Probe):
     hint = "is the server running, does it listen there, and do pg_hba.conf and the password file agree? log: journalctl -u 'postgresql*'"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         if spec.get("target") or spec.get("host") or spec.get("env_file"):
             return []
         return ["'postgres' needs host:port, or host, or env_file"]
@@ -67,7 +66,7 @@ class Postgres(Probe):
         wanted.update(self.spec.get("columns") or {})
         return describe_all(wanted) if wanted else "an answer to the query"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         environment, where = self._address(context)
         environment["PGCONNECT_TIMEOUT"] = str(max(1, math.ceil(context.remaining())))
         environment["PGAPPNAME"] = "aistack-probe"

@@ -60,7 +60,7 @@ class Process(Probe):
     def expectation(self) -> str:
         return at("processes", describe(self.spec.get("count", {"ge": 1})))
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         if not (PROC / "self").exists():
             raise CannotJudge("this system has no /proc")
         uid = None

@@ -52,7 +52,7 @@ class Redis(Probe):
     hint = "is the server running, does it listen there, and is the password the one it was configured with? journalctl -u redis-server"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         if spec.get("target") or spec.get("host") or spec.get("env_file"):
             return []
         return ["'redis' needs host:port, or host, or env_file"]
@@ -71,7 +71,7 @@ class Redis(Probe):
             return describe(self.spec["value"])
         return "a reply" if self.spec.get("command") else "PONG"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         host, port, user, password, number, tls = self._address(context)
         words = self.spec.get("command") or ["PING"]
         where = f"{' '.join(words)} on {host}" + ("" if host.startswith("/") else f":{port}")

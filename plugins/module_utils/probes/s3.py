@@ -75,7 +75,7 @@ class S3(Probe):
     hint = "does the bucket exist, does the key's policy allow put, get and delete in it, and do the clocks agree?"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         if spec.get("env_file"):
             return []
         problems = [] if spec.get("target") or spec.get("endpoint") else ["'s3' needs the server's address, or env_file"]
@@ -90,18 +90,18 @@ class S3(Probe):
     def expectation(self) -> str:
         return "put, get, compare, delete" if self.changes else "the bucket is there"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         store = _Store(self.spec, context)
         if not self.changes:
-            store.must("HEAD", "", (200,), "the bucket")
+            store.require("HEAD", "", (200,), "the bucket")
             return Attempt(True, f"the bucket {store.bucket} is there", self.expectation())
         body = os.urandom(int(self.spec.get("size") or 1024))
         host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
         key = f"{_PREFIX}/{host}-{os.urandom(8).hex()}"
         began = time.monotonic()
-        store.must("PUT", key, (200,), "put", body)
+        store.require("PUT", key, (200,), "put", body)
         try:
-            came = store.must("GET", key, (200,), "get").body
+            came = store.require("GET", key, (200,), "get").body
         finally:
             gone = store.ask("DELETE", key)
         if came != body:
@@ -154,7 +154,7 @@ class _Store:
         headers = sign(method, url, body, self._access, self._secret, self._region, stamp)
         return request(url, self._context, method, body or None, headers, self._ca_file)
 
-    def must(self, method: str, key: str, good: tuple[int, ...], what: str, body: bytes = b"") -> Answer:
+    def require(self, method: str, key: str, good: tuple[int, ...], what: str, body: bytes = b"") -> Answer:
         """One signed request that has to be answered with one of these statuses."""
         answer = self.ask(method, key, body)
         if answer.status not in good:

@@ -50,7 +50,7 @@ class Sequence(Probe):
     def expectation(self) -> str:
         return "; then ".join(str(step["name"]) for step in self.spec["target"])
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         names = {key: value for key, value in context.names.items() if value is not None}
         steps = self.spec["target"]
         seen: Attempt | None = None
@@ -67,7 +67,7 @@ class Sequence(Probe):
             notes.append(f"{label}: {seen.got} ({time.monotonic() - began:.1f} s)")
         return Attempt(True, f"{len(steps)} steps, the last: {seen.got if seen else ''}", self.expectation(), "\n".join(notes))
 
-    def _step(self, step: Mapping[str, Any], names: Mapping[str, Any], context: Context) -> Attempt:
+    def _step(self, step: Mapping[str, object], names: Mapping[str, object], context: Context) -> Attempt:
         try:
             probe = make(fill(step, names))
         except MissingName as missing:
@@ -101,7 +101,7 @@ def make(spec: Mapping[str, Any]) -> Probe:
     return REGISTRY[spec["type"]](spec)
 
 
-def _seconds(step: Mapping[str, Any]) -> float:
+def _seconds(step: Mapping[str, object]) -> float:
     if step.get("until"):
         within = step.get("within", WITHIN)
         return float(within) if isinstance(within, (int, float)) else WITHIN

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import SPECS
 
 
-def normalise(probe: Mapping[str, Any], component: str | None) -> dict[str, Any]:
+def normalise(probe: Mapping[str, object], component: str | None) -> dict[str, object]:
     """Return the canonical form of a probe in either form; canonical ones come back as they are.
 
     Args:

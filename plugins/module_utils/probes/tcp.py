@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, os_error_text, parted
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
@@ -29,13 +28,13 @@ class Tcp(Probe):
     hint = "is the service running, does it listen on that address, and does a firewall stand between? try: ss -ltnp"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         return [] if spec.get("target") or spec.get("host") else ["'tcp' needs host:port"]
 
     def expectation(self) -> str:
         return "connection refused" if self.spec.get("refused") else "a connection"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         host, port = parted(str(self.spec.get("target") or self.spec["host"]), self.spec.get("port"))
         where = f"{host}:{port}"
         try:

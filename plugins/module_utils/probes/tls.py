@@ -11,7 +11,6 @@ import ssl
 import struct
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, os_error_text, parted
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import client_context
@@ -38,7 +37,7 @@ class Tls(Probe):
     hint = "renew the certificate, or look at it: openssl s_client -connect {target}"
 
     @staticmethod
-    def check(spec: Mapping[str, Any]) -> list[str]:
+    def check(spec: Mapping[str, object]) -> list[str]:
         if spec.get("starttls") in (None, "postgres"):
             return []
         return [f"starttls: 'postgres' is known, '{spec['starttls']}' is not"]
@@ -50,7 +49,7 @@ class Tls(Probe):
         which = f"the certificate in {self.spec['certificate']}" if self.spec.get("certificate") else "a trusted certificate"
         return f"{which}, days left {describe(self._wanted())}"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         host, port = parted(str(self.spec["target"]), self.spec.get("port") or 443)
         tls = client_context(self.spec.get("ca_file"), self.spec.get("certificate"))
         try:

@@ -42,7 +42,7 @@ class Unit(Probe):
             wanted["stable_for"] = at_least(self.spec["stable_for"])
         return wanted
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         shown = journald.show(str(self.spec["target"]), context)
         unit = self.spec["target"]
         if shown.load == "not-found" and check(self._wanted()["state"], "inactive"):

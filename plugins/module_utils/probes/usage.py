@@ -50,7 +50,7 @@ class Usage(Probe):
     def expectation(self) -> str:
         return f"{self.spec['target']} in use: {describe(self._limit())} %"
 
-    def look(self, context: Context) -> Attempt:
+    def observe(self, context: Context) -> Attempt:
         kind = str(self.spec["target"])
         try:
             percent = self._cpu(context) if kind == "cpu" else memory_percent((PROC / "meminfo").read_text(encoding="ascii"), kind)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import platform
 import stat
@@ -14,13 +13,20 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout, ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import (
+    FILES,
+    MANIFEST,
+    Layout,
+    Manifest,
+    ReleaseError,
+    read_manifest,
+)
 
 ASK_TIMEOUT = 20.0
 """Seconds that a tool may take to tell its version."""
@@ -59,7 +65,7 @@ def interpreter(recipe: Recipe) -> dict[str, str]:
     return dict(zip(("tag", "minor", "path"), (word.strip() for word in words)))
 
 
-def built(recipe: Recipe) -> dict[str, Any]:
+def built(recipe: Recipe) -> dict[str, object]:
     """Return what a build on this node depends on besides its recipe: C(platform), C(tools), and the hash of C(variables).
 
     Empty where there is nothing to keep (files that are taken as they are) or the interpreter does not run.
@@ -99,7 +105,7 @@ def _os() -> str:
     return f"{said.get('ID', '')} {said.get('VERSION_ID', said.get('VERSION_CODENAME', ''))}".replace('"', "")
 
 
-def pack(layout: Layout, tag: str, target: Path) -> dict[str, Any]:
+def pack(layout: Layout, tag: str, target: Path) -> dict[str, object]:
     """Pack a staged release into a new file that only its folder's owner may read; the same tree gives the same bytes.
 
     Returns C(sha256), C(size), the C(manifest), and C(bound): whether some file names the root that it was built below, so that it
@@ -162,7 +168,7 @@ def _names(stream: BinaryIO, needle: bytes) -> bool:
     return found
 
 
-def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path) -> dict[str, Any]:
+def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path) -> Manifest:
     """Unpack an artefact into an empty folder and prove that it is the release that was built; returns the manifest it had.
 
     Raises:
@@ -183,8 +189,8 @@ def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path)
         raise refused(str(error)) from error
     own = work / recipe.kept
     try:
-        manifest: dict[str, Any] = dict(json.loads((own / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        manifest = read_manifest(own)
+    except (OSError, ValueError) as error:
         raise refused(f"its {MANIFEST} cannot be read ({error})") from error
     expected = {"tag": recipe.tag, "commit": commit, "component": recipe.component, "kind": recipe.kind}
     named = {name: manifest.get(name) for name in expected}

@@ -41,7 +41,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
 
 
-def recipe_of(options: Mapping[str, Any]) -> dict[str, Any]:
+def recipe_of(options: Mapping[str, Any]) -> dict[str, object]:
     """Return what of a module's options a build depends on; of variables, the values' hashes instead of the values."""
     recipe = {name: options.get(name) or without for name, without in RECIPE.items()}
     if options.get("context"):  # left out where there is none, so that keys of before stay
@@ -51,7 +51,7 @@ def recipe_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return recipe
 
 
-def artefact_key(commit: str, path: str, recipe: Mapping[str, Any], built: Mapping[str, Any]) -> str:
+def artefact_key(commit: str, path: str, recipe: Mapping[str, object], built: Mapping[str, object]) -> str:
     """Return the key of what a build gives.
 
     Args:
@@ -63,6 +63,6 @@ def artefact_key(commit: str, path: str, recipe: Mapping[str, Any], built: Mappi
     return digest([FORMAT, commit, path.strip("/"), dict(recipe), dict(built)])
 
 
-def base_key(commit: str, path: str, recipe: Mapping[str, Any], built: Mapping[str, Any]) -> str:
+def base_key(commit: str, path: str, recipe: Mapping[str, object], built: Mapping[str, object]) -> str:
     """Return the key without the tools: a node that has none to build with takes what any version of them has built."""
     return artefact_key(commit, path, recipe, {**built, "tools": None})

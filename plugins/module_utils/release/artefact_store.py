@@ -27,7 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree imp
 FOLDER = "~/.cache/phasegate/artefacts"
 KEEP = 10
 POLL = 0.3
-"""Seconds between two looks at a lock that another holds."""
+"""Seconds between two observations at a lock that another holds."""
 STALE = 24 * 3600.0
 """Seconds after which what is no artefact is removed: locks, and what was fetched in part."""
 
@@ -145,7 +145,7 @@ class Store:
         self._make()
         return self.folder / f".{key}.{os.getpid()}"
 
-    def add(self, key: str, fetched: Path, facts: Mapping[str, Any]) -> Stored:
+    def add(self, key: str, fetched: Path, facts: Mapping[str, object]) -> Stored:
         """Keep what was fetched, and remove what is too old."""
         os.chmod(fetched, 0o600)
         path = self.folder / f"{key}.tar.gz"
@@ -196,7 +196,7 @@ class Wanted:
             return None
         return found
 
-    def facts(self, packed: Mapping[str, Any], **provenance: str) -> dict[str, Any]:
+    def facts(self, packed: Mapping[str, Any], **provenance: str) -> dict[str, object]:
         """Return what is written down beside an artefact: what it is, and who built it from what, where and when."""
         manifest = packed["manifest"]
         told = {name: manifest.get(name) for name in ("tag", "component", "tree_hash", "lock_hash", "built_at", "tests")}

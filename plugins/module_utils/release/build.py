@@ -178,7 +178,7 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
     if finished.timed_out:
         raise ReleaseError(
             f"{step} {recipe.component} {recipe.tag} took longer than {timeout:g} s and was ended (command: {shown}). "
-            f"Its last words:\n{proc.tail(output, 15)}\n"
+            f"Last output lines:\n{proc.tail(output, 15)}\n"
             f"Find out what it waits for, or raise {'release_test_timeout' if step == 'Testing' else 'release_build_timeout'}.",
             **extra,
         )
@@ -204,7 +204,7 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
         )
     raise ReleaseError(
         f"{step} {recipe.component} {recipe.tag} failed with exit status {finished.rc} (command: {shown}). "
-        f"Its last words:\n{proc.tail(output, 25)}\nNothing was activated. Correct the release and give it a new tag.",
+        f"Last output lines:\n{proc.tail(output, 25)}\nNothing was activated. Correct the release and give it a new tag.",
         **extra,
     )
 
@@ -452,7 +452,7 @@ def _keep_folder(recipe: Recipe, tree: Path, folder: Path) -> None:
             f"{there or 'none'}. Name the one that the build writes, in aistack_components.{recipe.component}.output."
         )
     kept = tree.with_name(f"{tree.name}.output")
-    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
+    shutil.rmtree(kept, ignore_errors=True)  # of a build that was interrupted; what cannot go makes the rename fail
     os.rename(folder, kept)
     os.chmod(kept, 0o700)
     shutil.rmtree(tree)

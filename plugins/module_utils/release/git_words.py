@@ -49,10 +49,10 @@ WAYS = {
 ELSE = "Check aistack_applications.<application>.repo, the network and the credentials of the user that runs Ansible."
 
 
-def told(stderr: str, status: int, address: str = "") -> str:
+def explained(stderr: str, status: int, address: str = "") -> str:
     """What git wrote to its standard error, in its own words from their first line on, and what to do; without credentials.
 
-    *address* is that of the repository, so that the way out can name its host.
+    *address* is that of the repository, so that the remedy can name its host.
     """
     lines = [printable(" ".join(line.split())) for line in without_credentials(stderr).splitlines()]
     lines = [line.rstrip(".") for line in lines if line and not NOISE.match(line) and not re.search(ADVICE, line)]

@@ -142,7 +142,7 @@ class Source:
         """Return tags and branches, each name to commit."""
         answer = self._git("ls-remote", END, self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.rc != 0:
-            said = git_words.told(answer.stderr, answer.rc, self.shown)
+            said = git_words.explained(answer.stderr, answer.rc, self.shown)
             raise Unreachable(f"The repository {self.shown} cannot be reached from the controller. {said}")
         tags: dict[str, str] = {}
         branches: dict[str, str] = {}
@@ -276,7 +276,7 @@ class Source:
             refs = f"+refs/tags/{ref}:refs/tags/{ref}"
             fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
             if fetched.rc != 0:
-                said = git_words.told(fetched.stderr, fetched.rc, self.shown)
+                said = git_words.explained(fetched.stderr, fetched.rc, self.shown)
                 raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
         elif self.known(ref) != commit:  # the tag was moved to what another one had brought here
             self._make_way(ref)
@@ -304,7 +304,7 @@ class Source:
         """
         with self._locked():
             self._fetch(ref, commit)
-            return {**self._look(ref, commit), **self._beside_lock(commit)}
+            return {**self._check_tree(ref, commit), **self._beside_lock(commit)}
 
     def _beside_lock(self, commit: str) -> dict[str, File]:
         """The files that lie in the folder of a lock file above the component's."""
@@ -324,9 +324,9 @@ class Source:
             place = hashlib.sha256("\n".join(["1", self.place.base, *self.place.parts]).encode()).hexdigest()[:12]
             target = self.mirror / "archives" / f"{commit}-{place}.tar.gz"
             if not target.is_file():
-                self._look(ref, commit)
+                self._check_tree(ref, commit)
                 for folder in self.context:
-                    self._look(ref, commit, folder, "context")
+                    self._check_tree(ref, commit, folder, "context")
                 self._pack(commit, target)
             os.utime(target)
             return Archive(target, sha256(target))
@@ -364,7 +364,7 @@ class Source:
                 found[name] = (mode, File(blob, int(size) if size.isdigit() else 0))
         return found
 
-    def _look(self, ref: str, commit: str, folder: str | None = None, key: str = "path") -> dict[str, File]:
+    def _check_tree(self, ref: str, commit: str, folder: str | None = None, key: str = "path") -> dict[str, File]:
         """Return the files of the component's folder, or another; what an archive cannot hold is refused by name."""
         folder = self.path if folder is None else folder
         where = f"{commit}:{folder}" if folder else f"{commit}^{{tree}}"

@@ -42,7 +42,7 @@ def keep(component: str, tag: str, tree: Path, own: Path | None = None) -> None:
     for folder in (dist / "static", source / "public", server.parent / inner, server.parent / "public"):
         sandbox.inside(tree, folder)
     kept = tree.with_name(f"{tree.name}.output")
-    shutil.rmtree(kept, ignore_errors=True)  # of a build that was cut short; what cannot go makes the rename fail
+    shutil.rmtree(kept, ignore_errors=True)  # of a build that was interrupted; what cannot go makes the rename fail
     os.rename(standalone, kept)
     os.chmod(kept, 0o700)
     for made, wanted in ((dist / "static", kept / site / inner / "static"), (source / "public", kept / site / "public")):
@@ -105,7 +105,7 @@ def _server(component: str, tag: str, tree: Path, standalone: Path) -> Path:
     if not found:
         raise ReleaseError(
             f"The build of {component} {tag} left {standalone.relative_to(tree)} without a {SERVER} in it or below (looked {DEEP} folders "
-            "deep). Expected one, from output: 'standalone' in next.config. Build it anew, and give the release a new tag."
+            "deep). Expected one, from output: 'standalone' in next.config. Build it again, and give the release a new tag."
         )
     server = min(found, key=lambda path: (len(path.parts), str(path)))
     site = server.parent.relative_to(standalone).as_posix()

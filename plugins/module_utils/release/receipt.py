@@ -14,10 +14,24 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import utc_now
+
+
+class Receipt(TypedDict, total=False):
+    """What a role was last converged from, C(<state>/receipts/<component>.json): :func:`save` writes it, :func:`load` reads it.
+
+    Attributes:
+        time: UTC, ISO 8601.
+        inputs: hash of what the role was given.
+        files: each file that it manages, with its :func:`fingerprint`; None where there is none.
+    """
+
+    time: str
+    inputs: str
+    files: dict[str, str | None]
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str | None:
@@ -46,21 +60,21 @@ def receipt_path(state_dir: str | os.PathLike[str], component: str) -> Path:
     return Path(state_dir) / "receipts" / f"{component}.json"
 
 
-def compose(inputs: str, files: Iterable[str]) -> dict[str, Any]:
+def compose(inputs: str, files: Iterable[str]) -> Receipt:
     """Return a receipt for the files as they are now, without the time."""
     return {"inputs": inputs, "files": {str(path): fingerprint(path) for path in sorted(set(files))}}
 
 
-def load(state_dir: str | os.PathLike[str], component: str) -> dict[str, Any] | None:
+def load(state_dir: str | os.PathLike[str], component: str) -> Receipt | None:
     """Return a receipt, or None when there is none that can be read."""
     try:
-        value = json.loads(receipt_path(state_dir, component).read_text(encoding="utf-8"))
+        value: Receipt = json.loads(receipt_path(state_dir, component).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def save(state_dir: str | os.PathLike[str], component: str, receipt: dict[str, Any]) -> None:
+def save(state_dir: str | os.PathLike[str], component: str, receipt: Receipt) -> None:
     """Write a receipt by rename."""
     write_file(receipt_path(state_dir, component), json.dumps({"time": utc_now(), **receipt}, sort_keys=True, indent=1), 0o640)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment.placeholders import stand_ins
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.placeholders import placeholder_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import MASK, as_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
@@ -129,7 +129,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
             entry["default"] = MASK
     masker = Masker.of(real, declared)
     masker.learn(fetching, [name for name, value in fetching.items() if "://" not in value])
-    made_up = {**stand_ins(params["env_schema"]), **{str(name): as_text(value) for name, value in params["test_env"].items()}}
+    made_up = {**placeholder_env(params["env_schema"]), **{str(name): as_text(value) for name, value in params["test_env"].items()}}
     masker.learn(sandbox.fetching(os.environ))  # what the machine itself has for whoever fetches
     return Recipe(
         component=params["component"],

@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive, interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import store as releases, tree, way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 
-Record = dict[str, Any]
-
 
 def pruned(
     layout: Layout, state_dir: str, keep: int, keep_releases: Collection[str], run: str, actor: str, check: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Remove what is not needed of a component, and the configurations of all that run its trees; the module's result."""
     journal = Journal.of(state_dir)
     state = releases.state_of(layout, journal, run)
@@ -93,11 +92,12 @@ def old_configs(
 
 def _to_choose_from(layout: Layout, configs: Sequence[str], keep: int) -> set[str]:
     """What level config offers to the live release: the newest by name, and the newest that differ in more than secrets."""
-    live = (layout.live() or {}).get("config")
+    serves = layout.live()
+    live = serves["config"] if serves else None
     earlier = [name for name in configs if name != live]
     found, ways = set(earlier[:keep]), {live}
     for name in earlier:
-        leads_to = way_back.look(layout.root, layout.component, name).config
+        leads_to = way_back.observe(layout.root, layout.component, name).config
         if leads_to not in ways and len(ways) <= keep:
             ways.add(leads_to)
             found.add(name)
@@ -105,7 +105,7 @@ def _to_choose_from(layout: Layout, configs: Sequence[str], keep: int) -> set[st
 
 
 def _named_by_records(records: Sequence[Record], component: str, run: str) -> set[str]:
-    """What this run or something that was cut off names, and what was configured last: it may not be live yet."""
+    """What this run or something that was interrupted names, and what was configured last: it may not be live yet."""
     open_details = [item.detail for item in interrupted(records)]
     mine = [record.get("detail") or {} for record in records if run and record.get("run") == run]
     last = [record.get("detail") or {} for record in records if (record.get("op"), record.get("component")) == ("configure", component)]

@@ -155,7 +155,7 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
     return found
 
 
-def _seen(source: Source, name: str, described: Mapping[str, Any], ref: str, commit: str) -> tuple[str, list[str]]:
+def _seen(source: Source, name: str, described: Mapping[str, object], ref: str, commit: str) -> tuple[str, list[str]]:
     """What stands against a component's tree at a commit, empty where nothing does; and warnings."""
     warnings: list[str] = []
     try:

@@ -17,11 +17,11 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, replace_link, write_file
@@ -35,6 +35,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.store im
     MANIFEST,
     TREES,
     Layout,
+    Manifest,
+    Origin,
     ReleaseError,
     refuse_dirty,
     state_of,
@@ -82,7 +84,7 @@ class Request:
             self.timings[step] = round(time.monotonic() - began, 2)
 
 
-def present(request: Request) -> dict[str, Any] | None:
+def present(request: Request) -> Manifest | None:
     """Return the manifest when the release is staged and as it was staged, None when it has to be staged.
 
     Raises:
@@ -110,7 +112,7 @@ def present(request: Request) -> dict[str, Any] | None:
     return manifest
 
 
-def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
+def _refuse_built_in(request: Request, manifest: Manifest) -> None:
     """Raise ReleaseError where the build used other values than there are now: a staged release never changes, so they would do nothing."""
     then, now = manifest.get("build_env"), request.recipe.built_in
     if then is None or now is None:  # staged by a version that did not note them, or not known in check mode: see not_compared
@@ -140,7 +142,7 @@ def _refuse_built_in(request: Request, manifest: dict[str, Any]) -> None:
     )
 
 
-def not_compared(request: Request, manifest: dict[str, Any]) -> dict[str, list[str]]:
+def not_compared(request: Request, manifest: Manifest) -> dict[str, list[str]]:
     """A warning, as a module returns it, where check mode could not tell whether a staged release was built with the values of today."""
     then = manifest.get("build_env")
     if then is None or request.recipe.built_in is not None:
@@ -210,7 +212,7 @@ def _in_use(name: str) -> bool:
     return pid.isdigit() and proc.alive(int(pid), None) and _token(int(pid)) == token
 
 
-def stage(request: Request) -> dict[str, Any]:
+def stage(request: Request) -> Manifest:
     """Stage a release from its archive or artefact; returns the manifest.
 
     The journal says C(stage) started and how it ended. Where the release's tests failed, it is
@@ -225,7 +227,9 @@ def stage(request: Request) -> dict[str, Any]:
     layout.releases.mkdir(mode=0o755, parents=True, exist_ok=True)
     layout.staging.mkdir(mode=0o755, exist_ok=True)
     swept = sweep(layout)
-    detail = {"commit": request.commit, **({"swept": swept} if swept else {}), **_origin(request)}
+    origin = _origin(request)
+    laid: dict[str, object] = {"how": "laid down from artefact", "artefact": origin} if origin is not None else {}
+    detail = {"commit": request.commit, **({"swept": swept} if swept else {}), **laid}
     pid = os.getpid()
     work = layout.staging / f"{tag}-{pid}-{_token(pid)}"
     try:
@@ -253,7 +257,7 @@ def stage(request: Request) -> dict[str, Any]:
     return manifest
 
 
-def _make(request: Request, work: Path) -> dict[str, Any]:
+def _make(request: Request, work: Path) -> Manifest:
     recipe = request.recipe
     tree.remove(work)
     work.mkdir(mode=0o700)  # who builds is not in it while root writes to it
@@ -289,7 +293,7 @@ def _make(request: Request, work: Path) -> dict[str, Any]:
     return _finish(request, work, lock_hash, heads, tests)
 
 
-def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, tests: list[dict[str, object]]) -> dict[str, Any]:
+def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, tests: list[dict[str, object]]) -> Manifest:
     """Seal a tree that runs, write its manifest and give it its name; returns the manifest."""
     heads, why = asked
     recipe, layout = request.recipe, request.layout
@@ -300,7 +304,7 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
             tree.link_identical(work, previous)
         hashes = tree.file_hashes(work, recipe.kept)
         total, new = tree.usage(work, previous)
-    manifest = {
+    manifest: Manifest = {
         "tag": recipe.tag,
         "commit": request.commit,
         "component": layout.component,
@@ -310,17 +314,20 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
         "alembic_head": heads[0] if heads and len(heads) == 1 else None,
         "alembic_heads": heads,
         "alembic_asked": heads is not None,
-        **({"alembic_why": why} if why else {}),
         "env_schema_version": request.env_schema_version,
         "build_env": dict(recipe.built_in or {}),
         "builder": {"host": platform.node(), "actor": request.actor, "run": request.run, "platform": platform.platform()},
         "built_at": utc_now(),
         "tests": tests,
         "disk": {"bytes": total, "new_bytes": new},
-        **({"artefact": _origin(request)["artefact"]} if request.artefact else {}),
     }
-    for name, value in ((FILES, hashes), (MANIFEST, manifest)):
-        _write(work / recipe.kept / name, value)
+    if why:
+        manifest["alembic_why"] = why
+    origin = _origin(request)
+    if origin is not None:
+        manifest["artefact"] = origin
+    _write(work / recipe.kept / FILES, hashes)
+    _write(work / recipe.kept / MANIFEST, manifest)
     with request.timed("sync"):
         tree.sync(work)
     target = layout.release(recipe.tag)
@@ -338,12 +345,11 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
     return manifest
 
 
-def _origin(request: Request) -> dict[str, Any]:
-    """Say what a release was laid down from; empty where it is built here."""
+def _origin(request: Request) -> Origin | None:
+    """Say what a release was laid down from; None where it is built here."""
     if request.artefact is None:
-        return {}
-    laid = {"key": request.artefact.key, "sha256": request.artefact.sha256, "built_on": request.artefact.built_on}
-    return {"how": "laid down from artefact", "artefact": laid}
+        return None
+    return {"key": request.artefact.key, "sha256": request.artefact.sha256, "built_on": request.artefact.built_on}
 
 
 def _unpack(request: Request, work: Path) -> None:
@@ -379,13 +385,13 @@ def _gid(request: Request) -> int | None:
 def _previous(request: Request) -> Path | None:
     """Return the release to share files with: the one named, the live one, or the newest."""
     layout = request.layout
-    live = (layout.live() or {}).get("release")
-    for tag in (request.previous, live, *layout.staged()):
+    live = layout.live()
+    for tag in (request.previous, live["release"] if live else None, *layout.staged()):
         if tag and tag != request.recipe.tag and layout.manifest(tag) is not None:
             return layout.top(tag)[0]
     return None
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
+def _write(path: Path, value: Mapping[str, object]) -> None:
     """What the build itself has under this name, a link to anywhere, is replaced."""
     write_file(path, json.dumps(value, sort_keys=True, indent=1) + "\n", 0o444, named=False)

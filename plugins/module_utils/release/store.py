@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import version_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
@@ -32,6 +32,126 @@ class ReleaseError(Exception):
     def __init__(self, message: str, **extra: Any) -> None:
         super().__init__(message)
         self.extra = extra
+
+
+class Builder(TypedDict, total=False):
+    """Where a release was made: ``host``, ``actor``, ``run``, ``platform``."""
+
+    host: str
+    actor: str
+    run: str
+    platform: str
+
+
+class Disk(TypedDict, total=False):
+    """What a release takes: ``bytes`` in all, ``new_bytes`` that it shares with no other."""
+
+    bytes: int
+    new_bytes: int
+
+
+class Origin(TypedDict):
+    """The artefact that a release was laid down from: its ``key``, its ``sha256``, and the node that it was ``built_on``."""
+
+    key: str
+    sha256: str
+    built_on: str
+
+
+class Manifest(TypedDict, total=False):
+    """What a staged release says of itself, C(release.json) in its tree. :mod:`release.staging` writes it once, before the release gets its
+    name; :func:`read_manifest` reads it.
+
+    It has no ``format``: a release never changes, and its manifest with it, so that manifests of all versions lie side by side. Keys came
+    and none went: what a version before did not write is missing, and whoever reads says what that means.
+
+    Attributes:
+        tag, component: whose it is; ``commit``: 40 hex digits, None where the tree came from no repository.
+        kind: C(python), C(node) or C(static).
+        tree_hash: over the files' hashes, SHA-256; ``lock_hash``: SHA-256 of the lock file, None without one.
+        alembic_heads: heads of its migrations, the only one in ``alembic_head`` as well; None where they are not known.
+        alembic_asked: whether Alembic itself said so; ``alembic_why``: why it could not.
+        env_schema_version: of the environment's schema.
+        build_env: what of the environment its build used, by name; None for what had no value. Missing: not noted.
+        builder: where, by whom.
+        built_at: UTC, ISO 8601.
+        tests: one for each command, as :func:`build.run_tests` returns them.
+        disk: bytes.
+        artefact: what it was laid down from, where it was not built here.
+    """
+
+    tag: str
+    commit: str | None
+    component: str
+    kind: str
+    tree_hash: str
+    lock_hash: str | None
+    alembic_head: str | None
+    alembic_heads: list[str] | None
+    alembic_asked: bool
+    alembic_why: str
+    env_schema_version: str | None
+    build_env: dict[str, str | None]
+    builder: Builder
+    built_at: str
+    tests: list[dict[str, object]]
+    disk: Disk
+    artefact: Origin
+
+
+_Between = TypedDict("_Between", {"from": str, "to": str}, total=False)
+
+
+class Drilled(_Between, total=False):
+    """What a rehearsal of going back ``from`` a release ``to`` another found; :mod:`drill.run` writes it beside the tree of the first.
+
+    Attributes:
+        time: UTC, ISO 8601; ``run``: in which.
+        set, made: the backup set that it was tried on.
+        verdict: see :mod:`drill.plan`; ``why``: in a sentence.
+        lost, schema, goes: sentences: rows that are gone, tables that differ, what the newer release writes into what goes.
+        differences: by table.
+        seconds: by step; ``recovery_s``: what the way back takes, None where it failed.
+    """
+
+    time: str
+    run: str
+    set: str
+    made: str
+    verdict: str
+    why: str
+    lost: list[str]
+    differences: list[dict[str, object]]
+    schema: list[str]
+    goes: list[str]
+    seconds: dict[str, float]
+    recovery_s: float | None
+
+
+class Links(TypedDict):
+    """What the links of a slot point at: a ``release`` and a ``config`` (hash); None for a link that is not there."""
+
+    release: str | None
+    config: str | None
+
+
+class LiveLinks(Links):
+    """The same of the slot that is live, and which that is: ``blue`` or ``green``."""
+
+    slot: str
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the tree in *folder*, of whichever version.
+
+    Raises:
+        OSError: it is not there.
+        ValueError: it is no manifest.
+    """
+    value: Manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("it is no mapping")
+    return value
 
 
 class Layout(Home):
@@ -72,40 +192,43 @@ class Layout(Home):
     def _staged_at(self, tag: str) -> str:
         return str((self.manifest(tag) or {}).get("built_at", ""))
 
-    def manifest(self, tag: str) -> dict[str, Any] | None:
+    def manifest(self, tag: str) -> Manifest | None:
         """Return a release's manifest, or None when it is not there or cannot be read."""
         try:
-            value = json.loads((self.release(tag) / MANIFEST).read_text(encoding="utf-8"))
+            return read_manifest(self.release(tag))
         except (OSError, ValueError):
             return None
-        return value if isinstance(value, dict) else None
 
     def drill_file(self, tag: str) -> Path:
         """Where the drills of going back from a release are written down."""
         return self.releases / f"{tag}{DRILL}"
 
-    def drills(self, tag: str) -> dict[str, dict[str, Any]]:
+    def drills(self, tag: str) -> dict[str, Drilled]:
         """Return the last drill of going back from a release to each other one; those of another tree with its name do not count."""
         try:
             value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))
-            found = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
+            found: dict[str, Any] = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}  # never drilled, or nothing that a drill wrote: the next one writes it anew
-        return {str(to): record for to, record in found.items() if isinstance(record, dict)}
+            return {}  # never drilled, or nothing that a drill wrote: the next one writes it again
+        return {str(to): record for to, record in found.items() if _mapping(record)}
 
-    def slots(self) -> dict[str, dict[str, str | None] | None]:
-        """Return what blue and green point at: {release, config}; None for an empty slot."""
-        found: dict[str, dict[str, str | None] | None] = {}
+    def slots(self) -> dict[str, Links | None]:
+        """Return what blue and green point at; None for an empty slot."""
+        found: dict[str, Links | None] = {}
         for slot in SLOTS:
             release, config = (_points_at(self.slots_dir / slot / kind) for kind in ("release", "config"))
             found[slot] = {"release": release, "config": config} if release or config else None
         return found
 
-    def live(self) -> dict[str, str | None] | None:
-        """Return {release, slot, config} of the live slot as the links have it, or None."""
+    def live(self) -> LiveLinks | None:
+        """Return the live slot as the links have it, or None."""
         slot = _points_at(self.live_link)
         described = self.slots().get(slot) if slot in SLOTS else None
-        return {"slot": slot, **described} if described else None
+        return {"slot": slot, **described} if slot is not None and described else None
+
+
+def _mapping(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _points_at(link: Path) -> str | None:
@@ -157,7 +280,7 @@ def mark(layout: Layout, journal: Journal, tag: str, verdict: str, reason: str, 
     """Mark a release good or bad; returns whether the journal has to say something new.
 
     A mark that stands is repeated only after the release was activated again, so that *newest good*
-    follows what served last.
+    follows what was live last.
 
     Raises:
         ReleaseError: a release that was never staged here is to be called good.

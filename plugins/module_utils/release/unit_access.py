@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import what
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import derived_user
@@ -70,7 +69,7 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
-def _listed(component: Mapping[str, Any], key: str) -> list[str]:
+def _listed(component: Mapping[str, object], key: str) -> list[str]:
     """What a key lists, paths without a slash at their end; empty where it is no list."""
     named = component.get(key) or []
     if isinstance(named, str) or not isinstance(named, Sequence):
@@ -82,17 +81,17 @@ def _base(key: str, name: str, state: str) -> str:
     return f"{state.rstrip('/')}/{'data' if key == 'writable' else 'cache'}/{name}"
 
 
-def _paths(key: str, name: str, component: Mapping[str, Any], state: str) -> list[str]:
+def _paths(key: str, name: str, component: Mapping[str, object], state: str) -> list[str]:
     base = _base(key, name, state)
     return [folder if folder.startswith("/") else f"{base}/{folder}" for folder in _listed(component, key)]
 
 
-def saved(name: str, component: Mapping[str, Any], state: str) -> list[str]:
+def saved(name: str, component: Mapping[str, object], state: str) -> list[str]:
     """The folders of a component that a backup set keeps."""
     return _paths("writable", name, component, state)
 
 
-def access_of(name: str, component: Mapping[str, Any], places: Places) -> dict[str, Any]:
+def access_of(name: str, component: Mapping[str, object], places: Places) -> dict[str, object]:
     """What the unit of a component says.
 
     Returns:
@@ -138,7 +137,7 @@ def _folder_problem(path: str) -> str:
     return ""
 
 
-def _check_folders(where: str, key: str, component: Mapping[str, Any]) -> list[str]:
+def _check_folders(where: str, key: str, component: Mapping[str, object]) -> list[str]:
     named = component.get(key)
     if named is None:
         return []
@@ -162,7 +161,7 @@ def _check_folders(where: str, key: str, component: Mapping[str, Any]) -> list[s
     return problems + [f"{where}.{key}: '{name}' is there twice" for name in sorted(twice)]
 
 
-def check_access(where: str, component: Mapping[str, Any]) -> list[str]:
+def check_access(where: str, component: Mapping[str, object]) -> list[str]:
     """Problems in what a component wants opened, the places of the stack aside."""
     if not (component.get("application") or component.get("release_from")):
         told = "only a component that runs a release (application, release_from) has it; drop it, or see the variables of its role"
@@ -190,7 +189,7 @@ def check_access(where: str, component: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def check_places(components: Mapping[str, Any], places: Places, groups: Mapping[str, Iterable[str]]) -> list[str]:
+def check_places(components: Mapping[str, object], places: Places, groups: Mapping[str, Iterable[str]]) -> list[str]:
     """Problems of absolute folders with the stack's own and with each other. ``groups`` maps a group to its hosts."""
     own = ((places.root.rstrip("/"), "releases and configurations"), (places.state.rstrip("/"), "the node's journal and secrets"))
     problems: list[str] = []

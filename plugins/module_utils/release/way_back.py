@@ -5,21 +5,20 @@
 """The configuration that a component goes back to, on a node without its controller: that of then, with the secrets that are live.
 
 Everything that goes back asks here: the plan, which writes nothing, and who carries it out. The same question has the same answer
-until something else becomes live, so that a way back that was cut off finds the configuration that it has made.
+until something else becomes live, so that a way back that was interrupted finds the configuration that it has made.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.todays_secrets import merge
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, LiveLinks
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,11 @@ class WayBack:
     made: env_file.Config | None = None
 
 
-def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
+def observe(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """Where a way back to *config* leads now; nothing is written."""
     layout = Layout(root, component)
-    live = (layout.live() or {}).get("config")
+    serves = layout.live()
+    live = serves["config"] if serves else None
     if not live or live == config:
         return WayBack(config, {})
     then, now = (layout.env(name) for name in (config, live))
@@ -67,7 +67,7 @@ def look(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
 
 def make(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     """The same, and have that configuration on disk, owned as the one of then. Raises OSError."""
-    found = look(root, component, config)
+    found = observe(root, component, config)
     if found.made is not None and not found.made.present:
         owner = Home(root, component).env(config).stat()
         env_file.write_config(
@@ -76,10 +76,10 @@ def make(root: str | os.PathLike[str], component: str, config: str) -> WayBack:
     return found
 
 
-def content(root: str | os.PathLike[str], component: str, then: Mapping[str, Any] | None, write: bool = False) -> Content | None:
-    """What a slot runs that goes back to *then* (C(release) and C(config), None for nothing). Raises OSError where it is to *write*."""
+def content(root: str | os.PathLike[str], component: str, then: Served | LiveLinks | None, write: bool = False) -> Content | None:
+    """What a slot runs that goes back to *then* (None for nothing). Raises OSError where it is to *write*."""
     if not then:
         return None
     config = str(then["config"])
     missing = not Home(root, component).env(config).exists()  # said by whoever needs it
-    return Content(str(then["release"]), config if missing else (make if write else look)(root, component, config).config)
+    return Content(str(then["release"]), config if missing else (make if write else observe)(root, component, config).config)

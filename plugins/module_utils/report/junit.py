@@ -11,12 +11,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from xml.etree import ElementTree
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import judged
 
-Case = dict[str, Any]
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ProbeRow
+
+
+class Case(TypedDict):
+    """What a probe or a step came to: ``where`` it was asked, ``seconds`` that it took, its words as texts."""
+
+    name: str
+    where: str
+    seconds: float
+    verdict: str
+    expected: str
+    got: str
+    hint: str
+    attempts: str
+
+
 Suites = Mapping[str, Sequence[Case]]
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,11 +44,12 @@ def text(value: Any) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", str(value if value is not None else ""))
 
 
-def case_of(probe: Mapping[str, Any], where: str) -> Case:
-    """A probe as a case: ``name``, ``where``, ``seconds``, ``verdict``, ``expected``, ``got``, ``hint``, ``attempts``."""
+def case_of(probe: ProbeRow, where: str) -> Case:
+    """A probe as a case."""
     return {
         "name": str(probe.get("name") or "probe"), "where": where, "seconds": float(probe.get("latency_ms") or 0) / 1000,
-        "verdict": judged(probe), **{key: str(probe.get(key) or "") for key in ("expected", "got", "hint", "attempts")},
+        "verdict": judged(probe), "expected": str(probe.get("expected") or ""), "got": str(probe.get("got") or ""),
+        "hint": str(probe.get("hint") or ""), "attempts": str(probe.get("attempts") or ""),
     }  # fmt: skip
 
 
@@ -42,15 +59,15 @@ def health_suites(results: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Ca
     for node, result in results.items():
         if result.get("unreachable"):
             said = (str(result.get("msg") or "unreachable").splitlines() or ["unreachable"])[0]
-            probe = {"name": "the node answers", "verdict": "error", "expected": "an answer over SSH", "got": said}
+            probe: ProbeRow = {"name": "the node answers", "verdict": "error", "expected": "an answer over SSH", "got": said}
             suites.setdefault("(node)", []).append(case_of(probe, node))
             continue
-        by_component: dict[str, list[Mapping[str, Any]]] = {}
-        for probe in result.get("probes", []):
-            by_component.setdefault(str(probe.get("component") or "acceptance"), []).append(probe)
+        by_component: dict[str, list[ProbeRow]] = {}
+        for one in result.get("probes", []):
+            by_component.setdefault(str(one.get("component") or "acceptance"), []).append(one)
         for component, asked in by_component.items():
-            counting = [probe for probe in asked if not probe.get("judged_by")] or asked
-            suites.setdefault(component, []).extend(case_of(probe, node) for probe in counting)
+            counting = [one for one in asked if not one.get("judged_by")] or asked
+            suites.setdefault(component, []).extend(case_of(one, node) for one in counting)
     return suites
 
 
@@ -60,12 +77,13 @@ def run_suites(story: Mapping[str, Any]) -> dict[str, list[Case]]:
     for phase in story["phases"]:
         for node, entry in phase["nodes"].items():
             verdict = {"ok": "pass", "failed": "fail"}.get(entry["outcome"], "error")
-            probe = {"name": f"{phase['name']} on {node}", "verdict": verdict, "expected": "the phase is accepted", "got": entry["said"]}
+            came: ProbeRow = {"name": f"{phase['name']} on {node}", "verdict": verdict, "expected": "the phase is accepted"}
+            probe: ProbeRow = {**came, "got": entry["said"]}
             suites.setdefault(f"phase {phase['name']}", []).append({**case_of(probe, node), "seconds": entry["seconds"]})
     for gate in story["gates"]:
-        for probe in gate["probes"]:
-            name = f"{probe.get('name')} {gate['where']}".strip()
-            suites.setdefault(gate["component"], []).append({**case_of(probe, gate["node"]), "name": f"{name}, {gate['release']}"})
+        for asked_then in gate["probes"]:
+            name = f"{asked_then.get('name')} {gate['where']}".strip()
+            suites.setdefault(gate["component"], []).append({**case_of(asked_then, gate["node"]), "name": f"{name}, {gate['release']}"})
     for one in story["bars"]:
         asked = isinstance(one["detail"].get("report"), Mapping) and one["detail"]["report"].get("probe")
         if one["outcome"] != "ok" and not asked:

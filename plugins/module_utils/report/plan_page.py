@@ -137,12 +137,12 @@ def _refused(row: Row, allow_bad: bool) -> Iterator[str]:
     if bad and not allow_bad and not row.answer("staged").get("failed"):
         reason = (info.get("reasons") or {}).get(row.target)
         yield (f"{row.place}: {row.target} was marked bad{f' ({reason})' if reason else ''}."
-               " Way out: deploy another tag, or, if it is not to blame, say -e allow_bad=true.")
+               " Fix: deploy another tag, or, if it is not to blame, say -e allow_bad=true.")
     migration = row.answer("migration")
     if migration.get("failed"):
         yield f"{row.place}, migration: {migration.get('msg') or 'no message'}"
     for entry in (migration.get("verdict") or {}).get("refusals") or []:
-        yield f"{row.place}, migration: {entry['reason']}\nWay out: {entry['way_out']}"
+        yield f"{row.place}, migration: {entry['reason']}\nFix: {entry['remedy']}"
 
 
 def _opening(facts: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -165,7 +165,7 @@ def _opening(facts: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         more = f" ({len(probes) - 1} more like it)" if len(probes) > 1 else ""
         refused.append(f"{name} on {node}: {probes[0].get('name')}: expected {probes[0].get('expected')}, got {probes[0].get('got')}{more}")
     if unwell:
-        refused.append("Way out of these: site.yml brings up what a release stands on; healthcheck.yml shows how it is.")
+        refused.append("Fix: site.yml brings up what a release stands on; healthcheck.yml shows how it is.")
     words = {"pass": "passes", "skipped": "not asked, since that would change something"}
     return [f"{name} {words.get(_verdict(verdicts[name]), _verdict(verdicts[name]).upper())}" for name in order], refused
 
@@ -182,7 +182,7 @@ def _leases(facts: Mapping[str, Any]) -> list[str]:
         if lease:
             owner = lease.get("owner") or {}
             held.append(f"{node} is locked by run {lease.get('run')} of {owner.get('actor') or 'somebody'} until {lease.get('expires')}."
-                        " Way out: wait for it to end.")
+                        " Fix: wait for it to end.")
     return held
 
 
@@ -293,12 +293,12 @@ def _unknown(migration: Mapping[str, Any]) -> bool:
     return migration.get("known") is False or bool((migration.get("verdict") or {}).get("undecided"))
 
 
-def refusals(facts: Mapping[str, Any]) -> list[str]:
+def refusals(facts: Mapping[str, object]) -> list[str]:
     """Why deploy.yml would be refused, a text for each reason; ``facts`` as of :func:`page`."""
     return _opening(facts)[1] + _leases(facts) + [text for row in rows_of(facts) for text in row.refused]
 
 
-def page(facts: Mapping[str, Any]) -> str:
+def page(facts: Mapping[str, object]) -> str:
     """The page. ``facts`` is what plan.yml collects: names, descriptions, and by node what each module said."""
     rows, refused = rows_of(facts), refusals(facts)
     opening, _unwell = _opening(facts)

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypeVar
+
+Reason = TypeVar("Reason", bound=Mapping[str, object])
 
 PLAYBOOKS = {
     "--allow-bad": "-e allow_bad=true",
@@ -20,26 +22,26 @@ PLAYBOOKS = {
 
 
 def for_playbooks(text: str) -> str:
-    """A way out that the node's command tells, in words that a playbook understands."""
+    """A remedy that the node's command tells, in words that a playbook understands."""
     for option, words in PLAYBOOKS.items():
         text = text.replace(option, words)
     return text
 
 
-def grouped(refusals: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+def grouped(refusals: Iterable[tuple[str, Reason]]) -> list[tuple[str, Reason]]:
     """(sentence, refusal) for each reason, in the order in which they came.
 
     Args:
-        refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``way_out``.
+        refusals: (node, refusal); the node may be empty, a refusal has ``code``, ``component`` (or None), ``reason``, ``remedy``.
     """
     places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
-    first: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    first: dict[tuple[str, str, str], Reason] = {}
     for node, refusal in refusals:
         component = str(refusal.get("component") or "")
         reason = str(refusal["reason"])
         if component and reason.startswith(f"{component}: "):
             reason = reason[len(component) + 2 :]
-        key = (str(refusal.get("code")), reason, str(refusal["way_out"]))
+        key = (str(refusal.get("code")), reason, str(refusal["remedy"]))
         first.setdefault(key, refusal)
         places.setdefault(key, {}).setdefault(node, []).append(component)
     return [(_sentence(places[key], key[1]), refusal) for key, refusal in first.items()]

@@ -13,9 +13,9 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import next_step, worst
 
-Record = Mapping[str, Any]
 Facts = dict[str, Any]
 
 NOT_WORK = ("lock", "seal")
@@ -344,14 +344,14 @@ def next_steps(story: Facts) -> list[str]:
                      " it finishes what was begun, or goes back.")  # fmt: skip
     elif story["outcome"] == "failed":
         report = bad["detail"].get("report") if bad else None
-        said = next_step(report) if isinstance(report, Mapping) else "mend that, and run the same command again"
+        said = next_step(report) if isinstance(report, Mapping) else "fix that, and run the same command again"
         found.append(f"{said[:1].upper()}{said[1:]}.")
         if bad and bad["component"]:
             found.append(f"Its log: `ansible-playbook phasegate.aistack.logs -e component={bad['component']}`.")
         found.append("What is well now: `ansible-playbook phasegate.aistack.healthcheck`.")
     elif verb in ("rollback", "emergency_rollback"):
         found.append("Let the checklist say that all is well: `ansible-playbook phasegate.aistack.verify`.")
-        found.append("Mend the release that was left, give it a new tag, and deploy that:"
+        found.append("Fix the release that was left, give it a new tag, and deploy that:"
                      " `ansible-playbook phasegate.aistack.deploy -e release=NEWTAG`.")  # fmt: skip
     elif verb in ("deploy", "site"):
         found.append("Let the checklist say that all is well: `ansible-playbook phasegate.aistack.verify`.")

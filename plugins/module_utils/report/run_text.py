@@ -74,12 +74,12 @@ def no_run(story: Facts) -> str:
         head = f"No journal that was read knows of a run {story['asked']}."
         return "\n".join([head, *(["Those that are known, newest first (-e run=ID):", *known] if known else []), *silent])
     head = "No journal tells of a run: nothing was deployed here yet, or no node could be read."
-    return "\n".join([head, *silent, "Deploy first (site.yml), or mend why the nodes do not answer."])
+    return "\n".join([head, *silent, "Deploy first (site.yml), or fix why the nodes do not answer."])
 
 
 # --- for plots: everything in percent of the width ---
 
-def layout(story: Facts) -> dict[str, Any]:
+def layout(story: Facts) -> dict[str, object]:
     """What a template draws: ``axis``, ``phases``, ``nodes`` (each with ``rows`` of ``bars`` of ``parts``), ``gates`` (one for each
     release of a component, what failed first), ``durations``, ``latencies``, ``history``; lengths in percent.
     """
@@ -113,7 +113,7 @@ def _label(one: Facts) -> str:
     return "; ".join(part for part in (named, f"{one['outcome']} after {took(one['seconds'])}", parts, one["said"]) if part)
 
 
-def _parts(one: Facts, start: float, whole: float) -> list[dict[str, Any]]:
+def _parts(one: Facts, start: float, whole: float) -> list[dict[str, object]]:
     """The parts of a switch, one behind the other, as far as they fit into it."""
     found, at = [], float(one["start"])
     for part in PARTS:
@@ -124,7 +124,7 @@ def _parts(one: Facts, start: float, whole: float) -> list[dict[str, Any]]:
     return found
 
 
-def _durations(story: Facts) -> list[dict[str, Any]]:
+def _durations(story: Facts) -> list[dict[str, object]]:
     """What took how long, longest first: operations that lasted, a switch in its parts."""
     bars = sorted((one for one in story["bars"] if one["seconds"] >= 0.05), key=lambda one: -one["seconds"])[:16]
     most = max((one["seconds"] for one in bars), default=1.0)
@@ -141,7 +141,7 @@ def _durations(story: Facts) -> list[dict[str, Any]]:
     return found
 
 
-def _together(story: Facts) -> list[dict[str, Any]]:
+def _together(story: Facts) -> list[dict[str, object]]:
     """The gates of one release of a component on a node as one, each probe with C(where) it was asked; what failed stands first."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for gate in story["gates"]:
@@ -154,7 +154,7 @@ def _together(story: Facts) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda one: ORDER.index(one["verdict"]) if one["verdict"] in ORDER else 0)
 
 
-def _latencies(story: Facts) -> list[dict[str, Any]]:
+def _latencies(story: Facts) -> list[dict[str, object]]:
     """What probes took to answer, slowest first; of each the slowest answer."""
     slowest: dict[tuple[str, ...], tuple[float, str]] = {}
     for gate in story["gates"]:
@@ -168,7 +168,7 @@ def _latencies(story: Facts) -> list[dict[str, Any]]:
              "w": round(max(ms / most * 100, THINNEST), 3)} for (component, name, node), (ms, verdict) in rows]  # fmt: skip
 
 
-def _columns(entry: Facts) -> dict[str, Any]:
+def _columns(entry: Facts) -> dict[str, object]:
     """Columns of the last switches of a component, in percent of the highest."""
     points = entry["points"]
     most = max(point["seconds"] for point in points) or 1.0

@@ -10,9 +10,12 @@ Pure: results of modules in, text out. Widths are counted in characters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import inventory_says
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ProbeRow
 
 ORDER = ("error", "fail", "inconclusive", "warning", "skipped", "pass")
 """Verdicts, the worst first."""
@@ -34,13 +37,13 @@ def worst(verdicts: Iterable[str]) -> str:
     return next((verdict for verdict in ORDER if verdict in found), "skipped")
 
 
-def judged(probe: Mapping[str, Any]) -> str:
+def judged(probe: ProbeRow) -> str:
     """The verdict of a probe as it counts: what is only a warning does not fail anything."""
     verdict = str(probe.get("verdict", "error"))
     return "warning" if probe.get("severity") == "warning" and verdict not in ("pass", "skipped") else verdict
 
 
-def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:
+def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> list[dict[str, object]]:
     """One row for each component and each node that looked at it.
 
     ``results`` maps a node to what ``gate`` returned there; a node that was not reached has ``unreachable``.
@@ -51,7 +54,7 @@ def health_rows(results: Mapping[str, Mapping[str, Any]], order: Sequence[str]) 
             rows.append({"component": "(node)", "node": host, "verdict": "error", "probes": 0, "passed": 0,
                          "slowest_ms": 0.0, "release": "", "said": str(result.get("msg", "unreachable")).splitlines()[0]})
             continue
-        by_component: dict[str, list[Mapping[str, Any]]] = {}
+        by_component: dict[str, list[ProbeRow]] = {}
         for probe in result.get("probes", []):
             by_component.setdefault(str(probe.get("component") or "acceptance"), []).append(probe)
         for component, asked in by_component.items():
@@ -104,7 +107,7 @@ def first_failure(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return items[0] if items else result
 
 
-def failure_text(task: str, result: Mapping[str, Any], command: str = "") -> str:
+def failure_text(task: str, result: Mapping[str, object], command: str = "") -> str:
     """What happened, what was expected, what came, what still serves, and what to do next.
 
     ``command`` is what was typed: named again, whole, where the failure says what has to be added to it.
@@ -140,17 +143,18 @@ def _to_accept(result: Mapping[str, Any]) -> str:
     return ",".join(dict.fromkeys(str(loss["name"]) for loss in losses if loss.get("rows") != 0))
 
 
-def next_step(report: Mapping[str, Any]) -> str:
+def next_step(report: Mapping[str, object]) -> str:
     """What to do about a slot that did not come up."""
     if report.get("going_back_failed"):
-        return f"mend why nothing serves, and run the same command again: {report['going_back_failed']}"
+        return f"fix why nothing serves, and run the same command again: {report['going_back_failed']}"
     if report.get("marked_bad"):
-        said = "mend it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
+        said = "fix it and deploy it under a new tag; this one is marked bad and is taken again only with -e allow_bad=true"
         right = "the answer" if report.get("answered") else "the release"
-        return f"{said}. Or, where {right} is right: {report['mend_gate']}" if report.get("mend_gate") else said
+        other = report.get("fix_gate") or report.get("mend_gate")  # the latter in journals that were written before
+        return f"{said}. Or, where {right} is right: {other}" if other else said
     if report.get("verdict") == "error" and report.get("probe"):
-        return "mend the gate, or what it names on the node, and run the same command again; the release is not marked bad"
-    return "mend that, and run the same command again"
+        return "fix the gate, or what it names on the node, and run the same command again; the release is not marked bad"
+    return "fix that, and run the same command again"
 
 
 def failures(hosts: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -54,12 +54,12 @@ def _key(component: str, name: str, levels: Mapping[str, str]) -> str:
     return f"aistack_acceptance.{name}"
 
 
-def _item(level: str, name: str, node: str, verdict: str, expected: str, got: str, latency_ms: float) -> dict[str, Any]:
+def _item(level: str, name: str, node: str, verdict: str, expected: str, got: str, latency_ms: float) -> dict[str, object]:
     return {"level": level, "item": name, "node": node, "verdict": verdict, "expected": expected, "got": got,
             "latency_ms": round(latency_ms, 1)}
 
 
-def data_items(node: str, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def data_items(node: str, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
     """Items of level ``data`` out of fingerprints of databases.
 
     A report is what ``db_fingerprint`` returned, with the component as ``item``: ``rows`` (table to number) and ``foreign_keys``
@@ -84,7 +84,7 @@ def data_items(node: str, reports: Sequence[Mapping[str, Any]]) -> list[dict[str
     return items
 
 
-def failed_items(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def failed_items(items: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
     """The items that keep the verification from passing."""
     return [item for item in items if item["verdict"] not in _PASSED]
 
@@ -102,7 +102,7 @@ def verify_text(items: Sequence[Mapping[str, Any]], width: int = 72) -> str:
     return "\n".join([*table(rows), *told, "", summary(items)])
 
 
-def summary(items: Sequence[Mapping[str, Any]]) -> str:
+def summary(items: Sequence[Mapping[str, object]]) -> str:
     """One line: how many items of which level passed."""
     parts = []
     for level in LEVELS:
@@ -114,7 +114,7 @@ def summary(items: Sequence[Mapping[str, Any]]) -> str:
     return ("verified: " if items and not failed_items(items) else "NOT verified: ") + ", ".join(parts)
 
 
-def verify_markdown(items: Sequence[Mapping[str, Any]], title: str, time: str) -> str:
+def verify_markdown(items: Sequence[Mapping[str, object]], title: str, time: str) -> str:
     """The same as a Markdown page with a check box for each item."""
     lines = [f"# {title}", "", f"{time} · {summary(items)}"]
     for level in LEVELS:
@@ -128,7 +128,7 @@ def verify_markdown(items: Sequence[Mapping[str, Any]], title: str, time: str) -
     return "\n".join(lines) + "\n"
 
 
-def _evidence(item: Mapping[str, Any]) -> str:
+def _evidence(item: Mapping[str, object]) -> str:
     took = f" in {item['latency_ms']:.0f} ms" if item["latency_ms"] else ""
     got = str(item["got"]) if item["got"] else str(item["expected"])
     return " ".join(got.split()) + took

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
+        Answer,
+        Begun,
+        Candidate,
+        Decision,
+        JustBack,
+        Plan,
+    )
 
 JUST_S = 900.0
 """Seconds in which a second emergency that names no release is taken for a repetition of the first."""
 THERE = "every component is at {to} already"
 
-Plans = Mapping[str, Mapping[str, Any]]
+Plans = Mapping[str, "Answer"]
 
 
 def moment(text: Any) -> float | None:
@@ -25,13 +35,14 @@ def moment(text: Any) -> float | None:
         return None
 
 
-def begun(plans: Plans, level: str) -> dict[str, Any] | None:
+def begun(plans: Plans, level: str) -> Begun | None:
     """The newest rollback of *level* that a controller began and that any node knows not to be finished; None where there is none.
 
     C(to), C(from), C(runs) (the oldest first), C(began) (seconds since 1970, of the first), C(part): the nodes of
     which something moves.
     """
-    found = {node: plan["open"] for node, plan in plans.items() if (plan.get("open") or {}).get("level") == level and plan["open"]["runs"]}
+    known = {node: one for node, plan in plans.items() if (one := plan.get("open"))}
+    found = {node: one for node, one in known.items() if one.get("level") == level and one["runs"]}
     if not found:
         return None
     newest = max(found.values(), key=lambda one: str(one["runs"][-1]))
@@ -42,18 +53,18 @@ def begun(plans: Plans, level: str) -> dict[str, Any] | None:
     return {"to": newest.get("to"), "from": first.get("from"), "runs": runs, "began": moment(first.get("since")), "part": part}
 
 
-def stands(begun_: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> bool:
+def stands(begun_: Begun, candidates: Sequence[Candidate]) -> bool:
     """Whether everything is where a rollback found it or where it goes; elsewhere something came since, of which not every node knows."""
     known = {begun_["to"], *(str(begun_["from"]).split(", "))}
     return not begun_["from"] or all(entry["present"] in known for entry in candidates)
 
 
-def just_back(plans: Plans, now: float) -> dict[str, Any] | None:
+def just_back(plans: Plans, now: float) -> Begun | None:
     """What nodes went back to within the last :data:`JUST_S` seconds before *now*, and are at still; None where none did.
 
     As of :func:`begun`, and C(nodes): node to its last rollback, with C(ago) in seconds.
     """
-    nodes: dict[str, dict[str, Any]] = {}
+    nodes: dict[str, JustBack] = {}
     for node, plan in plans.items():
         last = plan.get("last_rollback") or {}
         then = moment(last.get("time"))
@@ -75,12 +86,12 @@ def can_all(plans: Plans, tag: str) -> bool:
     return all(tag == entry["present"] or tag in entry["tags"] for plan in plans.values() for entry in plan["candidates"])
 
 
-def only_there(plan: Mapping[str, Any]) -> bool:
+def only_there(plan: Plan) -> bool:
     """Whether a node has nothing to do because it is where it was asked to go."""
     return [refusal.get("code") for refusal in plan.get("refusals") or []] == ["already_there"]
 
 
-def is_there(plan: Mapping[str, Any], target: str | None) -> bool:
+def is_there(plan: Plan, target: str | None) -> bool:
     """Whether a node is at the target as a whole, and has no step to take for it. One without a release has a step or a refusal, or is."""
     if not plan["candidates"]:
         codes = {refusal.get("code") for refusal in plan.get("refusals") or []}
@@ -95,14 +106,14 @@ def is_there(plan: Mapping[str, Any], target: str | None) -> bool:
     return not any((step.get("detail") or {}).get("release") == target for step in steps)
 
 
-def summed(finishes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summed(finishes: Sequence[Begun]) -> Decision:
     """What a decision says about what it finishes: C(resumes) and C(began)."""
-    times = [float(one["began"]) for one in finishes if one.get("began") is not None]
+    times = [began for one in finishes if (began := one.get("began")) is not None]
     return {"resumes": sorted({run for one in finishes for run in one["runs"]}), "began": min(times, default=None)}
 
 
-def told(
-    plans: Plans, begun_: Mapping[str, Any] | None, just: Mapping[str, Any] | None, target: str | None, level: str, there: bool
+def notes(
+    plans: Plans, begun_: Begun | None, just: Begun | None, target: str | None, level: str, there: bool
 ) -> list[str]:
     """What is to be known about rollbacks that were begun: what this finishes, and what it does not.
 
@@ -118,9 +129,9 @@ def told(
     if begun_ is not None and begun_["to"] == target:
         lines.append(f"this finishes what run {', '.join(begun_['runs'])} began" + (f"; {THERE.format(to=target)}" if there else ""))
     others = {
-        (plan["open"]["runs"][-1], str(plan["open"].get("level")), str(plan["open"].get("to")))
+        (one["runs"][-1], str(one.get("level")), str(one.get("to")))
         for plan in plans.values()
-        if (plan.get("open") or {}).get("runs") and (plan["open"].get("level"), plan["open"].get("to")) != (level, target)
+        if (one := plan.get("open")) and one.get("runs") and (one.get("level"), one.get("to")) != (level, target)
     }
     return lines + [
         f"the rollback to {to} (level {other}) that run {run} began is not finished; that is: rollback.yml -e level={other} -e to={to}"
@@ -128,23 +139,23 @@ def told(
     ]
 
 
-def settled(plans: Plans, decision: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def settled(plans: Plans, decision: Decision) -> dict[str, Answer]:
     """The plans as they are shown and carried out: a node that is there refuses nothing, has no steps, and says C(there)."""
-    found = {}
+    found: dict[str, Answer] = {}
     for node, plan in plans.items():
         if decision.get("allowed") and node in (decision.get("nodes") or []) and is_settled(plan, decision.get("to")):
             to = plan.get("to") if plan.get("level") == "config" else decision.get("to")
             plan = {**plan, "there": True, "to": to, "allowed": True, "refusals": [], "steps": [], "expected_s": 0.0}
-        found[node] = dict(plan)
+        found[node] = {**plan}
     return found
 
 
-def is_settled(plan: Mapping[str, Any], target: str | None) -> bool:
+def is_settled(plan: Plan, target: str | None) -> bool:
     """:func:`is_there` for every level."""
     return only_there(plan) if plan.get("level") == "config" else is_there(plan, target)
 
 
-def beginning(decision: Mapping[str, Any], plan: Mapping[str, Any], level: str, reason: str) -> dict[str, Any]:
+def beginning(decision: Decision, plan: Plan, level: str, reason: str) -> dict[str, object]:
     """What a node's journal says when a controller begins: the detail that :func:`rollback.facts.open_rollback` reads back."""
     moves = {
         step["component"]: {

@@ -18,7 +18,7 @@ import re
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
@@ -31,9 +31,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import w
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Locked, Tools, Who, take_lock
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import TROUBLE, Caller, Locked, Tools, take_lock, with_notes
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Request
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Outcome, Row
 
 COMMAND = "/usr/local/bin/aistack"
 FOLDER = "confirm"
@@ -42,6 +47,27 @@ PATIENCE_S = 900.0
 AGAIN_S, AGAIN_FOR_S = 15.0, 900.0
 """What does not go back is tried again after so many seconds, for so long: nobody else will, and what it needs may only be booting."""
 _RUN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
+
+class Armed(TypedDict, total=False):
+    """What a run's activations return to unless it is confirmed. :func:`arm` writes it to C(confirm/<run>.json), :func:`pending` reads it.
+
+    Attributes:
+        format: 1.
+        run, stack, actor: whose it is; ``armed``, ``expires``: UTC, ISO 8601; ``seconds`` in between.
+        returns: component to what it returns to, None for nothing.
+        state: when read: C(armed) or C(reverting).
+    """
+
+    format: int
+    run: str
+    stack: str
+    actor: str
+    armed: str
+    expires: str
+    seconds: int
+    returns: dict[str, Served | LiveLinks | None]
+    state: str
 
 
 class DeadManError(Exception):
@@ -65,7 +91,7 @@ def script(stack: str, run: str, command: str = COMMAND) -> str:
     return f"exec {shlex.join(words)}"
 
 
-def returns(state_dir: Path, run: str) -> dict[str, dict[str, Any] | None]:
+def returns(state_dir: Path, run: str) -> dict[str, Served | LiveLinks | None]:
     """Component to what it returns to: what it was before *run* activated something, else what is live; None for nothing."""
     described, _problems = component_file.load_all(state_dir)
     before = {found.component: found.previous for found in activations_of_run(Journal.of(state_dir).read(), run)}
@@ -81,8 +107,8 @@ def arm(
     command: str = COMMAND,
     systemd: Systemd | None = None,
     check: bool = False,
-) -> dict[str, Any]:
-    """Have the node go back in *seconds* unless *run* is confirmed. Arming again begins anew.
+) -> dict[str, object]:
+    """Have the node go back in *seconds* unless *run* is confirmed. Arming again begins again.
 
     Raises:
         DeadManError: the command is not here, the time makes no sense, or the node went back already.
@@ -98,7 +124,7 @@ def arm(
     _refuse_late(state_dir, run)
     now = datetime.datetime.now(datetime.timezone.utc)
     expires = (now + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    plan = {
+    plan: Armed = {
         "format": 1,
         "run": run,
         "stack": stack,
@@ -119,7 +145,7 @@ def arm(
         return answer
     write_file(path, json.dumps(plan, indent=1, sort_keys=True) + "\n", 0o644)
     try:
-        (systemd or Systemd()).later_lasting(timer_of(run), seconds, script(stack, run, command))
+        (systemd or Systemd()).schedule_persistent(timer_of(run), seconds, script(stack, run, command))
     except BaseException:
         path.unlink()
         _done(run, systemd)
@@ -127,15 +153,14 @@ def arm(
     return answer
 
 
-def pending(state_dir: Path) -> list[dict[str, Any]]:
+def pending(state_dir: Path) -> list[Armed]:
     """What waits to be confirmed, or is on its way back: the plans, with ``state`` (``armed`` or ``reverting``)."""
-    found = []
+    found: list[Armed] = []
     for path in sorted((state_dir / FOLDER).glob("*")):
         if path.suffix in (".json", ".reverting"):
             with contextlib.suppress(OSError, ValueError):  # confirmed or claimed while it is looked at
-                found.append(
-                    {**json.loads(path.read_text(encoding="utf-8")), "state": "armed" if path.suffix == ".json" else "reverting"}
-                )
+                armed: Armed = json.loads(path.read_text(encoding="utf-8"))
+                found.append({**armed, "state": "armed" if path.suffix == ".json" else "reverting"})
     return found
 
 
@@ -146,11 +171,11 @@ def _refuse_late(state_dir: Path, run: str) -> None:
         when = gone_back[-1].get("time") if gone_back else "now"
         raise DeadManError(
             f"too late: run {run} was not confirmed in time, and the node went back by itself ({when}). `aistack status` says what"
-            " serves; deploy again once it is known why the confirmation did not arrive"
+            " is live; deploy again once it is known why the confirmation did not arrive"
         )
 
 
-def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bool = False) -> dict[str, Any]:
+def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bool = False) -> dict[str, object]:
     """Keep what *run* activated. Nothing to do where nothing is armed for it.
 
     Raises:
@@ -168,13 +193,13 @@ def confirm(state_dir: Path, run: str, systemd: Systemd | None = None, check: bo
         move(path, confirmed)
     except FileNotFoundError:
         return confirm(state_dir, run, systemd)  # the timer was quicker
-    (systemd or Systemd()).forget(timer_of(run))
+    (systemd or Systemd()).unschedule(timer_of(run))
     confirmed.unlink()
     return {"changed": True, "msg": f"run {run} is confirmed"}
 
 
 def _claim(path: Path) -> bool:
-    """Whether this process is the one to go back: nobody confirmed, or another process began and was cut off."""
+    """Whether this process is the one to go back: nobody confirmed, or another process began and was interrupted."""
     try:
         move(path, path.with_suffix(".reverting"))
     except FileNotFoundError:
@@ -182,15 +207,15 @@ def _claim(path: Path) -> bool:
     return True
 
 
-def _wait(lock: Lock, who: Who, patience: float) -> None:
+def _wait(lock: Lock, caller: Caller, patience: float) -> None:
     """Take the lock as the run. Waits for other runs, and for a process of the same run that is still switching."""
     end = time.monotonic() + patience
     while True:
-        worker = (lock.current() or {}).get("worker") or {}
-        busy = worker.get("pid") and proc.alive(int(worker["pid"]), worker.get("pid_started"))
+        worker = (lock.current() or {}).get("worker")
+        busy = worker and worker.get("pid") and proc.alive(int(worker["pid"]), worker.get("pid_started"))
         try:
             if not busy or time.monotonic() >= end:
-                take_lock(lock.state_dir, who, lock)
+                take_lock(lock.state_dir, caller, lock)
                 return
         except Locked:
             if time.monotonic() >= end:
@@ -200,17 +225,17 @@ def _wait(lock: Lock, who: Who, patience: float) -> None:
 
 def revert(
     state_dir: Path,
-    who: Who,
+    caller: Caller,
     unless_confirmed: bool = False,
     tools: Tools | None = None,
     patience: float | None = None,
     systemd: Systemd | None = None,
-) -> dict[str, Any]:
-    """Take back everything that the run *who.run* activated on this node, in reverse order of dependency.
+) -> Outcome:
+    """Take back everything that the run *caller.run* activated on this node, in reverse order of dependency.
 
     Args:
         state_dir: where journal, descriptions and plans are.
-        who: the run; its reason.
+        caller: the run; its reason.
         unless_confirmed: do nothing where the run was confirmed; what does not go back is tried again.
         tools: what works on the node.
         patience: seconds to wait for others; at once refused if None, except with *unless_confirmed*.
@@ -223,10 +248,10 @@ def revert(
         Locked: another run has this node.
     """
     began = time.monotonic()
-    path = _path(state_dir, who.run)
-    answer: dict[str, Any] = {"changed": False, "outcome": "confirmed", "run": who.run, "components": [], "seconds": 0.0}
+    path = _path(state_dir, caller.run)
+    answer: Outcome = {"changed": False, "outcome": "confirmed", "run": caller.run, "components": [], "seconds": 0.0}
     if unless_confirmed and not _claim(path):
-        _done(who.run, systemd)
+        _done(caller.run, systemd)
         return answer
     tools = tools or Tools()
     changed = False
@@ -234,47 +259,48 @@ def revert(
     lock = EmergencyLock(state_dir, journal)
     while True:
         journal.begin()
-        _wait(lock, who, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
+        _wait(lock, caller, PATIENCE_S if patience is None and unless_confirmed else patience or 0.0)
         try:
-            with keep_lease(state_dir, who.run, f"{TAKING_BACK} {who.run}"):
-                rows = _take_back(state_dir, who, tools, journal)
+            with keep_lease(state_dir, caller.run, f"{TAKING_BACK} {caller.run}"):
+                rows = _take_back(state_dir, caller, tools, journal)
         finally:
             with contextlib.suppress(LockHeld):  # somebody broke in and has it now: it is theirs to give back
-                lock.release(who.run)
+                lock.release(caller.run)
         changed = changed or any(row["changed"] for row in rows)
         failed = [row for row in rows if row["outcome"] == "failed"]
         if not failed or not unless_confirmed or time.monotonic() - began > AGAIN_FOR_S:
             break
         tools.say(f"{len(failed)} did not go back; once more in {AGAIN_S:g} s")
-        if who.stop.wait(AGAIN_S):
+        if caller.stop.wait(AGAIN_S):
             break
     if not failed:
         for left in (path, path.with_suffix(".reverting")):
             with contextlib.suppress(FileNotFoundError):  # only one of the two is there
                 left.unlink()
-        _done(who.run, systemd)
-    answer.update(changed=changed, outcome="failed" if failed else "ok", components=rows, seconds=round(time.monotonic() - began, 3))
-    return journal.told(answer)
+        _done(caller.run, systemd)
+    answer["changed"], answer["outcome"], answer["components"] = changed, "failed" if failed else "ok", rows
+    answer["seconds"] = round(time.monotonic() - began, 3)
+    return with_notes(journal, answer)
 
 
 def _done(run: str, systemd: Systemd | None) -> None:
     with contextlib.suppress(UnitError):  # a timer that stays finds nothing to do, whenever it fires
-        (systemd or Systemd()).forget(timer_of(run))
+        (systemd or Systemd()).unschedule(timer_of(run))
 
 
-def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> list[dict[str, Any]]:
+def _take_back(state_dir: Path, caller: Caller, tools: Tools, journal: Journal) -> list[Row]:
     """Every component on its own: one that does not go back holds no other."""
     described, _problems = component_file.load_all(state_dir)
-    mine = {found.component: found for found in activations_of_run(journal.read(), who.run)}
+    mine = {found.component: found for found in activations_of_run(journal.read(), caller.run)}
     order = sorted((name for name in mine if name in described), key=lambda name: (-int(described[name].get("order") or 0), name))
     if not order:
         return []
     targets = {name: _target(described[name], mine[name].previous) for name in order}
-    tags = {str((target or {}).get("release")) for target in targets.values()}
+    tags = {str(target["release"] if target else None) for target in targets.values()}
     detail = {
         "level": "app",
         "by": "revert",
-        "reason": who.reason,
+        "reason": caller.reason,
         "from": ", ".join(sorted({str(mine[name].release) for name in order})),
         "moves": {
             name: {"from": {"release": mine[name].release, "config": mine[name].config}, "to": targets[name] or {}}
@@ -282,11 +308,11 @@ def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> lis
         },
     }
     to = tags.pop() if len(tags) == 1 and None not in targets.values() else None
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     # the journal has the failure then, and the rows that are returned say what did not go back
-    with contextlib.suppress(_NotAll), journal.operation("rollback", None, to, who.run, who.actor, detail) as operation:
+    with contextlib.suppress(_NotAll), journal.operation("rollback", None, to, caller.run, caller.actor, detail) as operation:
         for name in order:
-            rows.append(_one(state_dir, name, described[name], targets[name], who, tools, journal))
+            rows.append(_one(state_dir, name, described[name], targets[name], caller, tools, journal))
         operation.detail["components"] = [
             {key: row[key] for key in ("component", "outcome", "seconds", "message")} for row in rows
         ]
@@ -296,10 +322,10 @@ def _take_back(state_dir: Path, who: Who, tools: Tools, journal: Journal) -> lis
     return rows
 
 
-def _target(description: component_file.Description, then: dict[str, Any] | None) -> dict[str, Any] | None:
+def _target(description: component_file.Description, then: Served | None) -> Served | None:
     """What *then* was live, with the secrets of today."""
     found = way_back.content(description["root"], description["component"], then)
-    return {**(then or {}), "config": found.config} if found else None
+    return {**then, "config": found.config} if then and found else None
 
 
 class _NotAll(Exception):
@@ -310,21 +336,21 @@ def _one(
     state_dir: Path,
     name: str,
     description: component_file.Description,
-    target: dict[str, Any] | None,
-    who: Who,
+    target: Served | None,
+    caller: Caller,
     tools: Tools,
     journal: Journal,
-) -> dict[str, Any]:
+) -> Row:
     began = time.monotonic()
     spec = component_file.spec_of(description, state_dir)
-    content = Content(str((target or {}).get("release")), str((target or {}).get("config")))
-    gate = BackGate(name, content, tools.new_gate(), who.stop, None, bool(spec.edge))
+    content = Content(target["release"], target["config"]) if target else Content("", "")
+    gate = BackGate(name, content, tools.new_gate(), caller.stop, None, bool(spec.edge))
     slots = tools.make(spec, gate, journal)
-    row: dict[str, Any] = {"component": name, "to": target, "changed": False, "outcome": "failed"}
+    row: Row = {"component": name, "to": {**target} if target else None, "changed": False, "outcome": "failed"}
     try:
         gate.watch(slots.node)
-        outcome = slots.revert(Request(run=who.run, actor=who.actor, reason=who.reason))
-        row.update(outcome="ok", changed=outcome.changed, slot=outcome.slot, message=outcome.message)
+        outcome = slots.revert(Request(run=caller.run, actor=caller.actor, reason=caller.reason))
+        row["outcome"], row["changed"], row["slot"], row["message"] = "ok", outcome.changed, outcome.slot, outcome.message
     except TROUBLE as error:
         row["message"] = str(error)
         if isinstance(error, Failed):

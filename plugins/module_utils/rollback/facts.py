@@ -6,15 +6,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings, moves_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, Interrupted, derive, interrupted
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import (
+    ComponentState,
+    Interrupted,
+    Live,
+    derive,
+    interrupted,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 
-Record = dict[str, Any]
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import Migration, RunsOn
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
+        Component,
+        Cut,
+        Database,
+        InterruptedRollback,
+        JournalLive,
+        LastRollback,
+        OpenRollback,
+        Restored,
+        Switched,
+    )
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.component_file import Description
 
 _SWITCHES = ("activate", "revert")
 _KEPT = ("state", "from", "to", "steps", "phase", "reversible", "backup", "seconds")
@@ -22,41 +42,43 @@ _KEPT = ("state", "from", "to", "steps", "phase", "reversible", "backup", "secon
 
 def component_facts(
     records: Sequence[Record],
-    description: Mapping[str, Any],
+    description: Description,
     staged: Sequence[str],
-    live: Mapping[str, Any] | None,
-    **found: Any,
-) -> dict[str, Any]:
+    live: LiveLinks | None,
+) -> Component:
     """The view of one component.
 
     Args:
         records: the whole journal.
         description: the component's description, as it stands on the node.
         staged: releases that are there, the newest first.
-        live: ``release``, ``slot`` and ``config`` as the links have it.
-        found: what else was found, taken over as it is: ``slots``, ``configs``, ``manifests``, ``env``, ``way_back``,
-            ``database``.
+        live: as the links have it.
+
+    What else was found is added by :mod:`rollback.view`: slots, configs, manifests, drills, environments, ways back, database.
     """
     name = str(description["component"])
     source = str(description.get("source") or name)
     state = derive(records, name, staged=staged)
-    cut = [item for item in state.interrupted if item.op in _SWITCHES]
+    interrupted = [item for item in state.interrupted if item.op in _SWITCHES]
     return {
-        "description": dict(description),
-        "live": dict(live) if live else None,
-        "journal_live": asdict(state.live) if state.live else None,
+        "description": {**description},
+        "live": {**live} if live else None,
+        "journal_live": _live(state.live) if state.live else None,
         "anchor": state.anchor,
         "candidates": state.candidates,
         "marks": state.marks,
         "bad": _bad(records, state, source, staged),
         "history": _history(state),
-        "interrupted": _cut(cut[-1]) if cut else None,
+        "interrupted": _interrupted(interrupted[-1]) if interrupted else None,
         "timings": _timings(records, name),
         "staged": list(staged),
         "migrations": migrations(records, source),
         "proofs": proofs(records, (name, source)),
-        **found,
     }
+
+
+def _live(found: Live) -> JournalLive:
+    return {"release": found.release, "slot": found.slot, "config": found.config, "since": found.since, "seq": found.seq}
 
 
 def _bad(records: Sequence[Record], state: ComponentState, source: str, staged: Sequence[str]) -> dict[str, str]:
@@ -67,7 +89,7 @@ def _bad(records: Sequence[Record], state: ComponentState, source: str, staged: 
     return found
 
 
-def _history(state: ComponentState) -> list[dict[str, Any]]:
+def _history(state: ComponentState) -> list[Switched]:
     """What was live, the oldest first."""
     return [
         {"release": item.release, "config": item.config, "slot": item.slot, "run": item.run, "time": item.time, "seq": item.seq}
@@ -76,7 +98,7 @@ def _history(state: ComponentState) -> list[dict[str, Any]]:
     ]
 
 
-def _cut(item: Interrupted) -> dict[str, Any]:
+def _interrupted(item: Interrupted) -> Cut:
     return {
         "op": item.op,
         "release": item.release,
@@ -103,22 +125,24 @@ def _timings(records: Sequence[Record], name: str) -> dict[str, dict[str, float]
     return found
 
 
-def migrations(records: Sequence[Record], component: str) -> list[dict[str, Any]]:
+def migrations(records: Sequence[Record], component: str) -> list[Migration]:
     """The migrations of a component's database, the oldest first."""
-    return [
-        {
-            "release": record.get("release"),
-            "outcome": record.get("outcome"),
-            "time": record.get("time"),
-            "seq": record.get("seq"),
-            **{key: value for key, value in (record.get("detail") or {}).items() if key in _KEPT},
-        }
-        for record in records
-        if record.get("op") == "migrate" and record.get("component") == component
-    ]
+    return [_migration(record) for record in records if record.get("op") == "migrate" and record.get("component") == component]
 
 
-def proofs(records: Sequence[Record], components: Sequence[str]) -> list[dict[str, Any]]:
+def _migration(record: Record) -> Migration:
+    noted: Any = {key: value for key, value in (record.get("detail") or {}).items() if key in _KEPT}
+    detail: Migration = noted  # as migrations note it
+    return {
+        "release": record.get("release"),
+        "outcome": record.get("outcome"),
+        "time": record.get("time"),
+        "seq": record.get("seq"),
+        **detail,
+    }
+
+
+def proofs(records: Sequence[Record], components: Sequence[str]) -> list[RunsOn]:
     """On which schemas releases were seen to run: C(release) and C(heads)."""
     return [
         {"release": record.get("release"), "heads": list((record.get("detail") or {}).get("heads") or [])}
@@ -130,15 +154,15 @@ def proofs(records: Sequence[Record], components: Sequence[str]) -> list[dict[st
     ]
 
 
-def database_facts(migrated: Sequence[Mapping[str, Any]], heads: Sequence[str] | None, why: str) -> dict[str, Any]:
+def database_facts(migrated: Sequence[Migration], heads: Sequence[str] | None, why: str) -> Database:
     """Where the database stands: C(heads), C(from) whom that is known, C(why) it could not be asked itself."""
     if heads is not None:
         return {"heads": sorted(heads), "from": "database", "why": ""}
-    known = schema_way.known_heads(migrated)
+    known = schema_path.known_heads(migrated)
     return {"heads": known, "from": "journal" if known is not None else "nobody", "why": why}
 
 
-def cut_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
+def interrupted_rollback(records: Sequence[Record]) -> InterruptedRollback | None:
     """The newest rollback that was begun and never ended, unless something was deployed since."""
     left = [item for item in interrupted(records) if item.op == "rollback"]
     if not left:
@@ -151,27 +175,29 @@ def cut_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
     ]
     if later:
         return None
-    return {
-        "run": newest.run,
-        "time": newest.time,
-        "seq": newest.seq,
-        "actor": newest.actor,
-        "to": newest.release,
-        **newest.detail,
-    }
+    noted: Any = newest.detail
+    detail: InterruptedRollback = noted  # as :mod:`rollback.run` notes it
+    return {"run": newest.run, "time": newest.time, "seq": newest.seq, "actor": newest.actor, "to": newest.release, **detail}
 
 
-def last_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
+def last_rollback(records: Sequence[Record]) -> LastRollback | None:
     """The newest rollback that ended: C(run), C(time), C(from), C(to), C(level), C(outcome)."""
     for record in reversed(records):
         if record.get("op") == "rollback" and record.get("outcome") != "started":
             detail = record.get("detail") or {}
-            told = {key: detail.get(key) for key in ("from", "level", "seconds")}
-            return {**told, "to": record.get("release"), **{key: record.get(key) for key in ("run", "time", "outcome")}}
+            return {
+                "from": detail.get("from"),
+                "to": record.get("release"),
+                "level": detail.get("level"),
+                "seconds": detail.get("seconds"),
+                "run": record.get("run"),
+                "time": record.get("time"),
+                "outcome": record.get("outcome"),
+            }
     return None
 
 
-def restores(records: Sequence[Record]) -> list[dict[str, Any]]:
+def restores(records: Sequence[Record]) -> list[Restored]:
     """The restores of backup sets that ended well, the oldest first: C(set), C(parts), C(tables), C(run), C(seq)."""
     return [
         {
@@ -187,12 +213,12 @@ def restores(records: Sequence[Record]) -> list[dict[str, Any]]:
     ]
 
 
-def cut_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
+def interrupted_rollbacks(records: Sequence[Record]) -> list[Interrupted]:
     """All rollbacks that were begun and never ended, the oldest first."""
     return [item for item in interrupted(records) if item.op == "rollback"]
 
 
-def open_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
+def open_rollback(records: Sequence[Record]) -> OpenRollback | None:
     """The planned rollback that a controller began here and did not bring to its end, whether it was killed or failed; else None.
 
     The controller notes beginning and end as C(phase) of C(rollback). Runs with the same aim are one: each takes up what the one before
@@ -206,9 +232,12 @@ def open_rollback(records: Sequence[Record]) -> dict[str, Any] | None:
     if not begun:
         return None
     first = begun[0]
+    detail = first.get("detail") or {}
     return {
         "runs": list(dict.fromkeys(str(record.get("run") or "") for record in begun)),
-        **{key: (first.get("detail") or {}).get(key) for key in ("level", "to", "from")},
+        "level": detail.get("level"),
+        "to": detail.get("to"),
+        "from": detail.get("from"),
         "since": first.get("time"),
         "seq": int(first.get("seq") or 0),
         "moves": moves_of(begun),

@@ -12,11 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import NoWorse
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import BaselineComparison
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Node
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names
 
 ASKED_TO_END = "this command was asked to end"
 QUICK_S = 0.25
@@ -29,8 +32,8 @@ URGENT_S = 0.25
 _WORKING, _PASSED, _MOVED, _FAILED = "working", "passed", "moved", "failed"
 
 
-class Turns:
-    """Who may take traffic, and when.
+class SwitchBarrier:
+    """Holds components that go back together until each may take its traffic, in their order.
 
     Args:
         names: the components in the order in which they move.
@@ -68,7 +71,7 @@ class Turns:
             return True
         return any(states[other] == _PASSED for other in self._order[: self._order.index(name)])
 
-    def let_move(self, names: Sequence[str], seconds: float) -> None:
+    def wait_for_switch(self, names: Sequence[str], seconds: float) -> None:
         """Wait until each of *names* has moved or come to its end, for *seconds* at most."""
         end = time.monotonic() + seconds
         with self._changed:
@@ -105,19 +108,19 @@ class BackGate:
         target: what it goes back to; where anything else is judged, the component is on its way back from there, having failed.
         gate: runs the probes.
         stop: set where this process is asked to end.
-        turns: whose turn it is; None where nobody else moves.
+        barrier: says whose turn it is; None where nobody else moves.
         fronted: whether the gate is asked once more through the edge, after the traffic has moved.
 
     Attributes:
-        no_worse: set where what serves now may excuse what fails; without it, the gate alone decides.
+        comparison: set where what fails on the live release as well is waived; without it, the gate alone decides.
     """
 
     def __init__(
-        self, name: str, target: Content, gate: GateCall, stop: threading.Event, turns: Turns | None, fronted: bool
+        self, name: str, target: Content, gate: GateCall, stop: threading.Event, barrier: SwitchBarrier | None, fronted: bool
     ) -> None:
-        self.name, self._target, self._gate, self._stop, self._turns = name, target, gate, stop, turns
+        self.name, self._target, self._gate, self._stop, self._barrier = name, target, gate, stop, barrier
         self._fronted = fronted
-        self.no_worse: NoWorse | None = None
+        self.comparison: BaselineComparison | None = None
         self._node: Node | None = None
         self._pids: dict[str, int] = {}
         self._first = True
@@ -129,7 +132,7 @@ class BackGate:
             pids = {slot: state.main_pid for slot, state in node.units(lenient=True).items() if state.running and state.main_pid}
         self._pids = dict(pids)
 
-    def __call__(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+    def __call__(self, definition: Definition, context: Names, trouble: Callable[[], str]) -> Judged:
         """Ask, and where it passes on its own port, wait for the others."""
         judged_is = (context["release"], os.path.basename(str(context["config_path"])))
         if judged_is != (self._target.release, self._target.config):
@@ -139,38 +142,38 @@ class BackGate:
         judged = self._judged(definition, context, trouble, first)
         if judged.verdict != "pass":
             self._end(f"its gate says {judged.verdict}")
-        elif self._turns is not None:
-            why = self._turns.wait(self.name) if first else ""
+        elif self._barrier is not None:
+            why = self._barrier.wait(self.name) if first else ""
             if why:
                 self._end(why)
                 return Judged(
                     "inconclusive", {"probe": "the others", "expected": "all of them pass", "got": why, "attempts": 0}, why
                 )
             if not first or not self._fronted:
-                self._turns.moved(self.name)
+                self._barrier.moved(self.name)
         return judged
 
-    def _judged(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str], first: bool) -> Judged:
+    def _judged(self, definition: Definition, context: Names, trouble: Callable[[], str], first: bool) -> Judged:
         """What the gate says: *first* of the slot's own port, then through the edge."""
         if not first:
-            ask = self._gate if self.no_worse is None else partial(self.no_worse.public, self._gate)
+            ask = self._gate if self.comparison is None else partial(self.comparison.public, self._gate)
             return ask(definition, context, trouble)
 
         def asked_to_end() -> str:
             return ASKED_TO_END if self._stop.is_set() else trouble()
 
         warm = self._warm(str(context["slot"]))
-        urgent = self._turns is not None and self._turns.free
+        urgent = self._barrier is not None and self._barrier.free
         definition = once(definition) if warm else quick(definition, URGENT_S if urgent else STANDING_S)
-        if self.no_worse is None:
+        if self.comparison is None:
             return self._gate(definition, context, asked_to_end)
-        return self.no_worse.judge(self._gate, definition, context, asked_to_end, warm)
+        return self.comparison.judge(self._gate, definition, context, asked_to_end, warm)
 
     def _end(self, why: str) -> None:
         """This one does not move: the others must not wait for it."""
-        if self._turns is not None:
-            self._turns.end(self.name, False, why)
-            self._turns = None
+        if self._barrier is not None:
+            self._barrier.end(self.name, False, why)
+            self._barrier = None
 
     def _warm(self, slot: str) -> bool:
         """Whether the very process that ran in *slot* before this command still runs there."""
@@ -180,17 +183,18 @@ class BackGate:
         return self._node.systemd.show(self._node.spec.unit_of(slot))[0].main_pid == before
 
 
-def once(definition: Mapping[str, Any]) -> dict[str, Any]:
+def once(definition: Definition) -> Definition:
     """*definition*, satisfied as soon as every probe has passed once."""
     return {**quick(definition), "successes": 1, "min_healthy_time": 0}
 
 
-def quick(definition: Mapping[str, Any], standing: float = STANDING_S) -> dict[str, Any]:
+def quick(definition: Definition, standing: float = STANDING_S) -> Definition:
     """*definition* with short pauses and *standing* seconds to stand; failures that end it early may go on for as long as before."""
     pause = float(definition.get("interval") or 1.0)
-    found = {**definition, "interval": min(QUICK_S, pause)}
-    if definition.get("min_healthy_time"):
-        found["min_healthy_time"] = min(standing, float(definition["min_healthy_time"]))
-    if definition.get("failures"):
-        found["failures"] = math.ceil(int(definition["failures"]) * max(1.0, pause / QUICK_S))
+    found: Definition = {**definition, "interval": min(QUICK_S, pause)}
+    healthy, failures = definition.get("min_healthy_time"), definition.get("failures")
+    if healthy:
+        found["min_healthy_time"] = min(standing, float(healthy))
+    if failures:
+        found["failures"] = math.ceil(int(failures) * max(1.0, pause / QUICK_S))
     return found

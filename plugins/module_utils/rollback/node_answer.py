@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMMIT, COMPONENT_NAME, RELEASE_NAME, printable
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer
 
 NOT_INSTALLED = 127
 """Exit status of a shell that did not find the command."""
@@ -53,6 +56,17 @@ def plain(value: Any) -> Any:
     return value
 
 
+def of_now(answer: Mapping[str, Any]) -> dict[str, object]:
+    """An answer in the words of now: the command of before called the remedy of a refusal C(way_out)."""
+    found = dict(answer)
+    refusals = found.get("refusals")
+    if isinstance(refusals, list) and all(isinstance(entry, Mapping) for entry in refusals):
+        found["refusals"] = [{("remedy" if key == "way_out" else key): value for key, value in entry.items()} for entry in refusals]
+    if isinstance(found.get("plan"), Mapping):
+        found["plan"] = of_now(found["plan"])
+    return found
+
+
 def wrong(answer: Mapping[str, Any]) -> str | None:
     """Where an answer is not of the shape that a plan or an outcome has; None where all of it is."""
     for key in ("plan", "descriptions", "open", "last_rollback", "resumes"):
@@ -75,7 +89,7 @@ def wrong(answer: Mapping[str, Any]) -> str | None:
             if not texts or not isinstance(entry.get("tags"), list):
                 return f"{where}candidates: one lacks its releases"
         for entry in part.get("refusals") or []:
-            if not all(isinstance(entry.get(key), str) for key in ("reason", "way_out")):
+            if not all(isinstance(entry.get(key), str) for key in ("reason", "remedy")):
                 return f"{where}refusals: one lacks its reason"
     begun = answer.get("open") or {}
     if begun and (not isinstance(begun.get("runs"), list) or not begun["runs"] or not isinstance(begun.get("moves"), Mapping)):
@@ -119,7 +133,7 @@ def _misfits(value: Any, shape: re.Pattern[str]) -> bool:
     return not (value is None or value == "" or (isinstance(value, str) and shape.fullmatch(value)))
 
 
-def read(rc: int, out: str, err: str) -> dict[str, Any]:
+def read(rc: int, out: str, err: str) -> Answer:
     """The JSON of a node's command, checked and plain; C(silent) with the reason where there is none, C(absent) without the command."""
     for line in reversed(out.splitlines()):
         if line.startswith("{"):
@@ -128,9 +142,11 @@ def read(rc: int, out: str, err: str) -> dict[str, Any]:
             except ValueError:
                 break
             if isinstance(document, dict):
+                document = of_now(document)
                 problem = wrong(document)
                 if problem is None:
-                    return dict(plain(document))
+                    answer: Answer = plain(document)
+                    return answer
                 said = f"its answer cannot be trusted: {plain(problem)[:200]}"
                 return {"silent": f"{said}. Look at that node, its command aistack may be changed"}
     if rc == NOT_INSTALLED:

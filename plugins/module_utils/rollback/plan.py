@@ -4,11 +4,7 @@
 
 """Where a stack goes back to, on which level, in which steps, and at what price; or why not, and what to do instead. No I/O.
 
-A *view* is what one node knows, see :mod:`rollback.run.view`. A plan is plain data as well::
-
-    {"level", "application", "from", "to", "allowed", "refusals": [{"code", "reason", "way_out", "component"}],
-     "steps": [{"do", "component", "detail"}], "losses": [..], "warnings": [..], "unverified": [..], "objective_s", "expected_s",
-     "candidates": [{"node", "component", "present", "tags"}]}
+View and plan are plain data, see :mod:`rollback.contract`.
 
 Levels: C(app) moves the slots, C(config) the environment under the same release, C(schema) the slots and the database's schema,
 C(system) everything that a backup set holds.
@@ -17,12 +13,15 @@ C(system) everything that a backup set holds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import schema_steps, state as rollback_state
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, View
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Candidate, Component, Plan, Step, Switch, View
 
 OBJECTIVE_S = {"app": 600, "config": 300, "schema": 3600, "system": 3600}
 """Seconds that the runbook allows for each level."""
@@ -31,11 +30,9 @@ SWITCH_S = 15.0
 STEP_S = 2.0
 """Seconds that any other step takes besides its own work: it is asked for over SSH, and looked at."""
 
-Plan = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Wish:
+class RollbackRequest:
     """What is asked for.
 
     Attributes:
@@ -57,13 +54,13 @@ class Wish:
     configs: Mapping[str, str] | None = None
 
 
-def candidates(view: View, application: str | None = None) -> list[dict[str, Any]]:
+def candidates(view: View, application: str | None = None) -> list[Candidate]:
     """For each component of the application on this node: C(node), C(component), C(present) and C(tags).
 
     C(tags) are the releases that it can be at after going back, the newest first; the present one is among them if it is good, so
     that a component that is there already is no obstacle. A component on which nothing is live is left out.
     """
-    found = []
+    found: list[Candidate] = []
     for name, component in rollback_state.members(view, application):
         present = rollback_state.present(component)
         if present is not None:
@@ -72,7 +69,7 @@ def candidates(view: View, application: str | None = None) -> list[dict[str, Any
     return found
 
 
-def common_target(candidate_lists: Sequence[Mapping[str, Any]]) -> str | None:
+def common_target(candidate_lists: Sequence[Candidate]) -> str | None:
     """The newest release that every component on every node can be at, other than where all of them are already.
 
     Takes what :func:`candidates` returns, of one node or of all of them added together. *Newest* is what every component finds
@@ -90,24 +87,24 @@ def common_target(candidate_lists: Sequence[Mapping[str, Any]]) -> str | None:
     return min(shared, key=rank) if shared else None
 
 
-def plan(view: View, wish: Wish) -> Plan:
+def plan(view: View, request: RollbackRequest) -> Plan:
     """The plan for one node. Where C(allowed) is false, C(refusals) say why and what to do instead, and nothing is to be touched."""
     made: Plan = {
-        "level": wish.level,
-        "application": wish.application,
+        "level": request.level,
+        "application": request.application,
         "from": None,
-        "to": wish.to,
+        "to": request.to,
         "allowed": False,
         "refusals": [],
         "steps": [],
         "losses": [],
         "warnings": list(view.get("problems") or []),
         "unverified": [],
-        "objective_s": OBJECTIVE_S.get(wish.level),
+        "objective_s": OBJECTIVE_S.get(request.level),
         "expected_s": None,
         "candidates": [],
     }
-    problems = _fill(made, view, wish)
+    problems = _fill(made, view, request)
     made["refusals"] = [problem.as_dict() for problem in problems]
     made["allowed"] = not problems
     made["steps"] = [] if problems else made["steps"]
@@ -115,23 +112,48 @@ def plan(view: View, wish: Wish) -> Plan:
     return made
 
 
-def duration(steps: Sequence[Mapping[str, Any]]) -> float:
+def resumed(view: View, request: RollbackRequest) -> RollbackRequest:
+    """*request*, or what the rollback wanted that was interrupted here, where nothing else is asked for.
+
+    That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
+    only the slots are this command's; the rest is asked for by name.
+    """
+    if request.to is not None:
+        return request
+    known = [view.get("interrupted_rollback"), None if request.best_effort else view.get("open_rollback")]
+    left = [interrupted for interrupted in known if interrupted and (interrupted.get("level") == request.level or not request.level_named)]
+    if not left:
+        return request
+    interrupted = max(left, key=lambda found: int(found.get("seq") or 0))
+    level = str(interrupted.get("level")) if request.level_named or interrupted.get("level") == "config" else "app"
+    moves = {name: (move.get("to") or {}).get("config") for name, move in (interrupted.get("moves") or {}).items()}
+    configs = {name: str(config) for name, config in moves.items() if config}
+    to = interrupted.get("to")
+    if level == "config" and not configs and interrupted is view.get("open_rollback"):
+        return request  # this node has no part in it
+    own = view.get("interrupted_rollback")
+    application = own.get("application") if own is not None and interrupted is own else None
+    return replace(request, level=level, to=to, application=application or request.application,
+                   configs=configs if level == "config" and configs else None)
+
+
+def duration(steps: Sequence[Step]) -> float:
     """Seconds for all steps: one after the other, except for the switches of a node, which go side by side."""
     switches = [float(step["detail"].get("expected_s") or 0.0) for step in steps if step["do"] == "switch"]
     others = [STEP_S + float(step["detail"].get("expected_s") or 0.0) for step in steps if step["do"] != "switch"]
     return round(max(switches, default=0.0) + sum(others), 1)
 
 
-def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
+def _fill(made: Plan, view: View, request: RollbackRequest) -> list[Problem]:
     """Complete *made*; returns why it must not be carried out."""
-    if wish.level not in LEVELS:
-        return [Problem("unknown_level", f"there is no level {wish.level}", f"choose one of {', '.join(LEVELS)}")]
-    if wish.backup is not None and wish.level != "system":
-        reason = f"level {wish.level} takes no backup set by name; {wish.backup} was named"
+    if request.level not in LEVELS:
+        return [Problem("unknown_level", f"there is no level {request.level}", f"choose one of {', '.join(LEVELS)}")]
+    if request.backup is not None and request.level != "system":
+        reason = f"level {request.level} takes no backup set by name; {request.backup} was named"
         return [Problem("set_and_level", reason, "choose -e level=system, or leave the set out")]
-    application, problems = rollback_state.application_of(view, wish.application)
+    application, problems = rollback_state.application_of(view, request.application)
     if problems:
-        alone = None if view.get("components") else _data_alone(made, view, wish)
+        alone = None if view.get("components") else _data_alone(made, view, request)
         return problems if alone is None else alone
     made["application"] = application
     members = [
@@ -142,27 +164,27 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
     if not members:
         reason = f"nothing of {application or 'any application'} is live on {view.get('node') or 'this node'}"
         nothing = [Problem("nothing_live", reason, "deploy a release: deploy.yml -e release=TAG")]
-        alone = _data_alone(made, view, wish)
+        alone = _data_alone(made, view, request)
         return nothing if alone is None else alone
     made["candidates"] = candidates(view, application)
-    made["from"] = _joined(rollback_state.must(entry).release for _name, entry in members)
-    if wish.level == "config":
-        targets, problems = rollback_state.config_targets(members, wish.to, wish.configs)
-        made["changed_by"] = None if wish.to else rollback_state.config_change(members)
-        made["from"] = _joined(rollback_state.must(entry).config for name, entry in members if name in targets)
+    made["from"] = _joined(rollback_state.require_live(entry).release for _name, entry in members)
+    if request.level == "config":
+        targets, problems = rollback_state.config_targets(members, request.to, request.configs)
+        made["changed_by"] = None if request.to else rollback_state.config_change(members)
+        made["from"] = _joined(rollback_state.require_live(entry).config for name, entry in members if name in targets)
     else:
-        targets, problems = _release_targets(made, view, members, wish)
-    fatal = _spare(made, targets, problems, wish)
+        targets, problems = _release_targets(made, view, members, request)
+    fatal = _spare(made, targets, problems, request)
     if fatal:
         return fatal
-    made["to"] = _joined((target.config if wish.level == "config" else target.release) for target in targets.values())
+    made["to"] = _joined((target.config if request.level == "config" else target.release) for target in targets.values())
     for name, target in targets.items():
         made["warnings"] += [f"{name}: {text}" for text in target.warnings]
     switches = [
         _switch(name, entry, targets[name]) for name, entry in reversed(members) if name in targets and not targets[name].here
     ]
-    if not switches and wish.level in ("app", "config"):
-        what = "config" if wish.level == "config" else "release"
+    if not switches and request.level in ("app", "config"):
+        what = "config" if request.level == "config" else "release"
         return [
             Problem(
                 "already_there",
@@ -175,23 +197,24 @@ def _fill(made: Plan, view: View, wish: Wish) -> list[Problem]:
         for step in switches
         if step["detail"]["strategy"] == "recreate"
     ]
-    if wish.level == "config":
-        made["steps"] = switches
+    if request.level == "config":
+        made["steps"] = [*switches]
         return _built_in(made, view, switches)
-    if wish.level == "system":
+    if request.level == "system":
         from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import system_steps
 
-        return system_steps.complete(made, view, members, targets, switches, wish.backup)
-    refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, wish.level)
+        return system_steps.complete(made, view, members, targets, switches, request.backup)
+    refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, request.level)
     return refused
 
 
-def _built_in(made: Plan, view: View, switches: Sequence[Mapping[str, Any]]) -> list[Problem]:
+def _built_in(made: Plan, view: View, switches: Sequence[Switch]) -> list[Problem]:
     """Say which variables stay as the release was built with them; a problem where nothing else would change."""
     found: list[tuple[str, str, list[str], bool]] = []
     for step in switches:
         name, release = step["component"], step["detail"]["release"]
-        changes = {variable for names in step["detail"]["environment"].values() for variable in names}
+        changed = step["detail"]["environment"]
+        changes = {*changed["added"], *changed["removed"], *changed["changed"]}
         manifest = (view["components"][name].get("manifests") or {}).get(release) or {}
         inside = sorted(changes & set(manifest.get("build_env") or {}))
         if inside:
@@ -212,13 +235,13 @@ def _built_in(made: Plan, view: View, switches: Sequence[Mapping[str, Any]]) -> 
     return []
 
 
-def _data_alone(made: Plan, view: View, wish: Wish) -> list[Problem] | None:
+def _data_alone(made: Plan, view: View, request: RollbackRequest) -> list[Problem] | None:
     """What a node without a release has to do for the level system; None where it has no part in this."""
-    if wish.level != "system":
+    if request.level != "system":
         return None
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import system_steps  # no emergency waits for it
 
-    return system_steps.data_alone(made, view, wish.backup)
+    return system_steps.data_alone(made, view, request.backup)
 
 
 def _joined(values: Any) -> str | None:
@@ -226,31 +249,31 @@ def _joined(values: Any) -> str | None:
     return ", ".join(sorted({value for value in values if value})) or None
 
 
-def _spare(made: Plan, targets: dict[str, Target], problems: list[Problem], wish: Wish) -> list[Problem]:
+def _spare(made: Plan, targets: dict[str, Target], problems: list[Problem], request: RollbackRequest) -> list[Problem]:
     """What of *problems* stands in the way: with best effort, what concerns a single component only warns while others can move."""
     moving = any(not target.here for target in targets.values())
-    if not wish.best_effort or not moving:
+    if not request.best_effort or not moving:
         return problems
     made["warnings"] += [f"{problem.component} stays as it is: {problem.reason}" for problem in problems]
     return []
 
 
 def _release_targets(
-    made: Plan, view: View, members: Sequence[tuple[str, Mapping[str, Any]]], wish: Wish
+    made: Plan, view: View, members: Sequence[tuple[str, Component]], request: RollbackRequest
 ) -> tuple[dict[str, Target], list[Problem]]:
     """The target of each component: what was asked for, else the newest that all of them can go to."""
-    tag = wish.to
+    tag = request.to
     problems: list[Problem] = []
     if tag is None:
         tag = common_target(made["candidates"])
-        if tag is None and wish.best_effort:
+        if tag is None and request.best_effort:
             tag = common_target([entry for entry in made["candidates"] if set(entry["tags"]) - {entry["present"]}])
         if tag is None:
             return {}, rollback_state.no_target(made["candidates"])
         made["to"] = tag
     targets: dict[str, Target] = {}
     for name, entry in members:
-        found = rollback_state.release_target(name, entry, tag, wish.allow_bad)
+        found = rollback_state.release_target(name, entry, tag, request.allow_bad)
         if isinstance(found, Problem):
             problems.append(found)
         else:
@@ -258,15 +281,15 @@ def _release_targets(
     return targets, problems
 
 
-def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str, Any]:
+def _switch(name: str, component: Component, target: Target) -> Switch:
     """The step that moves one component."""
-    described, now = component["description"], rollback_state.must(component)
+    described, now = component["description"], rollback_state.require_live(component)
     slots = component.get("slots") or {}
     content = (target.release, target.config)
+    live = component.get("live")
+    serves = live["slot"] if live else None
     warm = any(
-        slot.get("running")
-        and (slot.get("release"), slot.get("config")) == content
-        and slot_name != (component.get("live") or {}).get("slot")
+        slot.get("running") and (slot.get("release"), slot.get("config")) == content and slot_name != serves
         for slot_name, slot in slots.items()
     )
     manifests = component.get("manifests") or {}
@@ -278,7 +301,7 @@ def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str
             "config": target.config,
             "of": target.of or None,
             "today": list(target.today),
-            "from": {"release": now.release, "config": now.config, "slot": (component.get("live") or {}).get("slot")},
+            "from": {"release": now.release, "config": now.config, "slot": serves},
             "commit": {tag: (manifests.get(tag) or {}).get("commit") for tag in dict.fromkeys((now.release, target.release))},
             "environment": rollback_state.environment_changes(component, now.config, target.config),
             "fronted": bool(described.get("edge")),
@@ -289,7 +312,7 @@ def _switch(name: str, component: Mapping[str, Any], target: Target) -> dict[str
     }
 
 
-def _expected(component: Mapping[str, Any], release: str, warm: bool) -> float:
+def _expected(component: Component, release: str, warm: bool) -> float:
     """Seconds for a switch: what it took the last time; where the slot is warm, without starting and standing the test of time."""
     timings = (component.get("timings") or {}).get(release)
     if warm:

@@ -12,13 +12,16 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import verify_items
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import text as rollback_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import Facts, bullets, cell, grid
 
-Record = Mapping[str, Any]
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Merged
+
 OPEN = "(to be written)"
 COMPLETE = "complete"
 WATCH_MINUTES = 30
@@ -73,7 +76,7 @@ def gathered(journals: Mapping[str, Sequence[Record]], run: str = "", resumes: S
         first = _first(records, story.left, runs[node])
         for record in records:
             if int(record.get("seq", 0)) >= first:
-                _look(story, node, record, runs[node])
+                _note(story, node, record, runs[node])
     story.lines.sort()
     story.causes = list(dict.fromkeys(story.causes))
     return story
@@ -125,7 +128,7 @@ def _first(records: Sequence[Record], left: Collection[str], runs: Collection[st
     return min([*own, *before])
 
 
-def _look(story: Story, node: str, record: Record, runs: Collection[str]) -> None:
+def _note(story: Story, node: str, record: Record, runs: Collection[str]) -> None:
     detail, time, release = _detail(record), str(record.get("time") or ""), str(record.get("release") or "")
     op, outcome = record.get("op"), record.get("outcome")
     live = op == "activate" and outcome == "ok" and release in story.left
@@ -175,7 +178,7 @@ def _text(record: Record) -> str:
     return f"{name}: {op} of {release} failed{error}" if failed else ""
 
 
-def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
+def postmortem_markdown(merged: Merged, outcome: Facts, facts: Facts) -> str:
     """The document after a rollback.
 
     Args:
@@ -185,7 +188,7 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
             ``name``, ``verdict``, ``evidence``), ``kept`` (what was kept of the state before), ``restored`` (node to what C(restore_set)
             answered for each set that it put back), ``error``. What is left out is taken
             from the journals.
-        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``told``, ``backup``, ``plan`` (where the
+        facts: ``stack``, ``run``, ``level``, ``reason``, ``owner``, ``approved``, ``impact``, ``notified``, ``backup``, ``plan`` (where the
             plan can be read), ``resumes`` (runs that had begun it), and ``journals`` (node to its records).
     """
     run = str(facts.get("run") or "")
@@ -215,7 +218,7 @@ def postmortem_markdown(merged: Facts, outcome: Facts, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def notice_facts(merged: Facts, facts: Facts, outcome: Facts | None = None) -> dict[str, Any]:
+def notice_facts(merged: Merged, facts: Facts, outcome: Facts | None = None) -> dict[str, object]:
     """What people are told: ``facts``, without the journals in it, and before a rollback what is foreseen, after it what was done and lost.
 
     Args: as of :func:`postmortem_markdown`; ``outcome`` is left out before it.
@@ -223,9 +226,9 @@ def notice_facts(merged: Facts, facts: Facts, outcome: Facts | None = None) -> d
     told = {key: value for key, value in facts.items() if key != "journals"}
     told["objective_s"] = rollback_text.objective(merged)
     if outcome is None:
-        losses = [*rollback_text.told(merged, "losses"), *rollback_text.counted(merged.get("prices"))]
+        losses = [*rollback_text.sentences(merged, "losses"), *rollback_text.counted(merged.get("data_loss"))]
         foreseen = {"expected_s": rollback_text.expected(merged), "losses": losses}
-        return {**told, **foreseen, "warnings": rollback_text.told(merged, "warnings")}
+        return {**told, **foreseen, "warnings": rollback_text.sentences(merged, "warnings")}
     story = gathered(facts.get("journals") or {}, str(facts.get("run") or ""), facts.get("resumes") or ())
     failed = _result(outcome, story) != COMPLETE
     return {
@@ -266,7 +269,7 @@ def measured(seconds: float | None, limit: float | None) -> str:
     return f"{seconds:.1f} s, {'within' if seconds <= limit else 'LONGER THAN'} the objective of {limit:.0f} s"
 
 
-def _basics(merged: Facts, outcome: Facts, facts: Facts, story: Story, before: str, after: str) -> list[tuple[str, str]]:
+def _basics(merged: Merged, outcome: Facts, facts: Facts, story: Story, before: str, after: str) -> list[tuple[str, str]]:
     # a node's own journal knows only its part, the switch of the slots
     level = facts.get("level") or story.level or rollback_text.level_of(merged)
     started, ended = outcome.get("started") or story.started, outcome.get("ended") or story.ended
@@ -284,7 +287,7 @@ def _basics(merged: Facts, outcome: Facts, facts: Facts, story: Story, before: s
         ("Run", facts.get("run") or "not known"),
         ("Nodes", ", ".join([*rollback_text.plans(merged), *(f"{node} (not reached)" for node in merged.get("silent") or {})])),
         ("Impact", facts.get("impact") or OPEN),
-        ("People told", ", ".join(facts.get("told") or []) or "nobody"),
+        ("Notified", ", ".join(facts.get("notified") or []) or "nobody"),
         ("Plan", facts.get("plan") or "not written"),
     ]
 
@@ -312,7 +315,7 @@ def _cause(facts: Facts, story: Story) -> list[str]:
     return ["As it was recorded:", "", *bullets(recorded, "Nothing was recorded.")]
 
 
-def _done(merged: Facts, facts: Facts) -> list[str]:
+def _done(merged: Merged, facts: Facts) -> list[str]:
     by_text: dict[str, list[str]] = {}
     for node, step in rollback_text.steps(merged):
         by_text.setdefault(rollback_text.step_text(step), []).append(node)
@@ -321,13 +324,13 @@ def _done(merged: Facts, facts: Facts) -> list[str]:
     return begun + [f"{text} (on {', '.join(dict.fromkeys(nodes))})" for text, nodes in by_text.items()]
 
 
-def _lost(merged: Facts, outcome: Facts, story: Story) -> list[str]:
+def _lost(merged: Merged, outcome: Facts, story: Story) -> list[str]:
     """What really went, where it was counted; else what the plan foresaw, and said to be so."""
     if outcome.get("losses") is not None:
         return [str(entry) for entry in outcome["losses"]]
     went = [*rollback_text.counted(outcome.get("restored"), changed=True), *story.lost]
     came = "foreseen; the journals tell how far it went" if outcome.get("result") == "failed" else "as planned; not counted"
-    return went or [f"{entry} ({came})" for entry in rollback_text.told(merged, "losses")]
+    return went or [f"{entry} ({came})" for entry in rollback_text.sentences(merged, "losses")]
 
 
 def evidence(gates: Mapping[str, Facts], data: Mapping[str, Sequence[Facts]]) -> list[dict[str, str]]:
@@ -389,11 +392,11 @@ def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: 
             where = f"{row.get('component') or 'everything'} on {row['node']}"
             lines.append(f"- [ ] {where} is not back ({cell(row.get('said') or row.get('outcome'))}): run the rollback again.")
     if outcome.get("result") == "failed":
-        lines.append("- [ ] Mend what stopped it, and run the same command again: it finishes what was begun.")
+        lines.append("- [ ] Fix what stopped it, and run the same command again: it finishes what was begun.")
     end = _moment(str(outcome.get("ended") or story.ended))
     until = f" (until {end + datetime.timedelta(minutes=WATCH_MINUTES):%Y-%m-%d %H:%M} UTC)" if end else ""
     hotfix = (
-        f"- [ ] Hotfix: branch off the tag {before}, mend it, let its tests pass, give it a new tag, and deploy that:"
+        f"- [ ] Hotfix: branch off the tag {before}, fix it, let its tests pass, give it a new tag, and deploy that:"
         " `deploy.yml -e release=NEWTAG`. A release never changes, and its tag is not used again."
     )
     lines += [

@@ -6,7 +6,7 @@
 
 All components start and prove themselves side by side. Then the traffic moves in reverse order of dependency, but not before every
 one of them has passed: a node goes back as a whole, or stays as it is. With best effort each moves as soon as it has proven itself,
-and those that did not are named. What was cut off anywhere is finished by running it again.
+and those that did not are named. What was interrupted anywhere is finished by running it again.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Entry
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import (
     Acquired,
+    Lease,
     LeaseLost,
     Lock,
     LockHeld,
+    Owner,
     describe,
     keep_lease,
     require,
@@ -38,14 +41,25 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, Turns
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Plan, Wish, plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import NoWorse
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import BackGate, SwitchBarrier
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan, resumed
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import BaselineComparison
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
+        InterruptedRollback,
+        Move,
+        Outcome,
+        Plan,
+        Row,
+        Switch,
+        View,
+    )
 
 LEASE_S = 300.0
 WORKER_WAIT_S = 10.0
@@ -66,12 +80,12 @@ class Locked(Exception):
 
 
 @dataclass
-class Who:
-    """Who goes back, and how.
+class Caller:
+    """Who asks for a rollback, and how it is to be done.
 
     Attributes:
         force_lock: take the lock from whoever has it.
-        best_effort: components that do not come up do not hold the others, and none has to be better than what serves.
+        best_effort: components that do not come up do not hold the others, and none has to be better than the live release.
         stop: set where this process is asked to end.
     """
 
@@ -90,7 +104,7 @@ class Tools:
     make: MakeSlots = Slots
     gate: MakeGate | None = None
     say: Say = lambda text: None
-    look: Callable[..., dict[str, Any]] = look
+    observe: Callable[..., View] = observe
 
     def new_gate(self) -> GateCall:
         """A gate; the engine and its probes are loaded only where one is asked."""
@@ -101,7 +115,7 @@ class Tools:
         return SlotGate()
 
 
-def take_lock(state_dir: Path, who: Who, lock: Lock | None = None) -> Acquired:
+def take_lock(state_dir: Path, caller: Caller, lock: Lock | None = None) -> Acquired:
     """Take the lock of this node, as *lock* if given; a dead or expired owner is no obstacle.
 
     Raises:
@@ -110,18 +124,18 @@ def take_lock(state_dir: Path, who: Who, lock: Lock | None = None) -> Acquired:
     lock = lock or Lock(state_dir)
     lease, dead = _left_behind(state_dir)
     owner = lease.get("owner") or {}
-    mine = {
-        "actor": who.actor,
+    mine: Owner = {
+        "actor": caller.actor,
         "controller": platform.node(),
         "controller_id": NODE,
         "pid": os.getpid(),
         "pid_started": proc.start_time(os.getpid()),
     }
-    if owner and lease.get("run") == who.run:  # a part of that run: the lease stays with whoever took it
+    if owner and lease.get("run") == caller.run:  # a part of that run: the lease stays with whoever took it
         mine = owner
     try:
         seconds = max(LEASE_S, float(lease.get("lease_s") or 0.0)) if mine is owner else LEASE_S
-        return lock.acquire(who.run, mine, seconds, lease.get("run") if dead else None, who.force_lock, WORKER_WAIT_S)
+        return lock.acquire(caller.run, mine, seconds, lease.get("run") if dead else None, caller.force_lock, WORKER_WAIT_S)
     except LockHeld as held:
         raise Locked(
             f"another run has the lock of this node ({lock.path}): {describe(held.lease)}. Wait for it to end; if it is known not to"
@@ -129,7 +143,7 @@ def take_lock(state_dir: Path, who: Who, lock: Lock | None = None) -> Acquired:
         ) from held
 
 
-def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | None = None) -> dict[str, Any]:
+def roll_back(state_dir: Path, stack: str, request: RollbackRequest, caller: Caller, tools: Tools | None = None) -> Outcome:
     """Plan and carry out; returns ``plan``, ``outcome`` (``ok``, ``failed``, ``partial``, ``refused``), ``components``, ``seconds``.
 
     ``ok`` without components: everything was there already. ``refused``: nothing was touched. ``failed``: some component did not come
@@ -141,35 +155,35 @@ def roll_back(state_dir: Path, stack: str, wish: Wish, who: Who, tools: Tools | 
     began = time.monotonic()
     tools = tools or Tools()
     journal = EmergencyJournal(Journal.of(state_dir).path)
-    wish = _cut_at_the_end(state_dir, journal, wish)
-    view, wish, made = _planned(state_dir, stack, wish, tools, journal)
+    request = _interrupted_at_the_end(state_dir, journal, request)
+    view, request, made = _planned(state_dir, stack, request, tools, journal)
     if _there(view, made):
-        return journal.told(_nothing_left(EmergencyLock(state_dir, journal), view, made, began, who))
+        return with_notes(journal, _nothing_left(EmergencyLock(state_dir, journal), view, made, began, caller))
     if _refused(view, made):
-        return _answer(made, "refused", [], began, who)
-    if not who.force_lock:  # a part of a run that lost the lock does not take it as if it began now
+        return _answer(made, "refused", [], began, caller)
+    if not caller.force_lock:  # a part of a run that lost the lock does not take it as if it began now
         try:
-            require(state_dir, who.run, f"go back to {made['to']}", beside=True)
+            require(state_dir, caller.run, f"go back to {made['to']}", beside=True)
         except LeaseLost as lost:
             raise Locked(str(lost).rstrip(".")) from lost
     journal.begin()
     lock = EmergencyLock(state_dir, journal)
-    lease = take_lock(state_dir, who, lock)
+    lease = take_lock(state_dir, caller, lock)
     try:
-        with keep_lease(state_dir, who.run, f"rollback to {made['to']}"):
+        with keep_lease(state_dir, caller.run, f"rollback to {made['to']}"):
             if _last(journal) != view["seq"] + (lease.how != "renewed"):  # somebody did something between the look and the lock
-                view, wish, made = _planned(state_dir, stack, wish, tools, journal)
+                view, request, made = _planned(state_dir, stack, request, tools, journal)
             if _there(view, made):
-                answer = _answer(made, "ok", [], began, who)
+                answer = _answer(made, "ok", [], began, caller)
             elif _refused(view, made):
-                answer = _answer(made, "refused", [], began, who)
+                answer = _answer(made, "refused", [], began, caller)
             else:
-                answer = _Course(state_dir, journal, view, made, who, tools).run(began)
+                answer = RollbackRun(state_dir, journal, view, made, caller, tools).run(began)
     finally:
         if lease.how != "renewed":  # else it belongs to whoever runs this as a part of something larger
             with contextlib.suppress(LockHeld):  # somebody took it by force meanwhile
-                lock.release(who.run)
-    return journal.told(answer)
+                lock.release(caller.run)
+    return with_notes(journal, answer)
 
 
 def _last(journal: Journal) -> int:
@@ -177,55 +191,33 @@ def _last(journal: Journal) -> int:
     return int(records[-1]["seq"]) if records else 0
 
 
-def resumed(view: Mapping[str, Any], wish: Wish) -> Wish:
-    """*wish*, or what the rollback wanted that was cut off here, where nothing else is asked for.
-
-    That is one of this node's own command, and, except in an emergency, one that a controller began. Of the levels schema and system
-    only the slots are this command's; the rest is asked for by name.
-    """
-    if wish.to is not None:
-        return wish
-    known = [view.get("cut_rollback"), None if wish.best_effort else view.get("open_rollback")]
-    left = [cut for cut in known if cut and (cut.get("level") == wish.level or not wish.level_named)]
-    if not left:
-        return wish
-    cut = max(left, key=lambda found: int(found.get("seq") or 0))
-    level = str(cut.get("level")) if wish.level_named or cut.get("level") == "config" else "app"
-    moves = {name: (move.get("to") or {}).get("config") for name, move in (cut.get("moves") or {}).items()}
-    configs = {name: str(config) for name, config in moves.items() if config}
-    to = cut.get("to")
-    if level == "config" and not configs and cut is view.get("open_rollback"):
-        return wish  # this node has no part in it
-    return replace(wish, level=level, to=to, application=cut.get("application") or wish.application,
-                   configs=configs if level == "config" and configs else None)
+def _planned(state_dir: Path, stack: str, request: RollbackRequest, tools: Tools,
+             journal: Journal) -> tuple[View, RollbackRequest, Plan]:  # fmt: skip
+    view = tools.observe(state_dir, stack, journal=journal)
+    request = resumed(view, request)
+    return view, request, plan(view, request)
 
 
-def _planned(state_dir: Path, stack: str, wish: Wish, tools: Tools, journal: Journal) -> tuple[dict[str, Any], Wish, Plan]:
-    view = tools.look(state_dir, stack, journal=journal)
-    wish = resumed(view, wish)
-    return view, wish, plan(view, wish)
-
-
-def _resumes(view: Mapping[str, Any], made: Plan) -> dict[str, Any] | None:
-    cut = view.get("cut_rollback")
-    return cut if cut and cut.get("to") == made["to"] and cut.get("level") == made["level"] else None
+def _resumes(view: View, made: Plan) -> InterruptedRollback | None:
+    interrupted = view.get("interrupted_rollback")
+    return interrupted if interrupted and interrupted.get("to") == made["to"] and interrupted.get("level") == made["level"] else None
 
 
 def _only_there(made: Plan) -> bool:
     return [refusal["code"] for refusal in made["refusals"]] == ["already_there"]
 
 
-def _refused(view: Mapping[str, Any], made: Plan) -> bool:
-    """Whether nothing is to be done. A rollback that was cut off at its very end still has to be noted as done."""
+def _refused(view: View, made: Plan) -> bool:
+    """Whether nothing is to be done. A rollback that was interrupted at its very end still has to be noted as done."""
     return not made["allowed"] and not (_only_there(made) and _resumes(view, made))
 
 
-def _there(view: Mapping[str, Any], made: Plan) -> bool:
+def _there(view: View, made: Plan) -> bool:
     """Whether everything is at the target, and this command's own journal has nothing to be ended."""
     return _only_there(made) and not _resumes(view, made)
 
 
-def _left_behind(state_dir: Path) -> tuple[dict[str, Any], bool]:
+def _left_behind(state_dir: Path) -> tuple[Lease, bool]:
     """The lease that is there, and whether it is of a process of this node's command that is dead."""
     lease = Lock(state_dir).current() or {}
     owner = lease.get("owner") or {}
@@ -233,81 +225,94 @@ def _left_behind(state_dir: Path) -> tuple[dict[str, Any], bool]:
     return lease, dead
 
 
-def _cut_at_the_end(state_dir: Path, journal: Journal, wish: Wish) -> Wish:
-    """*wish*, or the target of the rollback that was noted as done here and killed before it gave the lock back."""
+def _interrupted_at_the_end(state_dir: Path, journal: Journal, request: RollbackRequest) -> RollbackRequest:
+    """*request*, or the target of the rollback that was noted as done here and killed before it gave the lock back."""
     lease, dead = _left_behind(state_dir)
-    if wish.to is not None or not dead:
-        return wish
+    if request.to is not None or not dead:
+        return request
     last = rollback_facts.last_rollback(journal.read()) or {}
     level = str(last.get("level"))
-    same = level == wish.level or (level == "config" and not wish.level_named)
+    same = level == request.level or (level == "config" and not request.level_named)
     if last.get("run") != lease.get("run") or last.get("outcome") != "ok" or not same:
-        return wish
-    return replace(wish, level=level, to=last.get("to"))
+        return request
+    return replace(request, level=level, to=last.get("to"))
 
 
-def _nothing_left(lock: Lock, view: Mapping[str, Any], made: Plan, began: float, who: Who) -> dict[str, Any]:
+def _nothing_left(lock: Lock, view: View, made: Plan, began: float, caller: Caller) -> Outcome:
     """Everything is there. A lock that the run which brought it there has left behind is given back, if nobody works under it."""
     lease, dead = _left_behind(lock.state_dir)
     run = lease.get("run")
     begun = view.get("open_rollback") or {}
-    mine = run is not None and run in (*(begun.get("runs") or ()), (view.get("last_rollback") or {}).get("run")) and run != who.run
-    if mine and (dead or who.force_lock or lock.holder() is None):
-        take_lock(lock.state_dir, who, lock)
-        lock.release(who.run)
+    mine = run is not None and run in (*(begun.get("runs") or ()), (view.get("last_rollback") or {}).get("run")) and run != caller.run
+    if mine and (dead or caller.force_lock or lock.holder() is None):
+        take_lock(lock.state_dir, caller, lock)
+        lock.release(caller.run)
     elif mine:
         made["warnings"].append(f"the run that brought it there has the lock of this node yet: {describe(lease)}")
-    if begun.get("to") == made["to"] and who.run not in begun["runs"]:
+    if begun.get("to") == made["to"] and caller.run not in begun["runs"]:
         how = f"rollback.yml -e to={made['to']}{'' if begun.get('level') == 'app' else ' -e level=' + str(begun.get('level'))}"
         made["warnings"].append(f"run {begun['runs'][-1]} did not come to its gates and its post-mortem: {how} finishes it")
-    return _answer(made, "ok", [], began, who)
+    return _answer(made, "ok", [], began, caller)
 
 
-def _answer(made: Plan, outcome: str, rows: Sequence[Mapping[str, Any]], began: float, who: Who) -> dict[str, Any]:
+def with_notes(journal: EmergencyJournal, answer: Outcome) -> Outcome:
+    """*answer*, with what a full disk meant as ``disk`` and as warnings of its first component."""
+    found = journal.notes()
+    if found:
+        answer["disk"] = found
+        for row in answer["components"][:1]:
+            row["warnings"] = [*(row.get("warnings") or []), *found]
+    return answer
+
+
+def _answer(made: Plan, outcome: str, rows: Sequence[Row], began: float, caller: Caller) -> Outcome:
     return {
         "changed": any(row.get("changed") for row in rows),
         "outcome": outcome,
-        "run": who.run,
+        "run": caller.run,
         "level": made["level"],
         "from": made["from"],
         "to": made["to"],
-        "best_effort": who.best_effort,
+        "best_effort": caller.best_effort,
         "seconds": round(time.monotonic() - began, 3),
-        "components": [dict(row) for row in rows],
+        "components": [{**row} for row in rows],
         "plan": made,
     }
 
 
-class _Course:
+class RollbackRun:
     """One rollback under way, under the lock."""
 
-    def __init__(self, state_dir: Path, journal: Journal, view: Mapping[str, Any], made: Plan, who: Who, tools: Tools) -> None:
+    def __init__(self, state_dir: Path, journal: Journal, view: View, made: Plan, caller: Caller, tools: Tools) -> None:
         self.state_dir, self.journal, self.view = state_dir, journal, view
-        self.made, self.who, self.tools = made, who, tools
+        self.made, self.caller, self.tools = made, caller, tools
         self.steps = [step for step in made["steps"] if step["do"] == "switch"]
-        self.of = {step["component"]: step["detail"]["of"] for step in self.steps if step["detail"].get("of")}
+        self.of = {step["component"]: of for step in self.steps if (of := step["detail"].get("of"))}
         self.users = [step["component"] for step in self.steps if step["detail"].get("fronted")]
-        self.cut = _resumes(view, made)
-        self.rows: dict[str, dict[str, Any]] = {}
+        self.interrupted = _resumes(view, made)
+        self.rows: dict[str, Row] = {}
 
-    def run(self, began: float) -> dict[str, Any]:
+    def run(self, began: float) -> Outcome:
         """Do it; the journal says so before and after."""
-        made, who = self.made, self.who
-        moves = {step["component"]: {"from": step["detail"]["from"], "to": _target(step).__dict__} for step in self.steps}
-        moves.update((self.cut or {}).get("moves") or {})  # where it was cut off, what was left no longer shows
+        made, caller = self.made, self.caller
+        moves: dict[str, Move] = {}
+        for step in self.steps:
+            to = _target(step)
+            moves[step["component"]] = {"from": step["detail"]["from"], "to": {"release": to.release, "config": to.config}}
+        moves.update((self.interrupted or {}).get("moves") or {})  # where it was interrupted, what was left no longer shows
         detail = {
             "level": made["level"],
             "application": made["application"],
-            "from": (self.cut or {}).get("from") or made["from"],
+            "from": (self.interrupted or {}).get("from") or made["from"],
             "moves": moves,
-            "reason": who.reason,
-            "best_effort": who.best_effort,
-            **({"resumes": self.cut["run"]} if self.cut else {}),
+            "reason": caller.reason,
+            "best_effort": caller.best_effort,
+            **({"resumes": self.interrupted["run"]} if self.interrupted else {}),
         }
         self._settle_older()
         outcome = "failed"
         try:
-            with self.journal.operation("rollback", None, made["to"], who.run, who.actor, detail) as operation:
+            with self.journal.operation("rollback", None, made["to"], caller.run, caller.actor, detail) as operation:
                 outcome = self._switch()
                 told = ("component", "outcome", "seconds", "message")
                 rows = [{key: row.get(key) for key in told} for row in self.rows.values()]
@@ -315,26 +320,26 @@ class _Course:
                 operation.detail.update(
                     outcome=outcome, seconds=seconds, components=rows, unverified=made["unverified"], warnings=made["warnings"]
                 )
-                if outcome == "ok" or who.best_effort:
+                if outcome == "ok" or caller.best_effort:
                     self._mark(moves)
                 if outcome != "ok":
                     raise Incomplete(self._sentence(outcome))
         except Incomplete:
             pass  # the journal has it; the caller reads the outcome
-        return _answer(made, outcome, list(self.rows.values()), began, who)
+        return _answer(made, outcome, list(self.rows.values()), began, caller)
 
     def _settle_older(self) -> None:
-        """End the records of rollbacks that were cut off and that this one does not take up."""
-        for item in rollback_facts.cut_rollbacks(self.journal.read()):
+        """End the records of rollbacks that were interrupted and that this one does not take up."""
+        for item in rollback_facts.interrupted_rollbacks(self.journal.read()):
             if item.release == self.made["to"]:
                 continue  # the end of this one ends it
-            detail = {"started": item.seq, "error": f"cut off; run {self.who.run} goes to {self.made['to']} instead"}
+            detail = {"started": item.seq, "error": f"interrupted; run {self.caller.run} goes to {self.made['to']} instead"}
             self._append("rollback", None, item.release, item.run, "failed", detail)
 
     def _append(
         self, op: str, component: str | None, release: str | None, run: str, outcome: str, detail: dict[str, Any]
     ) -> None:
-        record = {"op": op, "component": component, "release": release, "run": run, "actor": self.who.actor}
+        record: Entry = {"op": op, "component": component, "release": release, "run": run, "actor": self.caller.actor}
         self.journal.append({**record, "outcome": outcome, "detail": detail})
 
     def _sentence(self, outcome: str) -> str:
@@ -345,12 +350,12 @@ class _Course:
 
     def _switch(self) -> str:
         names = [step["component"] for step in self.steps]
-        turns = Turns(names, self.who.best_effort, self.who.stop)
+        barrier = SwitchBarrier(names, self.caller.best_effort, self.caller.stop)
         for step in self.steps:
             self.rows[step["component"]] = _row(step)
         self._side_by_side(
             {
-                step["component"]: (self._move, (step["component"], _target(step), self.rows[step["component"]], turns))
+                step["component"]: (self._move, (step["component"], _target(step), self.rows[step["component"]], barrier))
                 for step in self.steps
             }
         )
@@ -358,7 +363,7 @@ class _Course:
         failed = [row for row in self.rows.values() if row["outcome"] != "ok"]
         if not failed:
             return "ok"
-        if self.who.best_effort:
+        if self.caller.best_effort:
             return "partial" if len(failed) < len(self.rows) else "failed"
         self._undo(failed)
         return "failed"
@@ -370,51 +375,51 @@ class _Course:
         for thread in threads:
             thread.join()
 
-    def _slots(self, name: str, target: Content, turns: Turns | None, request: Request) -> tuple[Slots, NoWorse | None]:
+    def _slots(self, name: str, target: Content, barrier: SwitchBarrier | None,
+               request: Request) -> tuple[Slots, BaselineComparison | None]:  # fmt: skip
         spec = component_file.spec_of(self.view["components"][name]["description"], self.state_dir)
-        gate = BackGate(name, target, self.tools.new_gate(), self.who.stop, turns, bool(spec.edge))
+        gate = BackGate(name, target, self.tools.new_gate(), self.caller.stop, barrier, bool(spec.edge))
         slots = self.tools.make(spec, gate, self.journal)
         found = (self.view["components"][name].get("slots") or {}).items()
-        gate.watch(slots.node, {slot: described["pid"] for slot, described in found if described.get("pid")})
-        if self.who.best_effort and turns is not None:
+        gate.watch(slots.node, {slot: pid for slot, described in found if (pid := described.get("pid"))})
+        if self.caller.best_effort and barrier is not None:
             # what is not verified is no reason to call a release good
-            gate.no_worse = NoWorse(slots.node, self.tools.new_gate, lambda: setattr(request, "mark_good", False))
+            gate.comparison = BaselineComparison(slots.node, self.tools.new_gate, lambda: setattr(request, "mark_good", False))
             if spec.strategy == "recreate":
-                gate.no_worse.ask_now(slots.gate_for(target.release, saved_first=True))
-        return slots, gate.no_worse
+                gate.comparison.ask_now(slots.gate_for(target.release, saved_first=True))
+        return slots, gate.comparison
 
-    def _move(self, name: str, target: Content, row: dict[str, Any], turns: Turns | None) -> None:
+    def _move(self, name: str, target: Content, row: Row, barrier: SwitchBarrier | None) -> None:
         """Bring one component to *target*; what came of it goes into *row*."""
         began = time.monotonic()
         request = Request(
-            run=self.who.run,
-            actor=self.who.actor,
-            reason=self.who.reason,
+            run=self.caller.run,
+            actor=self.caller.actor,
+            reason=self.caller.reason,
             allow_bad=True,  # the planner has seen to that
             mark_bad=False,  # what it stands on may be down: that is not its fault
-            mark_good=turns is not None,
+            mark_good=barrier is not None,
         )
-        if turns is not None and self.who.best_effort and name not in self.users:
-            turns.let_move(self.users, USERS_FIRST_S)
+        if barrier is not None and self.caller.best_effort and name not in self.users:
+            barrier.wait_for_switch(self.users, USERS_FIRST_S)
         try:
-            if turns is not None and name in self.of:
+            if barrier is not None and name in self.of:
                 self._configure(name, target, self.of[name])
-            slots, no_worse = self._slots(name, target, turns, request)
+            slots, comparison = self._slots(name, target, barrier, request)
             outcome = slots.activate(target, request, back=True)
         except TROUBLE as error:
-            row.update(outcome="failed", message=str(error))
+            row["outcome"], row["message"] = "failed", str(error)
             if isinstance(error, Failed):
                 row["report"] = error.report
         else:
-            row.update(
-                outcome="ok", changed=outcome.changed, slot=outcome.slot, message=outcome.message, warnings=outcome.warnings
-            )
+            row["outcome"], row["changed"], row["slot"] = "ok", outcome.changed, outcome.slot
+            row["message"], row["warnings"] = outcome.message, outcome.warnings
             row["previous"], row["timings"] = outcome.previous, outcome.timings
-            row["unverified"] = list(no_worse.unverified) if no_worse is not None else []
+            row["unverified"] = list(comparison.unverified) if comparison is not None else []
         finally:
             row["seconds"] = round(time.monotonic() - began, 3)
-            if turns is not None:
-                turns.end(name, row["outcome"] == "ok", row["message"])
+            if barrier is not None:
+                barrier.end(name, row["outcome"] == "ok", row["message"])
             self.tools.say(
                 f"{name}: {'went back' if row['outcome'] == 'ok' else 'did not go back'} ({row['seconds']:.1f} s): {row['message']}"
             )
@@ -426,30 +431,31 @@ class _Course:
             what = f"the plan has the config {target.config}, and the secrets that are live now make it {made}"
             raise ValueError(f"{name}: {what}: somebody changed them meanwhile. It stays as it is; run the same again")
 
-    def _undo(self, failed: Sequence[Mapping[str, Any]]) -> None:
+    def _undo(self, failed: Sequence[Row]) -> None:
         """All or nothing: those that moved return to where they were."""
         work: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {}
-        back: dict[str, dict[str, Any]] = {}
+        back: dict[str, Row] = {}
         for name, row in self.rows.items():
-            before = row.get("previous")
+            before, to = row.get("previous"), row.get("to") or {}
             if (
                 row["outcome"] == "ok"
                 and row["changed"]
                 and before
-                and (before["release"], before["config"]) != _content(row["to"])
+                and (before["release"], before["config"]) != (to.get("release"), to.get("config"))
             ):
                 back[name] = {"component": name, "outcome": "failed", "message": ""}
                 work[name] = (self._move, (name, Content(before["release"], before["config"]), back[name], None))
         why = ", ".join(row["component"] for row in failed)
         self._side_by_side(work)
         for name, undone in back.items():
-            row = self.rows[name]
+            row, (_call, (_name, before, _row, _turns)) = self.rows[name], work[name]
             if undone["outcome"] == "ok":
-                row.update(outcome="undone", message=f"returned to {row['previous']['release']}, because {why} did not go back")
+                row["outcome"], row["message"] = "undone", f"returned to {before.release}, because {why} did not go back"
             else:
-                row.update(outcome="stuck", message=f"is at {row['to']['release']}; it could not return: {undone['message']}")
+                at = (row.get("to") or {}).get("release")
+                row["outcome"], row["message"] = "stuck", f"is at {at}; it could not return: {undone['message']}"
 
-    def _mark(self, moves: Mapping[str, Mapping[str, Any]]) -> None:
+    def _mark(self, moves: Mapping[str, Move]) -> None:
         """What was left is bad: it is not chosen again unless asked for by name."""
         if self.made["level"] == "config":
             return
@@ -467,23 +473,19 @@ class _Course:
             states = [(record.get("detail") or {}).get("state") for record in marks]
             if [state for state in states if state in ("good", "bad")][-1:] == ["bad"]:
                 continue
-            reason = self.who.reason or "taken back"
-            self.journal.mark(name, gone, "bad", f"{reason} (went back to {to})", self.who.run, self.who.actor)
+            reason = self.caller.reason or "taken back"
+            self.journal.mark(name, gone, "bad", f"{reason} (went back to {to})", self.caller.run, self.caller.actor)
 
 
 class Incomplete(Exception):
     """Not every component went back."""
 
 
-def _target(step: Mapping[str, Any]) -> Content:
+def _target(step: Switch) -> Content:
     return Content(step["detail"]["release"], step["detail"]["config"])
 
 
-def _content(found: Mapping[str, Any]) -> tuple[str, str]:
-    return found["release"], found["config"]
-
-
-def _row(step: Mapping[str, Any]) -> dict[str, Any]:
+def _row(step: Switch) -> Row:
     detail = step["detail"]
     return {
         "component": step["component"],

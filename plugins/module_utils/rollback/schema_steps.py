@@ -7,25 +7,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Component, Problem, Target, View, must
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, require_live
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import BackupSet
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Component, Plan, Step, Switch, View
 
 DOWNGRADE_S, RESTORE_S = 30.0, 600.0
 """Seconds taken where neither the journal nor a manifest tells how long it takes."""
 
-Members = Sequence[tuple[str, Component]]
+Members = Sequence["tuple[str, Component]"]
 
 
 def complete(
-    made: dict[str, Any], view: View, members: Members, targets: Mapping[str, Target], switches: list[dict[str, Any]], level: str
+    made: Plan, view: View, members: Members, targets: Mapping[str, Target], switches: list[Switch], level: str
 ) -> list[Problem]:
     """Put the steps of the levels app and schema into *made*; returns why it must not be carried out."""
     problems: list[Problem] = []
-    middle: list[dict[str, Any]] = []
+    middle: list[Step] = []
     for name, component in members:
         database = component.get("database")
         if database is None or name not in targets or (level == "app" and targets[name].here):
@@ -36,7 +40,7 @@ def complete(
             problems.append(Problem("database_away", reason, "bring the database up first; -e level=app needs it less", name))
             continue
         tag = targets[name].release
-        wanted = schema_way.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
+        wanted = schema_path.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
         if present is None:
             made["unverified"].append(
                 f"{name}: whether {tag} runs on the present schema: {database.get('why') or 'its heads are not known'}"
@@ -58,7 +62,7 @@ def complete(
         else:
             problems += _schema(made, view, name, component, tag, wanted, present, middle)
     if level == "app":
-        made["steps"] = switches
+        made["steps"] = [*switches]
         return problems
     if not switches and not middle:
         return problems or [Problem("already_there", f"code and schema are at {made['to']} already", "nothing is to be done")]
@@ -71,11 +75,11 @@ def complete(
     return problems
 
 
-def present_heads(made: dict[str, Any], name: str, component: Component) -> list[str] | None:
+def present_heads(made: Plan, name: str, component: Component) -> list[str] | None:
     """The heads of the database, as far as they are known; what they are known from goes into the plan."""
     database = component["database"]
-    heads = database.get("heads")
-    if heads is not None and database.get("from") == "journal":
+    heads = database["heads"] if database is not None else None
+    if database is not None and heads is not None and database["from"] == "journal":
         made["unverified"].append(
             f"{name}: the database does not answer ({database.get('why')}); its schema is taken to be at {words(heads)},"
             " where the journal's last migration left it"
@@ -84,9 +88,9 @@ def present_heads(made: dict[str, Any], name: str, component: Component) -> list
 
 
 def _app(
-    made: dict[str, Any], name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str]
+    made: Plan, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str]
 ) -> list[Problem]:
-    proof = schema_way.prove(wanted, present, component.get("migrations") or [], component.get("proofs") or [], tag)
+    proof = schema_path.prove(wanted, present, component.get("migrations") or [], component.get("proofs") or [], tag)
     steps = ", ".join(proof.steps)
     if proof.how == "additive":
         made["warnings"].append(
@@ -100,30 +104,31 @@ def _app(
             "schema_unproven",
             f"{name}: the code of {tag} is made for the schema at {words(wanted)} and was never proven on the present one at"
             f" {words(present)}, {ahead}",
-            f"take the schema back as well: -e level=schema (-e to={tag}); or mend {must(component).release} and deploy it under a new tag",
+            f"take the schema back as well: -e level=schema (-e to={tag}); or fix {require_live(component).release} and deploy it under"
+            " a new tag",
             name,
         )
     ]
 
 
 def _schema(
-    made: dict[str, Any], view: View, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str],
-    middle: list[dict[str, Any]],
+    made: Plan, view: View, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str],
+    middle: list[Step],
 ) -> list[Problem]:  # fmt: skip
-    sets = [entry for entry in view.get("backups") or [] if not schema_way.foreign(entry, view.get("stack"))]
-    way = schema_way.way_back(name, wanted, present, component.get("migrations") or [], sets)
+    sets = [entry for entry in view.get("backups") or [] if not schema_path.foreign(entry, view.get("stack"))]
+    way = schema_path.way_back(name, wanted, present, component.get("migrations") or [], sets)
     if way.problem:
         return [
             Problem(
                 way.code,
                 f"{name}: the schema cannot go back from {words(present)} to {words(wanted)}: {way.problem}",
-                f"bring a verified backup set with the schema at {words(wanted)} to this node, or go forward: mend"
-                f" {must(component).release} and deploy it under a new tag",
+                f"bring a verified backup set with the schema at {words(wanted)} to this node, or go forward: fix"
+                f" {require_live(component).release} and deploy it under a new tag",
                 name,
             )
         ]
     if way.downgrades or way.restore is not None:
-        made["warnings"].append(drill_text.for_plan(component.get("drills") or {}, name, must(component).release, tag))
+        made["warnings"].append(drill_text.for_plan(component.get("drills") or {}, name, require_live(component).release, tag))
     if way.restore is not None:
         middle.append(restore(made, name, way.restore, _databases(name, way.restore)))
         if way.downgrades:
@@ -154,14 +159,14 @@ def _schema(
     return []
 
 
-def _databases(name: str, found: Mapping[str, Any]) -> list[str]:
+def _databases(name: str, found: BackupSet) -> list[str]:
     """The parts of a set that hold the database of a component; all of its databases where it does not say whose they are."""
     parts = [part for part in found.get("parts") or [] if part.get("kind") == "postgres"]
     own = [part for part in parts if part.get("component") == name] or parts
     return [f"postgres:{part.get('name')}" for part in own] or ["postgres"]
 
 
-def restore(made: dict[str, Any], name: str | None, found: Mapping[str, Any], what: Sequence[str]) -> dict[str, Any]:
+def restore(made: Plan, name: str | None, found: BackupSet, what: Sequence[str]) -> Step:
     """The step that puts parts of a set back, C(kind:name) each; what that takes away goes into *made*."""
     made["losses"].append(
         f"{name or 'everything'}: all that was written since the backup set {found.get('name')} of {found.get('made')};"
@@ -181,30 +186,31 @@ def restore(made: dict[str, Any], name: str | None, found: Mapping[str, Any], wh
     }
 
 
-def saved(view: View, name: str | None) -> dict[str, Any]:
+def saved(view: View, name: str | None) -> Step:
     """The step that keeps what is; it takes as long as the newest backup set took."""
     timed = sorted((entry for entry in view.get("backups") or [] if entry.get("seconds")), key=lambda entry: str(entry.get("made")))
-    expected_s = float(timed[-1]["seconds"]) if timed else 0.0
+    expected_s = float(timed[-1]["seconds"] or 0.0) if timed else 0.0
     return {"do": "backup", "component": name, "detail": {"reason": "rollback", "expected_s": expected_s}}
 
 
-def around(view: View, members: Members, switches: list[dict[str, Any]], middle: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def around(view: View, members: Members, switches: list[Switch], middle: list[Step]) -> list[Step]:
     """The steps in their order: keep what is, stop, take the data back, start the target from the bottom up, look whether it is so."""
     names = [name for name, _entry in members]
     databases: list[str | None] = [name for name, entry in members if entry.get("database") is not None]
     restores = any(step["do"] == "restore" for step in middle)
     named = databases[:1] or ([None] if restores else [])
     save = [saved(view, name) for name in named]
-    stop: list[dict[str, Any]] = [{"do": "stop", "component": name, "detail": {}} for name in reversed(names)]
+    stop: list[Step] = [{"do": "stop", "component": name, "detail": {}} for name in reversed(names)]
     steps = [*stop, *save] if restores else [*save, *stop]  # what is replaced is saved when nobody writes any more
     steps += middle
-    steps += sorted(switches, key=lambda step: names.index(step["component"]))
+    from_below: list[Switch] = sorted(switches, key=lambda step: names.index(step["component"]))
+    steps += from_below
     steps += starts(members, switches)
     steps.append({"do": "verify", "component": None, "detail": {"components": names, "node": view.get("node")}})
     return steps
 
 
-def starts(members: Members, switches: Sequence[Mapping[str, Any]], only_down: bool = False) -> list[dict[str, Any]]:
+def starts(members: Members, switches: Sequence[Switch], only_down: bool = False) -> list[Step]:
     """The steps for components that stay where they are and stand still: all that were stopped, or those whose slot is down now."""
     moving = {step["component"] for step in switches}
     staying = [(name, component) for name, component in members if name not in moving]
@@ -212,5 +218,6 @@ def starts(members: Members, switches: Sequence[Mapping[str, Any]], only_down: b
 
 
 def _down(component: Component) -> bool:
-    slot = (component.get("slots") or {}).get((component.get("live") or {}).get("slot")) or {}
-    return slot.get("running") is False
+    live = component.get("live")
+    slot = (component.get("slots") or {}).get(live["slot"]) if live else None
+    return slot is not None and slot["running"] is False

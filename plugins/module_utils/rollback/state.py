@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 
-View = Mapping[str, Any]
-Component = Mapping[str, Any]
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
+        Candidate,
+        Changes,
+        Component,
+        Cut,
+        JournalLive,
+        Refusal,
+        View,
+    )
 
 
 @dataclass(frozen=True)
@@ -22,12 +31,12 @@ class Problem:
 
     code: str
     reason: str
-    way_out: str
+    remedy: str
     component: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Refusal:
         """Plain data."""
-        return {"code": self.code, "reason": self.reason, "way_out": self.way_out, "component": self.component}
+        return {"code": self.code, "reason": self.reason, "remedy": self.remedy, "component": self.component}
 
 
 @dataclass(frozen=True)
@@ -73,26 +82,26 @@ def members(view: View, application: str | None) -> list[tuple[str, Component]]:
     return sorted(found, key=lambda item: (item[1]["description"].get("order") or 0, item[0]))
 
 
-def _content(found: Mapping[str, Any] | None) -> Content | None:
+def _content(found: LiveLinks | JournalLive | Cut | None) -> Content | None:
     return Content(str(found["release"]), str(found.get("config") or "")) if found and found.get("release") else None
 
 
 def attempted(component: Component) -> Content | None:
-    """What a switch that was cut off was about to make live; None where none was, or where it only repeated what is live."""
-    cut = component.get("interrupted")
-    if not cut or cut.get("op") != "activate":
+    """What a switch that was interrupted was about to make live; None where none was, or where it only repeated what is live."""
+    interrupted = component.get("interrupted")
+    if not interrupted or interrupted.get("op") != "activate":
         return None
     before = _content(component.get("journal_live"))
-    content = _content(cut)
+    content = _content(interrupted)
     return content if content != before else None
 
 
 def present(component: Component) -> Content | None:
-    """What the component is at: what a cut-off switch was about to make live, else what is live; None where nothing is."""
+    """What the component is at: what an interrupted switch was about to make live, else what is live; None where nothing is."""
     return attempted(component) or _content(component.get("live"))
 
 
-def must(component: Component) -> Content:
+def require_live(component: Component) -> Content:
     """:func:`present` where it is known that there is something."""
     found = present(component)
     if found is None:
@@ -102,7 +111,7 @@ def must(component: Component) -> Content:
 
 def options(component: Component) -> list[str]:
     """The releases that the component can be at after going back, the newest first, the present one included where it is good."""
-    here, bad = must(component).release, component.get("bad") or {}
+    here, bad = require_live(component).release, component.get("bad") or {}
     staged = component.get("staged") or []
     tags: list[str] = []
     before = _content(component.get("journal_live"))
@@ -133,28 +142,28 @@ def configs_of(component: Component, release: str) -> list[str]:
 
 def release_target(name: str, component: Component, tag: str, allow_bad: bool = False) -> Target | Problem:
     """Where the component goes for the release *tag*, or why it must not."""
-    now = must(component)
+    now = require_live(component)
     good = options(component)
     behind = [known for known in good if known != now.release]
     choice = (
         f"choose one of {', '.join(behind)}"
         if behind
-        else "there is no release here to go back to; mend what is wrong and deploy it"
+        else "there is no release here to go back to; fix what is wrong and deploy it"
     )
     deploy = f"deploy it: deploy.yml -e release={tag}"
-    anew = f"choose one of {', '.join(behind)}, or {deploy}" if behind else deploy
-    if now.release == tag:  # a switch that was cut off on its way there has to be finished
+    remedy = f"choose one of {', '.join(behind)}, or {deploy}" if behind else deploy
+    if now.release == tag:  # a switch that was interrupted on its way there has to be finished
         return Target(tag, now.config, here=component.get("interrupted") is None)
 
-    def refuse(code: str, reason: str, way_out: str) -> Problem:
-        return Problem(code, f"{name}: {reason}", way_out, name)
+    def refuse(code: str, reason: str, remedy: str) -> Problem:
+        return Problem(code, f"{name}: {reason}", remedy, name)
 
     was_live = any(record["release"] == tag for record in component.get("history") or [])
     staged = tag in (component.get("staged") or [])
     if not was_live and not staged:
-        return refuse("never_deployed", f"{tag} was never deployed here", anew)
+        return refuse("never_deployed", f"{tag} was never deployed here", remedy)
     if not staged:
-        return refuse("not_here", f"{tag} was live here once, but its tree is gone", anew)
+        return refuse("not_here", f"{tag} was live here once, but its tree is gone", remedy)
     reason = (component.get("bad") or {}).get(tag)
     if not was_live or not _earlier(component, tag):
         how = (
@@ -170,7 +179,7 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
         return refuse("bad", f"{tag} is marked bad ({reason or 'no reason given'})", way)
     configs = configs_of(component, tag)
     if not configs:
-        return refuse("config_gone", f"no config that {tag} was live with is here any more", anew)
+        return refuse("config_gone", f"no config that {tag} was live with is here any more", remedy)
     warnings = []
     if reason is not None:
         warnings.append(f"{tag} is marked bad ({reason or 'no reason given'}) and was asked for all the same")
@@ -189,7 +198,7 @@ def with_todays_secrets(component: Component, target: Target) -> Target:
         names = ", ".join(found["kept"])
         warnings.append(f"{names}: secret, and not part of the environment of today, so that {target.release} has the value of then again")
     of = target.config if found["config"] != target.config else ""
-    here = target.here or (target.release, found["config"]) == _pair(must(component))
+    here = target.here or (target.release, found["config"]) == _pair(require_live(component))
     return replace(target, config=found["config"], here=here, warnings=tuple(warnings), of=of, today=tuple(found["today"]))
 
 
@@ -199,10 +208,11 @@ def _pair(content: Content) -> tuple[str, str]:
 
 def _as_of_today(component: Component, config: str) -> str:
     """The config that a way back to *config* leads to, unless it is asked for by its own name."""
-    return str(((component.get("way_back") or {}).get(config) or {}).get("config") or config)
+    found = (component.get("way_back") or {}).get(config)
+    return found["config"] if found else config
 
 
-def no_target(lists: Sequence[Mapping[str, Any]]) -> list[Problem]:
+def no_target(lists: Sequence[Candidate]) -> list[Problem]:
     """Why there is no release that all can go back to."""
     stuck = [entry for entry in lists if not set(entry["tags"]) - {entry["present"]}]
     if stuck:
@@ -210,7 +220,7 @@ def no_target(lists: Sequence[Mapping[str, Any]]) -> list[Problem]:
             Problem(
                 "no_previous_good",
                 f"{entry['component']}: no release here was good before {entry['present']}",
-                "mend what is wrong and deploy it under a new tag, or name a release (--to) that this component has had",
+                "fix what is wrong and deploy it under a new tag, or name a release (--to) that this component has had",
                 entry["component"],
             )
             for entry in stuck
@@ -228,16 +238,16 @@ def _previous_config(component: Component) -> tuple[str | None, int, str]:
 
     Configs that differ in secrets alone are one: those of then are not taken back unless asked for by name.
     """
-    now = must(component)
+    now = require_live(component)
     history = component.get("history") or []
     changed, run = 0, ""
     for record in reversed(history):
         if record["release"] != now.release or _as_of_today(component, str(record.get("config"))) != now.config:
             break
         changed, run = int(record["seq"]), str(record.get("run") or "")
-    if not changed:  # the last switch was cut off, or the journal does not know it
-        cut = component.get("interrupted") or {}
-        changed, run = int(cut.get("seq") or 0), str(cut.get("run") or "")
+    if not changed:  # the last switch was interrupted, or the journal does not know it
+        interrupted = component.get("interrupted")
+        changed, run = (interrupted["seq"], interrupted["run"]) if interrupted else (0, "")
     earlier = [config for config in configs_of(component, now.release) if now.config not in (config, _as_of_today(component, config))]
     return (earlier[0] if earlier else None), changed, run
 
@@ -262,7 +272,7 @@ def config_targets(
         changes = {name: _previous_config(entry) for name, entry in components}
         changes = {name: change for name, change in changes.items() if change[0]}
         if not changes:
-            releases = ", ".join(sorted({must(entry).release for _name, entry in components}))
+            releases = ", ".join(sorted({require_live(entry).release for _name, entry in components}))
             reason = f"{releases} was live here with one config only"
             return {}, [
                 Problem(
@@ -279,10 +289,10 @@ def config_targets(
     for name, entry in components:
         known = [record.get("config") for record in entry.get("history") or []]
         configs = configs_of(entry, to)
-        of = [config for config in configs_of(entry, must(entry).release) if to != config and _as_of_today(entry, config) == to]
+        of = [config for config in configs_of(entry, require_live(entry).release) if to != config and _as_of_today(entry, config) == to]
         if to in known and to in (entry.get("configs") or []):
             targets[name] = _as_asked(entry, _config_target(entry, to))
-        elif configs or of:  # of: what a way back was about to make when it was cut off
+        elif configs or of:  # of: what a way back was about to make when it was interrupted
             targets[name] = with_todays_secrets(entry, _config_target(entry, (configs or of)[0]))
     if targets:
         return targets, []
@@ -292,21 +302,21 @@ def config_targets(
 
 def _as_asked(component: Component, target: Target) -> Target:
     """*target*, a config asked for by its name; tells which secrets of then come back."""
-    today = ((component.get("way_back") or {}).get(target.config) or {}).get("today")
-    if not today:
+    found = (component.get("way_back") or {}).get(target.config)
+    if not found or not found["today"]:
         return target
-    beware = f"{', '.join(today)}: secret, and changed since; asked for by its name, {target.config} brings the value of then back"
+    beware = f"{', '.join(found['today'])}: secret, and changed since; asked for by its name, {target.config} brings the value of then back"
     return replace(target, warnings=(*target.warnings, beware))
 
 
 def _config_target(component: Component, config: str) -> Target:
-    now = must(component)
+    now = require_live(component)
     proven = config in configs_of(component, now.release)
     warnings = () if proven else (f"{now.release} was never live with the config {config}",)
     return Target(now.release, config, now.config == config, warnings)
 
 
-def environment_changes(component: Component, before: str, after: str) -> dict[str, list[str]]:
+def environment_changes(component: Component, before: str, after: str) -> Changes:
     """Names of the variables that differ between two configs; values are never told."""
     known = component.get("env") or {}
     old, new = known.get(before), known.get(after)

@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path as schema_way
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import schema_steps
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target, View
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import Problem, Target
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import BackupSet
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Plan, Restored, Switch, View
 
 DATA = ("postgres", "redis", "bucket", "sqlite")
 """Kinds of parts that are data, other than a node's own files."""
@@ -22,26 +26,24 @@ EVIDENCE = ("files:state", "releases:live")
 SHOWN = 5
 """Names of sets that a refusal shows at most."""
 
-Set = Mapping[str, Any]
 
-
-def titles(entry: Set) -> list[str]:
+def titles(entry: BackupSet) -> list[str]:
     """The parts of a set as C(kind:name)."""
     return [f"{part.get('kind')}:{part.get('name')}" for part in entry.get("parts") or []]
 
 
-def put_back(entry: Set) -> list[str]:
+def put_back(entry: BackupSet) -> list[str]:
     """The parts that come back: data and environments, as a restore has it where nothing is named."""
     parts, _unknown = backup_plan.chosen(entry.get("parts") or [], ())
     return titles({"parts": parts})
 
 
 def complete(
-    made: dict[str, Any],
+    made: Plan,
     view: View,
     members: schema_steps.Members,
     targets: Mapping[str, Target],
-    switches: list[dict[str, Any]],
+    switches: list[Switch],
     named: str | None,
 ) -> list[Problem]:
     """Put the steps of the level system into *made*; returns why it must not be carried out. *named* is the set asked for."""
@@ -70,7 +72,7 @@ def complete(
     return []
 
 
-def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Problem] | None:
+def data_alone(made: Plan, view: View, named: str | None) -> list[Problem] | None:
     """The plan of a node that holds data and no release, so that no set of it says which release was live.
 
     None where it holds no data either, and has no part in this.
@@ -81,8 +83,8 @@ def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Prob
     node = view.get("node") or "this node"
     if named is None:
         reason = f"{node} holds data and no release, so that none of its backup sets says which release it belongs to"
-        way_out = f"name the set of that time: -e set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
-        return [Problem("which_set", reason, way_out)]
+        remedy = f"name the set of that time: -e set=NAME; here are {_names(held)}. The sets of one deployment have one name on all nodes"
+        return [Problem("which_set", reason, remedy)]
     found = next((entry for entry in held if entry.get("name") == named), None)
     if found is None:
         return [Problem("backup_missing", f"the backup set {named} is not on {node}", f"name one that is: {_names(held)}")]
@@ -100,8 +102,8 @@ def data_alone(made: dict[str, Any], view: View, named: str | None) -> list[Prob
     return []
 
 
-def _put_back_by_this(view: View, entry: Set) -> bool:
-    """Whether the planned rollback that is not finished yet has put a set back already: what serves since may have written."""
+def _put_back_by_this(view: View, entry: BackupSet) -> bool:
+    """Whether the planned rollback that is not finished yet has put a set back already: what is live since may have written."""
     begun = view.get("open_rollback")
     if not begun or begun.get("level") != "system":
         return False
@@ -112,31 +114,31 @@ def _put_back_by_this(view: View, entry: Set) -> bool:
     )
 
 
-def fits(entry: Set, wanted: Mapping[str, str]) -> bool:
+def fits(entry: BackupSet, wanted: Mapping[str, str]) -> bool:
     """Whether a set was made while all these releases were live; a dump from before a migration does not say."""
     live = entry.get("live") or {}
     return bool(entry.get("parts")) and all((live.get(name) or {}).get("release") == tag for name, tag in wanted.items())
 
 
-def _holds_data(entry: Set) -> bool:
+def _holds_data(entry: BackupSet) -> bool:
     return any(part.get("kind") in DATA for part in entry.get("parts") or [])
 
 
-def _made(entry: Set) -> str:
+def _made(entry: BackupSet) -> str:
     return str(entry.get("made") or "")
 
 
-def _names(entries: Sequence[Set]) -> str:
+def _names(entries: Sequence[BackupSet]) -> str:
     """The newest sets first, so that one can be chosen."""
-    usable = sorted((entry for entry in entries if schema_way.usable_set(entry)), key=_made, reverse=True)
+    usable = sorted((entry for entry in entries if schema_path.usable_set(entry)), key=_made, reverse=True)
     return ", ".join(str(entry.get("name")) for entry in usable[:SHOWN]) or "none that is verified"
 
 
-def _otherwise(made: Mapping[str, Any]) -> str:
+def _otherwise(made: Plan) -> str:
     return f"take the code and the schema back: -e level=schema (-e to={made['to']})"
 
 
-def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> tuple[list[Set], Problem | None]:
+def _named(made: Plan, view: View, fitting: list[BackupSet], named: str) -> tuple[list[BackupSet], Problem | None]:
     """What is left to choose from where a set is named, or why that one is none."""
     there = next((entry for entry in view.get("backups") or [] if entry.get("name") == named), None)
     choice = f"name one of that time (-e set=NAME): {_names(fitting)}; or leave -e set out"
@@ -147,7 +149,7 @@ def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> 
         return fitting, None
     if there in fitting:
         return [there], None
-    if not schema_way.usable_set(there):
+    if not schema_path.usable_set(there):
         return [], _unverified(there, choice)
     if not there.get("parts"):
         return [], Problem("no_set", f"{named} is a dump that was made before a migration, no backup set", choice)
@@ -156,60 +158,60 @@ def _named(made: dict[str, Any], view: View, fitting: list[Set], named: str) -> 
     return [], Problem("set_of_another_release", reason, f"{choice}; or go to the release of that set: -e to=TAG")
 
 
-def _unverified(entry: Set, way_out: str) -> Problem:
+def _unverified(entry: BackupSet, remedy: str) -> Problem:
     why = entry.get("problem") or entry.get("verdict") or "no verdict"
-    return Problem("backup_unverified", f"the backup set {entry.get('name')} cannot be relied on: {why}", way_out)
+    return Problem("backup_unverified", f"the backup set {entry.get('name')} cannot be relied on: {why}", remedy)
 
 
-def _usable(made: Mapping[str, Any], view: View, fitting: Sequence[Set]) -> tuple[Set | None, Problem | None]:
+def _usable(made: Plan, view: View, fitting: Sequence[BackupSet]) -> tuple[BackupSet | None, Problem | None]:
     """The newest set that can be relied on, or why there is none."""
-    own = [entry for entry in fitting if not schema_way.foreign(entry, view.get("stack"))]
-    usable = [entry for entry in own if schema_way.usable_set(entry)]
+    own = [entry for entry in fitting if not schema_path.foreign(entry, view.get("stack"))]
+    usable = [entry for entry in own if schema_path.usable_set(entry)]
     if usable:
         return max(usable, key=_made), None
-    way_out = f"bring a verified set of that time to this node, or {_otherwise(made)}"
+    remedy = f"bring a verified set of that time to this node, or {_otherwise(made)}"
     if own:
-        return None, _unverified(max(own, key=_made), way_out)
+        return None, _unverified(max(own, key=_made), remedy)
     if fitting:
         other = max(fitting, key=_made)
         reason = f"the backup set {other.get('name')} is of the stack {other.get('stack')}, this node is of {view.get('stack')}"
-        return None, Problem("set_of_another_stack", reason, f"take a set of this stack: {way_out}")
-    return None, Problem("backup_missing", f"no backup set on this node was made while {made['to']} was live", way_out)
+        return None, Problem("set_of_another_stack", reason, f"take a set of this stack: {remedy}")
+    return None, Problem("backup_missing", f"no backup set on this node was made while {made['to']} was live", remedy)
 
 
-def _restored(view: View, fitting: Sequence[Set], members: schema_steps.Members, wanted: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """The restore of such a set that nothing but the target followed: a rollback that was cut off behind it is only finished."""
+def _restored(view: View, fitting: Sequence[BackupSet], members: schema_steps.Members, wanted: Mapping[str, str]) -> Restored | None:
+    """The restore of such a set that nothing but the target followed: a rollback that was interrupted behind it is only finished."""
     last = 0
     for name, component in members:
         others = [record for record in component.get("history") or [] if record["release"] != wanted.get(name)]
-        cut = component.get("interrupted") or {}
+        interrupted = component.get("interrupted")
         last = max([last, *(int(record["seq"]) for record in others)])
-        last = max(last, int(cut.get("seq") or 0)) if cut.get("release") not in (None, wanted.get(name)) else last
+        last = max(last, interrupted["seq"]) if interrupted and interrupted["release"] not in (None, wanted.get(name)) else last
     known = {str(entry.get("name")): entry for entry in fitting}
     for record in reversed(view.get("restores") or []):
         entry = known.get(str(record.get("set")))
         if entry is not None and int(record["seq"]) > last and not record.get("tables") and set(put_back(entry)) <= set(record["parts"]):
-            found: Mapping[str, Any] = record
-            return found
+            return record
     return None
 
 
-def _schema(made: dict[str, Any], members: schema_steps.Members, targets: Mapping[str, Target], found: Set) -> list[Problem]:
+def _schema(made: Plan, members: schema_steps.Members, targets: Mapping[str, Target], found: BackupSet) -> list[Problem]:
     """Whether each target's code runs on the schema that it will find: the set's, or the present one where the set has none."""
     problems = []
     for name, component in members:
-        if component.get("database") is None or name not in targets:
+        database = component.get("database")
+        if database is None or name not in targets:
             continue
         tag = targets[name].release
         held = name in (found.get("heads") or {})
         if not held:
             made["warnings"].append(f"{name}: not part of the set {found.get('name')}: its database, which stays as it is")
         heads = sorted(found["heads"][name] or []) if held else schema_steps.present_heads(made, name, component)
-        wanted = schema_way.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
+        wanted = schema_path.heads_of_release(tag, (component.get("manifests") or {}).get(tag), component.get("migrations") or [])
         if heads is None:
-            made["unverified"].append(f"{name}: whether {tag} runs on the present schema: {component['database'].get('why')}")
+            made["unverified"].append(f"{name}: whether {tag} runs on the present schema: {database.get('why')}")
             continue
-        if wanted is None or not schema_way.prove(
+        if wanted is None or not schema_path.prove(
             wanted, heads, component.get("migrations") or [], component.get("proofs") or [], tag
         ).how:
             needs = "which schema it needs is not known" if wanted is None else f"it is made for the schema at {words(wanted)}"
@@ -219,7 +221,7 @@ def _schema(made: dict[str, Any], members: schema_steps.Members, targets: Mappin
     return problems
 
 
-def _tell(made: dict[str, Any], members: schema_steps.Members, targets: Mapping[str, Target], found: Set) -> None:
+def _tell(made: Plan, members: schema_steps.Members, targets: Mapping[str, Target], found: BackupSet) -> None:
     """What of the set is not put back, what it never held, and where its environments are not those that come back."""
     back, name = put_back(found), found.get("name")
     rest = [title for title in titles(found) if title not in back and title not in EVIDENCE]

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerprint import TABLES_QUERY
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
@@ -36,14 +37,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.store im
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import BackupSet, SetPart
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Component, SlotView, View, WayBackView
+
 ANSWER_S = 2
 """Seconds that a database has to let somebody in, and again to answer."""
-_OF_WAY = ("config", "today", "kept", "problem")
-_SAME: dict[str, Any] = {"today": (), "kept": (), "problem": ""}
-_OF_MANIFEST = ("alembic_heads", "alembic_asked", "alembic_why", "commit", "build_env", "built_at", "env_schema_version")
 
 
-class Asked:
+class HeadsQuery:
     """A question to a component's database, asked in a thread of its own while the rest is looked at."""
 
     def __init__(self, root: str, component: str, url_variable: str, version: VersionTable) -> None:
@@ -97,7 +99,7 @@ def current_heads(connect: Any, version: VersionTable) -> list[str]:
         return [str(head) for head in psql.query(heads_query(table), ANSWER_S)] if table else []
 
 
-def look(
+def observe(
     state_dir: str | os.PathLike[str],
     stack: str = "",
     sets: bool = False,
@@ -105,7 +107,7 @@ def look(
     components: Sequence[str] | None = None,
     ask: bool = True,
     journal: Journal | None = None,
-) -> dict[str, Any]:
+) -> View:
     """The view of this node.
 
     Args:
@@ -117,17 +119,13 @@ def look(
         ask: ask the databases where they stand.
         journal: the node's journal, if it is at hand.
 
-    Returns:
-        ``node``, ``stack``, ``components`` (see :func:`rollback.facts.component_facts`), ``backups``, ``problems`` (sentences about
-        what could not be seen), ``cut_rollback`` (one that was begun and never ended, or None), ``open_rollback`` (the same of
-        a controller, see :func:`rollback.facts.open_rollback`), ``last_rollback``, ``seq`` (number of the journal's last record).
     """
     described, problems = component_file.load_all(state_dir)
     described = {name: found for name, found in described.items() if components is None or name in components}
     asked = {
-        name: Asked(found["root"], name, found["database"].get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
+        name: HeadsQuery(found["root"], name, database.get("url_variable") or "DATABASE_URL", version_file.load(state_dir, name))
         for name, found in described.items()
-        if ask and found.get("database") and os.path.lexists(Home(found["root"], name).live_link)
+        if ask and (database := found.get("database")) and os.path.lexists(Home(found["root"], name).live_link)
     }
     journal = journal or Journal.of(state_dir)
     reading, missing = journal.seen()
@@ -149,7 +147,7 @@ def look(
         "backups": backup_sets(Path(state_dir) / "backups") if sets else [],
         "problems": problems,
         "seq": int(reading.records[-1]["seq"]) if reading.records else 0,
-        "cut_rollback": rollback_facts.cut_rollback(reading.records),
+        "interrupted_rollback": rollback_facts.interrupted_rollback(reading.records),
         "open_rollback": rollback_facts.open_rollback(reading.records),
         "last_rollback": rollback_facts.last_rollback(reading.records),
         "restores": rollback_facts.restores(reading.records) if sets else [],
@@ -157,7 +155,7 @@ def look(
 
 
 def _running(
-    described: Mapping[str, Mapping[str, Any]], state_dir: str | os.PathLike[str], systemd: Systemd
+    described: Mapping[str, component_file.Description], state_dir: str | os.PathLike[str], systemd: Systemd
 ) -> tuple[dict[str, int] | None, str]:
     """Units of slots that run, with their main process, asked with one command; None and why where it could not be asked."""
     units = [component_file.spec_of(found, state_dir).unit_of(slot) for found in described.values() for slot in SLOTS]
@@ -170,12 +168,12 @@ def _running(
 
 
 def _component(
-    records: list[dict[str, Any]], description: Mapping[str, Any], running: dict[str, int] | None, salt: bytes
-) -> dict[str, Any]:
+    records: list[Record], description: component_file.Description, running: dict[str, int] | None, salt: bytes
+) -> Component:
     name = str(description["component"])
     layout = Layout(description["root"], name)
     staged = layout.staged()
-    slots: dict[str, dict[str, Any]] = {}
+    slots: dict[str, SlotView] = {}
     for slot, found in layout.slots().items():
         if found:
             unit = str(description["unit"]).replace("{slot}", slot)
@@ -186,26 +184,21 @@ def _component(
                 "pid": (running or {}).get(unit) or None,
             }
     configs = _configs(layout.configs)
-    facts = rollback_facts.component_facts(
-        records,
-        description,
-        staged,
-        layout.live(),
-        slots=slots,
-        configs=configs,
-        manifests={
-            tag: {key: found.get(key) for key in _OF_MANIFEST} for tag in staged if (found := layout.manifest(tag)) is not None
-        },
-    )
+    facts = rollback_facts.component_facts(records, description, staged, layout.live())
+    facts["slots"], facts["configs"] = slots, configs
+    facts["manifests"] = {tag: manifest for tag in staged if (manifest := layout.manifest(tag)) is not None}
     used = {record["config"] for record in facts["history"][-20:]} | {slot["config"] for slot in slots.values()}
     facts["drills"] = {tag: drills for tag in staged if (drills := layout.drills(tag))}
     facts["env"] = {config: _digests(layout.env(config), salt) for config in configs if config in used}
     known = {record["config"] for record in facts["history"]}
-    ways = {config: way_back.look(layout.root, name, config) for config in configs if config in known}
-    told = {config: {key: getattr(way, key) for key in _OF_WAY} for config, way in ways.items()}
-    facts["way_back"] = {config: found for config, found in told.items() if found != {**_SAME, "config": config}}
+    ways = {config: way_back.observe(layout.root, name, config) for config in configs if config in known}
+    facts["way_back"] = {config: told for config, way in ways.items() if (told := _way(way)) != _way(way_back.WayBack(config, {}))}
     facts["env"].update({way.config: _hidden(way.values, salt) for way in ways.values() if way.values})
     return facts
+
+
+def _way(found: way_back.WayBack) -> WayBackView:
+    return {"config": found.config, "today": list(found.today), "kept": list(found.kept), "problem": found.problem}
 
 
 def _configs(folder: Path) -> list[str]:
@@ -230,13 +223,9 @@ def _hidden(values: Mapping[str, str], salt: bytes) -> dict[str, str]:
     return {name: hashlib.blake2b(value.encode(), key=salt, digest_size=8).hexdigest() for name, value in values.items()}
 
 
-def backup_sets(folder: Path) -> list[dict[str, Any]]:
-    """The backup sets of a node, those of a migration included, in one form.
-
-    Each has ``name``, ``path``, ``made``, ``verdict``, ``heads`` (component to heads of its database), ``live``, ``parts``,
-    ``seconds``, ``format`` (1: a dump from before a migration), ``stack``, ``left_out``, and ``problem``
-    where files that its manifest names are not there as they were.
-    """
+def backup_sets(folder: Path) -> list[BackupSet]:
+    """The backup sets of a node, those of a migration included, in one form; ``problem`` says it where files are not as the manifest has
+    them."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
     except OSError:
@@ -244,8 +233,8 @@ def backup_sets(folder: Path) -> list[dict[str, Any]]:
     return [_set(folder / name) for name in names]
 
 
-def _set(path: Path) -> dict[str, Any]:
-    known: dict[str, Any] = {
+def _set(path: Path) -> BackupSet:
+    known: BackupSet = {
         "name": path.name,
         "path": str(path),
         "made": "",
@@ -264,7 +253,7 @@ def _set(path: Path) -> dict[str, Any]:
         return known
     ahead = backup_plan.ahead(path.name, time.time())
     if ahead:
-        known.update(problem=ahead, ahead=True)
+        known.update({"problem": ahead, "ahead": True})
         return known
     apart = [part.get("path") for part in manifest.get("parts") or [] if manifest.get("objects") and part.get("kind") == "bucket"]
     gone = next((place for place in apart if not (path / str(place)).exists()), None)
@@ -282,35 +271,42 @@ def _set(path: Path) -> dict[str, Any]:
     return known
 
 
-def _first_format(manifest: Mapping[str, Any], known: dict[str, Any]) -> dict[str, int]:
+def _first_format(manifest: Mapping[str, Any], known: BackupSet) -> dict[str, int]:
     """A dump from before a migration; it was read back when it was made, or it would not have its name."""
     before = str(manifest.get("from") or "")
     known.update(
-        format=1,
-        made=str(manifest["made"]),
-        verdict="verified",
-        heads={str(manifest["component"]): [] if before in ("", "base") else before.split("_")},
-        seconds=manifest.get("seconds"),
+        {
+            "format": 1,
+            "made": str(manifest["made"]),
+            "verdict": "verified",
+            "heads": {str(manifest["component"]): [] if before in ("", "base") else before.split("_")},
+            "seconds": manifest.get("seconds"),
+        }
     )
     return {str(manifest["file"]): int(manifest["bytes"])}
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+def _part(part: Mapping[str, Any]) -> SetPart:
     """Kind and name; of a database, the component whose it is as well."""
     owner = (part.get("facts") or {}).get("component")
-    return {"kind": part.get("kind"), "name": part.get("name"), **({"component": owner} if owner else {})}
+    told: SetPart = {"kind": part["kind"], "name": part["name"]}
+    if owner:
+        told["component"] = owner
+    return told
 
 
-def _second_format(manifest: Mapping[str, Any], known: dict[str, Any]) -> dict[str, int]:
+def _second_format(manifest: Mapping[str, Any], known: BackupSet) -> dict[str, int]:
     known.update(
-        made=str(manifest["made"]),
-        verdict=str(manifest.get("verdict") or ""),
-        heads={str(name): list(heads) for name, heads in (manifest.get("heads") or {}).items()},
-        live=dict(manifest.get("live") or {}),
-        format=manifest.get("format"),
-        stack=str(manifest.get("stack") or ""),
-        left_out=[str(reason) for reason in manifest.get("left_out") or []],
-        parts=[_part(part) for part in manifest.get("parts") or []],
-        seconds=manifest.get("seconds"),
+        {
+            "made": str(manifest["made"]),
+            "verdict": str(manifest.get("verdict") or ""),
+            "heads": {str(name): list(heads) for name, heads in (manifest.get("heads") or {}).items()},
+            "live": dict(manifest.get("live") or {}),
+            "format": manifest.get("format"),
+            "stack": str(manifest.get("stack") or ""),
+            "left_out": [str(reason) for reason in manifest.get("left_out") or []],
+            "parts": [_part(part) for part in manifest.get("parts") or []],
+            "seconds": manifest.get("seconds"),
+        }
     )
     return {str(name): int(found["bytes"]) for name, found in (manifest.get("files") or {}).items()}

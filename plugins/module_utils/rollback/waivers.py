@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""No worse than what serves: in an emergency, what is down for everybody must not keep a slot from taking over.
+"""No worse than the live release: in an emergency, what is down for everybody must not keep a slot from taking over.
 
-With the database away, no slot passes a probe that needs it, and a gate alone would keep everything where it is. So what serves now
+With the database away, no slot passes a probe that needs it, and a gate alone would keep everything where it is. So the live release
 is asked the same probes. Those that fail there in the same way do not count against the slot that is to take over; all others do.
 The slot has to run, and to answer at least a probe or a connection to its port. What could not be verified is told.
 """
@@ -14,38 +14,40 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Settings
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import baseline as no_worse
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import baseline
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged, Node
 
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names
+
 WARM_S, COLD_S = 2.0, 5.0
-"""Seconds that a slot has to pass its gate before what serves is asked at all: one that ran all along, one that has to start."""
+"""Seconds that a slot has to pass its gate before the live release is asked at all: one that ran all along, one that has to start."""
 AGAIN_S = 5.0
-"""Seconds for the rest of a gate, at least, when some of it was excused at its end."""
+"""Seconds for the rest of a gate, at least, when some of it was waived at its end."""
 ANSWER_S = 20.0
-"""Seconds to wait at the end of a gate for what serves to answer."""
+"""Seconds to wait at the end of a gate for the live release to answer."""
 BEFORE_S = 3.0
 """Seconds for it to answer where it is stopped first."""
 LOG_S = 60.0
-"""Seconds of the log of what serves that count."""
-SERVES_NO_BETTER = "what serves now was asked"
+"""Seconds of the log of the live release that count."""
+LIVE_IS_NO_BETTER = "the live release was asked"
 
-Definition = Mapping[str, Any]
 Trouble = Callable[[], str]
 
 
-class NoWorse:
-    """Judges the slot that is to take over, with regard to what serves.
+class BaselineComparison:
+    """Judges the slot that is to take over, with regard to the live release.
 
     Args:
         node: the slots of the component.
         make_gate: makes a gate that can be asked.
-        excused: called when the slot passes only because something was excused.
+        waived: called when the slot passes only because something was waived.
 
     Attributes:
         unverified: what the gate could not verify, a sentence for each probe.
@@ -55,33 +57,33 @@ class NoWorse:
         self,
         node: Node,
         make_gate: Callable[[], GateCall],
-        excused: Callable[[], None] = lambda: None,
+        waived: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unverified: list[str] = []
-        self._node, self._make_gate, self._told, self._clock = node, make_gate, excused, clock
-        self._excused: dict[str, str] = {}
+        self._node, self._make_gate, self._on_waived, self._clock = node, make_gate, waived, clock
+        self._waived: dict[str, str] = {}
         self._serving: Serving | None = None
         self._asking: threading.Thread | None = None
 
-    # -- what serves
+    # -- the live release
 
     def ask_now(self, definition: Definition) -> None:
-        """Ask what serves before it is stopped."""
+        """Ask the live release before it is stopped."""
         self._ask(definition)
         self._answer(BEFORE_S)
 
     def _ask(self, definition: Definition) -> None:
-        """Have what serves asked in a thread of its own, once."""
+        """Have the live release asked in a thread of its own, once."""
         if self._asking is None:
             probes = list(definition.get("probes") or [])
-            self._asking = threading.Thread(target=self._look, args=(probes,), name="what serves", daemon=True)
+            self._asking = threading.Thread(target=self._observe, args=(probes,), name="the live release", daemon=True)
             self._asking.start()
 
-    def _look(self, probes: Sequence[Mapping[str, Any]]) -> None:
+    def _observe(self, probes: Sequence[Mapping[str, Any]]) -> None:
         try:
             self._serving = self._seen(probes)
-        except (UnitError, OSError, ValueError):  # it cannot be asked: then it excuses nothing, and the gate stands as it is
+        except (UnitError, OSError, ValueError):  # it cannot be asked: then nothing is waived, and the gate stands as it is
             self._serving = Serving()
 
     def _seen(self, probes: Sequence[Mapping[str, Any]]) -> Serving:
@@ -93,8 +95,8 @@ class NoWorse:
         dead = self._dead(slot)
         if dead:
             return Serving(slot, dead)
-        names = {**node.context(slot, content), "since": time.time() - LOG_S}
-        once = {"probes": [dict(probe) for probe in probes], "deadline": 0}  # an attempt each
+        names: Names = {**node.context(slot, content), "since": time.time() - LOG_S}
+        once: Definition = {"probes": [dict(probe) for probe in probes], "deadline": 0}  # an attempt each
         judged = self._make_gate()(once, names, lambda: "")
         return Serving(slot, "", {str(row["name"]): row for row in judged.probes}, names)
 
@@ -102,20 +104,20 @@ class NoWorse:
         """Why nobody can be served from *slot*; empty where it runs and, where it has a port, somebody listens there."""
         unit, port = self._node.spec.unit_of(slot), self._node.spec.ports.get(slot)
         state = self._node.systemd.show(unit)[0]
-        if not state.running or state.looping:
+        if not state.running or state.crash_looping:
             return f"{unit} does not run"
         return f"nobody listens on port {port} of {unit}" if port and not self._node.holder(port) else ""
 
     def _answer(self, seconds: float) -> Serving | None:
-        """How what serves answered, if it has by now or does within *seconds*."""
+        """How the live release answered, if it has by now or does within *seconds*."""
         if self._asking is not None and seconds:
             self._asking.join(seconds)
         return self._serving
 
     # -- the slot that is to take over
 
-    def judge(self, gate: GateCall, definition: Definition, names: Mapping[str, Any], trouble: Trouble, warm: bool) -> Judged:
-        """Ask the gate; where it does not pass, ask it again without what fails on what serves in the same way."""
+    def judge(self, gate: GateCall, definition: Definition, names: Names, trouble: Trouble, warm: bool) -> Judged:
+        """Ask the gate; where it does not pass, ask it again without what fails on the live release in the same way."""
         patience = WARM_S if warm else COLD_S
         given_s = definition.get("deadline")
         end = self._clock() + float(Settings.deadline if given_s is None else given_s)
@@ -127,66 +129,66 @@ class NoWorse:
         while True:
             now = self._clock()
             cut = _Cut(trouble, answer, self._clock, now + patience, end)
-            given = {**definition, "probes": self._left(definition), "deadline": max(0.0, end - now)}
+            given: Definition = {**definition, "probes": self._left(definition), "deadline": max(0.0, end - now)}
             judged = gate(given, names, cut)
             if judged.verdict == "pass":
                 return self._passed(judged, names)
             if cut.trouble:
                 return judged
             self._ask(definition)
-            found = self._excuse(judged, names, self._answer(0.0 if cut.done else ANSWER_S))
+            found = self._waive(judged, names, self._answer(0.0 if cut.done else ANSWER_S))
             if not found and not cut.done:
                 return judged
             patience *= 1 if found else 2
             end = max(end, self._clock() + AGAIN_S) if found else end
 
-    def _left(self, definition: Definition) -> list[dict[str, Any]]:
+    def _left(self, definition: Definition) -> list[dict[str, object]]:
         """The probes that still count; none where only warnings are left, so that the port itself is asked."""
-        left = [dict(probe) for probe in definition.get("probes") or [] if probe.get("name") not in self._excused]
+        left = [dict(probe) for probe in definition.get("probes") or [] if probe.get("name") not in self._waived]
         critical = any(probe.get("severity", "critical") == "critical" for probe in left)
-        return left if critical or not self._excused else []
+        return left if critical or not self._waived else []
 
-    def _excuse(self, judged: Judged, names: Mapping[str, Any], serving: Serving | None) -> bool:
+    def _waive(self, judged: Judged, names: Names, serving: Serving | None) -> bool:
         """Take out what does not count; returns whether that was anything."""
-        found = no_worse.excused(judged.probes, names, serving) if serving is not None else {}
-        found = {name: told for name, told in found.items() if name not in self._excused}
+        found = baseline.waived(judged.probes, names, serving) if serving is not None else {}
+        found = {name: sentence for name, sentence in found.items() if name not in self._waived}
         if not found or not self._up(judged, names):
             return False
-        self._excused.update(found)
+        self._waived.update(found)
         return True
 
-    def _up(self, judged: Judged, names: Mapping[str, Any]) -> bool:
+    def _up(self, judged: Judged, names: Names) -> bool:
         """Whether the slot runs, and answers: a probe, or where it has a port a connection to it."""
         state = self._node.systemd.show(str(names["unit"]))[0]
-        if not state.running or state.looping:
+        if not state.running or state.crash_looping:
             return False
         port = names.get("port")
         return any(row.get("verdict") == "pass" for row in judged.probes) or not port or bool(self._node.holder(int(port)))
 
-    def _passed(self, judged: Judged, names: Mapping[str, Any]) -> Judged:
-        if not self._excused:
+    def _passed(self, judged: Judged, names: Names) -> Judged:
+        if not self._waived:
             return judged
         if not self._up(judged, names):
             unit = names["unit"]
             return Judged("fail", {"probe": "unit", "expected": f"{unit} runs and answers", "got": "it does not", "attempts": 1}, "")
-        self.unverified = list(self._excused.values())
-        self._told()
+        self.unverified = list(self._waived.values())
+        self._on_waived()
         return judged
 
-    def public(self, gate: GateCall, definition: Definition, names: Mapping[str, Any], trouble: Trouble) -> Judged:
-        """The gate through the edge, without what was excused before."""
-        left = [probe for probe in definition.get("probes") or [] if probe.get("name") not in self._excused]
-        if self._excused and not left:
-            self.unverified.append("through the edge nothing was asked: every probe of this gate fails on what served before, too")
+    def public(self, gate: GateCall, definition: Definition, names: Names, trouble: Trouble) -> Judged:
+        """The gate through the edge, without what was waived before."""
+        left = [probe for probe in definition.get("probes") or [] if probe.get("name") not in self._waived]
+        if self._waived and not left:
+            self.unverified.append("through the edge nothing was asked: every probe of this gate fails on the release from before, too")
             return Judged("pass", {}, "nothing is left to be asked through the edge")
         return gate({**definition, "probes": left}, names, trouble)
 
 
 class _Cut:
-    """Ends a gate that does not pass in time, but only where what serves has an excuse for it, and not close to its end.
+    """Ends a gate that does not pass in time, but only where what fails also fails on the live release, and not close to its end.
 
     Attributes:
-        trouble: what the gate's own C(trouble) said; then there is nothing to excuse.
+        trouble: what the gate's own C(trouble) said; then nothing can be waived.
         done: whether the gate was cut short.
     """
 
@@ -201,5 +203,5 @@ class _Cut:
         if self.trouble or not self._after <= self._clock() < self._end:
             return self.trouble
         serving = self._answer()
-        self.done = serving is not None and serving.ails
-        return SERVES_NO_BETTER if self.done else ""
+        self.done = serving is not None and serving.unhealthy
+        return LIVE_IS_NO_BETTER if self.done else ""

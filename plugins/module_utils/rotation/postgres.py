@@ -80,7 +80,7 @@ def differing(psql: Psql, users: dict[str, str]) -> list[str]:
 
 def _quiet(psql: Psql) -> None:
     """Not even what a password was made into is for the server's log."""
-    psql.settle(log_statement="none", log_min_duration_statement="-1", log_min_error_statement="panic")
+    psql.apply_settings(log_statement="none", log_min_duration_statement="-1", log_min_error_statement="panic")
 
 
 def bridge(psql: Psql, user: str, password: str) -> bool:

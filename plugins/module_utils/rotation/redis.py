@@ -88,7 +88,7 @@ def _keep(path: Path, user: str, hashes: list[str]) -> bool:
     return True
 
 
-def _told(server: Server, path: Path, user: str) -> tuple[list[str], list[str]]:
+def _hashes(server: Server, path: Path, user: str) -> tuple[list[str], list[str]]:
     """Hashes that the server and the file have. Raises LoginError where one of them does not know the user."""
     known, kept = _of_server(server, user), _of_file(path.read_text(encoding="utf-8"), user)
     if known is None or kept is None:
@@ -108,7 +108,7 @@ def observe(server: Server, path: Path, user: str, password: str) -> Seen:
 
 def admit(server: Server, path: Path, user: str, password: str) -> bool:
     """Have the password be valid beside those that are; whether anything changed."""
-    known, kept = _told(server, path, user)
+    known, kept = _hashes(server, path, user)
     new = digest(password)
     changed = _keep(path, user, list(dict.fromkeys([*kept, new])))
     if new not in known:
@@ -119,7 +119,7 @@ def admit(server: Server, path: Path, user: str, password: str) -> bool:
 
 def close(server: Server, path: Path, user: str, password: str) -> bool:
     """Have this password alone be valid; who is connected stays so. Whether anything changed."""
-    known, _kept = _told(server, path, user)
+    known, _kept = _hashes(server, path, user)
     new = digest(password)
     changed = False
     if known != [new]:

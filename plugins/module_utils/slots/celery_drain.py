@@ -51,7 +51,9 @@ REACH = 30.0
 """Seconds that reaching the broker and its answers may take, besides. Importing the application counts nowhere, see C(loading)."""
 
 _MARK = "aistack-drain-answer:"
-SCRIPT = PREAMBLE + r"""
+SCRIPT = (
+    PREAMBLE
+    + r"""
 import datetime, json
 asked = json.load(sys.stdin)
 sys.path.insert(0, "")
@@ -71,7 +73,7 @@ def due(entry):
     when = datetime.datetime.fromisoformat(eta)
     now = datetime.datetime.now(datetime.timezone.utc)
     return (when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)).timestamp() - now.timestamp()
-def look():
+def observe():
     inspect = app.control.inspect(destination=names, timeout=reply, limit=limit)
     seen = {"workers": {}, "tasks": []}
     for worker, queues in (inspect.active_queues() or {}).items():
@@ -109,15 +111,17 @@ def limits():
 cut, until = time.monotonic() + asked["window"], asked["until"]
 tell("cancel_consumer", asked["cancel"])
 tell("add_consumer", asked["add"])
-end, quiet, seen = time.monotonic() + asked["wait"], 0, look()
+end, quiet, seen = time.monotonic() + asked["wait"], 0, observe()
 while until:
     quiet = 0 if busy(seen, until) else quiet + 1
-    if quiet >= until["looks"] or time.monotonic() >= end:
+    if quiet >= until["rounds"] or time.monotonic() >= end:
         break
     time.sleep(asked["poll"])
-    seen = look()
-print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=bool(until) and quiet >= until["looks"])))
+    seen = observe()
+settled = bool(until) and quiet >= until["rounds"]
+print("aistack-drain-answer:" + json.dumps(dict(seen, loading=loading, settings=limits(), settled=settled)))
 """
+)
 
 Queues = dict[str, list[str]]
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
@@ -197,7 +201,7 @@ def runner(python: str, cwd: str, env_file: str, user: str | None, secrets: Secr
     """Asks by running ``python`` in ``cwd`` with the variables of ``env_file``, which reach it through its environment alone."""
     kept = secrets or Secrets()
 
-    def ask(question: dict[str, Any]) -> dict[str, Any]:
+    def ask(question: dict[str, Any]) -> dict[str, object]:
         try:
             variables = {**kept.environment(env_file), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
         except OSError as problem:
@@ -220,7 +224,7 @@ def runner(python: str, cwd: str, env_file: str, user: str | None, secrets: Secr
     return ask
 
 
-def _question(request: Request, **changes: Any) -> dict[str, Any]:
+def _question(request: Request, **changes: Any) -> dict[str, object]:
     return {
         "app": request.app,
         "workers": list(request.workers),
@@ -236,10 +240,10 @@ def _question(request: Request, **changes: Any) -> dict[str, Any]:
     }
 
 
-def _until(expect: Iterable[str], looks: int = 1, **changes: Any) -> dict[str, Any]:
-    """What to wait for, ``looks`` times in a row: all of ``expect`` answer, nobody takes from C(queues), each takes from C(lacking)
+def _until(expect: Iterable[str], rounds: int = 1, **changes: Any) -> dict[str, Any]:
+    """What to wait for, ``rounds`` times in a row: all of ``expect`` answer, nobody takes from C(queues), each takes from C(lacking)
     again, and with C(idle) no task is held."""
-    return {"expect": sorted(expect), "queues": {}, "lacking": {}, "idle": False, "looks": looks, **changes}
+    return {"expect": sorted(expect), "queues": {}, "lacking": {}, "idle": False, "rounds": rounds, **changes}
 
 
 def _result(request: Request, seen: Mapping[str, Any], memory: Memory, **more: Any) -> dict[str, Any]:
@@ -310,7 +314,7 @@ def tasks_text(tasks: Sequence[Mapping[str, Any]], limit: int = 10) -> str:
     return ", ".join(parts) + (f", and {len(tasks) - limit} more" if len(tasks) > limit else "")
 
 
-def status(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
+def status(request: Request, ask: Ask, memory: Memory) -> dict[str, object]:
     """What the workers take and hold. Raises DrainError."""
     seen = ask(_question(request))
     result = _result(request, seen, memory, changed=False)
@@ -322,7 +326,7 @@ def status(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
     return {**result, "drained": not (taken or running or missing), "msg": f"{request.component}: {'; '.join(parts)}.{told}"}
 
 
-def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
+def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, object]:
     """As :func:`status`; raises DrainError where stopping the workers may kill a task, or where nobody knows what they hold."""
     result = status(request, ask, memory)
     risky = at_risk(request, {"tasks": result["running"], "settings": result["settings"]})
@@ -339,7 +343,7 @@ def refuse_busy(request: Request, ask: Ask, memory: Memory) -> dict[str, Any]:
 
 def drain(
     request: Request, ask: Ask, memory: Memory, check: bool = False, clock: Callable[[], float] = time.monotonic
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Stop intake, and wait until nothing is held any more, at most ``request.timeout``; C(drained) says whether that came.
 
     Raises DrainError where a worker does not answer, or goes on taking tasks; what was stopped until then is in ``memory``.
@@ -371,7 +375,7 @@ def drain(
         left, window = max(0.0, end - clock()), max(0.0, began + request.window - clock())
         seen = ask(_question(named, cancel=cancel, until=until, wait=min(SLICE, left), window=window))
         cancel = {}
-        loading = float(seen.get("loading") or 0.0)  # the application was imported anew: nobody was waited for meanwhile
+        loading = float(seen.get("loading") or 0.0)  # the application was imported again: nobody was waited for meanwhile
         began, end = began + loading, end + loading
         deaf = bool(_taken(request, seen)) and clock() - began > SETTLE
         if seen["settled"] or deaf or clock() >= end:
@@ -406,7 +410,7 @@ def _end(
 
 def drain_or_go_on(
     request: Request, ask: Ask, memory: Memory, check: bool = False, clock: Callable[[], float] = time.monotonic
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """As :func:`drain`; where it does not come to its end the workers take tasks again as before, and DrainError is raised."""
     try:
         result = drain(request, ask, memory, check, clock)
@@ -428,7 +432,7 @@ def _gone_on(request: Request, ask: Ask, memory: Memory, check: bool, what: str,
     return DrainError(f"{what} It was taken back: {back['msg']}", **{**facts, "stopped": back["stopped"], "changed": False})
 
 
-def resume(request: Request, ask: Ask, memory: Memory, check: bool = False) -> dict[str, Any]:
+def resume(request: Request, ask: Ask, memory: Memory, check: bool = False) -> dict[str, object]:
     """Let workers take tasks again: those named from ``request.queues``, else all that were stopped. Else nobody is asked.
 
     A worker that does not answer any more has ended, and is forgotten. Raises DrainError where one goes on taking nothing.

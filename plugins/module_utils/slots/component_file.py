@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
@@ -23,8 +23,56 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node impor
 
 FORMAT = 1
 FOLDER = "components"
+_EDGE = ("socket", "backend", "state_file", "address")
+_NUMBERS = ("order", "drain_timeout", "stop_timeout", "warm")
 
-Description = dict[str, Any]
+
+class EdgeFile(TypedDict):
+    """The edge before the slots: admin ``socket``, ``backend`` (section), ``state_file``, and the ``address`` that it reaches slots at."""
+
+    socket: str
+    backend: str
+    state_file: str
+    address: str
+
+
+class Database(TypedDict):
+    """The database that a component migrates: ``url_variable`` of its environment tells the address."""
+
+    url_variable: str
+
+
+class _Needed(TypedDict):
+    format: int
+    component: str
+    root: str
+    unit: str
+
+
+class Description(_Needed, total=False):
+    """How a component is driven, C(<state>/components/<component>.json). :func:`describe` and :func:`save` write it with each activation,
+    :func:`load_all` reads it: for each rollback, emergency, restart and status, on the node and, out of the node's plan, on the controller.
+
+    Attributes:
+        format: :data:`FORMAT` of the version that wrote it.
+        component: whose it is; ``source``: the component whose releases it runs, itself where it stages its own.
+        application: what is released together, None: by itself; ``order``: in the order of dependencies, the lowest first.
+        root: where its trees, configs and slots are; ``unit``: its template unit, with C({slot}) in it.
+        strategy: C(bluegreen) or C(recreate); ``ports``: of each slot, and the C(public) one.
+        edge: None where none stands before it; ``database``: None where it migrates none.
+        drain_timeout, stop_timeout: seconds; ``warm``: seconds that the slot before runs on.
+    """
+
+    source: str
+    application: str | None
+    order: int
+    strategy: str
+    ports: dict[str, int]
+    edge: EdgeFile | None
+    drain_timeout: float
+    stop_timeout: float
+    warm: int
+    database: Database | None
 
 
 def describe(spec: Spec, given: Mapping[str, Any]) -> Description:
@@ -78,20 +126,50 @@ def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description],
         if not COMPONENT_NAME.fullmatch(path.stem):
             continue  # what somebody put aside
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value: Description = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             problems.append(
-                f"{path} cannot be read ({error}); the component is left out. Deploy it once to have the file written anew"
+                f"{path} cannot be read ({error}); the component is left out. Deploy it once to have the file written again"
             )
             continue
-        if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("component") != path.stem:
+        if not _sound(value, path.stem):
             problems.append(f"{path} is no description of {path.stem} in format {FORMAT}; the component is left out")
             continue
+        if value.get("format") != FORMAT:
+            problems.append(
+                f"{path} has format {value.get('format')}, this version writes {FORMAT}: it goes by what both know. Deploy the component"
+                " once to have the file written again"
+            )
         found[path.stem] = value
     return found, problems
 
 
-def spec_of(description: Mapping[str, Any], state_dir: str | os.PathLike[str]) -> Spec:
+def _sound(value: object, component: str) -> bool:
+    """Whether it is a description of *component* that its slots can be driven by, whichever version wrote it.
+
+    Of the own format it is taken as it stands: this version wrote it. Of another one, each key that is there has to be of the shape that
+    is known here; more of them do not matter.
+    """
+    if not isinstance(value, dict) or value.get("component") != component:
+        return False
+    if value.get("format") == FORMAT:
+        return True
+    edge, ports, database = (value.get(key) or {} for key in ("edge", "ports", "database"))
+    if not all(isinstance(found, dict) for found in (edge, ports, database)):
+        return False
+    needed = [value.get("root"), *(edge.get(key) for key in _EDGE if edge)]
+    texts = [text for text in (value.get("source"), value.get("application"), database.get("url_variable")) if text is not None]
+    numbers = [value[key] for key in _NUMBERS if key in value]
+    return (
+        all(isinstance(text, str) and text for text in needed)
+        and all(isinstance(text, str) for text in texts)
+        and "{slot}" in str(value.get("unit"))
+        and value.get("strategy") in (None, "bluegreen", "recreate")
+        and all(isinstance(number, (int, float)) for number in [*numbers, *ports.values()])
+    )
+
+
+def spec_of(description: Description, state_dir: str | os.PathLike[str]) -> Spec:
     """What the description says about the slots."""
     edge = description.get("edge")
     return Spec(

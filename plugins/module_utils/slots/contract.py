@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan
 
@@ -17,13 +20,44 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan impor
 class Log(Protocol):
     """What is needed of the journal."""
 
-    def read(self) -> list[dict[str, Any]]: ...
+    def read(self) -> list[Record]: ...
 
-    def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> dict[str, Any]: ...
+    def mark(self, component: str, release: str, state: str, reason: str, run: str, actor: str) -> Record: ...
 
     def operation(
-        self, op: str, component: str | None, release: str | None, run: str, actor: str, detail: dict[str, Any] | None
+        self, op: str, component: str | None, release: str | None, run: str, actor: str, detail: Mapping[str, object] | None
     ) -> AbstractContextManager[Any]: ...
+
+
+class StillLive(TypedDict):
+    """What serves as before, and in which slot."""
+
+    release: str
+    slot: str | None
+
+
+class Report(TypedDict, total=False):
+    """How a step failed, and what came of it: the module returns it, the journal keeps it without the log.
+
+    Attributes:
+        probe, expected, got, attempts, answered: of the probe that did not pass, see :class:`slots.node.Unmet`.
+        verdict: of the gate; ``log_tail``: the slot's last lines.
+        still_serving: None where nothing does; ``went_back``: the steps back; ``going_back_failed``: why these failed.
+        fix_gate: what to do where the gate is to blame; ``marked_bad``: whether the release is marked now.
+    """
+
+    probe: str | None
+    expected: str | None
+    got: str | None
+    attempts: int | None
+    answered: bool | None
+    verdict: str
+    log_tail: list[str]
+    still_serving: StillLive | None
+    went_back: list[str]
+    going_back_failed: str
+    fix_gate: str
+    marked_bad: bool
 
 
 class Refused(Exception):
@@ -37,12 +71,12 @@ class Failed(Exception):
         report: ``probe``, ``expected``, ``got``, ``attempts``, ``log_tail``, ``still_serving``, ``went_back``.
     """
 
-    def __init__(self, message: str, report: dict[str, Any]) -> None:
+    def __init__(self, message: str, report: Report) -> None:
         super().__init__(message)
         self.report = report
 
 
-class Leaving(BaseException):
+class Terminated(BaseException):
     """A signal asked this process to end."""
 
 
@@ -73,7 +107,7 @@ class Outcome:
     changed: bool
     slot: str | None
     content: Content | None
-    previous: dict[str, Any] | None
+    previous: Served | None
     plan: Plan
     message: str = ""
     warnings: list[str] = field(default_factory=list)

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import run_gate
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import SettingsError
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names, ProbeRow, SettingsError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
 
 _STANDING = 3.0
@@ -32,7 +32,7 @@ class SlotGate:
         self.evidence: dict[str, Any] = {}
         self._sleep = sleep
 
-    def __call__(self, definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+    def __call__(self, definition: Definition, context: Names, trouble: Callable[[], str]) -> Judged:
         """Run the probes of *definition* with the names of *context*."""
         component = str(context["component"])
         probes = [{**probe, "component": component} for probe in definition.get("probes") or []]
@@ -72,7 +72,7 @@ class SlotGate:
         )
         return self._keep(judged, result.probes)
 
-    def _standing(self, definition: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+    def _standing(self, definition: Definition, trouble: Callable[[], str]) -> Judged:
         """A slot of which nothing can be asked has to stay up for a while."""
         end = time.monotonic() + max(_STANDING, float(definition.get("min_healthy_time") or 0))
         while time.monotonic() < end:
@@ -82,7 +82,7 @@ class SlotGate:
             self._sleep(0.25)
         return self._keep(Judged("pass", {}, "no probes; the unit stayed up"))
 
-    def _keep(self, judged: Judged, rows: Sequence[Mapping[str, Any]] = ()) -> Judged:
+    def _keep(self, judged: Judged, rows: Sequence[ProbeRow] = ()) -> Judged:
         if self.evidence:
             self.evidence["then"].append(f"{judged.verdict}: {judged.summary}")
             return judged

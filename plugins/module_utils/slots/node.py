@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
@@ -27,7 +27,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Slot, Step, World
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Slot, Step
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names, ProbeRow
+    from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Report
 
 _TIMING = {
     sp.START: "start_s",
@@ -81,7 +85,7 @@ class Spec:
     ports: Mapping[str, int] = field(default_factory=dict)
     edge: EdgeSpec | None = None
     strategy: str = "bluegreen"
-    gate: Mapping[str, Any] | None = None
+    gate: Definition | None = None
     drain_timeout: float = 60.0
     stop_timeout: float = 30.0
     warm: int = 0
@@ -101,6 +105,16 @@ class Spec:
         return f"aistack-{self.component}-resume"
 
 
+class Unmet(TypedDict, total=False):
+    """The probe that a gate was not passed for: what it ``expected`` and ``got``; ``answered``: whether something answered at all."""
+
+    probe: str | None
+    expected: str | None
+    got: str | None
+    attempts: int | None
+    answered: bool | None
+
+
 @dataclass(frozen=True)
 class Judged:
     """What a gate said.
@@ -113,12 +127,12 @@ class Judged:
     """
 
     verdict: str
-    problem: Mapping[str, Any] = field(default_factory=dict)
+    problem: Unmet = field(default_factory=Unmet)
     summary: str = ""
-    probes: Sequence[Mapping[str, Any]] = ()
+    probes: Sequence[ProbeRow] = ()
 
 
-GateCall = Callable[[Mapping[str, Any], Mapping[str, Any], Callable[[], str]], Judged]
+GateCall = Callable[["Definition", "Names", Callable[[], str]], Judged]
 """``gate(definition, context, trouble)``: runs the probes; ``trouble()`` says why going on is pointless, or nothing."""
 
 
@@ -174,8 +188,8 @@ class Node:
             for slot, (left, doubt) in self.left.items()
         ]
         return found + [
-            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was cut off. Its last words:"
-            f" journalctl -u {unit}. Mend what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
+            f"{name}: {unit} did not end when it was asked to (SIGTERM) and was killed: what it was doing was interrupted. Last output"
+            f" lines: journalctl -u {unit}. Fix what it does at SIGTERM, or give it longer (aistack_components.{name}.slots.stop_timeout)"
             for unit in self.killed
         ]
 
@@ -209,7 +223,7 @@ class Node:
 
     # -- what is real
 
-    def observe(self, lenient: bool = False) -> World:
+    def observe(self, lenient: bool = False) -> ObservedState:
         """Read what is real about the slots.
 
         Args:
@@ -231,7 +245,7 @@ class Node:
             except KeyError as error:
                 raise EdgeError(f"backend section {self.edge.backend} has no server {error}; it needs `blue` and `green`") from error
         found = {slot: self._slot(slot, units, states[slot]) for slot in sp.SLOTS}
-        return World(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
+        return ObservedState(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
 
     def units(self, lenient: bool = False) -> dict[str, UnitState]:
         """States of the units and timers of both slots; timers under ``<slot>.timer``."""
@@ -239,7 +253,7 @@ class Node:
         names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in sp.SLOTS})
         try:
             found = self.systemd.show(*names.values())
-            if any(state.needs_reload for state in found):  # a process before this one was cut off before systemd knew what is enabled
+            if any(state.needs_reload for state in found):  # a process before this one was interrupted before systemd knew what is enabled
                 self.systemd.reload()
                 found = self.systemd.show(*names.values())
             return dict(zip(names, found))
@@ -253,7 +267,7 @@ class Node:
         content = self.content(slot)
         stale = content is not None and _read(self.slots / slot / "slot.env") != self.slot_env(slot, content)
         retiring = units[f"{slot}.timer"].active == "active"
-        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.looping, unit.outdated)
+        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.crash_looping, unit.outdated)
 
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""
@@ -275,7 +289,7 @@ class Node:
         }
         return "".join(f"{key}={value}\n" for key, value in values.items())
 
-    def context(self, slot: str, content: Content, public: bool = False) -> dict[str, Any]:
+    def context(self, slot: str, content: Content, public: bool = False) -> Names:
         """What the names in a probe are filled in with, and since when logs count."""
         return {
             "since": self.began.get(slot),
@@ -291,7 +305,7 @@ class Node:
 
     # -- steps
 
-    def execute(self, step: Step, target: Content, definition: Mapping[str, Any]) -> None:
+    def execute(self, step: Step, target: Content, definition: Definition) -> None:
         """Do one step. Doing it twice does no harm.
 
         Raises:
@@ -306,7 +320,7 @@ class Node:
                 self.timings[key] = round(self.timings.get(key, 0.0) + time.monotonic() - begin, 3)
         self.done.append(step)
 
-    def _execute(self, step: Step, target: Content, definition: Mapping[str, Any]) -> None:
+    def _execute(self, step: Step, target: Content, definition: Definition) -> None:
         slot, unit = step.slot, self.spec.unit_of(step.slot)
         if step.do == sp.CANCEL:
             self.systemd.cancel(self.spec.timer_of(slot))
@@ -336,7 +350,7 @@ class Node:
             self.home.live_link.unlink()
             fsync(self.slots)
         elif step.do == sp.RETIRE:
-            self.systemd.later(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
+            self.systemd.schedule(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
         elif self.edge is None:
             raise EdgeError(f"step `{step}` needs an edge, and {self.spec.component} has none")
         elif step.do == sp.DRAINED:
@@ -381,7 +395,7 @@ class Node:
         replace_link(folder / "config", f"../../config/{content.config}")
         write_file(folder / "slot.env", self.slot_env(slot, content), 0o644)
 
-    def _gate(self, slot: str, definition: Mapping[str, Any], public: bool) -> None:
+    def _gate(self, slot: str, definition: Definition, public: bool) -> None:
         content = self.content(slot)
         if content is None:
             folder = self.slots / slot
@@ -411,21 +425,29 @@ NOTED = 300
 """Characters that are noted of what a probe expected and got."""
 
 
-def noted(row: Mapping[str, Any]) -> dict[str, Any]:
+def noted(row: ProbeRow) -> dict[str, object]:
     """What the journal keeps of a probe."""
     told = {key: row[key] for key in ("name", "severity", "verdict", "expected", "got", "attempts", "latency_ms") if key in row}
     return {key: value[:NOTED] if isinstance(value, str) else value for key, value in told.items()}
 
 
-def failure_report(error: BaseException) -> dict[str, Any]:
+def failure_report(error: BaseException) -> Report:
     """What a failed step is told as: C(probe), C(expected), C(got), C(attempts), C(verdict) and C(log_tail)."""
     if isinstance(error, GateFailed):
-        asked = {key: error.judged.problem.get(key) for key in ("probe", "expected", "got", "attempts", "answered")}
-        return {**asked, "verdict": error.judged.verdict, "log_tail": error.log_tail}
+        asked = error.judged.problem
+        return {
+            "probe": asked.get("probe"),
+            "expected": asked.get("expected"),
+            "got": asked.get("got"),
+            "attempts": asked.get("attempts"),
+            "answered": asked.get("answered"),
+            "verdict": error.judged.verdict,
+            "log_tail": error.log_tail,
+        }
     return {"probe": None, "expected": None, "got": str(error), "attempts": 0, "verdict": "error", "log_tail": []}
 
 
-def public_gate(definition: Mapping[str, Any], address: str) -> dict[str, Any]:
+def public_gate(definition: Definition, address: str) -> Definition:
     """The part of a gate that is asked once more through the edge: critical probes of the slot's port, once.
 
     The slot's own port is on the loopback address, the edge's perhaps on another: *address* takes its place.

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition
+
 STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
 
 
-def options() -> dict[str, Any]:
+def options() -> dict[str, object]:
     """The options, in Ansible's form."""
     return {
         "state": {"type": "str", "choices": list(STATES), "default": "active"},
@@ -84,6 +87,8 @@ def spec_of(params: Mapping[str, Any]) -> Spec:
     """What the options say about the slots."""
     edge = params["edge"]
     front = edge and EdgeSpec(edge["socket"], edge["backend"] or params["component"], edge["state_file"], edge["address"])
+    asked: Any = given(params["gate"])
+    gate: Definition = asked  # as the options have it
     return Spec(
         component=params["component"],
         root=Path(params["root"]),
@@ -92,7 +97,7 @@ def spec_of(params: Mapping[str, Any]) -> Spec:
         ports=given(params["ports"]),
         edge=front or None,
         strategy=params["strategy"],
-        gate=given(params["gate"]) or None,
+        gate=gate or None,
         drain_timeout=params["drain_timeout"],
         stop_timeout=params["stop_timeout"],
         warm=params["warm"],

@@ -4,8 +4,8 @@
 
 """What has to be done so that a release runs in a slot and takes the traffic.
 
-Pure: the real state of a node goes in, a list of steps comes out. Every step may be repeated, and a plan that was cut
-off anywhere is taken up by planning again from what is then real. Three rules hold at every point of a plan for
+Pure: the real state of a node goes in, a list of steps comes out. Every step may be repeated, and a plan that was
+interrupted anywhere is taken up by planning again from what is then real. Three rules hold at every point of a plan for
 ``bluegreen``, however it came to that point:
 
 * where a server took requests before, one does now (``ready`` first, then ``drain``);
@@ -56,7 +56,7 @@ class Slot:
         edge: its state at the edge; None without an edge.
         retiring: whether a timer is going to stop it.
         stale: whether its ``slot.env`` is not what it should be.
-        looping: whether its process dies and is started again and again.
+        crash_looping: whether its process dies and is started again and again.
         outdated: whether its unit was changed after it was started.
     """
 
@@ -66,17 +66,17 @@ class Slot:
     edge: str | None = None
     retiring: bool = False
     stale: bool = False
-    looping: bool = False
+    crash_looping: bool = False
     outdated: bool = False
 
     @property
-    def ails(self) -> bool:
+    def unhealthy(self) -> bool:
         """Whether it runs, but not so that it could serve."""
-        return self.running and (self.looping or self.edge == DOWN)
+        return self.running and (self.crash_looping or self.edge == DOWN)
 
 
 @dataclass(frozen=True)
-class World:
+class ObservedState:
     """What is real about a component on a node.
 
     Attributes:
@@ -96,8 +96,8 @@ class World:
         """The slot called *name*."""
         return self.blue if name == "blue" else self.green
 
-    def put(self, name: str, slot: Slot) -> World:
-        """This world with another *slot* at *name*."""
+    def put(self, name: str, slot: Slot) -> ObservedState:
+        """The same with another *slot* at *name*."""
         return replace(self, blue=slot) if name == "blue" else replace(self, green=slot)
 
 
@@ -129,24 +129,24 @@ def other(slot: str) -> str:
     return "green" if slot == "blue" else "blue"
 
 
-def serving(world: World) -> str | None:
+def serving(observed: ObservedState) -> str | None:
     """The slot that does the work now, or should.
 
-    The edge knows best: a switch that was cut off has moved the traffic before the ``live`` link. Without an edge, or
+    The edge knows best: a switch that was interrupted has moved the traffic before the ``live`` link. Without an edge, or
     where it has nothing ready, the link counts.
     """
-    if world.edge:
+    if observed.edge:
         for state in (READY, DOWN):
-            taking = [name for name in SLOTS if world.slot(name).running and world.slot(name).edge == state]
-            if world.live in taking:
-                return world.live
+            taking = [name for name in SLOTS if observed.slot(name).running and observed.slot(name).edge == state]
+            if observed.live in taking:
+                return observed.live
             if taking:
                 return taking[0]
-    return world.live
+    return observed.live
 
 
 def plan_active(
-    world: World,
+    observed: ObservedState,
     target: Content,
     strategy: str = "bluegreen",
     warm: bool = False,
@@ -158,96 +158,105 @@ def plan_active(
     """Steps after which *target* is live.
 
     Args:
-        world: what is real.
+        observed: what is real.
         target: what is to be live.
         strategy: ``bluegreen`` or ``recreate``.
         warm: keep the old slot running for a while; only where an edge keeps requests away from it.
-        fresh: have it started anew even if it is live already.
+        fresh: have it started again even if it is live already.
         into: the slot to use; chosen if None.
         trusted: for going back to a slot that served a moment ago: it is gated only if it has to be started.
         as_it_runs: take a slot that is warm although its unit was changed since it was started: it served so.
     """
-    serves = serving(world)
+    serves = serving(observed)
     # A live slot that hangs or dies again and again is replaced by a fresh start of the same, not argued with.
-    anew = fresh or (serves is not None and world.slot(serves).ails and not trusted)
-    slot = into or _choose(world, target, strategy, serves, anew)
+    restart = fresh or (serves is not None and observed.slot(serves).unhealthy and not trusted)
+    slot = into or _choose(observed, target, strategy, serves, restart)
     if strategy == "recreate":
-        return Plan(slot, tuple(_recreate(world, target, slot, anew and (fresh or slot == serves))))
-    again = anew and (slot != serves or fresh)
-    again = again or (slot != serves and world.slot(slot).outdated and not (trusted or as_it_runs))
-    return Plan(slot, tuple(_bluegreen(world, target, slot, warm, again, trusted)))
+        return Plan(slot, tuple(_recreate(observed, target, slot, restart and (fresh or slot == serves))))
+    again = restart and (slot != serves or fresh)
+    again = again or (slot != serves and observed.slot(slot).outdated and not (trusted or as_it_runs))
+    return Plan(slot, tuple(_bluegreen(observed, target, slot, warm, again, trusted)))
 
 
-def _choose(world: World, target: Content, strategy: str, serves: str | None, anew: bool) -> str:
+def _choose(observed: ObservedState, target: Content, strategy: str, serves: str | None, restart: bool) -> str:
     if serves is None:
-        return next((name for name in SLOTS if world.slot(name).content == target and not world.slot(name).stale), "blue")
-    here = world.slot(serves)
-    if here.content == target and not here.stale and (strategy == "recreate" or not anew):
+        return next((name for name in SLOTS if observed.slot(name).content == target and not observed.slot(name).stale), "blue")
+    here = observed.slot(serves)
+    if here.content == target and not here.stale and (strategy == "recreate" or not restart):
         return serves
     return other(serves)
 
 
-def _bluegreen(world: World, target: Content, slot: str, warm: bool, fresh: bool, trusted: bool) -> list[Step]:
-    old = other(slot)
-    new_is, old_is = world.slot(slot), world.slot(old)
-    steps: list[Step] = []
-
-    def add(do: str, where: str) -> None:
-        steps.append(Step(do, where))
-
-    if new_is.retiring:
-        add(CANCEL, slot)
-    write = new_is.content != target or new_is.stale
-    running, edge = new_is.running, new_is.edge
-    if write or (fresh and running):
-        if world.edge and edge != MAINT:
-            if running and edge != DRAIN:
-                add(TO_DRAIN, slot)
-            if running:
-                add(DRAINED, slot)
-            add(TO_MAINT, slot)
-            edge = MAINT
-        if running:
-            add(STOP, slot)
-            running = False
-        if write:
-            add(WRITE, slot)
-    if edge == DOWN:  # made ready anew after its gate it is up at once; left alone, only after some health checks
-        add(TO_MAINT, slot)
+def _bluegreen(observed: ObservedState, target: Content, slot: str, warm: bool, fresh: bool, trusted: bool) -> list[Step]:
+    new_is = observed.slot(slot)
+    steps, running, edge = _refill(observed, target, slot, fresh)
+    if edge == DOWN:  # made ready again after its gate it is up at once; left alone, only after some health checks
+        steps.append(Step(TO_MAINT, slot))
         edge = MAINT
     if not running or new_is.retiring:  # the timer may have fired before it was taken back: starting twice does no harm
-        add(START, slot)
-    unproven = bool(steps) or world.live != slot or world.interrupted or (world.edge and edge != READY)
+        steps.append(Step(START, slot))
+    unproven = bool(steps) or observed.live != slot or observed.interrupted or (observed.edge and edge != READY)
     if unproven and not (trusted and running):
-        add(GATE, slot)
+        steps.append(Step(GATE, slot))
     if not new_is.enabled:  # before it takes traffic: a boot starts what is enabled, and the edge remembers where to send
-        add(ENABLE, slot)
-    if world.edge:
-        shifts = world.live != slot or world.interrupted
-        if edge != READY:
-            add(TO_READY, slot)
-            shifts = True
-        if old_is.edge in (READY, DOWN):
-            add(TO_DRAIN, old)
-            shifts = True
-        if shifts and not trusted:
-            add(PUBLIC, slot)
-    if world.live != slot:
-        add(LIVE, slot)
-    if old_is.enabled:
-        add(DISABLE, old)
-    if world.edge and old_is.edge != MAINT:
-        if old_is.running:
-            add(DRAINED, old)
-        add(TO_MAINT, old)
-    if old_is.running and not (world.edge and old_is.retiring):
-        add(RETIRE if warm and world.edge else STOP, old)
+        steps.append(Step(ENABLE, slot))
+    if observed.edge:
+        steps += _shift(observed, slot, edge, trusted)
+    if observed.live != slot:
+        steps.append(Step(LIVE, slot))
+    return steps + _relieve(observed, other(slot), warm)
+
+
+def _refill(observed: ObservedState, target: Content, slot: str, fresh: bool) -> tuple[list[Step], bool, str | None]:
+    """Have *slot* hold *target*: the steps, whether its process runs after them, and its state at the edge then."""
+    is_now = observed.slot(slot)
+    running, edge = is_now.running, is_now.edge
+    steps = [Step(CANCEL, slot)] if is_now.retiring else []
+    write = is_now.content != target or is_now.stale
+    if not write and not (fresh and running):
+        return steps, running, edge
+    if observed.edge and edge != MAINT:
+        if running and edge != DRAIN:
+            steps.append(Step(TO_DRAIN, slot))
+        if running:
+            steps.append(Step(DRAINED, slot))
+        steps.append(Step(TO_MAINT, slot))
+        edge = MAINT
+    if running:
+        steps.append(Step(STOP, slot))
+    if write:
+        steps.append(Step(WRITE, slot))
+    return steps, False, edge
+
+
+def _shift(observed: ObservedState, slot: str, edge: str | None, trusted: bool) -> list[Step]:
+    """Move the traffic to *slot*, whose state at the edge is *edge*, and ask through the edge where that may have changed anything."""
+    steps = []
+    if edge != READY:
+        steps.append(Step(TO_READY, slot))
+    if observed.slot(other(slot)).edge in (READY, DOWN):
+        steps.append(Step(TO_DRAIN, other(slot)))
+    if (steps or observed.live != slot or observed.interrupted) and not trusted:
+        steps.append(Step(PUBLIC, slot))
     return steps
 
 
-def _recreate(world: World, target: Content, slot: str, fresh: bool) -> list[Step]:
+def _relieve(observed: ObservedState, slot: str, warm: bool) -> list[Step]:
+    """Take *slot*, which the other one has replaced, out of the boot and the edge, and stop it, at once or later."""
+    is_now = observed.slot(slot)
+    steps = [Step(DISABLE, slot)] if is_now.enabled else []
+    if observed.edge and is_now.edge != MAINT:
+        if is_now.running:
+            steps.append(Step(DRAINED, slot))
+        steps.append(Step(TO_MAINT, slot))
+    if is_now.running and not (observed.edge and is_now.retiring):
+        steps.append(Step(RETIRE if warm and observed.edge else STOP, slot))
+    return steps
+
+
+def _recreate(observed: ObservedState, target: Content, slot: str, fresh: bool) -> list[Step]:
     old = other(slot)
-    new_is, old_is = world.slot(slot), world.slot(old)
+    new_is, old_is = observed.slot(slot), observed.slot(old)
     steps: list[Step] = []
 
     def add(do: str, where: str) -> None:
@@ -259,13 +268,13 @@ def _recreate(world: World, target: Content, slot: str, fresh: bool) -> list[Ste
         if state.retiring:
             add(CANCEL, name)
         if stops:
-            if world.edge and state.edge != MAINT:
+            if observed.edge and state.edge != MAINT:
                 if state.edge != DRAIN:
                     add(TO_DRAIN, name)
                 add(DRAINED, name)
                 add(TO_MAINT, name)
             add(STOP, name)
-    edge = MAINT if stop_new and world.edge else new_is.edge
+    edge = MAINT if stop_new and observed.edge else new_is.edge
     if edge == DOWN:
         add(TO_MAINT, slot)
         edge = MAINT
@@ -273,16 +282,16 @@ def _recreate(world: World, target: Content, slot: str, fresh: bool) -> list[Ste
         add(WRITE, slot)
     if not new_is.running or stop_new or new_is.retiring:
         add(START, slot)
-    if steps or world.live != slot or world.interrupted or (world.edge and edge != READY):
+    if steps or observed.live != slot or observed.interrupted or (observed.edge and edge != READY):
         add(GATE, slot)
-    if world.edge:
+    if observed.edge:
         if edge != READY:
             add(TO_READY, slot)
         if old_is.edge != MAINT and not old_is.running:
             add(TO_MAINT, old)
-        if edge != READY or world.live != slot or world.interrupted:
+        if edge != READY or observed.live != slot or observed.interrupted:
             add(PUBLIC, slot)
-    if world.live != slot:
+    if observed.live != slot:
         add(LIVE, slot)
     if old_is.enabled:  # off before on: a boot in between starts none rather than two
         add(DISABLE, old)
@@ -291,14 +300,14 @@ def _recreate(world: World, target: Content, slot: str, fresh: bool) -> list[Ste
     return steps
 
 
-def plan_stopped(world: World, forget: bool = False) -> Plan:
-    """Steps after which nothing of the component runs; with *forget* there is no live slot either."""
+def plan_stopped(observed: ObservedState, unlink: bool = False) -> Plan:
+    """Steps after which nothing of the component runs; with *unlink* there is no live slot either."""
     steps: list[Step] = []
-    for name in sorted(SLOTS, key=lambda item: item == serving(world)):
-        state = world.slot(name)
+    for name in sorted(SLOTS, key=lambda item: item == serving(observed)):
+        state = observed.slot(name)
         if state.retiring:
             steps.append(Step(CANCEL, name))
-        if world.edge and state.edge != MAINT:
+        if observed.edge and state.edge != MAINT:
             if state.running:
                 if state.edge != DRAIN:
                     steps.append(Step(TO_DRAIN, name))
@@ -308,29 +317,29 @@ def plan_stopped(world: World, forget: bool = False) -> Plan:
             steps.append(Step(DISABLE, name))
         if state.running or state.retiring:
             steps.append(Step(STOP, name))
-    if forget and world.live is not None:
-        steps.append(Step(UNLIVE, world.live))
-    return Plan(None if forget else world.live, tuple(steps))
+    if unlink and observed.live is not None:
+        steps.append(Step(UNLIVE, observed.live))
+    return Plan(None if unlink else observed.live, tuple(steps))
 
 
-def plan_boot(world: World, strategy: str = "bluegreen") -> Plan:
+def plan_boot(observed: ObservedState, strategy: str = "bluegreen") -> Plan:
     """Steps after which what starts at boot, what the edge sends to and the ``live`` link are one slot again.
 
     A power cut in the middle of a switch leaves each of them where the step before it had them. One rule decides: the slot that the
     edge sends to serves, if it starts at boot; else the one that the link names; else one that starts at boot. Nothing is gated and
-    nothing is written: what serves has served before, or has proven itself on its own port. Where no slot starts at boot, the component
-    stands still on purpose and is left so, unless a switch was cut off (``world.interrupted``): with ``recreate`` there is a moment
+    nothing is written: that slot has served before, or has proven itself on its own port. Where no slot starts at boot, the component
+    stands still on purpose and is left so, unless a switch was interrupted (``observed.interrupted``): with ``recreate`` there is a moment
     between taking the old slot out of the boot and the new one into it.
     """
-    if not world.interrupted and not any(world.slot(name).enabled for name in SLOTS):
-        return Plan(world.live, ())
+    if not observed.interrupted and not any(observed.slot(name).enabled for name in SLOTS):
+        return Plan(observed.live, ())
     for name in SLOTS:  # what is enabled is on its way; whether it answers yet is not asked
-        slot = world.slot(name)
+        slot = observed.slot(name)
         edge = READY if slot.edge == DOWN else slot.edge
-        world = world.put(name, replace(slot, running=slot.running or slot.enabled, looping=False, stale=False, edge=edge))
-    order = [serving(world), *(name for name in SLOTS if world.slot(name).enabled)]
-    serves, content = next(((name, world.slot(name).content) for name in order if name and world.slot(name).content), (None, None))
+        observed = observed.put(name, replace(slot, running=slot.running or slot.enabled, crash_looping=False, stale=False, edge=edge))
+    order = [serving(observed), *(name for name in SLOTS if observed.slot(name).enabled)]
+    serves, content = next(((name, observed.slot(name).content) for name in order if name and observed.slot(name).content), (None, None))
     if content is None:
-        return Plan(world.live, ())
-    plan = plan_active(world, content, strategy, into=serves, trusted=True)
+        return Plan(observed.live, ())
+    plan = plan_active(observed, content, strategy, into=serves, trusted=True)
     return Plan(plan.slot, tuple(step for step in plan.steps if step.do not in (GATE, PUBLIC)))

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepared import OP, ahead, asked_once, prepared_by
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names
 
 PATIENCE_S = 900
 """Seconds after which a slot that nobody switched to is stopped by a timer of the node: whoever prepared it is gone."""
@@ -30,7 +34,7 @@ class PreparingSlots(Slots):
     """The slots of one component, of which the idle one is made ready to take over."""
 
     def prepare(self, target: Content, request: Request) -> Outcome:
-        """Start *target* in the idle slot and gate it on its own port; what serves is not touched.
+        """Start *target* in the idle slot and gate it on its own port; the live release is not touched.
 
         Only a component behind an edge is prepared: without one, what is started would begin to work. Where *target* is live,
         or has to replace what runs (``recreate``), nothing is done.
@@ -40,10 +44,10 @@ class PreparingSlots(Slots):
             Failed: it did not come up, or did not pass its gate; its slot is stopped again.
         """
         component = self.spec.component
-        world, records = self._look(request)
-        plan = ahead(self._plan(world, target, False))
-        serves, previous = self._previous(world)
-        if not world.edge or plan.slot == serves or world.interrupted:
+        observed, records = self._observe(request)
+        plan = ahead(self._plan(observed, target, False))
+        serves, previous = self._previous(observed)
+        if not observed.edge or plan.slot == serves or observed.interrupted:
             plan = sp.Plan(plan.slot, ())
         outcome = Outcome(bool(plan.steps), plan.slot, target, previous, plan, f"{component}: nothing to prepare")
         if not plan.steps:
@@ -58,7 +62,7 @@ class PreparingSlots(Slots):
         detail: dict[str, Any] = {"slot": plan.slot, "config": target.config, "steps": [str(step) for step in plan.steps]}
         with self._operation(OP, target.release, request, detail) as op:
             slot = str(plan.slot)
-            self.node.systemd.later(self.spec.timer_of(slot), PATIENCE_S, self.node.retire_script(slot))
+            self.node.systemd.schedule(self.spec.timer_of(slot), PATIENCE_S, self.node.retire_script(slot))
             steps = tuple(step for step in plan.steps if step.do != sp.CANCEL)  # the timer is the new one now
             gate = self.gate_for(target.release, live=previous)
             try:
@@ -76,8 +80,8 @@ class PreparingSlots(Slots):
         return f"{pid} {proc.start_time(pid)}" if pid else ""
 
     def _still_to_ask(
-        self, gate: dict[str, Any], plan: sp.Plan, target: Content, records: Sequence[dict[str, Any]], request: Request
-    ) -> dict[str, Any]:
+        self, gate: Definition, plan: sp.Plan, target: Content, records: Sequence[Record], request: Request
+    ) -> Definition:
         """The very process that this run has proven a moment ago is asked once."""
         proven = prepared_by(records, self.spec.component, request.run)
         if not proven or (plan.slot, target.release, target.config) != (proven.get("slot"), proven["release"], proven.get("config")):
@@ -86,17 +90,17 @@ class PreparingSlots(Slots):
             return gate
         return asked_once(gate)
 
-    def _not_activated(self, world: sp.World, records: Sequence[dict[str, Any]], request: Request, nothing: Outcome) -> Outcome:
+    def _not_activated(self, observed: sp.ObservedState, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
         """Stop what the run has prepared and never switched to."""
         component = self.spec.component
         proven = prepared_by(records, component, request.run)
         slot = str(proven.get("slot")) if proven else ""
-        if not proven or slot not in sp.SLOTS or slot in (world.live, sp.serving(world)):
+        if not proven or slot not in sp.SLOTS or slot in (observed.live, sp.serving(observed)):
             return nothing
-        is_there = world.slot(slot)
+        is_there = observed.slot(slot)
         if not is_there.running or is_there.content != Content(proven["release"], str(proven.get("config"))):
             return nothing
-        plan = sp.Plan(world.live, (sp.Step(sp.STOP, slot),))
+        plan = sp.Plan(observed.live, (sp.Step(sp.STOP, slot),))
         message = f"{component}: {proven['release']} stopped in {slot}; it had no traffic"
         outcome = replace(nothing, changed=True, plan=plan, message=message)
         if request.check:
@@ -119,7 +123,7 @@ class Work:
 def asked_to_end(gate: GateCall, stop: threading.Event) -> GateCall:
     """*gate*, which gives up without a verdict against the release once *stop* is set."""
 
-    def ask(definition: Mapping[str, Any], context: Mapping[str, Any], trouble: Callable[[], str]) -> Judged:
+    def ask(definition: Definition, context: Names, trouble: Callable[[], str]) -> Judged:
         judged = gate(definition, context, lambda: "this process was asked to end" if stop.is_set() else trouble())
         if stop.is_set() and judged.verdict != "pass":
             return Judged("inconclusive", judged.problem, judged.summary, judged.probes)

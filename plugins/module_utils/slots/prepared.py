@@ -9,13 +9,26 @@ Pure: plans and journal records in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition
+
 OP = "prepare"
-"""The journal's word for it. It is no switch: what serves is as before."""
+"""The journal's word for it. It is no switch: what is live is as before."""
+
+
+class Prepared(TypedDict, total=False):
+    """What a run has prepared, as the journal has it: the ``slot``, what is in it, and what tells its ``process`` from another."""
+
+    slot: str
+    release: str
+    config: str
+    process: str
 
 
 def ahead(plan: sp.Plan) -> sp.Plan:
@@ -32,20 +45,21 @@ def ahead(plan: sp.Plan) -> sp.Plan:
     return sp.Plan(plan.slot, steps)
 
 
-def prepared_by(records: Iterable[Mapping[str, Any]], component: str, run: str) -> dict[str, Any] | None:
-    """What *run* has prepared of *component* and not switched to since: ``slot``, ``release``, ``config``, ``process``."""
-    found: dict[str, Any] | None = None
+def prepared_by(records: Iterable[Record], component: str, run: str) -> Prepared | None:
+    """What *run* has prepared of *component* and not switched to since."""
+    found: Prepared | None = None
     for record in records:
         if record.get("component") != component or record.get("outcome") != "ok":
             continue
         if record.get("op") == OP:
-            detail = record.get("detail") or {}
-            found = {"release": record.get("release"), **detail} if record.get("run") == run else None
+            noted: Any = record.get("detail") or {}
+            detail: Prepared = noted  # as :mod:`slots.prepare` notes it
+            found = {"release": str(record.get("release")), **detail} if record.get("run") == run else None
         elif record.get("op") in ("activate", "revert", "retire"):
             found = None
     return found
 
 
-def asked_once(definition: Mapping[str, Any]) -> dict[str, Any]:
+def asked_once(definition: Definition) -> Definition:
     """*definition* of a gate, satisfied as soon as every probe has passed once."""
     return {**definition, "successes": 1, "min_healthy_time": 0, "start_period": 0}

@@ -156,7 +156,7 @@ def _check_release_keys(where: str, name: str, component: Mapping[str, Any], sta
     return problems
 
 
-def _check_role(where: str, component: Mapping[str, Any], roles: Iterable[str]) -> list[str]:
+def _check_role(where: str, component: Mapping[str, object], roles: Iterable[str]) -> list[str]:
     """Problems in what a component's role can do: whether it is there, and whether it runs what the component is."""
     role = str(component["role"]).removeprefix("phasegate.aistack.")
     if "." in role:
@@ -180,7 +180,7 @@ def _check_role(where: str, component: Mapping[str, Any], roles: Iterable[str]) 
     return [f"{where}.kind: {said}, and role {role} runs {' or '.join(ROLE_KINDS[role])}; write kind: {ROLE_KINDS[role][0]}{besides}"]
 
 
-def _unread(where: str, component: Mapping[str, Any]) -> list[str]:
+def _unread(where: str, component: Mapping[str, object]) -> list[str]:
     """Keys that the component's kind has no use for. A role of somebody else's may read any."""
     role = str(component.get("role", "")).removeprefix("phasegate.aistack.")
     source = component.get("release_from")
@@ -192,7 +192,7 @@ def _unread(where: str, component: Mapping[str, Any]) -> list[str]:
     return [f"{where}.{key}: nothing reads it, since {role} runs no release; drop it" for key in (*MAKING, *SERVING) if key in component]
 
 
-def _check_counted(where: str, component: Mapping[str, Any]) -> list[str]:
+def _check_counted(where: str, component: Mapping[str, object]) -> list[str]:
     """A number of workers that a switch does not have: both slots answer while the old one still works."""
     if component.get("role") not in ("worker", "phasegate.aistack.worker") or component.get("strategy") == "recreate":
         return []

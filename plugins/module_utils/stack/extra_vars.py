@@ -66,7 +66,7 @@ def _pairs(entry: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
         yield name, _pair(name, value) if shown else f"-e {name}=…"
 
 
-def again(argv: Sequence[str], more: Mapping[str, Any], known: Collection[str]) -> str:
+def again(argv: Sequence[str], more: Mapping[str, object], known: Collection[str]) -> str:
     """The command that was typed, with *more* extra variables, as it can be pasted. *known* are variables that hold no secret."""
     words: list[tuple[str, str]] = []  # a name where it is an extra variable, and what is typed
     rest = iter(argv[1:])

@@ -24,7 +24,7 @@ FOREIGN = ("ansible_", "aistack_", "awx_", "tower_", "_")
 BOOLEANS = ("true", "false", "yes", "no", "on", "off", "1", "0")
 
 
-def parameters(verb: Verb) -> dict[str, Mapping[str, Any]]:
+def parameters(verb: Verb) -> dict[str, Mapping[str, object]]:
     """The parameters of a verb by name."""
     return {str(parameter["name"]): parameter for parameter in verb.get("parameters", ())}
 
@@ -104,7 +104,7 @@ def _is_number(value: Any, kind: str, minimum: float | None) -> bool:
     return math.isfinite(number) and (minimum is None or number >= minimum)
 
 
-def value_problems(verb: Verb, given: Mapping[str, Any], form: bool = False) -> list[str]:
+def value_problems(verb: Verb, given: Mapping[str, object], form: bool = False) -> list[str]:
     """One line for each parameter whose value is none that it can have, and for each that has to be given and is not.
 
     With *form* they were answers to the questions of a form, as of AWX: an empty one says nothing. On a command line it is more likely

@@ -26,7 +26,7 @@ no_link_can_come() {
         above=$(dirname "$above")
         if [ -d "$above" ] && as "$user" test -w "$above"; then
             echo "$1 is no folder, and $user cannot make it one although $above is open to it: remove what is in the way there, then run" \
-                "again. Nothing was staged; what serves is as it was." >&2
+                "again. Nothing was staged; the live release is as it was." >&2
             exit 1
         fi
     done
@@ -38,7 +38,7 @@ cat >"$lock"
 if [ ! -s "$lock" ] && grep -qEv '^[[:space:]]*(#|$)' "$tree/requirements.txt" 2>/dev/null; then
     echo "The repository's requirements.txt names packages, and comfyui_lock is empty: expected a file with the hashes of all of them, so that" \
         "nothing is installed that nobody has seen. Make it (uv pip compile --generate-hashes requirements.txt -o comfyui.lock) and set" \
-        "comfyui_lock to its path on the controller. Nothing was staged; what serves is as it was." >&2
+        "comfyui_lock to its path on the controller. Nothing was staged; the live release is as it was." >&2
     exit 1
 fi
 # where the user may not make a folder, root does: that it may not is no fault
@@ -70,7 +70,7 @@ if [ -s "$lock" ]; then
     done
     equipped "$uv" pip install --quiet --python "$tree/.venv/bin/python" --require-hashes --only-binary :all: "$@" --requirements "$lock" || {
         echo "The packages of comfyui_lock were not installed. One without a wheel for this node has to be locked in another version, or named" \
-            "in comfyui_sdists, which lets its code run while it is built. Nothing was staged; what serves is as it was." >&2
+            "in comfyui_sdists, which lets its code run while it is built. Nothing was staged; the live release is as it was." >&2
         exit 1
     }
 fi

@@ -5,7 +5,7 @@
 """Bring buckets, applications' keys and their policies to what is declared.
 
 Reads one JSON object on standard input; prints one line for each change that was made, or would be made in check
-mode; nothing printed means nothing to do. With C(look) it prints one JSON object instead: for each key whether it is C(known) and
+mode; nothing printed means nothing to do. With C(observe) it prints one JSON object instead: for each key whether it is C(known) and
 C(logs_in) with that secret. Secrets reach the client by its own configuration, in a folder for this run alone, or its standard input,
 and are not part of any message.
 """
@@ -55,7 +55,7 @@ class Client:
         errors = [item["error"]["cause"]["message"] for item in objects if item.get("status") == "error"]
         return done.returncode, objects, errors[0] if errors else done.stderr.strip()[-500:]
 
-    def must(self, what: str, *arguments: str, stdin: str = "") -> list[dict[str, Any]]:
+    def require(self, what: str, *arguments: str, stdin: str = "") -> list[dict[str, Any]]:
         """Run; a failure names what was attempted and what the server said."""
         status, objects, error = self.run(*arguments, stdin=stdin)
         if status != 0:
@@ -97,7 +97,7 @@ def wait(root: Client, wanted: dict[str, Any], seconds: float = 30.0) -> bool:
         if status == 0:
             return True
         if time.monotonic() >= deadline or "Access Key" in error or "signature" in error:
-            if wanted["check"] and not wanted.get("look"):
+            if wanted["check"] and not wanted.get("observe"):
                 return False
             raise Failure(
                 f"The S3 server at {wanted['endpoint']} does not serve its administrator: expected a list of buckets, got: {error}. "
@@ -108,21 +108,21 @@ def wait(root: Client, wanted: dict[str, Any], seconds: float = 30.0) -> bool:
 
 def make_buckets(root: Client, wanted: dict[str, Any]) -> None:
     """Create missing buckets; bring versioning to what is declared."""
-    existing = {item["key"].rstrip("/") for item in root.must("listing buckets", "ls", "s3") if "key" in item}
+    existing = {item["key"].rstrip("/") for item in root.require("listing buckets", "ls", "s3") if "key" in item}
     for bucket in wanted["buckets"]:
         name = bucket["name"]
         if name not in existing:
             print(f"bucket {name}: created")
             if wanted["check"]:
                 continue
-            root.must(f"bucket {name}: creating", "mb", f"s3/{name}")
+            root.require(f"bucket {name}: creating", "mb", f"s3/{name}")
         if "versioning" in bucket:
-            answer = root.must(f"bucket {name}: reading versioning", "version", "info", f"s3/{name}")
+            answer = root.require(f"bucket {name}: reading versioning", "version", "info", f"s3/{name}")
             is_on = any((item.get("versioning") or {}).get("status") == "Enabled" for item in answer)
             if is_on != bucket["versioning"]:
                 print(f"bucket {name}: versioning {'on' if bucket['versioning'] else 'off'}")
                 if not wanted["check"]:
-                    root.must(f"bucket {name}: versioning", "version", "enable" if bucket["versioning"] else "suspend", f"s3/{name}")
+                    root.require(f"bucket {name}: versioning", "version", "enable" if bucket["versioning"] else "suspend", f"s3/{name}")
 
 
 def seen(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: str) -> tuple[dict[str, Any], bool]:
@@ -139,7 +139,7 @@ def remove_user(root: Client, wanted: dict[str, Any], key: str) -> None:
         if root.run("admin", what, "info", "s3", name)[0] == 0:
             print(f"key {key}: {'removed' if what == 'user' else 'policy removed'}")
             if not wanted["check"]:
-                root.must(f"key {key}: removing the {what}", "admin", what, "remove", "s3", name)
+                root.require(f"key {key}: removing the {what}", "admin", what, "remove", "s3", name)
 
 
 def make_user(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: str) -> bool:
@@ -154,17 +154,17 @@ def make_user(root: Client, wanted: dict[str, Any], user: dict[str, Any], home: 
             path = os.path.join(home, "policy.json")
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(policy, file)
-            root.must(f"policy {name}: creating", "admin", "policy", "create", "s3", name, path)
+            root.require(f"policy {name}: creating", "admin", "policy", "create", "s3", name, path)
     known, logs_in = seen(root, wanted, user, home)
     may = not known or wanted["change"]
     if not logs_in and may:
         print(f"key {key}: {'secret changed' if known else 'created'}")
         if not check:
-            root.must(f"key {key}: creating", "admin", "user", "add", "s3", stdin=f"{key}\n{user['secret']}\n")
+            root.require(f"key {key}: creating", "admin", "user", "add", "s3", stdin=f"{key}\n{user['secret']}\n")
     if name not in (known.get("policyName") or "").split(","):
         print(f"key {key}: policy attached")
         if not check:
-            root.must(f"key {key}: attaching its policy", "admin", "policy", "attach", "s3", name, "--user", key)
+            root.require(f"key {key}: attaching its policy", "admin", "policy", "attach", "s3", name, "--user", key)
     return logs_in or may
 
 
@@ -172,7 +172,7 @@ def main() -> int:
     """Exit status: 0, 1 with the failure on standard error, or 3 with the keys whose secrets would change unless C(change) is given."""
     wanted = json.load(sys.stdin)
     if wanted["check"] and not os.path.exists(wanted["mc"]):
-        if wanted.get("look"):
+        if wanted.get("observe"):
             print("{}")
             return 0
         for bucket in wanted["buckets"]:
@@ -186,7 +186,7 @@ def main() -> int:
             if not wait(root, wanted):
                 print("buckets and keys: compared once the server runs with these settings")
                 return 0
-            if wanted.get("look"):
+            if wanted.get("observe"):
                 found = {user["key"]: seen(root, wanted, user, home) for user in wanted["users"]}
                 print(json.dumps({key: {"known": bool(known), "logs_in": logs_in} for key, (known, logs_in) in found.items()}))
                 return 0

@@ -114,7 +114,7 @@ def verify_blobs(name: str, blobs: Path, digests: list[str], record: Record, eve
         if got != digest:
             raise Failure(
                 f"Model {name} is corrupt: blob {path}: expected SHA-256 {digest}, got {got}. The server lists it as healthy all the "
-                f"same. Remove the blob (rm {path}) and run again: the model is then pulled or created anew. "
+                f"same. Remove the blob (rm {path}) and run again: the model is then pulled or created again. "
                 "If it comes back, check the disk."
             )
         record.blobs[path.name] = now

@@ -90,7 +90,7 @@ def reach(stage: Stage, url: str, **environment: str) -> None:
     env = stage.root / "root" / "backend" / "slots" / "live" / "config"
     env.mkdir(parents=True)
     shutil.copy(stage.root / "env", env / "env")
-    asked = rollback_view.Asked(str(stage.root / "root"), "backend", "DATABASE_URL", ASSUMED)
+    asked = rollback_view.HeadsQuery(str(stage.root / "root"), "backend", "DATABASE_URL", ASSUMED)
     assert asked.answer() == (["bbb2"], "")
     assert PASSWORD not in json.dumps(done, default=str)
     assert QUOTED not in json.dumps(done, default=str)

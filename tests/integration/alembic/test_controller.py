@@ -70,7 +70,7 @@ def test_the_same_plan_as_on_the_node(stage: Stage) -> None:
     stage.release.add("bbb2", "aaa1", ADD, DROP, "owner")
     origin = tagged(stage)
     here = alembic_plan.inspect(stage.request(squawk="/absent"))
-    seen = alembic_seen.look(elsewhere(stage))
+    seen = alembic_seen.observe(elsewhere(stage))
     assert seen["known"], seen["why"]
     assert seen["current"] == ["aaa1"]
     there = controller_plan.document(elsewhere(stage), seen, origin, "it is not staged")
@@ -90,7 +90,7 @@ def test_a_bare_node_starts_from_nothing(stage: Stage) -> None:
     (stage.root / "env").unlink()
     request = elsewhere(stage)
     request.root = str(stage.root)
-    seen = alembic_seen.look(request)
+    seen = alembic_seen.observe(request)
     assert seen["bare"]
     assert not seen["known"]
     plan = controller_plan.document(request, seen, tagged(stage), "it is not staged")
@@ -104,7 +104,7 @@ def test_the_policy_refuses_as_on_the_node(stage: Stage) -> None:
     first(stage)
     stage.release.add("bbb2", "aaa1", "op.drop_column('workflows', 'name')", "op.add_column('workflows', sa.Column('name', sa.Text))")
     request = elsewhere(stage)
-    plan = controller_plan.document(request, alembic_seen.look(request), tagged(stage), "it is not staged")
+    plan = controller_plan.document(request, alembic_seen.observe(request), tagged(stage), "it is not staged")
     with pytest.raises(MigrationError, match="contracts the schema") as caught:
         controller_plan.outcome(request, plan)
     assert caught.value.code == "contract"
@@ -130,7 +130,7 @@ def test_what_a_made_up_value_stops_is_not_refused(stage: Stage, where: str) -> 
     schema = list(origin.schema)
     origin.schema = [*schema, {"name": "FIRST_SUPERUSER"}, {"name": "MODE", "type": "enum", "choices": ["a"]}]
     try:
-        plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+        plan = controller_plan.document(request, alembic_seen.observe(request), origin, "it is not staged")
     except Unavailable as problem:
         said = str(problem)
     else:
@@ -142,7 +142,7 @@ def test_what_a_made_up_value_stops_is_not_refused(stage: Stage, where: str) -> 
     assert "ValueError: 1 validation error for Settings FIRST_SUPERUSER value is not a valid email address: " in said
     assert "not refused for that" in said
     origin.schema = [*schema, {"name": "FIRST_SUPERUSER", "type": "email"}]
-    plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+    plan = controller_plan.document(request, alembic_seen.observe(request), origin, "it is not staged")
     assert plan["verdict"] == {"allowed": True, "refusals": [], "warnings": plan["verdict"]["warnings"], "undecided": []}
     assert "ADD COLUMN owner" in plan["pending"][0]["sql"]
 
@@ -151,7 +151,7 @@ def test_a_script_that_reads_the_database_is_refused_as_on_the_node(stage: Stage
     first(stage)
     stage.release.add("bbb2", "aaa1", "op.get_bind().execute(sa.text('SELECT 1')).scalar()", DROP)
     request = elsewhere(stage)
-    plan = controller_plan.document(request, alembic_seen.look(request), tagged(stage), "it is not staged")
+    plan = controller_plan.document(request, alembic_seen.observe(request), tagged(stage), "it is not staged")
     assert [entry["code"] for entry in plan["verdict"]["refusals"]] == ["unknown_sql"]
 
 
@@ -159,7 +159,7 @@ def test_two_heads_are_named(stage: Stage) -> None:
     first(stage)
     stage.release.add("bbb2", "aaa1", ADD, DROP).add("ccc3", "aaa1", ADD, DROP)
     request = elsewhere(stage)
-    plan = controller_plan.document(request, alembic_seen.look(request), tagged(stage), "it is not staged")
+    plan = controller_plan.document(request, alembic_seen.observe(request), tagged(stage), "it is not staged")
     assert plan["verdict"]["refusals"][0]["code"] == "several_heads"
 
 
@@ -168,7 +168,7 @@ def test_without_an_answer_of_the_database_nothing_is_guessed(stage: Stage) -> N
     request.root = str(stage.root)
     live(stage)
     stage.env(DATABASE_URL=stage.url(port=1))
-    seen = alembic_seen.look(request)
+    seen = alembic_seen.observe(request)
     assert not seen["bare"]
     assert not seen["known"]
     with pytest.raises(Unavailable, match="where the database stands is not known"):
@@ -205,7 +205,7 @@ def test_the_node_plans_with_its_own_interpreter(stage: Stage) -> None:
     origin = tagged(stage)
     request = elsewhere(stage)
     request.root = str(stage.root)
-    seen = alembic_seen.look(request)
+    seen = alembic_seen.observe(request)
     with pytest.raises(Unavailable, match="the role toolchain makes"):
         scratch_plan.document(request, scratch(stage, origin, seen))
     cache = stage.root / "cache"
@@ -288,11 +288,11 @@ def test_a_release_that_looks_around_sees_nothing_of_the_operators(stage: Stage,
     origin, listener = nosy(stage)
     with listener:
         request = elsewhere(stage)
-        plan = controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+        plan = controller_plan.document(request, alembic_seen.observe(request), origin, "it is not staged")
         assert [step["revision"] for step in plan["pending"]] == ["bbb2"]
         origin.plan_unsandboxed = True  # accepted by name: the same release, as the operator
         with pytest.raises(Unavailable, match=r"seen: .*can be read"):
-            controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+            controller_plan.document(request, alembic_seen.observe(request), origin, "it is not staged")
 
 
 def test_without_a_sandbox_nothing_of_the_release_runs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +302,7 @@ def test_without_a_sandbox_nothing_of_the_release_runs(stage: Stage, monkeypatch
     monkeypatch.setattr(controller_sandbox.shutil, "which", lambda name: None)
     request = elsewhere(stage)
     with pytest.raises(Unavailable, match="Install the package bubblewrap") as caught:
-        controller_plan.document(request, alembic_seen.look(request), origin, "it is not staged")
+        controller_plan.document(request, alembic_seen.observe(request), origin, "it is not staged")
     assert "migrate_plan_unsandboxed=true" in str(caught.value)
 
 

@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
     migrate as alembic,
     offline_plan,
     plan as alembic_plan,
-    schema_path as schema_way,
+    schema_path,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import heads as alembic_heads
@@ -107,8 +107,8 @@ def test_a_tree_without_alembic_has_none(stage: Stage) -> None:
 
 
 def test_an_empty_list_of_an_older_release_is_not_believed() -> None:
-    assert schema_way.heads_of_release("v1", {"alembic_heads": []}, []) is None
-    assert schema_way.heads_of_release("v1", {"alembic_heads": [], "alembic_asked": True}, []) == []
+    assert schema_path.heads_of_release("v1", {"alembic_heads": []}, []) is None
+    assert schema_path.heads_of_release("v1", {"alembic_heads": [], "alembic_asked": True}, []) == []
 
 
 def test_no_configuration_at_all_names_the_key(stage: Stage) -> None:
@@ -146,7 +146,7 @@ def test_several_heads_on_purpose(stage: Stage) -> None:
         for entry in Journal.of(stage.state_dir).read()
         if entry["op"] == "migrate" and entry["outcome"] == "ok"
     ]
-    way = schema_way.way_back("backend", ["aaa1", "ccc1"], ["bbb2", "ccc2"], records, [])
+    way = schema_path.way_back("backend", ["aaa1", "ccc1"], ["bbb2", "ccc2"], records, [])
     assert not way.problem
     (step,) = way.downgrades
     back = alembic.migrate(stage.request(release="v2", state="downgraded", target=",".join(step["from"]), **every))
@@ -157,7 +157,7 @@ def test_several_heads_on_purpose(stage: Stage) -> None:
 
 
 def test_importing_does_not_count_against_the_budget(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """env.py is run anew for each question: what it imports takes longer than all the steps may."""
+    """env.py is run again for each question: what it imports takes longer than all the steps may."""
     env = stage.release.tree / "migrations" / "env.py"
     env.write_text("import time\ntime.sleep(1.2)\n" + env.read_text())
     assert alembic.migrate(stage.request(budget=1.0, backup=False))["to"] == ["aaa1"]

@@ -91,7 +91,7 @@ def test_a_pooler_that_keeps_a_session_together_will_do(stage: Stage, pooled: Po
 
 
 def test_a_direct_address_of_its_own_is_taken(stage: Stage, pooled: Pooler) -> None:
-    """The way out that the refusal names."""
+    """The remedy that the refusal names."""
     first(stage)
     stage.release.add("bbb2", "aaa1", ADD)
     stage.env(DATABASE_URL=stage.url(port=pooled("transaction", 5)), DIRECT_URL=stage.url())

@@ -74,7 +74,7 @@ def test_an_extension_without_a_package_is_known_before(stage: Stage) -> None:
     stage.release.add("bbb2", "aaa1", "op.execute('CREATE EXTENSION IF NOT EXISTS vectorx')", DROP)
     problem = refused(stage)
     assert problem.code == "extension_missing"
-    assert "makes the extension vectorx, which the server does not have. " in str(problem).replace("\n    Way out:", "")
+    assert "makes the extension vectorx, which the server does not have. " in str(problem).replace("\n    Fix:", "")
     assert "postgresql-15-vectorx" in str(problem) or "-vectorx, or postgresql-contrib" in str(problem)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
     migrate as alembic,
@@ -48,7 +48,7 @@ def test_there_again_and_back(stage: Stage) -> None:
     assert stage.sql("SELECT version_num FROM ops.shop_migrations") == "aaa1"
     assert heads(stage) == ["aaa1"]
     assert not alembic.migrate(stage.request())["changed"]
-    seen = alembic_seen.look(stage.request())
+    seen = alembic_seen.observe(stage.request())
     assert (seen["known"], seen["current"], seen["fresh"], seen["why"]) == (True, ["aaa1"], False, "")
     stage.release.add("bbb2", "aaa1", UP, DOWN)
     done = alembic.migrate(stage.request())
@@ -73,7 +73,7 @@ def test_a_name_without_a_schema_is_found_where_it_is(stage: Stage) -> None:
     stage.sql("CREATE TABLE ops.shop_migrations (version_num varchar(32))")
     with pytest.raises(rollback_view.DatabaseError, match="there are 2 tables shop_migrations: "):
         heads(stage)
-    assert "there are 2 tables shop_migrations" in alembic_seen.look(stage.request())["why"]
+    assert "there are 2 tables shop_migrations" in alembic_seen.observe(stage.request())["why"]
 
 
 def test_a_recorded_table_that_is_gone_is_said(stage: Stage) -> None:
@@ -82,7 +82,7 @@ def test_a_recorded_table_that_is_gone_is_said(stage: Stage) -> None:
     stage.sql("DROP TABLE ops.shop_migrations; CREATE TABLE alembic_version (version_num varchar(32))")
     with pytest.raises(rollback_view.DatabaseError, match=r"there is no table ops\.shop_migrations"):
         heads(stage)
-    seen = alembic_seen.look(stage.request())
+    seen = alembic_seen.observe(stage.request())
     assert (seen["known"], seen["current"]) == (False, [])
     assert "there is no table ops.shop_migrations" in seen["why"]
 
@@ -104,7 +104,7 @@ def test_sets_and_drills_know_it(stage: Stage) -> None:
     stage.sql("INSERT INTO workflows (id, name) SELECT n, 'w' || n FROM generate_series(1, 5) n")
     node.brings(UP, DOWN)
     name = node.save()
-    (held,) = [one for one in backup_shelf.listed(node.state) if one["name"] == name]
+    (held,) = [one for one in catalog.listed(node.state) if one["name"] == name]
     assert held["heads"] == {"backend": ["aaa1"]}
     found = node.drill()
     assert (found["verdict"], found["lost"], found["tables"]) == (drill_text.PASSED, [], 1)
@@ -112,5 +112,5 @@ def test_sets_and_drills_know_it(stage: Stage) -> None:
     assert heads(stage, node.state) == ["aaa1"]
     stage.sql("DROP TABLE ops.shop_migrations")
     name = node.save()
-    (held,) = [one for one in backup_shelf.listed(node.state) if one["name"] == name]
+    (held,) = [one for one in catalog.listed(node.state) if one["name"] == name]
     assert held["heads"] == {}, "filed under no revision, it would fit a database that has none"

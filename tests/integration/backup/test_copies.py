@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
-    catalog as backup_shelf,
+    catalog,
     command as backup_command,
     copies as backup_copy,
     restore as restore_set,
@@ -84,7 +84,7 @@ def test_a_set_comes_back_from_its_copy_after_the_disk_was_lost(elsewhere: Elsew
     assert not backup_copy.fetch(node.request(), made["name"])["changed"]
     path = node.state / "backups" / made["name"]
     assert {file.stat().st_mode & 0o777 for file in path.rglob("*") if file.is_file()} == {0o600}
-    seen = backup_shelf.verify(node.state, made["name"])
+    seen = catalog.verify(node.state, made["name"])
     assert (seen["problems"], seen["signature"]) == ([], "good")
     restore_set.restore(restore_set.Request(node.state, made["name"], node.root, ["sqlite", "bucket"], min_free=0), made["name"])
     connection = sqlite3.connect(elsewhere.database)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sets put back with the real programs: what comes back, what is kept, what is refused, and what happens when it is cut short."""
+"""Sets put back with the real programs: what comes back, what is kept, what is refused, and what happens when it is interrupted."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 """What Python reads before anything else in the processes that these tests start.
 
-Ansible sends a module as an archive of sources, which Python compiles anew for every task: a third of what a module costs. Here that is
+Ansible sends a module as an archive of sources, which Python compiles again for every task: a third of what a module costs. Here that is
 done once. The sources stay what decides: the bytecode of a text is found by the hash of that text. And garbage is looked for less often,
 which is half of what it takes to put such an archive together.
 """

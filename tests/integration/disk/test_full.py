@@ -22,8 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal import c
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Who, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, roll_back
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.test_deadman import Timers
 
@@ -75,12 +75,12 @@ def fleet(tmp_path: Path, disk: Disk) -> Fleet:
 
 
 def emergency(fleet: Fleet) -> dict[str, Any]:
-    who = Who("rb-1", "ops", "the disk is full", force_lock=True, best_effort=True)
-    return roll_back(fleet.state, "shop", Wish(best_effort=True), who, fleet.tools())
+    who = Caller("rb-1", "ops", "the disk is full", force_lock=True, best_effort=True)
+    return roll_back(fleet.state, "shop", RollbackRequest(best_effort=True), who, fleet.tools())
 
 
 def timer(fleet: Fleet) -> dict[str, Any]:
-    return deadman.revert(fleet.state, Who("deploy-2", "root", "not confirmed"), True, fleet.tools(), systemd=Timers())
+    return deadman.revert(fleet.state, Caller("deploy-2", "root", "not confirmed"), True, fleet.tools(), systemd=Timers())
 
 
 @pytest.fixture(params=[emergency, timer], ids=["emergency", "dead man's switch"])

@@ -115,7 +115,7 @@ def test_it_says_which_release_it_serves(sites: tuple[Path, dict[str, int]]) -> 
     index.with_suffix(".away").rename(index)
 
 
-def test_pages_are_asked_for_anew_and_assets_kept(sites: tuple[Path, dict[str, int]]) -> None:
+def test_pages_are_asked_for_again_and_assets_kept(sites: tuple[Path, dict[str, int]]) -> None:
     _folder, ports = sites
     status, headers, text = get(ports["site"], "/")
     assert (status, text, headers["Cache-Control"], headers["Content-Type"]) == (200, "page of v1", "no-cache", "text/html")

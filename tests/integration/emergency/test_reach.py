@@ -176,7 +176,7 @@ def test_a_node_that_does_not_answer_is_named_and_the_other_goes_back(site: Site
 
 
 def test_a_node_that_refuses_says_why(site: Site) -> None:
-    refusal = {"code": "never_deployed", "component": "backend", "reason": "backend: v9 was never deployed here", "way_out": "choose v1"}
+    refusal = {"code": "never_deployed", "component": "backend", "reason": "backend: v9 was never deployed here", "remedy": "choose v1"}
     (site.folder / "plan.json").write_text(json.dumps({**PLAN, "allowed": False, "refusals": [refusal]}))
     done = site.play("-e", "to=v9", ANSIBLE_VARS_ENABLED="")
     assert done.returncode != 0

@@ -195,7 +195,7 @@ OPERATIONS: dict[str, Callable[[World], Operation]] = {
 CASES = [
     # the controller dies, at every step that changes something
     Case("deployment", "(1/5) Take the lock"),
-    Case("deployment", "Command aistack"),
+    Case("deployment", "Install the aistack command"),
     Case("deployment", "(1/5) Save what a deployment could damage"),
     Case("staging", "sparklio: stage"),
     Case("staging", "sparklio: stage", after=2.0),

@@ -24,7 +24,7 @@ with the release that was asked for, {rows} planted rows are there unchanged (by
 no operation open, no lock is held for longer than its lease of {lease:.0f} s, and `healthcheck.yml` passes.
 
 *failed requests*: of two users who ask for the health page of both edges ten times a second all the while; *outage*: the longest time
-in which one of them got nothing. *recovery*: seconds of the command that mends it, from its start to its end, its gates included.
+in which one of them got nothing. *recovery*: seconds of the command that fixes it, from its start to its end, its gates included.
 The levels schema and system stand still by design while the data goes back, so that their rows count the rollback's own standstill.
 
 {total} rows, {passed} of them measured here. The slowest recovery took {slowest:.0f} s: {where}.

@@ -88,7 +88,7 @@ def broken(world: World, case: Case, operation: Operation, request: pytest.Fixtu
     return "went through" if ended.rc == 0 else "failed and said so"
 
 
-def test_what_breaks_is_mended(
+def test_what_breaks_is_fixed(
     world: World, case: Case, note: Callable[[dict[str, Any]], None], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     operation = OPERATIONS[case.operation](world)

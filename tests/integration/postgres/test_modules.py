@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 
 from ..conftest import PASSWORD
 from .conftest import Shop
@@ -63,7 +63,7 @@ def test_a_set_is_saved_once(shop: Shop, door: Any) -> None:
     again = door("pg_snapshot", set=str(where), name="shop", min_free_bytes=0)
     assert not again["changed"]
     assert again["part"]["facts"]["rows"]["public.orders"] == 500
-    assert backup_shelf.verify(shop.root, str(where))["verdict"] == "verified", "it is no set like the others"
+    assert catalog.verify(shop.root, str(where))["verdict"] == "verified", "it is no set like the others"
     assert not door("pg_snapshot", state="verified", set=str(where), name="")["changed"]
 
 

@@ -61,7 +61,7 @@ def converge(cluster: Cluster, tmp_path: Path, password: str) -> subprocess.Comp
     )  # fmt: skip
 
 
-def test_a_password_in_use_is_refused_with_the_way_out(cluster: Cluster, live: Path, tmp_path: Path) -> None:
+def test_a_password_in_use_is_refused_with_the_remedy(cluster: Cluster, live: Path, tmp_path: Path) -> None:
     done = converge(cluster, tmp_path, OTHER)
     said = " ".join(done.stdout.split())
     assert done.returncode != 0

@@ -29,7 +29,7 @@ RIGHTS = "SELECT relacl::text, relowner::regrole, reloptions::text, obj_descript
 
 def schema(shop: Shop, without: str = "__replaced_") -> dict[str, str]:
     with shop.server.session(shop.name) as psql:
-        psql.settle(search_path="")
+        psql.apply_settings(search_path="")
         objects = psql.query(fingerprint.SCHEMA_QUERY)
     return Fingerprint.of([entry for entry in objects if without not in entry[1]], [], None).objects
 

@@ -34,7 +34,7 @@ reason = "every component of tiny is at the release v1 already"
 plan = {{
     "level": "app", "application": "tiny", "from": present, "to": "v1", "allowed": not there, "warnings": [], "unverified": [],
     "losses": [], "objective_s": 600, "expected_s": 1, "descriptions": {{}}, "open": begun, "steps": [] if there else [switch],
-    "refusals": [{{"code": "already_there", "component": None, "reason": reason, "way_out": "nothing"}}] if there else [],
+    "refusals": [{{"code": "already_there", "component": None, "reason": reason, "remedy": "nothing"}}] if there else [],
     "candidates": [{{"node": "node-1", "component": "api", "present": present, "tags": ["v2", "v1"]}}],
 }}
 if "plan" in sys.argv:

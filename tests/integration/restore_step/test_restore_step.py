@@ -159,7 +159,7 @@ def test_it_is_put_back_between_the_backup_and_the_switch(place: Place) -> None:
     told = json.loads(plan.with_suffix(".json").read_text())
     assert (told["format"], told["facts"]["to"], told["plan"]["nodes"]["node-1"]["from"]) == (1, "v1", "v2")
     assert [step["do"] for step in told["plan"]["nodes"]["node-1"]["steps"]] == ["backup", "restore", "switch"]
-    assert PRICE in str(told["plan"]["prices"])
+    assert PRICE in str(told["plan"]["data_loss"])
     written = post.read_text()
     for part in (PRICE, "| Level | system (whole system) |", "within the objective of 3600 s", "sqlite:shop: ", f"the backup set {saved}"):
         assert part in written
@@ -176,12 +176,12 @@ def test_a_node_that_does_not_go_back_is_written_down_and_told(place: Place) -> 
     rc, _said = place.back("-e", f"accept_set={place.name}", "-e", json.dumps({"aistack_notices": [receiver], "owner": "ann"}))
     assert rc != 0
     (plan,) = place.folder.glob("documents/rollback-*.md")
-    for part in ("- [x] People told: pager", "- [x] Approved: by ann, by the name of the target"):
+    for part in ("- [x] Notified: pager", "- [x] Approved: by ann, by the name of the target"):
         assert part in plan.read_text(), plan.read_text()
     (post,) = place.folder.glob("documents/post-mortem-*.md")
     written = post.read_text()
     for part in (
-        "| People told | pager |", "| Approved | by ann, by the name of the target |", "NOT complete: node-1: Go back",
+        "| Notified | pager |", "| Approved | by ann, by the name of the target |", "NOT complete: node-1: Go back",
         "api on node-1 is not back (its gate failed)", PRICE, "run the same command again",
     ):  # fmt: skip
         assert part in written, written
@@ -206,8 +206,8 @@ def test_a_node_that_changes_after_the_consent_is_left_alone(place: Place) -> No
     assert not (place.folder / "state/lock.json").exists()
 
 
-def test_what_a_run_that_was_cut_off_ended_meanwhile_is_not_done_again(place: Place) -> None:
-    ended = {**place.plan(), "allowed": False, "steps": [], "refusals": [{"code": "already_there", "reason": "", "way_out": ""}]}
+def test_what_a_run_that_was_interrupted_ended_meanwhile_is_not_done_again(place: Place) -> None:
+    ended = {**place.plan(), "allowed": False, "steps": [], "refusals": [{"code": "already_there", "reason": "", "remedy": ""}]}
     (place.folder / "other.json").write_text(json.dumps(ended))
     (place.folder / "back.json").write_text(json.dumps({"outcome": "refused", "components": [], "plan": ended}))
     command = place.folder / "bin/aistack"

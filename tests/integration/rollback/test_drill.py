@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The way back, rehearsed in the lab: it passes, it is told in the plan, and what serves notices nothing."""
+"""The way back, rehearsed in the lab: it passes, it is told in the plan, and the live release notices nothing."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from ..refusals.conftest import BACKEND, ROOT
 from .conftest import AFTER, BEFORE, OperatorLab, config
 
 USERS = 8
-"""More than the application keeps connections for, so that it logs in anew all the time."""
+"""More than the application keeps connections for, so that it logs in again all the time."""
 
 
 @dataclass

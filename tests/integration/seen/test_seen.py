@@ -281,7 +281,7 @@ def test_a_rotation_of_what_nothing_uses(shop: Shop) -> None:
     assert status == 0, text
     new = (shop.folder / "session").read_text(encoding="utf-8").strip()
     assert new != "old-value-of-the-key-1234567890abcdef"
-    assert "session: nothing to do, what serves has the value of the inventory" in text
+    assert "session: nothing to do, the live release has the value of the inventory" in text
     assert (new in text, "old-value" in text) == (False, False), text
     small(text)
 
@@ -352,9 +352,9 @@ def test_a_rollback_at_a_terminal_asks(shop: Shop) -> None:
 
 
 def test_a_rollback_that_is_refused_is_a_text(shop: Shop) -> None:
-    refusal = {"code": "not_good", "component": "api", "reason": "api: v1 was never good", "way_out": "say --to TAG"}
+    refusal = {"code": "not_good", "component": "api", "reason": "api: v1 was never good", "remedy": "say --to TAG"}
     shop.command(plan={**PLAN, "allowed": False, "steps": [], "refusals": [refusal]})
     status, text = shop.play("rollback")
     assert status == 2, text
-    assert "instead: say -e to=TAG" in text
+    assert "fix: say -e to=TAG" in text
     small(text)

@@ -56,7 +56,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def look(**spec: Any) -> Attempt:
+def observe(**spec: Any) -> Attempt:
     """One attempt of a probe in its short form."""
     described = normalise({"name": "p", **spec}, None)
     return REGISTRY[described["type"]](described).run(Context(spec.get("timeout", 20)))

@@ -29,7 +29,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy 
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 
 from ..conftest import PASSWORD
-from .conftest import World, look
+from .conftest import World, observe
 
 PATIENCE = 20.0
 """Seconds for what takes a moment: the machine may stand still for a while."""
@@ -74,7 +74,7 @@ def redis(world: World) -> Iterator[int]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        until(lambda: look(tcp=f"127.0.0.1:{port}").ok)
+        until(lambda: observe(tcp=f"127.0.0.1:{port}").ok)
         yield port
     finally:
         child.terminate()
@@ -85,12 +85,12 @@ def test_redis(world: World, redis: int, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("app-password")
     ca = str(world.authority.ca)
     named = {"redis": f"127.0.0.1:{redis}", "password_file": str(tmp_path / "password")}
-    assert look(**named, tls=True, ca_file=ca).ok
-    assert "not trusted" in look(**named, tls=True).got
-    assert not look(**named, timeout=5).ok, "it takes plain text"
+    assert observe(**named, tls=True, ca_file=ca).ok
+    assert "not trusted" in observe(**named, tls=True).got
+    assert not observe(**named, timeout=5).ok, "it takes plain text"
     (tmp_path / "env").write_text(f'REDIS_URL="rediss://:app-password@localhost:{redis}/1?ssl_cert_reqs=required&ssl_ca_certs={ca}"\n')
-    assert look(type="redis", env_file=str(tmp_path / "env")).ok
-    assert look(tls=f"127.0.0.1:{redis}", certificate=str(world.file("redis-tls.pem"))).ok
+    assert observe(type="redis", env_file=str(tmp_path / "env")).ok
+    assert observe(tls=f"127.0.0.1:{redis}", certificate=str(world.file("redis-tls.pem"))).ok
     entry = {"name": "broker", "port": redis, "password_file": str(tmp_path / "password"), "ca_file": ca}
     with backup_redis.Server(entry, 20) as server:
         assert server.info("server")["redis_version"]
@@ -129,27 +129,27 @@ def test_postgres(world: World, postgres: int, tmp_path: Path) -> None:
     ca, file = str(world.authority.ca), str(world.file("postgres-tls.pem"))
     login = {"postgres": f"127.0.0.1:{postgres}", "user": "app", "password_file": str(tmp_path / "password")}
     query = {"query": "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()", "value": {"matches": "TLSv1[.][23]"}}
-    assert look(**login, **query, database="postgres", sslmode="verify-full", ca_file=ca).ok
-    seen = look(**login, database="postgres", sslmode="disable")
+    assert observe(**login, **query, database="postgres", sslmode="verify-full", ca_file=ca).ok
+    seen = observe(**login, database="postgres", sslmode="disable")
     assert "no encryption" in seen.got
-    assert look(**login, database="template1", sslmode="disable").ok, "a client on the node's own loopback"
+    assert observe(**login, database="template1", sslmode="disable").ok, "a client on the node's own loopback"
     (tmp_path / "env").write_text(
         f'DATABASE_URL="postgresql+asyncpg://app:{quote(PASSWORD, safe="")}@localhost:{postgres}'
         f'/postgres?sslmode=verify-full&sslrootcert={ca}"\n'
     )
-    assert look(type="postgres", env_file=str(tmp_path / "env"), **query).ok
+    assert observe(type="postgres", env_file=str(tmp_path / "env"), **query).ok
     # SQLAlchemy with asyncpg takes no file in the address
     url = f"postgresql+asyncpg://app:{quote(PASSWORD, safe='')}@localhost:{postgres}/postgres?ssl=verify-full"
     (tmp_path / "env").write_text(f'DATABASE_URL="{url}"\nPGSSLROOTCERT="{ca}"\n')
-    assert look(type="postgres", env_file=str(tmp_path / "env"), **query).ok
+    assert observe(type="postgres", env_file=str(tmp_path / "env"), **query).ok
     shown = {"tls": f"127.0.0.1:{postgres}", "starttls": "postgres"}
-    assert look(**shown, certificate=file).ok
-    assert look(**shown, ca_file=ca, days_left=20).ok
+    assert observe(**shown, certificate=file).ok
+    assert observe(**shown, ca_file=ca, days_left=20).ok
     renewed = world.authority.issue("renewed", "localhost", "127.0.0.1")
     Path(file).write_bytes(b"".join(path.read_bytes() for path in renewed))
-    assert "not trusted" in look(**shown, certificate=file).got, "it shows the one from before until it is told"
+    assert "not trusted" in observe(**shown, certificate=file).got, "it shows the one from before until it is told"
     world.cluster.ctl("reload")
-    until(lambda: look(**shown, certificate=file).ok)
+    until(lambda: observe(**shown, certificate=file).ok)
 
 
 @pytest.fixture
@@ -190,9 +190,9 @@ def edge(world: World) -> Iterator[subprocess.Popen[bytes]]:
 def test_edge(world: World, edge: subprocess.Popen[bytes]) -> None:
     ca, file, ports = str(world.authority.ca), world.file("edge-tls.pem"), world.ports
     for name in ("web", "app"):
-        assert look(http=f"https://127.0.0.2:{ports[name]}/", ca_file=ca, body="^https$").ok
-        assert look(http=f"http://127.0.0.1:{ports[name]}/", body="^http$").ok, "probes of the node"
-    assert not look(http=f"http://127.0.0.2:{ports['web']}/", timeout=5).ok, "it takes plain text"
+        assert observe(http=f"https://127.0.0.2:{ports[name]}/", ca_file=ca, body="^https$").ok
+        assert observe(http=f"http://127.0.0.1:{ports[name]}/", body="^http$").ok, "probes of the node"
+    assert not observe(http=f"http://127.0.0.2:{ports['web']}/", timeout=5).ok, "it takes plain text"
     redirect = http.client.HTTPConnection("127.0.0.2", ports["redirect"], timeout=PATIENCE)
     redirect.request("GET", "/a?b=c")
     answer = redirect.getresponse()
@@ -207,7 +207,7 @@ def test_edge(world: World, edge: subprocess.Popen[bytes]) -> None:
 
     def visit() -> None:
         while not over.is_set():
-            seen = look(http=f"https://127.0.0.2:{ports['web']}/", ca_file=ca)
+            seen = observe(http=f"https://127.0.0.2:{ports['web']}/", ca_file=ca)
             asked[0] += 1
             if not seen.ok:
                 lost.append(seen.got)
@@ -220,12 +220,12 @@ def test_edge(world: World, edge: subprocess.Popen[bytes]) -> None:
     fresh.write_bytes(b"".join(path.read_bytes() for path in renewed))
     fresh.replace(file)
     shown = {"tls": f"127.0.0.2:{ports['web']}", "certificate": str(file)}
-    assert not look(**shown).ok, "it shows the one from before until it is told"
+    assert not observe(**shown).ok, "it shows the one from before until it is told"
     admin = Edge(str(world.file("admin")), "web", str(world.file("state")))
     before = parse_info(admin.command("show info"))[0]
     os.kill(edge.pid, signal.SIGUSR2)
     until(lambda: parse_info(admin.command("show info"))[0] != before)
-    until(lambda: look(**shown).ok)
+    until(lambda: observe(**shown).ok)
     now = asked[0]
     until(lambda: asked[0] > now + 5)
     over.set()

@@ -41,7 +41,7 @@ class EarlierLab(OperatorLab):
 
 
 def new_nodes() -> None:
-    """The lab's nodes, made anew; what the lab keeps beside them (artefacts, repositories) stays."""
+    """The lab's nodes, made again; what the lab keeps beside them (artefacts, repositories) stays."""
     names = [f"phasegate-{node}" for node in NODES]
     subprocess.run(["podman", "rm", "--force", "--ignore", *names], check=True, capture_output=True, timeout=120)
     for command in (["lab/bin/lab", "up"], ["lab/bin/make-repos"]):

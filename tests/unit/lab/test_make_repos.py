@@ -101,7 +101,7 @@ def test_a_text_that_is_not_there_once_is_an_error(script, tmp_path):
         script.replaced(tree, {**edit, "find": "x", "file": "b.txt"}, tmp_path)
 
 
-def test_a_missing_environment_is_named_with_the_way_out(script, tmp_path, monkeypatch):
+def test_a_missing_environment_is_named_with_the_remedy(script, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "ROOT", tmp_path)
     with pytest.raises(script.Failure, match="make venv"):
         script.build_model(tmp_path / "models")

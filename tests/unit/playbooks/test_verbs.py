@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``meta/verbs.yml`` and the playbooks say the same, and every way out that a message names is one."""
+"""``meta/verbs.yml`` and the playbooks say the same, and every remedy that a message names is one."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def wrong_ways(text: str) -> list[str]:
     return found
 
 
-def test_every_way_out_is_one() -> None:
+def test_every_remedy_is_one() -> None:
     told = [(place, text, wrong_ways(text)) for place, text in TEXTS if re.search(r"\.yml|-e |--|=true|=false|phasegate", text)]
     assert len(told) > 50
     assert [f"{place}: {'; '.join(wrong)}: {text[:120]}" for place, text, wrong in told if wrong] == []

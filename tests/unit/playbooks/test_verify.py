@@ -40,6 +40,6 @@ def test_the_journal_is_asked_where_the_node_has_the_stack(tmp_path: Path, says:
         (tmp_path / "shop.json").touch()
     shell, c, script, _name = probe["target"]
     script = script.replace("/etc/aistack/", f"{tmp_path}/").replace("/usr/local/bin/aistack", str(command))
-    attempt = Command({**probe, "target": [shell, c, script, "shop"]}).look(Context())
+    attempt = Command({**probe, "target": [shell, c, script, "shop"]}).observe(Context())
     assert attempt.ok == verdict
     assert verdict or says is None or says.splitlines()[-1] in attempt.got, "what is wrong, on the page"

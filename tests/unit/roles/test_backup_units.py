@@ -61,7 +61,7 @@ def test_those_of_another_stack_are_left_to_it(units: Path, stack: str) -> None:
     assert names(units) == before
 
 
-def test_what_was_cut_off_is_made_good(units: Path) -> None:
+def test_what_was_interrupted_is_made_good(units: Path) -> None:
     (units / "aistack-backup.timer").unlink()
     assert remove(units, "shop") != ""
     assert names(units) == {"aistack-backup@shop.timer"}

@@ -219,7 +219,7 @@ def test_a_manifest_that_is_none(node: Node) -> None:
     assert f"rm {node.manifest}" in node.refused("inspect")
 
 
-def test_a_record_that_cannot_be_read_is_made_anew(node: Node) -> None:
+def test_a_record_that_cannot_be_read_is_made_again(node: Node) -> None:
     node.run("apply")
     record = node.folder / "record.json"
     record.write_text("{", encoding="utf-8")

@@ -251,7 +251,7 @@ def test_looking_tells_who_is_let_in_and_changes_nothing(server: Server) -> None
     server.run()
     before = held(server)
     others = [{"key": "app", "secret": "wrong", "buckets": []}, {"key": "unknown", "secret": SECRET, "buckets": []}]
-    server.wanted.update(look=True, check=True)
+    server.wanted.update(observe=True, check=True)
     assert json.loads(server.run()[0]) == {"app": {"known": True, "logs_in": True}}
     server.wanted["users"] = others
     assert json.loads(server.run()[0]) == {
@@ -289,7 +289,7 @@ def test_the_order_in_a_policy_means_nothing(server: Server) -> None:
     assert server.run() == []
 
 
-def test_another_password_than_the_servers_fails_at_once_with_a_way_out(server: Server) -> None:
+def test_another_password_than_the_servers_fails_at_once_with_a_remedy(server: Server) -> None:
     server.wanted["root"]["secret"] = "wrong"
     (line,) = server.run(status=1)
     assert "127.0.0.1:9000" in line

@@ -74,7 +74,7 @@ def _words(stream: IO[bytes]) -> str:
     return lines[0] if lines else "no message"
 
 
-def encrypt(folder: Path, part: Mapping[str, Any], recipient: str) -> dict[str, Any]:
+def encrypt(folder: Path, part: Mapping[str, object], recipient: str) -> dict[str, object]:
     """Replace a part's file or folder by one encrypted archive; returns the part as the manifest has it from then on.
 
     Raises PartError; the plain part is still there then.
@@ -95,7 +95,7 @@ def encrypt(folder: Path, part: Mapping[str, Any], recipient: str) -> dict[str, 
     return {**part, "path": f"{part['path']}{SUFFIX}", "encrypted": {"recipient": recipient, "path": str(part["path"])}}
 
 
-def verify(folder: Path, part: Mapping[str, Any]) -> list[str]:
+def verify(folder: Path, part: Mapping[str, object]) -> list[str]:
     """What is wrong with what is stored; what is inside can be judged with the identity alone."""
     path = folder / str(part["path"])
     if not path.is_file():
@@ -106,7 +106,7 @@ def verify(folder: Path, part: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def decrypt(folder: Path, part: Mapping[str, Any], into: Path, identity: str = "", identity_file: str = "") -> dict[str, Any]:
+def decrypt(folder: Path, part: Mapping[str, Any], into: Path, identity: str = "", identity_file: str = "") -> dict[str, object]:
     """Put a part, plain, below ``into``; returns it as it was before it was encrypted. Raises PartError."""
     inner = str(part["encrypted"]["path"])
     target = into / inner

@@ -154,7 +154,7 @@ def close_to_others(folder: Path) -> None:
 
 
 def hash_files(
-    root: Path, path: str = "", known: Mapping[str, Mapping[str, Any]] | None = None, but: tuple[str, ...] = ()
+    root: Path, path: str = "", known: Mapping[str, Mapping[str, object]] | None = None, but: tuple[str, ...] = ()
 ) -> Files:
     """Checksums of the file or of all files below the folder ``path`` of ``root``; they are on disk when this returns.
 
@@ -173,7 +173,7 @@ def hash_files(
         else:
             todo.append((relative, file))
 
-    def one(entry: tuple[str, Path]) -> tuple[str, dict[str, Any]]:
+    def one(entry: tuple[str, Path]) -> tuple[str, dict[str, object]]:
         fsync(entry[1])
         return entry[0], {"sha256": sha256(entry[1]), "bytes": entry[1].lstat().st_size}
 

@@ -32,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bas
     tool_version,
     walk_files,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 
 KIND = "bucket"
@@ -150,7 +151,7 @@ def disk_name(name: str) -> str:
     return "".join(plain)
 
 
-def job(entry: Mapping[str, Any], timeout: float, previous: tuple[Path, Mapping[str, Any]] | None) -> Job:
+def job(entry: Mapping[str, Any], timeout: float, previous: tuple[Path, SetManifest] | None) -> Job:
     """The job of one entry of C(buckets); ``previous`` is the newest verified set, folder and manifest, to share objects with."""
     path = f"buckets/{entry['name']}"
     before = _before(entry, previous)
@@ -165,7 +166,7 @@ def job(entry: Mapping[str, Any], timeout: float, previous: tuple[Path, Mapping[
     return Job(KIND, str(entry["name"]), path, size, save)
 
 
-def _before(entry: Mapping[str, Any], previous: tuple[Path, Mapping[str, Any]] | None) -> tuple[Path, Mapping[str, Any], str] | None:
+def _before(entry: Mapping[str, Any], previous: tuple[Path, SetManifest] | None) -> tuple[Path, SetManifest, str] | None:
     """The folder of this bucket in the set before, that set's manifest, and the folder's path in it; None where it has none."""
     if previous is None:
         return None
@@ -176,7 +177,7 @@ def _before(entry: Mapping[str, Any], previous: tuple[Path, Mapping[str, Any]] |
     return None
 
 
-def _save(bucket: Bucket, folder: Path, path: str, before: tuple[Path, Mapping[str, Any], str] | None) -> Saved:
+def _save(bucket: Bucket, folder: Path, path: str, before: tuple[Path, SetManifest, str] | None) -> Saved:
     target = folder / path
     target.mkdir(mode=0o700, parents=True)
     listed = bucket.listing()
@@ -236,7 +237,7 @@ def _explained(bucket: Bucket, listed: Listing, left: Differences) -> int:
     return len(left.names)
 
 
-def _known(target: Path, path: str, linked: Iterable[str], before: tuple[Path, Mapping[str, Any], str] | None) -> Files:
+def _known(target: Path, path: str, linked: Iterable[str], before: tuple[Path, SetManifest, str] | None) -> Files:
     """Checksums of linked files, from the manifest of the set before; that they are as the bucket has them was just checked."""
     if before is None:
         return {}

@@ -16,7 +16,14 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError, close_to_others
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.bucket import Bucket, Differences
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground, Loss, enter, need, place_for, some
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import (
+    Loss,
+    RestoreContext,
+    enter,
+    need,
+    place_for,
+    shortened,
+)
 
 OBJECTS = "objects"
 
@@ -24,21 +31,21 @@ OBJECTS = "objects"
 class BucketRestore:
     """One bucket."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.bucket = Bucket(ground.entry, ground.timeout)
-        self.source = str(ground.path)
+    def __init__(self, context: RestoreContext) -> None:
+        self.context = context
+        self.bucket = Bucket(context.entry, context.timeout)
+        self.source = str(context.path)
 
     def plan(self, check: bool) -> Loss:
         """Which objects would be replaced, removed, put back."""
         seen = self._compare()
         lines = []
         if seen.changed:
-            lines.append(f"{self.bucket}: {len(seen.changed)} objects are replaced by those of the set: {some(seen.changed)}")
+            lines.append(f"{self.bucket}: {len(seen.changed)} objects are replaced by those of the set: {shortened(seen.changed)}")
         if seen.only_second:
-            lines.append(f"{self.bucket}: {len(seen.only_second)} objects that came since are removed: {some(seen.only_second)}")
+            lines.append(f"{self.bucket}: {len(seen.only_second)} objects that came since are removed: {shortened(seen.only_second)}")
         if seen.only_first:
-            lines.append(f"{self.bucket}: {len(seen.only_first)} objects that are gone come back: {some(seen.only_first)}")
+            lines.append(f"{self.bucket}: {len(seen.only_first)} objects that are gone come back: {shortened(seen.only_first)}")
         counts = {
             "replaced": len(seen.changed), "removed": len(seen.only_second), "returned": len(seen.only_first), "same": seen.same,
         }  # fmt: skip
@@ -47,7 +54,7 @@ class BucketRestore:
     def _compare(self) -> Differences:
         return self.bucket.compare(self.source, self.bucket.place)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put it back; returns C(replaced), C(removed), C(returned) (numbers) and C(kept), the folder with what was there."""
         seen = self._compare()
         result: dict[str, Any] = {
@@ -71,11 +78,11 @@ class BucketRestore:
     def _keep(self, names: Sequence[str]) -> str:
         """Save what is going to be replaced or removed; returns the folder."""
         sizes = self.bucket.listing()
-        need(self.ground.state_dir, sum(sizes.get(name, (0, ""))[0] for name in names), self.ground.min_free, self.ground.title)
-        place = place_for(self.ground)
+        need(self.context.state_dir, sum(sizes.get(name, (0, ""))[0] for name in names), self.context.min_free, self.context.title)
+        place = place_for(self.context)
         kept = place / OBJECTS
         kept.mkdir(mode=0o700)
-        enter(self.ground, place, what=f"objects of bucket {self.bucket.name}", objects=len(names))
+        enter(self.context, place, what=f"objects of bucket {self.bucket.name}", objects=len(names))
         self._each("copy", names, self.bucket.place, str(kept), "--checksum", "--metadata")
         close_to_others(place)
         seen = self.bucket.compare(str(kept), self.bucket.place)

@@ -21,7 +21,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import place as restore_place
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import Job, PartError, Saved, keep_private
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import WRITABLE
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST, Layout, LiveLinks
 
 KIND = "files"
 RELEASES = "releases"
@@ -57,7 +57,7 @@ def components(state_dir: Path, root: Path) -> list[Component]:
             name = str(described["component"])
             found[name] = Component(name, Path(str(described.get("root") or root)), str(described.get("source") or name))
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise PartError(f"{path} cannot be read ({problem}): it says where a component is. Deploying writes it anew.") from problem
+            raise PartError(f"{path} cannot be read ({problem}): it says where a component is. Deploying writes it again.") from problem
     for slots in sorted(root.glob("*/slots")):
         name = slots.parent.name
         if name not in found and slots.is_dir():
@@ -65,8 +65,8 @@ def components(state_dir: Path, root: Path) -> list[Component]:
     return [found[name] for name in sorted(found)]
 
 
-def live(of: Iterable[Component]) -> dict[str, dict[str, str | None]]:
-    """What serves: component to release, config and slot; components of which nothing is live are left out."""
+def live(of: Iterable[Component]) -> dict[str, LiveLinks]:
+    """What is live: component to release, config and slot; components of which nothing is live are left out."""
     seen = {component.name: component.layout.live() for component in of}
     return {name: value for name, value in seen.items() if value}
 
@@ -99,7 +99,8 @@ def jobs(described: Mapping[str, Any], state_dir: Path, of: list[Component]) -> 
     def manifests() -> Sources:
         found: Sources = {}
         for component in of:
-            served = (component.layout.live() or {}).get("release")
+            live = component.layout.live()
+            served = live["release"] if live else None
             for name in (MANIFEST, FILES):
                 file = component.layout.release(served) / name if served else None
                 if file and file.is_file():
@@ -177,13 +178,13 @@ def _job(kind: str, name: str, path: str, sources: Callable[[], Sources]) -> Job
     return Job(kind, name, path, size, save)
 
 
-def _keep(file: Path, target: Path) -> dict[str, Any] | None:
+def _keep(file: Path, target: Path) -> dict[str, object] | None:
     """Copy one file; returns where it came from, its mode and its owner, or None where it is gone. A link is noted, not followed.
 
     Others than root may make names where it is, so that it is opened as a restore opens it: what root reads is what was listed.
     """
     with restore_place.opened(file.parent) as place:
-        state = place.look(file.name)
+        state = place.lstat(file.name)
         if state is None:
             return None
         about: dict[str, Any] = {

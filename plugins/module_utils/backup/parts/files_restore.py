@@ -20,12 +20,19 @@ from typing import Any, BinaryIO
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import place as restore_place, sqlite as backup_sqlite
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError, bytes_of, keep_private
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files import CREDENTIALS
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground, Loss, enter, need, place_for, some
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import (
+    Loss,
+    RestoreContext,
+    enter,
+    need,
+    place_for,
+    shortened,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import WRITABLE
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 
 NEVER = {
-    "state": "the journal only grows, and what a component is was written by what serves now; read it in the set",
+    "state": "the journal only grows, and what a component is was written by the live release; read it in the set",
 }
 """Parts that are evidence."""
 
@@ -36,9 +43,9 @@ _CONFIG = re.compile(r"(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+/[A-Za-z0-9._-
 class FilesRestore:
     """Environments, credentials, declared files."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.sources: Mapping[str, Mapping[str, Any]] = ground.part["facts"]["sources"]
+    def __init__(self, context: RestoreContext) -> None:
+        self.context = context
+        self.sources: Mapping[str, Mapping[str, Any]] = context.part["facts"]["sources"]
 
     def plan(self, check: bool) -> Loss:
         """Which files would be replaced and which come back."""
@@ -46,57 +53,59 @@ class FilesRestore:
         differ, gone = self._seen()
         lines = []
         if differ:
-            lines.append(f"{self.ground.title}: {len(differ)} files are replaced: {some([str(self._target(name)) for name in differ])}")
+            lines.append(
+                f"{self.context.title}: {len(differ)} files are replaced: {shortened([str(self._target(name)) for name in differ])}"
+            )
         if gone:
-            lines.append(f"{self.ground.title}: {len(gone)} files come back: {some([str(self._target(name)) for name in gone])}")
+            lines.append(f"{self.context.title}: {len(gone)} files come back: {shortened([str(self._target(name)) for name in gone])}")
         counts = {"replaced": len(differ), "returned": len(gone), "same": len(self.sources) - len(differ) - len(gone)}
-        return Loss(lines or [f"{self.ground.title}: nothing differs"], counts, bool(lines))
+        return Loss(lines or [f"{self.context.title}: nothing differs"], counts, bool(lines))
 
     def _refuse(self) -> None:
         """What is never put back, and what today's description does not name: a set says itself where its files came from."""
-        name = str(self.ground.part["name"])
-        if self.ground.part["kind"] == "releases" or name in NEVER:
-            raise PartError(f"{self.ground.title} is not put back: {NEVER.get(name, 'a release is staged, never restored')}.")
+        name = str(self.context.part["name"])
+        if self.context.part["kind"] == "releases" or name in NEVER:
+            raise PartError(f"{self.context.title} is not put back: {NEVER.get(name, 'a release is staged, never restored')}.")
         strange = [inside for inside in self.sources if not self._allowed(inside)]
         if strange:
             raise PartError(
-                f"{self.ground.title}: {some([str(self._target(inside)) for inside in strange])} is not this part's to write: expected"
-                f" {self._places()}. Nothing was changed. Declare it in"
+                f"{self.context.title}: {shortened([str(self._target(inside)) for inside in strange])} is not this part's to write:"
+                f" expected {self._places()}. Nothing was changed. Declare it in"
                 f" {'the component' if name == WRITABLE else 'aistack_backup'} and run site.yml, or take it out of"
-                f" {self.ground.path} by hand."
+                f" {self.context.path} by hand."
             )
 
     def _allowed(self, inside: str) -> bool:
-        if self.ground.part["name"] == "config":
+        if self.context.part["name"] == "config":
             return bool(_CONFIG.fullmatch(inside))
-        if self.ground.part["name"] == CREDENTIALS:
+        if self.context.part["name"] == CREDENTIALS:
             return "/" not in inside
         target = str(self._target(inside))
         return any(target == path.rstrip("/") or target.startswith(f"{path.rstrip('/')}/") for path in self._named())
 
     def _named(self) -> Sequence[str]:
         """Files and folders that today's description names for this part."""
-        return self.ground.written if self.ground.part["name"] == WRITABLE else self.ground.declared
+        return self.context.written if self.context.part["name"] == WRITABLE else self.context.declared
 
     def _places(self) -> str:
         """Where files of this part belong, for messages."""
-        if self.ground.part["name"] == "config":
-            return f"{self.ground.root}/<component>/config/<hash>/<file>"
-        if self.ground.part["name"] == CREDENTIALS:
-            return f"files in {self.ground.state_dir / CREDENTIALS}"
+        if self.context.part["name"] == "config":
+            return f"{self.context.root}/<component>/config/<hash>/<file>"
+        if self.context.part["name"] == CREDENTIALS:
+            return f"files in {self.context.state_dir / CREDENTIALS}"
         named = ", ".join(self._named()) or "nothing"
-        if self.ground.part["name"] == WRITABLE:
+        if self.context.part["name"] == WRITABLE:
             return f"what 'writable' of this node's components names ({named})"
         return f"what files in aistack_backup names ({named})"
 
     def _target(self, name: str) -> Path:
         """Where a file belongs: an environment under its component's folder of today, a declared file at its own path."""
-        if self.ground.part["name"] == CREDENTIALS:
-            return self.ground.state_dir / CREDENTIALS / name
-        if self.ground.part["name"] != "config":
+        if self.context.part["name"] == CREDENTIALS:
+            return self.context.state_dir / CREDENTIALS / name
+        if self.context.part["name"] != "config":
             return Path("/") / name
         component, _slash, rest = name.partition("/")
-        known = next((one.layout for one in self.ground.of if one.name == component), Layout(self.ground.root, component))
+        known = next((one.layout for one in self.context.of if one.name == component), Layout(self.context.root, component))
         return known.configs / rest
 
     def _seen(self) -> tuple[list[str], list[str]]:
@@ -110,17 +119,17 @@ class FilesRestore:
                 differ.append(name)
         return differ, gone
 
-    def _same(self, name: str, about: Mapping[str, Any]) -> bool | None:
+    def _same(self, name: str, about: Mapping[str, object]) -> bool | None:
         """Whether a file is as in the set; None where it is not there."""
         target = self._target(name)
         try:
             with restore_place.opened(target.parent) as place:
-                state = place.look(target.name)
+                state = place.lstat(target.name)
                 if state is None:
                     return None
                 if "link" in about:
                     return stat.S_ISLNK(state.st_mode) and os.readlink(target.name, dir_fd=place.handle) == about["link"]
-                saved = self.ground.path / name
+                saved = self.context.path / name
                 if not stat.S_ISREG(state.st_mode) or state.st_size != saved.stat().st_size:
                     return False
                 with place.read(target.name) as there, open(saved, "rb") as then:
@@ -128,18 +137,18 @@ class FilesRestore:
         except FileNotFoundError:
             return None
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put them back; returns C(replaced), C(returned) (paths) and C(kept), the folder with what was there."""
         self._refuse()
         differ, gone = self._seen()
-        need(self.ground.state_dir, bytes_of(self.ground.path), self.ground.min_free, self.ground.title)
+        need(self.context.state_dir, bytes_of(self.context.path), self.context.min_free, self.context.title)
         kept = ""
         if differ:
-            place = place_for(self.ground)
+            place = place_for(self.context)
             kept = str(place)
             for name in differ:
                 self._keep(self._target(name), place / name)
-            enter(self.ground, place, what="files", files={name: str(self._target(name)) for name in differ})
+            enter(self.context, place, what="files", files={name: str(self._target(name)) for name in differ})
         for name in [*differ, *gone]:
             self._put(name)
         changed = {"replaced": differ, "returned": gone}
@@ -148,7 +157,7 @@ class FilesRestore:
     def _keep(self, target: Path, kept: Path) -> None:
         """Save what is there; a link says in the note where it was."""
         with restore_place.opened(target.parent) as place:
-            state = place.look(target.name)
+            state = place.lstat(target.name)
             if state is not None and stat.S_ISREG(state.st_mode):
                 with place.read(target.name) as reading:
                     keep_private(reading, kept)
@@ -157,13 +166,13 @@ class FilesRestore:
         about, target = self.sources[name], self._target(name)
         owner = (int(about["owner"][0]), int(about["owner"][1]))
         with restore_place.opened(target.parent, make=True) as place:
-            state = place.look(target.name)
+            state = place.lstat(target.name)
             if state is not None and stat.S_ISDIR(state.st_mode):
                 raise PartError(f"{target} is a folder now; expected a file. Nothing of it was touched. Move it away and run again.")
             if "link" in about:
                 place.link(target.name, str(about["link"]), owner)
                 return
-            with open(self.ground.path / name, "rb") as reading:
+            with open(self.context.path / name, "rb") as reading:
                 place.put(target.name, reading, int(str(about["mode"]), 8), owner)
 
 
@@ -180,23 +189,23 @@ def _alike(first: BinaryIO, second: BinaryIO) -> bool:
 class SqliteRestore:
     """One SQLite database."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.target = Path(str(ground.entry["path"]))
+    def __init__(self, context: RestoreContext) -> None:
+        self.context = context
+        self.target = Path(str(context.entry["path"]))
 
     def plan(self, check: bool) -> Loss:
         """Rows of each table now and in the set."""
-        then: Mapping[str, int] = self.ground.part["facts"]["rows"]
+        then: Mapping[str, int] = self.context.part["facts"]["rows"]
         try:
             with restore_place.holding(self.target) as (place, name):
                 place.read(name).close()  # a link of somebody else's is refused before anything is made of it
         except FileNotFoundError:
             return Loss([f"{self.target} is not there and comes back with {sum(then.values())} rows"], {"rows_then": sum(then.values())})
         try:
-            with backup_sqlite.opened(self.target) as live, backup_sqlite.opened(self.ground.path) as saved:
+            with backup_sqlite.opened(self.target) as live, backup_sqlite.opened(self.context.path) as saved:
                 now = backup_sqlite.rows(live)
                 if now == dict(then) and backup_sqlite.same(live, saved):
-                    return Loss([f"{self.ground.title}: nothing differs"], {"rows_now": sum(now.values())}, False)
+                    return Loss([f"{self.context.title}: nothing differs"], {"rows_now": sum(now.values())}, False)
         except PartError as problem:
             return Loss([f"{self.target} cannot be read ({problem}); it is replaced as it is"], {"rows_then": sum(then.values())})
         lines = [
@@ -208,30 +217,30 @@ class SqliteRestore:
         told = f"{self.target}: every row is replaced by the set's; rows changed since are as they were then"
         return Loss([*lines, told], {"rows_now": sum(now.values()), "rows_then": sum(then.values()), "rows_fewer": lost})
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put it back; returns C(rows) and C(kept), the file with what was there."""
-        facts = self.ground.part["facts"]
-        size = self.ground.path.stat().st_size
+        facts = self.context.part["facts"]
+        size = self.context.path.stat().st_size
         kept = ""
         with restore_place.opened(self.target.parent, make=True):
             pass  # where it was removed with its folder
         with restore_place.holding(self.target) as (place, name):
-            state = place.look(name)
+            state = place.lstat(name)
             if state is not None:
-                need(self.ground.state_dir, state.st_size, self.ground.min_free, self.ground.title)
-                folder = place_for(self.ground)
+                need(self.context.state_dir, state.st_size, self.context.min_free, self.context.title)
+                folder = place_for(self.context)
                 kept = str(folder / self.target.name)
                 self._keep(place, name, Path(kept))
-                enter(self.ground, folder, what=f"SQLite database {self.target}")
-                need(place.path, size, self.ground.min_free, self.ground.title)
+                enter(self.context, folder, what=f"SQLite database {self.target}")
+                need(place.path, size, self.context.min_free, self.context.title)
                 if self._overwrite(place, name, state):
-                    return {"rows": backup_sqlite.look(place.path / name)["rows"], "kept": kept}
-            need(place.path, size, self.ground.min_free, self.ground.title)
+                    return {"rows": backup_sqlite.observe(place.path / name)["rows"], "kept": kept}
+            need(place.path, size, self.context.min_free, self.context.title)
             for suffix in ("-wal", "-shm", "-journal"):
                 place.remove(name + suffix)
-            with open(self.ground.path, "rb") as reading:
+            with open(self.context.path, "rb") as reading:
                 place.put(name, reading, int(str(facts["mode"]), 8), (int(facts["owner"][0]), int(facts["owner"][1])))
-            return {"rows": backup_sqlite.look(place.path / name)["rows"], "kept": kept}
+            return {"rows": backup_sqlite.observe(place.path / name)["rows"], "kept": kept}
 
     def _keep(self, place: restore_place.Place, name: str, kept: Path) -> None:
         """Save what is there: by SQLite, or as it is where SQLite cannot read it."""
@@ -243,7 +252,7 @@ class SqliteRestore:
             if "locked" in str(problem):
                 raise
             for suffix in ("", "-wal"):
-                if place.look(name + suffix) is not None:
+                if place.lstat(name + suffix) is not None:
                     target = kept.with_name(kept.name + suffix)
                     target.unlink(missing_ok=True)
                     with place.read(name + suffix) as reading:
@@ -258,7 +267,7 @@ class SqliteRestore:
         owner = around if around.st_uid else state
 
         def work() -> None:
-            with backup_sqlite.opened(self.ground.path) as reading:
+            with backup_sqlite.opened(self.context.path) as reading:
                 reading.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file, which is root's alone
                 restore_place.become(owner.st_uid, owner.st_gid)
                 with backup_sqlite.opened(place.path / name, "rw") as writing:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import HASHERS, Files, hash_files, walk_files
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import replacing
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.tools import sha256
 
@@ -29,12 +30,12 @@ _TOLD = 20
 """Problems of objects that are told one by one."""
 
 
-def folders(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+def folders(parts: Sequence[Mapping[str, object]]) -> list[str]:
     """Where the objects of a set are, each with a slash at its end; an encrypted bucket is one file."""
     return [f"{part['path']}/" for part in parts if part.get("kind") == BUCKET and not part.get("encrypted")]
 
 
-def write(folder: Path, parts: Sequence[Mapping[str, Any]], files: Files) -> tuple[Files, dict[str, Any] | None]:
+def write(folder: Path, parts: Sequence[Mapping[str, object]], files: Files) -> tuple[Files, dict[str, object] | None]:
     """Move objects from ``files`` into the list; returns what is left, the list among it, and what the manifest says of the list."""
     places = tuple(folders(parts))
     objects = sorted(name for name in files if name.startswith(places)) if places else []
@@ -48,12 +49,13 @@ def write(folder: Path, parts: Sequence[Mapping[str, Any]], files: Files) -> tup
     return dict(sorted({**rest, **hash_files(folder, NAME)}.items())), told
 
 
-def total(manifest: Mapping[str, Any]) -> int:
+def total(manifest: SetManifest) -> int:
     """Bytes of all files of a set."""
-    return sum(int(entry["bytes"]) for entry in manifest.get("files", {}).values()) + int((manifest.get("objects") or {}).get("bytes") or 0)
+    files = manifest.get("files") or {}
+    return sum(int(entry["bytes"]) for entry in files.values()) + int((manifest.get("objects") or {}).get("bytes") or 0)
 
 
-def objects_of(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def objects_of(folder: Path, manifest: SetManifest) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each object of a set: its path and C(bytes), C(sha256); of sets of older versions too.
 
     Raises:
@@ -61,7 +63,7 @@ def objects_of(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str,
     """
     if not manifest.get("objects"):
         places = tuple(folders(manifest.get("parts", [])))
-        yield from ((name, dict(entry)) for name, entry in manifest.get("files", {}).items() if places and name.startswith(places))
+        yield from ((name, dict(entry)) for name, entry in (manifest.get("files") or {}).items() if places and name.startswith(places))
         return
     with gzip.open(folder / NAME, "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -69,7 +71,7 @@ def objects_of(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str,
             yield str(name), {"bytes": int(size), "sha256": str(digest)}
 
 
-def problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+def problems(folder: Path, manifest: SetManifest) -> list[str]:
     """What is wrong with the objects, one sentence each: changed, missing, not in the list. No more than some thousand are held."""
     if not manifest.get("objects"):
         return []

@@ -38,7 +38,7 @@ class Place:
     handle: int
     path: Path
 
-    def look(self, name: str) -> os.stat_result | None:
+    def lstat(self, name: str) -> os.stat_result | None:
         """What has this name, a link itself and not what it points at; None where nothing has."""
         with contextlib.suppress(FileNotFoundError):
             return os.stat(name, dir_fd=self.handle, follow_symlinks=False)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import PartError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.registry import database
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground, Loss, enter, place_for
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Loss, RestoreContext, enter, place_for
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import require
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import (
@@ -55,17 +55,17 @@ def server_of(entry: Mapping[str, Any], address: DatabaseAddress) -> Server:
 class PostgresRestore:
     """One database."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        found = database(ground.entry, list(ground.of))
+    def __init__(self, context: RestoreContext) -> None:
+        self.context = context
+        found = database(context.entry, list(context.of))
         if found is None:
             raise PartError(
-                f"{ground.title}: component {ground.entry['component']} has no environment on this node, so nobody says where its database"
-                " is. Put the environment back first (-e what=env), or run site.yml once."
+                f"{context.title}: component {context.entry['component']} has no environment on this node, so nobody says where its"
+                " database is. Put the environment back first (-e what=env), or run site.yml once."
             )
         self.address = found[0]
         self.name = self.address.database
-        self.server = server_of(ground.entry, self.address)
+        self.server = server_of(context.entry, self.address)
         self.prepared: list[str] = []
 
     def plan(self, check: bool) -> Loss:
@@ -73,10 +73,10 @@ class PostgresRestore:
         try:
             if check:
                 return self._estimate()
-            if not self.ground.tables:
+            if not self.context.tables:
                 self._whole()
                 return replace(self._loss("", self._compared()), prepared=self.prepared)
-            seen = [(table, self._table(table)) for table in self.ground.tables]
+            seen = [(table, self._table(table)) for table in self.context.tables]
             losses = [self._loss(table, pg_table.compare_table(self.server, self.name, table, space)) for table, space in seen]
         except RestoreError as problem:
             raise PartError(str(problem)) from problem
@@ -85,12 +85,12 @@ class PostgresRestore:
 
     def _estimate(self) -> Loss:
         """Whether it could be done, and what the set holds; nothing is made."""
-        folder, part, min_free = self.ground.folder, self.ground.part, self.ground.min_free
+        folder, part, min_free = self.context.folder, self.context.part, self.context.min_free
         facts = part["facts"]
         live = pg_swap.overview(self.server, self.name)["live"]
-        for table in self.ground.tables:
+        for table in self.context.tables:
             pg_table.restore_table(self.server, self.name, table, folder, part, min_free=min_free, check=True)
-        if not self.ground.tables and not self._beside():
+        if not self.context.tables and not self._beside():
             pg_restore.restore_beside(self.server, self.name, folder, part, min_free=min_free, check=True)
         rows = sum(count for count in facts["rows"].values() if count)
         large = sum((facts.get("approximate") or {}).values())
@@ -102,7 +102,7 @@ class PostgresRestore:
     def _beside(self) -> str:
         """The database that was restored from this very set already; empty where there is none."""
         for entry in reversed(pg_swap.overview(self.server, self.name)["restored"]):
-            if (entry.get("state"), entry.get("set"), entry.get("part")) == (PROVEN, self.ground.origin, self.ground.part["name"]):
+            if (entry.get("state"), entry.get("set"), entry.get("part")) == (PROVEN, self.context.origin, self.context.part["name"]):
                 return str(entry["name"])
         return ""
 
@@ -113,14 +113,14 @@ class PostgresRestore:
             return there
         return self._made_beside(partial(pg_restore.restore_beside, self.server, self.name))
 
-    def _made_beside(self, restored: Callable[..., Mapping[str, Any]]) -> str:
+    def _made_beside(self, restored: Callable[..., Mapping[str, object]]) -> str:
         """Restore beside what is live, out of the set; returns what it is called there."""
-        ground = self.ground
-        made = restored(ground.folder, ground.part, timeout=ground.timeout, min_free=ground.min_free, origin=ground.origin)
+        context = self.context
+        made = restored(context.folder, context.part, timeout=context.timeout, min_free=context.min_free, origin=context.origin)
         self.prepared.append(str(made["beside"]))
         return self.prepared[-1]
 
-    def _compared(self) -> dict[str, Any]:
+    def _compared(self) -> dict[str, object]:
         if pg_swap.overview(self.server, self.name)["live"] is None:
             return {"lost": 0, "returned": 0, "changed": 0, "lines": [f"there is no database {self.name} now"], "same": False}
         return pg_compare.compare(self.server, self.name, self._beside())
@@ -131,7 +131,7 @@ class PostgresRestore:
         with self.server.session(self.name) as psql:
             known = pg_table.spaces(psql, name)
         for space, note in sorted(known.items(), reverse=True):
-            if (note.get("state"), note.get("set"), note.get("schema")) == (PROVEN, self.ground.origin, schema):
+            if (note.get("state"), note.get("set"), note.get("schema")) == (PROVEN, self.context.origin, schema):
                 return space
         return self._made_beside(partial(pg_table.restore_table, self.server, self.name, table))
 
@@ -144,26 +144,26 @@ class PostgresRestore:
         exact = [] if seen.get("exact", True) else ["not all of it could be counted in time: more may be lost"]
         return Loss([told, *(f"  {line}" for line in seen["lines"]), *exact], counts)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Swap it in; returns what the swap says, and C(lost): the comparison of a moment before."""
         try:
-            if self.ground.tables:
-                return {"tables": {table: self._swap_table(table) for table in self.ground.tables}}
+            if self.context.tables:
+                return {"tables": {table: self._swap_table(table) for table in self.context.tables}}
             beside = self._whole()
             lost = self._compared()
-            require(self.ground.state_dir, self.ground.run, f"put the restored {self.name} in the place of the live one")
-            done = pg_swap.swap(self.server, self.name, beside, self.ground.wait, self.ground.terminate)
+            require(self.context.state_dir, self.context.run, f"put the restored {self.name} in the place of the live one")
+            done = pg_swap.swap(self.server, self.name, beside, self.context.wait, self.context.terminate)
         except RestoreError as problem:
             raise PartError(str(problem)) from problem
         if done.get("replaced"):
-            place = place_for(self.ground)
-            enter(self.ground, place, what="the database that was there", database=done["replaced"], of=self.name)
+            place = place_for(self.context)
+            enter(self.context, place, what="the database that was there", database=done["replaced"], of=self.name)
         return {**done, "lost": {key: lost[key] for key in ("lost", "returned", "changed", "lines")}}
 
-    def _swap_table(self, table: str) -> dict[str, Any]:
+    def _swap_table(self, table: str) -> dict[str, object]:
         space = self._table(table)
         lost = pg_table.compare_table(self.server, self.name, table, space)
-        require(self.ground.state_dir, self.ground.run, f"put the restored table {table} in the place of the live one")
+        require(self.context.state_dir, self.context.run, f"put the restored table {table} in the place of the live one")
         done = pg_table.swap_table(self.server, self.name, table, space)
         return {**done, "lost": {key: lost[key] for key in ("lost", "returned", "changed", "lines")}}
 
@@ -176,7 +176,7 @@ def _sum(counts: list[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def drop(entry: Mapping[str, Any], of: list[Any], note: Mapping[str, Any], check: bool = False) -> bool:
+def drop(entry: Mapping[str, object], of: list[Any], note: Mapping[str, object], check: bool = False) -> bool:
     """Remove a database that was replaced, by its note, unless somebody is connected to it; returns whether it is gone, or would be.
 
     Raises PartError.

@@ -39,7 +39,7 @@ CHECK_TIMEOUT = 21600.0
 DIR = "/var/lib/redis"
 """Debian's folder of the server; an entry with another one says C(dir)."""
 PAUSE = 0.05
-"""Seconds between two looks at a save that is under way."""
+"""Seconds between two observations at a save that is under way."""
 SPARE = 5.0
 """Seconds beyond those for the save, so that a server that saves too long is told from one that does not answer."""
 
@@ -75,7 +75,7 @@ class Server:
         self._line: Connection | None = None
 
     def __enter__(self) -> Server:
-        with self._told():
+        with self._explained():
             trusted = self._entry.get("ca_file"), self._entry.get("certificate")
             tls = client_context(*trusted) if self._entry.get("tls") or any(trusted) else None
             host, name = str(self._entry.get("host") or "127.0.0.1"), str(self._entry.get("server_name") or "")
@@ -96,7 +96,7 @@ class Server:
             self._line.close()
 
     @contextmanager
-    def _told(self, command: str = "") -> Iterator[None]:
+    def _explained(self, command: str = "") -> Iterator[None]:
         name = where(self._entry)
         try:
             yield
@@ -117,7 +117,7 @@ class Server:
 
     def ask(self, *words: str) -> Any:
         """One command; the message of a refusal names its first words, never its arguments."""
-        with self._told(words[0] if words[0] != "CONFIG" else " ".join(words[:2])):
+        with self._explained(words[0] if words[0] != "CONFIG" else " ".join(words[:2])):
             if self._line is None:
                 raise NotAsExpected("not connected")
             return self._line.command(*words)
@@ -227,7 +227,7 @@ def has_checker() -> bool:
     return any(os.access(f"{folder}/{CHECKER}", os.X_OK) for folder in ("/usr/bin", "/usr/local/bin", "/usr/sbin"))
 
 
-def check(path: Path) -> dict[str, Any]:
+def check(path: Path) -> dict[str, object]:
     """Read an RDB file back; returns C(checked) and, where Redis' own program is there, C(keys), C(expires) and C(expired).
 
     Raises PartError. Without that program only the file's beginning and end are looked at.
@@ -238,7 +238,7 @@ def check(path: Path) -> dict[str, Any]:
             stream.seek(max(0, path.stat().st_size - 9))
             tail = stream.read(9)
         if head != b"REDIS" or tail[:1] != b"\xff":
-            raise PartError(f"{path} is no whole RDB file: it is cut short, or something else.")
+            raise PartError(f"{path} is no whole RDB file: it is truncated, or something else.")
         return {"checked": "beginning and end"}
     ended = run_tool([CHECKER, str(path)], CHECK_TIMEOUT, package=PACKAGE)
     if ended.rc != 0 or "RDB looks OK" not in ended.stdout:

@@ -23,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts imp
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import Job, PartError, Saved
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.files import Component
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import SetManifest
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres import snapshot as pg_snapshot
@@ -37,7 +38,7 @@ SYSTEM_USER = "aistack"
 TIMEOUT = 3600.0
 """Seconds for one part where the description says nothing."""
 
-Previous = tuple[Path, Mapping[str, Any]]
+Previous = tuple[Path, SetManifest]
 """Folder and manifest of the set before."""
 
 VERIFIERS: dict[str, Callable[[Path, Mapping[str, Any]], list[str]]] = {
@@ -59,7 +60,7 @@ def load_description(state_dir: Path) -> dict[str, Any]:
         raise PartError(f"{path} is not there: nobody said what this node has to save. Say it in aistack_backup, and run site.yml with "
                         "role backup.") from None
     except (OSError, ValueError) as problem:
-        raise PartError(f"{path} cannot be read: {problem}. Run site.yml, whose role backup writes it anew.") from problem
+        raise PartError(f"{path} cannot be read: {problem}. Run site.yml, whose role backup writes it again.") from problem
     return checked(document, str(path))
 
 
@@ -76,7 +77,7 @@ def patience_of(state_dir: Path) -> float:
         return TIMEOUT
 
 
-def checked(document: Any, where: str) -> dict[str, Any]:
+def checked(document: Any, where: str) -> dict[str, object]:
     """A description without faults. Raises PartError with all of them."""
     problems = backup_plan.description_problems(document)
     if problems:
@@ -114,7 +115,7 @@ def environment_of(component: Component) -> Path | None:
     return made[-1] if made else None
 
 
-def database(entry: Mapping[str, Any], of: list[Component]) -> tuple[DatabaseAddress, dict[str, str]] | None:
+def database(entry: Mapping[str, object], of: list[Component]) -> tuple[DatabaseAddress, dict[str, str]] | None:
     """Address and variables of a database, from its component's environment; None where the component has none yet.
 
     Raises PartError.
@@ -164,7 +165,7 @@ def _postgres(
     return Job("postgres", name, f"postgres/{name}", size, save)
 
 
-def system_user(entry: Mapping[str, Any]) -> str | None:
+def system_user(entry: Mapping[str, object]) -> str | None:
     """Who the database's tools run as."""
     if entry.get("user"):
         return str(entry["user"])
@@ -175,7 +176,7 @@ def system_user(entry: Mapping[str, Any]) -> str | None:
     return SYSTEM_USER
 
 
-def verify(folder: Path, part: Mapping[str, Any]) -> list[str]:
+def verify(folder: Path, part: Mapping[str, object]) -> list[str]:
     """What is wrong with one part of a set, one sentence each; checksums are the set's affair."""
     if part.get("encrypted"):
         return backup_age.verify(folder, part)

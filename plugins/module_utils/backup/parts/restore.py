@@ -58,7 +58,7 @@ class Manager(Protocol):
 
 
 @dataclass(frozen=True)
-class Ground:
+class RestoreContext:
     """What is known of one part that is to be put back.
 
     Attributes:
@@ -109,7 +109,7 @@ class Restorer(Protocol):
     def plan(self, check: bool) -> Loss:
         """What would be lost; with ``check`` nothing may be written, without, something may be prepared beside."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Put it back; returns what was done."""
 
 
@@ -123,16 +123,16 @@ def need(where: Path, count: int, min_free: int, what: str) -> None:
         )
 
 
-def some(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
     """The first of many names."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
-def place_for(ground: Ground) -> Path:
+def place_for(context: RestoreContext) -> Path:
     """A new folder under C(<state>/replaced) for what this part replaces."""
-    base = ground.state_dir / REPLACED
+    base = context.state_dir / REPLACED
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    number, name = 2, f"{ground.stamp}-{ground.part['kind']}-{ground.part['name']}"
+    number, name = 2, f"{context.stamp}-{context.part['kind']}-{context.part['name']}"
     place = base / name
     while place.exists():
         place = base / f"{name}.{number}"
@@ -141,9 +141,9 @@ def place_for(ground: Ground) -> Path:
     return place
 
 
-def enter(ground: Ground, place: Path, **what: Any) -> None:
+def enter(context: RestoreContext, place: Path, **what: Any) -> None:
     """Write down what is kept in ``place``, or where else it is (C(paths), C(database))."""
-    note = {"part": ground.title, "set": ground.origin, "time": utc_now(), **what}
+    note = {"part": context.title, "set": context.origin, "time": utc_now(), **what}
     write_file(place / NOTE, json.dumps(note, indent=1) + "\n", 0o600)
 
 
@@ -155,7 +155,7 @@ def replaced(state_dir: Path) -> list[dict[str, Any]]:
         try:
             note = json.loads((place / NOTE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            note = {"part": "unknown", "set": "", "time": ""}  # of a restore that was cut short: what is in there is kept as long
+            note = {"part": "unknown", "set": "", "time": ""}  # of a restore that was interrupted: what is in there is kept as long
         found.append({**note, "name": place.name, "place": str(place)})
     return found
 

@@ -25,7 +25,7 @@ BUSY = 10.0
 """Seconds to wait for another connection's lock."""
 _HELD = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
 PAGES = -1
-"""All pages in one step: a backup in small steps begins anew whenever somebody writes."""
+"""All pages in one step: a backup in small steps begins again whenever somebody writes."""
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def opened(path: Path, mode: str = "ro") -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def job(entry: Mapping[str, Any]) -> Job:
+def job(entry: Mapping[str, object]) -> Job:
     """The job of one entry of C(sqlite) in the description."""
     path = f"sqlite/{entry['name']}.db"
     source = Path(str(entry["path"]))
@@ -63,7 +63,7 @@ def job(entry: Mapping[str, Any]) -> Job:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         copy(source, target)
         state = source.stat()
-        facts = {**look(target), "source": str(source), "owner": [state.st_uid, state.st_gid], "mode": f"{state.st_mode & 0o777:04o}"}
+        facts = {**observe(target), "source": str(source), "owner": [state.st_uid, state.st_gid], "mode": f"{state.st_mode & 0o777:04o}"}
         return Saved(facts, tools={"sqlite": sqlite3.sqlite_version})
 
     return Job(KIND, str(entry["name"]), path, size, save)
@@ -89,7 +89,7 @@ def into(reading: sqlite3.Connection, writing: sqlite3.Connection) -> None:
     reading.backup(writing, pages=PAGES, progress=progress, sleep=0.05)
 
 
-def look(path: Path) -> dict[str, Any]:
+def observe(path: Path) -> dict[str, Any]:
     """Rows by table of a database that is whole. Raises PartError where its integrity check finds something."""
     with opened(path) as connection:
         said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
@@ -122,7 +122,7 @@ def verify(folder: Path, part: Mapping[str, Any]) -> list[str]:
     if not path.is_file():
         return [f"{path} is missing"]
     try:
-        found = look(path)["rows"]
+        found = observe(path)["rows"]
     except PartError as problem:
         return [str(problem)]
     expected = part["facts"]["rows"]

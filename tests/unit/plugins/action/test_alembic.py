@@ -145,7 +145,7 @@ def test_alembic_in_check_mode_shows_the_sql(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_alembic_refuses_as_the_node_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = {"code": "contract", "revision": "b", "reason": "It drops t.", "way_out": "Do not."}
+    refusal = {"code": "contract", "revision": "b", "reason": "It drops t.", "remedy": "Do not."}
     keys = dict.fromkeys(("component", "release", "heads", "tables"), "")
     step = {**PLAN["pending"][0], "doc": "", "phase": "contract", "risk": "high", "reversible": True, "autocommit": False}
     plan = {**keys, **PLAN, "pending": [step], "verdict": {"allowed": False, "warnings": [], "refusals": [refusal]}}

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import node
 
-THERE = {"plan": {"refusals": [{"code": "already_there", "reason": "it is at v1", "way_out": "nothing"}]}}
+THERE = {"plan": {"refusals": [{"code": "already_there", "reason": "it is at v1", "remedy": "nothing"}]}}
 
 
 def asked(**args: Any) -> str:
@@ -47,14 +47,14 @@ def test_the_command() -> None:
     ("verb", "rc", "said", "failed", "part"),
     [
         ("plan", 0, {"candidates": [], "steps": []}, False, ""),
-        ("plan", 2, {"candidates": [], "steps": [], "refusals": [{"code": "x", "reason": "y", "way_out": "z"}]}, False, ""),
+        ("plan", 2, {"candidates": [], "steps": [], "refusals": [{"code": "x", "reason": "y", "remedy": "z"}]}, False, ""),
         ("plan", 127, None, True, "the command aistack is not on this node"),
         ("plan", 1, None, True, "no answer that can be read (exit status 1)"),
         ("status", 0, {"applications": {}}, False, ""),
         ("rollback", 0, {"changed": True, "components": []}, False, ""),
         ("rollback", 2, THERE, False, ""),
         ("rollback", 4, THERE, True, "n is not back at v1"),
-        ("rollback", 1, {"msg": "no answer"}, True, "n is not back at v1: no answer. What serves now is said below"),
+        ("rollback", 1, {"msg": "no answer"}, True, "n is not back at v1: no answer. What is live now is said below"),
         ("rollback", 0, None, True, "no answer that can be read (exit status 0)"),
     ],
 )

@@ -112,7 +112,7 @@ def test_built_once(world: World) -> None:
     assert "artefact" not in world.stage("two"), "it is there"
 
 
-def test_a_damaged_one_is_said_removed_and_built_anew(world: World) -> None:
+def test_a_damaged_one_is_said_removed_and_built_again(world: World) -> None:
     world.stage("one")
     kept = world.kept()
     kept.write_bytes(b"damaged")

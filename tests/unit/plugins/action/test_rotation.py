@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A secret's file gets a new value once, however often a run is cut off, and the former one until it is not needed."""
+"""A secret's file gets a new value once, however often a run is interrupted, and the former one until it is not needed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_abandoned_the_former_value_is_back(store: Store) -> None:
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
-def test_cut_off_at_any_write_the_next_run_ends_with_one_value(store: Store, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_at_any_write_the_next_run_ends_with_one_value(store: Store, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, left = rotation.write_file, [writes]
 
     def dies(path: Path, text: str, mode: int) -> None:

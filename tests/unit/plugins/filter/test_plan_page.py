@@ -105,7 +105,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("info", {"live": None, "marks": {"v2": "bad"}, "reasons": {"v2": "gate failed"}}, "v2 was marked bad (gate failed)"),
     (
         "migration",
-        {**MIGRATION, "verdict": {"allowed": False, "warnings": [], "refusals": [{"reason": "It drops t.", "way_out": "Keep it."}]}},
+        {**MIGRATION, "verdict": {"allowed": False, "warnings": [], "refusals": [{"reason": "It drops t.", "remedy": "Keep it."}]}},
         "It drops t.",
     ),
 ]

@@ -38,7 +38,7 @@ PURE = {
     "slots": "app_log plan prepared",
     "report": "junit plan_page refusals run_story run_text text verify",
     "drill": "plan text",
-    "rollback": "baseline begun decision facts live_text node_answer plan postmortem schema_steps state system_steps text",
+    "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text",
     "notice": "messages",
     "stack": "check description extra_vars server_clients verbs",
     "init": "detect detect_env detect_made detect_project environment inventory",
@@ -117,3 +117,37 @@ def test_a_breach_is_seen(tmp_path: Path, file: str, line: str, said: str | None
 def test_what_is_listed_is_there(tmp_path: Path) -> None:
     (tmp_path / "low").mkdir()
     assert breaches(tmp_path, ("low", "high"), {"low": "plan"}) == ["high: no such folder", "low/plan.py: no such file"]
+
+
+CONTRACTS = {
+    "journal/chain.py": ("Entry", "Record"),
+    "release/store.py": ("Manifest", "LiveLinks"),
+    "slots/component_file.py": ("Description",),
+    "rollback/contract.py": ("Answer", "Component", "Decision", "Outcome", "Plan", "View"),
+}
+"""Where the types of what everything passes along live. Nowhere else is a name of theirs given to something else."""
+
+
+def untyped(folder: Path) -> list[str]:
+    """Names of contracts that stand for any mapping, and contracts that are not where they belong."""
+    found: list[str] = []
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder).as_posix()
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        own = {node.name for node in body if isinstance(node, ast.ClassDef) and node.bases}
+        found += [f"{name}: {wanted} is no type" for wanted in CONTRACTS.get(name, ()) if wanted not in own]
+        for node in body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.value) in ("dict[str, Any]", "Mapping[str, Any]"):
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+                found += [f"{name}: {one} is any mapping" for one in names if any(one in known for known in CONTRACTS.values())]
+    return found
+
+
+def test_contracts_have_types() -> None:
+    assert untyped(CORE) == []
+
+
+def test_a_contract_without_a_type_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "chain.py").write_text("class Entry(TypedDict): ...\nRecord = dict[str, Any]\n")
+    assert untyped(tmp_path) == ["journal/chain.py: Record is no type", "journal/chain.py: Record is any mapping"]

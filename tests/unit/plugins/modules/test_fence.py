@@ -21,7 +21,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set, sets as backup_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import postgres_restore as restore_postgres
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import Ground
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.restore import RestoreContext
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic
@@ -116,7 +116,7 @@ def test_no_attempt_of_a_migration_begins_without_the_lock(lock: Lock, monkeypat
     session = SimpleNamespace(request=lambda direction, *_words, **_named: asked.append(direction), application="x")
     request = SimpleNamespace(state_dir=lock.state_dir, run="r1", component="api", direction="upgrade", budget=5.0)
     course = SimpleNamespace(request=request, result={}, psql=None, session=session)
-    monkeypatch.setattr(alembic, "Watcher", lambda psql, application: SimpleNamespace(look=None, last=None))
+    monkeypatch.setattr(alembic, "Watcher", lambda psql, application: SimpleNamespace(observe=None, last=None))
     monkeypatch.setattr(alembic.alembic_plan, "alembic_target", lambda path: "head")
     plan: Any = SimpleNamespace(path=None, steps=[])
     alembic._attempts(course, plan, None, None)
@@ -177,7 +177,7 @@ def test_no_further_part_of_a_set_is_put_back_once_the_lock_is_lost(lock: Lock, 
 def database(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> restore_postgres.PostgresRestore:
     """A database that was restored beside the live one when the lock is lost."""
     part = object.__new__(restore_postgres.PostgresRestore)
-    part.ground = Ground(lock.state_dir, Path("/nonexistent"), {}, None, {}, "set-1", "s", run="r1")
+    part.context = RestoreContext(lock.state_dir, Path("/nonexistent"), {}, None, {}, "set-1", "s", run="r1")
     part.name, part.server = "shop", None
 
     def swapped(*_words: Any) -> None:
@@ -198,7 +198,7 @@ def test_a_restored_database_does_not_take_the_place_of_the_live_one(database: r
 
 
 def test_a_restored_table_does_not_take_the_place_of_the_live_one(database: restore_postgres.PostgresRestore) -> None:
-    database.ground = replace(database.ground, tables=["orders"])
+    database.context = replace(database.context, tables=["orders"])
     with pytest.raises(LeaseLost, match="could put the restored table orders in the place of the live one"):
         database.run()
 

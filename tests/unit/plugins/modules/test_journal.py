@@ -197,7 +197,7 @@ def test_a_failure_without_room_is_told_where_the_lock_is_anothers(
     assert any("lacks 1 records" in text for text in warned)
 
 
-def test_without_root_the_way_out_is_named(call: Call, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_remedy_is_named(call: Call, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: Any, **_more: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", f"{state}/.lock.guard")
 

@@ -23,7 +23,7 @@ MEMORY: dict[str, Any] = {"name": "memory", "source": "node", "target": "memory"
         ({"conditions": [{**MEMORY, "value": None}]}, "conditions[0] (memory): give one of 'value'"),
         ({"conditions": [{**MEMORY, "source": "nod"}]}, "unknown source 'nod' (did you mean node?)"),
         ({"conditions": [MEMORY, MEMORY]}, "'memory' is there twice"),
-        ({"conditions": [MEMORY], "interval": 1}, "an interval of 1 s leaves one look"),
+        ({"conditions": [MEMORY], "interval": 1}, "an interval of 1 s leaves one observation"),
         ({"conditions": [MEMORY], "duration": 0.1, "interval": 0.1}, "which do not fit into 0.1 s; give a longer duration"),
         ({"conditions": [MEMORY], "interval": 0}, "interval: 0 s is too short"),
         ({"conditions": [MEMORY], "passes": "many"}, "passes"),

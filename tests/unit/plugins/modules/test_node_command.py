@@ -61,7 +61,7 @@ def test_check_run_check_run(call: Call, tmp_path: Path, arguments: dict[str, An
 
 
 @pytest.mark.parametrize("harm", ["mode", "other", "gone", "python"])
-def test_what_is_not_as_it_should_be_is_made_anew(call: Call, tmp_path: Path, arguments: dict[str, Any], archive: str, harm: str) -> None:
+def test_what_is_not_as_it_should_be_is_made_again(call: Call, tmp_path: Path, arguments: dict[str, Any], archive: str, harm: str) -> None:
     command = tmp_path / "bin" / "aistack"
     call("node_command", archive=archive, **arguments)
     if harm == "mode":

@@ -28,7 +28,7 @@ def packed(path: Path, name: str, link: str = "") -> dict[str, str]:
     return {"archive": str(path), "archive_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "tag": "v1", "commit": "c"}
 
 
-def test_it_is_made_anew(call: Call, tmp_path: Path) -> None:
+def test_it_is_made_again(call: Call, tmp_path: Path) -> None:
     dest = tmp_path / ".v1.part"
     dest.mkdir()
     (dest / "left").touch()

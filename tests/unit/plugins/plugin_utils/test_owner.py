@@ -147,7 +147,7 @@ def test_an_awx_that_does_not_answer_says_nothing() -> None:
     assert not ended(silent, lease())
 
 
-def test_a_refused_job_is_told_whose_lock_it_is_and_the_way_out() -> None:
+def test_a_refused_job_is_told_whose_lock_it_is_and_the_remedy() -> None:
     told = owner.unanswered(lease(), {"job": {"id": "18"}})
     assert f"{AWX}/#/jobs/playbook/17" in told
     assert "'Consent: break lock'" in told

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
-    catalog as backup_shelf,
+    catalog,
     command as backup_command,
     copies as backup_copy,
     plan as backup_plan,
@@ -458,7 +458,7 @@ def test_a_dump_of_before_is_listed_and_verified(node: Any) -> None:
     assert (one["format"], one["parts"], one["verdict"], one["reason"]) == (1, ["postgres:backend"], "verified", "migrate")
     assert backup_set.newest_verified(node.state) is None, "it holds one database only"
     assert "db.dump was changed" in backup_set.verify(node.state, folder.name)["problems"][0]
-    assert backup_shelf.listed(node.state)[0]["verdict"].startswith("unusable")
+    assert catalog.listed(node.state)[0]["verdict"].startswith("unusable")
 
 
 def test_the_command(node: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -527,10 +527,10 @@ def test_a_set_from_the_future_is_passed_over(node: Any) -> None:
     node.describe(keep={"last": 0, "days": 0})
     now = backup_set.make(node.request())["name"]
     later = backup_set.make(node.request(stamp=backup_plan.stamp_of(time.time() + 86400)))["name"]
-    first = backup_shelf.listed(node.state)[0]
+    first = catalog.listed(node.state)[0]
     assert first["name"] == later
     assert "passed over: its name is 24.0 h ahead of this node's clock" in first["verdict"]
-    newest = backup_shelf.newest_verified(node.state)
+    newest = catalog.newest_verified(node.state)
     assert newest
     assert newest["name"] == now
     seen = {one["name"]: one for one in rollback_view.backup_sets(node.state / "backups")}

@@ -151,7 +151,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
         fleet.deploy(number)
     register(tmp_path)
     systemd: Any = AllUnits(fleet)
-    monkeypatch.setattr(rollback_view, "look", partial(rollback_view.look, systemd=systemd))
+    monkeypatch.setattr(rollback_view, "observe", partial(rollback_view.observe, systemd=systemd))
     monkeypatch.setattr(rollback, "Tools", lambda say: fleet.tools())
     monkeypatch.setattr(signal, "signal", lambda *given: None)  # what the command does to its own process stays out of this one
     return fleet
@@ -168,7 +168,7 @@ def test_rollback_and_what_is_said(fleet: Fleet, capsys: pytest.CaptureFixture[s
     code, out, _err = call(fleet, capsys, "rollback", "--dry-run")
     assert code == 0
     assert out.startswith("Rollback of shop, level app: v3 → v2\n")
-    assert "1. beat: v3 → v2, config c3 → c2; stops, then starts anew\n     environment: ~LEVEL" in out
+    assert "1. beat: v3 → v2, config c3 → c2; stops, then starts again\n     environment: ~LEVEL" in out
     assert "3. web: v3 → v2, config c3 → c2; its slot is warm" in out
     assert "--to v1" in out
     assert fleet.live() == dict.fromkeys(fleet.names, "v3")
@@ -186,7 +186,7 @@ def test_rollback_and_what_is_said(fleet: Fleet, capsys: pytest.CaptureFixture[s
     code, out, _err = call(fleet, capsys, "rollback", "--to", "v3")
     assert code == 2
     assert out.splitlines()[1] == "Refused; nothing is touched."
-    assert "instead: going forward is a deployment" in out
+    assert "fix: going forward is a deployment" in out
 
 
 def test_a_rollback_that_fails(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:

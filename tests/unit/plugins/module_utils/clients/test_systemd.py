@@ -31,7 +31,7 @@ def test_show_as_captured(version: str, restarting: bool) -> None:
     running, dying, killed, nothing = parse_show((CAPTURED / f"show-{version}.txt").read_text())
     assert (running.running, running.enabled, running.reason) == (True, True, "")
     assert running.main_pid > 0
-    assert (dying.looping, dying.failed) == (restarting, not restarting)
+    assert (dying.crash_looping, dying.failed) == (restarting, not restarting)
     assert dying.reason == "exit status 3"
     assert dying.restarts >= 4
     assert (killed.failed, killed.reason) == (True, "killed by signal 9")
@@ -109,12 +109,12 @@ def test_errors_say_what_systemd_said() -> None:
 def test_units_are_read_again_once_for_all_that_was_enabled_and_disabled() -> None:
     shell = Shell(show=Ended(0, IDLE, ""))
     systemd = Systemd(shell)
-    systemd.settle()
+    systemd.reload_if_changed()
     systemd.enable("a")
     systemd.disable("b")
     assert shell.asked == ["systemctl enable --quiet --no-reload -- a", "systemctl disable --quiet --no-reload -- b"]
-    systemd.settle()
-    systemd.settle()
+    systemd.reload_if_changed()
+    systemd.reload_if_changed()
     assert shell.verbs() == ["enable", "disable", "daemon-reload"]
 
 
@@ -134,15 +134,15 @@ def test_the_timer_is_taken_back() -> None:
 def test_the_timer_is_set_and_one_in_its_place_goes() -> None:
     gone = "Id=t.timer\nLoadState=not-found\nActiveState=inactive\n\nId=t.service\nLoadState=not-found\nActiveState=inactive\n"
     shell = Shell()
-    Systemd(shell).later("t", 30, "echo")
+    Systemd(shell).schedule("t", 30, "echo")
     (asked,) = shell.asked
     assert asked.startswith("systemd-run --quiet --collect --unit=t --on-active=30s")
     there = Ended(1, "", "Unit t.timer was already loaded")
     again = Shell(show=Ended(0, gone, ""), systemd_run=[there, Ended(0, "", "")])
-    Systemd(again).later("t", 30, "echo")
+    Systemd(again).schedule("t", 30, "echo")
     assert [line.split()[1] for line in again.asked] == ["--quiet", "stop", "show", "--quiet"]
     with pytest.raises(UnitError, match="could not set the timer t: Unit t"):
-        Systemd(Shell(show=Ended(0, gone, ""), systemd_run=there)).later("t", 30, "echo")
+        Systemd(Shell(show=Ended(0, gone, ""), systemd_run=there)).schedule("t", 30, "echo")
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_who_waits_for_a_stopped_process_is_told_which(
         work(tmp_path)
 
 
-def test_the_way_out_that_is_named_works(tmp_path: Path, stopped: Stop) -> None:
+def test_the_remedy_that_is_named_works(tmp_path: Path, stopped: Stop) -> None:
     pid = stopped(tmp_path / "x")
     with pytest.raises(flock.Stuck, match="kill -CONT") as stuck, flock.held(tmp_path / "x"):
         pass

@@ -26,17 +26,17 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nobody")
-def test_the_way_out_is_named() -> None:
-    said = privileges.told(DENIED)
+def test_the_remedy_is_named() -> None:
+    said = privileges.in_words(DENIED)
     assert said.startswith("/var/lib/shop/.lock.guard: Permission denied. This ran as the user nobody;")
     assert "ansible_become: true" in said
-    assert "ansible_become" not in privileges.told(FileNotFoundError(errno.ENOENT, "No such file", "/x"))
-    assert privileges.told(ValueError("torn")) == "torn"
+    assert "ansible_become" not in privileges.in_words(FileNotFoundError(errno.ENOENT, "No such file", "/x"))
+    assert privileges.in_words(ValueError("torn")) == "torn"
 
 
 def test_root_is_told_what_happened_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert "ansible_become" not in privileges.told(DENIED)
+    assert "ansible_become" not in privileges.in_words(DENIED)
 
 
 @pytest.mark.usefixtures("nobody")

@@ -120,7 +120,7 @@ def test_a_mapping_behind_the_type_is_its_options():
         ("health", "a probe is a mapping, this is a text"),
     ],
 )
-def test_problems_name_the_way_out(probe, said):
+def test_problems_name_the_remedy(probe, said):
     with pytest.raises(ProbeError) as caught:
         normalise(probe, None)
     assert any(said in problem for problem in caught.value.problems), caught.value.problems

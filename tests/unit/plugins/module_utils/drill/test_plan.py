@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import plan as drill, text as drill_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import Course, Way, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.drill.plan import DrillRun, Way, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.row_compare import Shape
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
 from ansible_collections.phasegate.aistack.plugins.modules.drill import DOCUMENTATION
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.test_plan import Node
 
@@ -50,7 +50,7 @@ def test_no_way(held: list[str], older: RevisionGraph, newer: RevisionGraph, sai
     assert said in drill.way(held, older, newer, TAGS).problem
 
 
-def look(**tables: Any) -> dict[str, Any]:
+def observe(**tables: Any) -> dict[str, Any]:
     """A look at tables: rows and, by column, values and their sum."""
     return {
         "fingerprint": {
@@ -62,7 +62,7 @@ def look(**tables: Any) -> dict[str, Any]:
     }
 
 
-START = look(users=(3, {"id": [3, "11"], "mail": [2, "22"]}), orders=(2, {"id": [2, "33"]}))
+START = observe(users=(3, {"id": [3, "11"], "mail": [2, "22"]}), orders=(2, {"id": [2, "33"]}))
 
 
 def after(change: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def after(change: Any) -> dict[str, Any]:
 
 
 def judged(last: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return judge(Course(first=START, last=last, seconds={"restore": 3.0, "downgrade": 1.5}, **more))
+    return judge(DrillRun(first=START, last=last, seconds={"restore": 3.0, "downgrade": 1.5}, **more))
 
 
 def test_all_as_before() -> None:
@@ -141,19 +141,19 @@ def test_a_schema_or_rows_that_were_not_there_have_failed(change: Any, said: str
 
 
 def test_what_the_newer_release_wrote_is_compared_with_what_comes_again() -> None:
-    held = look(visits=(3, {"id": [3, "7"]}), orders=(2, {"id": [2, "1"]}))
-    again = look(visits=(0, {"id": [0, "0"]}), orders=(2, {"id": [2, "1"]}))
+    held = observe(visits=(3, {"id": [3, "7"]}), orders=(2, {"id": [2, "1"]}))
+    again = observe(visits=(0, {"id": [0, "0"]}), orders=(2, {"id": [2, "1"]}))
     found = judged(START, held=held, again=again)
     assert (found["verdict"], found["lost"]) == ("loses", ["public.visits (written by the newer release): 3 of 3 rows are gone"])
 
 
 def test_stuck_and_broken() -> None:
-    stuck = judge(Course(seconds={"restore": 3.0}, stuck="c does nothing"))
+    stuck = judge(DrillRun(seconds={"restore": 3.0}, stuck="c does nothing"))
     assert (stuck["verdict"], stuck["recovery_s"], stuck["why"]) == ("irreversible", 3.0, "c does nothing")
-    broken = judge(Course(first=START, seconds={"restore": 3.0, "upgrade": 1.0}, broken="it broke"))
+    broken = judge(DrillRun(first=START, seconds={"restore": 3.0, "upgrade": 1.0}, broken="it broke"))
     assert (broken["verdict"], broken["recovery_s"], broken["why"]) == ("failed", None, "it broke")
     with pytest.raises(ValueError, match="before and after"):
-        judge(Course(first=START))
+        judge(DrillRun(first=START))
 
 
 def test_every_verdict_is_documented() -> None:
@@ -206,13 +206,13 @@ def test_a_plan_says_where_there_was_no_drill() -> None:
 def test_a_plan_that_takes_the_schema_back_tells_of_its_drill() -> None:
     story = Node("backend").migrated("v2", "", "bb").switched("v2").migrated("v3", "bb", "cc").switched("v3")
     view = story.view()
-    made = plan(view, Wish(level="schema"))
+    made = plan(view, RollbackRequest(level="schema"))
     assert any("going back from v3 to v2 was never drilled; drill.yml" in text for text in made["warnings"])
     record = {"time": "2026-01-02T00:00:00Z", "verdict": "passed", "recovery_s": 2.5, "from": "v3", "to": "v2"}
     view["components"]["backend"]["drills"] = {"v3": {"v2": record}}
-    made = plan(view, Wish(level="schema"))
+    made = plan(view, RollbackRequest(level="schema"))
     assert "backend: drilled 2026-01-02: 2.5 s, nothing lost" in made["warnings"]
-    assert not any("drill" in text for text in plan(view, Wish(level="app"))["warnings"]), "no schema moves there"
+    assert not any("drill" in text for text in plan(view, RollbackRequest(level="app"))["warnings"]), "no schema moves there"
 
 
 def test_a_page() -> None:
@@ -225,6 +225,6 @@ def test_a_page() -> None:
                  "1 other table: rows and contents as before", "  - table visits (0 rows)", "written into /r/v2.drill.json"):  # fmt: skip
         assert part in text, text
     assert text.endswith("\n\nDrill of other: v2 → v1: would be")
-    broken = judge(Course(seconds={"restore": 1.0}, broken="b"))
+    broken = judge(DrillRun(seconds={"restore": 1.0}, broken="b"))
     failed = drill_text.page({**broken, "component": "x", "from": "v2", "to": "v1", "tables": 4})
     assert "as before" not in failed, "nothing is said of tables that were not compared"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import signature as backup_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import run as drill
@@ -24,8 +24,8 @@ def chosen(monkeypatch: pytest.MonkeyPatch, folder: Path, signature: str, name: 
     place = folder / "backups" / NAME
     place.mkdir(parents=True, mode=0o700)
     seen = {"name": NAME, "path": str(place), "problems": [], "signature": signature, "manifest": {"format": drill.FORMAT, "stack": "shop"}}
-    monkeypatch.setattr(backup_shelf, "verify", lambda *_given, **_more: seen)
-    monkeypatch.setattr(backup_shelf, "newest_verified", lambda *_given: {"name": NAME})
+    monkeypatch.setattr(catalog, "verify", lambda *_given, **_more: seen)
+    monkeypatch.setattr(catalog, "newest_verified", lambda *_given: {"name": NAME})
     request = drill.Request("backend", set=name, state_dir=folder, **more)
     return drill._set(SimpleNamespace(request=request, stack="shop"), False)
 

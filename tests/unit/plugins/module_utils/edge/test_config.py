@@ -39,19 +39,19 @@ def part(stack: str, name: str, port: int, metrics: int = 0) -> str:
     return f"# BEGIN stack {stack}\n{body(name, port, metrics)}\n# END stack {stack}"
 
 
-def look(text: str, registered: tuple[str, ...] = ("mine", "shop"), **more: Any) -> dict[str, Any]:
+def observe(text: str, registered: tuple[str, ...] = ("mine", "shop"), **more: Any) -> dict[str, Any]:
     return kept(text, "mine", list(registered), MINE, {**SHARED, **more.pop("shared", {})}, **more)
 
 
 def test_parts_of_others_stay_by_name_on_either_side() -> None:
     blog, shop = part("blog", "page", 80), part("shop", "web", 8000)
-    found = look(f"{GLOBAL}\n{shop}\n{part('mine', 'api', 8080)}\n{blog}\n")
+    found = observe(f"{GLOBAL}\n{shop}\n{part('mine', 'api', 8080)}\n{blog}\n")
     assert (found["before"], found["after"], found["problems"]) == (blog, shop, [])
 
 
 @pytest.mark.parametrize("text", ["", "global\n    maxconn 9\ndefaults\n    mode http\nbackend web\n", f"{GLOBAL}\n"])
 def test_of_a_configuration_of_nobody_nothing_stays(text: str) -> None:
-    found = look(text, shared={"edge_maxconn": 1})
+    found = observe(text, shared={"edge_maxconn": 1})
     assert (found["before"], found["after"], found["problems"]) == ("", "", [])
 
 
@@ -68,12 +68,12 @@ def test_of_a_configuration_of_nobody_nothing_stays(text: str) -> None:
     ],
 )
 def test_a_file_of_a_version_before_is_one_stacks(name: str, registered: tuple[str, ...], kept_for: str) -> None:
-    found = look(f"{GLOBAL}\n{body(name, 8000)}\n", registered)
+    found = observe(f"{GLOBAL}\n{body(name, 8000)}\n", registered)
     assert found["before"] == ""
     assert found["after"] == (part(kept_for, name, 8000) if kept_for else "")
     assert found["problems"] == []
     if kept_for:
-        assert look(f"{GLOBAL}\n{part('mine', 'api', 8080)}\n{found['after']}\n")["after"] == found["after"]
+        assert observe(f"{GLOBAL}\n{part('mine', 'api', 8080)}\n{found['after']}\n")["after"] == found["after"]
 
 
 @pytest.mark.parametrize(
@@ -89,20 +89,20 @@ def test_a_file_of_a_version_before_is_one_stacks(name: str, registered: tuple[s
     ],
 )
 def test_what_would_harm_another_is_named(other: str, more: dict[str, Any], said: str) -> None:
-    problems = look(f"{GLOBAL}\n{other}\n", **more)["problems"]
+    problems = observe(f"{GLOBAL}\n{other}\n", **more)["problems"]
     assert len(problems) == 1
     assert problems[0].startswith(said)
-    assert bool(look(f"{GLOBAL}\n{other}\n", take=True, **more)["problems"]) == ("shared" not in more)
+    assert bool(observe(f"{GLOBAL}\n{other}\n", take=True, **more)["problems"]) == ("shared" not in more)
 
 
 def test_ports_that_begin_alike_are_two() -> None:
-    assert look(f"{GLOBAL}\n{part('shop', 'web', 80800)}\n")["problems"] == []
+    assert observe(f"{GLOBAL}\n{part('shop', 'web', 80800)}\n")["problems"] == []
 
 
 def test_metrics_are_there_once() -> None:
-    found = look(f"{GLOBAL}\n{part('shop', 'web', 80, 9101)}\n", shared={"edge_metrics_port": "9101"})
+    found = observe(f"{GLOBAL}\n{part('shop', 'web', 80, 9101)}\n", shared={"edge_metrics_port": "9101"})
     assert (found["metrics"], found["problems"]) == (True, [])
-    assert not look(f"{GLOBAL}\n{part('shop', 'web', 80)}\n")["metrics"]
+    assert not observe(f"{GLOBAL}\n{part('shop', 'web', 80)}\n")["metrics"]
 
 
 def test_a_port_that_sends_to_tls_is_one_stacks_alone_as_well() -> None:

@@ -62,7 +62,7 @@ def test_addresses(url: str, expected: dict[str, str]) -> None:
         ("postgresql://u:hidden@h1,h2,h3/d?port=1,2", "3 hosts and 2 ports"),
     ],
 )
-def test_what_would_be_dropped_is_refused_with_the_way_out(url: str, words: str) -> None:
+def test_what_would_be_dropped_is_refused_with_the_remedy(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         parse_url(url)
     assert "hidden" not in str(caught.value)

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment.placeholders import made_up, stand_ins, unsure, with_schemes
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.placeholders import (
+    made_up,
+    placeholder_env,
+    unsure,
+    with_schemes,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import resolve
 
 CASES: list[tuple[dict[str, Any], str]] = [
@@ -33,12 +38,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("entry", "expected"), CASES)
 def test_value(entry: dict[str, Any], expected: str) -> None:
     schema = [{"name": "A", **entry}]
-    assert stand_ins(schema) == {"A": expected}
-    assert not resolve(schema, stand_ins(schema)).problems
+    assert placeholder_env(schema) == {"A": expected}
+    assert not resolve(schema, placeholder_env(schema)).problems
 
 
 def test_a_secret_default_is_not_used() -> None:
-    assert "hunter2" not in stand_ins([{"name": "A", "secret": True, "default": "hunter2"}]).values()
+    assert "hunter2" not in placeholder_env([{"name": "A", "secret": True, "default": "hunter2"}]).values()
 
 
 def test_what_is_made_up_is_named() -> None:
@@ -50,7 +55,7 @@ def test_what_is_made_up_is_named() -> None:
 
 
 def test_a_pattern_that_nothing_made_up_fits_leaves_a_text() -> None:
-    assert stand_ins([{"name": "A", "pattern": "^never (this|that)$"}]) == {"A": "xxxxxxxx"}
+    assert placeholder_env([{"name": "A", "pattern": "^never (this|that)$"}]) == {"A": "xxxxxxxx"}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_a_pattern_that_nothing_made_up_fits_leaves_a_text() -> None:
 def test_of_an_address_the_scheme_is_kept_and_nothing_else(entry: dict[str, Any], real: str, expected: str) -> None:
     schema = [{"type": "dsn", "required": True, "secret": True, **entry}]
     seen = with_schemes(schema, {entry["name"]: real})
-    made = stand_ins(seen)
+    made = placeholder_env(seen)
     assert "hunter2" not in str([{**one, "default": None} for one in seen])
     assert made == {entry["name"]: expected}
     assert not resolve([{**schema[0], "default": None}], made).problems

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A secret changes while it is used: cut off anywhere and run again, it ends, and nobody was refused on the way."""
+"""A secret changes while it is used: interrupted anywhere and run again, it ends, and nobody was refused on the way."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ WHOLE = 7
 
 @pytest.mark.parametrize("second", range(WHOLE + 1))
 @pytest.mark.parametrize("first", range(WHOLE + 1))
-def test_cut_off_twice_anywhere_it_ends_and_nobody_is_refused(first: int, second: int) -> None:
+def test_interrupted_twice_anywhere_it_ends_and_nobody_is_refused(first: int, second: int) -> None:
     world = World()
     assert len(world.atoms()) == WHOLE
     for until in (first, second, None):
@@ -235,7 +235,7 @@ def test_what_can_be_changed_is_described_or_refused(given: Any, problem: str | 
     assert found == [] if problem is None else found[0].startswith(problem)
 
 
-def test_the_refusal_names_the_way_out() -> None:
+def test_the_refusal_names_the_remedy() -> None:
     text = rotation.refusal([USER], "postgres", "db-1", ["api on web-1"], {"database": {"kind": "postgres", "user": USER}})
     for words in ("shop", "db-1", "api on web-1", "No password was changed", "phasegate.aistack.rotate -e secret=database"):
         assert words in text

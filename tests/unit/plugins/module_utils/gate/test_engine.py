@@ -36,7 +36,7 @@ class Scripted(Probe):
     def changes(self):
         return bool(self.spec.get("changing"))
 
-    def look(self, context):
+    def observe(self, context):
         return self.functions[self.spec["target"]](context)
 
 
@@ -68,11 +68,11 @@ def after(count, then=good, before=bad):
     """A probe that holds from its attempt ``count`` on."""
     seen = []
 
-    def look(context):
+    def observe(context):
         seen.append(1)
         return (then if len(seen) >= count else before)(context)
 
-    return look
+    return observe
 
 
 FAST = {"interval": 0.05, "deadline": 1.0}
@@ -88,11 +88,11 @@ def test_pass_at_the_first_attempt_returns_at_once(script):
 
 def test_twenty_probes_take_as_long_as_the_slowest(script):
     def slow(seconds):
-        def look(_context):
+        def observe(_context):
             time.sleep(seconds)
             return Attempt(True, "", "")
 
-        return look
+        return observe
 
     began = time.monotonic()
     result = run_gate([script(slow(0.15 * (index % 10 + 1))) for index in range(20)], {"deadline": 20})
@@ -147,15 +147,15 @@ def test_not_healthy_for_long_enough_is_inconclusive(script):
     assert "healthy for 0." in result.probes[0]["got"]
 
 
-def test_a_flap_starts_the_time_anew(script):
+def test_a_flap_starts_the_time_again(script):
     looks = iter([good, good, good, bad] + [good] * 1000)
 
-    def look(context):
+    def observe(context):
         one = next(looks)
         return one(context)
 
     began = time.monotonic()
-    result = run_gate([script(look)], {"interval": 0.1, "min_healthy_time": 1.5, "deadline": 20})
+    result = run_gate([script(observe)], {"interval": 0.1, "min_healthy_time": 1.5, "deadline": 20})
     assert result.verdict == "pass"
     assert result.probes[0]["flaps"] == 1
     assert time.monotonic() - began >= 1.8
@@ -375,7 +375,7 @@ def test_waiting_probes_say_how_far_they_are(script):
     assert "1 passed, 1 waiting" in result.summary
 
 
-def test_after_a_reboot_the_count_starts_anew(script):
+def test_after_a_reboot_the_count_starts_again(script):
     first = run_gate([script(good)], {"interval": 0.05, "successes": 50, "deadline": 30}, slice_s=0.2)
     state = {**first.state, "boot": "another"}
     result = run_gate([script(good)], {"interval": 0.05, "successes": 2, "deadline": 30}, resume=state)

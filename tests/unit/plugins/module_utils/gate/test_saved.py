@@ -80,7 +80,7 @@ def test_after_a_rollback_the_release_is_judged_by_its_own_gate_and_the_inventor
     assert answer["contexts"]["api"]["judged_by"] == "the gate that v1 was activated with"
     [said] = inventory_says(answer["probes"])
     assert said.startswith("api: v1 is live, and passes the gate that it was activated with. The inventory's gate of today says: answer: ")
-    assert "is the gate of v2: deploy that release, or mend aistack_components.api.gate" in said
+    assert "is the gate of v2: deploy that release, or fix aistack_components.api.gate" in said
 
 
 def test_by_what_is_given_nothing_changes(api):

@@ -44,7 +44,7 @@ def counted(bad: float, everything: float) -> list[Reading]:
     ("values", "grew"),
     [
         ([5, 8, 20], 15),
-        ([5, 8, 2, 4], 3 + 2 + 2),  # started anew: what it has since counts
+        ([5, 8, 2, 4], 3 + 2 + 2),  # started again: what it has since counts
         ([None, None, 3], 3),  # nobody had counted it yet
         ([5, None, 7], 2),  # not named once, which is no restart
         ([5, 5], 0),

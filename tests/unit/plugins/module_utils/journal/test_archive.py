@@ -88,7 +88,7 @@ def test_a_journal_of_an_older_version_is_read_and_archived(journal: Journal, mo
 
 
 @pytest.mark.parametrize("lost", [1, 3, 10])
-def test_an_end_that_was_cut_off_is_noticed_and_stays_noted(journal: Journal, lost: int) -> None:
+def test_an_end_that_was_truncated_is_noticed_and_stays_noted(journal: Journal, lost: int) -> None:
     fill(journal, 10)
     lines = journal.path.read_bytes().splitlines(keepends=True)
     journal.path.write_bytes(b"".join(lines[: 10 - lost]))

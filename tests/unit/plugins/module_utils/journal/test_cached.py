@@ -58,7 +58,7 @@ def test_a_last_line_without_its_end(tmp_path: Path) -> None:
     assert quick.verify() == []
 
 
-def test_a_file_that_was_replaced_or_shortened_is_read_anew(tmp_path: Path) -> None:
+def test_a_file_that_was_replaced_or_shortened_is_read_again(tmp_path: Path) -> None:
     plain, quick = Journal.of(tmp_path), QuickJournal.of(tmp_path)
     for number in range(3):
         note(plain, number)

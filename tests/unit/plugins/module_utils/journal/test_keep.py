@@ -18,8 +18,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal import c
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import activations_of_run, derive, good_before, interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.facts import (
     component_facts,
-    cut_rollback,
-    cut_rollbacks,
+    interrupted_rollback,
+    interrupted_rollbacks,
     last_rollback,
     open_rollback,
     restores,
@@ -116,8 +116,8 @@ def grown(records: list[Record], source: Iterator[Record], count: int) -> list[R
 def core(records: list[Record]) -> Record:
     """What is planned with, of the releases that are there."""
     said: Record = {
-        "cut": cut_rollback(records),
-        "cuts": cut_rollbacks(records),
+        "cut": interrupted_rollback(records),
+        "cuts": interrupted_rollbacks(records),
         "last": last_rollback(records),
         "open": open_rollback(records),
         "restores": restores(records),

@@ -123,7 +123,7 @@ def test_a_later_end_settles_an_interruption() -> None:
     assert interrupted(story.records) == []
 
 
-def test_a_finished_switch_settles_another_that_was_cut_off() -> None:
+def test_a_finished_switch_settles_another_that_was_interrupted() -> None:
     story = Story().tell("activate", "v2", "started", run="dead").tell("revert", "v1", slot="blue")
     assert interrupted(story.records) == []
 

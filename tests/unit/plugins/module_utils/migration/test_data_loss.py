@@ -81,7 +81,7 @@ def test_a_refusal_names_everything_that_is_still_open_and_how_to_accept_it() ->
     refusals, warnings = data_loss.judge([step("DROP TABLE visits")], down)
     assert [refusal.code for refusal in refusals] == ["data_loss"]
     assert refusals[0].reason == "The downgrade loses data: column logs.language (9 rows hold something there)."
-    assert "the same command with -e accept_loss=logs.language" in refusals[0].way_out
+    assert "the same command with -e accept_loss=logs.language" in refusals[0].remedy
     assert warnings == [
         "Goes for good: table visits (4 rows). Accepted by -e accept_loss.",
         "Goes, and holds nothing: column logs.unused (0 rows hold something there).",
@@ -98,7 +98,7 @@ def test_base_names_every_revision() -> None:
     refusals, _warnings = data_loss.judge([step("", "b2"), step("", "a1")], Down((), to_base=True))
     assert refusals[0].code == "to_base"
     assert "b2, a1" in refusals[0].reason
-    assert "allow_base" in refusals[0].way_out
+    assert "allow_base" in refusals[0].remedy
 
 
 def test_the_page_lists_it() -> None:

@@ -269,6 +269,6 @@ def test_a_session_hides_what_is_declared_secret(tmp_path: Path) -> None:
         component="web", release="v1", root=str(tmp_path), state_dir=str(tmp_path), env_file=str(tmp_path / "env"),
         release_path=str(tmp_path), python=sys.executable, user=None,
     )  # fmt: skip
-    ground = alembic_plan.Ground(read_env(request.env_file), ADDRESS)
-    with alembic_plan.start(request, ground) as session:
+    context = alembic_plan.MigrationContext(read_env(request.env_file), ADDRESS)
+    with alembic_plan.start(request, context) as session:
         assert session.masker.mask("licence qwertz-7 on hunter22") == "licence ****[LICENCE] on ****"

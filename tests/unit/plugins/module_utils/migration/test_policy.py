@@ -23,7 +23,7 @@ def codes(steps: list[Step], policy: dict[str, Any] | None = None, **how: Any) -
     verdict = migration_policy.judge(migration_policy.analyse(steps), Policy.of(policy), **how)
     for refusal in verdict.refusals:
         assert refusal.reason
-        assert refusal.way_out
+        assert refusal.remedy
     return [refusal.code for refusal in verdict.refusals]
 
 
@@ -133,7 +133,7 @@ def page(steps: list[Step], verdict: Verdict) -> str:
 def test_the_page() -> None:
     steps = migration_policy.analyse([step(DROPS, reversible=False)])
     text = page(steps, migration_policy.judge(steps, Policy()))
-    for words in ("backend to release v2", "1. run a1  title", "NOT reversible", "ACCESS EXCLUSIVE lock", DROPS, "Refused:", "Way out:"):
+    for words in ("backend to release v2", "1. run a1  title", "NOT reversible", "ACCESS EXCLUSIVE lock", DROPS, "Refused:", "Fix:"):
         assert words in text
     assert "Nothing to do" in page([], Verdict())
     assert "not staged" in migration_text.plan_text({"known": False, "why": "not staged"})

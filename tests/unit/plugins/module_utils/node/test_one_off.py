@@ -55,7 +55,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(state: Path, *words: str, timeout: float = 0) -> tuple[dict[str, object], list[str]]:
     lines: list[str] = []
-    return one_off.run(state, "api", one_off.Asked(words, "run-1", "me", timeout), lines.append), lines
+    return one_off.run(state, "api", one_off.OneOff(words, "run-1", "me", timeout), lines.append), lines
 
 
 def records(state: Path) -> list[tuple[str, str, object]]:

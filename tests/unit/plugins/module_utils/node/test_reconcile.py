@@ -16,12 +16,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock as locks
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import reconcile as core
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Locked
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import FakeEdge
 
-WHO = Who("boot-1", "root", "after a boot")
+WHO = Caller("boot-1", "root", "after a boot")
 OWNER = {"actor": "ann", "controller": "elsewhere", "pid": 1}
 
 
@@ -108,9 +108,9 @@ def test_where_nothing_is_to_be_done_nothing_is_written(fleet: Fleet) -> None:
     assert not (fleet.state / "lock.json").exists()
 
 
-@pytest.mark.parametrize("cut", [True, False])
-def test_what_was_stopped_on_purpose_stays_so(fleet: Fleet, cut: bool) -> None:
-    if cut:
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_what_was_stopped_on_purpose_stays_so(fleet: Fleet, interrupted: bool) -> None:
+    if interrupted:
         assert power_lost(fleet, "beat", (5, False), lambda: fleet.deploy(2, "beat"))
     for name in fleet.names:
         fleet.make(fleet.spec(name), fleet.gate, fleet.journal).stop(Request(run="r2", reason="a restore"))

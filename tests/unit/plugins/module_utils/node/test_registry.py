@@ -61,7 +61,7 @@ def test_else_it_is_refused_and_told_what_to_do(registry: Path, tmp_path: Path, 
     assert [path.name for path in registry.iterdir()] == ["shop.json"]
     assert (registry / "shop.json").read_text() == before
     (registry / "shop.json").unlink()
-    assert register(registry, entry(tmp_path, "tiny", CLAIMS))[0], "the way out that it names"
+    assert register(registry, entry(tmp_path, "tiny", CLAIMS))[0], "the remedy that it names"
 
 
 @pytest.mark.parametrize(

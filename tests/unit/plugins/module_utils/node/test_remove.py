@@ -70,7 +70,7 @@ def test_a_name_that_nothing_has_is_told_the_nearest(node: Node, name: str, near
     assert node.files() == before
 
 
-def test_cut_off_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(remove, "_forget", lambda *given: (one for one in ()).throw(OSError("full")))
         with pytest.raises(OSError, match="full"):

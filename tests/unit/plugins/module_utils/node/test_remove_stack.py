@@ -85,7 +85,7 @@ def test_another_stack_stays_as_it_is(node: Node) -> None:
 
 
 @pytest.mark.parametrize("where", ["userdel", "keep", "erase", "registry"])
-def test_cut_off_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_interrupted_it_is_finished_by_the_same_call(node: Node, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     class Cut(Exception):
         """The power is lost."""
 

@@ -29,7 +29,7 @@ FACTS = {
     "done": ["backend: v4.1.0 serves"],
     "losses": ["table visits (4 rows)"],
     "warnings": ["b was not reached"],
-    "next": ["mend v4.2.0"],
+    "next": ["fix v4.2.0"],
     "document": "/tmp/postmortem.md",
 }
 
@@ -97,7 +97,7 @@ def test_what_a_finished_rollback_says() -> None:
         "To know:",
         "  - b was not reached",
         "Next:",
-        "  - mend v4.2.0",
+        "  - fix v4.2.0",
         "More: /tmp/postmortem.md",
     ]
     assert told["facts"] == FACTS

@@ -78,7 +78,7 @@ def web() -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def look() -> Callable[..., Attempt]:
+def observe() -> Callable[..., Attempt]:
     """Run one probe once, as the inventory would give it."""
 
     def run(names: Mapping[str, Any] | None = None, **probe: Any) -> Attempt:

@@ -35,60 +35,60 @@ def state(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_age_of_the_newest_verified_set(look: Any, state: Path) -> None:
+def test_the_age_of_the_newest_verified_set(observe: Any, state: Path) -> None:
     a_set(state, 30)
     a_set(state, 2, "unusable: cut")
-    seen = look(backup=str(state), age={"lt": "26h"})
+    seen = observe(backup=str(state), age={"lt": "26h"})
     assert not seen.ok
     assert seen.got.endswith("-daily, 30.0 h old")
     assert seen.expected == "a verified backup set of age < 26h"
-    assert look(backup=str(state), age={"lt": "2d"}).ok
-    assert look(backup=str(state), age="31h").ok
-    assert not look(backup=str(state)).ok, "26 hours where nothing is asked"
+    assert observe(backup=str(state), age={"lt": "2d"}).ok
+    assert observe(backup=str(state), age="31h").ok
+    assert not observe(backup=str(state)).ok, "26 hours where nothing is asked"
     a_set(state, 3)
-    assert look(backup=str(state)).ok
+    assert observe(backup=str(state)).ok
 
 
-def test_what_a_verified_dump_is_proven_by_is_said(look: Any, state: Path) -> None:
+def test_what_a_verified_dump_is_proven_by_is_said(observe: Any, state: Path) -> None:
     a_set(state, 1, "verified", 2, "shop")
     read_back = "1.0 h old (dumps read back: checksums, pg_restore --list; restored on trial: "
-    seen = look(backup=str(state))
+    seen = observe(backup=str(state))
     assert seen.ok
     assert seen.got.endswith(f"{read_back}never (drill.yml))")
     journal = Journal.of(state)
     journal.append({"op": "drill", "component": "backend", "outcome": "failed", "time": "2026-01-01T00:00:00.000Z"})
-    assert "never" in look(backup=str(state)).got
+    assert "never" in observe(backup=str(state)).got
     then = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - 3 * 86400 - 60))
     journal.append({"op": "drill", "component": "backend", "outcome": "ok", "time": then})
-    assert look(backup=str(state)).got.endswith(f"{read_back}3.0 d ago)")
+    assert observe(backup=str(state)).got.endswith(f"{read_back}3.0 d ago)")
 
 
-def test_a_dump_from_before_a_migration_is_no_set(look: Any, state: Path) -> None:
+def test_a_dump_from_before_a_migration_is_no_set(observe: Any, state: Path) -> None:
     a_set(state, 1, form=1)
     os.utime(state / "backup.json", (1, 1))
-    seen = look(backup=str(state))
+    seen = observe(backup=str(state))
     assert (seen.ok, "no verified set yet" in seen.got) == (False, True)
 
 
-def test_a_new_node_has_time_until_its_first_set(look: Any, state: Path) -> None:
-    assert look(backup=str(state)).ok
+def test_a_new_node_has_time_until_its_first_set(observe: Any, state: Path) -> None:
+    assert observe(backup=str(state)).ok
     os.utime(state / "backup.json", (time.time() - 27 * 3600,) * 2)
-    seen = look(backup=str(state))
+    seen = observe(backup=str(state))
     assert (seen.ok, seen.got) == (False, "no verified set yet; what to save is described since 27.0 h")
     (state / "backup.json").unlink()
-    assert "nobody said what to save" in look(backup=str(state)).got
+    assert "nobody said what to save" in observe(backup=str(state)).got
 
 
-def test_a_unit_that_failed_is_shown_until_a_set_was_made(look: Any, state: Path) -> None:
+def test_a_unit_that_failed_is_shown_until_a_set_was_made(observe: Any, state: Path) -> None:
     a_set(state, 1)
     (state / backup_failed.NOTE).write_text(json.dumps({"unit": "aistack-backup@shop.service", "time": "then", "why": "no space"}))
-    seen = look(backup=str(state))
+    seen = observe(backup=str(state))
     assert not seen.ok
     assert seen.got.endswith("1.0 h old; aistack-backup@shop.service failed at then: no space")
     (state / backup_failed.NOTE).write_text("half")
-    assert "cannot be read" in look(backup=str(state)).got
+    assert "cannot be read" in observe(backup=str(state)).got
     backup_failed.clear(state)
-    assert look(backup=str(state)).ok
+    assert observe(backup=str(state)).ok
 
 
 @pytest.mark.parametrize("age", ["a day", {"lt": "26 hours"}, {"matches": "x"}, {"lt": True}])
@@ -97,15 +97,15 @@ def test_what_is_no_age(state: Path, age: Any) -> None:
         normalise({"name": "x", "backup": str(state), "age": age}, None)
 
 
-def test_the_age_of_the_newest_copy(look: Any, state: Path) -> None:
+def test_the_age_of_the_newest_copy(observe: Any, state: Path) -> None:
     name = a_set(state, 1)
     os.utime(state / "backup.json", (time.time() - 60 * 3600,) * 2)
-    seen = look(backup=str(state), copy={"lt": "50h"})
+    seen = observe(backup=str(state), copy={"lt": "50h"})
     assert not seen.ok
     assert seen.got.endswith("; none was copied yet")
     (state / "backup.copied").write_text(json.dumps({"name": name, "place": "offsite:sets/node", "time": "now"}))
-    seen = look(backup=str(state), copy={"lt": "50h"})
+    seen = observe(backup=str(state), copy={"lt": "50h"})
     assert seen.ok
     assert seen.got.endswith(f"; {name} is in offsite:sets/node, 1.0 h old")
     (state / "backup.copied").write_text(json.dumps({"name": a_set(state, 51), "place": "offsite:sets/node", "time": "now"}))
-    assert not look(backup=str(state), copy={"lt": "50h"}).ok
+    assert not observe(backup=str(state), copy={"lt": "50h"}).ok

@@ -45,29 +45,29 @@ def release(tmp_path, monkeypatch):
     return answers
 
 
-def test_the_user_of_the_component_asks(look, release, monkeypatch):
+def test_the_user_of_the_component_asks(observe, release, monkeypatch):
     base = {**release("aistack-celery-answer:" + json.dumps(ANSWER)), "user": ""}
     asked = []
     monkeypatch.setattr(celery, "service_user", lambda *names: asked.append(names) or ME)
-    seen = look(celery="app", component="worker", count=1, names={"unit": "aistack-worker@blue.service"}, **base)
+    seen = observe(celery="app", component="worker", count=1, names={"unit": "aistack-worker@blue.service"}, **base)
     assert seen.ok, seen
     assert asked == [("worker", "aistack-worker@blue.service")]
 
 
-def test_a_broker_instead_of_the_application(look, release, tmp_path):
+def test_a_broker_instead_of_the_application(observe, release, tmp_path):
     base = release("aistack-celery-answer:" + json.dumps(ANSWER))
-    assert look(celery="app.celery_app", **base, workers=["worker@backend-1"], broker="REDIS_URL").ok
+    assert observe(celery="app.celery_app", **base, workers=["worker@backend-1"], broker="REDIS_URL").ok
     assert json.loads((tmp_path / "stdin").read_text())["broker"] == "REDIS_URL"
-    seen = look(celery="app.celery_app", **base, workers=["worker@backend-1"], broker="AMQP_URL")
+    seen = observe(celery="app.celery_app", **base, workers=["worker@backend-1"], broker="AMQP_URL")
     assert seen.error
     assert "has no variable AMQP_URL" in seen.got
     with pytest.raises(ProbeError, match="only the application knows its schedule"):
-        look(celery="app.celery_app", **base, schedule=["x"], broker="REDIS_URL")
+        observe(celery="app.celery_app", **base, schedule=["x"], broker="REDIS_URL")
 
 
-def test_workers_queues_active_and_schedule(look, release, tmp_path):
+def test_workers_queues_active_and_schedule(observe, release, tmp_path):
     base = release("noise\naistack-celery-answer:" + json.dumps(ANSWER))
-    seen = look(
+    seen = observe(
         celery="app.celery_app", **base, workers=["worker@backend-1"], queues=["video", "celery"], active={"le": 1},
         schedule={"trend-collector": "app.tasks.collect_trends"},
     )  # fmt: skip
@@ -90,9 +90,9 @@ def test_workers_queues_active_and_schedule(look, release, tmp_path):
         ({"schedule": {"trend-collector": "other"}}, "schedule trend-collector: task = app.tasks.collect_trends"),
     ],
 )
-def test_not_as_expected(look, release, probe, got):
+def test_not_as_expected(observe, release, probe, got):
     base = release("aistack-celery-answer:" + json.dumps(ANSWER))
-    seen = look(celery="app", **base, **probe)
+    seen = observe(celery="app", **base, **probe)
     assert not seen.ok
     assert seen.got == got
 
@@ -113,34 +113,34 @@ NOBODY = "aistack-celery-answer:" + json.dumps({"workers": {}, "schedule": {}})
     ],
     ids=["busy", "not said to be", "no broker", "restarted", "failed", "two of them"],
 )
-def test_a_worker_that_is_busy_is_counted_by_its_unit_and_its_connections(look, release, monkeypatch, unit, connections, more, ok):
+def test_a_worker_that_is_busy_is_counted_by_its_unit_and_its_connections(observe, release, monkeypatch, unit, connections, more, ok):
     base = release(NOBODY)
     monkeypatch.setattr(celery.journald, "show", lambda _unit, _context: unit)
     monkeypatch.setattr(celery, "connected", lambda name, port: connections if (name, port) == ("w@blue.service", 6379) else 0)
-    seen = look(celery="app", names={"unit": "w@blue.service"}, **{**base, "workers": ["worker@backend-1"], **more})
+    seen = observe(celery="app", names={"unit": "w@blue.service"}, **{**base, "workers": ["worker@backend-1"], **more})
     assert seen.ok is ok
     if ok:
         assert "worker@backend-1 does not answer; counted by its unit (w@blue.service, running for" in seen.got
         assert "2 connections to the broker's port 6379" in seen.got
 
 
-def test_who_is_not_named_is_not_busy(look, release):
+def test_who_is_not_named_is_not_busy(observe, release):
     with pytest.raises(ProbeError, match="busy needs workers"):
-        look(celery="app", **release(NOBODY), count=1, busy=True)
+        observe(celery="app", **release(NOBODY), count=1, busy=True)
 
 
-def test_application_that_cannot_be_imported(look, release):
+def test_application_that_cannot_be_imported(observe, release):
     base = release("", rc=1, err="RuntimeError: no hush-hush")
-    seen = look(celery="app", **base, count=1)
+    seen = observe(celery="app", **base, count=1)
     assert not seen.ok
     assert seen.got == "no answer: RuntimeError: no ****"
 
 
-def test_paths_come_from_the_slot(look, release, tmp_path):
+def test_paths_come_from_the_slot(observe, release, tmp_path):
     base = release("aistack-celery-answer:" + json.dumps(ANSWER))
     names = {"release_path": base["cwd"], "config_path": str(tmp_path)}
-    assert look(celery="app", component="worker", python=base["python"], user=ME, count=1, names=names).ok
-    seen = look(celery="app", component="worker", count=1, names={"missing": "nothing is live on here"})
+    assert observe(celery="app", component="worker", python=base["python"], user=ME, count=1, names=names).ok
+    seen = observe(celery="app", component="worker", count=1, names={"missing": "nothing is live on here"})
     assert seen.error
     assert "nothing is live" in seen.got
 
@@ -153,9 +153,9 @@ def test_paths_come_from_the_slot(look, release, tmp_path):
         ({"count": 1}, "'python' is missing"),
     ],
 )
-def test_definitions_that_make_no_sense(look, probe, said):
+def test_definitions_that_make_no_sense(observe, probe, said):
     with pytest.raises(ProbeError) as caught:
-        look(celery="app", **probe)
+        observe(celery="app", **probe)
     assert said in str(caught.value)
 
 
@@ -184,15 +184,15 @@ def slow(tmp_path):
     return takes
 
 
-def test_importing_the_application_does_not_count_against_the_time_of_an_attempt(look, slow):
-    seen = look(**slow(3.0), timeout=2.5)
+def test_importing_the_application_does_not_count_against_the_time_of_an_attempt(observe, slow):
+    seen = observe(**slow(3.0), timeout=2.5)
     assert seen.ok, seen
 
 
-def test_an_application_that_is_not_loaded_is_told_from_workers_that_do_not_answer(look, slow, monkeypatch):
+def test_an_application_that_is_not_loaded_is_told_from_workers_that_do_not_answer(observe, slow, monkeypatch):
     monkeypatch.setattr(celery, "IMPORT_TIMEOUT", 0.5)
-    seen = look(**slow(30.0), timeout=60)
+    seen = observe(**slow(30.0), timeout=60)
     assert seen.got.startswith("no answer: the application shop was not loaded within 0.5 s. What it imports takes that long"), seen
     monkeypatch.setattr(celery, "IMPORT_TIMEOUT", 60.0)
-    seen = look(**slow(0.0, 30.0), timeout=0.5)
+    seen = observe(**slow(0.0, 30.0), timeout=0.5)
     assert seen.got == "no answer within 0.5 s"

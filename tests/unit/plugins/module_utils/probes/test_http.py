@@ -18,20 +18,20 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec 
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
 
 
-def test_fields_of_an_answer(web, look):
+def test_fields_of_an_answer(web, observe):
     web.routes["/health"] = (200, {"status": "ok", "version": "v4.1.0", "nodes": [{"name": "a"}]})
-    seen = look(http=f"{web.url}/health", json={"status": "ok", "version": "v4.1.0", "nodes.0.name": "a"})
+    seen = observe(http=f"{web.url}/health", json={"status": "ok", "version": "v4.1.0", "nodes.0.name": "a"})
     assert seen.ok
     assert seen.got == "status 200, status = ok, version = v4.1.0, nodes.0.name = a"
     assert seen.latency_ms > 0
 
 
 @pytest.mark.parametrize("status", ["204", [200, 204], ["200", "204"], {"in": ["200", "204"]}, {"lt": "300"}])
-def test_a_status_means_what_it_says(web, look, status):
+def test_a_status_means_what_it_says(web, observe, status):
     web.routes["/"] = (204, "")
-    assert look(http=web.url, status=status).ok
+    assert observe(http=web.url, status=status).ok
     web.routes["/"] = (503, "")
-    seen = look(http=web.url, status=status)
+    seen = observe(http=web.url, status=status)
     assert not seen.ok
     assert seen.got == "status = 503"
 
@@ -41,16 +41,16 @@ def test_a_status_means_what_it_says(web, look, status):
     [("true", True, True), ("false", True, False), ("false", False, True), ("[1, 2]", [1, 2], True), ("0", 0, True),
      ('{"status": "ok"}', True, False)],
 )  # fmt: skip
-def test_an_answer_that_is_one_bare_value(web, look, body, expected, good):
+def test_an_answer_that_is_one_bare_value(web, observe, body, expected, good):
     web.routes["/"] = (200, body)
-    seen = look(http=web.url, json=expected)
+    seen = observe(http=web.url, json=expected)
     assert seen.ok is good
     assert "json = " in seen.expected
 
 
-def test_wrong_version_says_both(web, look):
+def test_wrong_version_says_both(web, observe):
     web.routes["/health"] = (200, {"status": "ok", "version": "v4.0.0"})
-    seen = look(http=f"{web.url}/health", json={"status": "ok", "version": "v4.3.0"})
+    seen = observe(http=f"{web.url}/health", json={"status": "ok", "version": "v4.3.0"})
     assert not seen.ok
     assert not seen.error
     assert (seen.expected, seen.got) == ("version = v4.3.0", "version = v4.0.0")
@@ -69,37 +69,37 @@ def test_wrong_version_says_both(web, look):
         ((200, "x", {"X-Release": "v1"}), {"response_headers": {"X-Release": "v2"}}, "headers.x-release = v1"),
     ],
 )
-def test_what_is_not_as_expected(web, look, answer, probe, got):
+def test_what_is_not_as_expected(web, observe, answer, probe, got):
     web.routes["/"] = answer
-    seen = look(http=web.url, **probe)
+    seen = observe(http=web.url, **probe)
     assert not seen.ok
     assert seen.got == got
 
 
-def test_redirect_is_not_followed_and_named(web, look):
+def test_redirect_is_not_followed_and_named(web, observe):
     web.routes["/"] = (302, "", {"Location": "/elsewhere"})
     web.routes["/elsewhere"] = (200, "here")
-    assert "redirects to /elsewhere" in look(http=web.url).detail
+    assert "redirects to /elsewhere" in observe(http=web.url).detail
     assert [path for _method, path, _headers, _body in web.seen] == ["/"]
 
 
-def test_body_goes_as_json_and_method_follows(web, look):
+def test_body_goes_as_json_and_method_follows(web, observe):
     web.routes["/api"] = (201, {"job_id": "w1"})
-    seen = look(http=f"{web.url}/api", data={"brand": "b"}, status=201, capture={"job": "job_id"})
+    seen = observe(http=f"{web.url}/api", data={"brand": "b"}, status=201, capture={"job": "job_id"})
     assert seen.ok
     assert seen.captured == {"job": "w1"}
     method, _path, headers, body = web.seen[0]
     assert (method, headers["Content-Type"], body) == ("POST", "application/json", b'{"brand": "b"}')
 
 
-def test_capture_of_nothing_is_a_failure(web, look):
+def test_capture_of_nothing_is_a_failure(web, observe):
     web.routes["/api"] = (200, {"other": 1})
-    seen = look(http=f"{web.url}/api", capture={"job": "job_id"})
+    seen = observe(http=f"{web.url}/api", capture={"job": "job_id"})
     assert not seen.ok
     assert "${job}" in seen.expected
 
 
-def test_password_comes_from_a_file_and_is_never_shown(web, look, tmp_path):
+def test_password_comes_from_a_file_and_is_never_shown(web, observe, tmp_path):
     secret = tmp_path / "pw"
     secret.write_text("pa55word\n")
 
@@ -107,26 +107,26 @@ def test_password_comes_from_a_file_and_is_never_shown(web, look, tmp_path):
         return 401, f"bad {handler.headers['Authorization']} for pa55word"
 
     web.routes["/"] = echo
-    seen = look(http=web.url, username="prom", password_file=str(secret))
+    seen = observe(http=web.url, username="prom", password_file=str(secret))
     assert web.seen[0][2]["Authorization"] == "Basic " + base64.b64encode(b"prom:pa55word").decode()
     assert "pa55word" not in seen.detail
     assert "****" in seen.detail
 
 
-def test_missing_password_file_is_named(web, look):
-    seen = look(http=web.url, username="u", password_file="/nonexistent/pw")
+def test_missing_password_file_is_named(web, observe):
+    seen = observe(http=web.url, username="u", password_file="/nonexistent/pw")
     assert not seen.ok
     assert "/nonexistent/pw" in seen.got
 
 
-def test_nobody_there(look, free_port):
-    seen = look(http=f"http://127.0.0.1:{free_port}/x")
+def test_nobody_there(observe, free_port):
+    seen = observe(http=f"http://127.0.0.1:{free_port}/x")
     assert seen.got == f"connection refused (http://127.0.0.1:{free_port}/x)"
     assert not seen.error
 
 
 @pytest.mark.parametrize("header", [b"Content-Length: 1000", b"Content-Length: 1000\r\nConnection: close", b"Server: old"])
-def test_time_limit_holds_against_a_server_that_drips(talk, look, header):
+def test_time_limit_holds_against_a_server_that_drips(talk, observe, header):
     def drip(client):
         client.recv(1000)
         client.sendall(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n")
@@ -136,12 +136,12 @@ def test_time_limit_holds_against_a_server_that_drips(talk, look, header):
 
     port = talk(drip)
     began = time.monotonic()
-    seen = look(http=f"http://127.0.0.1:{port}/", timeout=0.5)
+    seen = observe(http=f"http://127.0.0.1:{port}/", timeout=0.5)
     assert time.monotonic() - began < 15
     assert seen.got.startswith("no answer within 0.5 s")
 
 
-def test_time_limit_holds_against_a_server_that_stalls(talk, look):
+def test_time_limit_holds_against_a_server_that_stalls(talk, observe):
     def stall(client):
         client.recv(1000)
         time.sleep(0.3)
@@ -150,25 +150,25 @@ def test_time_limit_holds_against_a_server_that_stalls(talk, look):
 
     port = talk(stall)
     began = time.monotonic()
-    assert not look(http=f"http://127.0.0.1:{port}/", timeout=0.5).ok
+    assert not observe(http=f"http://127.0.0.1:{port}/", timeout=0.5).ok
     assert time.monotonic() - began < 10
 
 
-def test_another_protocol(talk, look):
+def test_another_protocol(talk, observe):
     port = talk(lambda client: client.sendall(b"SSH-2.0-OpenSSH\r\n"))
-    assert "no HTTP" in look(http=f"http://127.0.0.1:{port}/").got or "reset" in look(http=f"http://127.0.0.1:{port}/").got
+    assert "no HTTP" in observe(http=f"http://127.0.0.1:{port}/").got or "reset" in observe(http=f"http://127.0.0.1:{port}/").got
 
 
-def test_too_slow(web, look):
+def test_too_slow(web, observe):
     def slow(_handler, _body):
         time.sleep(0.15)
         return 200, "ok"
 
     web.routes["/"] = slow
-    seen = look(http=web.url, max_latency_ms=50)
+    seen = observe(http=web.url, max_latency_ms=50)
     assert not seen.ok
     assert seen.expected == "latency_ms <= 50.0"
-    assert look(http=web.url, max_latency_ms=5000).ok
+    assert observe(http=web.url, max_latency_ms=5000).ok
 
 
 @pytest.fixture(scope="session")
@@ -197,47 +197,47 @@ def tls_port(certificate, talk):
     return talk(serve)
 
 
-def test_certificates_are_verified(look, certificate, tls_port):
-    assert look(http=f"https://127.0.0.1:{tls_port}/", ca_file=str(certificate / "cert.pem")).ok
-    seen = look(http=f"https://127.0.0.1:{tls_port}/")
+def test_certificates_are_verified(observe, certificate, tls_port):
+    assert observe(http=f"https://127.0.0.1:{tls_port}/", ca_file=str(certificate / "cert.pem")).ok
+    seen = observe(http=f"https://127.0.0.1:{tls_port}/")
     assert not seen.ok
     assert "not trusted" in seen.got
 
 
-def test_days_left_of_a_certificate(look, certificate, tls_port):
+def test_days_left_of_a_certificate(observe, certificate, tls_port):
     trusted = {"ca_file": str(certificate / "cert.pem")}
-    assert look(tls=f"localhost:{tls_port}", days_left=20, **trusted).ok
-    seen = look(tls=f"localhost:{tls_port}", days_left=60, **trusted)
+    assert observe(tls=f"localhost:{tls_port}", days_left=20, **trusted).ok
+    seen = observe(tls=f"localhost:{tls_port}", days_left=60, **trusted)
     assert not seen.ok
     assert seen.expected == "days_left >= 60"
-    assert "not trusted" in look(tls=f"localhost:{tls_port}").got
+    assert "not trusted" in observe(tls=f"localhost:{tls_port}").got
 
 
-def test_the_certificate_that_a_server_has_to_show(look, certificate, tls_port, tmp_path):
+def test_the_certificate_that_a_server_has_to_show(observe, certificate, tls_port, tmp_path):
     shown = certificate / "cert.pem"
-    assert look(tls=f"localhost:{tls_port}", certificate=str(shown)).ok
+    assert observe(tls=f"localhost:{tls_port}", certificate=str(shown)).ok
     Authority(tmp_path).issue("other", "localhost")
-    seen = look(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "other.pem"))
+    seen = observe(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "other.pem"))
     assert not seen.ok
     assert seen.expected.startswith(f"the certificate in {tmp_path / 'other.pem'}")
     (tmp_path / "empty.pem").write_text("nothing")
-    assert "holds no certificate" in look(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "empty.pem")).got
-    assert "No such file" in look(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "absent.pem")).got
+    assert "holds no certificate" in observe(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "empty.pem")).got
+    assert "No such file" in observe(tls=f"localhost:{tls_port}", certificate=str(tmp_path / "absent.pem")).got
 
 
-def test_a_database_that_speaks_no_tls(look, talk):
+def test_a_database_that_speaks_no_tls(observe, talk):
     def serve(client):
         assert client.recv(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
         client.sendall(b"N")
 
-    assert "speaks no TLS" in look(tls=f"127.0.0.1:{talk(serve)}", starttls="postgres").got
+    assert "speaks no TLS" in observe(tls=f"127.0.0.1:{talk(serve)}", starttls="postgres").got
     with pytest.raises(ProbeError, match="'smtp' is not"):
-        look(tls="127.0.0.1:25", starttls="smtp")
+        observe(tls="127.0.0.1:25", starttls="smtp")
 
 
-def test_threads_do_not_pile_up(web, look):
+def test_threads_do_not_pile_up(web, observe):
     web.routes["/"] = (200, "ok")
     before = threading.active_count()
     for _time in range(10):
-        assert look(http=web.url).ok
+        assert observe(http=web.url).ok
     assert threading.active_count() <= before + 2

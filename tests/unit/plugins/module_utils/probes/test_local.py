@@ -21,34 +21,34 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import cpu_times, memory_percent
 
 
-def test_file(look, tmp_path):
+def test_file(observe, tmp_path):
     path = tmp_path / "env"
     path.write_text("A=1\nSECRET=topsecret\n")
     path.chmod(0o600)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert look(file=str(path), mode="0600", sha256=digest, contains="A=1", size={"ge": 5}).ok
-    assert look(file=str(path), mode="600").ok
-    seen = look(file=str(path), mode="0640")
+    assert observe(file=str(path), mode="0600", sha256=digest, contains="A=1", size={"ge": 5}).ok
+    assert observe(file=str(path), mode="600").ok
+    seen = observe(file=str(path), mode="0640")
     assert (seen.ok, seen.expected, seen.got) == (False, "mode = 0640", "mode = 0600")
-    seen = look(file=str(path), contains="B=2")
+    seen = observe(file=str(path), contains="B=2")
     assert not seen.ok
     assert "topsecret" not in str(seen), "contents are never shown"
-    assert not look(file=str(path), sha256="0" * 64).ok
+    assert not observe(file=str(path), sha256="0" * 64).ok
 
 
-def test_file_that_is_not_there(look, tmp_path):
-    assert look(file=str(tmp_path / "no"), exists=False).ok
-    seen = look(file=str(tmp_path / "no"))
+def test_file_that_is_not_there(observe, tmp_path):
+    assert observe(file=str(tmp_path / "no"), exists=False).ok
+    seen = observe(file=str(tmp_path / "no"))
     assert not seen.ok
     assert seen.got.endswith("no is not there")
-    assert not look(file=str(tmp_path), exists=False).ok
+    assert not observe(file=str(tmp_path), exists=False).ok
 
 
-def test_link(look, tmp_path):
+def test_link(observe, tmp_path):
     (tmp_path / "v1").mkdir()
     (tmp_path / "live").symlink_to("v1")
-    assert look(file=str(tmp_path / "live"), link="v1").ok
-    assert not look(file=str(tmp_path / "live"), link="v2").ok
+    assert observe(file=str(tmp_path / "live"), link="v1").ok
+    assert not observe(file=str(tmp_path / "live"), link="v2").ok
 
 
 def test_a_command_that_changes_something_says_so():
@@ -61,13 +61,13 @@ def test_a_command_that_changes_something_says_so():
         changes(changes="yes")
 
 
-def test_command(look):
+def test_command(observe):
     python = sys.executable
-    assert look(command=[python, "-c", "print('yes')"], stdout="yes").ok
-    seen = look(command=[python, "-c", "import sys; print('no', file=sys.stderr); sys.exit(3)"])
+    assert observe(command=[python, "-c", "print('yes')"], stdout="yes").ok
+    seen = observe(command=[python, "-c", "import sys; print('no', file=sys.stderr); sys.exit(3)"])
     assert (seen.ok, seen.got, seen.detail) == (False, "rc = 3", "no")
-    assert look(command=[python, "-c", "print(41 + 1)"], stdout={"ge": 42}).ok
-    assert look(command=[python, "-c", "import os; print(os.environ['A'])"], environment={"A": "b"}, stdout="b").ok
+    assert observe(command=[python, "-c", "print(41 + 1)"], stdout={"ge": 42}).ok
+    assert observe(command=[python, "-c", "import os; print(os.environ['A'])"], environment={"A": "b"}, stdout="b").ok
 
 
 @pytest.mark.parametrize(
@@ -82,26 +82,26 @@ def test_command(look):
         ("no number", {"ge": "1"}, False),
     ],
 )
-def test_versions_are_compared_by_number(look, said, rule, good):
-    seen = look(command=["echo", said], version=rule)
+def test_versions_are_compared_by_number(observe, said, rule, good):
+    seen = observe(command=["echo", said], version=rule)
     assert seen.ok is good
     assert not seen.error
 
 
-def test_version_pattern(look):
-    assert look(command=["echo", "tool 9 for api 3.2"], version="3.2", pattern=r"api (\S+)").ok
+def test_version_pattern(observe):
+    assert observe(command=["echo", "tool 9 for api 3.2"], version="3.2", pattern=r"api (\S+)").ok
 
 
-def test_missing_program_cannot_be_judged(look):
-    seen = look(command=["no-such-program"])
+def test_missing_program_cannot_be_judged(observe):
+    seen = observe(command=["no-such-program"])
     assert seen.error
     assert "no-such-program is not there" in seen.got
 
 
-def test_command_that_hangs_is_ended_with_its_children(look, tmp_path):
+def test_command_that_hangs_is_ended_with_its_children(observe, tmp_path):
     script = f"sleep 60 & echo $! > {tmp_path}/pid; sleep 60"
     began = time.monotonic()
-    seen = look(command=["sh", "-c", script], timeout=0.5)
+    seen = observe(command=["sh", "-c", script], timeout=0.5)
     assert time.monotonic() - began < 20
     assert "no answer within 0.5 s" in seen.got
     pid = int((tmp_path / "pid").read_text())
@@ -112,10 +112,10 @@ def test_command_that_hangs_is_ended_with_its_children(look, tmp_path):
 
 
 @pytest.mark.parametrize(("end", "timeout"), [("exit 0", 30), ("sleep 300", 3)])
-def test_a_daemon_that_a_command_leaves_behind_holds_nobody_up(look, tmp_path, end, timeout):
+def test_a_daemon_that_a_command_leaves_behind_holds_nobody_up(observe, tmp_path, end, timeout):
     script = f"setsid sleep 300 & echo $! > {tmp_path}/pid; {end}"
     began = time.monotonic()
-    seen = look(command=["sh", "-c", script], timeout=timeout)
+    seen = observe(command=["sh", "-c", script], timeout=timeout)
     assert time.monotonic() - began < 25
     assert seen.ok == (end == "exit 0")
     waited = time.monotonic() + 10
@@ -124,10 +124,10 @@ def test_a_daemon_that_a_command_leaves_behind_holds_nobody_up(look, tmp_path, e
     assert command_line((tmp_path / "pid").read_text().strip()) == ""
 
 
-def test_usage(look):
-    assert look(usage="memory", percent={"gt": 0}).ok
-    assert look(usage="swap", percent=100).ok
-    seen = look(usage="cpu", percent={"gt": 100}, over=0.05)
+def test_usage(observe):
+    assert observe(usage="memory", percent={"gt": 0}).ok
+    assert observe(usage="swap", percent=100).ok
+    seen = observe(usage="cpu", percent={"gt": 100}, over=0.05)
     assert (seen.ok, seen.expected) == (False, "cpu > 100")
     assert seen.got.startswith("cpu = ")
 
@@ -138,28 +138,28 @@ def test_usage_is_reckoned_as_top_does():
     assert (memory_percent(text, "memory"), memory_percent(text, "swap")) == (75.0, 0.0)
 
 
-def test_disk(look, tmp_path):
-    assert look(disk=str(tmp_path), free_bytes=1).ok
-    assert look(disk=str(tmp_path / "not" / "yet"), free_gib=0.000001).ok
-    seen = look(disk=str(tmp_path), free_gib=10**9)
+def test_disk(observe, tmp_path):
+    assert observe(disk=str(tmp_path), free_bytes=1).ok
+    assert observe(disk=str(tmp_path / "not" / "yet"), free_gib=0.000001).ok
+    seen = observe(disk=str(tmp_path), free_gib=10**9)
     assert not seen.ok
     assert seen.expected.startswith("free_gib >= ")
-    assert look(disk=str(tmp_path), free_percent={"le": 100}).ok
+    assert observe(disk=str(tmp_path), free_percent={"le": 100}).ok
 
 
-def test_process(look):
+def test_process(observe):
     mark = f"aistack-test-{os.getpid()}"
-    assert look(process=mark, count=0).ok
+    assert observe(process=mark, count=0).ok
     children = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", mark]) for _one in range(2)]
     try:
         time.sleep(0.1)
-        assert look(process=mark).ok
-        assert look(process=f"{mark}$", count=2).ok
-        seen = look(process=mark, count=1)
+        assert observe(process=mark).ok
+        assert observe(process=f"{mark}$", count=2).ok
+        seen = observe(process=mark, count=1)
         assert (seen.ok, seen.expected, seen.got) == (False, "processes = 1", "processes = 2")
         assert str(children[0].pid) in seen.detail
-        assert look(process=mark, user="nobody", count=0).ok
-        assert look(process=mark, user="no-such-user").error
+        assert observe(process=mark, user="nobody", count=0).ok
+        assert observe(process=mark, user="no-such-user").error
     finally:
         for child in children:
             child.kill()

@@ -327,7 +327,7 @@ def test_looks_that_were_missed_are_not_made_up_for(app: App) -> None:
     assert app.asked == asked_before + 1
 
 
-def test_after_a_restart_of_the_node_the_window_begins_anew(app: App) -> None:
+def test_after_a_restart_of_the_node_the_window_begins_again(app: App) -> None:
     asked = prepared([{**ERRORS, "target": app.url}])
     state = Watch(asked, 0.1, 5, 0).run(0.001)["state"]
     ahead = time.monotonic() + 9000
@@ -342,7 +342,7 @@ def test_after_a_restart_of_the_node_the_window_begins_anew(app: App) -> None:
     ("settings", "said"),
     [
         ({"interval": 0.01}, "interval: 0.01 s is too short"),
-        ({"interval": 1.0}, "an interval of 1 s leaves one look"),
+        ({"interval": 1.0}, "an interval of 1 s leaves one observation"),
         ({"duration": 0.2}, "'errors' judges 0.4 s, which do not fit into 0.2 s"),
         ({"passes": -1}, "cannot be negative"),
     ],

@@ -16,24 +16,24 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, parted
 
 
-def test_tcp(talk, look, free_port):
+def test_tcp(talk, observe, free_port):
     port = talk(lambda client: None)
-    assert look(tcp=f"127.0.0.1:{port}").ok
-    assert look(tcp={"host": "127.0.0.1", "port": port}).ok
-    seen = look(tcp=f"127.0.0.1:{free_port}")
+    assert observe(tcp=f"127.0.0.1:{port}").ok
+    assert observe(tcp={"host": "127.0.0.1", "port": port}).ok
+    seen = observe(tcp=f"127.0.0.1:{free_port}")
     assert not seen.ok
     assert seen.got == f"connection refused (127.0.0.1:{free_port})"
 
 
-def test_tcp_that_must_be_refused(talk, look, free_port):
-    assert look(tcp=f"127.0.0.1:{free_port}", refused=True).ok
-    seen = look(tcp=f"127.0.0.1:{talk(lambda client: None)}", refused=True)
+def test_tcp_that_must_be_refused(talk, observe, free_port):
+    assert observe(tcp=f"127.0.0.1:{free_port}", refused=True).ok
+    seen = observe(tcp=f"127.0.0.1:{talk(lambda client: None)}", refused=True)
     assert not seen.ok
     assert seen.got.startswith("connected")
 
 
-def test_a_name_that_does_not_resolve_is_no_refusal(look):
-    seen = look(tcp="no-such-host.invalid:1", refused=True)
+def test_a_name_that_does_not_resolve_is_no_refusal(observe):
+    seen = observe(tcp="no-such-host.invalid:1", refused=True)
     assert not seen.ok
     assert "cannot be resolved" in seen.got
 
@@ -51,35 +51,35 @@ def test_no_host_and_port(target):
         parted(target)
 
 
-def test_dns(look, monkeypatch):
+def test_dns(observe, monkeypatch):
     def resolve(name, _port, **_rest):
         if name != "db":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [(socket.AF_INET, 1, 6, "", (address, 0)) for address in ("10.0.0.2", "10.0.0.1")]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    assert look(dns="db").ok
-    assert look(dns="db", addresses=["10.0.0.1", "10.0.0.2"]).ok
-    assert look(dns="db", addresses={"contains": "10.0.0.2"}).ok
-    seen = look(dns="db", addresses=["10.0.0.1"])
+    assert observe(dns="db").ok
+    assert observe(dns="db", addresses=["10.0.0.1", "10.0.0.2"]).ok
+    assert observe(dns="db", addresses={"contains": "10.0.0.2"}).ok
+    seen = observe(dns="db", addresses=["10.0.0.1"])
     assert not seen.ok
     assert (seen.expected, seen.got) == ("addresses = [10.0.0.1]", "addresses = [10.0.0.1, 10.0.0.2]")
-    assert "cannot be resolved" in look(dns="other").got
+    assert "cannot be resolved" in observe(dns="other").got
 
 
-def test_port_names_who_holds_it(look, free_port):
-    assert look(port=free_port).ok
+def test_port_names_who_holds_it(observe, free_port):
+    assert observe(port=free_port).ok
     with socket.create_server(("127.0.0.1", 0)) as listener:
         number = listener.getsockname()[1]
-        seen = look(port=number)
+        seen = observe(port=number)
         assert not seen.ok
         assert f"pid {os.getpid()}" in seen.got
         assert "on 127.0.0.1" in seen.got
-        assert look(port=number, process="pytest|python").ok
-        assert not look(port=number, process="haproxy").ok
-        assert not look(port=number, unit="haproxy.service").ok
-    assert not look(port=free_port, process="haproxy").ok
-    assert look(port=free_port, process="haproxy", or_free=True).ok
+        assert observe(port=number, process="pytest|python").ok
+        assert not observe(port=number, process="haproxy").ok
+        assert not observe(port=number, unit="haproxy.service").ok
+    assert not observe(port=free_port, process="haproxy").ok
+    assert observe(port=free_port, process="haproxy", or_free=True).ok
 
 
 class FakeRedis:
@@ -152,59 +152,59 @@ def redis(talk, tmp_path):
         {"command": ["LLEN", "celery"], "value": 7},
     ],
 )
-def test_redis_as_expected(look, redis, probe):
-    seen = look(redis=redis, **probe)
+def test_redis_as_expected(observe, redis, probe):
+    seen = observe(redis=redis, **probe)
     assert seen.ok, seen
 
 
-def test_redis_not_as_expected(look, redis):
-    seen = look(redis=redis, command=["CONFIG", "GET", "maxmemory-policy"], value={"maxmemory-policy": "allkeys-lru"})
+def test_redis_not_as_expected(observe, redis):
+    seen = observe(redis=redis, command=["CONFIG", "GET", "maxmemory-policy"], value={"maxmemory-policy": "allkeys-lru"})
     assert (seen.ok, seen.expected, seen.got) == (False, "maxmemory-policy = allkeys-lru", "maxmemory-policy = noeviction")
-    assert not look(redis=redis, command=["GET", "x"], value="1").ok
+    assert not observe(redis=redis, command=["GET", "x"], value="1").ok
 
 
-def test_redis_wrong_password(look, redis, tmp_path):
+def test_redis_wrong_password(observe, redis, tmp_path):
     (tmp_path / "other").write_text("wrong-one")
-    seen = look(redis={**redis, "password_file": str(tmp_path / "other")})
+    seen = observe(redis={**redis, "password_file": str(tmp_path / "other")})
     assert not seen.ok
     assert "WRONGPASS" in seen.got
     assert "wrong-one" not in str(seen)
     without = {key: redis[key] for key in ("host", "port")}
-    assert look(redis=without, refused=True).ok
-    assert not look(redis=redis, refused=True).ok
+    assert observe(redis=without, refused=True).ok
+    assert not observe(redis=redis, refused=True).ok
 
 
-def test_redis_address_out_of_an_environment_file(look, redis, tmp_path):
+def test_redis_address_out_of_an_environment_file(observe, redis, tmp_path):
     env = tmp_path / "env"
     env.write_text(f'REDIS_URL="redis://:r3dis%21@127.0.0.1:{redis["port"]}/0"\n')
-    assert look(redis={"env_file": str(env)}).ok
-    seen = look(redis={"env_file": str(env), "env_key": "CELERY_URL"})
+    assert observe(redis={"env_file": str(env)}).ok
+    seen = observe(redis={"env_file": str(env), "env_key": "CELERY_URL"})
     assert seen.error
     assert "has no CELERY_URL" in seen.got
 
 
 @pytest.mark.parametrize("address", ["sentinel://s1:26379;sentinel://s2:26379", "redis+sentinel://:hush@s1:26379/mymaster/0"])
-def test_redis_sentinel_is_refused_by_name(look, tmp_path, address):
+def test_redis_sentinel_is_refused_by_name(observe, tmp_path, address):
     (tmp_path / "env").write_text(f"REDIS_URL={address}\n")
-    seen = look(redis={"env_file": str(tmp_path / "env")})
+    seen = observe(redis={"env_file": str(tmp_path / "env")})
     assert seen.error
     assert "is an address of Redis Sentinel" in seen.got
     assert "hush" not in seen.got
     if "hush" not in address:
-        assert "is an address of Redis Sentinel" in look(redis=address).got
+        assert "is an address of Redis Sentinel" in observe(redis=address).got
 
 
-def test_redis_by_its_address(look, redis, talk):
+def test_redis_by_its_address(observe, redis, talk):
     probe = {key: value for key, value in redis.items() if key not in ("host", "port")}
     place = f"{redis['host']}:{redis['port']}"
-    assert look(redis=f"redis://{place}/0", **probe).ok
+    assert observe(redis=f"redis://{place}/0", **probe).ok
     plain = talk(lambda client: client.sendall(b"-ERR this is no TLS\r\n"))
-    assert "TLS" in look(redis=f"rediss://127.0.0.1:{plain}", **probe).got
-    assert look(redis="amqp://h:1").error
+    assert "TLS" in observe(redis=f"rediss://127.0.0.1:{plain}", **probe).got
+    assert observe(redis="amqp://h:1").error
 
 
-def test_redis_other_language(look, web):
+def test_redis_other_language(observe, web):
     port = int(web.url.rsplit(":", 1)[1])
-    seen = look(redis=f"127.0.0.1:{port}", timeout=1)
+    seen = observe(redis=f"127.0.0.1:{port}", timeout=1)
     assert not seen.ok
     assert not seen.error

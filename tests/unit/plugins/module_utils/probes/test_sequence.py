@@ -34,41 +34,41 @@ def steps(web, **status):
     ]
 
 
-def test_poll_until_done(workflow, look):
-    seen = look(sequence=steps(workflow, within=5), names={"component": "backend"}, component="backend")
+def test_poll_until_done(workflow, observe):
+    seen = observe(sequence=steps(workflow, within=5), names={"component": "backend"}, component="backend")
     assert seen.ok, seen
     assert "step 2 of 2, done" in seen.detail
     assert json.loads(workflow.seen[0][3]) == {"for": "backend"}
     assert [path for _m, path, *_r in workflow.seen].count("/status/w7") == 3
 
 
-def test_not_done_in_time(workflow, look):
+def test_not_done_in_time(workflow, observe):
     workflow.routes["/status/w7"] = (200, {"status": "running"})
     began = time.monotonic()
-    seen = look(sequence=steps(workflow, within=0.4), names={"component": "b"}, component="b")
+    seen = observe(sequence=steps(workflow, within=0.4), names={"component": "b"}, component="b")
     assert time.monotonic() - began < 20
     assert not seen.ok
     assert seen.got.startswith("step 2 of 2, done: status = running (asked ")
     assert seen.expected == "status = completed"
 
 
-def test_first_failure_ends_it(workflow, look):
+def test_first_failure_ends_it(workflow, observe):
     workflow.routes["/create"] = (500, "boom")
-    seen = look(sequence=steps(workflow), names={"component": "b"}, component="b")
+    seen = observe(sequence=steps(workflow), names={"component": "b"}, component="b")
     assert seen.got == "step 1 of 2, http: status = 500"
     assert len(workflow.seen) == 1
 
 
-def test_a_name_that_nothing_captured(look, web):
+def test_a_name_that_nothing_captured(observe, web):
     with pytest.raises(ProbeError, match=r"step 1: \$\{job\} is not known"):
-        look(sequence=[{"http": f"{web.url}/${{job}}"}])
+        observe(sequence=[{"http": f"{web.url}/${{job}}"}])
 
 
-def test_steps_use_other_types(workflow, look, program):
+def test_steps_use_other_types(workflow, observe, program):
     program("psql", r"printf 'n\0362\n'")
     proof = {"postgres": "db:5432", "query": "SELECT count(*) FROM w WHERE id = '${job}'", "value": {"ge": 2}}
     sequence = [*steps(workflow, within=5), proof]
-    assert look(sequence=sequence, names={"component": "b"}, component="b").ok
+    assert observe(sequence=sequence, names={"component": "b"}, component="b").ok
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_steps_use_other_types(workflow, look, program):
         ([{"tcp": "a:1", "from": "web"}], "'from' belongs to the sequence"),
     ],
 )
-def test_steps_that_make_no_sense(look, sequence, said):
+def test_steps_that_make_no_sense(observe, sequence, said):
     with pytest.raises(ProbeError) as caught:
-        look(sequence=sequence)
+        observe(sequence=sequence)
     assert said in str(caught.value)

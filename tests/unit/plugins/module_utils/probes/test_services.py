@@ -91,55 +91,55 @@ def keys(tmp_path):
     return {"bucket": "assets", "access_key_file": str(tmp_path / "a"), "secret_key_file": str(tmp_path / "s")}
 
 
-def test_round_trip_leaves_nothing(web, look, keys):
+def test_round_trip_leaves_nothing(web, observe, keys):
     bucket = Bucket(web)
-    assert look(s3=web.url, **keys).ok
+    assert observe(s3=web.url, **keys).ok
     assert bucket.objects == {}
     assert [method for method, *_rest in web.seen] == ["PUT", "GET", "DELETE"]
 
 
-def test_round_trip_out_of_an_environment_file(web, look, tmp_path):
+def test_round_trip_out_of_an_environment_file(web, observe, tmp_path):
     Bucket(web)
     (tmp_path / "env").write_text(
         f"MINIO_ENDPOINT={web.url[7:]}\nMINIO_BUCKET=assets\nMINIO_ACCESS_KEY=access-1\nMINIO_SECRET_KEY=s3cr3t-key\n"
     )
-    assert look(s3={"env_file": str(tmp_path / "env")}).ok
-    seen = look(s3={"env_file": str(tmp_path / "env"), "secret_key_env": "OTHER"})
+    assert observe(s3={"env_file": str(tmp_path / "env")}).ok
+    seen = observe(s3={"env_file": str(tmp_path / "env"), "secret_key_env": "OTHER"})
     assert seen.error
     assert "has no OTHER" in seen.got
 
 
-def test_the_host_that_is_signed_is_the_one_that_is_sent(web, look, keys, monkeypatch):
+def test_the_host_that_is_signed_is_the_one_that_is_sent(web, observe, keys, monkeypatch):
     Bucket(web)
     signed = []
     real = s3.sign
     monkeypatch.setattr(s3, "sign", lambda method, url, *rest: signed.append(s3.host_header(url)) or real(method, url, *rest))
-    assert look(s3=web.url.replace("127.0.0.1", "LocalHost"), round_trip=False, **keys).ok
+    assert observe(s3=web.url.replace("127.0.0.1", "LocalHost"), round_trip=False, **keys).ok
     assert [headers["Host"] for _method, _path, headers, _body in web.seen] == signed
     assert signed[0].startswith("localhost:")
-    assert look(s3="http://localhost:99999", **keys).error
+    assert observe(s3="http://localhost:99999", **keys).error
 
 
-def test_damaged_object_is_noticed_and_removed(web, look, keys):
+def test_damaged_object_is_noticed_and_removed(web, observe, keys):
     bucket = Bucket(web, broken="cut")
-    seen = look(s3=web.url, **keys)
+    seen = observe(s3=web.url, **keys)
     assert not seen.ok
     assert "1023 bytes came back" in seen.got
     assert bucket.objects == {}
 
 
-def test_what_the_server_says_is_told(web, look, keys, tmp_path):
+def test_what_the_server_says_is_told(web, observe, keys, tmp_path):
     Bucket(web)
-    assert "NoSuchBucket: The specified bucket" in look(s3=web.url, **{**keys, "bucket": "other"}).got
+    assert "NoSuchBucket: The specified bucket" in observe(s3=web.url, **{**keys, "bucket": "other"}).got
     (tmp_path / "a").write_text("wrong")
-    seen = look(s3=web.url, **keys)
+    seen = observe(s3=web.url, **keys)
     assert "InvalidAccessKeyId" in seen.got
     assert "wrong" not in seen.got
 
 
-def test_only_the_bucket(web, look, keys):
+def test_only_the_bucket(web, observe, keys):
     Bucket(web)
-    assert look(s3=web.url, round_trip=False, **keys).ok
+    assert observe(s3=web.url, round_trip=False, **keys).ok
     assert [method for method, *_rest in web.seen] == ["HEAD"]
 
 
@@ -156,29 +156,29 @@ def ollama(web):
     return web
 
 
-def test_ollama(ollama, look):
-    seen = look(ollama=ollama.url, version={"matches": "^0[.]17"}, models={"tiny": f"sha256:{DIGEST[:12]}"}, generate="tiny")
+def test_ollama(ollama, observe):
+    seen = observe(ollama=ollama.url, version={"matches": "^0[.]17"}, models={"tiny": f"sha256:{DIGEST[:12]}"}, generate="tiny")
     assert seen.ok
     assert "generated 8 tokens" in seen.got
     assert json.loads(ollama.seen[-1][3])["options"] == {"num_predict": 8}
-    assert look(ollama=ollama.url, models=["tiny:latest"]).ok
+    assert observe(ollama=ollama.url, models=["tiny:latest"]).ok
 
 
-def test_ollama_model_missing_or_other(ollama, look):
-    seen = look(ollama=ollama.url, models={"llama3": None})
+def test_ollama_model_missing_or_other(ollama, observe):
+    seen = observe(ollama=ollama.url, models={"llama3": None})
     assert (seen.ok, seen.got) == (False, "model llama3:latest = not there")
-    seen = look(ollama=ollama.url, models={"tiny": "ffff"})
+    seen = observe(ollama=ollama.url, models={"tiny": "ffff"})
     assert (seen.ok, seen.expected, seen.got) == (False, "model tiny:latest = ffff", f"model tiny:latest = {DIGEST}")
 
 
-def test_ollama_that_generates_nothing(ollama, look):
+def test_ollama_that_generates_nothing(ollama, observe):
     ollama.routes["/api/generate"] = (200, {"response": "", "done": True})
-    assert "no token" in look(ollama=ollama.url, generate="tiny").got
+    assert "no token" in observe(ollama=ollama.url, generate="tiny").got
     ollama.routes["/api/generate"] = (500, {"error": "llama runner process has terminated"})
-    assert "llama runner process has terminated" in look(ollama=ollama.url, generate="tiny").got
+    assert "llama runner process has terminated" in observe(ollama=ollama.url, generate="tiny").got
 
 
-def test_ollama_blobs_are_hashed(ollama, look, tmp_path):
+def test_ollama_blobs_are_hashed(ollama, observe, tmp_path):
     content = b"weights" * 1000
     digest = hashlib.sha256(content).hexdigest()
     manifest = json.dumps({"config": {"digest": f"sha256:{digest}"}, "layers": []})
@@ -189,9 +189,9 @@ def test_ollama_blobs_are_hashed(ollama, look, tmp_path):
     blob.parent.mkdir()
     blob.write_bytes(content)
     ollama.routes["/api/tags"] = (200, {"models": [{"name": "tiny:latest", "digest": hashlib.sha256(manifest.encode()).hexdigest()}]})
-    assert "1 blobs hashed" in look(ollama=ollama.url, models=["tiny"], blobs=str(tmp_path)).got
+    assert "1 blobs hashed" in observe(ollama=ollama.url, models=["tiny"], blobs=str(tmp_path)).got
     blob.write_bytes(b"X" + content[1:])
-    seen = look(ollama=ollama.url, models=["tiny"], blobs=str(tmp_path))
+    seen = observe(ollama=ollama.url, models=["tiny"], blobs=str(tmp_path))
     assert not seen.ok
     assert "a blob of tiny:latest is damaged" in seen.got
 
@@ -215,28 +215,28 @@ def comfy(web):
     return web
 
 
-def test_comfyui(comfy, look):
-    assert look(comfyui=comfy.url, stats={"system.ram_free": {"ge": 1}}).ok
-    assert not look(comfyui=comfy.url, stats={"system.ram_free": {"ge": 11}}).ok
-    seen = look(comfyui=comfy.url, prompt={"9": {"class_type": "SaveImage"}}, within=5)
+def test_comfyui(comfy, observe):
+    assert observe(comfyui=comfy.url, stats={"system.ram_free": {"ge": 1}}).ok
+    assert not observe(comfyui=comfy.url, stats={"system.ram_free": {"ge": 11}}).ok
+    seen = observe(comfyui=comfy.url, prompt={"9": {"class_type": "SaveImage"}}, within=5)
     assert seen.ok
     assert "1 outputs" in seen.got
 
 
-def test_comfyui_prompt_that_fails_or_hangs(comfy, look):
+def test_comfyui_prompt_that_fails_or_hangs(comfy, observe):
     comfy.routes["/history/p1"] = (200, {"p1": {"status": {"status_str": "error", "messages": ["out of memory"]}, "outputs": {}}})
-    assert "out of memory" in look(comfyui=comfy.url, prompt={"9": {}}, within=2).got
+    assert "out of memory" in observe(comfyui=comfy.url, prompt={"9": {}}, within=2).got
     comfy.routes["/history/p1"] = (200, {})
-    seen = look(comfyui=comfy.url, prompt={"9": {}}, within=0.5)
+    seen = observe(comfyui=comfy.url, prompt={"9": {}}, within=0.5)
     assert "no answer within" in seen.got or "not done" in seen.got
     refused = {"9": {"errors": [{"message": "Value not in list", "details": "ckpt_name: 'x' not in []"}], "class_type": "Loader"}}
     comfy.routes["/prompt"] = (200, {"prompt_id": "p1", "number": 1, "node_errors": refused})
-    seen = look(comfyui=comfy.url, prompt={"9": {"class_type": "Loader"}}, within=2)
+    seen = observe(comfyui=comfy.url, prompt={"9": {"class_type": "Loader"}}, within=2)
     assert (seen.ok, seen.got) == (False, "node 9 (Loader) is refused: Value not in list: ckpt_name: 'x' not in []")
     comfy.routes["/prompt"] = (200, {"prompt_id": "p1", "node_errors": ["odd"]})
-    assert "odd" in look(comfyui=comfy.url, prompt={"9": {}}, within=2).got
+    assert "odd" in observe(comfyui=comfy.url, prompt={"9": {}}, within=2).got
     comfy.routes["/prompt"] = (400, {"error": {"type": "invalid_prompt"}})
-    assert "invalid_prompt" in look(comfyui=comfy.url, prompt={"9": {}}).got
+    assert "invalid_prompt" in observe(comfyui=comfy.url, prompt={"9": {}}).got
 
 
 # -- metrics
@@ -260,33 +260,33 @@ def test_prometheus_text():
     assert samples[2].labels["error"] == r"Cannot find file:\n\"FILE.TXT\""
 
 
-def test_a_share_of_one_metric_in_another(web, look):
+def test_a_share_of_one_metric_in_another(web, observe):
     web.routes["/metrics"] = (200, 'a_total{code="500"} 2\na_total{code="503"} 2\na_total{code="200"} 96\nt_sum 30\nt_count 10\n')
     url = f"{web.url}/metrics"
     errors = ['a_total{code=~"5.."}', "a_total"]
-    assert look(type="metrics", target=url, ratio=errors, value={"lt": 0.05}, least=100).got == "0.04"
-    seen = look(type="metrics", target=url, ratio=errors, value=0.03)
+    assert observe(type="metrics", target=url, ratio=errors, value={"lt": 0.05}, least=100).got == "0.04"
+    seen = observe(type="metrics", target=url, ratio=errors, value=0.03)
     assert (seen.ok, seen.got) == (False, "ratio = 0.04")
-    seen = look(type="metrics", target=url, ratio=errors, value=0.05, least=101)
+    seen = observe(type="metrics", target=url, ratio=errors, value=0.05, least=101)
     assert (seen.ok, seen.got) == (False, "a_total = 100: too few to judge")
-    assert not look(type="metrics", target=url, ratio=["t_sum", "t_count"], value=2).ok
-    assert look(type="metrics", target=url, ratio=["none_total", "a_total"], value=0).ok, "no error was ever counted"
+    assert not observe(type="metrics", target=url, ratio=["t_sum", "t_count"], value=2).ok
+    assert observe(type="metrics", target=url, ratio=["none_total", "a_total"], value=0).ok, "no error was ever counted"
     with pytest.raises(ProbeError, match="belong together"):
-        look(type="metrics", target=url, ratio=errors)
+        observe(type="metrics", target=url, ratio=errors)
 
 
-def test_metrics(web, look):
+def test_metrics(web, observe):
     web.routes["/metrics"] = (200, TEXT)
     url = f"{web.url}/metrics"
-    assert look(metrics=url).ok
-    assert look(type="metrics", target=url, metrics=["http_requests_total"]).ok
-    assert look(type="metrics", target=url, metrics={'http_requests_total{code="400"}': {"le": 3}}).ok
-    seen = look(type="metrics", target=url, metrics={"http_requests_total": {"gt": 9000}, "absent_total": {"exists": True}})
+    assert observe(metrics=url).ok
+    assert observe(type="metrics", target=url, metrics=["http_requests_total"]).ok
+    assert observe(type="metrics", target=url, metrics={'http_requests_total{code="400"}': {"le": 3}}).ok
+    seen = observe(type="metrics", target=url, metrics={"http_requests_total": {"gt": 9000}, "absent_total": {"exists": True}})
     assert (seen.ok, seen.got) == (False, "http_requests_total = 1030.0, absent_total = nothing")
     web.routes["/metrics"] = (200, "<html>not metrics</html>")
-    assert "line 1 is no sample" in look(type="metrics", target=url).got
+    assert "line 1 is no sample" in observe(type="metrics", target=url).got
     web.routes["/metrics"] = (200, "# nothing\n")
-    assert not look(type="metrics", target=url).ok
+    assert not observe(type="metrics", target=url).ok
 
 
 # -- haproxy
@@ -333,15 +333,15 @@ def haproxy(tmp_path):
         ("UP", "UP", {"ready": {"ge": 1}}, True),
     ],
 )
-def test_haproxy(look, haproxy, blue, green, probe, good):
+def test_haproxy(observe, haproxy, blue, green, probe, good):
     path, rows = haproxy
     rows.update({"blue": blue, "green": green})
-    seen = look(haproxy="backend", socket=path, **probe)
+    seen = observe(haproxy="backend", socket=path, **probe)
     assert seen.ok is good, seen
     assert not seen.error
 
 
-def test_haproxy_without_that_section_or_at_all(look, haproxy, tmp_path):
+def test_haproxy_without_that_section_or_at_all(observe, haproxy, tmp_path):
     path, _rows = haproxy
-    assert "no section 'backand' (did you mean backend?)" in look(haproxy="backand", socket=path).got
-    assert "is not there" in look(haproxy="backend", socket=str(tmp_path / "none")).got
+    assert "no section 'backand' (did you mean backend?)" in observe(haproxy="backand", socket=path).got
+    assert "is not there" in observe(haproxy="backend", socket=str(tmp_path / "none")).got

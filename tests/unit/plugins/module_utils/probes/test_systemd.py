@@ -75,10 +75,10 @@ def good(seconds):
     return GOOD.format(entered=int((time.clock_gettime(time.CLOCK_MONOTONIC) - seconds) * 1e6))
 
 
-def test_active_and_stable(look, shows):
+def test_active_and_stable(observe, shows):
     shows(good(30))
-    assert look(unit="aistack-backend@blue.service", enabled=True, restarts=0, stable_for=29, sub="running").ok
-    seen = look(unit="aistack-backend@blue.service", stable_for=60)
+    assert observe(unit="aistack-backend@blue.service", enabled=True, restarts=0, stable_for=29, sub="running").ok
+    seen = observe(unit="aistack-backend@blue.service", stable_for=60)
     assert not seen.ok
     assert seen.expected == "stable_for >= 60"
 
@@ -86,54 +86,54 @@ def test_active_and_stable(look, shows):
 @pytest.mark.parametrize(
     ("text", "got"), [(LOOPING, "state = activating"), (DEAD, "state = failed"), (ABSENT, "there is no unit x.service")]
 )
-def test_not_active(look, shows, text, got):
+def test_not_active(observe, shows, text, got):
     shows(text)
-    seen = look(unit="x.service")
+    seen = observe(unit="x.service")
     assert not seen.ok
     assert seen.got == got
     assert not seen.error
 
 
-def test_detail_says_how_it_ended(look, shows):
+def test_detail_says_how_it_ended(observe, shows):
     shows(LOOPING)
-    assert look(unit="x").detail == "x: activating (auto-restart), restarts 2, result exit-code, exit status 3"
-    assert not look(unit="x", state="activating", restarts={"le": 1}).ok
+    assert observe(unit="x").detail == "x: activating (auto-restart), restarts 2, result exit-code, exit status 3"
+    assert not observe(unit="x", state="activating", restarts={"le": 1}).ok
 
 
-def test_unit_that_must_not_run(look, shows):
+def test_unit_that_must_not_run(observe, shows):
     shows(ABSENT)
-    assert look(unit="x", state="inactive").ok
+    assert observe(unit="x", state="inactive").ok
 
 
-def test_without_systemd(look, program):
+def test_without_systemd(observe, program):
     program("systemctl", "echo 'System has not been booted with systemd as init system (PID 1). Can not operate.' >&2; exit 1")
-    seen = look(unit="x")
+    seen = observe(unit="x")
     assert seen.error
     assert "not been booted with systemd" in seen.got
 
 
 @pytest.mark.parametrize("log", [LOG_12, LOG_13])
-def test_log(look, shows, program, log):
+def test_log(observe, shows, program, log):
     shows(LOOPING)
     arguments = program("journalctl", f"cat <<'X'\n{log}\nX")
-    assert look(log="loop.service", present="ERROR .* name", absent="Traceback").ok
-    seen = look(log="loop.service", absent="ERROR|Traceback")
+    assert observe(log="loop.service", present="ERROR .* name", absent="Traceback").ok
+    seen = observe(log="loop.service", absent="ERROR|Traceback")
     assert not seen.ok
     assert seen.got == "1 of 5 lines of loop.service match ERROR|Traceback"
     assert seen.detail == "ERROR cannot import name x"
-    assert not look(log="loop.service", present="ready").ok
+    assert not observe(log="loop.service", present="ready").ok
     assert "--unit=loop.service" in arguments.read_text()
 
 
-def test_log_looks_back_as_far_as_asked(look, program):
+def test_log_looks_back_as_far_as_asked(observe, program):
     arguments = program("journalctl", "true")
-    look(log="x", absent="E", since=60)
+    observe(log="x", absent="E", since=60)
     since = next(line for line in arguments.read_text().splitlines() if line.startswith("--since=@"))
     assert abs(time.time() - 60 - float(since.split("@")[1])) < 5
 
 
-def test_journal_that_cannot_be_read(look, program):
+def test_journal_that_cannot_be_read(observe, program):
     program("journalctl", "echo 'Failed to open system journal: Permission denied' >&2; exit 1")
-    seen = look(log="x", absent="E", since=60)
+    seen = observe(log="x", absent="E", since=60)
     assert seen.error
     assert "Permission denied" in seen.got

@@ -44,14 +44,14 @@ fatal: Could not read from remote repository.
     ],
     ids=["no key", "no key at a port", "host key", "changed host key", "login", "not there", "no such name", "nothing"],
 )  # fmt: skip
-def test_the_first_line_stays_and_a_way_out_is_named(stderr: str, address: str, first: str, way: str) -> None:
-    said = git_words.told(stderr, 128, address)
+def test_the_first_line_stays_and_a_remedy_is_named(stderr: str, address: str, first: str, way: str) -> None:
+    said = git_words.explained(stderr, 128, address)
     assert said.startswith(f"git said: {first}")
     assert way in said
     assert "Please make sure" not in said
 
 
 def test_no_token_and_nothing_that_a_terminal_obeys() -> None:
-    said = git_words.told("remote: \x1b]0;x\x07denied\nfatal: unable to access 'https://ghp_S3cret@h/x.git/': 403\n", 128, "https://h/x.git")
+    said = git_words.explained("remote: \x1b]0;x\x07denied\nfatal: unable to access 'https://ghp_S3cret@h/x.git/': 403\n", 128, "https://h/x.git")
     assert "ghp_S3cret" not in said
     assert "\x1b" not in said

@@ -93,7 +93,7 @@ def test_what_moves_is_refused(repository: Repository, ref: str) -> None:
         source(repository).resolve(ref)
 
 
-def test_a_commit_is_refused_with_the_way_out(repository: Repository) -> None:
+def test_a_commit_is_refused_with_the_remedy(repository: Repository) -> None:
     with pytest.raises(SourceError, match="git tag NAME"):
         source(repository).resolve(repository.git("rev-parse", "HEAD"))
 
@@ -142,7 +142,7 @@ def test_credentials_are_no_part_of_the_address(address: str, clean: str, login:
     assert separated(address) == (clean, header)
 
 
-def test_a_token_in_the_query_is_refused_with_the_way_out() -> None:
+def test_a_token_in_the_query_is_refused_with_the_remedy() -> None:
     with pytest.raises(SourceError, match="https://TOKEN@host") as refused:
         Source("https://host/x.git?private_token=SECRET99", "", "/nonexistent")
     assert "SECRET99" not in str(refused.value)

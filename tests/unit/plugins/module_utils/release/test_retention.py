@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import retention
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
@@ -55,8 +55,8 @@ class Story:
     def left(self) -> list[str]:
         return sorted(os.listdir(self.folder))
 
-    def plan(self, **wish: Any) -> dict[str, Any]:
-        return plan(self.fleet.tools().look(self.fleet.state), Wish(**wish))
+    def plan(self, **request: Any) -> dict[str, Any]:
+        return plan(self.fleet.tools().observe(self.fleet.state), RollbackRequest(**request))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def journaled(story: Story, config: str) -> None:
     story.fleet.journal.append({"op": "activate", "component": "web", "release": "v9", "run": "r", "outcome": "started", "detail": detail})
 
 
-def cut_rollback(story: Story, config: str) -> None:
+def interrupted_rollback(story: Story, config: str) -> None:
     moves = {"web": {"from": {}, "to": {"release": "v2", "config": config}}}
     story.fleet.journal.append({"op": "rollback", "release": "v2", "run": "r", "outcome": "started", "detail": {"moves": moves}})
 
@@ -171,7 +171,7 @@ def linked(story: Story, config: str) -> None:
     (slots / idle / "config").symlink_to(f"../../config/{config}")
 
 
-@pytest.mark.parametrize("names", [journaled, cut_rollback, replaced_by_this_run, configured_last, unconfirmed, gated, linked])
+@pytest.mark.parametrize("names", [journaled, interrupted_rollback, replaced_by_this_run, configured_last, unconfirmed, gated, linked])
 def test_what_somebody_names_stays(story: Story, names: Any) -> None:
     names(story, "b2")
     assert "web/b2" not in story.prune()

@@ -194,7 +194,7 @@ def test_a_package_is_built_only_where_that_is_declared_and_not_by_root(place: P
 
 
 @needs_root
-def test_a_cache_of_another_build_user_is_made_anew(place: Path) -> None:
+def test_a_cache_of_another_build_user_is_made_again(place: Path) -> None:
     cache = place / "cache" / "api"
     with sandbox.opened(cache, proc.account(TESTER)):
         (cache / "old").mkdir()
@@ -249,7 +249,7 @@ def test_a_folder_that_its_owner_swaps_for_a_link_leads_root_nowhere(place: Path
         stats = {name: getattr(os, name) for name in ("stat", "lstat")}
 
         def looking(name: str) -> Callable[..., os.stat_result]:
-            def look(path: Any, *given: Any, **more: Any) -> os.stat_result:
+            def observe(path: Any, *given: Any, **more: Any) -> os.stat_result:
                 found = stats[name](path, *given, **more)
                 if not isinstance(path, int) and os.path.basename(os.fspath(path)) in ("sub", "in") and not stat.S_ISLNK(found.st_mode):
                     looks.append(os.fspath(path))
@@ -257,7 +257,7 @@ def test_a_folder_that_its_owner_swaps_for_a_link_leads_root_nowhere(place: Path
                     assert owner.stdout.readline() == b"tried\n"
                 return found
 
-            return look
+            return observe
 
         with monkeypatch.context() as patch:
             for name in stats:

@@ -27,14 +27,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return made
 
 
-def look(repository: Repository, tag: str = "v1.0.0", cached: bool = False, **described: Any) -> source_check.Survey:
+def observe(repository: Repository, tag: str = "v1.0.0", cached: bool = False, **described: Any) -> source_check.Survey:
     component = {"application": "shop", "path": "api", "lock": "requirements.lock", **described}
     return source_check.survey({"api": component}, {"shop": (str(repository.path), tag)}, cached)
 
 
 def test_nothing_to_say_of_what_fits(repository: Repository) -> None:
-    assert look(repository) == source_check.Survey()
-    assert look(repository, path="web", lock=None, kind="static") == source_check.Survey()
+    assert observe(repository) == source_check.Survey()
+    assert observe(repository, path="web", lock=None, kind="static") == source_check.Survey()
 
 
 def test_a_tag_that_is_not_there_is_refused_once(repository: Repository) -> None:
@@ -58,67 +58,67 @@ def test_a_tag_that_is_not_there_is_refused_once(repository: Repository) -> None
     ids=["no lock file", "outside", "outside of all", "no workspace", "no folder", "npm's by default"],
 )
 def test_what_the_tree_lacks_is_a_doubt(repository: Repository, described: dict[str, Any], said: str) -> None:
-    found = look(repository, **described)
+    found = observe(repository, **described)
     assert found.refused == []
     assert said in found.doubts["api"]
 
 
 def test_files_that_git_lfs_keeps_are_refused_by_name(repository: Repository) -> None:
     repository.commit({".gitattributes": "*.gguf filter=lfs diff=lfs merge=lfs -text\n", "api/model.gguf": POINTER}, "v1.1.0")
-    said = look(repository, "v1.1.0").doubts["api"]
+    said = observe(repository, "v1.1.0").doubts["api"]
     assert "api/model.gguf" in said
     assert "Git LFS" in said
-    assert look(repository, "v1.1.0", path="web", lock="", kind="static").doubts == {}, "it is in another folder"
+    assert observe(repository, "v1.1.0", path="web", lock="", kind="static").doubts == {}, "it is in another folder"
 
 
 def test_a_text_about_lfs_is_none(repository: Repository) -> None:
     repository.commit({"api/pointer.txt": POINTER}, "v1.2.0")
-    assert look(repository, "v1.2.0").doubts == {}, "nothing in the tree says that LFS keeps anything"
+    assert observe(repository, "v1.2.0").doubts == {}, "nothing in the tree says that LFS keeps anything"
 
 
 def test_packages_that_nobody_will_install_are_a_warning(repository: Repository) -> None:
     repository.commit({"api/pyproject.toml": "[project]\ndependencies = ['fastapi']\n"}, "v1.1.0")
-    assert look(repository, "v1.1.0").warnings == []
-    told = look(repository, "v1.1.0", lock=None).warnings
+    assert observe(repository, "v1.1.0").warnings == []
+    told = observe(repository, "v1.1.0", lock=None).warnings
     assert len(told) == 1
     assert "api names no lock, so that v1.1.0 gets no packages, although its pyproject.toml lists some" in told[0]
 
 
 def test_a_work_tree_with_changes_is_said_and_cannot_be_staged(repository: Repository) -> None:
     (repository.path / "api" / "main.py").write_text("print()\n")
-    found = look(repository)
+    found = observe(repository)
     assert found.warnings == [f"{repository.path} has changes that are not committed, and that v1.0.0 therefore lacks: api/main.py"]
     assert "Commit and tag them" in found.doubts["api"]
 
 
 def test_a_tag_that_was_fetched_once_is_not_asked_for(repository: Repository) -> None:
-    assert look(repository, cached=True) == source_check.Survey()
+    assert observe(repository, cached=True) == source_check.Survey()
     repository.path.rename(repository.path.with_name("moved"))
-    assert look(repository, cached=True) == source_check.Survey()
-    away = look(repository)
+    assert observe(repository, cached=True) == source_check.Survey()
+    away = observe(repository)
     assert away.refused == []
     assert "cannot be reached" in away.doubts["api"]
 
 
 def test_a_tag_that_was_moved_is_not_judged_by_what_it_was(repository: Repository) -> None:
-    assert "no folder site" in look(repository, cached=True, path="site", lock=None, kind="static").doubts["api"]
+    assert "no folder site" in observe(repository, cached=True, path="site", lock=None, kind="static").doubts["api"]
     repository.commit({"site/index.html": "hello"})
     repository.git("tag", "--force", "v1.0.0")
     api = {"application": "shop", "path": "api", "lock": "requirements.lock"}
     site = {"application": "shop", "path": "site", "kind": "static"}
     assert source_check.survey({"api": api, "site": site}, {"shop": (str(repository.path), "v1.0.0")}, True) == source_check.Survey()
-    assert look(repository, cached=True, path="site", lock=None, kind="static") == source_check.Survey()
+    assert observe(repository, cached=True, path="site", lock=None, kind="static") == source_check.Survey()
 
 
 def test_a_folder_for_mirrors_that_cannot_be_made_is_a_doubt(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / ".cache").write_text("in the way")
-    found = look(repository)
+    found = observe(repository)
     assert found.refused == []
     assert ".cache" in found.doubts["api"]
 
 
 def test_a_mirror_knows_no_strange_names(repository: Repository) -> None:
-    look(repository)
+    observe(repository)
     assert mirror.Source(str(repository.path)).known("../../HEAD") == ""
 
 
@@ -136,7 +136,7 @@ def test_nodes_settle_doubts() -> None:
 def test_a_lock_without_hashes_is_known_before_anything_is_staged(repository: Repository) -> None:
     hand = "# by hand\nfastapi==0.115.0\nuvicorn==0.30.0\n"
     repository.commit({"api/requirements.lock": hand, "api/requirements.in": "fastapi\n"}, "v1.1.0")
-    said = look(repository, "v1.1.0").doubts["api"]
+    said = observe(repository, "v1.1.0").doubts["api"]
     assert "requirements.lock in api" in said
     assert "fastapi==0.115.0 and 1 more" in said
     assert "uv pip compile --universal --generate-hashes --no-header requirements.in -o requirements.lock" in said
@@ -144,20 +144,20 @@ def test_a_lock_without_hashes_is_known_before_anything_is_staged(repository: Re
 
 def test_the_way_names_another_file_where_the_list_is_its_own_source(repository: Repository) -> None:
     repository.commit({"api/requirements.txt": "fastapi==0.115.0\n"}, "v1.1.0")
-    said = look(repository, "v1.1.0", lock="requirements.txt").doubts["api"]
+    said = observe(repository, "v1.1.0", lock="requirements.txt").doubts["api"]
     assert "uv pip compile --universal --generate-hashes --no-header requirements.txt -o requirements.lock" in said
     assert "lock: requirements.lock" in said
 
 
 def test_a_lock_without_alembic_is_known_before_anything_is_built(repository: Repository) -> None:
     repository.commit({"api/requirements.lock": LOCKED, "api/requirements.in": "x\n"}, "v1.1.0")
-    said = look(repository, "v1.1.0", migrations={"config": "alembic.ini"}).doubts["api"]
+    said = observe(repository, "v1.1.0", migrations={"config": "alembic.ini"}).doubts["api"]
     assert "The lock file requirements.lock in api of api v1.1.0" in said
     assert "does not name alembic" in said
     assert "aistack_components.api.migrations" in said
     assert "uv pip compile --universal --generate-hashes --no-header requirements.in -o requirements.lock" in said
-    assert "does not name alembic" in look(repository, "v1.1.0", migrations={}).doubts["api"], "all as by default"
-    assert look(repository, "v1.1.0").doubts == {}, "nothing migrates"
+    assert "does not name alembic" in observe(repository, "v1.1.0", migrations={}).doubts["api"], "all as by default"
+    assert observe(repository, "v1.1.0").doubts == {}, "nothing migrates"
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ def test_a_lock_without_alembic_is_known_before_anything_is_built(repository: Re
 )
 def test_a_lock_that_has_alembic_or_may_have_it_is_taken(repository: Repository, line: str) -> None:
     repository.commit({"api/requirements.lock": f"{LOCKED}{line} \\\n    --hash=sha256:{'1' * 64}\n    # via x\n"}, "v1.1.0")
-    assert look(repository, "v1.1.0", migrations={"config": "alembic.ini"}).doubts == {}
+    assert observe(repository, "v1.1.0", migrations={"config": "alembic.ini"}).doubts == {}
 
 
 def test_a_lock_of_another_kind_needs_no_alembic(repository: Repository) -> None:
     repository.commit({"web/package-lock.json": "{}"}, "v1.1.0")
-    assert look(repository, "v1.1.0", path="web", lock=None, kind="node", migrations={"config": "alembic.ini"}).doubts == {}
+    assert observe(repository, "v1.1.0", path="web", lock=None, kind="node", migrations={"config": "alembic.ini"}).doubts == {}
 
 
 LOCK = """version = 1
@@ -203,10 +203,10 @@ dependencies = [
 
 def test_a_uv_lock_that_is_older_than_its_project_is_known_before_anything_is_staged(repository: Repository) -> None:
     repository.commit({"uv.lock": LOCK, "api/pyproject.toml": PROJECT}, "v1.1.0")
-    assert look(repository, "v1.1.0", lock="../uv.lock") == source_check.Survey()
-    assert "does not name alembic" in look(repository, "v1.1.0", lock="../uv.lock", migrations={}).doubts["api"]
+    assert observe(repository, "v1.1.0", lock="../uv.lock") == source_check.Survey()
+    assert "does not name alembic" in observe(repository, "v1.1.0", lock="../uv.lock", migrations={}).doubts["api"]
     repository.commit({"api/pyproject.toml": PROJECT.replace('"six>=1",', '"six>=1", "Some.Thing[x]>=2",')}, "v1.3.0")
-    said = look(repository, "v1.3.0", lock="../uv.lock").doubts["api"]
+    said = observe(repository, "v1.3.0", lock="../uv.lock").doubts["api"]
     assert "The lock file ../uv.lock of api v1.3.0" in said
     assert "asks for some-thing: the lock was made before. Lock it (uv lock)" in said
 

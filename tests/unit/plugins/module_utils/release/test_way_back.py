@@ -49,7 +49,7 @@ def test_made_once_as_a_deployment_would_have_made_it(place: Place) -> None:
     then, now = place.write(SMTP_PW="old", LEVEL="debug"), place.write(SMTP_PW="new", LEVEL="info", version="s2")
     place.live(now)
     before = sorted(os.listdir(place.folder))
-    seen = way_back.look(place.root, "web", then)
+    seen = way_back.observe(place.root, "web", then)
     assert sorted(os.listdir(place.folder)) == before, "looking writes nothing"
     made = way_back.make(place.root, "web", then)
     assert made.config == seen.config
@@ -63,7 +63,7 @@ def test_made_once_as_a_deployment_would_have_made_it(place: Place) -> None:
     stamp = (place.folder / made.config / "env").stat().st_mtime_ns
     assert way_back.make(place.root, "web", then).config == made.config
     place.live(made.config)
-    assert way_back.make(place.root, "web", then).config == made.config, "asked again when it is live: a way back that was cut off"
+    assert way_back.make(place.root, "web", then).config == made.config, "asked again when it is live: a way back that was interrupted"
     assert (place.folder / made.config / "env").stat().st_mtime_ns == stamp
     assert len(os.listdir(place.folder)) == 3
 
@@ -97,7 +97,7 @@ def test_a_configuration_of_the_version_before_has_no_names_beside_it(place: Pla
 def test_a_secret_that_today_does_not_have_keeps_its_value_and_is_told(place: Place) -> None:
     then = place.write(("SMTP_PW", "GONE"), SMTP_PW="old", GONE="g")
     place.live(place.write(SMTP_PW="new"))
-    found = way_back.look(place.root, "web", then)
+    found = way_back.observe(place.root, "web", then)
     assert found.kept == ("GONE",)
     assert found.values == {"SMTP_PW": "new", "GONE": "g"}
 
@@ -127,5 +127,5 @@ def test_names_that_cannot_be_read_are_none(place: Place, text: str) -> None:
     assert env_file.declared_beside(path) is None
     assert env_file.secrets_beside(path) == frozenset()
     assert place.write(SMTP_PW="old") == config
-    assert env_file.secrets_beside(path) == {"SMTP_PW"}, "the next deployment writes them anew"
+    assert env_file.secrets_beside(path) == {"SMTP_PW"}, "the next deployment writes them again"
     assert json.loads((place.folder / config / env_file.NAMES).read_text())["schema_version"] == "s1"

@@ -90,7 +90,7 @@ def journals() -> dict[str, Records]:
     wrong = health("v4.3.0", "v4.2.9")
     report = {"probe": "health", "expected": wrong["expected"], "got": wrong["got"], "attempts": 9, "verdict": "fail", "answered": True,
               "still_serving": {"release": "v4.1.0", "slot": "blue"}, "marked_bad": True,
-              "mend_gate": "mend the gate (aistack_components.backend.gate, probe health) and run again with -e allow_bad=true"}
+              "fix_gate": "fix the gate (aistack_components.backend.gate, probe health) and run again with -e allow_bad=true"}
     agents = probe("agents", "pass", "6 agents answer", "6 agents answer", 176.0)
     begun = backend.put(at + 30, BAD, "activate", "backend", "v4.3.0", "started", slot="green")
     backend.put(at + 43.7, BAD, "mark", "backend", "v4.3.0", "ok", state="bad", reason="slot green did not pass its gate")

@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.refusals import grouped
 
 
-def refusal(component: str | None, reason: str, way_out: str = "deploy it") -> dict[str, Any]:
-    return {"code": "c", "component": component, "reason": reason, "way_out": way_out}
+def refusal(component: str | None, reason: str, remedy: str = "deploy it") -> dict[str, Any]:
+    return {"code": "c", "component": component, "reason": reason, "remedy": remedy}
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def refusal(component: str | None, reason: str, way_out: str = "deploy it") -> d
         ([("", refusal(None, "no such level"))], ["no such level"]),
         ([("b1", refusal("api", "no v9")), ("b1", refusal("beat", "no v9", "choose v1"))], ["b1: api: no v9", "b1: beat: no v9"]),
     ],
-    ids=["named in the reason", "named beside it", "several components", "several nodes", "nodes alone", "nobody", "another way out"],
+    ids=["named in the reason", "named beside it", "several components", "several nodes", "nodes alone", "nobody", "another remedy"],
 )
 def test_one_reason_stands_once(given: list[tuple[str, dict[str, Any]]], said: list[str]) -> None:
     assert [sentence for sentence, _refusal in grouped(given)] == said
 
 
-def test_each_sentence_has_its_way_out() -> None:
-    assert [entry["way_out"] for _sentence, entry in grouped([("", refusal("a", "x", "1")), ("", refusal("b", "x", "2"))])] == ["1", "2"]
+def test_each_sentence_has_its_remedy() -> None:
+    assert [entry["remedy"] for _sentence, entry in grouped([("", refusal("a", "x", "1")), ("", refusal("b", "x", "2"))])] == ["1", "2"]

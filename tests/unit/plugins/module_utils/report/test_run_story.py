@@ -28,13 +28,13 @@ def test_the_newest_run_is_told_and_one_that_is_named() -> None:
     assert [run["releases"][0] for run in good["runs"]] == ["v4.3.0", "v4.1.0", "v4.0.1", "v4.0.0"]
 
 
-def test_a_failure_says_where_and_what_came_and_the_way_out() -> None:
+def test_a_failure_says_where_and_what_came_and_the_remedy() -> None:
     story = run_story.story_of(JOURNALS, sample_run.BAD)
     assert story["sentence"] == (
         "Deployment of v4.3.0 failed: backend on backend-1 did not pass its gate"
         " (health: expected version = v4.3.0, got version = v4.2.9); v4.1.0 serves as before."
     )
-    assert story["next"][0].startswith("Mend it and deploy it under a new tag; this one is marked bad")
+    assert story["next"][0].startswith("Fix it and deploy it under a new tag; this one is marked bad")
     assert story["next"][1] == "Its log: `ansible-playbook phasegate.aistack.logs -e component=backend`."
     text = run_text.run_text(story)
     assert "  expected  status 200, status = ok, version = v4.3.0\n  got       status 200, status = ok, version = v4.2.9" in text

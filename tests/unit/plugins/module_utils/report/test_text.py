@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pages for people: tables and failures say what, where, expected, got, and what serves now."""
+"""Pages for people: tables and failures say what, where, expected, got, and what is live now."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_who_has_no_gate() -> None:
 
 
 def test_health_goes_by_the_gate_of_the_live_release_and_shows_what_todays_says() -> None:
-    today = probe("answer", "api", "fail", severity="warning", expected="new", got="old", judged_by="inventory", live="v1", hint="mend it")
+    today = probe("answer", "api", "fail", severity="warning", expected="new", got="old", judged_by="inventory", live="v1", hint="fix it")
     rows = health_rows({"n1": {"probes": [probe("answer", "api", "pass", severity="critical"), today]}}, ["api"])
     assert [(row["verdict"], row["passed"], row["probes"]) for row in rows] == [("pass", 1, 1)]
     text = health_text(rows)
@@ -58,7 +58,7 @@ def test_health_goes_by_the_gate_of_the_live_release_and_shows_what_todays_says(
     assert text.endswith("the one component that was asked passes")
 
 
-def test_failure_of_a_slot_says_what_serves_now() -> None:
+def test_failure_of_a_slot_says_what_is_live_now() -> None:
     text = failure_text("backend: activate v4.2.0", {"report": {
         "probe": "health", "where": "n1", "expected": "200", "got": "connection refused", "attempts": 7,
         "log_tail": ["Traceback", "boom"], "still_serving": {"release": "v4.1.0", "slot": "blue"},
@@ -76,15 +76,25 @@ def test_of_a_long_log_is_said_where_it_ends() -> None:
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        ({"marked_bad": True}, "next       mend it and deploy it under a new tag"),
-        ({"marked_bad": True, "mend_gate": "mend x"}, "allow_bad=true. Or, where the release is right: mend x"),
-        ({"marked_bad": True, "answered": True, "mend_gate": "mend y"}, "allow_bad=true. Or, where the answer is right: mend y"),
-        ({"verdict": "error", "probe": "health"}, "next       mend the gate, or what it names on the node, and run the same "),
-        ({"verdict": "error", "probe": None}, "next       mend that, and run the same command again"),
-        ({}, "next       mend that, and run the same command again"),
-        ({"marked_bad": True, "going_back_failed": "no disk"}, "next       mend why nothing serves, and run the same command again: no d"),
+        ({"marked_bad": True}, "next       fix it and deploy it under a new tag"),
+        ({"marked_bad": True, "fix_gate": "fix x"}, "allow_bad=true. Or, where the release is right: fix x"),
+        ({"marked_bad": True, "mend_gate": "mend z"}, "allow_bad=true. Or, where the release is right: mend z"),
+        ({"marked_bad": True, "answered": True, "fix_gate": "fix y"}, "allow_bad=true. Or, where the answer is right: fix y"),
+        ({"verdict": "error", "probe": "health"}, "next       fix the gate, or what it names on the node, and run the same "),
+        ({"verdict": "error", "probe": None}, "next       fix that, and run the same command again"),
+        ({}, "next       fix that, and run the same command again"),
+        ({"marked_bad": True, "going_back_failed": "no disk"}, "next       fix why nothing serves, and run the same command again: no d"),
     ],
-    ids=["the release is to blame", "option", "or the gate", "the gate is to blame", "systemd", "something else is", "nothing serves"],
+    ids=[
+        "the release is to blame",
+        "option",
+        "option of before",
+        "or the gate",
+        "the gate is to blame",
+        "systemd",
+        "something else is",
+        "nothing serves",
+    ],
 )
 def test_failure_of_a_slot_says_what_to_do(report: dict[str, object], said: str) -> None:
     assert said in failure_text("backend: activate v4.2.0", {"report": report})

@@ -18,7 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal import s
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Tools
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Judged, Spec
@@ -169,7 +169,7 @@ class Fleet:
             machine.did.clear()
 
     def tools(self) -> Tools:
-        return Tools(self.make, lambda: self.gate, self.said.append, partial(look, systemd=AllUnits(self)))
+        return Tools(self.make, lambda: self.gate, self.said.append, partial(observe, systemd=AllUnits(self)))
 
     def live(self) -> dict[str, str | None]:
         """What the journal and the links agree on, by component."""

@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.deadman import DeadManError
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Locked
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 RUN = "deploy-3"
@@ -35,12 +35,12 @@ class Timers:
         self.set: dict[str, tuple[int, str]] = {}
         self.errors: list[BaseException] = []
 
-    def later_lasting(self, name: str, seconds: int, script: str) -> None:
+    def schedule_persistent(self, name: str, seconds: int, script: str) -> None:
         for error in self.errors:
             raise error
         self.set[name] = (seconds, script)
 
-    def forget(self, name: str) -> None:
+    def unschedule(self, name: str) -> None:
         for error in self.errors:
             raise error
         self.set.pop(name, None)
@@ -71,8 +71,8 @@ def arm(fleet: Fleet, timers: Any, **given: Any) -> dict[str, Any]:
 
 
 def go(fleet: Fleet, unless_confirmed: bool = True, **given: Any) -> dict[str, Any]:
-    who = Who(RUN, "root", deadman.reason_of(fleet.state, RUN))
-    return deadman.revert(fleet.state, who, unless_confirmed, fleet.tools(), **given)
+    caller = Caller(RUN, "root", deadman.reason_of(fleet.state, RUN))
+    return deadman.revert(fleet.state, caller, unless_confirmed, fleet.tools(), **given)
 
 
 def left(fleet: Fleet) -> list[str]:
@@ -103,7 +103,7 @@ def test_armed_and_not_confirmed_it_goes_back(fleet: Fleet, timers: Any) -> None
     assert left(fleet) == []
 
 
-def test_arming_again_counts_anew(fleet: Fleet, timers: Any) -> None:
+def test_arming_again_counts_again(fleet: Fleet, timers: Any) -> None:
     first, second = arm(fleet, timers), arm(fleet, timers, seconds=600)
     assert timers.set["aistack-confirm-deploy-3"][0] == 600
     assert second["expires"] > first["expires"]
@@ -210,10 +210,10 @@ def test_asked_to_end_it_does_not_try_again(fleet: Fleet, timers: Any, monkeypat
     monkeypatch.setattr(deadman, "AGAIN_FOR_S", 60.0)
     arm(fleet, timers)
     fleet.gate.fails = {("worker", "v2")}
-    who = Who(RUN, "root")
-    threading.Timer(0.5, who.stop.set).start()
+    caller = Caller(RUN, "root")
+    threading.Timer(0.5, caller.stop.set).start()
     began = time.monotonic()
-    assert deadman.revert(fleet.state, who, True, fleet.tools())["outcome"] == "failed"
+    assert deadman.revert(fleet.state, caller, True, fleet.tools())["outcome"] == "failed"
     assert time.monotonic() - began < 30
 
 
@@ -268,7 +268,7 @@ def test_the_timer_outlasts_a_reboot(tmp_path: Path) -> None:
         return Ended(0, "", "")
 
     systemd, name = Systemd(run, units=tmp_path), deadman.timer_of("r1")
-    systemd.later_lasting(name, 60, deadman.script("a%b", "r1"))
+    systemd.schedule_persistent(name, 60, deadman.script("a%b", "r1"))
     assert [cmd[1] for cmd in asked] == ["enable", "daemon-reload", "restart"]
     timer, service = ((tmp_path / f"{name}.{kind}").read_text() for kind in ("timer", "service"))
     assert "OnActiveSec=60s\n" in timer
@@ -277,11 +277,11 @@ def test_the_timer_outlasts_a_reboot(tmp_path: Path) -> None:
         'ExecStart=:/bin/sh -c "exec /usr/local/bin/aistack --stack a%%b revert --run r1 --unless-confirmed"\n' in service
     )
     asked.clear()
-    systemd.forget(name)
+    systemd.unschedule(name)
     assert [cmd[1] for cmd in asked] == ["stop", "disable", "daemon-reload"]
     assert not any(cmd[-1] == "aistack-confirm-r1.service" for cmd in asked), "it may be what calls"
     assert list(tmp_path.iterdir()) == []
-    systemd.forget(name)
+    systemd.unschedule(name)
     assert len(asked) == 3, "nothing is there any more"
 
 

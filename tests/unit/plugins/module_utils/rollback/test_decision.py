@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -130,11 +131,11 @@ def test_a_node_that_holds_data_alone_takes_part() -> None:
     data = {"candidates": [], "refusals": [], "steps": [{"do": "restore", "component": None, "detail": {"set": "s"}}]}
     decision = decide({**BOTH, "d1": data})
     assert (decision["nodes"], decision["to"]) == (["b1", "w1", "d1"], "v1")
-    which = {"code": "which_set", "component": None, "reason": "r", "way_out": "set=NAME"}
+    which = {"code": "which_set", "component": None, "reason": "r", "remedy": "set=NAME"}
     assert not decide({**BOTH, "d1": {**data, "steps": [], "refusals": [which]}})["allowed"]
 
 
-ALREADY = {"code": "already_there", "component": None, "reason": "every component is there", "way_out": "nothing is to be done"}
+ALREADY = {"code": "already_there", "component": None, "reason": "every component is there", "remedy": "nothing is to be done"}
 
 
 def there(node: str, component: str, tag: str, *tags: str, **more: Any) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def test_there_where_it_was_asked_to_go_and_nothing_was_begun() -> None:
     decision = decide({"b1": there("b1", "api", "v3"), "w1": there("w1", "web", "v3")}, to="v3", level="app")
     assert (decision["allowed"], decision["there"], decision["resumes"]) == (True, True, [])
     assert decision_text(decision) == "every component is at v3 already; nothing to do"
-    nothing = {"code": "no_component", "component": None, "reason": "no component is described on g1", "way_out": "deploy"}
+    nothing = {"code": "no_component", "component": None, "reason": "no component is described on g1", "remedy": "deploy"}
     beside = {**plan("g1", "api", "v3", allowed=False, to="v3", refusals=[nothing]), "candidates": []}
     assert decide({"b1": there("b1", "api", "v3"), "g1": beside}, to="v3", level="app")["there"], "nothing is released on that node"
     silent = decide({"b1": there("b1", "api", "v3"), "w1": {"silent": "not reached"}}, to="v3", level="app")
@@ -212,7 +213,7 @@ def test_a_schema_that_is_still_to_go_back_is_no_already_there(level: str) -> No
     code_is_back = plan("b1", "api", "v1", "v1", level=level, allowed=True, to="v1", steps=steps)
     decision = decide({"b1": code_is_back}, to="v1", level=level)
     assert (decision["allowed"], decision["there"]) == (True, False)
-    away = {"code": "database_away", "component": "api", "reason": "api: no answer", "way_out": "bring it up"}
+    away = {"code": "database_away", "component": "api", "reason": "api: no answer", "remedy": "bring it up"}
     unknown = plan("b1", "api", "v1", "v1", level=level, allowed=False, to="v1", refusals=[away])
     assert not decide({"b1": unknown}, to="v1", level=level)["allowed"], "nobody knows whether its schema is there"
 
@@ -222,16 +223,16 @@ def test_an_emergency_goes_where_its_nodes_can_go_whatever_was_begun() -> None:
     assert decide(answers, best_effort=True, now=9000.0, level="app")["to"] == "v0"
 
 
-def test_a_refusal_of_a_node_names_the_way_out() -> None:
-    refusal = {"code": "schema", "component": "api", "reason": "not proven", "way_out": "level=schema"}
+def test_a_refusal_of_a_node_names_the_remedy() -> None:
+    refusal = {"code": "schema", "component": "api", "reason": "not proven", "remedy": "level=schema"}
     answers = {"b1": plan("b1", "api", "v3", "v3", "v2", refusals=[refusal])}
     assert not decide(answers)["allowed"]
-    assert "b1: api: not proven\n    instead: level=schema" in decision_text(decide(answers))
+    assert "b1: api: not proven\n    fix: level=schema" in decision_text(decide(answers))
     assert decide(answers, best_effort=True)["allowed"]
 
 
 def test_a_node_that_only_lacks_a_target_of_its_own_follows_the_others() -> None:
-    refusal = {"code": "already_there", "component": None, "reason": "x", "way_out": "y"}
+    refusal = {"code": "already_there", "component": None, "reason": "x", "remedy": "y"}
     answers = {"b1": BOTH["b1"], "w1": plan("w1", "web", "v2", "v2", "v1", refusals=[refusal])}
     assert decide(answers)["to"] == "v2"
     assert decide(answers)["allowed"]
@@ -261,7 +262,7 @@ def test_what_became_of_it() -> None:
         {"component": "api", "outcome": "ok", "seconds": 1.26, "message": "api: v1 is live in blue"},
         {"component": "beat", "outcome": "failed", "seconds": 3.0, "message": "its gate says fail"},
     ]}
-    there = {"outcome": "refused", "plan": {"refusals": [{"code": "already_there", "reason": "there", "way_out": "nothing"}]}}
+    there = {"outcome": "refused", "plan": {"refusals": [{"code": "already_there", "reason": "there", "remedy": "nothing"}]}}
     results = {"b1": {"answer": went}, "w1": {"answer": there}, "w2": {"skipped": True}}
     rows = outcome_rows(decision, results)
     assert [(row["node"], row["component"], row["outcome"]) for row in rows] == [
@@ -274,7 +275,7 @@ def test_what_became_of_it() -> None:
 
 
 def test_best_effort_is_refused_where_nobody_can_move() -> None:
-    refusal = {"code": "never_deployed", "component": "api", "reason": "api: v9 was never deployed here", "way_out": "choose v1"}
+    refusal = {"code": "never_deployed", "component": "api", "reason": "api: v9 was never deployed here", "remedy": "choose v1"}
     answers = {"b1": plan("b1", "api", "v3", "v3", "v1", refusals=[refusal], allowed=False)}
     decision = decide(answers, to="v9", best_effort=True)
     assert not decision["allowed"]
@@ -311,7 +312,7 @@ def config(changed_by: str, to: str, **more: Any) -> dict[str, Any]:
     return plan("n", "api", "v3", "v3", level="config", allowed=True, to=to, changed_by=changed_by, steps=[step], **{"from": "c9", **more})
 
 
-NO_OTHER = {"code": "no_previous_config", "component": None, "reason": "v3 was live here with one config only", "way_out": "level app"}
+NO_OTHER = {"code": "no_previous_config", "component": None, "reason": "v3 was live here with one config only", "remedy": "level app"}
 
 
 def test_each_node_takes_back_its_part_of_the_last_change_of_a_config() -> None:
@@ -329,7 +330,7 @@ def test_each_node_takes_back_its_part_of_the_last_change_of_a_config() -> None:
 
 
 def test_a_config_that_is_named_goes_where_it_was() -> None:
-    unknown = {"code": "never_deployed", "component": None, "reason": "c1 is neither", "way_out": "status"}
+    unknown = {"code": "never_deployed", "component": None, "reason": "c1 is neither", "remedy": "status"}
     answers = {"b1": config("", "c1"), "w1": plan("w1", "web", "v3", "v3", level="config", allowed=False, refusals=[unknown])}
     decision = decide(answers, to="c1")
     assert (decision["allowed"], decision["nodes"], decision["to"]) == (True, ["b1"], "c1")
@@ -360,7 +361,7 @@ def test_the_level_config_is_finished_on_the_nodes_that_had_a_part_in_it(to: str
 
 def test_a_config_that_is_there_already_and_was_not_begun() -> None:
     done = there("b1", "api", "v3", level="config") | {"to": "c1"}
-    unknown = {"code": "never_deployed", "component": None, "reason": "c1 is neither", "way_out": "status"}
+    unknown = {"code": "never_deployed", "component": None, "reason": "c1 is neither", "remedy": "status"}
     web = plan("w1", "web", "v3", "v3", level="config", allowed=False, refusals=[unknown])
     decision = decide({"b1": done, "w1": web}, to="c1", level="config")
     assert (decision["allowed"], decision["there"], decision["nodes"]) == (True, True, ["b1"])
@@ -380,7 +381,7 @@ def test_without_another_config_anywhere_or_with_a_silent_node_it_is_refused() -
     silent = decide({"b1": config("r", "c1"), "b2": {"silent": "not reached"}})
     assert not silent["allowed"]
     assert "b2: not reached" in decision_text(silent)
-    busy = {"code": "migrating", "component": "api", "reason": "a migration runs", "way_out": "wait"}
+    busy = {"code": "migrating", "component": "api", "reason": "a migration runs", "remedy": "wait"}
     assert not decide({"b1": config("r", "c1"), "b2": {**alone, "refusals": [busy]}})["allowed"]
 
 
@@ -389,7 +390,7 @@ def test_a_plan_holds_where_it_does_nothing_but_what_was_shown() -> None:
     cold = config("r", "c1")
     cold["steps"][0]["detail"].update(warm=False, expected_s=8.0)
     assert plan_holds(cold, shown)
-    assert plan_holds({**shown, "steps": []}, shown), "a run that was cut off has come further"
+    assert plan_holds({**shown, "steps": []}, shown), "a run that was interrupted has come further"
     there = {**shown, "steps": [], "allowed": False, "refusals": [{"code": "already_there"}]}
     assert plan_holds(there, shown)
     assert not plan_holds(config("r", "c2"), shown)
@@ -422,6 +423,14 @@ def test_an_answer_of_another_shape_is_none(detail: dict[str, Any]) -> None:
     answer = _said(**detail)
     assert list(answer) == ["silent"]
     assert "cannot be trusted" in answer["silent"]
+
+
+@pytest.mark.parametrize("within", [lambda made: made, lambda made: {"plan": made, "outcome": "refused"}], ids=["plan", "outcome"])
+def test_a_node_with_the_command_of_before_is_understood(within: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    before = {"code": "never_deployed", "component": None, "reason": "v9 was never deployed here", "way_out": "choose v1"}
+    answer = read(2, json.dumps(within({"candidates": [], "steps": [], "refusals": [before]})), "")
+    (refusal,) = answer.get("plan", answer)["refusals"]
+    assert (refusal["remedy"], "way_out" in refusal) == ("choose v1", False)
 
 
 def test_what_a_node_says_does_not_act_upon_the_terminal() -> None:

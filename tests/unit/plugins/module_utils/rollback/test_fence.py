@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A switch whose run loses the lock on the way: it stops, and leaves to the other run what serves."""
+"""A switch whose run loses the lock on the way: it stops, and leaves to the other run what is live."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, Lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Locked, Who, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Locked, roll_back
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
 
@@ -45,6 +45,6 @@ def test_a_part_of_a_run_that_lost_the_lock_does_not_take_it_again(fleet: Fleet)
     lock.acquire("emergency", {"actor": "bob"}, 60, break_lock=True)
     lock.release("emergency")
     with pytest.raises(Locked, match="bob took it for run emergency"):
-        roll_back(fleet.state, "shop", Wish(), Who("rb-1", "ann"), fleet.tools())
+        roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "ann"), fleet.tools())
     assert fleet.live() == {"web": "v2"}
-    assert roll_back(fleet.state, "shop", Wish(), Who("rb-2", "ann"), fleet.tools())["outcome"] == "ok"
+    assert roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-2", "ann"), fleet.tools())["outcome"] == "ok"

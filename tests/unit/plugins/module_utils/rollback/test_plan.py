@@ -12,7 +12,13 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import chain as journal_chain
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import STEP_S, Wish, candidates, common_target, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import (
+    STEP_S,
+    RollbackRequest,
+    candidates,
+    common_target,
+    plan,
+)
 
 ORDER = {"backend": 1, "worker": 2, "beat": 3}
 HEADS = {"v1": ["aa"], "v2": ["bb"], "v3": ["cc"], "v4": ["cc"]}
@@ -90,11 +96,8 @@ class Node:
             slots = {"blue": {"release": live["release"], "config": live["config"], "running": True}} if live else {}
             if name in self.warm:
                 slots["green"] = {"release": "v2", "config": "c2", "running": True}
-            facts = rollback_facts.component_facts(
-                self.records,
-                description,
-                self.staged,
-                live,
+            facts: dict[str, Any] = rollback_facts.component_facts(self.records, description, self.staged, live)
+            facts.update(
                 slots=slots,
                 configs=self.configs,
                 manifests={
@@ -109,8 +112,8 @@ class Node:
             views[name] = facts
         return {"node": self.name, "components": views, "backups": self.backups, "problems": []}
 
-    def plan(self, **wish: Any) -> dict[str, Any]:
-        made = plan(self.view(), Wish(**wish))
+    def plan(self, **request: Any) -> dict[str, Any]:
+        made = plan(self.view(), RollbackRequest(**request))
         json.dumps(made)  # plain data
         assert made["allowed"] == (not made["refusals"])
         assert made["allowed"] or made["steps"] == []
@@ -170,7 +173,7 @@ def test_no_previous_good_names_the_component(node: Node) -> None:
     made = fresh.plan()
     assert codes(made) == ["no_previous_good"]
     assert [refusal["reason"] for refusal in made["refusals"]] == ["beat: no release here was good before v2"]
-    assert "--to" in made["refusals"][0]["way_out"]
+    assert "--to" in made["refusals"][0]["remedy"]
     kept = fresh.plan(best_effort=True)
     assert moved(kept) == [("backend", "v1", "c1")]
     assert any(text.startswith("beat stays as it is") for text in kept["warnings"])
@@ -183,7 +186,7 @@ def test_bad_releases_are_passed_over_and_refused_by_name(node: Node) -> None:
     assert codes(made) == ["bad"]
     assert made["refusals"][0]["component"] == "worker"
     assert "5xx after an hour" in made["refusals"][0]["reason"]
-    assert "--allow-bad" in made["refusals"][0]["way_out"]
+    assert "--allow-bad" in made["refusals"][0]["remedy"]
     allowed = node.plan(to="v2", allow_bad=True)
     assert allowed["to"] == "v2"
     assert any("marked bad" in text for text in allowed["warnings"])
@@ -206,14 +209,14 @@ def test_a_tree_that_is_bad_for_its_own_component_is_bad_for_all_that_run_it(nod
 def test_targets_that_are_refused(node: Node, to: str, code: str, says: str) -> None:
     made = node.plan(to=to)
     assert codes(made) == [code]
-    assert says in made["refusals"][0]["reason"] + made["refusals"][0]["way_out"]
+    assert says in made["refusals"][0]["reason"] + made["refusals"][0]["remedy"]
 
 
 def test_what_was_live_only_later_is_newer(node: Node) -> None:
     node.switched("v2", op="revert").bad("v3")
     made = node.plan(to="v3", allow_bad=True)
     assert codes(made) == ["newer"]
-    assert "deploy.yml -e release=v3 -e allow_bad=true" in made["refusals"][0]["way_out"]
+    assert "deploy.yml -e release=v3 -e allow_bad=true" in made["refusals"][0]["remedy"]
 
 
 def test_an_old_release_that_was_deployed_again_goes_back_to_what_it_replaced() -> None:
@@ -225,7 +228,7 @@ def test_an_old_release_that_was_deployed_again_goes_back_to_what_it_replaced() 
     made = went.plan(to="v2")
     assert codes(made) == ["newer"]
     assert made["refusals"][0]["reason"] == "backend: v2 is newer than v1: it was live only after it"
-    assert made["refusals"][0]["way_out"] == "going forward is a deployment: deploy.yml -e release=v2", "there is nothing behind it"
+    assert made["refusals"][0]["remedy"] == "going forward is a deployment: deploy.yml -e release=v2", "there is nothing behind it"
 
 
 def test_a_release_that_was_pruned_and_a_config_that_is_gone(node: Node) -> None:
@@ -285,9 +288,9 @@ def test_level_and_application_have_to_be_known(node: Node) -> None:
     assert codes(node.plan(application="other")) == ["unknown_application"]
     two = node.view()
     two["components"]["beat"]["description"]["application"] = "blog"
-    assert codes(plan(two, Wish())) == ["which_application"]
-    assert plan(two, Wish(application="blog"))["steps"][0]["component"] == "beat"
-    assert codes(plan({"node": "n", "components": {}}, Wish())) == ["no_component"]
+    assert codes(plan(two, RollbackRequest())) == ["which_application"]
+    assert plan(two, RollbackRequest(application="blog"))["steps"][0]["component"] == "beat"
+    assert codes(plan({"node": "n", "components": {}}, RollbackRequest())) == ["no_component"]
     assert codes(Node("backend").plan()) == ["nothing_live"]
 
 
@@ -308,7 +311,7 @@ def test_code_that_is_not_proven_on_the_schema_is_refused_before_anything_moves(
         "made for the schema at aa and was never proven on the present one at bb, which is ahead by bb"
         in made["refusals"][0]["reason"]
     )
-    assert "level=schema" in made["refusals"][0]["way_out"]
+    assert "level=schema" in made["refusals"][0]["remedy"]
     assert codes(story.plan(best_effort=True)) == ["schema_unproven"], "best effort is no reason to break data"
     story.tell("mark", "backend", "v1", state="runs_on", heads=["bb"], reason="its gate held on it")
     proven = story.plan()
@@ -461,10 +464,10 @@ def test_configs_by_name(node: Node) -> None:
     assert codes(node.plan(level="config", to="c3")) == ["already_there"]
 
 
-# -- what was cut off
+# -- what was interrupted
 
 
-def test_a_deployment_that_was_cut_off_goes_back_to_what_was_live() -> None:
+def test_a_deployment_that_was_interrupted_goes_back_to_what_was_live() -> None:
     story = Node().switched("v1").switched("v2").switched("v3", "backend")
     story.tell("activate", "worker", "v3", "started", slot="blue", config="c3")
     made = story.plan()
@@ -472,7 +475,7 @@ def test_a_deployment_that_was_cut_off_goes_back_to_what_was_live() -> None:
     assert [name for name, *_rest in moved(made)] == ["worker", "backend"], "beat was not touched"
 
 
-def test_a_cut_off_switch_alone_goes_back_to_what_it_was_to_replace() -> None:
+def test_an_interrupted_switch_alone_goes_back_to_what_it_was_to_replace() -> None:
     story = Node("backend").switched("v1").switched("v2").tell("activate", "backend", "v3", "started", slot="blue", config="c3")
     assert (story.plan()["from"], story.plan()["to"]) == ("v3", "v2")
 
@@ -518,14 +521,14 @@ def test_two_nodes_agree(node: Node) -> None:
 
 def test_an_interrupted_rollback_is_known_until_something_is_deployed(node: Node) -> None:
     node.tell("rollback", None, "v2", "started", run="rb-1", level="app")
-    cut = rollback_facts.cut_rollback(node.records)
-    assert cut is not None
-    assert (cut["run"], cut["to"], cut["level"]) == ("rb-1", "v2", "app")
+    interrupted = rollback_facts.interrupted_rollback(node.records)
+    assert interrupted is not None
+    assert (interrupted["run"], interrupted["to"], interrupted["level"]) == ("rb-1", "v2", "app")
     node.switched("v4")
-    assert rollback_facts.cut_rollback(node.records) is None
-    assert len(rollback_facts.cut_rollbacks(node.records)) == 1
+    assert rollback_facts.interrupted_rollback(node.records) is None
+    assert len(rollback_facts.interrupted_rollbacks(node.records)) == 1
     node.tell("rollback", None, "v2", "failed", run="rb-1")
-    assert rollback_facts.cut_rollbacks(node.records) == []
+    assert rollback_facts.interrupted_rollbacks(node.records) == []
 
 
 # -- what a controller began

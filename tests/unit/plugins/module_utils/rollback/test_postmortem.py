@@ -60,7 +60,7 @@ FACTS = {
     "stack": "sparklio",
     "run": "r9",
     "owner": "ann@laptop",
-    "told": ["chat"],
+    "notified": ["chat"],
     "journals": {"backend-1": JOURNAL},
     "plan": "/tmp/plan.md",
 }
@@ -91,7 +91,7 @@ def test_basic_facts_come_from_the_journal() -> None:
         "| Ended | 2026-01-02T02:33:00.000Z |",
         "| Time | 72.4 s, within the objective of 3600 s |",
         "| Owner | ann@laptop |",
-        "| People told | chat |",
+        "| Notified | chat |",
         "| Plan | /tmp/plan.md |",
     ):
         assert row in basics
@@ -174,7 +174,7 @@ def test_follow_ups() -> None:
         "- [x] v4.2.0 is marked bad on backend-1: it is not chosen again, unless somebody names it with `-e allow_bad=true`."
     )
     assert lines[1].endswith("more closely for 30 minutes, with watch.yml (until 2026-01-02 03:03 UTC).")
-    assert lines[2].startswith("- [ ] Hotfix: branch off the tag v4.2.0, mend it,")
+    assert lines[2].startswith("- [ ] Hotfix: branch off the tag v4.2.0, fix it,")
     assert "`deploy.yml -e release=NEWTAG`" in lines[2]
     assert lines[-1] == "- [ ] Decide what of the lost data is to be brought back from the backup set set-1."
     assert not any("lost data" in line for line in section(document({"losses": []}, journals={}), "Follow-ups"))
@@ -198,7 +198,7 @@ def test_what_is_not_back_is_said_everywhere() -> None:
     ("outcome", "until", "came"),
     [
         ({"rows": []}, 13, "complete"),  # the journal has the end
-        ({"rows": []}, 8, "not known: neither the report nor a journal tells"),  # it was cut off
+        ({"rows": []}, 8, "not known: neither the report nor a journal tells"),  # it was interrupted
         ({"rows": [], "result": "finished"}, 8, "complete"),
         ({"result": "failed"}, 13, "NOT complete"),
     ],
@@ -297,7 +297,7 @@ def test_a_failure_is_not_told_as_done_nor_its_losses_as_lost() -> None:
     ]
     todo = "\n".join(section(text, "Follow-ups"))
     assert "frontend on web-1 is not back (no answer): run the rollback again" in todo
-    assert "Mend what stopped it, and run the same command again" in todo
+    assert "Fix what stopped it, and run the same command again" in todo
     assert "run the same command again" not in document()
 
 

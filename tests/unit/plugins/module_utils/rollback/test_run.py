@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going back on a node: all of it or nothing, in order, resumed where it was cut off, and told in the journal."""
+"""Going back on a node: all of it or nothing, in order, resumed where it was interrupted, and told in the journal."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as rollback
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import ASKED_TO_END, BackGate, Turns, once, quick
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import NODE, Locked, Who, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.gate import ASKED_TO_END, BackGate, SwitchBarrier, once, quick
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import NODE, Caller, Locked, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
@@ -43,9 +43,9 @@ def fleet(tmp_path: Path) -> Fleet:
     return fleet
 
 
-def go(fleet: Fleet, run: str = "rb-1", best_effort: bool = False, who: dict[str, Any] | None = None, **wish: Any) -> dict[str, Any]:
-    given = Who(run, "bob", "5xx", best_effort=best_effort, **(who or {}))
-    answer = roll_back(fleet.state, "shop", Wish(best_effort=best_effort, **wish), given, fleet.tools())
+def go(fleet: Fleet, run: str = "rb-1", best_effort: bool = False, caller: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
+    given = Caller(run, "bob", "5xx", best_effort=best_effort, **(caller or {}))
+    answer = roll_back(fleet.state, "shop", RollbackRequest(best_effort=best_effort, **request), given, fleet.tools())
     json.dumps(answer)
     assert Lock(fleet.state).holder() is None, "the lock was not given back"
     return answer
@@ -72,6 +72,19 @@ def test_all_go_back_and_the_journal_tells(fleet: Fleet) -> None:
     assert ended["detail"]["seconds"] < 5
     assert "hunter2" not in json.dumps(fleet.journal.read())
     assert sorted(fleet.said)[0].startswith("beat: went back (")
+
+
+@pytest.mark.parametrize("format_", [0, 2])
+def test_a_node_goes_back_by_descriptions_of_another_version(fleet: Fleet, format_: int) -> None:
+    for path in (fleet.state / "components").glob("*.json"):
+        known = json.loads(path.read_text())
+        known = {key: value for key, value in known.items() if format_ or key not in ("source", "warm", "database", "stop_timeout")}
+        path.write_text(json.dumps({**known, "format": format_, "of_later": True}))
+    answer = go(fleet, best_effort=True)
+    assert answer["outcome"] == "ok"
+    assert rows(answer) == {"beat": "ok", "worker": "ok", "web": "ok"}
+    assert fleet.live() == V2
+    assert any(f"has format {format_}" in text for text in answer["plan"]["warnings"])
 
 
 def test_a_second_rollback_goes_further_back(fleet: Fleet) -> None:
@@ -104,7 +117,7 @@ def test_the_warm_slot_is_asked_once_by_its_old_gate_and_a_cold_one_stands_a_sho
     assert asked["web"] == {**saved["v2"], "interval": 0.25, "successes": 1, "min_healthy_time": 0, "failures": 12}
     assert asked["worker"] == {**saved["v2"], "interval": 0.25, "min_healthy_time": 1, "failures": 12}
     assert fleet.machines["web"].did[:1] == ["cancel green" if "cancel green" in fleet.machines["web"].did else "cancel blue"]
-    assert not any(step.startswith("pid") for step in fleet.machines["web"].did), "the warm process was started anew"
+    assert not any(step.startswith("pid") for step in fleet.machines["web"].did), "the warm process was started again"
 
 
 def test_nobody_moves_before_all_have_passed_and_then_in_reverse_order(tmp_path: Path) -> None:
@@ -214,7 +227,7 @@ def test_a_failure_outside_the_gate_holds_nobody_up(fleet: Fleet) -> None:
 
 def test_what_happened_between_the_look_and_the_lock_is_seen(fleet: Fleet) -> None:
     tools, looks = fleet.tools(), [0]
-    plain = tools.look
+    plain = tools.observe
 
     def meddled(*given: Any, **more: Any) -> dict[str, Any]:
         view = plain(*given, **more)
@@ -225,15 +238,15 @@ def test_what_happened_between_the_look_and_the_lock_is_seen(fleet: Fleet) -> No
                 fleet.journal.append({"op": "mark", "component": name, "release": "v2", "outcome": "ok", "detail": detail})
         return view
 
-    tools.look = meddled
-    assert roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), tools)["to"] == "v1"
+    tools.observe = meddled
+    assert roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)["to"] == "v1"
     assert looks == [2]
     fleet = Fleet(fleet.root / "again")
     fleet.deploy(1)
     fleet.deploy(2)
-    tools, plain, looks[0] = fleet.tools(), fleet.tools().look, 1
-    tools.look = meddled
-    roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), tools)
+    tools, plain, looks[0] = fleet.tools(), fleet.tools().observe, 1
+    tools.observe = meddled
+    roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)
     assert looks == [2], "one look is enough where nothing happened"
 
 
@@ -251,7 +264,7 @@ def test_going_back_is_no_step_forward_and_takes_the_gate_of_then(fleet: Fleet) 
     assert derive(fleet.journal.read(), "web", staged=["v3", "v2", "v1"]).candidates == ["v1"]
 
 
-def test_a_way_back_that_was_cut_off_remembers_where_it_came_from(fleet: Fleet) -> None:
+def test_a_way_back_that_was_interrupted_remembers_where_it_came_from(fleet: Fleet) -> None:
     machine = fleet.machines["web"]
     machine.raise_at = {"enable green": KeyboardInterrupt()}  # after the link has moved: nothing is taken back
     slots = fleet.make(fleet.spec("web"), fleet.gate, fleet.journal)
@@ -302,10 +315,10 @@ def test_a_living_run_is_named_and_force_takes_the_lock(fleet: Fleet) -> None:
     Lock(fleet.state).acquire("deploy-9", owner(), 300)
     before = len(fleet.journal.read())
     with pytest.raises(Locked, match=r"ann on ctl \(process 1\), run deploy-9.*--force-lock"):
-        roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), fleet.tools())
+        roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), fleet.tools())
     assert len(fleet.journal.read()) == before
     assert fleet.live() == V3
-    assert go(fleet, who={"force_lock": True})["outcome"] == "ok"
+    assert go(fleet, caller={"force_lock": True})["outcome"] == "ok"
     assert fleet.live() == V2
 
 
@@ -321,18 +334,18 @@ def test_a_command_of_this_node_that_lives_is_not_pushed_aside(fleet: Fleet) -> 
     started = proc.start_time(os.getpid())
     Lock(fleet.state).acquire("rb-0", owner(controller_id=NODE, pid=os.getpid(), pid_started=started), 300)
     with pytest.raises(Locked):
-        roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), fleet.tools())
+        roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), fleet.tools())
 
 
 def test_the_lock_of_the_run_that_asks_stays_with_it(fleet: Fleet) -> None:
     Lock(fleet.state).acquire("rb-1", owner(), 300)
-    assert roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), fleet.tools())["outcome"] == "ok"
+    assert roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), fleet.tools())["outcome"] == "ok"
     holder = Lock(fleet.state).holder()
     assert holder is not None
     assert (holder["run"], holder["owner"]["actor"]) == ("rb-1", "ann")
 
 
-# -- cut off
+# -- interrupted
 
 
 def die_at(fleet: Fleet, step: int, early: bool) -> bool:
@@ -385,7 +398,7 @@ def test_killed_anywhere_it_is_finished_by_running_it_again(tmp_path: Path, befo
         assert (answer["outcome"], answer["to"]) == ("ok", "v2"), f"killed at {step}"
         assert fleet.live() == V2
         assert {name: fleet.marks(name)["v3"] for name in fleet.names} == dict.fromkeys(fleet.names, "bad")
-        assert fleet.tools().look(fleet.state)["cut_rollback"] is None
+        assert fleet.tools().observe(fleet.state)["interrupted_rollback"] is None
         if begun:
             assert fleet.records("rollback")[-1]["detail"]["resumes"] == "rb-dead"
     assert deaths > 30
@@ -429,20 +442,20 @@ def test_a_node_that_is_there_goes_further_when_the_stack_is_done(fleet: Fleet) 
 def test_the_lock_of_the_run_that_brought_it_there_is_given_back_if_it_is_dead(fleet: Fleet) -> None:
     begin(fleet, "ctl-1", "v2")
     Lock(fleet.state).acquire("ctl-1", owner(), 300)
-    roll_back(fleet.state, "shop", Wish(to="v2"), Who("ctl-1", "ann"), fleet.tools())
-    said = roll_back(fleet.state, "shop", Wish(to="v2"), Who("rb-1", "bob"), fleet.tools())
+    roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("ctl-1", "ann"), fleet.tools())
+    said = roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("rb-1", "bob"), fleet.tools())
     assert (said["outcome"], Lock(fleet.state).holder() is None) == ("ok", False)
     assert "ann on ctl (process 1), run ctl-1" in said["plan"]["warnings"][0]
-    assert go(fleet, to="v2", who={"force_lock": True})["outcome"] == "ok"
+    assert go(fleet, to="v2", caller={"force_lock": True})["outcome"] == "ok"
     Lock(fleet.state).acquire("deploy-9", owner(), 300)
-    roll_back(fleet.state, "shop", Wish(to="v2"), Who("rb-2", "bob", force_lock=True), fleet.tools())
+    roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("rb-2", "bob", force_lock=True), fleet.tools())
     assert (Lock(fleet.state).holder() or {})["run"] == "deploy-9", "a run that has nothing to do with it keeps its lock"
 
 
 def test_a_lock_that_was_left_is_given_back_on_a_full_disk(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(fleet, "ctl-1", "v2")
     Lock(fleet.state).acquire("ctl-1", owner(), 300)
-    roll_back(fleet.state, "shop", Wish(to="v2"), Who("ctl-1", "ann"), fleet.tools())
+    roll_back(fleet.state, "shop", RollbackRequest(to="v2"), Caller("ctl-1", "ann"), fleet.tools())
     fsync = os.fsync
 
     def full(handle: int) -> None:
@@ -451,7 +464,7 @@ def test_a_lock_that_was_left_is_given_back_on_a_full_disk(fleet: Fleet, monkeyp
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", full)
-    answer = go(fleet, to="v2", who={"force_lock": True})
+    answer = go(fleet, to="v2", caller={"force_lock": True})
     assert answer["outcome"] == "ok"
     assert "no room for the lock" in answer["disk"][0]
 
@@ -472,7 +485,7 @@ def test_another_level_that_is_named_is_not_pushed_aside(fleet: Fleet) -> None:
     assert go(fleet, level="app", level_named=True)["to"] == "v2"
 
 
-def test_a_rollback_that_was_cut_off_does_not_bind_another_target(fleet: Fleet) -> None:
+def test_a_rollback_that_was_interrupted_does_not_bind_another_target(fleet: Fleet) -> None:
     fleet.journal.append({"op": "rollback", "release": "v2", "run": "rb-0", "outcome": "started", "detail": {"level": "app"}})
     assert go(fleet, to="v1")["outcome"] == "ok"
     assert fleet.live() == V1
@@ -484,22 +497,22 @@ def test_a_rollback_that_was_cut_off_does_not_bind_another_target(fleet: Fleet) 
 def test_asked_to_end_while_waiting_all_stay(fleet: Fleet) -> None:
     stop = threading.Event()
     fleet.gate.before["beat"] = stop.set
-    answer = go(fleet, who={"stop": stop})
+    answer = go(fleet, caller={"stop": stop})
     assert answer["outcome"] == "failed"
     assert any(ASKED_TO_END in row["message"] for row in answer["components"])
     assert fleet.live() == V3
 
 
-# -- turns and gates by themselves
+# -- the barrier and gates by themselves
 
 
-def test_turns_let_nobody_hang() -> None:
-    turns = Turns(["a", "b", "c"], False, threading.Event())
+def test_the_barrier_lets_nobody_hang() -> None:
+    barrier = SwitchBarrier(["a", "b", "c"], False, threading.Event())
     said: dict[str, str] = {}
-    threads = [threading.Thread(target=lambda name=name: said.update({name: turns.wait(name)})) for name in ("b", "c")]
+    threads = [threading.Thread(target=lambda name=name: said.update({name: barrier.wait(name)})) for name in ("b", "c")]
     for thread in threads:
         thread.start()
-    turns.end("a", False, "no port")
+    barrier.end("a", False, "no port")
     for thread in threads:
         thread.join(5)
     assert said == {"b": "a did not go back: no port", "c": "a did not go back: no port"}
@@ -520,8 +533,8 @@ def test_a_slot_that_has_to_start_stands_shortest_in_an_emergency(emergency: boo
         asked.append(definition["min_healthy_time"])
         return Judged("pass", {}, "")
 
-    turns = Turns(["api"], emergency, threading.Event())
-    judge = BackGate("api", Content("v1", "c1"), gate, threading.Event(), turns, False)
+    barrier = SwitchBarrier(["api"], emergency, threading.Event())
+    judge = BackGate("api", Content("v1", "c1"), gate, threading.Event(), barrier, False)
     given = {"probes": [], "min_healthy_time": 3}
     assert judge(given, {"release": "v1", "config_path": "/c/c1", "slot": "blue"}, lambda: "").verdict == "pass"
     assert asked == [longest]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import STEP_S, Wish, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import STEP_S, RollbackRequest, plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.system_steps import put_back
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.test_plan import Node, codes
 
@@ -33,13 +33,13 @@ class System(Node):
     def view(self) -> dict[str, Any]:
         return {**super().view(), "stack": "shop-1", "restores": rollback_facts.restores(self.records)}
 
-    def system(self, **wish: Any) -> dict[str, Any]:
-        return self.plan(level="system", **wish)
+    def system(self, **request: Any) -> dict[str, Any]:
+        return self.plan(level="system", **request)
 
-    def refusal(self, **wish: Any) -> tuple[str, str, str]:
-        made = self.system(**wish)
+    def refusal(self, **request: Any) -> tuple[str, str, str]:
+        made = self.system(**request)
         assert len(made["refusals"]) == 1, made["refusals"]
-        return made["refusals"][0]["code"], made["refusals"][0]["reason"], made["refusals"][0]["way_out"]
+        return made["refusals"][0]["code"], made["refusals"][0]["reason"], made["refusals"][0]["remedy"]
 
     def restore(self, made: dict[str, Any]) -> dict[str, Any]:
         (step,) = [step for step in made["steps"] if step["do"] == "restore"]
@@ -86,9 +86,9 @@ def test_the_newest_set_of_the_targets_time_or_the_one_that_is_named(node: Syste
 
 def test_no_set_of_the_targets_time(node: System) -> None:
     node.backups = [a_set("v1"), a_set("v3"), {"name": "dump", "format": 1, "made": "2026", "verdict": "verified", "parts": [], "live": {}}]
-    code, reason, way_out = node.refusal()
+    code, reason, remedy = node.refusal()
     assert (code, reason) == ("backup_missing", "no backup set on this node was made while v2 was live")
-    assert "level=schema (-e to=v2)" in way_out
+    assert "level=schema (-e to=v2)" in remedy
     node.backups = [a_set("v2", live={"backend": {"release": "v2"}, "worker": {"release": "v3"}, "beat": {"release": "v2"}})]
     assert node.refusal()[0] == "backup_missing", "half of the stack was at another release then"
 
@@ -96,10 +96,10 @@ def test_no_set_of_the_targets_time(node: System) -> None:
 @pytest.mark.parametrize("wrong", [{"verdict": "unusable: torn"}, {"problem": "db has 2 bytes, expected 4"}, {"verdict": ""}])
 def test_a_set_that_cannot_be_relied_on(node: System, wrong: dict[str, Any]) -> None:
     node.backups = [a_set("v2", **wrong)]
-    code, reason, way_out = node.refusal()
+    code, reason, remedy = node.refusal()
     assert code == "backup_unverified"
     assert reason.startswith("the backup set set-v2 cannot be relied on: ")
-    assert "bring a verified set of that time" in way_out
+    assert "bring a verified set of that time" in remedy
     assert node.refusal(backup="set-v2")[0] == "backup_unverified"
     node.backups.append(a_set("v2", "2020-01-01", name="sound"))
     assert node.restore(node.system())["set"] == "sound"
@@ -107,9 +107,9 @@ def test_a_set_that_cannot_be_relied_on(node: System, wrong: dict[str, Any]) -> 
 
 def test_a_set_of_another_stack(node: System) -> None:
     node.backups = [a_set("v2", stack="blog")]
-    code, reason, way_out = node.refusal()
+    code, reason, remedy = node.refusal()
     assert (code, reason) == ("set_of_another_stack", "the backup set set-v2 is of the stack blog, this node is of shop-1")
-    assert "take a set of this stack" in way_out
+    assert "take a set of this stack" in remedy
     assert node.refusal(backup="set-v2")[0] == "set_of_another_stack"
 
 
@@ -117,7 +117,7 @@ def test_a_target_that_is_not_staged_any_more(node: System) -> None:
     node.staged.remove("v2")
     made = node.system(to="v2")
     assert codes(made) == ["not_here"]
-    assert "deploy.yml -e release=v2" in made["refusals"][0]["way_out"]
+    assert "deploy.yml -e release=v2" in made["refusals"][0]["remedy"]
 
 
 @pytest.mark.parametrize(
@@ -130,16 +130,16 @@ def test_a_target_that_is_not_staged_any_more(node: System) -> None:
 )
 def test_a_named_set_that_is_none(node: System, named: str, code: str, says: str) -> None:
     node.backups.append({"name": "dump", "format": 1, "made": "2026", "verdict": "verified", "parts": [], "live": {}})
-    found, reason, way_out = node.refusal(backup=named)
+    found, reason, remedy = node.refusal(backup=named)
     assert found == code
     assert says in reason
-    assert "name one of that time (-e set=NAME): set-v2" in way_out
+    assert "name one of that time (-e set=NAME): set-v2" in remedy
 
 
 def test_a_set_is_named_for_the_level_system_alone(node: System) -> None:
     made = node.plan(level="schema", backup="set-v2")
     assert codes(made) == ["set_and_level"]
-    assert "level=system" in made["refusals"][0]["way_out"]
+    assert "level=system" in made["refusals"][0]["remedy"]
 
 
 def test_a_node_without_data_takes_its_own_set_where_the_named_one_is_elsewhere() -> None:
@@ -154,11 +154,11 @@ def test_a_node_without_data_takes_its_own_set_where_the_named_one_is_elsewhere(
 
 
 def test_the_sets_schema_has_to_be_one_that_the_target_runs_on(node: System) -> None:
-    node.backups = [a_set("v2", heads={"backend": ["cc"]})]  # a deployment of v3 was cut off behind its migration
-    code, reason, way_out = node.refusal()
+    node.backups = [a_set("v2", heads={"backend": ["cc"]})]  # a deployment of v3 was interrupted behind its migration
+    code, reason, remedy = node.refusal()
     assert code == "schema_unproven"
     assert "v2 was never proven on the schema at cc, where the set set-v2 has it; it is made for the schema at bb" in reason
-    assert "set=NAME" in way_out
+    assert "set=NAME" in remedy
     node.tell("mark", "backend", "v2", state="runs_on", heads=["cc"])
     assert node.system()["allowed"]
 
@@ -182,7 +182,7 @@ def test_an_environment_that_is_not_the_sets_is_said(node: System) -> None:
     assert any("the set set-v2 is of the time of c0: -e level=config -e to=c0" in text for text in node.system()["warnings"])
 
 
-def test_a_rollback_that_was_cut_off_behind_its_restore_is_only_finished(node: System) -> None:
+def test_a_rollback_that_was_interrupted_behind_its_restore_is_only_finished(node: System) -> None:
     parts = ["postgres:app", "redis:broker", "files:config"]
     node.tell("restore", None, None, run="rb-1", set="set-v2", parts=parts[:1], tables=[])
     assert node.restore(node.system()), "only a part of it came back"
@@ -206,15 +206,15 @@ def test_what_is_at_the_target_already_is_started_again(node: System) -> None:
 def test_a_node_with_data_and_no_release_goes_by_the_name_of_the_set() -> None:
     held = {**a_set("v2"), "live": {}, "heads": {}, "parts": [{"kind": "redis", "name": "broker"}]}
     view = {"node": "data-1", "stack": "shop-1", "components": {}, "backups": [held], "problems": []}
-    made = plan(view, Wish(level="system", to="v2"))
+    made = plan(view, RollbackRequest(level="system", to="v2"))
     assert codes(made) == ["which_set"]
-    assert "set=NAME; here are set-v2" in made["refusals"][0]["way_out"]
-    assert codes(plan(view, Wish(level="system", backup="typo"))) == ["backup_missing"]
-    assert codes(plan({**view, "stack": "blog"}, Wish(level="system", backup="set-v2"))) == ["set_of_another_stack"]
-    named = plan(view, Wish(level="system", to="v2", backup="set-v2"))
+    assert "set=NAME; here are set-v2" in made["refusals"][0]["remedy"]
+    assert codes(plan(view, RollbackRequest(level="system", backup="typo"))) == ["backup_missing"]
+    assert codes(plan({**view, "stack": "blog"}, RollbackRequest(level="system", backup="set-v2"))) == ["set_of_another_stack"]
+    named = plan(view, RollbackRequest(level="system", to="v2", backup="set-v2"))
     assert [step["do"] for step in named["steps"]] == ["backup", "restore"]
-    assert codes(plan(view, Wish())) == ["no_component"], "its data has no part in another level"
-    assert codes(plan({**view, "backups": []}, Wish(level="system"))) == ["no_component"]
+    assert codes(plan(view, RollbackRequest())) == ["no_component"], "its data has no part in another level"
+    assert codes(plan({**view, "backups": []}, RollbackRequest(level="system"))) == ["no_component"]
 
 
 # -- level schema
@@ -253,7 +253,7 @@ def test_what_stands_still_is_started_though_it_need_not_move(node: System) -> N
     story = System().migrated("v3", "bb", "cc").switched("v3").switched("v4", "backend", "worker")
     view = story.view()
     view["components"]["beat"]["slots"]["blue"]["running"] = False
-    made = plan(view, Wish(level="schema", to="v3"))
+    made = plan(view, RollbackRequest(level="schema", to="v3"))
     assert [(step["do"], step["component"]) for step in made["steps"]][-1] == ("start", "beat")
 
 
@@ -262,11 +262,11 @@ def test_a_node_that_holds_data_alone_puts_a_set_back_once() -> None:
     held = {**a_set("v1"), "live": {}, "heads": {}}
     view = {**data.view(), "components": {}, "backups": [held]}
     restored = {"set": held["name"], "parts": put_back(held), "tables": [], "run": "c-1", "seq": 9}
-    wish = Wish(level="system", to="v1", backup=str(held["name"]))
-    assert [step["do"] for step in plan(view, wish)["steps"]] == ["backup", "restore"]
+    request = RollbackRequest(level="system", to="v1", backup=str(held["name"]))
+    assert [step["do"] for step in plan(view, request)["steps"]] == ["backup", "restore"]
     earlier = {**view, "restores": [restored]}
-    assert plan(earlier, wish)["steps"], "that was of another rollback"
-    made = plan({**earlier, "open_rollback": {"level": "system", "seq": 5, "runs": ["c-1"]}}, wish)
-    assert (made["allowed"], made["steps"]) == (True, []), "what serves since may have written"
+    assert plan(earlier, request)["steps"], "that was of another rollback"
+    made = plan({**earlier, "open_rollback": {"level": "system", "seq": 5, "runs": ["c-1"]}}, request)
+    assert (made["allowed"], made["steps"]) == (True, []), "what is live since may have written"
     assert "that is not done again" in made["warnings"][-1]
-    assert plan({**earlier, "open_rollback": {"level": "system", "seq": 10, "runs": ["c-2"]}}, wish)["steps"]
+    assert plan({**earlier, "open_rollback": {"level": "system", "seq": 10, "runs": ["c-2"]}}, request)["steps"]

@@ -80,7 +80,7 @@ FACTS = {
     "owner": "ann@laptop",
     "run": "run-9",
     "time": "2026-01-02T03:04:05Z",
-    "told": ["chat", "ops"],
+    "notified": ["chat", "ops"],
     "dashboards": ["http://grafana/d/1"],
     "approved": "-e confirm=v4.1.0",
 }
@@ -121,7 +121,7 @@ def test_the_checklist_is_ticked_by_facts_alone() -> None:
         "- [x] Target: v4.1.0 (commit dddd3333eeee)",
         "- [x] Migrations between them: none: the schema stays as it is",
         "- [x] Backup: not needed, no data moves",
-        "- [x] People told: chat, ops",
+        "- [x] Notified: chat, ops",
         "- [x] Dashboards: http://grafana/d/1",
         "- [x] Approved: -e confirm=v4.1.0",
     ]
@@ -129,7 +129,7 @@ def test_the_checklist_is_ticked_by_facts_alone() -> None:
     assert bare[2:] == [
         "- [x] Migrations between them: undo 0012",
         "- [ ] Backup: still to be taken",
-        "- [ ] People told: nobody; name receivers in aistack_notices",
+        "- [ ] Notified: nobody; name receivers in aistack_notices",
         "- [ ] Dashboards: none named",
         "- [ ] Approved: not yet",
     ]
@@ -179,8 +179,8 @@ def test_the_page_of_a_plan_with_a_restore() -> None:
     steps = [{"do": "stop", "component": "backend", "detail": {}}, {"do": "backup", "component": "backend", "detail": {}}, RESTORE, moved]
     merged = {
         "nodes": {"backend-1": plan(*steps, level="system", losses=["everything: all since the set"], objective_s=3600, expected_s=606.4)},
-        "prices": {"backend-1": [{"lines": ["sparklio: 3 rows are lost, 0 come back, 1 are as they were then", "  workflows: 3 lost"]}]},
-        "outside": ["comfyui", "ollama"],
+        "data_loss": {"backend-1": [{"lines": ["sparklio: 3 rows are lost, 0 come back, 1 are as they were then", "  workflows: 3 lost"]}]},
+        "not_covered": ["comfyui", "ollama"],
     }
     shown = rollback_text.plan_text(merged).splitlines()
     assert [re.sub(r"(?<=\S) {2,}", "  ", line) for line in shown if not line.startswith("──")] == [
@@ -252,22 +252,22 @@ def test_what_is_lost_not_verified_and_risky() -> None:
 
 def test_recovery_names_the_release_that_is_left() -> None:
     recovery = section(document(APP), "Recovery, if it does not work")
-    assert recovery[0].startswith("- Cut off anywhere: run the same command again")
+    assert recovery[0].startswith("- Interrupted anywhere: run the same command again")
     assert "- Going forward again is a deployment: deploy.yml -e release=v4.2.0 -e allow_bad=true. Its tree stays on the nodes." in recovery
     recovery = section(document(SCHEMA, backup="set-1"), "Recovery, if it does not work")
     assert "- The backup set set-1 holds what was there before." in recovery
 
 
-REFUSED = {"code": "no_previous_good", "reason": "there is none", "way_out": "deploy one"}
+REFUSED = {"code": "no_previous_good", "reason": "there is none", "remedy": "deploy one"}
 
 
 def test_a_refused_plan_says_so_first() -> None:
     merged = {"nodes": {node: plan(allowed=False, refusals=[REFUSED]) for node in ("a", "b")}}
     text = document(merged)
     assert text.index("**Refused.**") < text.index("## Basic facts")
-    assert "- a, b: there is none (no_previous_good). Instead: deploy one" in text
+    assert "- a, b: there is none (no_previous_good). Fix: deploy one" in text
     shown = rollback_text.plan_text(merged)
-    assert "REFUSED; nothing was touched.\n  - a, b: there is none (no_previous_good). Instead: deploy one" in shown
+    assert "REFUSED; nothing was touched.\n  - a, b: there is none (no_previous_good). Fix: deploy one" in shown
     assert "expected" not in shown
     assert "REFUSED" in rollback_text.plan_text({"nodes": {}})
     assert not rollback_text.allowed({"nodes": {"a": plan(), "b": plan(allowed=False)}})

@@ -16,8 +16,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import deadman
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Who, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, roll_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import Fleet
 
@@ -44,14 +44,18 @@ def fleet(tmp_path: Path) -> Fleet:
     return fleet
 
 
-def go(fleet: Fleet, run: str = "rb-1", best_effort: bool = False, **wish: Any) -> dict[str, Any]:
+def go(fleet: Fleet, run: str = "rb-1", best_effort: bool = False, **request: Any) -> dict[str, Any]:
     return roll_back(
-        fleet.state, "shop", Wish(best_effort=best_effort, **wish), Who(run, "bob", "5xx", best_effort=best_effort), fleet.tools()
+        fleet.state,
+        "shop",
+        RollbackRequest(best_effort=best_effort, **request),
+        Caller(run, "bob", "5xx", best_effort=best_effort),
+        fleet.tools(),
     )
 
 
 def live(fleet: Fleet) -> list[tuple[str, str, dict[str, str]]]:
-    """What serves, by component: release, config, and the environment that the unit reads; journal and links agree."""
+    """What is live, by component: release, config, and the environment that the unit reads; journal and links agree."""
     found = []
     fleet.live()
     for name in fleet.names:
@@ -73,8 +77,8 @@ THEN = {"MAILBOX": "hunter2-old", "LEVEL": "debug"}
 
 @pytest.mark.parametrize("best_effort", [False, True], ids=["app", "emergency"])
 def test_the_release_goes_back_and_the_password_does_not(fleet: Fleet, best_effort: bool) -> None:
-    view = fleet.tools().look(fleet.state)
-    made = plan(view, Wish(best_effort=best_effort))
+    view = fleet.tools().observe(fleet.state)
+    made = plan(view, RollbackRequest(best_effort=best_effort))
     assert configs(fleet) == ["c1", "c2", "c3"], "a plan writes nothing"
     answer = go(fleet, best_effort=best_effort)
     assert answer["outcome"] == "ok"
@@ -92,15 +96,15 @@ def test_the_release_goes_back_and_the_password_does_not(fleet: Fleet, best_effo
 
 
 def test_the_plan_names_what_goes_back_and_what_does_not(fleet: Fleet) -> None:
-    view = fleet.tools().look(fleet.state)
-    text = node_text.plan_text({**plan(view, Wish()), "resumes": None})
+    view = fleet.tools().observe(fleet.state)
+    text = node_text.plan_text({**plan(view, RollbackRequest()), "resumes": None})
     assert "~LEVEL =MAILBOX (as today)" in " ".join(text.split())
     assert "hunter2" not in text
 
 
 def test_a_slot_whose_password_is_no_longer_valid_is_not_warm(fleet: Fleet) -> None:
-    view = fleet.tools().look(fleet.state)
-    steps = {step["component"]: step["detail"]["warm"] for step in plan(view, Wish())["steps"]}
+    view = fleet.tools().observe(fleet.state)
+    steps = {step["component"]: step["detail"]["warm"] for step in plan(view, RollbackRequest())["steps"]}
     assert view["components"]["web"]["slots"]["blue"]["running"] is True, "it runs all the same"
     assert steps["web"] is False
     before = fleet.machines["web"].load()["blue"]["pid"]
@@ -114,7 +118,7 @@ def test_a_slot_with_the_secrets_of_today_is_warm(tmp_path: Path) -> None:
         configure(fleet, config, MAILBOX="hunter2", LEVEL=level)
     fleet.deploy(1)
     fleet.deploy(2)
-    steps = {step["component"]: step["detail"] for step in plan(fleet.tools().look(fleet.state), Wish())["steps"]}
+    steps = {step["component"]: step["detail"] for step in plan(fleet.tools().observe(fleet.state), RollbackRequest())["steps"]}
     assert (steps["web"]["warm"], steps["web"]["config"], steps["web"]["of"]) == (True, "c1", None)
     before = fleet.machines["web"].load()["blue"]["pid"]
     go(fleet)
@@ -123,7 +127,7 @@ def test_a_slot_with_the_secrets_of_today_is_warm(tmp_path: Path) -> None:
 
 
 def test_the_dead_mans_switch_takes_them_along(fleet: Fleet) -> None:
-    answer = deadman.revert(fleet.state, Who("deploy-2", "root", "not confirmed"), False, fleet.tools())
+    answer = deadman.revert(fleet.state, Caller("deploy-2", "root", "not confirmed"), False, fleet.tools())
     assert answer["outcome"] == "ok", answer
     (release, config, values), *_others = live(fleet)
     assert (release, values) == ("v1", TODAY)
@@ -162,9 +166,9 @@ def test_level_config_asked_for_by_name_is_what_was_asked_for(fleet: Fleet) -> N
         slots = fleet.make(fleet.spec(name), fleet.gate, fleet.journal)
         slots.activate(Content("v2", "c1"), Request(run="d3"))
         slots.activate(Content("v2", "c9"), Request(run="d4"))
-    made = plan(fleet.tools().look(fleet.state), Wish("config", "c1"))
+    made = plan(fleet.tools().observe(fleet.state), RollbackRequest("config", "c1"))
     assert "web: MAILBOX: secret, and changed since; asked for by its name, c1 brings the value of then back" in made["warnings"]
-    unnamed = plan(fleet.tools().look(fleet.state), Wish("config"))
+    unnamed = plan(fleet.tools().observe(fleet.state), RollbackRequest("config"))
     assert unnamed["to"] == env_file.config_hash(env_file.render_env(TODAY), "s")
     assert go(fleet, level="config", to="c1")["outcome"] == "ok"
     assert [entry[1:] for entry in live(fleet)] == [("c1", THEN)] * 3
@@ -180,7 +184,7 @@ def test_level_config_goes_past_what_differs_in_secrets_alone(fleet: Fleet) -> N
     assert go(fleet, "rb-2", level="config", to="c2")["outcome"] == "ok", "by its name it is had all the same"
 
 
-def test_a_config_that_was_made_on_a_way_back_that_was_cut_off_can_be_gone_on_to(fleet: Fleet) -> None:
+def test_a_config_that_was_made_on_a_way_back_that_was_interrupted_can_be_gone_on_to(fleet: Fleet) -> None:
     for name in fleet.names:
         fleet.make(fleet.spec(name), fleet.gate, fleet.journal).activate(Content("v2", "c1"), Request(run="d3"))
         configure(fleet, "c9", MAILBOX="hunter2-new", LEVEL="info")
@@ -206,7 +210,7 @@ def test_a_configuration_without_names_beside_it_goes_by_its_names(tmp_path: Pat
 
 def test_a_secret_of_then_that_today_does_not_have_is_told(fleet: Fleet) -> None:
     configure(fleet, "c2", LEVEL="info")
-    made = plan(fleet.tools().look(fleet.state), Wish())
+    made = plan(fleet.tools().observe(fleet.state), RollbackRequest())
     beware = "MAILBOX: secret, and not part of the environment of today, so that v1 has the value of then again"
     assert f"web: {beware}" in made["warnings"]
     assert go(fleet)["outcome"] == "ok"
@@ -215,15 +219,15 @@ def test_a_secret_of_then_that_today_does_not_have_is_told(fleet: Fleet) -> None
 
 def test_secrets_that_change_between_plan_and_switch_leave_all_as_it_was(fleet: Fleet) -> None:
     tools = fleet.tools()
-    plain = tools.look
+    plain = tools.observe
 
     def late(*given: Any, **more: Any) -> dict[str, Any]:
         view = plain(*given, **more)
         configure(fleet, "c2", MAILBOX="hunter2-newest", LEVEL="info")
         return view
 
-    tools.look = late
-    answer = roll_back(fleet.state, "shop", Wish(), Who("rb-1", "bob"), tools)
+    tools.observe = late
+    answer = roll_back(fleet.state, "shop", RollbackRequest(), Caller("rb-1", "bob"), tools)
     assert answer["outcome"] == "failed"
     assert all("changed them meanwhile" in row["message"] for row in answer["components"])
     assert fleet.live() == dict.fromkeys(fleet.names, "v2")

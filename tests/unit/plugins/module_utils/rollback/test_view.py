@@ -16,8 +16,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import VersionTable
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish, plan
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import backup_sets, current_heads, look
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest, plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import backup_sets, current_heads, observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import AllUnits, Fleet
 
@@ -32,7 +32,7 @@ def fleet(tmp_path: Path) -> Fleet:
 
 def view_of(fleet: Fleet, **given: Any) -> dict[str, Any]:
     systemd: Any = AllUnits(fleet)
-    view = look(fleet.state, "shop", systemd=systemd, **given)
+    view = observe(fleet.state, "shop", systemd=systemd, **given)
     json.dumps(view)
     return view
 
@@ -60,7 +60,7 @@ def test_values_of_the_environment_are_told_apart_and_not_told(fleet: Fleet) -> 
     assert env["c1"]["TOKEN"] == env["c2"]["TOKEN"]
     assert env["c1"]["LEVEL"] != env["c2"]["LEVEL"]
     assert view_of(fleet)["components"]["web"]["env"] != env, "the digest of a secret must not be looked up later"
-    assert plan(view, Wish())["steps"][-1]["detail"]["environment"] == {"added": [], "removed": [], "changed": ["LEVEL"]}
+    assert plan(view, RollbackRequest())["steps"][-1]["detail"]["environment"] == {"added": [], "removed": [], "changed": ["LEVEL"]}
 
 
 def test_a_description_that_cannot_be_used_is_said(fleet: Fleet) -> None:
@@ -72,17 +72,62 @@ def test_a_description_that_cannot_be_used_is_said(fleet: Fleet) -> None:
     assert list(view["components"]) == ["beat"]
     assert "web.json cannot be read" in view["problems"][0]
     assert "worker.json is no description of worker in format 1" in view["problems"][1]
-    assert any("web.json" in text for text in plan(view, Wish())["warnings"])
+    assert any("web.json" in text for text in plan(view, RollbackRequest())["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("format_", "gone", "more"),
+    [
+        (0, ("source", "order", "strategy", "ports", "drain_timeout", "stop_timeout", "warm", "database"), {}),
+        (None, ("source",), {}),
+        (2, (), {"replicas": 3, "edge_of": {"name": "front"}}),
+    ],
+)
+def test_a_node_with_the_descriptions_of_another_version_is_not_left_out(
+    fleet: Fleet, format_: int | None, gone: tuple[str, ...], more: dict[str, Any]
+) -> None:
+    """What is missing has its default, what nobody knows here is left alone; it goes back, and that is said."""
+    for path in sorted((fleet.state / component_file.FOLDER).glob("*.json")):
+        kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in gone}
+        kept.update({"format": format_, **more})
+        if format_ is None:
+            del kept["format"]
+        path.write_text(json.dumps(kept))
+    view = view_of(fleet)
+    assert sorted(view["components"]) == ["beat", "web", "worker"]
+    assert f"has format {format_}, this version writes 1" in view["problems"][0]
+    made = plan(view, RollbackRequest())
+    assert made["allowed"], made["refusals"]
+    assert sorted(step["component"] for step in made["steps"]) == ["beat", "web", "worker"]
+    assert any(f"has format {format_}" in text for text in made["warnings"])
+    spec = component_file.spec_of(view["components"]["web"]["description"], fleet.state)
+    assert spec.unit_of("blue") == fleet.spec("web").unit_of("blue")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"root": None}, {"root": 7}, {"unit": "web.service"}, {"strategy": "canary"}, {"edge": {"socket": "/run/x"}}, {"edge": "here"},
+        {"ports": {"blue": "18001"}}, {"ports": [1]}, {"drain_timeout": "soon"}, {"drain_timeout": None}, {"database": "postgres"},
+        {"database": {"url_variable": 7}}, {"application": 7}, {"component": "worker"},
+    ],
+)  # fmt: skip
+def test_a_description_of_another_version_that_no_slot_can_be_driven_by_is_said(fleet: Fleet, wrong: dict[str, Any]) -> None:
+    path = component_file.path_of(fleet.state, "web")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2, **wrong}))
+    view = view_of(fleet)
+    assert "web" not in view["components"]
+    assert "is no description of web in format 1; the component is left out" in view["problems"][0]
 
 
 def test_a_node_without_systemd_still_answers(fleet: Fleet) -> None:
-    view = look(fleet.state, systemd=Systemd(lambda cmd, timeout: Ended(1, "", "System has not been booted")))
+    view = observe(fleet.state, systemd=Systemd(lambda cmd, timeout: Ended(1, "", "System has not been booted")))
     assert "System has not been booted" in view["problems"][0]
-    assert plan(view, Wish())["to"] == "v1"
+    assert plan(view, RollbackRequest())["to"] == "v1"
 
 
 def test_a_bare_node() -> None:
-    assert look("/nonexistent/state")["components"] == {}
+    assert observe("/nonexistent/state")["components"] == {}
 
 
 def described_database(fleet: Fleet, url: str) -> None:
@@ -189,9 +234,9 @@ def test_in_an_emergency_a_database_that_is_down_is_said_and_nothing_is_refused(
     component_file.save({**described, "database": {"url_variable": "DATABASE_URL"}}, fleet.state)
     view = view_of(fleet)
     assert (view["components"]["web"]["database"]["heads"], view["components"]["web"]["database"]["from"]) == (None, "nobody")
-    made = plan(view, Wish(best_effort=True))
+    made = plan(view, RollbackRequest(best_effort=True))
     assert (made["allowed"], made["to"], made["refusals"]) == (True, "v1", [])
     assert len(made["unverified"]) == 1
     assert "web: whether v1 runs on the present schema: " in made["unverified"][0]
     assert "hunter2" not in json.dumps(made)
-    assert [refusal["code"] for refusal in plan(view, Wish("schema", best_effort=True))["refusals"]] == ["database_away"]
+    assert [refusal["code"] for refusal in plan(view, RollbackRequest("schema", best_effort=True))["refusals"]] == ["database_away"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An emergency while something that everybody needs is down: no worse than what serves, and what was not verified is told."""
+"""An emergency while something that everybody needs is down: no worse than the live release, and what was not verified is told."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import text as node_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import waivers as rollback_excuse
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving, excused, way
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import Wish
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Tools, Who, roll_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import look
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import waivers
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.baseline import Serving, waived, way
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Caller, Tools, roll_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged, Spec, listener
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback import fleet as fleet_module
@@ -90,10 +90,14 @@ class World:
         slots.node.holder = holder
         return slots
 
-    def go(self, best_effort: bool = True, **wish: Any) -> dict[str, Any]:
-        tools = Tools(self.make, lambda: self.gate, self.fleet.said.append, partial(look, systemd=AllUnits(self.fleet)))
+    def go(self, best_effort: bool = True, **request: Any) -> dict[str, Any]:
+        tools = Tools(self.make, lambda: self.gate, self.fleet.said.append, partial(observe, systemd=AllUnits(self.fleet)))
         answer = roll_back(
-            self.fleet.state, "shop", Wish(best_effort=best_effort, **wish), Who("rb-1", "bob", "5xx", best_effort=best_effort), tools
+            self.fleet.state,
+            "shop",
+            RollbackRequest(best_effort=best_effort, **request),
+            Caller("rb-1", "bob", "5xx", best_effort=best_effort),
+            tools,
         )
         json.dumps(answer)
         return answer
@@ -143,7 +147,7 @@ def both(world: World, **said: str) -> None:
 # -- what moves
 
 
-def test_what_fails_on_what_serves_as_well_holds_nobody_back(world: World) -> None:
+def test_what_fails_on_the_live_release_as_well_holds_nobody_back(world: World) -> None:
     both(world, readyz=AWAY)
     answer = world.go()
     assert answer["outcome"] == "ok"
@@ -155,7 +159,7 @@ def test_what_fails_on_what_serves_as_well_holds_nobody_back(world: World) -> No
     text = " ".join(node_text.rollback_text(answer).split())
     assert f"Not verified - web: {told}" in text
     through_the_edge = [names for _component, release, public, names in world.asked if public and release == OLD]
-    assert through_the_edge == [["health"]], "what is excused is not asked of the edge"
+    assert through_the_edge == [["health"]], "what is waived is not asked of the edge"
 
 
 def test_the_whole_node_goes_back(make_world: Callable[..., World]) -> None:
@@ -169,7 +173,7 @@ def test_the_whole_node_goes_back(make_world: Callable[..., World]) -> None:
     assert beat[0] == (NEW, ["health", "readyz"]), "of which one instance may run is asked before it is stopped"
 
 
-def test_what_serves_passes_so_the_probe_counts(world: World) -> None:
+def test_the_live_release_passes_so_the_probe_counts(world: World) -> None:
     world.answers["web", OLD] = {"readyz": AWAY}
     answer = world.go()
     assert answer["outcome"] == "failed"
@@ -179,7 +183,7 @@ def test_what_serves_passes_so_the_probe_counts(world: World) -> None:
     assert answer["plan"]["unverified"] == []
 
 
-def test_another_failure_is_no_excuse(world: World) -> None:
+def test_another_failure_is_not_waived(world: World) -> None:
     world.answers["web", NEW] = {"readyz": AWAY}
     world.answers["web", OLD] = {"readyz": "status 500"}
     assert world.go()["outcome"] == "failed"
@@ -213,7 +217,7 @@ def test_nothing_serves_so_anything_that_runs_is_better(world: World) -> None:
     ]
 
 
-def test_what_serves_runs_and_nobody_listens(world: World) -> None:
+def test_the_live_release_runs_and_nobody_listens(world: World) -> None:
     both(world, health=REFUSED, readyz=REFUSED)
     world.answers["web", OLD] = {"readyz": AWAY}
     world.shut.add(("web", NEW))
@@ -262,7 +266,7 @@ def test_never_to_a_slot_that_does_not_run(world: World, serving: str) -> None:
     assert content.release == NEW
 
 
-def test_one_that_fails_does_not_take_the_excuse_of_another(make_world: Callable[..., World]) -> None:
+def test_one_that_fails_does_not_use_the_waiver_of_another(make_world: Callable[..., World]) -> None:
     world = make_world("web", "worker")
     both(world, readyz=AWAY)
     world.answers["worker", NEW] = {}
@@ -293,8 +297,8 @@ def test_a_gate_that_passes_asks_nobody_else(world: World) -> None:
 # -- time
 
 
-def test_a_slot_with_an_excuse_does_not_wait_for_the_end_of_its_gate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollback_excuse, "WARM_S", 0.2)
+def test_a_slot_with_a_waiver_does_not_wait_for_the_end_of_its_gate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waivers, "WARM_S", 0.2)
     (world.fleet.state / "gates" / "web.json").write_text(json.dumps({OLD: {"probes": PROBES, "deadline": 60.0}}))
     world.patient = True
     both(world, readyz=AWAY)
@@ -303,9 +307,9 @@ def test_a_slot_with_an_excuse_does_not_wait_for_the_end_of_its_gate(world: Worl
     assert time.monotonic() - began < 30
 
 
-def test_a_slot_without_an_excuse_has_all_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What serves is broken by itself; the other one only needs longer than usual."""
-    monkeypatch.setattr(rollback_excuse, "WARM_S", 0.1)
+def test_a_slot_without_a_waiver_has_all_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The live release is broken by itself; the other one only needs longer than usual."""
+    monkeypatch.setattr(waivers, "WARM_S", 0.1)
     (world.fleet.state / "gates" / "web.json").write_text(json.dumps({OLD: {"probes": PROBES, "deadline": 30.0}}))
     world.patient = True
     world.answers["web", NEW] = {"health": "status 500", "readyz": "status 500"}
@@ -322,8 +326,10 @@ def test_asked_to_end_it_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     both(world, readyz=AWAY)
     stop = threading.Event()
     stop.set()
-    tools = Tools(world.make, lambda: world.gate, world.fleet.said.append, partial(look, systemd=AllUnits(world.fleet)))
-    answer = roll_back(world.fleet.state, "shop", Wish(best_effort=True), Who("rb-1", "bob", best_effort=True, stop=stop), tools)
+    tools = Tools(world.make, lambda: world.gate, world.fleet.said.append, partial(observe, systemd=AllUnits(world.fleet)))
+    answer = roll_back(
+        world.fleet.state, "shop", RollbackRequest(best_effort=True), Caller("rb-1", "bob", best_effort=True, stop=stop), tools
+    )
     assert answer["outcome"] == "failed"
     assert world.fleet.live() == {"web": NEW}
 
@@ -360,13 +366,13 @@ GREEN = {"slot": "green", "port": 18001, "release": "v2", "unit": "aistack-web@g
 )
 def test_the_same_way(here: dict[str, Any], there: dict[str, Any], same: bool) -> None:
     serving = Serving("green", "", {there["name"]: there}, GREEN)
-    assert bool(excused([here], BLUE, serving)) is same
+    assert bool(waived([here], BLUE, serving)) is same
 
 
-def test_a_warning_needs_no_excuse_and_what_was_not_seen_has_none() -> None:
+def test_a_warning_needs_no_waiver_and_what_was_not_seen_has_none() -> None:
     serving = Serving(dead="no slot is live")
-    assert excused([row("x", severity="warning"), row("x", verdict="inconclusive"), row("x", verdict="pass")], BLUE, serving) == {}
-    assert list(excused([row("x")], BLUE, serving)) == ["readyz"]
+    assert waived([row("x", severity="warning"), row("x", verdict="inconclusive"), row("x", verdict="pass")], BLUE, serving) == {}
+    assert list(waived([row("x")], BLUE, serving)) == ["readyz"]
 
 
 def test_names_are_whole_words() -> None:
@@ -412,7 +418,7 @@ def test_with_the_real_gate(
     make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, blue: int, green: int, outcome: str
 ) -> None:
     """The older release is warm in blue, the newer one serves from green."""
-    monkeypatch.setattr(rollback_excuse, "WARM_S", 0.5)
+    monkeypatch.setattr(waivers, "WARM_S", 0.5)
     ports = {"blue": free_port(), "green": free_port(), "public": free_port()}
     for module in (fleet_module, fleet_module.FakeEdge.servers.__globals__):
         monkeypatch.setitem(module if isinstance(module, dict) else vars(module), "PORTS", ports)
@@ -425,8 +431,8 @@ def test_with_the_real_gate(
         slots.node.holder = listener
         return slots
 
-    tools = Tools(make, None, world.fleet.said.append, partial(look, systemd=AllUnits(world.fleet)))
+    tools = Tools(make, None, world.fleet.said.append, partial(observe, systemd=AllUnits(world.fleet)))
     with served(ports["blue"], blue), served(ports["green"], green), served(ports["public"], blue):
-        answer = roll_back(world.fleet.state, "shop", Wish(best_effort=True), Who("rb-1", "bob", best_effort=True), tools)
+        answer = roll_back(world.fleet.state, "shop", RollbackRequest(best_effort=True), Caller("rb-1", "bob", best_effort=True), tools)
     assert answer["outcome"] == outcome
     assert bool(answer["plan"]["unverified"]) is ((blue, green) == (503, 503))

@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Leaving, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Judged, Spec, public_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 
@@ -126,7 +126,7 @@ class FakeSystemd:
         self.machine.change(f"{verb} {slot}", apply)
         self.outdated = True
 
-    def settle(self) -> None:
+    def reload_if_changed(self) -> None:
         if self.outdated:
             self.reload()
 
@@ -134,7 +134,7 @@ class FakeSystemd:
         self.machine.change("reload", lambda state: [state[slot].pop("known", None) for slot in ("blue", "green")])
         self.outdated = False
 
-    def later(self, name: str, seconds: int, script: str) -> None:
+    def schedule(self, name: str, seconds: int, script: str) -> None:
         if name.endswith("-resume"):
             self.machine.change("later resume", lambda state: state.update(resume=[seconds, script]))
             return
@@ -362,7 +362,7 @@ def test_the_journal_keeps_what_a_gate_expected_and_got(fronted: Bench, verdict:
 def test_an_answer_that_may_be_right_names_the_gate_as_well(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.gate.fails, fronted.gate.more = ("v2",), {"answered": True}
-    with pytest.raises(Failed, match=r"mend the gate \(aistack_components.web.gate, probe health\) and run again with -e allow_bad=true"):
+    with pytest.raises(Failed, match=r"fix the gate \(aistack_components.web.gate, probe health\) and run again with -e allow_bad=true"):
         fronted.slots().activate(V2, Request(run="r2"))
     assert fronted.marks()["v2"] == "bad"
 
@@ -377,15 +377,15 @@ def test_a_log_that_misses_the_application_names_the_option(fronted: Bench, monk
     with pytest.raises(Failed) as failed:
         fronted.slots().activate(V2, Request(run="r2"))
     way = "aistack_components.web.options.app"
-    assert way in failed.value.report["mend_gate"]
+    assert way in failed.value.report["fix_gate"]
     assert way in str(failed.value)
     assert "run again with -e allow_bad=true" in str(failed.value)
 
 
-def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_mended(fronted: Bench) -> None:
+def test_a_gate_that_cannot_be_judged_makes_no_release_bad_and_is_what_is_to_be_fixed(fronted: Bench) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.gate.fails, fronted.gate.verdict = ("v2",), "error"
-    with pytest.raises(Failed, match=r"Mend the gate \(aistack_components.web.gate, probe health\), or what it names") as failed:
+    with pytest.raises(Failed, match=r"Fix the gate \(aistack_components.web.gate, probe health\), or what it names") as failed:
         fronted.slots().activate(V2, Request(run="r2"))
     assert "new tag" not in str(failed.value)
     assert fronted.marks() == {"v1": "good"}
@@ -454,7 +454,7 @@ def test_check_mode_tells_and_touches_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_a_warm_slot_of_an_older_unit_is_started_anew_by_a_deployment_and_taken_so_by_a_way_back(fronted: Bench, back: bool) -> None:
+def test_a_warm_slot_of_an_older_unit_is_started_again_by_a_deployment_and_taken_so_by_a_way_back(fronted: Bench, back: bool) -> None:
     fronted.slots().activate(V1, Request(run="r1"))
     fronted.slots(warm=300).activate(V2, Request(run="r2"))
     unit = fronted.root / "aistack-web@.service"
@@ -673,7 +673,7 @@ def test_trouble_with_the_old_slot_after_the_switch_is_told_not_undone(fronted: 
 
 @pytest.mark.parametrize("at", ["start green", "ready green", "drain blue"])
 @pytest.mark.parametrize(
-    "error", [EdgeError("no answer"), Leaving("ended by signal 15"), KeyboardInterrupt()], ids=["error", "signal", "ctrl-c"]
+    "error", [EdgeError("no answer"), Terminated("ended by signal 15"), KeyboardInterrupt()], ids=["error", "signal", "ctrl-c"]
 )
 def test_an_exception_goes_back_and_ends_the_record(fronted: Bench, at: str, error: BaseException) -> None:
     fronted.slots().activate(V1, Request())

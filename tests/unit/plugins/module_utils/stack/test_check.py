@@ -175,7 +175,7 @@ def test_each_fault_is_named_with_its_key(path: str, value: Any, expected: str) 
     assert any(expected in problem for problem in problems), problems
 
 
-def test_a_count_of_workers_names_the_way_out() -> None:
+def test_a_count_of_workers_names_the_remedy() -> None:
     (problem,) = check_stack(broken("components/worker/gate", [{"celery": "app", "count": 1}]))
     assert problem.endswith('name those of the slot: workers: ["worker-${slot}@<host>"]')
 

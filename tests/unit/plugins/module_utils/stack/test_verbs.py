@@ -40,7 +40,7 @@ def test_names_that_nobody_knows() -> None:
         ("qqqq", "it knows: allow_bad, level, only, release, within"),
     ],
 )
-def test_the_way_out_of_a_name(name: str, said: str) -> None:
+def test_the_remedy_of_a_name(name: str, said: str) -> None:
     assert verbs.unknown_problem(VERBS, DEPLOY, name) == f"{name}: deploy.yml knows no such variable; {said}"
 
 
@@ -78,7 +78,7 @@ def test_who_is_left_out() -> None:
     assert verbs.left_out_text(missing, ["b1"]) == "failed or did not answer earlier in this run: b1 (api, worker)"
 
 
-def test_a_way_out_in_the_words_of_the_door() -> None:
+def test_a_remedy_in_the_words_of_the_door() -> None:
     assert for_playbooks("choose v1, or say --allow-bad") == "choose v1, or say -e allow_bad=true"
     assert for_playbooks("name a release (--to)") == "name a release (-e to=TAG)"
 
@@ -175,7 +175,7 @@ def test_a_name_without_hosts(wanted: str, none: bool) -> None:
     assert verbs.matches_none(wanted, GROUPS) is none
 
 
-def test_no_node_is_a_refusal_that_names_the_way_out() -> None:
+def test_no_node_is_a_refusal_that_names_the_remedy() -> None:
     said = verbs.no_nodes("aistack", GROUPS)
     for part in ("no host in a group 'aistack'. Did you mean 'aistak'?", "Groups with hosts: aistak, web.",
                  "aistack: {children: {aistak: {}}}", "-e aistack_hosts=GROUP"):  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog as backup_shelf
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import bucket as backup_bucket, objects as backup_list
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts.base import hash_files
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import view as rollback_view
@@ -32,35 +32,35 @@ def a_set(state: Path, name: str = NAME, old: bool = False) -> Path:
     if not old:
         files, objects = backup_list.write(folder, [PART], files)
     manifest: dict[str, Any] = {"format": 2, "name": name, "made": "x", "verdict": "verified", "parts": [PART], "files": files}
-    backup_shelf.write_json(folder / "manifest.json", {**manifest, **({"objects": objects} if objects else {})})
+    catalog.write_json(folder / "manifest.json", {**manifest, **({"objects": objects} if objects else {})})
     return folder
 
 
 def test_the_manifest_holds_counts_and_the_list_the_rest(tmp_path: Path) -> None:
     folder = a_set(tmp_path)
-    manifest = backup_shelf.load(folder)
+    manifest = catalog.load(folder)
     assert sorted(manifest["files"]) == ["files/state/backup.json", backup_list.NAME]
     assert manifest["objects"] == {"file": backup_list.NAME, "count": 3, "bytes": 19 + 24 + 15}
     assert [name for name, _entry in backup_list.objects_of(folder, manifest)] == [
         "buckets/media/a.txt", "buckets/media/c", "buckets/media/deep/b.txt",
     ]  # fmt: skip
-    assert backup_shelf.verify(tmp_path, NAME)["problems"] == []
+    assert catalog.verify(tmp_path, NAME)["problems"] == []
     assert (folder / backup_list.NAME).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_set_of_an_older_version_is_read_as_it_was(tmp_path: Path) -> None:
     old, new = a_set(tmp_path, "20260130T120000Z-daily", old=True), a_set(tmp_path)
-    assert backup_shelf.verify(tmp_path, old.name)["problems"] == []
-    seen = [sorted(backup_list.objects_of(folder, backup_shelf.load(folder))) for folder in (old, new)]
+    assert catalog.verify(tmp_path, old.name)["problems"] == []
+    seen = [sorted(backup_list.objects_of(folder, catalog.load(folder))) for folder in (old, new)]
     assert seen[0] == seen[1]
     (old / "buckets/media/c").unlink()
-    assert backup_shelf.verify(tmp_path, old.name)["problems"][0] == "buckets/media/c is missing"
+    assert catalog.verify(tmp_path, old.name)["problems"][0] == "buckets/media/c is missing"
 
 
 def test_listing_and_planning_do_not_read_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_set(tmp_path)
     monkeypatch.setattr(gzip, "open", lambda *_given, **_more: pytest.fail("the list was read"))
-    (seen,) = backup_shelf.listed(tmp_path)
+    (seen,) = catalog.listed(tmp_path)
     assert (seen["verdict"], seen["parts"]) == ("verified", ["bucket:media"])
     assert seen["bytes"] > 19 + 24 + 15
     (planned,) = rollback_view.backup_sets(tmp_path / "backups")
@@ -75,7 +75,7 @@ def rewritten(folder: Path, change: Callable[[list[list[Any]]], list[list[Any]]]
         entries = [json.loads(line) for line in lines]
     with gzip.open(folder / backup_list.NAME, "wt") as out:
         out.writelines(json.dumps(entry) + "\n" for entry in change(entries))
-    manifest = backup_shelf.load(folder)
+    manifest = catalog.load(folder)
     manifest["files"].update(hash_files(folder, backup_list.NAME))
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -97,7 +97,7 @@ def rewritten(folder: Path, change: Callable[[list[list[Any]]], list[list[Any]]]
 )
 def test_what_is_wrong_with_objects_is_told(tmp_path: Path, change: Callable[[Path], Any], told: str) -> None:
     change(a_set(tmp_path))
-    problems = backup_shelf.verify(tmp_path, NAME)["problems"]
+    problems = catalog.verify(tmp_path, NAME)["problems"]
     assert any(told in problem for problem in problems), problems
 
 
@@ -107,6 +107,6 @@ def test_what_the_set_before_knows_of_linked_objects_is_taken_from_its_list(tmp_
     target.mkdir(parents=True)
     (target / "a.txt").hardlink_to(before / "buckets/media/a.txt")
     (target / "c").write_text("buckets/media/c")
-    source = (before / "buckets/media", backup_shelf.load(before), "buckets/media")
+    source = (before / "buckets/media", catalog.load(before), "buckets/media")
     known = backup_bucket._known(target, "buckets/media", ["a.txt", "c"], source)
     assert sorted(known) == ["buckets/media/a.txt"], "what is no link of it is read"

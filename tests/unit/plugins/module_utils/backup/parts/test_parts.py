@@ -150,7 +150,7 @@ def test_a_sqlite_database_that_is_damaged(tmp_path: Path) -> None:
         backup_sqlite.job({"name": "x", "path": str(path)}).save(tmp_path / "set")
     (tmp_path / "no.db").write_text("this is no database at all, only a text that is long enough to be looked at")
     with pytest.raises(PartError, match="file is not a database"):
-        backup_sqlite.look(tmp_path / "no.db")
+        backup_sqlite.observe(tmp_path / "no.db")
 
 
 def test_a_sqlite_database_that_somebody_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_sqlite_database_that_somebody_holds(tmp_path: Path, monkeypatch: pyte
 def test_a_component_description_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "components").mkdir()
     (tmp_path / "components" / "backend.json").write_text("{")
-    with pytest.raises(PartError, match=r"backend.json cannot be read .* Deploying writes it anew"):
+    with pytest.raises(PartError, match=r"backend.json cannot be read .* Deploying writes it again"):
         backup_files.components(tmp_path, tmp_path / "root")
 
 
