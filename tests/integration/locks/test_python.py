@@ -36,9 +36,9 @@ all:
     one: {{ansible_connection: local, ansible_python_interpreter: {sys.executable}}}
   vars:
     aistack_root: {tmp}/root
-    digest: {digest}
+    digest: "{digest}"
     aistack_component_name: api
-    aistack_component: {{python: {{version: "{version}", source: "{source or tmp / 'python.tar.gz'}", sha256: {digest}}}}}
+    aistack_component: {{python: {{version: "{version}", source: "{source or tmp / 'python.tar.gz'}", sha256: "{digest}"}}}}
     aistack_components: {{api: "{{{{ aistack_component }}}}"}}
 """)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
@@ -69,7 +69,8 @@ def test_an_interpreter_comes_by_its_hash_and_once(tmp_path: Path, digest: str) 
     assert again.returncode == 0, again.stdout
     assert "0 changes" in again.stdout
     other = play(tmp_path, digest, "3.99")
-    assert "does not hold Python 3.99 for one: expected that python/bin/python3 in it runs and is that version" in " ".join(other.stdout.split())
+    said = " ".join(other.stdout.split())
+    assert "does not hold Python 3.99 for one: expected that python/bin/python3 in it runs and is that version" in said
 
 
 def test_an_archive_with_another_hash_is_thrown_away(tmp_path: Path, digest: str) -> None:
