@@ -19,7 +19,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean, printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ACTIVATED, ADOPTED, GIVEN, KEPT, asked_elsewhere
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ACTIVATED, ADOPTED, GIVEN, KEPT, TOGETHER, asked_elsewhere
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.text import failure_text, inventory_says
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import SKIPPED, joint
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipapp
@@ -37,6 +37,9 @@ NOT_YET = "nothing of it is there yet"
 
 FACT = "aistack_kept_gates"
 """What a host says with C(judge_by: kept), for those that ask a probe of its components."""
+
+FACT_OF_ALL = "aistack_kept_gates_of_all"
+"""The same of all hosts, where a task has put it together with C(judge_by: together)."""
 
 display = Display()
 
@@ -112,6 +115,15 @@ def progress(host: str, row: Mapping[str, Any], left: float) -> str:
     return f"  … {host} {label(row)}: waiting, attempt {row['attempts']}, {left:.0f} s left{said}"
 
 
+def kept_by(hosts: Sequence[str], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What the hosts have said with C(judge_by: kept): of a component that several hold, what the first of them said."""
+    hostvars, kept = variables.get("hostvars") or {}, dict[str, Any]()
+    for host in hosts:
+        of_host = hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars.get(host) or {}
+        kept = {**((of_host.get("ansible_facts") or {}).get(FACT) or {}), **kept}
+    return kept
+
+
 class ActionModule(ActionBase):
     """Pick, run in slices, report."""
 
@@ -135,6 +147,9 @@ class ActionModule(ActionBase):
         except (TypeError, ValueError) as error:
             return {**result, "failed": True, "msg": f"gate: deadline has to be a number of seconds, enforce true or false: {error}"}
         judge_by = str(args.get("judge_by", GIVEN))
+        if judge_by == TOGETHER:
+            kept = kept_by(places.in_play, variables)
+            return {**result, "changed": False, "kept": kept, "ansible_facts": {FACT_OF_ALL: kept}}
         aside: dict[str, Any] = {}
         if judge_by in (ACTIVATED, ADOPTED):
             given, aside = self._by_release(judge_by, given, places, variables)
@@ -189,10 +204,10 @@ class ActionModule(ActionBase):
         judge_by: str, given: Sequence[Any], places: Places, variables: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, dict[str, object]]]:
         """The probes that count, where hosts of this play have said what their live releases have others ask; see asked_elsewhere."""
-        kept: dict[str, Any] = {}
-        for host in places.in_play:
-            facts = ((variables.get("hostvars") or {}).get(host) or {}).get("ansible_facts") or {}
-            kept = {**(facts.get(FACT) or {}), **kept}
+        if not any(isinstance(probe, Mapping) and probe.get("from") for probe in given):
+            return list(given), {}
+        kept = (variables.get("ansible_facts") or {}).get(FACT_OF_ALL)
+        kept = kept_by(places.in_play, variables) if kept is None else kept
         if not kept:
             return list(given), {}
         try:

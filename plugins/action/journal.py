@@ -26,25 +26,26 @@ from ansible.utils.display import Display
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.heartbeat import Beat, Heart, Mark
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lease, Owner
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner
+from ansible_collections.phasegate.aistack.plugins.module_utils.node.claims import node_claims
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, parts
 
 display = Display()
 
 
 def controller_id() -> str:
     """Return a text that tells two controllers of the same host name apart: machine and process namespace."""
-    parts = [socket.gethostname()]
+    known = [socket.gethostname()]
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
         try:
-            parts.append(Path(path).read_text(encoding="ascii").strip())
+            known.append(Path(path).read_text(encoding="ascii").strip())
             break
         except OSError:
             continue
     try:
-        parts.append(os.readlink("/proc/self/ns/pid"))
+        known.append(os.readlink("/proc/self/ns/pid"))
     except OSError:
-        parts.append("")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        known.append("")
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
 def owner_facts() -> Owner:
@@ -79,6 +80,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module, a second time if the holder of the lock turned out to be dead."""
         args = dict(self._task.args)
+        if isinstance(args.get("stack"), dict) and "claims" not in args["stack"]:
+            args["stack"] = {**args["stack"], "claims": self._claims(task_vars or {})}
         heart, troubles = None, []
         if not self._task.check_mode and args.get("state") in ("locked", "unlocked"):
             mark = self._mark(args, task_vars or {})
@@ -99,6 +102,12 @@ class ActionModule(ActionBase):
         if troubles:
             result["warnings"] = [*(result.get("warnings") or []), *troubles]
         return result
+
+    def _claims(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """What the stack of this run has on the node to itself."""
+        components = parts.described(self._templar, variables, ("hosts", "role", "application", "release_from", "port"))
+        ports = self._templar.template(variables.get("aistack_ports") or {})
+        return node_claims(components, ports, variables.get("groups", {}), str(variables.get("inventory_hostname", "")))
 
     def _asked(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, object]:
         job = owner.job_facts(task_vars or {})

@@ -17,6 +17,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import what
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import send as notice_send
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import EVENTS
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
 display = Display()
 
@@ -35,9 +37,17 @@ class ActionModule(ActionBase):
             argument_spec={
                 "event": {"type": "str", "required": True, "choices": list(EVENTS)},
                 "facts": {"type": "dict", "default": {}},
+                "failures": {"type": "bool", "default": False},
+                "rollback": {"type": "dict", "default": {}},
+                "ended": {"type": "str", "default": "", "choices": ["", "finished", "failed"]},
             }
         )
         variables = task_vars or {}
+        if args["rollback"]:
+            args["facts"] = RollbackPages(self._templar, variables, args["rollback"]).notice(args["ended"])
+        if args["failures"]:
+            hosts = variables.get("ansible_play_hosts_all") or []
+            args["facts"] = {**args["facts"], "error": "; ".join(failures(variables["hostvars"].raw_get(host) for host in hosts))}
         entries, failed = self._receivers(variables.get("aistack_notices") or [])
         facts = {"stack": str(self._filled(variables.get("aistack_name")) or ""), **args["facts"]}
         result = notice_send.send_all(entries, args["event"], facts, check=self._task.check_mode)

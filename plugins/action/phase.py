@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.filter import stack as filters
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import required_phases
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, phases
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts, phases
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         own = list(described[args["name"]].get("components", []))
         groups = task_vars.get("groups", {})
         if args["state"] == "judged":
-            receipts, answers = (self._of(args[name], task_vars) for name in ("receipts", "answers"))
+            receipts, answers = (parts.of_hosts(task_vars, args[name]) for name in ("receipts", "answers"))
             stale = phases.stale_components(own, components, groups, receipts, answers)
             return {"changed": False, "stale": stale, "unproven": phases.unproven(args["probes"], answers)}
         context, facts = Filled(self._templar, task_vars), task_vars.get("ansible_facts", {})
@@ -68,14 +68,8 @@ class ActionModule(ActionBase):
         absent = []
         if self._task.check_mode:
             before = filters.phase_components(described, required)
-            absent = phases.absent_components(before + own, components, groups, self._of(args["receipts"], task_vars))
+            absent = phases.absent_components(before + own, components, groups, parts.of_hosts(task_vars, args["receipts"]))
         return {
             "changed": False, "required": required, "probes": probes, "asked": asked, "absent": absent,
             "elsewhere": any(probe.get("component") and probe.get("from") for probe in asked),
         }
-
-    @staticmethod
-    def _of(variable: str, task_vars: Mapping[str, Any]) -> dict[str, object]:
-        """Host to what it has in a variable that a task registered."""
-        hostvars = task_vars["hostvars"]
-        return {host: hostvars.raw_get(host).get(variable) or {} for host in task_vars.get("ansible_play_hosts_all") or []}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.phasegate.aistack.plugins.filter.backup import restore_page
+from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page, plan_refusal
+from ansible_collections.phasegate.aistack.plugins.filter.stack import joined_results
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import without
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
@@ -27,14 +31,21 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
     verify_text,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
+KINDS = ["failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "ticket", "verify"]
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "kind": {"type": "str", "required": True, "choices": ["health", "failure", "page", "rollback", "run", "verify"]},
+    "kind": {"type": "str", "required": True, "choices": KINDS},
     "results": {"type": "dict", "default": {}},
     "levels": {"type": "dict", "default": {}},
     "data": {"type": "dict", "default": {}},
     "decision": {"type": "dict", "default": {}},
+    "answers": {"type": "dict", "default": {}},
+    "facts": {"type": "dict", "default": {}},
+    "rollback": {"type": "dict", "default": {}},
+    "ended": {"type": "str", "default": "finished", "choices": ["finished", "failed"]},
     "failed_task": {"type": "str", "default": ""},
     "failed_result": {"type": "dict", "default": {}},
     "command": {"type": "str", "default": ""},
@@ -86,6 +97,26 @@ def artefact(name: str, content: str, as_json: bool) -> dict[str, object]:
     return {"data": {"aistack_job_documents": {file: kept}}, "per_host": False, "aggregate": True}
 
 
+def ticket(facts: Mapping[str, Any], at: datetime.datetime) -> tuple[str, str]:
+    """A ticket and what its file is called: C(title), C(text), and C(would), the verb that was not run because of a dry mode."""
+    name = re.sub(r"^-|-$", "", re.sub(r"[^a-z0-9]+", "-", str(facts["title"]).lower())[:60])
+    would = f" Without the dry mode it would have been: {facts['would']}" if facts.get("would") else ""
+    text = (f"# {facts['title']}\n\n{at:%Y-%m-%d %H:%M:%S} UTC\n\n{facts.get('text') or 'The event says no more.'}\n\n"
+            f"Nothing was done about it.{would}\n")  # fmt: skip
+    return text, f"{at:%Y%m%dT%H%M%S%f}-{name or 'ticket'}.md"
+
+
+def answered(args: dict[str, Any], variables: Mapping[str, Any]) -> None:
+    """Put what the hosts have in the variables that C(answers) names where an argument would have it."""
+    for name, given in args["answers"].items():
+        several = [parts.of_hosts(variables, variable) for variable in ([given] if isinstance(given, str) else given)]
+        hosts = {host: joined_results([found[host] for found in several]) if len(several) > 1 else several[0][host] for host in several[0]}
+        if name in ("results", "data"):
+            args[name] = hosts if name == "results" else {host: found.get("results") or [] for host, found in hosts.items()}
+        else:
+            args["facts"][name] = hosts
+
+
 class ActionModule(ActionBase):
     """Print, write, and fail where what is printed is a failure."""
 
@@ -99,6 +130,7 @@ class ActionModule(ActionBase):
         _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         if args["kind"] == "failure":
             return self._failure(args)
+        answered(args, task_vars or {})
         try:
             page: Page = getattr(self, f"_{args['kind']}")(args, task_vars or {})
         except documents.Unwritable as error:
@@ -201,7 +233,30 @@ class ActionModule(ActionBase):
     def _page(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         return Page(args["text"], failure=args["failure"])
 
-    def _failure(self, args: dict[str, Any]) -> dict[str, object]:
+    def _plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page(plan_page(args["facts"]), failure=plan_refusal(args["facts"]))
+
+    def _live(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        notes = RollbackPages(self._templar, task_vars, args["rollback"]).notes(args["ended"]) if args["rollback"] else []
+        return Page("\n".join([live_text(args["results"]), *notes]))
+
+    def _rollback_plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        found = RollbackPages(self._templar, task_vars, args["rollback"])
+        chosen = {"json": found.written_for_programs, "markdown": found.written}.get(args["format"], found.shown)
+        return Page(chosen())
+
+    def _post_mortem(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page(RollbackPages(self._templar, task_vars, args["rollback"]).post_mortem(args["ended"]))
+
+    def _restore(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        return Page(restore_page(args["results"]))
+
+    def _ticket(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        at = datetime.datetime.now(datetime.timezone.utc)
+        text, name = ticket(args["facts"], at)
+        return Page(text, file=(f"{args['output']}/{name}", text) if args["output"] else ("", ""))
+
+    def _failure(self, args: dict[str, Any]) -> dict[str, Any]:
         if not args["failed_task"]:
             return pages.refusal("Stopped, because another node failed.", quiet=True)
         return pages.refusal(failure_text(args["failed_task"], args["failed_result"], args["command"]))

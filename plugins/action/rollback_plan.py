@@ -15,14 +15,18 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import todo
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, decide, decision_text
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["decided", "again"], "default": "decided"},
+    "decision": {"type": "dict", "default": {}},
+    "reason": {"type": "str", "default": ""},
     "answers": {"type": "str", "required": True},
     "to": {"type": "str", "default": ""},
     "level": {"type": "str", "default": "app"},
@@ -57,6 +61,11 @@ def sets(plans: Mapping[str, Answer], nodes: Iterable[str]) -> list[str]:
     return sorted({str(step["detail"]["set"]) for step in steps if step["do"] == "restore"})
 
 
+def moves(decision: Mapping[str, Any]) -> bool:
+    """Whether any node has anything to do: a run that only finishes what another had done makes nobody wait."""
+    return any(decision["plans"][node].get("steps") for node in decision["nodes"])
+
+
 class ActionModule(ActionBase):
     """Read the answers, decide, say so."""
 
@@ -71,11 +80,11 @@ class ActionModule(ActionBase):
         if args["level"] not in LEVELS:
             known = f"There is no level {args['level']}; expected one of {', '.join(LEVELS)}. Nothing was touched."
             return pages.refusal(known)
-        hostvars, hosts = (task_vars or {})["hostvars"], (task_vars or {}).get("ansible_play_hosts_all") or []
-        plans = {str(host): answer_of(hostvars.raw_get(host).get(args["answers"]) or {}) for host in hosts}
-        decision = decide(
-            plans, release_name(args["to"]) or None, args["best_effort"], None if args["again"] else time.time(), args["level"]
-        )
+        plans = {str(host): answer_of(found) for host, found in parts.of_hosts(task_vars or {}, args["answers"]).items()}
+        if args["state"] == "again":
+            return {"changed": False, "todo": todo.again(args["decision"], plans, args["level"], args["reason"])}
+        to, since = release_name(args["to"]) or None, None if args["again"] else time.time()
+        decision = decide(plans, to, args["best_effort"], since, args["level"])
         plans = settled(plans, decision)
         text = decision_text({**decision, "plans": plans})
         if not decision["allowed"]:
@@ -84,4 +93,9 @@ class ActionModule(ActionBase):
             lost = code(plans, args["repositories"])
         except SourceError as error:  # the plan is whole without it: it says why it lacks the list
             lost = [f"not known here: {error}"]
-        return {**decision, "plans": plans, "sets": sets(plans, decision["nodes"]), "code": lost, "text": text, "changed": False}
+        decision = {**decision, "plans": plans}
+        return {
+            **decision, "todo": todo.before(decision, list(plans)), "moves": moves(decision),
+            "sets": sets(plans, decision["nodes"]), "code": lost, "text": text,
+            "changed": False,
+        }  # fmt: skip

@@ -9,14 +9,18 @@ from __future__ import annotations
 import os
 import secrets
 import string
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.phasegate.aistack.plugins.filter.stack import released
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment import rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import problems
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
 
 LETTERS = string.ascii_letters + string.digits
 LEAST = 20
@@ -31,6 +35,9 @@ def value_of(text: str) -> str:
 def another(value: str) -> str:
     """A random value of letters and digits, as long as the one before."""
     return "".join(secrets.choice(LETTERS) for _index in range(len(value) if len(value) >= LEAST else 40))
+
+
+STATES = ["begun", "checked", "planned", "abandoned", "finished", "forgotten"]
 
 
 class Store:
@@ -72,8 +79,22 @@ class Store:
             write_file(self.path, text, 0o600)
 
 
+def planned(name: str, entry: Mapping[str, Any], args: Mapping[str, Any], variables: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    """What is left to do, from what the servers know and what components run with; a value that a check would make is nowhere yet."""
+    foreseen = check and bool(args["foreseen"])
+    seen = [found for found in parts.of_hosts(variables, args["seen"]).values() if found]
+    behind = list(dict.fromkeys(name for found in parts.of_hosts(variables, args["behind"]).values() for name in found))
+    state = rotation.State(
+        value=not foreseen and all(found.get("value") for found in seen), bridge=any(found.get("bridge") for found in seen),
+        behind=foreseen or bool(behind), live=any(parts.of_hosts(variables, args["live"]).values()),
+    )  # fmt: skip
+    steps = rotation.plan("pair" if "previous" in entry and not args["forget"] else entry["kind"], state)
+    said = "; ".join(rotation.words(entry["kind"], steps)) or "nothing to do, the live release has the value of the inventory"
+    return {"changed": False, "steps": steps, "behind": behind, "text": f"{name}: {said}"}
+
+
 class ActionModule(ActionBase):
-    """Begin, abandon, finish."""
+    """Begin, abandon, finish; check, plan."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -86,7 +107,13 @@ class ActionModule(ActionBase):
         _validated, args = self.validate_argument_spec(
             argument_spec={
                 "secret": {"type": "str", "required": True, "no_log": False},
-                "state": {"type": "str", "choices": ["begun", "abandoned", "finished", "forgotten"], "default": "begun"},
+                "state": {"type": "str", "choices": STATES, "default": "begun"},
+                "described": {"type": "dict", "default": {}},
+                "foreseen": {"type": "bool", "default": False},
+                "forget": {"type": "bool", "default": False},
+                "seen": {"type": "str", "default": ""},
+                "live": {"type": "str", "default": ""},
+                "behind": {"type": "str", "default": ""},
             },
         )
         name, check = args["secret"], bool(self._task.check_mode)
@@ -98,6 +125,10 @@ class ActionModule(ActionBase):
             asked = f"there is no '{name}'" if name else "nobody says which; add -e secret=NAME"
             msg = f"No secret was changed: {asked}{nearest(name, rotations)}. aistack_rotations in the inventory says which can be."
             return {"failed": True, "msg": msg}
+        if args["state"] == "checked":
+            return self._checked(rotations[name], args["described"], task_vars)
+        if args["state"] == "planned":
+            return planned(name, rotations[name], args, task_vars, check)
         given = rotations[name].get("file")
         if not given:
             return {"changed": False, "fresh": False, "generated": False}
@@ -127,3 +158,18 @@ class ActionModule(ActionBase):
                 "you "
                 "may write to. No server was touched; then run the same command again."
             )}  # fmt: skip
+
+    def _checked(self, entry: Mapping[str, Any], described: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse where the description does not hold with the new value, or where hosts are missing."""
+        if described.get("refused"):
+            return pages.refusal(str(described.get("msg") or ""))
+        known, groups = parts.described(self._templar, variables, ("hosts", "application", "release_from", "after")), variables["groups"]
+        names = [*([entry["component"]] if "component" in entry else []), *released(known)]
+        hosts = dict.fromkeys(host for name in names for host in groups.get(known[name]["hosts"], []))
+        missing = [host for host in hosts if host not in (variables.get("ansible_play_hosts_all") or [])]
+        if not missing:
+            return {"changed": False}
+        return pages.refusal(
+            "A secret is changed everywhere or nowhere: expected all hosts of the server and of the released components in this run, got "
+            f"it without {', '.join(missing)}. No server was touched. Run again without --limit."
+        )

@@ -6,11 +6,8 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible import context
@@ -22,20 +19,26 @@ from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
-from ansible_collections.phasegate.aistack.plugins.action.receipt import role_directory
-from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, released
+from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, phase_components, phases_of, released
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
-from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, verbs
-from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import SECTIONS, addressed, check_base, check_stack
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, roles
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import (
+    SECTIONS,
+    addressed,
+    check_base,
+    check_stack,
+    dependency_order,
+)
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, parts, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.role_files import role_directory
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.run_facts import new_run_id, remembered, this_process
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import COLLECTION, read_verbs
 
 APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_backup")
@@ -43,6 +46,8 @@ APART = ("aistack_notices", "aistack_rotations", "aistack_triggers", "aistack_ba
 
 ABOUT_SETS = ("backup", "restore", "site", "verify")
 """Verbs that say where sets lie unprotected; under every one it would soon be read by nobody."""
+
+OF_PHASES = ("site", "phase")
 
 MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
 
@@ -71,29 +76,6 @@ def inventory_names(hostvars: Any, loader: Any) -> set[str]:
     except AnsibleError:  # files of hosts that are not in the play, behind another vault perhaps: Ansible has not read them either
         pass
     return names
-
-
-def new_run_id() -> str:
-    """Identifier of a run: sorts by time, and two of the same second differ."""
-    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-
-
-def this_process() -> str:
-    """The C(ansible-playbook) process that this runs under, so that facts of an earlier run, kept in a cache, are told apart."""
-    pid = os.getppid()
-    return f"{pid}:{proc.start_time(pid)}"
-
-
-def remembered(facts: Mapping[str, Any], accepted: Iterable[str], proven: Iterable[str], changed: bool, now: float,
-               seconds: float) -> dict[str, object]:
-    """Facts of the run: acceptance probes that passed, and component to the time at which its gate was last asked and passed.
-
-    A component whose proof is younger than ``seconds`` was not asked again and keeps its time. After a change only what is
-    named counts: the proofs of all others are from before it.
-    """
-    known = {} if changed else dict(facts.get("aistack_proven") or {})
-    known.update({name: now for name in proven if name not in known or now - float(known[name]) > seconds})
-    return {"aistack_accepted": sorted({*(facts.get("aistack_accepted") or []), *accepted}), "aistack_proven": known}
 
 
 def only_problems(only: Iterable[str], components: Iterable[str], verb: Mapping[str, Any] | None = None) -> list[str]:
@@ -315,13 +297,7 @@ class ActionModule(ActionBase):
 
     def _components(self, task_vars: Mapping[str, object]) -> dict[str, dict[str, object]]:
         """Of every component what says where it runs and whether it has a release. All of it would take longer."""
-        components = task_vars.get("aistack_components") or {}
-        if not isinstance(components, Mapping):
-            components = self._templar.template(components)
-        keys = ("hosts", "application", "release_from", "after", "migrations")
-        asked = {name: {key: component[key] for key in keys if key in component} for name, component in components.items()}
-        described: dict[str, dict[str, Any]] = self._templar.template(asked)
-        return described
+        return parts.described(self._templar, task_vars, ("hosts", "application", "release_from", "after", "migrations"))
 
     def _chosen(self, stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> list[str]:
         """The phases that the tags of this run choose. Raises ValueError as :func:`verbs.chosen_phases` does."""
@@ -350,6 +326,22 @@ class ActionModule(ActionBase):
             wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
         return verbs.left_out({part: groups.get(components[part]["hosts"], []) for part in wanted}, in_run)
 
+    def _parts(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, list[str]]:
+        """The components that a verb is about, for the playbooks: each list in the order of dependencies."""
+        components = self._components(task_vars)
+        own = released(components, args["application"] or None)
+        order = dependency_order(components, args["only"] or None)
+        phases = self._templar.template(task_vars.get("aistack_phases") or {}) if args["verb"] in (*OF_PHASES, "deploy", "plan") else {}
+        moved = migrated(components)
+        found = {"released": own, "order": order, "migrating": [name for name in own if name in moved], "migrated": moved,
+                 "foundation": [name for name in components if name not in released(components)]}
+        if args["verb"] in OF_PHASES:
+            named = [args["phase"]] if args["phase"] else self._chosen({"phases": phases}, task_vars)
+            found["chosen"] = [name for name in phase_components(phases, named) if name in own]
+        elif phases:
+            found["phases"] = phases_of(phases, own)
+        return found
+
     def _sources(self, args: Mapping[str, Any], stack: Mapping[str, Any], task_vars: Mapping[str, Any]) -> source_check.Survey:
         """What the repositories say of the releases that a verb would stage, before any node is asked."""
         verb, components = args["verb"], stack["components"]
@@ -357,14 +349,14 @@ class ActionModule(ActionBase):
             wanted = released(components, args["application"] or None)
         elif verb == "migrate" and args["release"]:
             wanted = migrated(components)
-        elif verb in ("site", "phase"):
+        elif verb in OF_PHASES:
             phases = [args["phase"]] if args["phase"] else self._chosen(stack, task_vars)
             wanted = [part for phase in phases for part in stack["phases"][phase].get("components", [])]
         else:
             wanted = []
         own = {name: components[name] for name in wanted if components[name].get("application")}
         releases = {name: (str(value["repo"]), str(args["release"] or value["release"])) for name, value in stack["applications"].items()}
-        return source_check.survey(own, releases, cached=verb in ("site", "phase"))
+        return source_check.survey(own, releases, cached=verb in OF_PHASES)
 
     def _left_out_result(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
               task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -476,7 +468,7 @@ class ActionModule(ActionBase):
             left = self._left_out_result(args["verb"], verb, args, stack, task_vars)
             if left.get("failed"):
                 return left
-            page.update(left, warnings=[*warnings, *left.get("warnings", [])])
+            page.update(left, doubts={}, warnings=[*warnings, *left.get("warnings", [])], **self._parts(args, task_vars))
         if verb and not same_run:
             sources = self._sources(args, stack, task_vars)
             if sources.refused and args["verb"] in ("deploy", "migrate"):

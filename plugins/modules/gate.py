@@ -66,9 +66,11 @@ options:
         another release on the node was activated with, as with V(activated).
       - V(kept) asks nothing. The hosts of the components of O(probes) say which probes with C(from) their live releases have, so that a
         later task of the play, on the hosts that ask them, can judge by them too. Without it those of O(probes) count.
+      - V(together) asks no node. What the hosts of the play have said with V(kept) is put together once for all of them (C(run_once)),
+        since each would else read the variables of each other one.
       - Probes that belong to no component are always those of O(probes). Unless with V(given), one that fails says so.
     type: str
-    choices: [given, activated, adopted, kept]
+    choices: [given, activated, adopted, kept, together]
     default: given
   absent:
     description:
@@ -255,7 +257,7 @@ msg:
   type: str
 kept:
   description: Component to its live C(release) and C(gates), release to the probes that another host asks. A fact of the play, too.
-  returned: with O(judge_by=kept)
+  returned: with O(judge_by=kept) and O(judge_by=together)
   type: dict
 state:
   description: Internal. For the next slice.

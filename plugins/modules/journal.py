@@ -65,9 +65,11 @@ options:
         type: str
         required: true
       claims:
-        description: What it has on this node to itself, as the filter P(phasegate.aistack.node_claims#filter) says.
+        description:
+          - What it has on this node to itself, as the filter P(phasegate.aistack.node_claims#filter) says.
+          - In a playbook the controller works it out of C(aistack_components) and C(aistack_ports) where it is left out.
         type: dict
-        required: true
+        default: {}
       registry:
         description: Folder in which the stacks of a node are registered.
         type: path
@@ -274,7 +276,7 @@ def main() -> None:
                 "type": "dict",
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "claims": {"type": "dict", "required": True},
+                    "claims": {"type": "dict", "default": {}},
                     "registry": {"type": "path", "default": "/etc/aistack"},
                 },
             },

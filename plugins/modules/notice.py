@@ -36,6 +36,19 @@ options:
         (where the whole of it can be read). Everything is sent to webhooks and commands.
     type: dict
     default: {}
+  rollback:
+    description: What people are told of a rollback; as in M(phasegate.aistack.report). O(facts) come of it.
+    type: dict
+    default: {}
+  ended:
+    description: With O(rollback), how it ended; not yet, if left out.
+    type: str
+    choices: ['', finished, failed]
+    default: ''
+  failures:
+    description: What failed on which node is put into O(facts) as C(error).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 attributes:

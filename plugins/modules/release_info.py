@@ -22,6 +22,28 @@ options:
     description: This run; what it has begun is not shown as interrupted.
     type: str
     default: ""
+  refuse_bad:
+    description: Fail where O(release) is marked bad on the node and is not live there. The controller judges that.
+    type: bool
+    default: false
+  release:
+    description:
+      - What would be chosen, with O(refuse_bad) and O(doubts). Without it that is what is live, and where nothing is that which the
+        inventory names.
+    type: str
+    default: ""
+  doubts:
+    description:
+      - What M(phasegate.aistack.stack) doubts of releases, by component. Fail where O(answers) do not settle it, which the controller
+        judges for all hosts of the play; no node is asked.
+    type: dict
+  answers:
+    description: Name of the variable in which each host has registered what this module said of the components of O(doubts).
+    type: str
+    default: ""
+  answer:
+    description: What an earlier task has registered of the same components, which are not asked again then.
+    type: dict
 extends_documentation_fragment:
   - phasegate.aistack.places
   - phasegate.aistack.attributes
@@ -121,6 +143,12 @@ def main() -> None:
             "components": {"type": "list", "elements": "str"},
             **PLACES,
             "run": {"type": "str", "default": ""},
+            # read by the action
+            "refuse_bad": {"type": "bool", "default": False},
+            "release": {"type": "str", "default": ""},
+            "answer": {"type": "dict"},
+            "doubts": {"type": "dict"},
+            "answers": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

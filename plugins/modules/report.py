@@ -16,6 +16,11 @@ description:
     and fails if one of them fails.
   - C(kind=rollback) prints what became of every component of every node, and fails if something is not back.
   - C(kind=run) prints what one run did on all nodes, out of their journals, and writes it in O(format) where that or O(output) is named.
+  - C(kind=plan) prints what a deployment would do, and fails where it would be refused.
+  - C(kind=live) prints what is live on every node, as M(phasegate.aistack.node) has asked them.
+  - C(kind=restore) prints what putting a backup set back would take away, as M(phasegate.aistack.restore_set) says.
+  - C(kind=rollback_plan) prints the plan of a rollback, or makes of it a document, by O(format); C(kind=post_mortem) is the one behind it.
+  - C(kind=ticket) writes what an event outside says into a file of its own in the folder O(output), for a person.
   - C(kind=page) prints a text, and writes it into a file where one is named; with O(failure) it fails then.
   - Where a job of AWX or ansible-runner runs it, a page that went well and has O(output), if only an empty one, is an artefact as well,
     C(aistack_job_documents), by the name of its file.
@@ -26,7 +31,7 @@ options:
     description: What to print.
     type: str
     required: true
-    choices: [health, failure, page, rollback, run, verify]
+    choices: [failure, health, live, page, plan, post_mortem, restore, rollback, rollback_plan, run, ticket, verify]
   results:
     description:
       - For C(kind=health) and C(kind=verify), node name to the result of M(phasegate.aistack.gate) there.
@@ -34,6 +39,31 @@ options:
       - For C(kind=rollback), node name to what Ansible returned for C(aistack rollback --json) there.
     type: dict
     default: {}
+  answers:
+    description:
+      - Names of the variables in which every host has what is to be printed, for O(results), O(data) or a key of O(facts), so that no
+        playbook puts that together. Of a list of names the results on each host are joined.
+    type: dict
+    default: {}
+  facts:
+    description:
+      - For C(kind=plan), what is known of the deployment beside the answers of its nodes.
+      - For C(kind=ticket), C(title), C(text), and C(would), what would have been run without a dry mode.
+    type: dict
+    default: {}
+  rollback:
+    description:
+      - For C(kind=rollback_plan) and C(kind=post_mortem), what the playbook knows of the rollback, C(decision), C(level), C(reason),
+        C(owner), C(consent), C(run), C(document), C(postmortem), C(templates), C(began), and C(answers), names of the variables
+        in which hosts have their results.
+      - For C(kind=live), where one was done.
+    type: dict
+    default: {}
+  ended:
+    description: For C(kind=post_mortem) and C(kind=live), how the rollback ended.
+    type: str
+    choices: [finished, failed]
+    default: finished
   levels:
     description: For C(kind=verify), name of a probe to the level of the checklist that it stands on.
     type: dict
@@ -83,6 +113,7 @@ options:
     default: ''
   format:
     description:
+      - For C(kind=rollback_plan), V(text) for the terminal, else what the document is.
       - For C(kind=run), what is written. Without O(output) into C(.ansible/reports/), unless it is V(text).
       - With V(text) the name of O(output) may say otherwise by how it ends, with C(.html), C(.md), C(.json) or C(.xml).
       - V(html) is one file that needs no network and no script. V(html) and V(markdown) are made from C(report.html.j2) and
@@ -106,7 +137,7 @@ EXAMPLES = r"""
 - name: Print the table
   phasegate.aistack.report:
     kind: health
-    results: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, '__health'))) }}"
+    answers: {results: __health}
   run_once: true
 """
 

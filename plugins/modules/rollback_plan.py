@@ -15,6 +15,21 @@ description:
   - Refuses before anything is touched, with the reason and with what to do instead.
   - Runs on the controller alone and changes nothing.
 options:
+  state:
+    description:
+      - V(decided) decides.
+      - V(again) says, of a O(decision) that was consented to, what each node has to do by the plan that it made since, in RV(todo).
+    type: str
+    choices: [decided, again]
+    default: decided
+  decision:
+    description: With V(again), the result of V(decided).
+    type: dict
+    default: {}
+  reason:
+    description: With V(again), why it is done, for the journals.
+    type: str
+    default: ''
   answers:
     description:
       - Name of the variable in which every host of the play has the result of M(phasegate.aistack.node) with the verb C(plan), hosts
@@ -121,6 +136,19 @@ began:
   description: When the first of them began, in seconds since 1970.
   returned: success
   type: float
+todo:
+  description:
+    - Host to what it has to do; nothing on a host that takes no part. C(steps) are all of its steps, C(restores), C(downgrades), C(stop)
+      and C(start) those of a kind, the last two with what slots are stopped and started by. C(allowed) are the downgrades below which no
+      set is put back, C(backup) says whether a set has to be made first, C(goes) whether there are components for the node's command, and
+      C(edges) what of each component is drained.
+    - With V(again), C(holds) says whether the plan of now does nothing but what was shown, C(begins) what the journal says then.
+  returned: success
+  type: dict
+moves:
+  description: Whether any node has anything to do.
+  returned: with V(decided)
+  type: bool
 plans:
   description: The plan of each node. One that is where it is to go has no steps.
   returned: success

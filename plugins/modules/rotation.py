@@ -25,10 +25,36 @@ options:
     description:
       - V(begun) makes the new value, unless a change was begun.
       - V(abandoned) puts the former value back.
+      - V(checked) refuses where O(described) is a refusal, or where a host of the server or of a released component is not in the run.
+      - V(planned) says what is left to do, by what the hosts of the play have found.
       - V(finished) forgets it, unless the entry has C(previous); then it stays in C(.before) until V(forgotten).
     type: str
-    choices: [begun, abandoned, finished, forgotten]
+    choices: [begun, checked, planned, abandoned, finished, forgotten]
     default: begun
+  described:
+    description: With V(checked), what M(phasegate.aistack.stack) said of the description with the new value.
+    type: dict
+    default: {}
+  foreseen:
+    description: With V(planned), whether V(begun) has made the value, or would have in check mode, where it is nowhere yet.
+    type: bool
+    default: false
+  forget:
+    description: With V(planned), whether components stop to accept the former value.
+    type: bool
+    default: false
+  seen:
+    description: With V(planned), name of the variable in which each host of the server has what that knows, C(value) and C(bridge).
+    type: str
+    default: ''
+  live:
+    description: With V(planned), name of the variable in which each host has the components that are live there.
+    type: str
+    default: ''
+  behind:
+    description: With V(planned), name of the variable in which each host has those of them that run with other values.
+    type: str
+    default: ''
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 """
@@ -46,6 +72,11 @@ fresh:
   description: Whether this call made the new value, or would make it.
   returned: success
   type: bool
+steps:
+  description: What is left to do, in this order. Beside it C(behind), the components that run with other values, and C(text), in words.
+  returned: with O(state=planned)
+  type: list
+  elements: str
 generated:
   description: Whether values of this secret are made here.
   returned: success

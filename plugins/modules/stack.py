@@ -94,6 +94,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+released:
+  description:
+    - With O(verb), the components that have a release, in the order of dependencies; those of O(application) where that is given.
+    - Beside it C(order), all of them or those of O(only), C(migrated), those that have migrations, C(migrating), those of the first that
+      have, and C(foundation), those without a release, in the order of the description.
+    - The verbs V(deploy) and V(plan) are told C(phases), which contain one of them or stand on such a phase; the verbs V(site) and V(phase)
+      are told C(chosen), those of the first that the phases of the run contain.
+  returned: success, with O(verb)
+  type: list
+  elements: str
 ansible_facts:
   description: Facts for the rest of the run.
   returned: success
@@ -111,7 +121,7 @@ doubts:
   description:
     - By component, why its release could not be staged now. That is no matter where it is staged already, which nodes have to be asked.
     - V(site) and V(phase) look at what the inventory names, V(deploy), V(plan) and V(migrate) at the release that was named.
-  returned: success, in the first play of a run, with O(verb)
+  returned: success, with O(verb); empty behind the first play of a run, which has looked
   type: dict
 left_out:
   description: Host to its components, for each host that O(verb) works on and that is not in this run.

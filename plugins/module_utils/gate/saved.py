@@ -23,11 +23,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict imp
 
 FOLDER = "gates"
 ELSEWHERE = ":elsewhere"
-GIVEN, ACTIVATED, ADOPTED, KEPT = "given", "activated", "adopted", "kept"
-JUDGES = (GIVEN, ACTIVATED, ADOPTED, KEPT)
+GIVEN, ACTIVATED, ADOPTED, KEPT, TOGETHER = "given", "activated", "adopted", "kept", "together"
+JUDGES = (GIVEN, ACTIVATED, ADOPTED, KEPT, TOGETHER)
 """By what a gate judges components that have a release: by what is given; by the gate of the live release; by what is given, which
-becomes the gate of the live release where it passes, unless it is the gate of another one. The last asks nothing and says which probes
-another host has to ask."""
+becomes the gate of the live release where it passes, unless it is the gate of another one. The fourth asks nothing and says which probes
+another host has to ask; the last is the controller's, and puts together what all hosts have said so."""
 
 OF_THE_UNIT = ("celery", "process", "unit")
 """Types of probes that ask how a process was started: a component has one unit, that of now, whichever release it starts."""

@@ -441,7 +441,7 @@ class Decision(_Ends, total=False):
         warnings: sentences; ``notes``: those of them about what was begun before.
         there: everything is at the target; ``resumes``: the runs that had begun what this finishes; ``began``: when the first of them
             did, seconds since 1970.
-        plans: node to its plan as it is carried out; the action adds them.
+        plans: node to its plan as it is carried out; ``code``: lines on what differs between the two releases. The action adds both.
     """
 
     allowed: bool
@@ -454,6 +454,7 @@ class Decision(_Ends, total=False):
     resumes: list[str]
     began: float | None
     plans: dict[str, Answer]
+    code: list[str]
 
 
 class Merged(TypedDict, total=False):

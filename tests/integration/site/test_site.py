@@ -230,3 +230,13 @@ def test_whoever_says_so_takes_a_release_that_is_marked_bad(site: Site) -> None:
     done = site.play("--tags", "top", "-e", "allow_bad=true")
     assert done.returncode == 0, done.stdout
     assert site.made() == ["roof"]
+
+
+def test_a_playbook_of_ones_own_may_play_a_verb_twice(site: Site) -> None:
+    """The check of the second play looks up what the first has found, and has no doubts of its own."""
+    (site.folder / "own.yml").write_text("".join(
+        f"- import_playbook: phasegate.aistack.phase\n  vars: {{aistack_phase: {phase}}}\n" for phase in ("ground", "service")
+    ), encoding="utf-8")
+    done = site.play(playbook="own.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert site.made() == ["bread", "stone"]

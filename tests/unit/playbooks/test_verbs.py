@@ -165,7 +165,7 @@ LETS_NOBODY_IN = {"remove", "restore", "rollback"}
 def test_who_takes_the_lock_is_let_in_beside_other_stacks(name: str) -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in books(VERBS[name]["playbook"]))
     locks = re.findall(r"journal:\s*(?:\{state: locked.*\}|\n +state: locked(?:\n +.*)*?(?=\n *\n))", text)
-    let_in = [lock for lock in locks if "stack: {name: " in lock and "claims: " in lock]
+    let_in = [lock for lock in locks if "stack: {name: " in lock]  # its claims are the action's to work out
     assert locks
     assert let_in == ([] if name in LETS_NOBODY_IN else locks)
 

@@ -82,7 +82,7 @@ def act(monkeypatch):
     monkeypatch.setattr(action.display, "warning", lambda text, *_a, **_k: printed.append(text))
     monkeypatch.setattr(action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
 
-    def run(host, args, *answers, check=False, there=None, facts=None):
+    def run(host, args, *answers, check=False, there=None, facts=None, own=None):
         plugin = action.ActionModule.__new__(action.ActionModule)
         plugin._task = FakeTask(args)
         plugin._task.check_mode = check
@@ -101,7 +101,8 @@ def act(monkeypatch):
         plugin._low_level_execute_command = command
         plugin._templar = Templar()
         variables = {"inventory_hostname": host, "groups": GROUPS, "ansible_play_hosts_all": GROUPS["all"], **DESCRIBED}
-        variables["hostvars"] = {name: {"ansible_facts": own} for name, own in (facts or {}).items()}
+        variables["hostvars"] = {name: {"ansible_facts": found} for name, found in (facts or {}).items()}
+        variables["ansible_facts"] = own or {}
         return plugin.run(task_vars=variables), calls, printed
 
     return run
@@ -260,6 +261,27 @@ def test_a_host_that_asks_for_a_component_goes_by_what_its_host_has_said(act):
     assert ([probe["name"] for probe in calls[-1]["probes"]], "aside" in calls[-1]) == (["own"], False)
     _result, calls, _printed = act("w1", {**args, "judge_by": "given"}, answer("pass"), facts={"b1": {"aistack_kept_gates": KEPT}})
     assert [probe["contains"] for probe in calls[-1]["probes"]] == ["new"]
+
+
+class Unread:
+    """Facts of a host that nobody has to look at."""
+
+    def get(self, name):
+        raise AssertionError(f"{name} is looked at")
+
+
+def test_what_all_hosts_have_said_is_put_together_once(act):
+    facts = {"b1": {"aistack_kept_gates": KEPT}, "b2": {"aistack_kept_gates": {"api": {"release": "v0", "gates": {}}}}}
+    result, calls, _printed = act("w1", {"probes": [], "judge_by": "together"}, facts=facts)
+    assert (result["ansible_facts"], calls) == ({"aistack_kept_gates_of_all": KEPT}, []), "the first host of a component says it"
+    args = {"probes": [TODAY, OWN], "judge_by": "activated"}
+    _result, calls, _printed = act("w1", args, answer("pass"), facts={"b1": Unread()}, own={"aistack_kept_gates_of_all": KEPT})
+    assert [(probe["name"], probe["contains"]) for probe in calls[0]["probes"]] == [("page", "old")], "no other host is looked at"
+
+
+def test_where_nobody_is_asked_from_elsewhere_no_other_host_is_looked_at(act):
+    _result, calls, _printed = act("b1", {"probes": [OWN], "judge_by": "activated"}, answer("pass"), facts={"b1": Unread()})
+    assert [probe["name"] for probe in calls[0]["probes"]] == ["own"]
 
 
 def test_a_deployment_keeps_on_the_host_of_a_component_what_others_ask(act):

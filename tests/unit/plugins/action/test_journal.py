@@ -121,3 +121,17 @@ def test_the_lock_of_a_job_goes_to_the_next_one_when_awx_says_that_it_has_ended(
     assert [note["action"] for note in notes] == ["acquired", "taken_over", "released"]
     assert notes[1]["replaced"]["owner"]["job"]["id"] == "17"
     assert notes[2]["replaced"]["owner"]["job"]["id"] == "19"
+
+
+def test_what_a_stack_has_to_itself_is_worked_out_here() -> None:
+    class Templar:
+        def template(self, value: Any) -> Any:
+            return value
+
+    action = journal.ActionModule.__new__(journal.ActionModule)
+    action._templar = Templar()
+    described = {"api": {"role": "backend", "hosts": "be", "application": "shop", "port": "api"}, "redis": {"role": "redis", "hosts": "be"}}
+    variables = {"aistack_components": described, "aistack_ports": {"api": 8000, "api_blue": 18000}, "groups": {"be": ["a"]},
+                 "inventory_hostname": "a"}  # fmt: skip
+    assert action._claims(variables) == {"components": ["api"], "roles": ["redis"], "ports": {"8000": "api", "18000": "api"}}
+    assert action._claims({**variables, "inventory_hostname": "b"}) == {"components": [], "roles": [], "ports": {}}

@@ -14,6 +14,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar as AnsibleTemplar, trust_as_template
 
 from ansible_collections.phasegate.aistack.plugins.action import receipt
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import role_files
 
 FILES = {
     "web/tasks/main.yml": "- ansible.builtin.include_role: {name: phasegate.aistack.ship, tasks_from: unit}\n  vars: {a: 1}\n"
@@ -61,7 +62,7 @@ def roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / role.removeprefix("phasegate.aistack.")
         return path if path.is_dir() else None
 
-    monkeypatch.setattr(receipt, "role_directory", directory)
+    monkeypatch.setattr(role_files, "role_directory", directory)
     return tmp_path
 
 
@@ -72,9 +73,9 @@ def inputs(**variables: Any) -> str:
 
 
 def test_the_roles_that_a_role_includes(roles: Path) -> None:
-    assert receipt.included(FILES["web/tasks/main.yml"]) == [("phasegate.aistack.ship", "unit"), ("phasegate.aistack.ship", "go")]
-    assert receipt.included(FILES["ship/tasks/go.yml"]) == [("move", "")]
-    assert receipt.closure("web")[2] == {"web", "ship", "move", "base"}
+    assert role_files.included(FILES["web/tasks/main.yml"]) == [("phasegate.aistack.ship", "unit"), ("phasegate.aistack.ship", "go")]
+    assert role_files.included(FILES["ship/tasks/go.yml"]) == [("move", "")]
+    assert role_files.closure("web")[2] == {"web", "ship", "move", "base"}
 
 
 @pytest.mark.parametrize("variable", ["web_port", "ship_patience", "move_budget", "base_packages", "aistack_ports", "aistack_steps"])
@@ -87,7 +88,7 @@ def test_a_variable_that_is_known_only_inside_the_role_counts_as_it_is_written(r
 
 
 def test_what_a_run_was_allowed_is_no_input(roles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receipt, "closure", lambda _role: ("", "", {"release"}))
+    monkeypatch.setattr(role_files, "closure", lambda _role: ("", "", {"release"}))
     assert inputs(release_allow_bad=True) == inputs(release_allow_bad=False) == inputs()
     assert inputs(release_edge={}) != inputs()
 
@@ -131,7 +132,7 @@ def test_a_file_of_nothing_that_is_included_does_not(roles: Path, name: str) -> 
 
 def test_the_roles_of_this_collection() -> None:
     """Read as they are: an include in a form that is not recognised would be missing here."""
-    found = {role: receipt.closure(role)[2] for role in ("backend", "beat", "edge", "minio", "postgres", "toolchain")}
+    found = {role: role_files.closure(role)[2] for role in ("backend", "beat", "edge", "minio", "postgres", "toolchain")}
     released = {"release", "migrate"}
     assert found["backend"] == {"backend", *released}
     assert found["beat"] == {"beat", *released}
@@ -139,7 +140,7 @@ def test_the_roles_of_this_collection() -> None:
     assert found["minio"] == {"minio", "toolchain", "go_build"}
     assert found["postgres"] == {"postgres", "toolchain"}
     assert found["toolchain"] == {"toolchain", "release"}
-    assert "aistack_components" not in receipt.closure("postgres")[1]
+    assert "aistack_components" not in role_files.closure("postgres")[1]
 
 
 def test_defaults_that_a_role_left_in_sight_are_no_input(roles: Path) -> None:
@@ -151,7 +152,7 @@ def test_defaults_that_a_role_left_in_sight_are_no_input(roles: Path) -> None:
 
 def test_what_a_run_has_said_is_no_input() -> None:
     """A result that a role registers under a public name differs from run to run."""
-    assert {"migrate_result", "migrate_plan"} <= receipt.made(receipt.closure("backend")[0])
+    assert {"migrate_result", "migrate_plan"} <= role_files.made(role_files.closure("backend")[0])
 
 
 @pytest.mark.parametrize("form", ["  ansible.builtin.set_fact:\n    ship_made: 1\n    ship_more: 2\n  when: x\n",
@@ -187,3 +188,15 @@ def test_how_another_component_is_proven_and_built_changes_nothing(roles: Path) 
     moved = {"api": {**before["api"], "port": "other"}}
     assert inputs(aistack_components=before) == inputs(aistack_components=after)
     assert inputs(aistack_components=before) != inputs(aistack_components=moved)
+
+
+def test_the_roles_of_this_collection_are_read_before_the_workers_are_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each host of a task has a process of its own: what that one reads, it reads again."""
+    def again(role: str) -> None:
+        raise AssertionError(f"{role} is read again")
+
+    before = role_files.read("edge")
+    monkeypatch.setattr(role_files, "read", again)
+    assert role_files.role_files("edge") == before
+    with pytest.raises(AssertionError, match=r"own\.own\.thing is read again"):
+        role_files.role_files("own.own.thing")

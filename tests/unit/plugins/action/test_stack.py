@@ -12,7 +12,8 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
-from ansible_collections.phasegate.aistack.plugins.action.stack import ActionModule, remembered, this_process
+from ansible_collections.phasegate.aistack.plugins.action.stack import ActionModule
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.run_facts import remembered, this_process
 
 FACTS: dict[str, Any] = {"aistack_accepted": ["order"], "aistack_proven": {"redis": 90.0, "api": 60.0}}
 

@@ -38,7 +38,7 @@ PURE = {
     "slots": "app_log plan prepared",
     "report": "junit plan_page refusals run_story run_text text verify",
     "drill": "plan text",
-    "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text",
+    "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text todo",
     "notice": "messages",
     "stack": "check description extra_vars server_clients verbs",
     "init": "detect detect_env detect_made detect_project environment inventory",
