@@ -55,8 +55,9 @@ def blocks(files: dict[str, str], folder: str = "") -> str:
 
 def locks() -> str:
     """What there is to the command that makes a lock file of it, as messages say it."""
-    ways = {"requirements.txt": COMPILE.format(source="requirements.txt"), **EXPORTS, "a lock of pnpm, Yarn or Bun": NPM_MAKE}
-    rows = [f"| {f'`{source}`' if source != list(ways)[-1] else source} | `{way}` |" for source, way in ways.items()]
+    others = {"a lock of Bun": NPM_MAKE, "a lock of Yarn 2 or newer": "pnpm import"}
+    ways = {"requirements.txt": COMPILE.format(source="requirements.txt"), **EXPORTS, **others}
+    rows = [f"| {source if ' ' in source else '`' + source + '`'} | `{way}` |" for source, way in ways.items()]
     return "\n".join(["| there is | the command |", "| --- | --- |", *rows, "", f"Node.js: {NPM_WAY}.", ""])
 
 

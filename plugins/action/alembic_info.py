@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import controller_plan, offline_plan, request as alembic_request
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, source_check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import Followed
 
 SQUAWK_LOCK = Path(__file__).resolve().parents[2] / "roles" / "toolchain" / "files" / "squawk.txt"
@@ -68,9 +68,10 @@ def on_node(
 ) -> dict[str, object] | str:
     """The plan that the node makes of the tag's tree, which is brought there; or why it cannot. Raises MigrationError."""
     try:
-        source = mirror.Source(origin.repo, origin.path, origin.mirror_dir)
+        source = mirror.Source(origin.repo, origin.path, origin.mirror_dir, origin.lock, origin.context)
         commit = source.resolve(request.release)
         archive = source.archive(request.release, commit)
+        requires = source_check.requires_python(source, request.release, commit, origin.lock)
         folder = str(action._connection._shell.tmpdir or action._make_tmp_path())
         remote = action._connection._shell.join_path(folder, "plan.tar.gz")
         action._transfer_file(str(archive.path), remote)
@@ -79,7 +80,7 @@ def on_node(
         return str(problem)
     brought = {
         "archive": remote, "archive_sha256": archive.sha256, "commit": commit, "seen": dict(seen), "schema": list(origin.schema),
-        "lock": origin.lock,
+        "lock": origin.lock, "inner": source.place.inner, "requires_python": requires,
     }  # fmt: skip
     known = (set(alembic_request.SPEC) - set(alembic_request.ON_CONTROLLER)) | {"target"}
     given = {name: value for name, value in vars(request).items() if name in known and value not in (None, "")}

@@ -22,7 +22,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file, schema as env_schema
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings, source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings, node_python, source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import Stored, Wanted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable
@@ -105,8 +105,8 @@ class ActionModule(Followed):
         ref = str(args.pop("ref", None) or args.get("release") or "")
         if not repo or not ref:
             return {"failed": True, "msg": "state=staged needs repo and release: where the tag is, and its name."}
-        path, mirror_dir = args.pop("path", None) or "", args.pop("mirror_dir", None) or ""
-        source = Source(str(repo), str(path), str(mirror_dir))
+        mirror_dir, lock = str(args.pop("mirror_dir", None) or ""), str(args.get("lock") or "")
+        source = Source(str(repo), str(args.get("path") or ""), mirror_dir, lock, args.get("context") or ())
         try:
             settings = artefact_settings.read(artefacts)
         except ValueError as error:
@@ -134,6 +134,12 @@ class ActionModule(Followed):
             notes = source_check.refuse(
                 source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python")
             )
+            requires = source_check.requires_python(source, ref, args["commit"], lock)
+            again = self._with_python(args, task_vars, requires, built)
+            if again is not None:
+                built = again.pop("built", None) or {}
+                if again.get("failed"):
+                    return again
             wanted = None
             if shelf is not None and built.get("platform"):
                 root = str(built.pop("root", ""))
@@ -159,6 +165,16 @@ class ActionModule(Followed):
         self._transfer_data(remote, env_file.render_env(values))
         self._fixup_perms2((self._folder(), remote))
         return remote
+
+    def _with_python(
+        self, args: dict[str, Any], task_vars: dict[str, Any] | None, requires: str, built: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Ask the node once more where the interpreter that it has chosen is none that the release runs on; None where it is one."""
+        if not requires or str(args.get("kind") or "python") != "python":
+            return None
+        args["requires_python"] = requires
+        minor = ((built.get("platform") or {}).get("interpreter") or {}).get("minor", "")
+        return None if minor and node_python.fits(requires, minor) else self._call(args, task_vars)
 
     def _foreseen(self, shelf: Shelf, wanted: Wanted | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Say what would be done, for check mode."""

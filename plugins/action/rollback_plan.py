@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import todo
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import settled
@@ -82,7 +83,8 @@ class ActionModule(ActionBase):
         plans = {str(host): answer_of(found) for host, found in parts.of_hosts(task_vars or {}, args["answers"]).items()}
         if args["state"] == "again":
             return {"changed": False, "todo": todo.again(args["decision"], plans, args["level"], args["reason"])}
-        decision = decide(plans, args["to"] or None, args["best_effort"], None if args["again"] else time.time(), args["level"])
+        to, since = release_name(args["to"]) or None, None if args["again"] else time.time()
+        decision = decide(plans, to, args["best_effort"], since, args["level"])
         plans = settled(plans, decision)
         text = decision_text({**decision, "plans": plans})
         if not decision["allowed"]:

@@ -108,6 +108,6 @@ class ActionModule(release.ActionModule):
 
 
 def _made(described: Mapping[str, Any]) -> dict[str, Any]:
-    """What says whether a site of files is built."""
-    names: Iterable[str] = ("lock", "build")
+    """What says whether a site of files is built, and where in the repository it lies."""
+    names: Iterable[str] = ("lock", "build", "path", "context")
     return {key: described[key] for key in names if described.get(key)}

@@ -144,8 +144,13 @@ options:
     type: str
     default: ""
   lock:
-    description: The release's hash-locked requirements, in O(path). Used on the controller only.
+    description: The release's lock file, relative to O(path). Used on the controller only.
     type: str
+  context:
+    description: Folders of O(repo) that the component needs besides O(path). Used on the controller only.
+    type: list
+    elements: str
+    default: []
   schema:
     description:
       - Schema of the component's environment, so that the release's code finds every variable while it is looked at on the controller.

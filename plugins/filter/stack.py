@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from jinja2 import pass_context
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import assets_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import Read, probes_of
@@ -153,6 +154,7 @@ def marked_bad(there: Mapping[str, Any], release: str, components: Mapping[str, 
         live = (said.get("live") or {}).get("release")
         source = known.get((known.get(name) or {}).get("release_from") or name) or {}
         tag = release or live or ((applications or {}).get(str(source.get("application"))) or {}).get("release")
+        tag = release_name(str(tag)) if tag else tag
         if tag != live and (said.get("marks") or {}).get(tag) == "bad":
             reason = (said.get("reasons") or {}).get(tag) or "no reason given"
             found.append(f"The release {tag} of {name} is marked bad on this node: {reason}.")

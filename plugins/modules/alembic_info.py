@@ -51,8 +51,16 @@ options:
         elements: dict
         default: []
       lock:
-        description: The release's hash-locked requirements, in its tree.
+        description: The release's lock file, relative to the component's folder in its tree.
         type: str
+      inner:
+        description: The component's folder in the tree, where that holds more of the repository.
+        type: str
+        default: ""
+      requires_python:
+        description: The Pythons that the release says it runs on.
+        type: str
+        default: ""
       python:
         description: Interpreter that the environment is made with.
         type: str

@@ -85,7 +85,7 @@ options:
   kind:
     description:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
-      - V(node) runs C(npm ci), then O(build) (C(npm run build) if left out).
+      - V(node) installs what O(lock) names (C(npm ci), pnpm or Yarn), then O(build) (C(npm run build) if left out).
       - V(static) takes the files as they are; with O(lock) it makes them as V(node) does.
     type: str
     choices: [python, node, static]
@@ -97,8 +97,18 @@ options:
     default: alembic.ini
   lock:
     description:
-      - Lock file with hashes, inside of O(path). Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
+      - Lock file of uv, pip, npm, pnpm or Yarn 1, relative to O(path); that of a workspace may lie above it, such as V(../uv.lock).
+      - Without one, V(python) gets an empty environment; V(node) has V(package-lock.json).
     type: str
+  context:
+    description: Folders of the repository that the component needs besides O(path), from its root; they keep their places.
+    type: list
+    elements: str
+    default: []
+  requires_python:
+    description: The Pythons that the release says it runs on. Filled in on the controller.
+    type: str
+    default: ""
   python:
     description: Interpreter that the virtual environment is made with.
     type: str
@@ -350,8 +360,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import name
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, retention, sbom, staging, store as releases
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import recipe_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
+    artefact,
+    interpreters,
+    retention,
+    sbom,
+    staging,
+    store as releases,
+)
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import OPTIONS, recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
 
 ARGUMENTS: dict[str, Any] = {
@@ -372,31 +389,8 @@ ARGUMENTS: dict[str, Any] = {
     "artefact_key": {"type": "str", "no_log": False},
     "artefact_built_on": {"type": "str", "default": ""},
     "sbom": {"type": "list", "elements": "str"},
-    "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
-    "lock": {"type": "str"},
-    "alembic_ini": {"type": "str", "default": "alembic.ini"},
-    "python": {"type": "str", "default": "python3"},
-    "tools": {"type": "path"},
-    "output": {"type": "str", "default": "none"},
-    "environment": {"type": "dict", "default": {}},
-    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
-    "build": {"type": "list", "elements": "list", "default": []},
-    "tests": {"type": "list", "elements": "list", "default": []},
-    "build_user": {"type": "str", "default": "aistack-build"},
-    "build_env": {"type": "list", "elements": "str", "default": []},
-    "sdists": {"type": "raw", "default": False},
-    "install_scripts": {"type": "bool", "default": False},
-    "test_user": {"type": "str", "default": "aistack-test"},
-    "env_schema": {"type": "list", "elements": "dict", "default": []},
-    "test_env": {"type": "dict", "default": {}},
-    "test_env_from": {"type": "list", "elements": "str", "default": []},
-    "test_network": {"type": "bool", "default": False},
-    "test_sandbox": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
-    "test_memory": {"type": "str", "default": "50%"},
+    **OPTIONS,
     "group": {"type": "str", "default": "aistack"},
-    "env_file": {"type": "path"},
-    "test_timeout": {"type": "int", "default": 300},
-    "build_timeout": {"type": "int", "default": 900},
     "min_free_bytes": {"type": "int", "default": 536870912},
     "previous": {"type": "str"},
     "env_schema_version": {"type": "str"},
@@ -431,6 +425,7 @@ def _staged(params: dict[str, Any], layout: Layout, check: bool) -> dict[str, ob
     if (manifest := staging.present(request)) is not None:
         result.update(staging.not_compared(request, manifest))
         return {**result, "changed": False, "present": True, "manifest": manifest, "commit": manifest.get("commit")}
+    request.recipe = interpreters.settled(request.recipe, Path(params["root"]), check)
     if check or (request.archive is None and request.artefact is None):  # the controller asks what it has to bring
         staging.preflight(request)
         return {**result, "changed": True, "present": False, "built": {**artefact.built(request.recipe), "root": params["root"]}}

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import RELEASE_NAME, did_you_mean, version_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import RELEASE_NAME, did_you_mean, release_name, version_key
 
 Verb = Mapping[str, Any]
 Spec = dict[str, Any]
@@ -44,7 +44,7 @@ def mark(stack: str, what: str = "") -> str:
 
 def tags(found: Iterable[str], shown: int) -> list[str]:
     """Those tags that can be releases, newest first, at most *shown*."""
-    fit = sorted({tag for tag in found if RELEASE_NAME.fullmatch(tag)}, key=version_key, reverse=True)
+    fit = sorted({tag for tag in found if RELEASE_NAME.fullmatch(release_name(tag))}, key=version_key, reverse=True)
     return fit[:shown]
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import REGISTRY
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     rollback = verb("rollback", "go back to the previous good release, or to another")
     for found, levels in ((plan, ("app", "config", "schema", "system")), (rollback, ("app", "config"))):
         found.add_argument(
-            "--to", metavar="TAG", help="release to go to; for the level config, a config or a release that had it"
+            "--to", metavar="TAG", type=release_name, help="release to go to; for the level config, a config or a release that had it"
         )
         found.add_argument("--level", choices=levels, help="app: the slots (what is taken if none is said); config: the environment alone")
         found.add_argument("--application", metavar="NAME", help="which application, where there are several")

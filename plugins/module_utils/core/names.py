@@ -21,6 +21,20 @@ RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 RELEASE_WORDS = "a letter or a digit, then letters, digits and . _ + -, 100 at most"
 """The same for people."""
 
+_APART = ".."
+"""Stands for the / of a tag in the name of its release: no tag of git has it, so that one leads back to the other."""
+
+
+def release_name(tag: str) -> str:
+    """What the release of a tag is called on nodes, where it is a folder: C(backend/v1.2.0) is C(backend..v1.2.0). A name stays one."""
+    return tag.replace("/", _APART)
+
+
+def tag_of(name: str) -> str:
+    """The tag in the repository that a release's name stands for. A tag stays one."""
+    return name.replace(_APART, "/")
+
+
 COMPONENT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}\Z")
 """What may be a component's name: units, sections of the edge and files are called after it."""
 

@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_proj
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file
 
 READ = re.compile(
-    r"\.py\Z|(?:^|/)(?:package\.json|pyproject\.toml|alembic\.ini|requirements[\w.-]*\.(?:txt|lock|in)|\.?env[\w.-]*\.(?:example|sample|template)"
+    r"\.py\Z|(?:^|/)(?:package\.json|yarn\.lock|pyproject\.toml|alembic\.ini|requirements[\w.-]*\.(?:txt|lock|in)|\.?env[\w.-]*\.(?:example|sample|template)"
     r"|\.env\.dist|next\.config\.\w+|(?:docker-)?compose[\w.-]*\.ya?ml|Procfile|fly\.toml|[\w.-]*Dockerfile[\w.-]*)\Z"
 )
 """Paths of files whose content is looked into."""
@@ -210,16 +210,40 @@ def _python_lock(inside: Mapping[str, str], project: str, files: Mapping[str, st
     usable.sort(key=lambda path: (bool(re.search(r"dev|test|doc|lint", basename(path))), not path.endswith(".lock"), path))
     if usable:
         return Lock(_relative(usable[0], project))
+    own = [path for path in sorted(files) if dirname(path) == project and lock_file.PYLOCK.fullmatch(basename(path))]
+    if _join(project, lock_file.UV) in files or own:
+        return Lock(lock_file.UV if _join(project, lock_file.UV) in files else basename(own[0]))
+    if lock_file.UV in files and _join(project, "pyproject.toml") in files:  # of a workspace
+        return Lock(_above(project) + lock_file.UV)
     at = f" (in {project})" if project else ""
     beside = [name for name in lock_file.EXPORTS if _join(project, name) in files or (name in files and name.endswith(".lock"))]
     beside += [_relative(path, project) for path in files if dirname(path) == project]
     return Lock(lock_file.MADE, False, f"{lock_file.way(lock_file.MADE, beside)}{at}")
 
 
+def _above(folder: str) -> str:
+    """The way from a folder to the root of the repository."""
+    return "../" * len([name for name in folder.split("/") if name])
+
+
+def _node_lock(files: Mapping[str, str], folder: str) -> Lock:
+    """The lock file of a package, or that of its workspace; where there is none that is read, how to make one."""
+    for at in dict.fromkeys((folder, "")):
+        if at != folder and "pnpm-workspace.yaml" not in files and '"workspaces"' not in files.get("package.json", ""):
+            continue
+        for name in (lock_file.NPM[0], lock_file.PNPM, lock_file.YARN):
+            path = _join(at, name)
+            if path in files and not (name == lock_file.YARN and lock_file.yarn_problem(files[path])):
+                return Lock(name if at == folder else _above(folder) + name)
+    others = sorted({name for name in _NODE_LOCKS for at in (folder, "") if _join(at, name) in files})
+    return Lock(lock_file.NPM[0], False, f"{lock_file.NPM_MAKE}{f' (in {folder})' if folder else ''}", ", ".join(others))
+
+
 def _without_alembic(lock: Lock, text: str, project: str) -> str:
-    if lock.there and lock_file.lacks(text, "alembic"):
+    listed = lock_file.tool(lock.name, "python") == "list"
+    if lock.there and listed and lock_file.lacks(text, "alembic"):
         return f"{lock.name} does not name alembic, which runs the migrations: make it a dependency of the application, lock again."
-    if not lock.there and only_for_development(project, "alembic"):
+    if (not lock.there or not listed) and only_for_development(project, "alembic"):
         return "alembic is in a group for development, which the lock leaves out: move it to the application's dependencies first."
     return ""
 
@@ -295,10 +319,7 @@ def _frontend(files: Mapping[str, str]) -> Frontend | None:
         if not isinstance(described, dict) or "next" not in (described.get("dependencies") or {}):
             continue
         folder = dirname(path)
-        lock = Lock(lock_file.NPM[0], _join(folder, lock_file.NPM[0]) in files)
-        if not lock.there:
-            others = sorted({name for name in _NODE_LOCKS for at in (folder, "") if _join(at, name) in files})
-            lock = replace(lock, make=f"{lock_file.NPM_MAKE}{f' (in {folder})' if folder else ''}", others=", ".join(others))
+        lock = _node_lock(files, folder)
         configs = [files[name] for name in sorted(files) if re.fullmatch(r"next\.config\.\w+", _relative(name, folder))]
         standalone = any(re.search(r"""output\s*:\s*["'`]standalone""", text) for text in configs)
         return Frontend(folder, lock, standalone, [one for one in variables(files, folder, near=True) if _of_a_page(one, folder)])

@@ -158,7 +158,7 @@ class Inventory:
             lines.append(f"    path: {text(path)}   # folder in the repository")
         if lock is not None:
             if lock.others:
-                told = f"npm ci builds releases, and reads no {lock.others}: make package-lock.json, commit it, tag"
+                told = f"no tool of a node reads this {lock.others}: make package-lock.json, commit it, tag"
                 lines += [f"    # {TODO}: {told}: {lock.make}",
                           "    # (without a node_modules of another tool beside it, whose links npm cannot follow)"]
             elif not lock.there:

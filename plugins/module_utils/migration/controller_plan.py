@@ -32,7 +32,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import NoEnvironment, Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError, Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import mirror, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, mirror, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import place_of
 
 INSTALL_TIMEOUT = 900.0
 """Seconds that installing a lock file may take, the first time."""
@@ -48,6 +49,7 @@ class Origin:
     repo: str
     path: str = ""
     lock: str = ""
+    context: Sequence[str] = ()
     schema: Sequence[Mapping[str, Any]] = ()
     mirror_dir: str = ""
     plan_dir: str = "~/.cache/phasegate/plan"
@@ -132,7 +134,7 @@ def environment(origin: Origin, lock: Path) -> Path:
 def checkout(origin: Origin, tag: str) -> tuple[Path, str]:
     """The tree of a tag, and its commit. Raises Unavailable."""
     try:
-        source = mirror.Source(origin.repo, origin.path, origin.mirror_dir)
+        source = mirror.Source(origin.repo, origin.path, origin.mirror_dir, origin.lock, origin.context)
         commit = source.resolve(tag)
         archive = source.archive(tag, commit)
     except (mirror.SourceError, OSError) as problem:
@@ -161,7 +163,10 @@ def linter(origin: Origin) -> tuple[str, str]:
 
 def _plan(request: Request, seen: Mapping[str, object], origin: Origin) -> tuple[Plan, str]:
     folder, commit = checkout(origin, request.release)
-    lock = folder / origin.lock
+    code = folder / place_of(origin.path, origin.lock, origin.context).inner
+    if origin.lock and lock_file.tool(origin.lock, "python") == "uv":
+        raise NoEnvironment(f"an environment from {origin.lock} is made on nodes alone, where what the repository builds itself is built")
+    lock = code / origin.lock
     if not origin.lock or not lock.is_file():
         raise Unavailable(f"the tag {request.release} has no lock file {origin.lock or '(lock, in aistack_components)'} to make an "
                           "environment from")
@@ -170,7 +175,7 @@ def _plan(request: Request, seen: Mapping[str, object], origin: Origin) -> tuple
     policy = dict(request.policy)
     if not squawk:
         policy["lint_missing"] = "allow"  # the node may well have it; here its absence tells nothing
-    local = replace(request, release_path=str(folder), python=str(python), user=None, squawk=squawk or "squawk", policy=policy)
+    local = replace(request, release_path=str(code), python=str(python), user=None, squawk=squawk or "squawk", policy=policy)
     if not origin.plan_unsandboxed:
         try:
             local = replace(local, wrapper=tuple(controller_sandbox.command((folder, python.parent.parent))))

@@ -56,13 +56,14 @@ SPEC: dict[str, Any] = {
     "repo": {"type": "str"},
     "path": {"type": "str", "default": ""},
     "lock": {"type": "str"},
+    "context": {"type": "list", "elements": "str", "default": []},
     "schema": {"type": "list", "elements": "dict", "default": []},
     "mirror_dir": {"type": "str", "default": ""},
     "plan_dir": {"type": "str", "default": "~/.cache/phasegate/plan"},
     "plan_unsandboxed": {"type": "bool", "default": False},
     "plan_on_node": {"type": "dict", "default": {}, "no_log": True},
 }
-ON_CONTROLLER = ("repo", "path", "lock", "schema", "mirror_dir", "plan_dir", "plan_unsandboxed", "plan_on_node")
+ON_CONTROLLER = ("repo", "path", "lock", "context", "schema", "mirror_dir", "plan_dir", "plan_unsandboxed", "plan_on_node")
 """Options that the action plugins keep to themselves; the node has no use for them."""
 
 

@@ -23,7 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import offline_plan, plan as alembic_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Plan, Request
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, interpreters, sandbox, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import sdists_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
@@ -35,6 +35,8 @@ SPEC: dict[str, Any] = {
     "seen": {"type": "dict", "default": {}},
     "schema": {"type": "list", "elements": "dict", "default": []},
     "lock": {"type": "str"},
+    "inner": {"type": "str", "default": ""},
+    "requires_python": {"type": "str", "default": ""},
     "python": {"type": "str", "default": "python3"},
     "tools": {"type": "path"},
     "build_user": {"type": "str", "default": "aistack-build"},
@@ -79,6 +81,8 @@ def _recipe(request: Request, scratch: Mapping[str, Any], folder: Path) -> Recip
         cache=folder / "packages",
         python=scratch["python"],
         lock=scratch["lock"],
+        inner=scratch["inner"],
+        requires=scratch["requires_python"],
         environment={**{str(name): str(value) for name, value in scratch["environment"].items()}, **secret},
         build_user=scratch["build_user"],
         sdists=sdists_of(scratch["sdists"]),
@@ -106,7 +110,8 @@ def _apart(request: Request, scratch: Mapping[str, Any]) -> Plan:
     try:
         with flock.held(folder.parent / f"{request.component}.lock", WAIT):
             try:
-                return _made(request, scratch, _recipe(request, scratch, folder), work)
+                recipe = interpreters.settled(_recipe(request, scratch, folder), Path(request.root))
+                return _made(request, scratch, recipe, work)
             finally:
                 tree.remove(work)
     except ReleaseError as problem:
@@ -127,6 +132,6 @@ def _made(request: Request, scratch: Mapping[str, Any], recipe: Recipe, work: Pa
     with progress.step("the packages of a scratch environment"):
         build.install_python(recipe, work)
     progress.tell("reads the migrations", at_once=True)
-    local = replace(request, release_path=str(work), python="", user=builder.name if builder else None)
+    local = replace(request, release_path=str(recipe.code(work)), python="", user=builder.name if builder else None)
     alembic_plan.require_configuration(local)
     return offline_plan.make(local, scratch["seen"], scratch["schema"])

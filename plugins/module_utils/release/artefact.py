@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import (
@@ -76,12 +76,18 @@ def built(recipe: Recipe) -> dict[str, object]:
     if recipe.kind == "python" and not python:
         return {}
     tools = {}
-    for name in ["uv"] if recipe.kind == "python" else ["node"] if recipe.npm else []:
+    for name in ["uv"] if recipe.kind == "python" else ["node", *_other(recipe)] if recipe.npm else []:
         finished = proc.run([name, "--version"], "/", recipe.base_env(), ASK_TIMEOUT)
         if finished.rc == 0 and not finished.timed_out:
             tools[name] = finished.output.strip()
     system = {"os": _os(), "machine": platform.machine(), "libc": " ".join(platform.libc_ver()), "interpreter": python}
     return {"platform": system, "tools": tools, "variables": digest(dict(variables(recipe)))}
+
+
+def _other(recipe: Recipe) -> list[str]:
+    """What reads the lock file beside Node.js' own npm."""
+    tool = lock_file.tool(recipe.lock or lock_file.NPM[0], recipe.kind)
+    return [tool] if tool != "npm" else []
 
 
 def variables(recipe: Recipe) -> Mapping[str, str]:
@@ -112,7 +118,7 @@ def pack(layout: Layout, tag: str, target: Path) -> dict[str, object]:
     if manifest is None:
         raise ReleaseError(f"The release {tag} of {layout.component} cannot be packed: it is not staged in {layout.releases}.")
     try:
-        bound = _pack(layout.release(tag), os.fsencode(f"{layout.root}{os.sep}"), target)
+        bound = _pack(layout.top(tag)[0], os.fsencode(f"{layout.root}{os.sep}"), target)
         return {"sha256": tree.sha256(target), "size": target.stat().st_size, "manifest": manifest, "bound": bound}
     except (OSError, ValueError) as error:
         raise ReleaseError(f"The release {tag} of {layout.component} could not be packed to {target}: {error}.") from error
@@ -181,19 +187,20 @@ def lay_down(artefact: Artefact, recipe: Recipe, commit: str | None, work: Path)
         tree.unpack(artefact.path, work, goals)
     except ValueError as error:
         raise refused(str(error)) from error
+    own = work / recipe.kept
     try:
-        manifest = read_manifest(work)
+        manifest = read_manifest(own)
     except (OSError, ValueError) as error:
         raise refused(f"its {MANIFEST} cannot be read ({error})") from error
     expected = {"tag": recipe.tag, "commit": commit, "component": recipe.component, "kind": recipe.kind}
     named = {name: manifest.get(name) for name in expected}
     if named != expected:
         raise refused(f"it should be {expected}, its {MANIFEST} says {named}")
-    hashes = tree.tree_hash(tree.file_hashes(work))
+    hashes = tree.tree_hash(tree.file_hashes(work, recipe.kept))
     if hashes != manifest.get("tree_hash"):
         raise refused(f"its files are not those of its {MANIFEST}: expected the tree hash {manifest.get('tree_hash')}, got {hashes}")
-    if recipe.kind == "python" and not os.access(work / ".venv" / "bin" / "python", os.X_OK):
+    if recipe.kind == "python" and not os.access(own / ".venv" / "bin" / "python", os.X_OK):
         raise refused("the interpreter of its environment is not on this node")
     for name in (MANIFEST, FILES):  # this node writes its own
-        (work / name).unlink(missing_ok=True)
+        (own / name).unlink(missing_ok=True)
     return manifest

@@ -44,6 +44,8 @@ def digest(value: Any) -> str:
 def recipe_of(options: Mapping[str, Any]) -> dict[str, object]:
     """Return what of a module's options a build depends on; of variables, the values' hashes instead of the values."""
     recipe = {name: options.get(name) or without for name, without in RECIPE.items()}
+    if options.get("context"):  # left out where there is none, so that keys of before stay
+        recipe["context"] = sorted(str(folder) for folder in options["context"])
     for name in ("environment", "test_env"):
         recipe[name] = {str(variable): digest(str(value)) for variable, value in recipe[name].items()}
     return recipe

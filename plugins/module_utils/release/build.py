@@ -21,14 +21,22 @@ from pathlib import Path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Account
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, next_site, node_python, sandbox
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
+    lock_file,
+    next_site,
+    node_lock,
+    node_python,
+    sandbox,
+    uv_lock,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import walk
 
 FAILING = re.compile(r"^(FAILED|ERROR)\b|^E\s{2,}|^\s*(not ok|✗|×|✕|●)\s|AssertionError|Error:|^\S+:\d+: ")
 NO_WHEEL = re.compile(
     r"no usable wheels|no wheels with a matching|building source distributions is disabled|no-build|only-binary", re.IGNORECASE
 )
-OUR_TOOLS = ("uv", "npm", "node", "npx")
+OUR_TOOLS = ("uv", "npm", "node", "npx", "pnpm", "yarn")
 OTHER_PLATFORM = "has no wheels with a matching platform"
 OTHER_PYTHON = re.compile(r"does not satisfy Python|current Python version|requires Python")
 KINDS = ("python", "node", "static")
@@ -45,6 +53,9 @@ class Recipe:
     """How a release is made. Timeouts are in seconds; commands may hold {python}, {release_path}, {tools}.
 
     ``build_env`` and ``test_env`` are all that a build and a test see of the component's variables; ``masker`` knows those that are real.
+    ``inner`` is the component's folder in the tree, where that holds more of the repository, which stays in the release where ``whole``
+    is set; ``lock`` is relative to it. ``requires`` are the Pythons that the release says it runs on, and
+    ``brought`` says that its interpreter is not there yet, which is so in check mode alone.
     ``built_in`` has hashes of those that a build puts into the tree, None for what is not set; it is None where they are not known.
     """
 
@@ -55,6 +66,10 @@ class Recipe:
     cache: Path
     python: str = "python3"
     lock: str | None = None
+    inner: str = ""
+    whole: bool = False
+    requires: str = ""
+    brought: bool = False
     output: str = "none"
     environment: Mapping[str, str] = field(default_factory=dict)
     build: Sequence[Sequence[str]] = ()
@@ -79,6 +94,15 @@ class Recipe:
     def npm(self) -> bool:
         """Whether npm installs and builds it: a site of files does so where it has a lock file."""
         return self.kind == "node" or (self.kind == "static" and bool(self.lock))
+
+    def code(self, tree: Path) -> Path:
+        """The component's own folder in a tree that is made."""
+        return tree / self.inner if self.inner else tree
+
+    @property
+    def kept(self) -> str:
+        """The component's folder in the tree of the release, when it is made; empty where that is the tree."""
+        return self.inner if self.whole else ""
 
     def base_env(self, home: Path = Path("/nonexistent")) -> dict[str, str]:
         """Return the environment of installing and building: nothing of root's but how packages are fetched."""
@@ -188,7 +212,7 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
 def refuse_interpreter(recipe: Recipe) -> None:
     """Raise ReleaseError where uv is there and finds no such interpreter; nothing has to be staged to know that."""
     uv = recipe.tools / "uv"
-    if recipe.kind != "python" or not os.access(uv, os.X_OK):
+    if recipe.kind != "python" or recipe.brought or not os.access(uv, os.X_OK):
         return
     env = {**recipe.base_env(), "TMPDIR": tempfile.gettempdir(), "UV_NO_CACHE": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
     _interpreter(recipe, proc.run([str(uv), "python", "find", "--no-project", recipe.python], "/", env, 60))
@@ -203,28 +227,42 @@ def _interpreter(recipe: Recipe, finished: proc.Finished) -> None:
 
 def install_python(recipe: Recipe, tree: Path) -> None:
     """Make ``.venv`` with exactly what the lock file names, proven by its hashes; wheels only, unless the recipe allows to build."""
-    if recipe.lock and not (tree / recipe.lock).is_file():
+    code = recipe.code(tree)
+    if recipe.lock and not (code / recipe.lock).is_file():
         raise ReleaseError(
             f"The release {recipe.tag} of {recipe.component} has no lock file {recipe.lock}. "
-            f"{lock_file.missing(recipe.lock, 'python', os.listdir(tree))}."
+            f"{lock_file.missing(recipe.lock, 'python', os.listdir(code))}."
         )
     who = recipe.builder()
     with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
         env = recipe.base_env(home)
         env.update(UV_CACHE_DIR=str(cache / "uv"), UV_LINK_MODE="copy", UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", NO_COLOR="1")
+        made = None
+        if recipe.lock and lock_file.tool(recipe.lock, "python") == "uv":
+            made = uv_lock.plan(recipe, code, env, home.parent)
         argv = ["uv", "venv", "--quiet", "--relocatable", "--no-project", "--python", recipe.python, ".venv"]
-        finished = recipe.run(argv, tree, env)
+        finished = recipe.run(argv, code, env)
         _interpreter(recipe, finished)
         _checked(recipe, "Making the virtual environment of", finished, recipe.build_timeout)
         if not recipe.lock:
             return
-        env["VIRTUAL_ENV"] = str(tree / ".venv")
-        argv = ["uv", "pip", "sync", "--require-hashes", "--python", str(tree / ".venv" / "bin" / "python"), *_wheels(recipe), recipe.lock]
-        finished = recipe.run(argv, tree, env)
+        env["VIRTUAL_ENV"] = str(code / ".venv")
+        python = code / ".venv" / "bin" / "python"
+        argv = ["uv", "pip", "sync", "--require-hashes", "--python", str(python), *_wheels(recipe)]
+        argv += [*made.indexes, *(["--allow-empty-requirements"] if made.empty else []), str(made.packages)] if made else [recipe.lock]
+        finished = recipe.run(argv, made.root if made else code, env)
+        _installed(recipe, code, recipe.lock, finished)
+        if made:
+            uv_lock.install_folders(recipe, made, python, env)
+
+
+def _installed(recipe: Recipe, code: Path, lock: str, finished: proc.Finished) -> None:
+    """Raise ReleaseError where what the lock file names was not installed."""
+    argv = finished.argv
     mismatch = hash_mismatch(finished.output)
     if finished.rc != 0 and mismatch:
         package, expected, computed = mismatch
-        python, way = node_python.cause(tree, recipe.lock, recipe.python)
+        python, way = node_python.cause(code, lock, recipe.python)
         causes = [
             *([f"{python}. Then {way}"] if python else []),
             f"the lock file was edited. Then {way.partition('; or')[0]}, and give the release a new tag",
@@ -232,7 +270,7 @@ def install_python(recipe: Recipe, tree: Path) -> None:
         ]
         listed = "".join(f"\n  {number}. {cause}." for number, cause in enumerate(causes, 1))
         raise ReleaseError(
-            f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} does not fit what was downloaded: {package}. "
+            f"The lock file {lock} of {recipe.component} {recipe.tag} does not fit what was downloaded: {package}. "
             f"Expected {expected}, got {computed}. Nothing was installed, and nothing is marked. What it can be, likeliest first:{listed}",
             package=package,
             expected=expected,
@@ -245,9 +283,9 @@ def install_python(recipe: Recipe, tree: Path) -> None:
         wheels = node_python.wheels_for(finished.output)
         python, way = "", ""
         if OTHER_PLATFORM not in finished.output:  # the interpreter fits there
-            python, way = node_python.cause(tree, recipe.lock, recipe.python, wheels)
+            python, way = node_python.cause(code, lock, recipe.python, wheels)
         raise ReleaseError(
-            f"The lock file {recipe.lock} of {recipe.component} {recipe.tag} names a package without a wheel for this node. "
+            f"The lock file {lock} of {recipe.component} {recipe.tag} names a package without a wheel for this node. "
             f"Expected wheels only: building a package runs its code. uv said:\n{proc.tail(recipe.hide(finished.output), 15)}\n"
             f"Lock a version that has a wheel, or name the package: aistack_components.{recipe.component}.sdists: [PACKAGE]."
             + (f" {'Why:' if wheels else 'If'} {python}: {way}." if python else ""),
@@ -275,49 +313,35 @@ def hash_mismatch(output: str) -> tuple[str, str, str] | None:
 
 
 def install_node(recipe: Recipe, tree: Path) -> None:
-    """Install what the npm lock file names."""
-    lock = recipe.lock or "package-lock.json"
-    if not (tree / lock).is_file():
+    """Install what the lock file of npm, pnpm or Yarn names."""
+    lock, code = recipe.lock or "package-lock.json", recipe.code(tree)
+    if not (code / lock).is_file():
         raise ReleaseError(
-            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. {lock_file.missing(lock, 'node')}."
+            f"The release {recipe.tag} of {recipe.component} has no lock file {lock}. {lock_file.missing(lock, 'node', os.listdir(code))}."
         )
     who = recipe.builder()
-    argv = ["npm", "ci", "--no-audit", "--no-fund", *([] if recipe.install_scripts else ["--ignore-scripts"])]
     with sandbox.home(tree, "home", who) as home, sandbox.opened(recipe.cache / recipe.component, who) as cache:
-        finished = recipe.run(argv, tree, node_env(recipe, home, cache))
-    if finished.rc != 0 and "EINTEGRITY" in finished.output:
-        found = re.search(r"wanted (\S+) but got (\S+?)\.?(?:\s|$)", finished.output)
-        wanted, got = found.groups() if found else ("what the lock file says", "something else")
-        raise ReleaseError(
-            f"The lock file {lock} of {recipe.component} {recipe.tag} does not fit what was downloaded. Expected {wanted}, got {got}. "
-            "Either the lock file was edited (make it again with npm install and give the release a new tag), or the package source "
-            f"serves something else than what was locked. npm said:\n{proc.tail(recipe.hide(finished.output), 15)}",
-            expected=wanted,
-            got=got,
-            rc=finished.rc,
-            step="dependencies",
-        )
-    _checked(recipe, "Installing the dependencies (npm ci) of", finished, recipe.build_timeout)
+        finished = node_lock.install(recipe, code, lock, node_env(recipe, home, cache))
+    _checked(recipe, f"Installing the dependencies ({' '.join(finished.argv[:2])}) of", finished, recipe.build_timeout)
 
 
 def node_env(recipe: Recipe, home: Path, cache: Path) -> dict[str, str]:
-    """Return the environment of npm and of a frontend's build."""
-    env = recipe.base_env(home)
-    env.update(npm_config_cache=str(cache / "npm"), npm_config_update_notifier="false", NEXT_TELEMETRY_DISABLED="1", CI="1")
-    env.update(npm_config_prefer_offline="true", NO_COLOR="1")
-    return env
+    """Return the environment of npm and its like, and of a frontend's build."""
+    told = node_lock.variables(lock_file.tool(recipe.lock or lock_file.NPM[0], recipe.kind), cache)
+    return {**recipe.base_env(home), **told, "NEXT_TELEMETRY_DISABLED": "1", "CI": "1", "NO_COLOR": "1"}
 
 
 def run_build(recipe: Recipe, tree: Path) -> None:
     """Run the build commands; of the component's variables they get those that it declares as needed at build time."""
     who = recipe.builder()
+    code = recipe.code(tree)
     for argv in recipe.build:
         with sandbox.home(tree, "home", who) as home:
             if recipe.npm:
                 with sandbox.opened(recipe.cache / recipe.component, who) as cache:
-                    finished = recipe.run(recipe.command(argv, tree), tree, {**node_env(recipe, home, cache), **recipe.build_env})
+                    finished = recipe.run(recipe.command(argv, code), code, {**node_env(recipe, home, cache), **recipe.build_env})
             else:
-                finished = recipe.run(recipe.command(argv, tree), tree, {**recipe.base_env(home), **recipe.build_env})
+                finished = recipe.run(recipe.command(argv, code), code, {**recipe.base_env(home), **recipe.build_env})
         _checked(recipe, "Building", finished, recipe.build_timeout)
 
 
@@ -326,12 +350,12 @@ def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
     if not recipe.tests:
         return []
     results: list[dict[str, object]] = []
-    who = recipe.tester()
+    who, code = recipe.tester(), recipe.code(tree)
     systemd = sandbox.sandboxed(recipe.test_sandbox)
     sandbox.show(tree, recipe.builder(), who)
     with sandbox.home(tree, "tests", who) as home:
         env = {
-            "PATH": f"{tree / '.venv' / 'bin'}:{tree / 'node_modules' / '.bin'}:{recipe.tools}:{sandbox.PATH}",
+            "PATH": f"{code / '.venv' / 'bin'}:{code / 'node_modules' / '.bin'}:{recipe.tools}:{sandbox.PATH}",
             "HOME": str(home),
             "TMPDIR": str(home),
             "LANG": "C.UTF-8",
@@ -345,7 +369,7 @@ def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
         }
         for argv in recipe.tests:
             finished = sandbox.run_test(
-                recipe.command(argv, tree), tree, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory,
+                recipe.command(argv, code), code, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory,
                 recipe.said,
             )  # fmt: skip
             if finished.rc not in (0, 126, 127) and not finished.timed_out and not missing_tool(finished):
@@ -378,32 +402,51 @@ def _tests_failed(recipe: Recipe, finished: proc.Finished) -> TestsFailed:
     )
 
 
-def compile_python(recipe: Recipe, tree: Path, staging_prefix: Path) -> bool:
+def compile_python(recipe: Recipe, tree: Path) -> bool:
     """Compile all modules, so that a read-only tree starts fast; False when some file is no Python of this version.
 
     The compiled files do not depend on the folder or on times, so that releases share them.
     """
-    python = tree / ".venv" / "bin" / "python"
-    argv = [str(python), "-m", "compileall", "-q", "-j", "0", "-s", str(staging_prefix)]
-    argv += ["--invalidation-mode", "unchecked-hash", str(tree)]
+    python = recipe.code(tree) / ".venv" / "bin" / "python"
+    top = str(tree if recipe.whole else recipe.code(tree))
+    argv = [str(python), "-m", "compileall", "-q", "-j", "0", "-s", top, "--invalidation-mode", "unchecked-hash", top]
     with sandbox.home(tree, "home", recipe.builder()) as home:
         return recipe.run(argv, tree, recipe.base_env(home)).rc == 0
 
 
 def keep_output(recipe: Recipe, tree: Path) -> None:
     """Reduce a built tree, which was taken back, to what runs: for C(next-standalone), the server with its static files; else a folder."""
-    if recipe.output != "next-standalone":
-        if recipe.output != "none":
-            _keep_folder(recipe, tree)
-        return
-    next_site.keep(recipe.component, recipe.tag, tree)
+    code = recipe.code(tree)
+    if recipe.output == "next-standalone":
+        next_site.keep(recipe.component, recipe.tag, tree, code)
+    elif recipe.output != "none":
+        _keep_folder(recipe, tree, code / recipe.output)
+    elif code != tree and not recipe.whole:
+        _refuse_links_out(recipe, tree, code)
+        _keep_folder(recipe, tree, code)
 
 
-def _keep_folder(recipe: Recipe, tree: Path) -> None:
-    """Reduce a tree to the folder that C(output) names."""
-    folder = sandbox.inside(tree, tree / recipe.output)
+def _refuse_links_out(recipe: Recipe, tree: Path, code: Path) -> None:
+    """Raise ReleaseError where a link leads from the component's folder to what was laid down beside it, and will not be there."""
+    top, own = os.path.realpath(tree), os.path.realpath(code)
+    for path in walk(code, installed=False):
+        real = os.path.realpath(path)
+        if path.is_symlink() and real.startswith(f"{top}{os.sep}") and not f"{real}{os.sep}".startswith(f"{own}{os.sep}"):
+            where = os.path.relpath(os.path.dirname(real), top)
+            raise ReleaseError(
+                f"{path.relative_to(code)} of {recipe.component} {recipe.tag} is a link to {os.path.relpath(real, top)}, which does not "
+                "become a part of the release: of a workspace, only what is installed stays. Nothing was staged. Name the folder that it "
+                f"leads to, from the root of the repository, in aistack_components.{recipe.component}.context (such as {where}), or put "
+                "the file in its place."
+            )
+
+
+def _keep_folder(recipe: Recipe, tree: Path, folder: Path) -> None:
+    """Reduce a tree to one of its folders."""
+    code = recipe.code(tree)
+    sandbox.inside(tree, folder)
     if not folder.is_dir():
-        there = ", ".join(sorted(path.name for path in tree.iterdir() if path.is_dir() and path.name != "node_modules"))
+        there = ", ".join(sorted(path.name for path in code.iterdir() if path.is_dir() and path.name != "node_modules"))
         raise ReleaseError(
             f"The build of {recipe.component} {recipe.tag} left no folder {recipe.output}, which its output names. Its folders are: "
             f"{there or 'none'}. Name the one that the build writes, in aistack_components.{recipe.component}.output."

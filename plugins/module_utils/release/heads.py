@@ -20,6 +20,7 @@ def of_tree(recipe: Recipe, tree: Path) -> tuple[list[str] | None, str]:
     They are read with made-up variables, as the build user. Where that does not work they are None, not known, with why: then the
     first migration tells them.
     """
+    tree = recipe.code(tree)
     python = tree / ".venv" / "bin" / "python"
     if recipe.kind != "python" or not any((tree / ".venv" / "lib").glob("python*/site-packages/alembic")):
         return [], ""

@@ -16,7 +16,7 @@ import posixpath
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
     nearest,
     newest,
     printable,
+    release_name,
+    tag_of,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import git_words
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import lock_folder, place_of, plain
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import sha256
 
 KEEP_ARCHIVES = 20
@@ -99,13 +102,21 @@ def separated(repo: str) -> tuple[str, str]:
 
 
 class Source:
-    """One repository, and the folder in it that a component is made of (empty for all of it)."""
+    """One repository, and the folder in it that a component is made of (empty for all of it).
 
-    def __init__(self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "") -> None:
+    ``lock`` above that folder, and ``context``, bring more of the repository; see :mod:`release.place`.
+    """
+
+    def __init__(
+        self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "", lock: str = "", context: Sequence[str] = ()
+    ) -> None:
         self.repo, self._header = separated(os.path.expanduser(repo))
         if os.path.isdir(self.repo):
             self.repo = os.path.abspath(self.repo)
-        self.path = path.strip("/")
+        self.path = plain(path)
+        self.context = tuple(plain(folder) for folder in context)
+        self.place = place_of(path, lock, context)
+        self._above = lock_folder(path, lock) if lock.startswith("../") else None
         self.shown = without_credentials(self.repo)
         base = Path(mirror_dir or default_place()).expanduser()
         self.mirror = base / hashlib.sha256(self.repo.encode()).hexdigest()[:20]
@@ -150,16 +161,18 @@ class Source:
         return tags, branches
 
     def resolve(self, ref: str) -> str:
-        """Return the commit of a tag.
+        """Return the commit of a tag, which may be said by the name of its release.
 
         Raises:
             SourceError: the tag does not exist, or a branch or commit was named.
             Unreachable: the repository does not answer.
         """
         tags, branches = self._remote()
-        if ref in tags and RELEASE_NAME.fullmatch(ref):
+        ref = tag_of(ref)
+        if ref in tags and RELEASE_NAME.fullmatch(release_name(ref)):
             return tags[ref]
-        latest = newest(tags)
+        alike = [tag for tag in tags if posixpath.dirname(tag) == posixpath.dirname(ref)]  # of the same part of the repository
+        latest = newest(alike or tags)
         hint = f" The newest tag is {latest}." if latest else " The repository has no tags; make one: git tag v1.0.0."
         if ref in tags:
             raise SourceError(f"The tag {ref} cannot be a release: it becomes a folder's name. Expected {RELEASE_WORDS}.")
@@ -187,7 +200,7 @@ class Source:
             Unreachable: the repository does not answer.
         """
         tags, _branches = self._remote()
-        latest = newest(name for name in tags if RELEASE_NAME.fullmatch(name))
+        latest = newest(name for name in tags if RELEASE_NAME.fullmatch(release_name(name)))
         if latest is None and tags:
             raise SourceError(
                 f"The repository {self.shown} has no release: its tags ({', '.join(sorted(tags)[:5])}) cannot be releases, whose names "
@@ -219,7 +232,7 @@ class Source:
         """The changes of a repository that is a checkout, for people: what no tag of it has. Empty where there are none."""
         if not self._is_checkout():
             return ""
-        status = self._git("status", "--porcelain", "--untracked-files=normal", "--", self.path or ".", cwd=self.repo)
+        status = self._git("status", "--porcelain", "--untracked-files=normal", "--", *self._laid(), cwd=self.repo)
         changed = status.stdout.splitlines()
         if status.rc != 0 or not changed:
             return ""
@@ -245,33 +258,60 @@ class Source:
 
     def known(self, ref: str) -> str:
         """Return the commit that a tag had when it was last fetched, empty where it never was; nobody is asked."""
-        if not (self.mirror / "HEAD").is_file() or not RELEASE_NAME.fullmatch(ref):
+        ref = tag_of(ref)
+        if not (self.mirror / "HEAD").is_file() or not RELEASE_NAME.fullmatch(release_name(ref)):
             return ""
         answer = self._git("rev-parse", "--quiet", "--verify", END, f"refs/tags/{ref}^{{commit}}", cwd=self.mirror)
         return answer.stdout.strip() if answer.rc == 0 else ""
 
     def _fetch(self, ref: str, commit: str) -> None:
-        """Have *commit* in the mirror, which is locked."""
+        """Have *commit* in the mirror, which is locked, and the tag lead to it there."""
+        ref = tag_of(ref)
         if not (self.mirror / "HEAD").is_file():
             made = self._git("init", "--quiet", "--bare", END, str(self.mirror))
             if made.rc != 0:
                 raise SourceError(f"The mirror {self.mirror} could not be made: {made.stderr.strip()}")
         if self._git("cat-file", "-e", END, f"{commit}^{{commit}}", cwd=self.mirror).rc != 0:
+            self._make_way(ref)
             refs = f"+refs/tags/{ref}:refs/tags/{ref}"
             fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
             if fetched.rc != 0:
                 said = git_words.explained(fetched.stderr, fetched.rc, self.shown)
                 raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
+        elif self.known(ref) != commit:  # the tag was moved to what another one had brought here
+            self._make_way(ref)
+            self._git("update-ref", "--no-deref", f"refs/tags/{ref}", commit, cwd=self.mirror)
+
+    def _make_way(self, ref: str) -> None:
+        """Remove tags of before from the mirror that one of this name cannot lie beside: C(app) and C(app/v1), of which one went there."""
+        parts = ref.split("/")
+        above = [f"refs/tags/{'/'.join(parts[:number])}" for number in range(1, len(parts))]
+        below = self._git("for-each-ref", "--format=%(refname)", f"refs/tags/{ref}/", cwd=self.mirror).stdout.split()
+        for name in [*above, *below]:
+            self._git("update-ref", "--no-deref", "-d", name, cwd=self.mirror)
+
+    def _laid(self) -> list[str]:
+        """The folders of the repository that are laid down."""
+        return [folder or "." for folder in self.place.parts or (self.place.base,)]
 
     def files(self, ref: str, commit: str) -> dict[str, File]:
         """Return the files of this source's folder at ``commit`` by their path in it; brought to the mirror where they are not there.
+
+        What lies beside a lock file above that folder is among them, as ``../uv.lock``.
 
         Raises:
             SourceError: there is no such folder, or something in it cannot be part of an archive.
         """
         with self._locked():
             self._fetch(ref, commit)
-            return self._check_tree(ref, commit)
+            return {**self._check_tree(ref, commit), **self._beside_lock(commit)}
+
+    def _beside_lock(self, commit: str) -> dict[str, File]:
+        """The files that lie in the folder of a lock file above the component's."""
+        if self._above is None:
+            return {}
+        up = posixpath.relpath(self._above or ".", self.path)
+        return {posixpath.join(up, name): file for name, (mode, file) in self._tree(commit, self._above).items() if mode != "160000"}
 
     def text(self, blob: str) -> str:
         """Return what is in a file that :meth:`files` told of."""
@@ -281,10 +321,12 @@ class Source:
         """Return the archive of this source's folder at ``commit``, from the cache or freshly made."""
         with self._locked():
             self._fetch(ref, commit)
-            place = hashlib.sha256(f"1\n{self.path}".encode()).hexdigest()[:12]
+            place = hashlib.sha256("\n".join(["1", self.place.base, *self.place.parts]).encode()).hexdigest()[:12]
             target = self.mirror / "archives" / f"{commit}-{place}.tar.gz"
             if not target.is_file():
                 self._check_tree(ref, commit)
+                for folder in self.context:
+                    self._check_tree(ref, commit, folder, "context")
                 self._pack(commit, target)
             os.utime(target)
             return Archive(target, sha256(target))
@@ -311,39 +353,49 @@ class Source:
         more = ["and more"] if len(lines) > limit else []
         return [*lines[:limit], *more, *([summed.stdout.strip()] if summed.stdout.strip() else [])]
 
-    def _check_tree(self, ref: str, commit: str) -> dict[str, File]:
-        """Return the files of the folder; what an archive cannot hold is refused by name."""
-        where = f"{commit}:{self.path}" if self.path else f"{commit}^{{tree}}"
+    def _tree(self, commit: str, folder: str, *options: str) -> dict[str, tuple[str, File]]:
+        """Mode and file by path of a folder of the repository; without options, of those that lie in it alone."""
+        where = f"{commit}:{folder}" if folder else f"{commit}^{{tree}}"
+        found: dict[str, tuple[str, File]] = {}
+        for entry in self._git("ls-tree", *options, "-l", "-z", END, where, cwd=self.mirror).stdout.split("\0"):
+            facts, _tab, name = entry.partition("\t")
+            if entry and facts.split()[1] != "tree":
+                mode, _kind, blob, size = facts.split()
+                found[name] = (mode, File(blob, int(size) if size.isdigit() else 0))
+        return found
+
+    def _check_tree(self, ref: str, commit: str, folder: str | None = None, key: str = "path") -> dict[str, File]:
+        """Return the files of the component's folder, or another; what an archive cannot hold is refused by name."""
+        folder = self.path if folder is None else folder
+        where = f"{commit}:{folder}" if folder else f"{commit}^{{tree}}"
         if self._git("cat-file", "-t", END, where, cwd=self.mirror).stdout.strip() != "tree":
             listing = self._git("ls-tree", "-d", "--name-only", END, commit, cwd=self.mirror).stdout.split("\n")
             there = ", ".join(name for name in listing if name) or "none"
             raise SourceError(
-                f"The tag {ref} of {self.shown} has no folder {self.path}. Folders there: {there}. Correct the component's path "
-                "(aistack_components.<component>.path)."
+                f"The tag {ref} of {self.shown} has no folder {folder}. Folders there: {there}. Correct the component's {key} "
+                f"(aistack_components.<component>.{key})."
             )
-        entries = self._git("ls-tree", "-r", "-l", "-z", END, where, cwd=self.mirror).stdout.split("\0")
         found: dict[str, File] = {}
         modules = []
-        for facts, _tab, name in (entry.partition("\t") for entry in entries if entry):
-            mode, _kind, blob, size = facts.split()
+        for name, (mode, file) in self._tree(commit, folder, "-r").items():
             if mode == "160000":
-                modules.append(posixpath.join(self.path, name))
+                modules.append(posixpath.join(folder, name))
             else:
-                found[name] = File(blob, int(size))
+                found[name] = file
         if modules:
             raise SourceError(
-                f"The tag {ref} of {self.shown} has git submodules in {self.path or '/'}: {', '.join(modules)}. "
+                f"The tag {ref} of {self.shown} has git submodules in {folder or '/'}: {', '.join(modules)}. "
                 "They are not part of an archive, and a release would lack them. Commit their files, or install them from the lock file."
             )
         if not found:
-            raise SourceError(f"The tag {ref} of {self.shown} has no files in {self.path or '/'}. Name another tag, "
-                              "or another path (aistack_components.<component>.path).")
+            raise SourceError(f"The tag {ref} of {self.shown} has no files in {folder or '/'}. Name another tag, "
+                              f"or another {key} (aistack_components.<component>.{key}).")
         pointers = self._pointers(commit, found)
         if pointers:
-            named = [posixpath.join(self.path, name) for name in pointers[:5]]
+            named = [posixpath.join(folder, name) for name in pointers[:5]]
             more = f" and {len(pointers) - 5} more" if len(pointers) > 5 else ""
             raise SourceError(
-                f"The tag {ref} of {self.shown} has files in {self.path or '/'} that Git LFS keeps elsewhere: {', '.join(named)}{more}. "
+                f"The tag {ref} of {self.shown} has files in {folder or '/'} that Git LFS keeps elsewhere: {', '.join(named)}{more}. "
                 "The repository holds only pointers to them, and a release would serve these as if they were the files. Keep them in git "
                 "itself (git lfs migrate export), or out of the component's path: the roles ollama and comfyui bring models, roles of "
                 "your own other data."
@@ -361,8 +413,9 @@ class Source:
     def _pack(self, commit: str, target: Path) -> None:
         """Write the same bytes for the same commit and folder, whoever runs it."""
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        command = ["git", "archive", "--format=tar", commit, "--", *([self.path] if self.path else ["."])]
-        prefix = f"{self.path}/" if self.path else ""
+        base = self.place.base
+        command = ["git", "archive", "--format=tar", commit, "--", *self._laid()]
+        prefix = f"{base}/" if base else ""
         with (  # no run to the end with its output kept: what git writes is packed again while it comes, and may be large
             replacing(target, 0o600, lasting=False) as raw,
             subprocess.Popen(command, cwd=self.mirror, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git,
@@ -375,7 +428,7 @@ class Source:
                 tarfile.open(fileobj=packed, mode="w") as outgoing,
             ):
                 for member in incoming:
-                    if not member.name.startswith(prefix) or member.name == self.path:
+                    if not member.name.startswith(prefix) or member.name == base:
                         continue
                     member.name = member.name[len(prefix) :]
                     member.uid = member.gid = 0

@@ -27,13 +27,13 @@ _DIST = re.compile(r'"distDir":\s*"([^"]+)"')
 _SITE = re.compile(r"[A-Za-z0-9._@-]+(?:/[A-Za-z0-9._@-]+)*")
 
 
-def keep(component: str, tag: str, tree: Path) -> None:
-    """Reduce a built tree to the server of its site, started by ``server.js`` in the tree's own folder.
+def keep(component: str, tag: str, tree: Path, own: Path | None = None) -> None:
+    """Reduce a built tree to the server of its site, started by ``server.js`` in the tree's own folder. ``own`` is the component's folder.
 
     Raises:
         ReleaseError: there is no such server, more than one, or it leaves the tree by a link.
     """
-    dist = _dist(component, tag, tree)
+    dist = _dist(component, tag, tree, own or tree)
     standalone = dist / STANDALONE
     server = _server(component, tag, tree, standalone)
     site = server.parent.relative_to(standalone)
@@ -67,9 +67,9 @@ def _folders(top: Path, deep: int = DEEP) -> Iterator[Path]:
             names.clear()
 
 
-def _dist(component: str, tag: str, tree: Path) -> Path:
+def _dist(component: str, tag: str, tree: Path, own: Path) -> Path:
     """The folder that Next.js built into: .next, or the one with a server's folder. Raises ReleaseError."""
-    usual = tree / ".next"
+    usual = own / ".next"
     if os.path.lexists(usual / STANDALONE) or usual.is_symlink():
         sandbox.inside(tree, usual / STANDALONE)
         return usual

@@ -10,7 +10,7 @@ import posixpath
 import re
 from pathlib import Path
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.lock_file import COMPILE, MADE
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.lock_file import COMPILE, MADE, tool
 
 _HEADER = re.compile(r"^#.*\buv .*(?:--python-version|--python|-p)[ =](?P<spec>\d+\.\d+)", re.MULTILINE)
 _REQUIRES = re.compile(r"^requires-python\s*=\s*['\"](?P<spec>[^'\"]+)['\"]", re.MULTILINE)
@@ -50,7 +50,7 @@ def fits(spec: str, there: str) -> bool:
         holds = {
             ">=": here >= wanted, ">": here >= wanted, "<=": here <= wanted,
             "<": here < wanted or (clause.count(".") > 1 and here == wanted),
-            "==": exact, "===": exact, "~=": here >= wanted and major == wanted[0], "!=": True,
+            "==": exact, "===": exact, "~=": here >= wanted and major == wanted[0], "!=": not (exact and clause.strip().endswith(".*")),
         }.get(how, True)  # fmt: skip
         if not holds:
             return False
@@ -92,9 +92,12 @@ def cause(tree: Path, lock: str, asked: str, wheels: str = "") -> tuple[str, str
     source = posixpath.join(posixpath.dirname(lock), sources[0] if sources else "requirements.in")
     made = COMPILE.format(source=source).replace(MADE, lock)
     made = made.replace("--universal", f"--universal --python-version {there}") if there else made
+    again = (
+        f", and delete the old lock first, because uv pip compile keeps the hashes of a file that is there (rm {lock} && {made})"
+        if tool(lock, "python") == "list" else " (have requires-python allow it, and lock the project again with its own tool: uv lock)"
+    )  # fmt: skip
     way = (
-        f"lock it for {there or 'that one'}, and delete the old lock first, because uv pip compile keeps the hashes of a file that is "
-        f"there (rm {lock} && {made}); "
+        f"lock it for {there or 'that one'}{again}; "
         "or have the node use the interpreter that it was locked for (release_python)"
     )
     alone = f"the wheels that it names are for {wheels} alone" if wheels else ""

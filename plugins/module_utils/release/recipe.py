@@ -18,8 +18,39 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.sche
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import place_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import output_problem
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
+    "lock": {"type": "str"},
+    "context": {"type": "list", "elements": "str", "default": []},
+    "requires_python": {"type": "str", "default": ""},
+    "alembic_ini": {"type": "str", "default": "alembic.ini"},
+    "python": {"type": "str", "default": "python3"},
+    "tools": {"type": "path"},
+    "output": {"type": "str", "default": "none"},
+    "environment": {"type": "dict", "default": {}},
+    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+    "build": {"type": "list", "elements": "list", "default": []},
+    "tests": {"type": "list", "elements": "list", "default": []},
+    "build_user": {"type": "str", "default": "aistack-build"},
+    "build_env": {"type": "list", "elements": "str", "default": []},
+    "sdists": {"type": "raw", "default": False},
+    "install_scripts": {"type": "bool", "default": False},
+    "test_user": {"type": "str", "default": "aistack-test"},
+    "env_schema": {"type": "list", "elements": "dict", "default": []},
+    "test_env": {"type": "dict", "default": {}},
+    "test_env_from": {"type": "list", "elements": "str", "default": []},
+    "test_network": {"type": "bool", "default": False},
+    "test_sandbox": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
+    "test_memory": {"type": "str", "default": "50%"},
+    "env_file": {"type": "path"},
+    "test_timeout": {"type": "int", "default": 300},
+    "build_timeout": {"type": "int", "default": 900},
+}
+"""Options of C(release) that a recipe is made of, besides its places and names, in Ansible's form."""
 
 _WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 YES = {"true", "yes", "on", "1"}
@@ -85,6 +116,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         ReleaseError: a variable that build or tests ask for is unknown, or an option makes no sense.
     """
     root = Path(params["root"])
+    place = place_of(params["path"], params["lock"], params["context"])
     npm = params["kind"] == "node" or (params["kind"] == "static" and params["lock"])
     build = params["build"] or ([["npm", "run", "build"]] if npm else [])
     _check_output(params["kind"], params["output"])
@@ -107,6 +139,9 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         cache=root / "cache",
         python=params["python"],
         lock=params["lock"],
+        inner=place.inner,
+        whole=place.whole or (bool(place.inner) and params["kind"] == "node" and params["output"] == "none"),  # its packages lie above it
+        requires=params["requires_python"],
         output=params["output"],
         environment={**{str(key): str(value) for key, value in params["environment"].items()}, **fetching},
         build=[[str(word) for word in argv] for argv in build],

@@ -49,7 +49,7 @@ def _remove(layout: Layout, journal: Journal, tags: Sequence[str], configs: Mapp
         gone: list[str] = []
         operation.detail["removed"] = gone
         for tag in tags:
-            tree.remove(layout.release(tag))
+            layout.remove(tag)
             tree.remove(layout.drill_file(tag))
             gone.append(tag)
         for path in configs:

@@ -198,7 +198,7 @@ def run_test(
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(render_env(env))
     status = home / ".exit-status"
-    unit = f"aistack-test-{re.sub(r'[^A-Za-z0-9]', '-', work.name)}.service"
+    unit = f"aistack-test-{re.sub(r'[^A-Za-z0-9]', '-', home.parent.stem)}.service"  # called after the tree, of which work may be a part
     wrapped = ["/bin/sh", "-c", _WRAPPED, "sh", str(status), *argv]
     command = [*service(unit, who, work, home, timeout, network, memory), *(word.replace("$", "$$") for word in wrapped)]
     outer = {"PATH": SYSTEMD_PATH, "LANG": "C.UTF-8"}

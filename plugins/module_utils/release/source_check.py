@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, uv_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import File, Source, SourceError, Unreachable
 
 
@@ -20,20 +20,26 @@ def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kin
     Raises:
         SourceError: the release cannot be built from what is there.
     """
-    wrong = lock_file.problem(lock, kind) if lock else ""
+    wrong = lock_file.problem(lock, kind, source.path) if lock else ""
     if wrong:
         raise SourceError(f"{component}: lock: {wrong}.")
     files = source.files(ref, commit)
-    named = lock or (lock_file.NPM[0] if kind == "node" else "")
-    if named and kind != "static" and posixpath.normpath(named) not in files:
-        folder = posixpath.dirname(posixpath.normpath(named))
+    named = posixpath.normpath(lock or lock_file.NPM[0]) if lock or kind == "node" else ""
+    if named and kind != "static" and named not in files:
+        folder = posixpath.dirname(named)
         beside = {posixpath.basename(name) for name in files if posixpath.dirname(name) == folder}
         where = f" in {source.path}" if source.path else ""
         raise SourceError(
             f"The release {ref} of {component} has no lock file {named}{where} ({source.shown}). {lock_file.missing(named, kind, beside)}."
         )
     if kind == "python" and lock:
+        if lock_file.tool(lock, kind) == "uv":
+            _refuse_unfit(source, component, ref, posixpath.normpath(lock), files)
         _refuse_unproven(source, component, ref, posixpath.normpath(lock), files, migrates)
+    if kind != "python" and named in files and lock_file.tool(named, kind) == "yarn":
+        wrong = lock_file.yarn_problem(source.text(files[named].blob))
+        if wrong:
+            raise SourceError(f"The lock file {named} of {component} {ref} ({source.shown}) {wrong}, and make a new tag.")
     if kind == "python" and not lock:
         return _unlocked(source, component, ref, files)
     return []
@@ -42,17 +48,43 @@ def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kin
 def _refuse_unproven(source: Source, component: str, ref: str, lock: str, files: Mapping[str, File], migrates: bool) -> None:
     """Raise SourceError for a list that would fail late: packages without hashes when it is installed, no Alembic at the migration."""
     text = source.text(files[lock].blob)
-    bare = lock_file.without_hashes(text)
+    tool = lock_file.tool(lock, "python")
+    bare = lock_file.without_hashes(text) if tool == "list" else []
     beside = {posixpath.basename(name) for name in files if posixpath.dirname(name) == posixpath.dirname(lock)}
     shown = f"The lock file {lock}{f' in {source.path}' if source.path else ''} of {component} {ref} ({source.shown})"
     if bare:
         raise SourceError(f"{shown} {lock_file.unproven(lock, bare, beside)}.")
-    if migrates and lock_file.lacks(text, "alembic"):
+    if migrates and (lock_file.lacks(text, "alembic") if tool == "list" else not uv_text.has(text, "alembic")):
+        made = {"uv": "uv add alembic", "pylock": f"uv lock && uv export --frozen --no-dev --format pylock.toml -o {lock}"}
         raise SourceError(
             f"{shown} does not name alembic, which runs the migrations of {component} and is taken from its release. Add alembic to what"
-            f" the application needs, and make the list again under a new tag ({lock_file.way(lock, beside)}); or, if it has no"
+            f" the application needs, and lock it again under a new tag ({made.get(tool) or lock_file.way(lock, beside)}); or, if it has no"
             f" migrations, take aistack_components.{component}.migrations out."
         )
+
+
+def _refuse_unfit(source: Source, component: str, ref: str, lock: str, files: Mapping[str, File]) -> None:
+    """Raise SourceError where the project asks for packages that its uv.lock has not heard of: uv would refuse it on every node."""
+    if "pyproject.toml" not in files:
+        return
+    wanted = uv_text.unlocked(source.text(files["pyproject.toml"].blob), source.text(files[lock].blob))
+    if wanted:
+        raise SourceError(
+            f"The lock file {lock} of {component} {ref} ({source.shown}) does not fit its pyproject.toml, which asks for "
+            f"{', '.join(wanted)}: the lock was made before. Lock it (uv lock), commit uv.lock, and make a new tag."
+        )
+
+
+def requires_python(source: Source, ref: str, commit: str, lock: str) -> str:
+    """The Pythons that a release says it runs on: its project's word, else its lock's; empty where neither says it.
+
+    Raises:
+        SourceError: the tree cannot be had.
+    """
+    files = source.files(ref, commit)
+    named = posixpath.normpath(lock) if lock else ""
+    asked = [name for name in ("pyproject.toml", named) if name in files and name.endswith((".toml", lock_file.UV))]
+    return next((said for said in (uv_text.requires_python(source.text(files[name].blob)) for name in asked) if said), "")
 
 
 def _unlocked(source: Source, component: str, ref: str, files: Mapping[str, File]) -> list[str]:
@@ -94,7 +126,9 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
     for name, described in components.items():
         repo, ref = releases[described["application"]]
         try:
-            source = Source(repo, str(described.get("path") or ""))
+            source = Source(
+                repo, str(described.get("path") or ""), lock=str(described.get("lock") or ""), context=described.get("context") or ()
+            )
             if cached and (repo, ref) not in commits and source.known(ref):
                 remembered.add((repo, ref))
                 commits[repo, ref] = source.known(ref)

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import move, replace_link, write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import tag_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, heads as alembic_heads, sandbox, tree
@@ -32,6 +33,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.build im
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import (
     FILES,
     MANIFEST,
+    TREES,
     Layout,
     Manifest,
     Origin,
@@ -121,6 +123,7 @@ def _refuse_built_in(request: Request, manifest: Manifest) -> None:
     if not differ and not gone:
         return
     component, tag = request.layout.component, request.recipe.tag
+    named = tag_of(tag)
     what = [
         *([f"with another value of {', '.join(differ)} (build_env) than its environment has now"] if differ else []),
         *([f"with {', '.join(gone)}, which its build_env does not name any more or has no value for"] if gone else []),
@@ -132,8 +135,8 @@ def _refuse_built_in(request: Request, manifest: Manifest) -> None:
     raise ReleaseError(
         f"The release {tag} of {component} was built ({manifest.get('built_at')}) {' and '.join(what)}. What a build used is part of the "
         "release, and a staged release never changes: that would do nothing. What is live is untouched. Give the commit another tag in "
-        f"the repository (git tag {tag}-2 {tag}^{{}}, then git push origin {tag}-2 where the inventory names one on another machine) and "
-        f"deploy it: ansible-playbook phasegate.aistack.deploy -e release={tag}-2. Or {' and '.join(back)}. "
+        f"the repository (git tag {named}-2 {named}^{{}}, then git push origin {named}-2 where the inventory names one on another machine) "
+        f"and deploy it: ansible-playbook phasegate.aistack.deploy -e release={tag}-2. Or {' and '.join(back)}. "
         f"To go back to {tag} as it was built: ansible-playbook phasegate.aistack.rollback -e to={tag}.",
         built_in=sorted({*differ, *gone}),
     )
@@ -195,6 +198,9 @@ def sweep(layout: Layout) -> list[str]:
                 continue
             tree.remove(folder / name)
             removed.append(name)
+    for stray in layout.strays():
+        tree.remove(stray)
+        removed.append(stray.name)
     return removed
 
 
@@ -266,7 +272,8 @@ def _make(request: Request, work: Path) -> Manifest:
     with request.timed("unpack"):
         _unpack(request, work)
     named = recipe.lock or ("package-lock.json" if recipe.kind == "node" else "")
-    lock_hash = tree.sha256(work / named) if named and (work / named).is_file() else None
+    lock = recipe.code(work) / named
+    lock_hash = tree.sha256(lock) if named and lock.is_file() else None
     builder = recipe.builder()
     sandbox.lend(work, builder)
     with request.timed("dependencies"):
@@ -280,7 +287,7 @@ def _make(request: Request, work: Path) -> Manifest:
         tests = build.run_tests(recipe, work)
     with request.timed("compile"):
         if recipe.kind == "python":
-            build.compile_python(recipe, work, work)
+            build.compile_python(recipe, work)
     with request.timed("heads"):
         heads = alembic_heads.of_tree(recipe, work)
     sandbox.take_back(work, builder)
@@ -297,7 +304,7 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
         previous = _previous(request)
         if previous is not None:
             tree.link_identical(work, previous)
-        hashes = tree.file_hashes(work)
+        hashes = tree.file_hashes(work, recipe.kept)
         total, new = tree.usage(work, previous)
     manifest: Manifest = {
         "tag": recipe.tag,
@@ -321,8 +328,8 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
     origin = _origin(request)
     if origin is not None:
         manifest["artefact"] = origin
-    _write(work / FILES, hashes)
-    _write(work / MANIFEST, manifest)
+    _write(work / recipe.kept / FILES, hashes)
+    _write(work / recipe.kept / MANIFEST, manifest)
     with request.timed("sync"):
         tree.sync(work)
     target = layout.release(recipe.tag)
@@ -330,7 +337,13 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
         raise ReleaseError(
             f"{target} is in the way: it is no staged release ({MANIFEST} is missing or unreadable). Move it away and stage again."
         )
-    move(work, target)
+    if not recipe.kept:
+        move(work, target)
+        return manifest
+    top = layout.releases / TREES / recipe.tag
+    top.parent.mkdir(mode=0o755, exist_ok=True)
+    move(work, top)
+    replace_link(target, f"{TREES}/{recipe.tag}/{recipe.kept}")
     return manifest
 
 
@@ -377,7 +390,7 @@ def _previous(request: Request) -> Path | None:
     live = layout.live()
     for tag in (request.previous, live["release"] if live else None, *layout.staged()):
         if tag and tag != request.recipe.tag and layout.manifest(tag) is not None:
-            return layout.release(tag)
+            return layout.top(tag)[0]
     return None
 
 

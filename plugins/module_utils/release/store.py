@@ -21,6 +21,8 @@ MANIFEST = "release.json"
 FILES = "release.files.json"
 DRILL = ".drill.json"
 """What the record of a release's drills ends with. It lies beside the tree, which never changes."""
+TREES = ".trees"
+"""Below the releases: trees of which the component's folder is a part. The release itself is a link to that folder."""
 SLOTS = ("blue", "green")
 
 
@@ -164,6 +166,29 @@ class Layout(Home):
         present = [entry.name for entry in entries if (Path(entry.path) / MANIFEST).is_file()]
         return sorted(present, key=lambda tag: (self._staged_at(tag), version_key(tag)), reverse=True)
 
+    def top(self, tag: str) -> tuple[Path, str]:
+        """Return the top of a release's tree, and the component's folder in it; empty where that is the same."""
+        try:
+            names = os.readlink(self.release(tag)).split("/")
+        except OSError:  # no link: the tree is the component's folder
+            return self.release(tag), ""
+        return (self.releases / TREES / tag, "/".join(names[2:])) if names[:2] == [TREES, tag] else (self.release(tag), "")
+
+    def remove(self, tag: str) -> None:
+        """Remove a release: first its name."""
+        top, inner = self.top(tag)
+        tree.remove(self.release(tag))
+        if inner:
+            tree.remove(top)
+
+    def strays(self) -> list[Path]:
+        """Return trees that no release leads to: whoever staged or removed them was cut off."""
+        try:
+            entries = sorted(os.scandir(self.releases / TREES), key=lambda entry: entry.name)
+        except OSError:  # no release here has more than its component's folder
+            return []
+        return [Path(entry.path) for entry in entries if self.top(entry.name)[1] == ""]
+
     def _staged_at(self, tag: str) -> str:
         return str((self.manifest(tag) or {}).get("built_at", ""))
 
@@ -227,7 +252,7 @@ def dirty(layout: Layout, tag: str) -> list[str]:
     manifest = layout.manifest(tag)
     if manifest is None:
         return [f"missing {MANIFEST}"]
-    now = tree.file_hashes(path)
+    now = tree.file_hashes(*layout.top(tag))
     if tree.tree_hash(now) == manifest.get("tree_hash"):
         return []
     try:

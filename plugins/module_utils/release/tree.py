@@ -39,16 +39,17 @@ def walk(root: Path, installed: bool = True) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
-def file_hashes(root: Path) -> dict[str, str]:
-    """Return relative path to ``x|- sha256`` or ``-> target`` for what the tree hash covers.
+def file_hashes(root: Path, inner: str = "") -> dict[str, str]:
+    """Return relative path to ``x|- sha256`` or ``-> target`` for what the tree hash covers; ``inner`` is the component's folder.
 
     Folders of INSTALLED, compiled Python and the release's own manifest are left out. Of a mode, only
     whether the owner may execute is kept: sealing changes the rest.
     """
     hashes: dict[str, str] = {}
+    own = {f"{inner}/{name}" if inner else name for name in OWN_FILES}
     for path in walk(root, installed=False):
         relative = path.relative_to(root).as_posix()
-        if relative in OWN_FILES or path.suffix == ".pyc":
+        if relative in own or path.suffix == ".pyc":
             continue
         if path.is_symlink():
             hashes[relative] = f"-> {os.readlink(path)}"

@@ -10,6 +10,7 @@ and reports *all* problems at once, each with the key that has to be changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,12 +19,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, tree_names
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
-    "path", "lock", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from", "test_network",
+    "path", "lock", "context", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
+    "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
 SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
@@ -204,14 +206,32 @@ def _check_counted(where: str, component: Mapping[str, object]) -> list[str]:
     ]
 
 
+def _check_python(where: str, python: Mapping[str, Any]) -> list[str]:
+    """Problems in what a component says about its interpreter."""
+    version, source, digest = (str(python.get(key) or "") for key in ("version", "source", "sha256"))
+    problems = []
+    if version and not re.fullmatch(r"3\.\d+", version):
+        problems.append(f"{where}.version: '{version}' is no version of Python; expected major and minor in quotes, such as \"3.13\"")
+    if bool(source) != bool(digest):
+        given = "source" if source else "sha256"
+        problems.append(f"{where}: source and sha256 belong together: what is fetched is proven by its hash; got {given} alone")
+    if digest and not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+        problems.append(f"{where}.sha256: '{digest}' is no SHA-256; expected 64 hexadecimal digits")
+    return problems
+
+
 def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Mapping[str, Any]) -> list[str]:
     """Problems in what a component says about its build and its tests."""
     environment = component.get("env", name)
     described = stack["env"].get(environment, {})
     schema = described.get("schema", [{"name": variable} for variable in described.get("values", {})])
     known = [str(entry.get("name")) for entry in schema]
-    wrong = lock_file.problem(component["lock"], component.get("kind", "python")) if component.get("lock") else ""
+    path = str(component.get("path") or "")
+    wrong = lock_file.problem(component["lock"], component.get("kind", "python"), path) if component.get("lock") else ""
     problems = [f"{where}.lock: {wrong}"] if wrong else []
+    problems += _check_python(f"{where}.python", component.get("python") or {})
+    wrong = place.problem(path, component.get("context", ()))
+    problems += [f"{where}.context: {wrong}"] if wrong else []
     if component.get("path") and tree_names.leads_out(component["path"]):
         problems.append(f"{where}.path: '{component['path']}' leads out of the repository; expected a folder in it, such as backend")
     wrong = tree_names.output_problem(component.get("kind", "python"), component["output"]) if component.get("output") else ""

@@ -114,6 +114,13 @@ EDGE: Mapping[str, Option] = {
                      expected="a mapping of paths to components"),
 }
 
+PYTHON: Mapping[str, Option] = {
+    "version": Option("text", "major and minor version, in quotes; without a source it has to be on the node", required=True,
+                      example='"3.13"'),
+    "source": Option("str", "an archive with python/bin/python3 in it that runs anywhere: an address, or a file on the controller"),
+    "sha256": Option("str", "SHA-256 of the archive"),
+}
+
 COMPONENT: Mapping[str, Option] = {
     "title": Option("str", "what it is, for people"),
     "role": Option("str", "the role that converges it: one of this collection, or another by its full name", required=True),
@@ -128,7 +135,9 @@ COMPONENT: Mapping[str, Option] = {
     "release_from": Option("str", "the component whose release it runs, instead of an application"),
     "kind": Option("str", "what its release is made as", choices=KINDS, default="python"),
     "path": Option("str", "folder of the repository that it is made of; all of it if left out"),
-    "lock": Option("str", "lock file with hashes, relative to path and inside it; node: package-lock.json"),
+    "lock": Option("str", "lock file with hashes, relative to path: of uv, pip, npm, pnpm, Yarn; a workspace's lies above: ../uv.lock"),
+    "context": _listed("folders of the repository that it needs besides path, from the root; they keep their places", "a list of folders"),
+    "python": Option("dict", "the Python that its release is made with, instead of release_python", keys=PYTHON),
     "build": Option("list", "commands that build it; node: npm run build", items=_COMMANDS, expected=COMMANDS),
     "build_env": _listed("variables of its environment that a build gets", NAMES),
     "output": Option("str", "what is kept of a build; next-standalone is the server that Next.js puts together; static: a folder",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,21 @@ def test_with_a_build_host_the_others_get_no_tools_to_build_with() -> None:
     assert rendered("__toolchain_locks", {"site": SITE}, on, "builder") == ["tools.txt", "node.txt"], "what it builds for others"
     for artefacts in (None, {}, False, {"folder": "/srv"}):
         assert rendered("__toolchain_locks", {"site": SITE}, artefacts) == ["tools.txt", "node.txt"]
+
+
+@pytest.mark.parametrize(
+    ("locks", "wanted"),
+    [
+        (["package-lock.json", None], False),
+        (["../uv.lock"], False),
+        (["../pnpm-lock.yaml"], True),
+        (["package-lock.json", "yarn.lock"], True),
+    ],
+)
+def test_pnpm_and_yarn_come_with_their_locks(locks: list[str | None], wanted: bool) -> None:
+    engine = NativeEnvironment()
+    engine.filters["basename"] = os.path.basename
+    engine.tests["in"] = lambda value, among: value in among
+    made = [{"kind": "node", **({"lock": lock} if lock else {})} for lock in locks]
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
+    assert engine.from_string(defaults["toolchain_node_managers"]).render({"__toolchain_made": made}) is wanted

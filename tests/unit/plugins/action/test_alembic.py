@@ -98,8 +98,13 @@ def test_where_the_controller_has_no_environment_the_node_plans(monkeypatch: pyt
         raise offline_plan.NoEnvironment("its lock is for another Python.")
 
     class Source:
+        place = SimpleNamespace(inner="")
+
         def __init__(self, *words: str) -> None:
             assert words[:2] == ("/repo", "backend")
+
+        def files(self, tag: str, commit: str) -> dict[str, Any]:
+            return {}
 
         def resolve(self, tag: str) -> str:
             return f"commit-of-{tag}"

@@ -146,3 +146,23 @@ def test_without_a_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = run(Node(), monkeypatch, component="backend", release="v1")
     assert answer["failed"]
     assert "needs repo and release" in answer["msg"]
+
+
+def test_a_python_that_does_not_fit_is_asked_for_again(args: dict[str, Any], monkeypatch: pytest.MonkeyPatch, repo: Path) -> None:
+    (repo / "backend/pyproject.toml").write_text('[project]\nname = "api"\nrequires-python = ">=3.12"\n')
+    for command in (["add", "--all"], ["commit", "--quiet", "--message", "two"], ["tag", "v1.1.0"]):
+        subprocess.run(["git", *command], cwd=repo, check=True, capture_output=True)
+    node = Node()
+    asked = node.module
+
+    def module(module_name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        minor = "3.13" if module_args.get("requires_python") else "3.11"
+        return {**asked(module_name, module_args, task_vars), "built": {"platform": {"interpreter": {"minor": minor}}}}
+
+    monkeypatch.setattr(node, "module", module)
+    assert run(node, monkeypatch, **{**args, "release": "v1.1.0"})["present"]
+    assert [call.get("requires_python") for call in node.calls] == [None, ">=3.12", ">=3.12", None], "the last one packs what was built"
+    assert node.calls[2]["archive"]
+    node.calls.clear()
+    assert run(node, monkeypatch, **{**args, "release": "v1.1.0"})["present"]
+    assert len(node.calls) == 1, "what is staged is asked for once"

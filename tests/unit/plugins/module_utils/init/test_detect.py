@@ -56,7 +56,9 @@ def test_nothing_is_made_up() -> None:
         ({"requirements-dev.txt": "a==1", "requirements.txt": "a==1", "pyproject.toml": "[tool.ruff]"}, "requirements.lock",
          lock_file.COMPILE.format(source="requirements.txt")),
         ({"pyproject.toml": ""}, "requirements.lock", lock_file.COMPILE.format(source="pyproject.toml")),
-        ({"uv.lock": "", "pyproject.toml": ""}, "requirements.lock", lock_file.EXPORTS["uv.lock"]),
+        ({"uv.lock": "", "pyproject.toml": ""}, "uv.lock", ""),
+        ({"pylock.toml": "", "pyproject.toml": ""}, "pylock.toml", ""),
+        ({"uv.lock": "", "pyproject.toml": "", "requirements.txt": "a==1 --hash=sha256:00"}, "requirements.txt", ""),
         ({"poetry.lock": "", "pyproject.toml": ""}, "requirements.lock", lock_file.EXPORTS["poetry.lock"]),
     ],
 )  # fmt: skip
@@ -105,7 +107,7 @@ def test_tasks_and_their_schedule() -> None:
     [
         ({"package.json": '{"dependencies": {"next": "15"}}', "package-lock.json": "", "next.config.js": 'output: "standalone"'},
          ("", True, True)),
-        ({"apps/web/package.json": '{"dependencies": {"next": "15"}}', "pnpm-lock.yaml": ""}, ("apps/web", False, False)),
+        ({"apps/web/package.json": '{"dependencies": {"next": "15"}}', "bun.lock": ""}, ("apps/web", False, False)),
     ],
 )  # fmt: skip
 def test_a_page(files: dict[str, str], expected: tuple[str, bool, bool]) -> None:
@@ -315,10 +317,35 @@ def test_the_pythons_that_a_project_takes(said: str, spec: str, others: list[str
     assert ("# release_python: " in services) is bool(others)
 
 
-def test_a_lock_of_pnpm_is_named() -> None:
-    files = {"apps/web/package.json": '{"dependencies": {"next": "15"}}', "pnpm-lock.yaml": ""}
-    told = "npm ci builds releases, and reads no pnpm-lock.yaml: make package-lock.json, commit it, tag: npm install --package-lock-only"
+def test_a_lock_that_nothing_reads_is_named() -> None:
+    files = {"apps/web/package.json": '{"dependencies": {"next": "15"}}', "bun.lock": ""}
+    told = "no tool of a node reads this bun.lock: make package-lock.json, commit it, tag: npm install --package-lock-only"
     assert told in stack(files)
+    del files["bun.lock"]
+    assert "reads this yarn.lock" in stack({**files, "apps/web/yarn.lock": "__metadata:\n"}), "of Yarn 2 or newer"
+
+
+@pytest.mark.parametrize(
+    ("more", "lock"),
+    [
+        ({"apps/web/pnpm-lock.yaml": ""}, "pnpm-lock.yaml"),
+        ({"apps/web/yarn.lock": "# yarn lockfile v1\n"}, "yarn.lock"),
+        ({"pnpm-lock.yaml": "", "pnpm-workspace.yaml": "packages: [apps/*]\n"}, "../../pnpm-lock.yaml"),
+        ({"package-lock.json": "", "package.json": '{"workspaces": ["apps/*"]}'}, "../../package-lock.json"),
+    ],
+)
+def test_the_lock_of_a_page_or_of_its_workspace(more: dict[str, str], lock: str) -> None:
+    page = detect({"apps/web/package.json": '{"dependencies": {"next": "15"}}', **more}).frontend
+    assert page is not None
+    assert (page.lock.name, page.lock.there) == (lock, True)
+
+
+def test_the_lock_of_a_uv_workspace() -> None:
+    own = {"services/api/main.py": FASTAPI, "services/api/pyproject.toml": "[project]\nname = 'api'\n"}
+    files = {**own, "uv.lock": "", "pyproject.toml": ""}
+    found = detect(files)
+    assert found.lock is not None
+    assert (found.path, found.lock.name, found.lock.there) == ("services/api", "../../uv.lock", True)
 
 
 ROUTED = {

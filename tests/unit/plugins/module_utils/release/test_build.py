@@ -195,7 +195,7 @@ def test_compiled_files_do_not_depend_on_the_folder(tmp_path: Path) -> None:
         (tree / "main.py").write_text("def answer():\n    return 42\n")
         made = recipe(tmp_path)
         build.install_python(made, tree)
-        assert build.compile_python(made, tree, tree)
+        assert build.compile_python(made, tree)
         compiled.append(next((tree / "__pycache__").glob("main.*.pyc")).read_bytes())
     assert compiled[0] == compiled[1]
 

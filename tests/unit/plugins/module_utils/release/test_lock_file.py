@@ -14,15 +14,18 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import l
 @pytest.mark.parametrize(
     ("lock", "kind", "said"),
     [
-        ("uv.lock", "python", "uv export --frozen --no-dev --no-emit-workspace --format requirements.txt -o requirements.lock"),
         ("server/poetry.lock", "python", "poetry export --only main --format requirements.txt -o requirements.lock"),
         ("Pipfile.lock", "python", "pipenv requirements --hash > requirements.lock"),
         ("pyproject.toml", "python", "uv pip compile --universal --generate-hashes --no-header pyproject.toml -o requirements.lock"),
         ("package-lock.json", "python", "or another kind"),
-        ("../uv.lock", "python", "leads out of the component's folder"),
+        ("../uv.lock", "python", "leads out of the repository: the component's path is all of it"),
+        ("../requirements.lock", "python", "leads out of the component's folder"),
+        ("../libs/uv.lock", "python", "leads out of the component's folder"),
         ("/srv/requirements.lock", "python", "leads out of the component's folder"),
-        ("pnpm-lock.yaml", "node", "npm install --package-lock-only"),
-        ("yarn.lock", "node", "npm install --package-lock-only"),
+        ("yarn.lock", "python", "or another kind"),
+        ("bun.lock", "node", "expected package-lock.json, pnpm-lock.yaml or yarn.lock. Make it with npm install --package-lock-only"),
+        ("bun.lockb", "static", "npm install --package-lock-only"),
+        ("uv.lock", "node", "none that npm, pnpm or Yarn reads"),
     ],
 )
 def test_what_is_no_lock_file(lock: str, kind: str, said: str) -> None:
@@ -35,15 +38,44 @@ def test_what_is_no_lock_file(lock: str, kind: str, said: str) -> None:
     ("lock", "kind"),
     [
         ("requirements.lock", "python"), ("requirements.txt", "python"), ("deploy/locked..txt", "python"), ("pylock.toml", "python"),
-        ("package-lock.json", "node"), ("npm-shrinkwrap.json", "node"),
+        ("package-lock.json", "node"), ("npm-shrinkwrap.json", "node"), ("uv.lock", "python"), ("pylock.api.toml", "python"),
+        ("pnpm-lock.yaml", "node"), ("yarn.lock", "static"),
     ],
 )  # fmt: skip
 def test_what_is_one(lock: str, kind: str) -> None:
     assert lock_file.problem(lock, kind) == ""
 
 
+@pytest.mark.parametrize(
+    ("lock", "kind", "path", "fits"),
+    [
+        ("../uv.lock", "python", "backend", True), ("../../uv.lock", "python", "apps/api", True), ("../../uv.lock", "python", "api", False),
+        ("../pnpm-lock.yaml", "node", "web", True), ("../package-lock.json", "static", "web", True),
+        ("../pylock.toml", "python", "api", False),
+    ],
+)  # fmt: skip
+def test_the_lock_of_a_workspace_lies_above(lock: str, kind: str, path: str, fits: bool) -> None:
+    assert (lock_file.problem(lock, kind, path) == "") is fits
+
+
+@pytest.mark.parametrize(
+    ("lock", "kind", "reads"),
+    [
+        ("../uv.lock", "python", "uv"), ("pylock.toml", "python", "pylock"), ("pylock.api.toml", "python", "pylock"),
+        ("requirements.lock", "python", "list"), ("package-lock.json", "node", "npm"), ("../pnpm-lock.yaml", "node", "pnpm"),
+        ("yarn.lock", "static", "yarn"),
+    ],
+)  # fmt: skip
+def test_what_reads_it(lock: str, kind: str, reads: str) -> None:
+    assert lock_file.tool(lock, kind) == reads
+
+
 def test_the_way_to_one_goes_by_what_is_there() -> None:
-    assert "uv export" in lock_file.missing("requirements.lock", "python", ["app.py", "pyproject.toml", "uv.lock"])
+    said = lock_file.missing("requirements.lock", "python", ["app.py", "pyproject.toml", "uv.lock"])
+    assert "uv export" in said
+    assert "(lock: uv.lock is there)" in said
+    assert "uv lock" in lock_file.missing("../uv.lock", "python", [])
+    assert "has yarn.lock: name it as lock" in lock_file.missing("package-lock.json", "node", ["package.json", "yarn.lock"])
     assert "--generate-hashes --no-header requirements.txt -o locked.txt" in lock_file.missing("locked.txt", "python", ["requirements.txt"])
     assert "requirements.in" in lock_file.missing("requirements.lock", "python", [])
 

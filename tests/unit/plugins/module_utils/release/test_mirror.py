@@ -107,8 +107,8 @@ def test_a_repository_without_tags(tmp_path: Path) -> None:
 
 def test_tags_that_cannot_be_releases_are_named(tmp_path: Path) -> None:
     made = Repository(tmp_path / "repo")
-    made.commit({"a": ""}, "release/2026/x")
-    with pytest.raises(SourceError, match=r"its tags \(release/2026/x\) cannot be releases.*Make one.*git tag v1.0.0"):
+    made.commit({"a": ""}, "release@2026")
+    with pytest.raises(SourceError, match=r"its tags \(release@2026\) cannot be releases.*Make one.*git tag v1.0.0"):
         source(made).newest_tag()
 
 
@@ -310,3 +310,55 @@ def test_what_a_node_calls_a_commit_is_no_option(repository: Repository, tmp_pat
                 there.changes(*pair)
     assert precious.read_text() == "ssh-ed25519 AAAA operator\n"
     assert there.changes(commit, commit) == []
+
+
+def placed(repository: Repository, lock: str = "", context: tuple[str, ...] = ()) -> Source:
+    return Source(str(repository.path), "backend", repository.path.parent / "mirrors", lock, context)
+
+
+def test_a_workspace_and_a_context_keep_their_places(repository: Repository) -> None:
+    commit = repository.commit({"uv.lock": "", "pyproject.toml": "", "libs/shared/x.py": "", "libs/other/y.py": ""}, "v2.0.0")
+    whole = placed(repository, "../uv.lock")
+    assert {"app.py", "../uv.lock", "../pyproject.toml"} <= set(whole.files("v2.0.0", commit))
+    assert {"uv.lock", "backend/app.py", "frontend/x", "libs/other/y.py"} <= set(names(whole.archive("v2.0.0", commit).path))
+    some = placed(repository, "requirements.lock", ("libs/shared",))
+    assert names(some.archive("v2.0.0", commit).path) == [
+        "backend", "backend/app.py", "backend/run.sh", "libs", "libs/shared", "libs/shared/x.py",
+    ]  # fmt: skip
+    alone = source(repository).archive("v2.0.0", commit)
+    assert names(alone.path) == ["app.py", "run.sh"]
+    with pytest.raises(SourceError, match=r"has no folder lib\. Folders there: .*Correct the component's context"):
+        placed(repository, "", ("lib",)).archive("v2.0.0", commit)
+
+
+def test_changes_of_the_context_are_changes(repository: Repository) -> None:
+    repository.commit({"libs/shared/x.py": ""}, "v2.0.0")
+    (repository.path / "libs/shared/x.py").write_text("changed")
+    assert placed(repository).uncommitted() == ""
+    assert placed(repository, "", ("libs/shared",)).uncommitted() == "libs/shared/x.py"
+
+
+def test_tags_of_a_monorepo(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    repository.git("tag", "--annotate", "--message", "one", "backend/v1.2.0")
+    second = repository.commit({"backend/app.py": "2\n"}, "frontend/v9.0.0")
+    made = source(repository)
+    assert made.resolve("backend/v1.2.0") == first, "the commit, not the object of an annotated tag"
+    assert made.resolve("backend..v1.2.0") == first, "the name of its release leads back to it"
+    with pytest.raises(SourceError, match=r"no tag 'backend/v1\.2\.1'.*Nearest: backend/v1\.2\.0.*The newest tag is backend/v1\.2\.0"):
+        made.resolve("backend/v1.2.1")
+    assert names(made.archive("backend..v1.2.0", first).path) == ["app.py", "run.sh"]
+    assert made.known("backend/v1.2.0") == made.known("backend..v1.2.0") == first
+
+    repository.git("tag", "--force", "backend/v1.2.0", second)
+    assert made.resolve("backend/v1.2.0") == second
+    made.files("frontend/v9.0.0", second)
+    made.files("backend/v1.2.0", second)
+    assert made.known("backend/v1.2.0") == second, "it was moved to what another tag had brought"
+
+    repository.git("tag", "--delete", "backend/v1.2.0")
+    third = repository.commit({"backend/app.py": "3\n"}, "backend")
+    assert "app.py" in made.files("backend", third), "a tag of this name cannot lie beside the former one"
+    repository.git("tag", "--delete", "backend")
+    fourth = repository.commit({"backend/app.py": "4\n"}, "backend/v2.0.0")
+    assert "app.py" in made.files("backend/v2.0.0", fourth)

@@ -49,11 +49,13 @@ def test_a_tag_that_is_not_there_is_refused_once(repository: Repository) -> None
     ("described", "said"),
     [
         ({"lock": "locked.txt"}, "The release v1.0.0 of api has no lock file locked.txt in api"),
-        ({"lock": "../uv.lock"}, "leads out of the component's folder"),
+        ({"lock": "../requirements.lock"}, "leads out of the component's folder"),
+        ({"lock": "../../uv.lock"}, "leads out of the repository"),
+        ({"path": "web", "lock": "../package-lock.json", "kind": "node"}, "has no lock file ../package-lock.json in web"),
         ({"path": "ap"}, "has no folder ap. Folders there: api, web."),
         ({"path": "web", "lock": None, "kind": "node"}, "has no lock file package-lock.json in web"),
     ],
-    ids=["no lock file", "outside", "no folder", "npm's by default"],
+    ids=["no lock file", "outside", "outside of all", "no workspace", "no folder", "npm's by default"],
 )
 def test_what_the_tree_lacks_is_a_doubt(repository: Repository, described: dict[str, Any], said: str) -> None:
     found = observe(repository, **described)
@@ -169,3 +171,55 @@ def test_a_lock_that_has_alembic_or_may_have_it_is_taken(repository: Repository,
 def test_a_lock_of_another_kind_needs_no_alembic(repository: Repository) -> None:
     repository.commit({"web/package-lock.json": "{}"}, "v1.1.0")
     assert observe(repository, "v1.1.0", path="web", lock=None, kind="node", migrations={"config": "alembic.ini"}).doubts == {}
+
+
+LOCK = """version = 1
+requires-python = ">=3.12"
+
+[[package]]
+name = "api"
+version = "0.1.0"
+source = { virtual = "api" }
+dependencies = [
+    { name = "six" },
+]
+
+[package.metadata]
+requires-dist = [{ name = "six", specifier = ">=1" }]
+
+[[package]]
+name = "six"
+version = "1.17.0"
+source = { registry = "https://packages.example.org/simple" }
+"""
+PROJECT = """[project]
+name = "API"
+requires-python = ">=3.11"
+dependencies = [
+    "six>=1",  # "not" this
+]
+"""
+
+
+def test_a_uv_lock_that_is_older_than_its_project_is_known_before_anything_is_staged(repository: Repository) -> None:
+    repository.commit({"uv.lock": LOCK, "api/pyproject.toml": PROJECT}, "v1.1.0")
+    assert observe(repository, "v1.1.0", lock="../uv.lock") == source_check.Survey()
+    assert "does not name alembic" in observe(repository, "v1.1.0", lock="../uv.lock", migrations={}).doubts["api"]
+    repository.commit({"api/pyproject.toml": PROJECT.replace('"six>=1",', '"six>=1", "Some.Thing[x]>=2",')}, "v1.3.0")
+    said = observe(repository, "v1.3.0", lock="../uv.lock").doubts["api"]
+    assert "The lock file ../uv.lock of api v1.3.0" in said
+    assert "asks for some-thing: the lock was made before. Lock it (uv lock)" in said
+
+
+def test_the_python_of_a_release_is_its_projects_word(repository: Repository) -> None:
+    repository.commit({"uv.lock": LOCK, "api/pyproject.toml": PROJECT}, "v1.1.0")
+    repository.commit({"api/pyproject.toml": "[project]\nname = 'api'\n", "api/pylock.toml": 'requires-python = ">=3.13"\n'}, "v1.2.0")
+
+    def said(tag: str, lock: str) -> str:
+        source = mirror.Source(str(repository.path), "api", lock=lock)
+        return source_check.requires_python(source, tag, source.resolve(tag), lock)
+
+    assert said("v1.1.0", "../uv.lock") == ">=3.11"
+    assert said("v1.2.0", "../uv.lock") == ">=3.12"
+    assert said("v1.2.0", "pylock.toml") == ">=3.13"
+    assert said("v1.0.0", "requirements.lock") == ""
