@@ -82,8 +82,6 @@ class Lease(TypedDict, total=False):
     worker: Worker | None
 
 
-
-
 class LockHeld(Exception):
     """The lease is another run's. ``lease`` is that lease; the message says who, until when, and the remedy."""
 

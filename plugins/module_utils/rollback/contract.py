@@ -122,7 +122,6 @@ class Component(TypedDict, total=False):
     way_back: dict[str, WayBackView]
 
 
-
 class Place(TypedDict, total=False):
     """Where a component is, or goes; the slot where it is known."""
 
