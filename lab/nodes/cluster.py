@@ -31,6 +31,7 @@ KEY = settings.SSH / "id_ed25519"
 KNOWN_HOSTS = settings.SSH / "known_hosts"
 MEMORY = settings.STATE / "nodes.json"  # per node: the container's id, the hash of the files laid on it, its host key
 JOURNALS = settings.STATE / "journal"
+DOCKER = settings.STATE / "docker"  # what Docker keeps, per node: an overlay cannot lie on an overlay
 BOOT_SECONDS = 90
 
 FIRST_BOOT = """\
@@ -145,10 +146,23 @@ def _create_command(node: Node) -> list[str]:
         # systemd 256 and later start on cgroup v1 only when told twice; earlier ones overlook this
         command += ["--env", "SYSTEMD_PROC_CMDLINE=systemd.unified_cgroup_hierarchy=0"]
         command += ["--env", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
+    if node.runs_containers:
+        command += _containers_in_it(node)
     for other in settings.ALL:
         if other != node:
             command += ["--add-host", f"{other.name}:{other.address}"]
     return [*command, "--label", f"{settings.LABEL}={settings.ROOT}", images.tag(node), "/sbin/init"]
+
+
+def _containers_in_it(node: Node) -> list[str]:
+    """Return podman's arguments that let a node run containers of its own; less than ``--privileged``, which runc refuses here."""
+    command = []
+    for right in ("SYS_PTRACE", "NET_RAW", "MKNOD", "SYS_CHROOT", "AUDIT_WRITE", "DAC_READ_SEARCH"):
+        command += ["--cap-add", right]
+    for option in ("seccomp=unconfined", "apparmor=unconfined", "unmask=ALL"):
+        command += ["--security-opt", option]
+    command += ["--cgroupns=host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"]
+    return [*command, "--volume", f"{DOCKER / node.name}:/var/lib/docker"]
 
 
 def _files(node: Node, public_key: str) -> dict[str, tuple[int, bytes]]:
@@ -247,6 +261,8 @@ def _bring_up(node: Node, item: dict[str, Any] | None, remembered: dict[str, str
         return remembered
     fresh = item is None
     (JOURNALS / node.name).mkdir(parents=True, exist_ok=True)
+    if node.runs_containers:
+        (DOCKER / node.name).mkdir(parents=True, exist_ok=True)
     if item is None:
         podman(*_create_command(node))
         state = "created"
@@ -344,6 +360,7 @@ def remove_node(node: Node) -> None:
         if node.container in _own():
             podman("rm", "--force", "--time", "5", node.container)
             say(f"{node.name} removed")
+        shutil.rmtree(DOCKER / node.name, ignore_errors=True)  # not there where it ran no containers
         memory = _recall()
         if memory.pop(node.name, None):
             _remember(memory)
@@ -365,7 +382,8 @@ def clean() -> None:
             images.remove()
         MEMORY.unlink(missing_ok=True)
         KNOWN_HOSTS.unlink(missing_ok=True)
-        shutil.rmtree(JOURNALS, ignore_errors=True)  # not there where no node was ever made
+        for folder in (JOURNALS, DOCKER):
+            shutil.rmtree(folder, ignore_errors=True)  # not there where no node was ever made
         say(f"removed: {', '.join(names) or 'nothing was there'}")
 
 

@@ -55,13 +55,17 @@ BUILDER_PACKAGES = [
 
 @dataclass(frozen=True)
 class Node:
-    """One node: a name, a Debian release, an address, a limit of memory in MiB, further packages in its image."""
+    """One node: a name, a Debian release, an address, a limit of memory in MiB, further packages in its image.
+
+    ``runs_containers``: it may start containers of its own, which takes more rights on this machine than the others have.
+    """
 
     name: str
     debian: str
     address: str
     memory: int
     packages: tuple[str, ...] = ()
+    runs_containers: bool = False
 
     @property
     def container(self) -> str:
@@ -81,7 +85,13 @@ NODES = (
     Node("web-1", "13", "10.89.77.13", 1280),
 )
 BUILDER = Node("builder-1", "13", "10.89.77.14", 6144, tuple(BUILDER_PACKAGES))
-ALL = (*NODES, BUILDER)
+CONTAINERS = (
+    Node("docker-1", "13", "10.89.77.15", 2048, runs_containers=True),
+    Node("docker-2", "13", "10.89.77.16", 2048, runs_containers=True),
+)
+STACKS = {"demo": NODES, "containers": CONTAINERS}
+"""What `lab up --stack` has running: the three nodes of the demo, or those of another stack."""
+ALL = (*NODES, BUILDER, *CONTAINERS)
 
 
 class LabError(Exception):

@@ -22,7 +22,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file, schema as env_schema
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings, node_python, source_check
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings, image, node_python, source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import recipe_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import Stored, Wanted
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError, Unreachable
@@ -132,8 +132,10 @@ class ActionModule(Followed):
                 raise away
             source.refuse_dirty(ref)
             notes = source_check.refuse(
-                source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python")
-            )
+                source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python"),
+                made=image.source_of(args.get("image")),
+            )  # fmt: skip
+            self._image_archive(args)
             requires = source_check.requires_python(source, ref, args["commit"], lock)
             again = self._with_python(args, task_vars, requires, built)
             if again is not None:
@@ -197,7 +199,11 @@ class ActionModule(Followed):
         """Have the release laid down where its artefact is kept here, else built, and its artefact kept."""
         wanted, shelf = work.wanted, work.shelf
         if wanted is None or shelf is None:
-            return self._call({**args, **self._send(work.source, work.ref, args["commit"])}, task_vars)
+            packed = self._image_archive(args)
+            if packed is None:
+                return self._call({**args, **self._send(work.source, work.ref, args["commit"])}, task_vars)
+            pinned = image.source_of(args["image"]).pinned(str(args["release"]))
+            return self._call({**args, "archive": self._put(packed, "image.tar"), "archive_sha256": pinned}, task_vars)
         if work.order.build_for:
             return self._build_for_others(args, task_vars, work, asked)
         stored, began = shelf.usable(wanted), time.monotonic()
@@ -219,6 +225,34 @@ class ActionModule(Followed):
         if self._elsewhere(shelf, task_vars):
             return self._left_to_another(args, work, asked)
         return self._build(args, task_vars, work)
+
+    def _image_archive(self, args: dict[str, Any]) -> Path | None:
+        """The archive on the controller that an image is loaded from, proven; None where it comes another way. Raises SourceError."""
+        made = image.source_of(args.get("image"))
+        if args.get("kind") != "image" or not made.load:
+            return None
+        release = str(args["release"])
+        path = Path(made.archive(release)).expanduser()
+        told = f"The image of {args.get('component')} {release} is loaded from {path} on the controller"
+        if not path.is_file():
+            raise SourceError(f"{told}, which is not there. Put it there (docker save), or correct image.load.")
+        got, pinned = sha256(path), made.pinned(release)
+        if got != pinned:
+            raise SourceError(
+                f"{told}, and that is another one: expected the SHA-256 {pinned} of image.sha256, got {got}. Put the right one there; "
+                "where this is the right one, say its SHA-256 in the inventory."
+            )
+        return path
+
+    def _usable(self, wanted: Wanted, notes: list[str]) -> Stored | None:
+        """Return the artefact that fits and is whole; one that is damaged is removed, and said."""
+        stored = wanted.find()
+        if stored is None or stored.whole():
+            return stored
+        notes.append(f"The artefact {stored.path} is damaged: its SHA-256 is not {stored.facts.get('sha256')}. It was removed; "
+                     "the release is built.")  # fmt: skip
+        stored.discard()
+        return None
 
     def _left_to_another(self, args: Mapping[str, Any], work: Work, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What another host is to build, for the next task; a failure where that one has just done so."""

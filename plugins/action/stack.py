@@ -458,7 +458,7 @@ class ActionModule(ActionBase):
     def _page(self, args: Mapping[str, Any], verb: Mapping[str, Any], stack: dict[str, Any], same_run: bool, warnings: Sequence[str],
               task_vars: dict[str, Any]) -> dict[str, object]:
         """The result for a stack whose description can be used."""
-        page: dict[str, Any] = {"changed": False}
+        page: dict[str, Any] = {"changed": False, "doubts": {}}  # none of a play behind another, which has looked
         if args["verb"] == "site" and not args["phase"]:
             try:
                 page["phases"] = self._chosen(stack, task_vars)

@@ -12,8 +12,7 @@ version_added: 0.1.0
 description:
   - A release is a tag of a git repository, staged once as a tree that never changes afterwards; dependencies come from a hash-locked
     file, the release's own tests have passed, and a manifest says what it is. A half-staged release is never visible.
-  - The controller resolves the tag and makes an archive of the component's folder. The node needs no git and no access to the
-    repository; the archive travels only where the release is not there yet.
+  - The controller resolves the tag and brings an archive of its folder where the release is not there yet. The node needs no git.
   - Staging starts nothing. M(phasegate.aistack.slot) activates a staged release.
 author: phasegate contributors (@phasegate)
 options:
@@ -87,12 +86,16 @@ options:
       - V(python) makes a relocatable virtual environment with uv from O(lock).
       - V(node) installs what O(lock) names (C(npm ci), pnpm or Yarn), then O(build) (C(npm run build) if left out).
       - V(static) takes the files as they are; with O(lock) it makes them as V(node) does.
+      - V(image) has Docker build an image from the folder; what is staged is its name and its digest.
     type: str
-    choices: [python, node, static]
+    choices: [python, node, static, image]
     default: python
+  image:
+    description: Of an image, C(build) (its Dockerfile in O(path)), C(target), C(args); or C(pull), C(digests); or C(load), C(sha256).
+    type: dict
+    default: {}
   alembic_ini:
-    description:
-      - Alembic's configuration in the tree, or a C(pyproject.toml) with C([tool.alembic]). The heads of the manifest are Alembic's own.
+    description: Alembic's configuration in the tree, or a C(pyproject.toml) with C([tool.alembic]). The manifest's heads are its own.
     type: str
     default: alembic.ini
   lock:
@@ -451,11 +454,8 @@ def main() -> None:
     """Read arguments, call the core, report."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
-        required_if=[
-            ("state", "staged", ["release"]),
-            ("state", "marked", ["release", "mark"]),
-            ("state", "packed", ["release", "artefact"]),
-        ],
+        required_if=[("state", state, ["release", *more]) for state, more in
+                     (("staged", []), ("marked", ["mark"]), ("packed", ["artefact"]))],
         required_together=[("archive", "archive_sha256"), ("artefact_sha256", "artefact_key")],
         required_by={"artefact_key": ["artefact"]},
         supports_check_mode=True,

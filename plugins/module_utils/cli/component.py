@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the command C(aistack) does with one component of this node: C(run), C(shell), C(logs), C(remove)."""
+"""What the command C(aistack) does with one component of this node: C(run), C(shell), C(logs), C(remove), C(container)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from functools import partial
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.cli import main as cli
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import one_off, remove as core, remove_plan, remove_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import (
+    container as node_container,
+    one_off,
+    remove as core,
+    remove_plan,
+    remove_stack,
+)
 
 
 def run(stack: cli.Stack, given: argparse.Namespace) -> int:
@@ -91,4 +97,18 @@ def remove(stack: cli.Stack, given: argparse.Namespace) -> int:
     return cli.OK
 
 
-VERBS: dict[str, Callable[[cli.Stack, argparse.Namespace], int]] = {"run": run, "shell": shell, "logs": logs, "remove": remove}
+def container(stack: cli.Stack, given: argparse.Namespace) -> int:
+    """``aistack container``: what the unit of a slot calls before it starts one."""
+    cli._readable(stack)
+    try:
+        path = node_container.write(stack.root, stack.state_dir, given.component, given.slot)
+    except node_container.ContainerError as error:
+        raise cli.UsageError(str(error)) from error
+    if given.json:  # in the log of the unit it would stand before what the container says
+        cli.emit(given, {"path": str(path)}, str)
+    return cli.OK
+
+
+VERBS: dict[str, Callable[[cli.Stack, argparse.Namespace], int]] = {
+    "run": run, "shell": shell, "logs": logs, "remove": remove, "container": container,
+}  # fmt: skip

@@ -99,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     resume = verb("resume", "let a component take requests again that was drained, as before a rollback")
     resume.add_argument("component", metavar="COMPONENT", help="the component")
     resume.add_argument("--by-timer", action="store_true", help=argparse.SUPPRESS)
+    container = verb("container", "write the compose file that a slot of containers is started by (its unit's way)")
+    container.add_argument("component", metavar="COMPONENT", help="the component")
+    container.add_argument("slot", metavar="SLOT", help="blue or green")
     verb("reconcile", "what a boot runs: have what starts by itself, the edge and the live link agree after a power cut")
     for found in (rollback, resume, ran, shell, gone):
         found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
@@ -358,7 +361,7 @@ def confirm(stack: Stack, given: argparse.Namespace) -> int:
 
 
 def _beside(stack: Stack, given: argparse.Namespace) -> int:
-    """``aistack run``, ``shell``, ``logs`` and ``remove``."""
+    """``aistack run``, ``shell``, ``logs``, ``remove`` and ``container``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.cli import component as cli_component
 
     return cli_component.VERBS[given.verb](stack, given)
@@ -412,6 +415,7 @@ VERBS: dict[str, Callable[[Stack, argparse.Namespace], int]] = {
     "shell": _beside,
     "logs": _beside,
     "remove": _beside,
+    "container": _beside,
 }
 
 

@@ -4,12 +4,14 @@
 
 """A command beside a component: in the tree, the environment, the sandbox and as the user of what is live; and a component's log.
 
-The process is a service of its own (``aistack-run-<component>-<number>.service``) with the settings of the slot's unit, so that it may
-what the component may. It is no part of the component: a switch does not end it, and it answers no request.
+Where containers run, it is a container of its own beside them. Else the process is a service of its own
+(``aistack-run-<component>-<number>.service``) with the settings of the slot's unit, so that it may what the component may. It is no part of
+the component: a switch does not end it, and it answers no request.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -20,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker import ENVIRONMENT
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import QUICK, run_command
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.unit_text import process_settings
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import container
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
@@ -112,6 +116,23 @@ def service(found: Live, command: Sequence[str], name: str, timeout: float, term
     ]  # fmt: skip
 
 
+def beside_containers(found: Live, command: Sequence[str], name: str, timeout: float, terminal: bool, compose_file: Path) -> list[str]:
+    """The command line that runs *command* in a container of its own, of the image, environment, user and folders of the live slot.
+
+    It has a network of its own as well, and both are gone with it, however it ends.
+    """
+    docker = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in ENVIRONMENT.items()), "docker", "compose"]
+    own = ["--ansi", "never", "--progress", "quiet", "--project-name", name.removesuffix(".service"), "--file", str(compose_file)]
+    (service_name,) = json.loads(compose_file.read_text(encoding="utf-8"))["services"]
+    down = shlex.join([*docker, *own, "down", "--timeout", "0"])
+    return [
+        "systemd-run", "--quiet", "--wait", "--collect", "--pty" if terminal else "--pipe", f"--unit={name}",
+        f"--description=A command beside {found.component}", "--property", f"ExecStopPost=-{down}",
+        *(["--property", f"RuntimeMaxSec={timeout:g}"] if timeout else []),
+        "--", *docker, *own, "run", "--rm", "--no-deps", "--quiet-pull", *([] if terminal else ["--no-TTY"]), service_name, *command,
+    ]  # fmt: skip
+
+
 def _unit_text(unit: str) -> str:
     shown = run_command(["systemctl", "cat", "--no-pager", unit], QUICK)
     if shown.rc != 0:
@@ -143,7 +164,14 @@ def run(state_dir: Path, component: str, asked: OneOff, say: Callable[[str], Non
     if lease is not None and lease.get("run") != asked.run:
         raise Refused(f"this node is being changed by {describe(lease)}, and what is live may be another in a moment; wait for it to end")
     name = f"aistack-run-{component}-{os.getpid()}.service"
-    argv = service(found, asked.command, name, asked.timeout, asked.terminal, _unit_text(found.unit))
+    compose_file = container.file_of(component, found.slot)
+    if container.path_of(state_dir, component).exists():
+        if not compose_file.exists():
+            told = f"the slot {found.slot} of {component} does not run ({compose_file} is not there)"
+            raise Refused(f"{told}; start it: systemctl start {found.unit}")
+        argv = beside_containers(found, asked.command, name, asked.timeout, asked.terminal, compose_file)
+    else:
+        argv = service(found, asked.command, name, asked.timeout, asked.terminal, _unit_text(found.unit))
     masker = found.masker()
     shown = masker.mask(" ".join(map(shlex.quote, asked.command)))
     began = time.monotonic()

@@ -10,7 +10,8 @@ Of one whose releases ran here go
     <units>/aistack-<component>@.service, ….d/        removed, as are nginx's files of the slots
     <root>/<component>, <root>/cache/<component>      trees, environments, slots, downloads
     <state>/cache/<component>, /var/cache/aistack-…   what may be fetched or made again
-    <state>/{components,gates,receipts,schema,drained}/<component>.json
+    <state>/{components,gates,receipts,schema,drained,containers}/<component>.json
+    images of its releases                            removed, containers end with their units
     the system user of its process                    removed, unless another unit runs as it, or what it wrote stays
     its part of the registry's claims                 removed
     <state>/data/<component>, /var/lib/aistack-…      what it wrote itself: data, which goes by its own word alone
@@ -44,9 +45,11 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
     unit_says,
     unlocked,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import image
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 
-OF_A_COMPONENT = ("components", "gates", "receipts", "schema", "drained")
+OF_A_COMPONENT = ("components", "gates", "receipts", "schema", "drained", "containers")
 """Folders of the state that have a file for each component. The description goes last, since it says where everything is."""
 
 
@@ -108,6 +111,9 @@ def released(state_dir: Path, description: component_file.Description, data: boo
         found.users = []
     written = [path for path in unit_says(unit_file, "ReadWritePaths") if state_dir not in Path(path).parents]
     found.stays += [f"{path}, a folder that {component} wrote into: by hand, rm -r {path}" for path in written if Path(path).exists()]
+    layout = Layout(spec.root, component)
+    if not layout.releases.is_symlink():  # a component that runs those of another has none of its own
+        found.images = image.unneeded([layout.manifest(tag) or {} for tag in layout.staged()], [])
     if any(path.parent.name == "nginx" for path in found.paths) and (places.units / "nginx.service").is_symlink():
         found.stays.append("nginx.service of the package, masked: systemctl unmask nginx.service where something else is to use it")
     if description.get("database"):

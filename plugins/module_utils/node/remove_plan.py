@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker import Docker
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import run_command
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, describe
@@ -64,7 +65,8 @@ class Plan:
         cut: parts of a file that go: its path, the pattern, and what people read.
         paths: files and folders, in this order; of a folder that is a file system of its own, what is in it.
         users: system users; groups: likewise, behind them.
-        reload: units that read their configuration again at the end.
+        images: names of images of Docker, whose containers end with the units.
+    reload: units that read their configuration again at the end.
         stays: sentences without an end.
         last: what is looked at to make this plan, and goes when all else is gone.
     """
@@ -76,6 +78,7 @@ class Plan:
     paths: list[Path] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     reload: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
     last: list[Path] = field(default_factory=list)
@@ -90,6 +93,7 @@ class Plan:
             *map(str, (*self.paths, *self.last)),
             *(f"user {user}" for user in self.users),
             *(f"group {group}" for group in self.groups),
+            *(f"image {image}" for image in self.images),
         ]
 
     def add(self, other: Plan) -> None:
@@ -127,6 +131,10 @@ def carry_out(plan: Plan) -> None:
         stopped = run_command(["systemctl", "disable", "--now", unit], STOP)
         if run_command(["systemctl", "is-active", "--quiet", unit], STOP).rc == 0:
             raise Refused(f"{unit} does not stop: {stopped.stderr.strip()}; stop it, and run this again")
+    for image in plan.images:
+        why = Docker().remove(image)
+        if why:
+            raise Refused(f"the image {image} cannot be removed: {why}; fix that, and run this again")
     # before the units that say who they are
     for kind, names in (("user", plan.users), ("group", plan.groups)):
         for name in names:

@@ -81,7 +81,7 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
         return "backup"
     if "etc/haproxy/haproxy.cfg" in below:
         return "edge"
-    named = {"postgresql": "postgres", "redis": "redis", **{name: name for name in SERVERS}}
+    named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{name: name for name in SERVERS}}
     return next((role for folder, role in named.items() if ("etc", folder) in folders), "")
 
 
@@ -172,6 +172,11 @@ def _redis(_state_dir: Path, _component: str, data: bool, places: Places) -> Pla
     return found
 
 
+def _docker(_state_dir: Path, _component: str, _data: bool, places: Places) -> Plan:
+    settings = places.top / "etc/docker/daemon.json"
+    return Plan(stays=[f"Docker, running, with {settings} and what else it holds: docker system df shows that"])
+
+
 def _postgres(state_dir: Path, component: str, _data: bool, places: Places) -> Plan:
     where = ", ".join(str(path) for path in sorted((places.data / "postgresql").glob("*/*"))) or str(places.data / "postgresql")
     return Plan(stays=[f"PostgreSQL with its settings and every database, running ({where}). {by_hand(state_dir, component, places)}"])
@@ -209,6 +214,7 @@ MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     "edge": _edge,
     "redis": _redis,
     "backup": _backup,
+    "docker": _docker,
     "postgres": _postgres,
     **dict.fromkeys(SERVERS, _server),
 }

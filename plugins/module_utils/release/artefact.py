@@ -68,9 +68,9 @@ def interpreter(recipe: Recipe) -> dict[str, str]:
 def built(recipe: Recipe) -> dict[str, object]:
     """Return what a build on this node depends on besides its recipe: C(platform), C(tools), and the hash of C(variables).
 
-    Empty where there is nothing to keep (files that are taken as they are) or the interpreter does not run.
+    Empty where there is nothing to keep (files that are taken as they are; an image, which Docker keeps) or the interpreter does not run.
     """
-    if recipe.kind == "static" and not recipe.build and not recipe.lock:
+    if recipe.kind == "image" or (recipe.kind == "static" and not recipe.build and not recipe.lock):
         return {}
     python = interpreter(recipe) if recipe.kind == "python" else {}
     if recipe.kind == "python" and not python:

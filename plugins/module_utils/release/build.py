@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
@@ -39,7 +40,7 @@ NO_WHEEL = re.compile(
 OUR_TOOLS = ("uv", "npm", "node", "npx", "pnpm", "yarn")
 OTHER_PLATFORM = "has no wheels with a matching platform"
 OTHER_PYTHON = re.compile(r"does not satisfy Python|current Python version|requires Python")
-KINDS = ("python", "node", "static")
+KINDS = ("python", "node", "static", "image")
 
 
 class TestsFailed(ReleaseError):
@@ -56,6 +57,7 @@ class Recipe:
     ``inner`` is the component's folder in the tree, where that holds more of the repository, which stays in the release where ``whole``
     is set; ``lock`` is relative to it. ``requires`` are the Pythons that the release says it runs on, and
     ``brought`` says that its interpreter is not there yet, which is so in check mode alone.
+    ``image``: how its image is made, where it is one (:mod:`image`).
     ``built_in`` has hashes of those that a build puts into the tree, None for what is not set; it is None where they are not known.
     """
 
@@ -89,6 +91,7 @@ class Recipe:
     test_memory: str = ""
     build_timeout: float = 900
     test_timeout: float = 300
+    image: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def npm(self) -> bool:

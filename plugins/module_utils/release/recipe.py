@@ -23,7 +23,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.store im
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import output_problem
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "kind": {"type": "str", "choices": ["python", "node", "static"], "default": "python"},
+    "kind": {"type": "str", "choices": ["python", "node", "static", "image"], "default": "python"},
+    "image": {"type": "dict", "default": {}},
     "lock": {"type": "str"},
     "context": {"type": "list", "elements": "str", "default": []},
     "requires_python": {"type": "str", "default": ""},
@@ -164,4 +165,5 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         test_memory=params["test_memory"],
         build_timeout=params["build_timeout"],
         test_timeout=params["test_timeout"],
+        image=params.get("image") or {},
     )

@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive, interrupted
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import store as releases, tree, way_back
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import image_store, store as releases, tree, way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 
 
@@ -38,12 +38,14 @@ def pruned(
         for users in releases.users_of(layout)
         for name in old_configs(users, records, Path(state_dir), keep, run, staged)
     }
-    if not check and (removed or old):
-        _remove(layout, journal, removed, old, run, actor)
-    return {"changed": bool(removed or old), "removed": removed, "kept": kept, "removed_configs": list(old.values())}
+    left = [] if check or not (removed or old) else _remove(layout, journal, removed, old, run, actor)
+    told = {"warnings": [f"{layout.component}: an image stays that no release needs any more: {line}" for line in left]} if left else {}
+    return {"changed": bool(removed or old), "removed": removed, "kept": kept, "removed_configs": list(old.values()), **told}
 
 
-def _remove(layout: Layout, journal: Journal, tags: Sequence[str], configs: Mapping[Path, str], run: str, actor: str) -> None:
+def _remove(layout: Layout, journal: Journal, tags: Sequence[str], configs: Mapping[Path, str], run: str, actor: str) -> list[str]:
+    """Do it; the images that stay, with why."""
+    manifests = {tag: layout.manifest(tag) or {} for tag in layout.staged()}
     detail = {"remove": list(tags), **({"configs": list(configs.values())} if configs else {})}
     with journal.operation("prune", layout.component, run=run, actor=actor, detail=detail) as operation:
         gone: list[str] = []
@@ -54,6 +56,11 @@ def _remove(layout: Layout, journal: Journal, tags: Sequence[str], configs: Mapp
             gone.append(tag)
         for path in configs:
             tree.remove(path)
+        staying = [manifest for tag, manifest in manifests.items() if tag not in tags]
+        left = image_store.forget([manifests.get(tag, {}) for tag in tags], staying)
+        if left:
+            operation.detail["images_left"] = left
+    return left
 
 
 def old_configs(

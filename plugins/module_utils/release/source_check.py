@@ -10,12 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, uv_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, uv_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import File, Source, SourceError, Unreachable
 
 
-def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kind: str, migrates: bool = False) -> list[str]:
+def refuse(
+    source: Source, component: str, ref: str, commit: str, lock: str, kind: str, migrates: bool = False,
+    made: image.Source | None = None,
+) -> list[str]:
     """Look into the tag's tree; returns warnings. *lock* is empty where the component names none; *migrates*: it needs Alembic.
+    *made*: how its image is.
 
     Raises:
         SourceError: the release cannot be built from what is there.
@@ -24,6 +28,9 @@ def refuse(source: Source, component: str, ref: str, commit: str, lock: str, kin
     if wrong:
         raise SourceError(f"{component}: lock: {wrong}.")
     files = source.files(ref, commit)
+    if kind == "image":
+        _refuse_image(source, component, ref, commit, made or image.Source(), files)
+        return []
     named = posixpath.normpath(lock or lock_file.NPM[0]) if lock or kind == "node" else ""
     if named and kind != "static" and named not in files:
         folder = posixpath.dirname(named)
@@ -85,6 +92,21 @@ def requires_python(source: Source, ref: str, commit: str, lock: str) -> str:
     named = posixpath.normpath(lock) if lock else ""
     asked = [name for name in ("pyproject.toml", named) if name in files and name.endswith((".toml", lock_file.UV))]
     return next((said for said in (uv_text.requires_python(source.text(files[name].blob)) for name in asked) if said), "")
+
+
+def _refuse_image(source: Source, component: str, ref: str, commit: str, made: image.Source, files: Iterable[str]) -> None:
+    """Raise SourceError where no image can be made, or none that can be told from others."""
+    try:
+        image.reference(component, ref, commit)
+        made.pinned(ref)
+    except image.ImageNameError as error:
+        raise SourceError(f"The tag {ref} of {component} ({source.shown}) is no release of an image: {error}.") from error
+    if made.builds and posixpath.normpath(made.dockerfile) not in files:
+        where = f" in {source.path}" if source.path else ""
+        raise SourceError(
+            f"The release {ref} of {component} has no {made.dockerfile}{where} ({source.shown}), which its image is built by. Commit one "
+            f"under a new tag, or correct aistack_components.{component}.image.build."
+        )
 
 
 def _unlocked(source: Source, component: str, ref: str, files: Mapping[str, File]) -> list[str]:
@@ -160,7 +182,8 @@ def _seen(source: Source, name: str, described: Mapping[str, object], ref: str, 
     warnings: list[str] = []
     try:
         lock, kind = str(described.get("lock") or ""), str(described.get("kind") or "python")
-        warnings += refuse(source, name, ref, commit, lock, kind, described.get("migrations") is not None)
+        made = image.source_of(described.get("image"))
+        warnings += refuse(source, name, ref, commit, lock, kind, described.get("migrations") is not None, made)
         changed = source.uncommitted()
         if changed:
             warnings.append(f"{source.shown} has changes that are not committed, and that {ref} therefore lacks: {changed}")

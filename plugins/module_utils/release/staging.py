@@ -28,8 +28,17 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import tag_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, build, heads as alembic_heads, sandbox, tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
+    artefact,
+    build,
+    heads as alembic_heads,
+    image,
+    image_store,
+    sandbox,
+    tree,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe, TestsFailed
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.image import ImageEntry
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import (
     FILES,
     MANIFEST,
@@ -108,6 +117,8 @@ def present(request: Request) -> Manifest | None:
             "Put the tag back where it was, and release the new commit under a new tag."
         )
     refuse_dirty(layout, tag)
+    if image.images_of(manifest):
+        image_store.refuse_changed(manifest)
     _refuse_built_in(request, manifest)
     return manifest
 
@@ -158,8 +169,10 @@ def not_compared(request: Request, manifest: Manifest) -> dict[str, list[str]]:
 
 
 def preflight(request: Request) -> None:
-    """Refuse when the interpreter is not there, or the disk too full, with the figures."""
+    """Refuse when the interpreter or Docker is not there, or the disk too full, with the figures."""
     build.refuse_interpreter(request.recipe)
+    if request.recipe.kind == "image":
+        image_store.preflight(request.recipe, request.commit)
     where = request.layout.releases
     while not where.exists():
         where = where.parent
@@ -269,6 +282,8 @@ def _make(request: Request, work: Path) -> Manifest:
         recipe.built_in = recipe.built_in or dict(had.get("build_env") or {})  # the same, but on a way back, which asks for none
         request.env_schema_version = request.env_schema_version or had.get("env_schema_version")
         return _finish(request, work, had.get("lock_hash"), heads, tests)
+    if recipe.kind == "image":
+        return _make_image(request, work)
     with request.timed("unpack"):
         _unpack(request, work)
     named = recipe.lock or ("package-lock.json" if recipe.kind == "node" else "")
@@ -295,7 +310,34 @@ def _make(request: Request, work: Path) -> Manifest:
     return _finish(request, work, lock_hash, heads, tests)
 
 
-def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, tests: list[dict[str, object]]) -> Manifest:
+def _make_image(request: Request, work: Path) -> Manifest:
+    """The release is its image: the folder that it was built from goes, what stays says which one it is."""
+    recipe, commit = request.recipe, request.commit
+    source = image.source_of(recipe.image)
+    if source.load:
+        with request.timed("load"):
+            images = image_store.load(recipe, commit, _brought(request))
+    elif source.pull:
+        with request.timed("pull"):
+            images = image_store.pull(recipe, commit)
+    else:
+        with request.timed("unpack"):
+            _unpack(request, work)
+        with request.timed("build"):
+            images = image_store.build(recipe, work, commit)
+    tree.remove(work)
+    work.mkdir(mode=0o700)
+    return _finish(request, work, None, ([], ""), [], images)
+
+
+def _finish(
+    request: Request,
+    work: Path,
+    lock_hash: str | None,
+    asked: Heads,
+    tests: list[dict[str, object]],
+    images: dict[str, ImageEntry] | None = None,
+) -> Manifest:
     """Seal a tree that runs, write its manifest and give it its name; returns the manifest."""
     heads, why = asked
     recipe, layout = request.recipe, request.layout
@@ -328,6 +370,8 @@ def _finish(request: Request, work: Path, lock_hash: str | None, asked: Heads, t
     origin = _origin(request)
     if origin is not None:
         manifest["artefact"] = origin
+    if images:
+        manifest["images"] = images
     _write(work / recipe.kept / FILES, hashes)
     _write(work / recipe.kept / MANIFEST, manifest)
     with request.timed("sync"):
@@ -354,7 +398,8 @@ def _origin(request: Request) -> Origin | None:
     return {"key": request.artefact.key, "sha256": request.artefact.sha256, "built_on": request.artefact.built_on}
 
 
-def _unpack(request: Request, work: Path) -> None:
+def _brought(request: Request) -> Path:
+    """The archive that the controller brought, whole. Raises ReleaseError."""
     if request.archive is None:
         raise ReleaseError(
             f"No archive of {request.layout.component} {request.recipe.tag} was brought to this node: expected the path of one, "
@@ -366,8 +411,12 @@ def _unpack(request: Request, work: Path) -> None:
             f"The archive of {request.layout.component} {request.recipe.tag} arrived damaged on this node: "
             f"expected SHA-256 {request.archive_sha256}, got {got}. Run again."
         )
+    return request.archive
+
+
+def _unpack(request: Request, work: Path) -> None:
     try:
-        tree.unpack(request.archive, work)
+        tree.unpack(_brought(request), work)
     except ValueError as error:
         raise ReleaseError(
             f"The archive of {request.layout.component} {request.recipe.tag} is refused: {error}. "

@@ -16,6 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.image import ImageEntry
 
 MANIFEST = "release.json"
 FILES = "release.files.json"
@@ -67,7 +68,7 @@ class Manifest(TypedDict, total=False):
 
     Attributes:
         tag, component: whose it is; ``commit``: 40 hex digits, None where the tree came from no repository.
-        kind: C(python), C(node) or C(static).
+        kind: C(python), C(node), C(static) or C(image).
         tree_hash: over the files' hashes, SHA-256; ``lock_hash``: SHA-256 of the lock file, None without one.
         alembic_heads: heads of its migrations, the only one in ``alembic_head`` as well; None where they are not known.
         alembic_asked: whether Alembic itself said so; ``alembic_why``: why it could not.
@@ -78,6 +79,7 @@ class Manifest(TypedDict, total=False):
         tests: one for each command, as :func:`build.run_tests` returns them.
         disk: bytes.
         artefact: what it was laid down from, where it was not built here.
+        images: of a release that is an image, by service; the tree is empty then.
     """
 
     tag: str
@@ -97,6 +99,7 @@ class Manifest(TypedDict, total=False):
     tests: list[dict[str, object]]
     disk: Disk
     artefact: Origin
+    images: dict[str, ImageEntry]
 
 
 _Between = TypedDict("_Between", {"from": str, "to": str}, total=False)

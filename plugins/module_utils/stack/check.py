@@ -19,17 +19,22 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file, place, tree_names
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
-    "path", "lock", "context", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
+    "path", "image", "lock", "context", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
     "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
 SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
 """Further keys that only a component which runs a release has a use for."""
+NOT_IN_IMAGES = (
+    "lock", "context", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from", "test_network",
+    "output", "just_in_time", "devices",
+)  # fmt: skip
+"""Keys that nothing reads of a component whose release is an image."""
 SECTIONS = ("applications", "ports", "env", "acceptance", "components", "phases")
 """Variables that refer to each other, without ``aistack_``."""
 
@@ -192,6 +197,42 @@ def _unread(where: str, component: Mapping[str, object]) -> list[str]:
     return [f"{where}.{key}: nothing reads it, since {role} runs no release; drop it" for key in (*MAKING, *SERVING) if key in component]
 
 
+def _check_image(where: str, name: str, component: Mapping[str, Any], components: Mapping[str, Any]) -> list[str]:
+    """Problems of a component that runs containers: kind image, runtime compose and a role that knows both go together."""
+    source = component.get("release_from")
+    kind = (components.get(source) or {}).get("kind") if source else component.get("kind")
+    role = str(component.get("role")).removeprefix("phasegate.aistack.")
+    runs, is_image = component.get("runtime") == "compose", kind == "image"
+    if not (runs or is_image or role == "container"):
+        told = "nothing reads it, since its kind is not image; drop it, or write kind: image"
+        return [f"{where}.image: {told}"] if "image" in component else []
+    problems = []
+    if not is_image:
+        said = f"that of '{source}' is {kind or 'python'}" if source else "write kind: image"
+        problems.append(f"{where}.kind: containers run releases that are images; {said}")
+    if not runs:
+        problems.append(f"{where}.runtime: a release that is an image runs in containers; write runtime: compose")
+    if role in ROLE_KINDS and role != "container":
+        problems.append(f"{where}.role: role {role} runs processes of systemd and no image; write role: container")
+    problems += [f"{where}.{key}: nothing reads it of an image; drop it" for key in NOT_IN_IMAGES if key in component]
+    if "migrations" in component:
+        problems.append(f"{where}.migrations: of a release that is an image none are run yet; drop it, and run them by hand (aistack run)")
+    if not source:
+        problems += image.source_problems(f"{where}.image", component.get("image"))
+        try:
+            image.reference(name, "0.0.0", "0" * image.SHORT)
+        except image.ImageNameError as error:
+            problems.append(f"{where}: {error}")
+    options = component.get("options") or {}
+    if component.get("port") and role == "container" and not options.get("port") and options.get("network") != "host":
+        problems.append(f"{where}.options.port: is missing: the port that its process listens on inside its container")
+    if not any(str((components.get(before) or {}).get("role")).rpartition(".")[2] == "docker" for before in component.get("after", [])):
+        docker = next((other for other, value in components.items() if str(value.get("role")).rpartition(".")[2] == "docker"), "")
+        way = f"add '{docker}'" if docker else "describe a component with role docker, and name it here"
+        problems.append(f"{where}.after: names no component with role docker, which containers need; {way}")
+    return problems
+
+
 def _check_counted(where: str, component: Mapping[str, object]) -> list[str]:
     """A number of workers that a switch does not have: both slots answer while the old one still works."""
     if component.get("role") not in ("worker", "phasegate.aistack.worker") or component.get("strategy") == "recreate":
@@ -276,6 +317,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
             problems += _check_role(where, component, stack.get("roles", ()))
         problems += _unknown_names(f"{where}.after", component.get("after", []), components, "component")
         problems += _check_release_keys(where, name, component, stack)
+        problems += _check_image(where, name, component, components)
         problems += _check_counted(where, component) + _unread(where, component) + _check_making(where, name, component, stack)
         if "edge" in component:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))

@@ -21,15 +21,16 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
 
 STRATEGIES = ("bluegreen", "recreate")
-KINDS = ("python", "node", "static")
+KINDS = ("python", "node", "static", "image")
 DECISIONS = ("allow", "refuse")
-RUNTIMES = ("systemd", "launchd", "windows")
-MANAGED = ("systemd",)
+RUNTIMES = ("systemd", "compose", "launchd", "windows")
+MANAGED = ("systemd", "compose")
 """Of the runtimes those that a run can manage; the others may be described, for a node that is managed one day."""
 
 ROLE_KINDS: Mapping[str, tuple[str, ...]] = {
     "backend": ("python",),
     "beat": ("python",),
+    "container": ("image",),
     "frontend": ("node",),
     "static": ("static",),
     "worker": ("python",),
@@ -103,6 +104,19 @@ SLOTS: Mapping[str, Option] = {
                          default="tell"),
 }
 
+IMAGE: Mapping[str, Option] = {
+    "build": Option("str", "the Dockerfile, below the component's path, which is the context of the build", default="Dockerfile"),
+    "target": Option("str", "stage of the Dockerfile that is built; the last one if left out"),
+    "args": Option("dict", "build arguments; they stay in the image's history, so that no secret belongs here",
+                   items=Option("text|number", "a value"), expected="a mapping of names to values"),
+    "pull": Option("str", "instead of build: its name in a registry, without a tag, such as registry.example.com/shop/api"),
+    "digests": Option("dict", "pull: by release the digest of its image", items=Option("str", "sha256:…"),
+                      expected="a mapping of releases to digests"),
+    "load": Option("str", "instead of build: an archive of docker save on the controller; {release} in it is filled in"),
+    "sha256": Option("dict", "load: by release the SHA-256 of its archive", items=Option("str", "64 hexadecimal digits"),
+                     expected="a mapping of releases to SHA-256"),
+}
+
 EDGE: Mapping[str, Option] = {
     "check": Option("str|dict", "path that a fit slot answers with 2xx or 3xx, or path, host, headers; without one a slot counts as fit"),
     "bind": _listed("addresses to listen on, instead of edge_bind", "a list of addresses"),
@@ -125,7 +139,8 @@ COMPONENT: Mapping[str, Option] = {
     "title": Option("str", "what it is, for people"),
     "role": Option("str", "the role that converges it: one of this collection, or another by its full name", required=True),
     "hosts": Option("str", "the group of the inventory that it runs on", required=True),
-    "runtime": Option("str", "what runs its process; nodes of another kind than systemd may be described, no run works on them yet",
+    "runtime": Option("str", "what runs its process; compose: containers of Docker, started by systemd. Others may be described, no run "
+                      "works on them yet",
                       choices=RUNTIMES, default="systemd"),
     "after": _listed("components that come before it, and whose hosts may reach it", "a list of components"),
     "unit": Option("str", "the unit of systemd that it is, for logs; released components have units of their own"),
@@ -134,6 +149,7 @@ COMPONENT: Mapping[str, Option] = {
     "application": Option("str", "the application whose release it runs"),
     "release_from": Option("str", "the component whose release it runs, instead of an application"),
     "kind": Option("str", "what its release is made as", choices=KINDS, default="python"),
+    "image": Option("dict", "kind image: how its image is made", keys=IMAGE),
     "path": Option("str", "folder of the repository that it is made of; all of it if left out"),
     "lock": Option("str", "lock file with hashes, relative to path: of uv, pip, npm, pnpm, Yarn; a workspace's lies above: ../uv.lock"),
     "context": _listed("folders of the repository that it needs besides path, from the root; they keep their places", "a list of folders"),

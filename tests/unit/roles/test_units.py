@@ -175,3 +175,29 @@ def test_a_runtime_is_asked_to_end_as_it_wants_it() -> None:
     assert not [line for line in rendered()["Service"] if line.startswith("KillSignal")]
     unit = {"description": "Site", "exec": "/usr/sbin/nginx", "kill_signal": "SIGQUIT"}
     assert "KillSignal=SIGQUIT" in rendered(release_unit=unit)["Service"]
+
+
+def test_a_slot_of_containers_is_made_anew_started_in_the_foreground_and_nothing_of_it_is_left() -> None:
+    """Docker's socket is root's: its commands run with `+`, and the unit names the user whom the process in the container runs as."""
+    tasks = yaml.safe_load((ROLES / "container/tasks/unit.yml").read_text(encoding="utf-8"))
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    known = {"aistack_component": {}, "aistack_component_name": "worker", "aistack_name": "shop"}
+    variables = yaml.safe_load((ROLES / "container/vars/main.yml").read_text(encoding="utf-8"))
+    for name in ("__container_unit", "__container_docker", "__container_compose"):
+        known[name] = template.from_string(variables[name]).render(known).strip()
+
+    def filled(value: Any) -> Any:
+        return [filled(one) for one in value] if isinstance(value, list) else template.from_string(str(value)).render(known)
+
+    described = {key: filled(value) for key, value in tasks[-1]["vars"]["release_unit"].items() if key != "description"}
+    unit = rendered(release_unit={"description": "Worker", **described})
+    docker = "/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 docker"
+    compose = f"{docker} compose --ansi never --progress quiet --file /run/aistack-worker-%i/compose.json"
+    assert [line for line in unit["Service"] if line.startswith("Exec")] == [
+        "ExecStartPre=+/usr/local/bin/aistack --stack shop container worker %i",
+        f"ExecStartPre=+{compose} up --no-start --no-build --force-recreate --remove-orphans",
+        f"ExecStart=+{docker} start --attach aistack-worker-%i",
+        f"ExecStopPost=-+{compose} down --remove-orphans --timeout 0",
+    ]
+    assert {"Requires=docker.service", "After=docker.service"} <= set(unit["Unit"])
+    assert {"User=aistack-worker", "SyslogIdentifier=aistack-worker", "KillMode=mixed", "TimeoutStopSec=30"} <= set(unit["Service"])

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -140,6 +141,27 @@ def test_other_states_go_straight_to_the_node(args: dict[str, Any], monkeypatch:
     node = Node({"v1.0.0": "c"})
     run(node, monkeypatch, component="backend", state="pruned", keep=2)
     assert node.calls[0]["keep"] == 2
+
+
+def test_an_image_needs_its_dockerfile_or_an_archive_that_is_the_pinned_one(
+    args: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    node = Node()
+    answer = run(node, monkeypatch, **args, kind="image")
+    assert "The release v1.0.0 of backend has no Dockerfile in backend" in answer["msg"]
+    packed = tmp_path / "backend-v1.0.0.tar"
+    made = {"load": str(tmp_path / "backend-{release}.tar"), "sha256": {"v1.0.0": hashlib.sha256(b"image").hexdigest()}}
+    assert f"{packed} on the controller, which is not there" in run(node, monkeypatch, **args, kind="image", image=made)["msg"]
+    packed.write_bytes(b"another")
+    assert "and that is another one: expected the SHA-256" in run(node, monkeypatch, True, **args, kind="image", image=made)["msg"]
+    assert node.sent == []
+    packed.write_bytes(b"image")
+    assert run(node, monkeypatch, **args, kind="image", image=made)["changed"]
+    assert node.sent == [(str(packed), "/remote/image.tar")]
+    assert node.calls[-1]["archive_sha256"] == made["sha256"]["v1.0.0"]
+    made["sha256"] = {"v0.9.0": "0" * 64}
+    answer = run(Node(), monkeypatch, **args, kind="image", image=made)
+    assert "image.sha256 has nothing for v1.0.0" in answer["msg"]
 
 
 def test_without_a_repository(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,25 @@ def test_the_process_has_the_settings_of_the_slots_unit(state: Path, tmp_path: P
     assert not any("hush" in word for word in words)
 
 
+def test_beside_containers_it_is_a_container_of_its_own(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (state / "containers").mkdir()
+    (state / "containers" / "api.json").write_text("{}", encoding="utf-8")
+    place = tmp_path / "compose.json"
+    monkeypatch.setattr(one_off.container, "file_of", lambda component, slot: place)
+    with pytest.raises(one_off.Refused, match="the slot blue of api does not run"):
+        run(state, "true")
+    place.write_text(json.dumps({"name": "x", "services": {"api": {}}}), encoding="utf-8")
+    found = one_off.Live("api", "blue", "v1", "aistack-api@blue.service", tmp_path, tmp_path, tmp_path)
+    words = one_off.beside_containers(found, ["sh", "-c", "id"], "aistack-run-api-7.service", 60, False, place)
+    assert words[-3:] == ["sh", "-c", "id"]
+    shown = " ".join(words)
+    assert f"docker compose --ansi never --progress quiet --project-name aistack-run-api-7 --file {place} run --rm" in shown
+    assert "--no-TTY api sh" in shown
+    assert "RuntimeMaxSec=60" in words
+    (after,) = [word for word in words if word.startswith("ExecStopPost=-")]
+    assert after.endswith("down --timeout 0")
+
+
 def test_a_program_of_the_release_comes_first(state: Path) -> None:
     assert run(state, "tool")[1] == ["of the release"]
 

@@ -51,6 +51,21 @@ def test_nothing_of_it_is_left_and_nothing_of_others_goes(node: Node, data: bool
     assert (stays == []) == data, stays
 
 
+def test_images_go_with_the_releases_that_have_them(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = node.places.top / "opt/shop/web/releases/v9.0.0"
+    release.mkdir(parents=True)
+    images = {"web": {"reference": "web:9.0.0-aaaaaaa", "digest": "sha256:9"}}
+    (release / "release.json").write_text(json.dumps({"kind": "image", "images": images}), encoding="utf-8")
+    why, asked = "a container is using it", list[str]()
+    monkeypatch.setattr(remove_plan, "Docker", lambda: type("Images", (), {"remove": lambda self, name: (asked.append(name), why)[1]})())
+    with pytest.raises(remove_plan.Refused, match=r"the image web:9\.0\.0-aaaaaaa cannot be removed: a container is using it"):
+        take(node, "web")
+    why = ""
+    done = take(node, "web")
+    assert asked == ["web:9.0.0-aaaaaaa", "web:9.0.0-aaaaaaa", "sha256:9"]
+    assert "image web:9.0.0-aaaaaaa" in done.lines
+
+
 def test_it_is_gone_once(node: Node) -> None:
     take(node, "web")
     with pytest.raises(remove.Refused, match="no component web is on this node; there are api, edge; the journal has it") as told:

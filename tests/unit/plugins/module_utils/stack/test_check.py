@@ -121,7 +121,7 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/web/test_env", ["A"], "components.web.test_env: must be a mapping of names to values, is a list"),
         ("components/web/test_network", "yes", "components.web.test_network: must be true or false, is the text 'yes'"),
         ("components/web/install_scripts", 1, "components.web.install_scripts: must be true or false, is 1"),
-        ("components/web/runtime", "kubernetes", "aistack_components.web.runtime: 'kubernetes' is not one of systemd, launchd, windows"),
+        ("components/web/runtime", "kubernetes", "web.runtime: 'kubernetes' is not one of systemd, compose, launchd, windows"),
         ("components/web/tests", "pytest", "components.web.tests: must be a list of commands, each a list such as [pytest, -q], is the"),
         ("components/web/tests", ["pytest"], "components.web.tests[0]: must be a list such as [pytest, -q], is the text"),
         ("components/web/build", [["make", ["x"]]], "components.web.build[0][1]: must be a text or a number, is a list"),

@@ -1,0 +1,108 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a slot of containers is started by: its compose file, written from what the slot is, before its unit starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker import Docker, DockerError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import image
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import SLOTS, Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import compose
+
+IMAGES_OWN = "image"
+"""Says of a component's user that it is the one that the image names."""
+
+
+class ContainerError(Exception):
+    """The slot cannot be started; the text says why and what to do."""
+
+
+def path_of(state_dir: Path, component: str) -> Path:
+    """Where the role says how a component's containers are run."""
+    return state_dir / "containers" / f"{component}.json"
+
+
+def file_of(component: str, slot: str) -> Path:
+    """The compose file of a slot."""
+    return Path(compose.FOLDER.format(component=component, slot=slot)) / compose.FILE
+
+
+def account(name: str) -> str:
+    """``uid:gid`` of a user of this host. Raises ContainerError."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError as missing:
+        raise ContainerError(f"this host has no user {name}, whom the container is to run as; run site.yml, which makes it") from missing
+    return f"{entry.pw_uid}:{entry.pw_gid}"
+
+
+def document(root: str, state_dir: Path, component: str, slot: str, docker: Docker, who: Callable[[str], str] = account) -> dict[str, Any]:
+    """The compose file of a slot as a mapping.
+
+    Raises:
+        ContainerError: something of the slot is not there, or its image is not the one that was staged.
+    """
+    if not COMPONENT_NAME.fullmatch(component) or slot not in SLOTS:
+        raise ContainerError(f"{component}@{slot} is no slot of a component; expected one of {', '.join(SLOTS)}")
+    layout = Layout(root, component)
+    try:
+        container = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
+        environment = read_env(layout.slots_dir / slot / "config" / "env")
+        given = read_env(layout.slots_dir / slot / "slot.env")
+    except (OSError, ValueError) as error:
+        raise ContainerError(f"slot {slot} of {component} cannot be read: {error}; deploy {component} again") from error
+    release = given.get("AISTACK_RELEASE", "")
+    images = image.images_of(layout.manifest(release))
+    if not images:
+        raise ContainerError(f"the release {release} of {component} names no image ({layout.release(release)}); deploy it again")
+    entry = next(iter(images.values()))
+    try:
+        there = docker.digest(entry["digest"])
+    except DockerError as error:
+        raise ContainerError(f"Docker does not answer: {error}") from error
+    if there != entry["digest"]:
+        raise ContainerError(
+            f"the image {entry['reference']} of {component} {release} is not on this node any more (digest {entry['digest']}): "
+            "somebody removed it (docker image prune?). Remove the release's folder and deploy it again, or go to another release"
+        )
+    user = str(container.get("user") or "")
+    port = given.get("AISTACK_PORT", "")
+    return compose.document(
+        compose.Slot(
+            stack=str(container.get("stack") or ""),
+            component=component,
+            slot=slot,
+            release=release,
+            image=entry["digest"],
+            port=int(port) if port else None,
+            environment=environment,
+            user="" if user == IMAGES_OWN or not user else who(user),
+        ),
+        container,
+    )
+
+
+def write(root: str, state_dir: Path, component: str, slot: str, docker: Docker | None = None, path: Path | None = None) -> Path:
+    """Write the compose file of a slot, for root alone; its path.
+
+    Raises:
+        ContainerError: see :func:`document`.
+    """
+    made = document(root, state_dir, component, slot, docker or Docker())
+    path = path or file_of(component, slot)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    os.chmod(path.parent, 0o700)
+    write_file(path, json.dumps(made, indent=1, sort_keys=True) + "\n", 0o600, lasting=False)
+    return path

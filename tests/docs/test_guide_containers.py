@@ -1,0 +1,51 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guide of images is true: its inventory passes the check, and is the one that a scenario deploys, names aside."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import NOT_IN_IMAGES, check_stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import IMAGE
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs/guide-containers.md").read_text(encoding="utf-8")
+SCENARIO = ROOT / "molecule/containers/inventory/group_vars/all/stack.yml"
+
+
+def guide() -> dict[str, Any]:
+    block = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)[0]
+    found: dict[str, Any] = yaml.safe_load(block)
+    return found
+
+
+def test_its_inventory_passes_the_check() -> None:
+    said = guide()
+    stack = {key: said[f"aistack_{key}"] for key in ("phases", "components", "applications", "ports", "env")}
+    assert check_stack({**stack, "acceptance": {}, "groups": {"aistack": ["node-1"], "all": ["node-1"]}}) == []
+
+
+def test_a_scenario_deploys_it() -> None:
+    said, there = guide(), yaml.safe_load(SCENARIO.read_text(encoding="utf-8"))
+    for name, component in said["aistack_components"].items():
+        other = there["aistack_components"][name]
+        assert {**component, **({"application": "boxes"} if "application" in component else {})} == other, name
+    assert said["aistack_ports"] == there["aistack_ports"]
+
+
+def test_it_names_all_that_an_image_and_its_container_may_say() -> None:
+    assert set(re.findall(r"^\| `(\w+): [^`]+` \|", GUIDE, re.MULTILINE)) >= set(IMAGE)
+    role = roles.read(roles.ROLES / "container")
+    assert role.options is not None
+    told = set(re.findall(r"`options\.(\w+)", GUIDE)) | set(guide()["aistack_components"]["api"]["options"])
+    assert role.options - told == set()
+    assert told <= role.options
+    for name in ("lock", "build", "tests", "output"):
+        assert (f"`{name}`" in GUIDE) == (name in NOT_IN_IMAGES)
