@@ -51,7 +51,7 @@ def tagged(stage: Stage, tag: str = "v1") -> Origin:
     git(repo, "commit", "--quiet", "--message", tag)
     git(repo, "tag", tag)
     schema = [{"name": "API_TOKEN", "secret": True, "default": "s3cret-default"}, {"name": "DATABASE_URL", "type": "dsn"}]
-    return Origin(str(repo), "backend", "requirements.lock", schema, str(stage.root / "mirrors"), str(CACHE))
+    return Origin(str(repo), "backend", "requirements.lock", schema=schema, mirror_dir=str(stage.root / "mirrors"), plan_dir=str(CACHE))
 
 
 def elsewhere(stage: Stage) -> alembic_plan.Request:
