@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.action import release
@@ -49,7 +50,7 @@ class ActionModule(release.ActionModule):
                 self._connection._shell.tmpdir = None  # the next one makes its own
             return {**answer, "component": str(given["component"])}
 
-        answers = side_by_side([lambda given=given: job(given) for given in components], args["at_once"])  # type: ignore[misc]
+        answers = side_by_side([partial(job, given) for given in components], args["at_once"])
         self._host = host
         if args["build_for"]:
             for given, answer in zip(components, answers):
