@@ -35,7 +35,7 @@ WANTED: dict[str, Any] = {
     "awx_schedules": {"backup": "DTSTART:20260101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"},
     "awx_approvers": "",
     "awx_verbs": VERBS,
-    "awx_releases": ["v1.9.0", "v1.10.0", "nightly/1"],
+    "awx_releases": ["v1.9.0", "v1.10.0", "nightly=1"],
     "awx_documents": "/runner/documents",
     "awx_notifications": [
         {"name": "chat", "type": "webhook", "configuration": {"url": "https://chat.example.com/x"}, "on": ["error", "approvals"]}

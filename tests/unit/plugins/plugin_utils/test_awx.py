@@ -54,7 +54,7 @@ def test_the_choices_of_a_release_are_its_tags() -> None:
     assert (release["type"], release["choices"], release["required"]) == ("multiplechoice", "v2\nv1", True)
     typed = awx.templates(VERBS, {**SETTINGS, "releases": [], "verbs": ["deploy"]})[0]["survey_spec"]["spec"][0]
     assert (typed["type"], typed["required"]) == ("text", False)
-    assert awx.tags(["v1.9.0", "v1.10.0", "nightly/1", "v1.10.0-rc1"], 2) == ["v1.10.0", "v1.10.0-rc1"]
+    assert awx.tags(["v1.9.0", "v1.10.0", "nightly=1", "v1.10.0-rc1"], 2) == ["v1.10.0", "v1.10.0-rc1"]
 
 
 def test_documents_outlive_the_job_where_a_folder_is_named() -> None:
