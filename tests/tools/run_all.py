@@ -69,7 +69,7 @@ def jobs() -> list[Job]:
         Job("changelog", ["changelog"]),
         Job("unit", ["unit", "ARGS=--ignore=tests/unit/plugins"]),  # which ansible-units runs, as the collection's users would
         Job("test-docs", ["test-docs"]),
-        Job("integration", ["integration"], limit=1800.0),
+        Job("integration", ["integration"], limit=2700.0),
         Job("ansible-lint", ["ansible-lint"]),
         Job("sanity", ["sanity"]),
         Job("ansible-units", ["ansible-units"]),
