@@ -159,7 +159,7 @@ def test_a_release_is_laid_down_where_nothing_can_build(lab: Any, tmp_path: Path
     lab.play(str(play)).ended_well()
     kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert [path.stat().st_mode & 0o077 for path in kept] == [0] * len(kept)
-    assert sorted(path.name.partition(".")[2] for path in kept) == ["json", "lock", "tar.gz"]
+    assert sorted(path.name.partition(".")[2] for path in kept) == ["intoto", "json", "lock", "tar.gz"]
 
 
 ROOT_CONF = "/etc/ssh/sshd_config.d/05-root.conf"
