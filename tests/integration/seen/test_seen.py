@@ -338,7 +338,7 @@ def test_a_rollback_without_a_terminal_asks_nobody(shop: Shop) -> None:
     assert status == 2, text
     assert "interactive" not in text, "Ansible's own warning"
     assert "To go back type" not in text
-    assert "got nothing. Nothing was touched. The plan is kept in .ansible/rollbacks/rollback-" in text
+    assert "got nothing. Nothing that serves was touched. The plan is kept in .ansible/rollbacks/rollback-" in text
     words = "phasegate.aistack.rollback -e \"reason='looks slow'\" -e aistack_extra_vars=token -e token=… -e confirm=v1"
     assert words in text, text
     small(text)
