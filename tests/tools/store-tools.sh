@@ -23,4 +23,7 @@ if [[ ! -x $place/cyclonedx-py ]]; then
     .venv/bin/uv pip sync --quiet --require-hashes --python "$place/sbom/bin/python" tests/integration/store/requirements.txt
     ln -sf sbom/bin/cyclonedx-py "$place/cyclonedx-py"
 fi
-[[ -x $place/cosign ]] || tests/tools/host-packages.sh cosign
+[[ -x $place/cosign ]] || command -v cosign >/dev/null || tests/tools/host-packages.sh cosign || {
+    echo "missing: cosign, which this system has no package of (Debian 13 has); put one on the PATH, or into build/store-tools" >&2
+    exit 1
+}
