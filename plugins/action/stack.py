@@ -361,7 +361,7 @@ class ActionModule(ActionBase):
         return source_check.survey(own, releases, cached=verb in OF_PHASES)
 
     def _left_out_result(self, name: str, verb: Mapping[str, Any], args: Mapping[str, Any], stack: Mapping[str, Any],
-              task_vars: dict[str, Any]) -> dict[str, Any]:
+                         task_vars: dict[str, Any]) -> dict[str, Any]:
         """Who is left out, for the result: a refusal where that was not said to be meant."""
         missing = self._left_out(name, verb, args, stack, task_vars)
         if not missing:
