@@ -57,7 +57,7 @@ def test_images_go_with_the_releases_that_have_them(node: Node, monkeypatch: pyt
     images = {"web": {"reference": "web:9.0.0-aaaaaaa", "digest": "sha256:9"}}
     (release / "release.json").write_text(json.dumps({"kind": "image", "images": images}), encoding="utf-8")
     why, asked = "a container is using it", list[str]()
-    monkeypatch.setattr(remove_plan, "Docker", lambda: type("Images", (), {"remove": lambda self, name: (asked.append(name), why)[1]})())
+    monkeypatch.setattr(remove_plan, "Docker", type("Images", (), {"remove": lambda self, name: (asked.append(name), why)[1]}))
     with pytest.raises(remove_plan.Refused, match=r"the image web:9\.0\.0-aaaaaaa cannot be removed: a container is using it"):
         take(node, "web")
     why = ""
