@@ -90,8 +90,7 @@ class Clock:
                 self.clear()
                 plain(*args, **given)
 
-        # on purpose: the one display of the process, through which everybody speaks
-        self._display.display = display  # type: ignore[method-assign]
+        self._display.display = display  # type: ignore[method-assign]  # on purpose: the one display through which everybody speaks
         threading.Thread(target=self._go_on, name="clock", daemon=True).start()
 
     def stop(self) -> None:

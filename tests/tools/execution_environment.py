@@ -78,7 +78,7 @@ def main() -> None:
     archives = list((ROOT / "build" / "dist").glob("phasegate-aistack-*.tar.gz"))
     if len(archives) != 1:
         sys.exit("execution environment: there has to be one archive in build/dist: make artefact")
-    shutil.rmtree(WORK, ignore_errors=True)
+    shutil.rmtree(WORK, ignore_errors=True)  # not there the first time; what cannot go makes mkdir fail
     (WORK / "base").mkdir(parents=True)
     shutil.copy(archives[0], WORK / "phasegate-aistack.tar.gz")
     configure()

@@ -25,7 +25,7 @@ systemctl show -p MainPID,ActiveState,UnitFileState ollama.service comfyui.servi
 getent passwd aistack aistack-build aistack-test ollama comfyui
 ls /var/lib/ollama /var/lib/comfyui
 """
-KEPT = "ls -d /var/lib/tiny.removed-* 2>/dev/null || true"
+KEPT = "ls -d /var/lib/tiny.removed-* 2>/dev/null || true"  # likewise
 
 
 def test_the_whole_stack_goes_and_the_one_beside_it_stays(lab: Any) -> None:

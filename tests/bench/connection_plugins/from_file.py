@@ -43,7 +43,7 @@ def gate_answer(asked: bytes, row: dict[str, Any]) -> dict[str, Any]:
     return {"changed": False, "verdict": "pass", "probes": probes, "elapsed_s": 0.1, "contexts": {}, "summary": said, "msg": said}
 
 
-class Connection(ConnectionBase):  # type: ignore[misc]
+class Connection(ConnectionBase):
     """Reads the file, and says what stands there."""
 
     transport = "from_file"

@@ -39,7 +39,7 @@ BOOK = """
 """
 PROJECT = '[project]\nname = "{name}"\nversion = "0.1.0"\nrequires-python = ">=3.9"\ndependencies = [{needs}]\n'
 SHARED = PROJECT.format(name="shared", needs="") + '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
-WEB = {"name": "web", "version": "1.0.0", "scripts": {"build": "node build.js"}, "dependencies": {"is-number": "7.0.0"}}
+WEB: dict[str, Any] = {"name": "web", "version": "1.0.0", "scripts": {"build": "node build.js"}, "dependencies": {"is-number": "7.0.0"}}
 BUILD = (
     'const word = require("shared"), number = require("is-number"), fs = require("fs");\n'
     'fs.mkdirSync("dist", {recursive: true});\nfs.writeFileSync("dist/index.html", `${word} ${number(5)}`);\n'
@@ -243,7 +243,7 @@ def test_a_site_of_a_node_workspace(mono: Monorepo, managers: Path, tool: str, n
         (mono.tmp / "tools" / program).symlink_to(managers / program)
     for program in ("node", "npm"):
         (mono.tmp / "tools" / program).symlink_to(str(shutil.which(program)))
-    web = {**WEB, "dependencies": {**WEB["dependencies"], "shared": shared}}  # type: ignore[dict-item]
+    web = {**WEB, "dependencies": {**WEB["dependencies"], "shared": shared}}
     mono.write({
         "package.json": json.dumps({"name": "root", "private": True, "workspaces": ["apps/*", "libs/*"]}),
         "pnpm-workspace.yaml": "packages: [apps/*, libs/*]\n",

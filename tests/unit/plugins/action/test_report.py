@@ -64,7 +64,7 @@ OF_RUNS = """
         kind: health
         results: {{a: {{probes: [{{name: up, component: api, verdict: fail, severity: critical, expected: "200", got: "502"}}]}}}}
         junit: "{state}/health.xml"
-      ignore_errors: true
+      ignore_errors: true # a gate that fails is the answer that is written down
     - phasegate.aistack.report: {{kind: run, results: "{{{{ told }}}}", run: nope}}
 """
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def meet(folder: Path, name: str, others: int) -> dict[str, Any]:
 
 
 def test_all_at_once_in_their_order(tmp_path: Path) -> None:
-    answers = side_by_side([lambda name=name: meet(tmp_path, name, 3) for name in ("c", "a", "b")], 4)  # type: ignore[misc]
+    answers = side_by_side([partial(meet, tmp_path, name, 3) for name in ("c", "a", "b")], 4)
     assert [answer["name"] for answer in answers] == ["c", "a", "b"]
     assert {answer["met"] for answer in answers} == {3}
     assert len({os.getpid(), *(answer["pid"] for answer in answers)}) == 4
@@ -41,7 +42,7 @@ def test_not_more_at_once_than_is_said(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
         return {"there": there}
 
-    assert max(answer["there"] for answer in side_by_side([lambda n=n: job(n) for n in "abcde"], 2)) <= 2  # type: ignore[misc]
+    assert max(answer["there"] for answer in side_by_side([partial(job, name) for name in "abcde"], 2)) <= 2
 
 
 def test_one_alone_and_one_after_the_other_need_no_process() -> None:

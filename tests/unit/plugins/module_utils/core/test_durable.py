@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,9 +95,10 @@ def test_what_fails_leaves_what_was(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
             durable.write_file(path, "after", 0o600)
+    wrong: Any = "er"  # no bytes
     with contextlib.suppress(TypeError), durable.replacing(path, 0o600) as out:
         out.write(b"aft")
-        out.write("er")  # type: ignore[arg-type]
+        out.write(wrong)
     assert {entry.name: entry.read_text() for entry in tmp_path.iterdir()} == {"env": "before"}
 
 

@@ -119,10 +119,10 @@ def test_what_was_loaded() -> None:
 
 def test_the_command_line_has_names_of_arguments_and_no_value() -> None:
     source = image.Source("docker/api", {"INDEX": "https://user:secret@example.com"}, "run")
-    command = image.build_command(source, "api:1.2.3-0a1b2c3", {"a.b": "c"}, "/tmp/iid", "/work")
+    command = image.build_command(source, "api:1.2.3-0a1b2c3", {"a.b": "c"}, "/srv/iid", "/srv/tree")
     assert "secret" not in " ".join(command)
-    assert command[-1] == "/work"
-    for pair in (["--build-arg", "INDEX"], ["--file", "/work/docker/api"], ["--target", "run"], ["--tag", "api:1.2.3-0a1b2c3"],
+    assert command[-1] == "/srv/tree"
+    for pair in (["--build-arg", "INDEX"], ["--file", "/srv/tree/docker/api"], ["--target", "run"], ["--tag", "api:1.2.3-0a1b2c3"],
                  ["--label", "a.b=c"]):  # fmt: skip
         assert " ".join(pair) in " ".join(command)
 

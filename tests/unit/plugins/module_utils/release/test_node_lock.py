@@ -120,7 +120,8 @@ def test_a_yarn_lock_that_proves_nothing_is_refused(tmp_path: Path, text: str, e
 
 
 def test_a_member_of_a_workspace_that_yarn_1_does_not_look_at(tmp_path: Path) -> None:
-    web_needs = {"name": "web", "dependencies": {"is-odd": "3.0.1", "shared": "1.0.0", "local": "file:../x", "is-even": "1.0.0"}}
+    needs = {"is-odd": "3.0.1", "shared": "1.0.0", "local": "file:../x", "is-even": "1.0.0"}
+    web_needs = {"name": "web", "dependencies": needs}
     files = {
         "yarn.lock": CLASSIC,
         "package.json": json.dumps({"workspaces": {"packages": ["apps/*", "libs/*"]}, "devDependencies": {"@acme/ui": "^1.1.0"}}),
@@ -131,7 +132,7 @@ def test_a_member_of_a_workspace_that_yarn_1_does_not_look_at(tmp_path: Path) ->
     with pytest.raises(ReleaseError, match=r"\.\./\.\./yarn\.lock .* does not fit package\.json, which asks for is-even@1\.0\.0\. Make"):
         build.install_node(made, work)
     assert not (tmp_path / "ran").exists()
-    del web_needs["dependencies"]["is-even"]  # type: ignore[attr-defined]
+    del needs["is-even"]
     (work / "apps/web/package.json").write_text(json.dumps(web_needs))
     build.install_node(made, work)
     assert (tmp_path / "ran").exists()
