@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import awx, pages
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import read_verbs
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -31,17 +30,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Plan; refuse what cannot be."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the objects, or why there can be none."""
-        super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
             releases = awx.tags(args["releases"] or (Source(args["repo"]).tags() if args["repo"] else ()), args["shown"])
         except (SourceError, OSError) as error:

@@ -9,34 +9,31 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.certificate import CertificateProblem, days_left
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
 display = Display()
 
 
-class ActionModule(ActionBase):
+ARGUMENTS: dict[str, Any] = {
+    "certificate": {"type": "path", "required": True},
+    "key": {"type": "path", "required": True, "no_log": False},
+    "ca": {"type": "list", "elements": "path", "default": []},
+    "system": {"type": "bool", "default": True},
+    "names": {"type": "list", "elements": "str", "required": True},
+    "warn_days": {"type": "float", "default": 14},
+}
+
+
+class ActionModule(ControllerAction):
     """Find the files as M(ansible.builtin.copy) does, out of a vault where they are in one, and show them to a client."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Fail where a client would not take it, warn where it ends soon."""
-        super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(
-            argument_spec={
-                "certificate": {"type": "path", "required": True},
-                "key": {"type": "path", "required": True, "no_log": False},
-                "ca": {"type": "list", "elements": "path", "default": []},
-                "system": {"type": "bool", "default": True},
-                "names": {"type": "list", "elements": "str", "required": True},
-                "warn_days": {"type": "float", "default": 14},
-            }
-        )
         given = {path: self._readable(path) for path in [args["certificate"], args["key"], *args["ca"]] if path}
         certificate, key = given[args["certificate"]], given[args["key"]]
         try:

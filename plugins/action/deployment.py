@@ -10,9 +10,8 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "application": {"type": "str", "required": True},
@@ -47,34 +46,29 @@ def done_lines(released: Sequence[str], release: str, migrated: Iterable[Mapping
     return [*said, f"{', '.join(released)}: {release}", *([f"{', '.join(phases)}: {evidence}"] if evidence else [])]
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Read what the nodes said once, and say what follows."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the facts of notices; fail where no release was named and one is live."""
-        super().run(tmp, task_vars)
-        variables = task_vars or {}
-        _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        live = live_releases(parts.of_hosts(variables, args["answers"]))
+        live = live_releases(parts.of_hosts(task_vars, args["answers"]))
         if live and not args["named"]:
             return pages.refusal(
                 f"Refused: no release was named, and {args['application']} is live: {', '.join(live)}. Nothing was touched.\n"
                 f"  The inventory's {args['release']} is taken only where nothing is live, because it may be older than what is.\n"
                 "  Expected the release by name: -e release=TAG."
             )
-        described, groups = parts.described(self._templar, variables, ("hosts",)), variables.get("groups", {})
-        in_play = variables.get("ansible_play_hosts_all") or []
+        described, groups = parts.described(self._templar, task_vars, ("hosts",)), task_vars.get("groups", {})
+        in_play = task_vars.get("ansible_play_hosts_all") or []
         there = dict.fromkeys(host for name in args["released"] for host in groups.get(described[name]["hosts"], []))
         facts: dict[str, Any] = {
-            "stack": str(self._templar.template(variables.get("aistack_name") or "")), "application": args["application"],
+            "stack": str(self._templar.template(task_vars.get("aistack_name") or "")), "application": args["application"],
             "from": ", ".join(live), "to": args["release"], "run": args["run"], "nodes": [host for host in there if host in in_play],
         }  # fmt: skip
         if args["finished"]:
-            migrated = parts.of_hosts(variables, args["migrations"]).values()
+            migrated = parts.of_hosts(task_vars, args["migrations"]).values()
             facts["done"] = done_lines(args["released"], args["release"], migrated, args["phases"], args["evidence"])
             facts["seconds"] = seconds_of(args["run"], datetime.datetime.now(datetime.timezone.utc))
         return {"changed": False, "facts": facts, "live": live}

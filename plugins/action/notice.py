@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
@@ -18,38 +17,35 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import send as notice_send
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import EVENTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
 display = Display()
 
 
-class ActionModule(ActionBase):
+ARGUMENTS: dict[str, Any] = {
+    "event": {"type": "str", "required": True, "choices": list(EVENTS)},
+    "facts": {"type": "dict", "default": {}},
+    "failures": {"type": "bool", "default": False},
+    "rollback": {"type": "dict", "default": {}},
+    "ended": {"type": "str", "default": "", "choices": ["", "finished", "failed"]},
+}
+
+
+class ActionModule(ControllerAction):
     """Read the receivers, send, warn."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Send one event; what does not arrive is a warning."""
-        super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(
-            argument_spec={
-                "event": {"type": "str", "required": True, "choices": list(EVENTS)},
-                "facts": {"type": "dict", "default": {}},
-                "failures": {"type": "bool", "default": False},
-                "rollback": {"type": "dict", "default": {}},
-                "ended": {"type": "str", "default": "", "choices": ["", "finished", "failed"]},
-            }
-        )
-        variables = task_vars or {}
         if args["rollback"]:
-            args["facts"] = RollbackPages(self._templar, variables, args["rollback"]).notice(args["ended"])
+            args["facts"] = RollbackPages(self._templar, task_vars, args["rollback"]).notice(args["ended"])
         if args["failures"]:
-            hosts = variables.get("ansible_play_hosts_all") or []
-            args["facts"] = {**args["facts"], "error": "; ".join(failures(variables["hostvars"].raw_get(host) for host in hosts))}
-        entries, failed = self._receivers(variables.get("aistack_notices") or [])
-        facts = {"stack": str(self._filled(variables.get("aistack_name")) or ""), **args["facts"]}
+            hosts = task_vars.get("ansible_play_hosts_all") or []
+            args["facts"] = {**args["facts"], "error": "; ".join(failures(task_vars["hostvars"].raw_get(host) for host in hosts))}
+        entries, failed = self._receivers(task_vars.get("aistack_notices") or [])
+        facts = {"stack": str(self._filled(task_vars.get("aistack_name")) or ""), **args["facts"]}
         result = notice_send.send_all(entries, args["event"], facts, check=self._task.check_mode)
         failed += result["failed"]
         for entry in failed:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.filter import stack as filters
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import required_phases
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts, phases
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
@@ -37,18 +37,13 @@ class Filled:
         return self._templar.template(self._vars[name]) if name in self._vars else None
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Read the variables of all hosts once, and say what follows."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what is asked, or what the answers say."""
-        super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         try:
             described, components = (self._templar.template(task_vars.get(f"aistack_{name}") or {}) for name in ("phases", "components"))
         except AnsibleError as error:

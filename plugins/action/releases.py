@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.action import release
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.forked import side_by_side
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -21,8 +22,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "built_before": {"type": "bool", "default": False},
     "root": {"type": "str"},
     "state_dir": {"type": "str"},
-    "run": {"type": "str", "default": ""},
-    "actor": {"type": "str", "default": ""},
+    **CALLER,
 }
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.filter.backup import restore_page
 from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page, plan_refusal
@@ -33,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
 KINDS = ["failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "ticket", "verify"]
@@ -117,22 +117,18 @@ def answered(args: dict[str, Any], variables: Mapping[str, Any]) -> None:
             args["facts"][name] = hosts
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Print, write, and fail where what is printed is a failure."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Dispatch on the kind of page."""
-        super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         if args["kind"] == "failure":
             return self._failure(args)
-        answered(args, task_vars or {})
+        answered(args, task_vars)
         try:
-            page: Page = getattr(self, f"_{args['kind']}")(args, task_vars or {})
+            page: Page = getattr(self, f"_{args['kind']}")(args, task_vars)
         except documents.Unwritable as error:
             return pages.refusal(str(error))
         as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
@@ -155,8 +151,8 @@ class ActionModule(ActionBase):
         more: dict[str, Any] = {"warnings": page.warnings} if page.warnings else {}
         if args["ask"]:
             more["answer"] = self._answer(args["ask"])
-        if "output" in self._task.args and content.strip() and not self._task.no_log and owner.in_runner(task_vars or {}):
-            name = args["output"] or str((task_vars or {}).get("aistack_verb") or args["kind"])
+        if "output" in self._task.args and content.strip() and not self._task.no_log and owner.in_runner(task_vars):
+            name = args["output"] or str((task_vars).get("aistack_verb") or args["kind"])
             name = "report.md" if args["kind"] == "run" else name  # whatever its file is: a page that is handed on stays small
             more["ansible_stats"] = artefact(name, content, as_json)
         return pages.refusal(page.failure, **more) if page.failure else {"changed": False, **more}

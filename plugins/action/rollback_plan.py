@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
@@ -19,6 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, decide, decision_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer
@@ -66,21 +65,17 @@ def moves(decision: Mapping[str, Any]) -> bool:
     return any(decision["plans"][node].get("steps") for node in decision["nodes"])
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Read the answers, decide, say so."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the decision; fail where it is a refusal."""
-        super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         if args["level"] not in LEVELS:
             known = f"There is no level {args['level']}; expected one of {', '.join(LEVELS)}. Nothing was touched."
             return pages.refusal(known)
-        plans = {str(host): answer_of(found) for host, found in parts.of_hosts(task_vars or {}, args["answers"]).items()}
+        plans = {str(host): answer_of(found) for host, found in parts.of_hosts(task_vars, args["answers"]).items()}
         if args["state"] == "again":
             return {"changed": False, "todo": todo.again(args["decision"], plans, args["level"], args["reason"])}
         to, since = release_name(args["to"]) or None, None if args["again"] else time.time()

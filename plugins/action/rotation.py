@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.phasegate.aistack.plugins.filter.stack import released
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import problems
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
 LETTERS = string.ascii_letters + string.digits
 LEAST = 20
@@ -93,29 +92,25 @@ def planned(name: str, entry: Mapping[str, Any], args: Mapping[str, Any], variab
     return {"changed": False, "steps": steps, "behind": behind, "text": f"{name}: {said}"}
 
 
-class ActionModule(ActionBase):
+ARGUMENTS: dict[str, Any] = {
+    "secret": {"type": "str", "required": True, "no_log": False},
+    "state": {"type": "str", "choices": STATES, "default": "begun"},
+    "described": {"type": "dict", "default": {}},
+    "foreseen": {"type": "bool", "default": False},
+    "forget": {"type": "bool", "default": False},
+    "seen": {"type": "str", "default": ""},
+    "live": {"type": "str", "default": ""},
+    "behind": {"type": "str", "default": ""},
+}
+
+
+class ActionModule(ControllerAction):
     """Begin, abandon, finish; check, plan."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Do it; values are never part of the result."""
-        super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        _validated, args = self.validate_argument_spec(
-            argument_spec={
-                "secret": {"type": "str", "required": True, "no_log": False},
-                "state": {"type": "str", "choices": STATES, "default": "begun"},
-                "described": {"type": "dict", "default": {}},
-                "foreseen": {"type": "bool", "default": False},
-                "forget": {"type": "bool", "default": False},
-                "seen": {"type": "str", "default": ""},
-                "live": {"type": "str", "default": ""},
-                "behind": {"type": "str", "default": ""},
-            },
-        )
         name, check = args["secret"], bool(self._task.check_mode)
         rotations = self._templar.template(task_vars.get("aistack_rotations") or {})
         wrong = problems(rotations, task_vars.get("aistack_components") or {})

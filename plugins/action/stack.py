@@ -14,7 +14,6 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.parsing.splitter import parse_kv
-from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
@@ -36,6 +35,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check impo
 )
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, parts, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.role_files import role_directory
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.run_facts import new_run_id, remembered, this_process
@@ -117,12 +117,10 @@ def heading(name: str, phase: Mapping[str, Any]) -> str:
     return f"{name}  {phase.get('title', '')}{needs}{note}"
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Check the structure, name the run."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
     def _read(self, variable: str, task_vars: Mapping[str, object], problems: list[str]) -> dict[str, object]:
         """The variable with its templates filled in; those of its keys that cannot be filled in become problems."""
@@ -373,11 +371,8 @@ class ActionModule(ActionBase):
             return {"left_out": missing, "warnings": [f"{verb['playbook']} leaves hosts as they are. {left[0].upper()}{left[1:]}"]}
         return pages.refusal(verbs.partial_refusal(verb["playbook"], missing, lost))
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Validate and return the facts of the run, or every fault at once."""
-        super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        _validated, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
         facts = task_vars.get("ansible_facts", {})
         if args["accepted"] or args["proven"] or args["changed"]:
             found = remembered(facts, args["accepted"], args["proven"], args["changed"], time.time(), args["proof_seconds"])

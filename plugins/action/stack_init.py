@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import READ, Application, detect
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import SOUGHT, Inventory, Place
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror import Source, SourceError
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
 LARGEST = 256 * 1024
 """Bytes of a file that is looked into; what is larger was hardly written by hand."""
@@ -60,18 +60,18 @@ def page(found: Application, inventory: Inventory, dest: str, written: bool) -> 
     return "\n".join([*lines, "", "next:", f"  ansible-playbook -i {dest} phasegate.aistack.site --check --diff"])
 
 
-class ActionModule(ActionBase):
+ARGUMENTS: dict[str, Any] = {
+    name: {"type": "str", "default": ""} for name in ("stack", "repo", "release", "dest", "address", "user", "app")
+}
+
+
+class ActionModule(ControllerAction):
     """Ask for what is missing, look, write; a file that is there is never written over."""
 
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what was found, the files, and the page that says both."""
-        super().run(tmp, task_vars)
-        names = ("stack", "repo", "release", "dest", "address", "user", "app")
-        _validated, args = self.validate_argument_spec(argument_spec={name: {"type": "str", "default": ""} for name in names})
         self._ask(args)
         name, dest = args["stack"], args["dest"] or "inventory"
         missing = [key for key in NEEDED if not args[key]]

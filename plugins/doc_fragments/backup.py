@@ -8,21 +8,13 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Who runs, and for how long; C(restore): what reading a set back needs besides."""
+    """For how long; C(restore): what reading a set back needs besides."""
 
     DOCUMENTATION = r"""
 options:
   timeout:
     description: Seconds for one part; C(timeout) of C(<state_dir>/backup.json) if left out, which role backup writes, else an hour.
     type: int
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal. Whoever holds the lock if left out.
-    type: str
-    default: ""
 """
 
     RESTORE = r"""

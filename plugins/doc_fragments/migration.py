@@ -125,14 +125,6 @@ options:
       - The linter. Where it is absent, a finding says so.
       - C(<root>/tools/bin/squawk) if left out.
     type: path
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal.
-    type: str
-    default: ""
   repo:
     description:
       - Where the tags are. Used on the controller only.

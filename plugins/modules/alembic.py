@@ -65,6 +65,7 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.migration
   - phasegate.aistack.places
   - phasegate.aistack.attributes

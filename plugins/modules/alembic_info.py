@@ -93,6 +93,7 @@ options:
         type: int
         default: 536870912
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.migration
   - phasegate.aistack.places
   - phasegate.aistack.attributes

@@ -61,6 +61,7 @@ options:
     type: int
     default: 300
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.backup
   - phasegate.aistack.places
 attributes:
@@ -190,6 +191,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup import (
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import registry as backup_jobs
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
@@ -204,8 +206,7 @@ ARGUMENTS: dict[str, Any] = {
     "timeout": {"type": "int"},
     "wait": {"type": "int", "default": 300},
     **PLACES,
-    "run": {"type": "str", "default": ""},
-    "actor": {"type": "str", "default": ""},
+    **CALLER,
 }
 
 

@@ -86,6 +86,7 @@ options:
     type: float
     default: 600
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.backup
   - phasegate.aistack.places
   - phasegate.aistack.backup.restore
@@ -198,6 +199,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
@@ -228,8 +230,7 @@ def main() -> None:
             "identity": {"type": "str", "no_log": True},
             "identity_file": {"type": "path"},
             **PLACES,
-            "run": {"type": "str", "default": ""},
-            "actor": {"type": "str", "default": ""},
+            **CALLER,
         },
         mutually_exclusive=[("identity", "identity_file")],
         supports_check_mode=True,

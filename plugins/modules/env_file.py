@@ -75,15 +75,8 @@ options:
     description: User that owns the file. The file has mode 0600, its folder 0750; systemd reads it as root.
     type: str
     default: root
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal.
-    type: str
-    default: ""
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.places
   - phasegate.aistack.attributes
 attributes:
@@ -138,6 +131,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, COMPONENT_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file, schema as env_schema
@@ -202,8 +196,7 @@ def main() -> None:
             "values": {"type": "dict", "default": {}, "no_log": True},
             "schema_version": {"type": "str"},
             "owner": {"type": "str", "default": "root"},
-            "run": {"type": "str", "default": ""},
-            "actor": {"type": "str", "default": ""},
+            **CALLER,
         },
         supports_check_mode=True,
     )

@@ -253,15 +253,8 @@ options:
     type: list
     elements: str
     default: []
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal. Filled in on the controller.
-    type: str
-    default: ""
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.places
 attributes:
   check_mode:
@@ -360,6 +353,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import names, privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
@@ -402,8 +396,7 @@ ARGUMENTS: dict[str, Any] = {
     "reason": {"type": "str", "default": ""},
     "keep": {"type": "int", "default": 3},
     "keep_releases": {"type": "list", "elements": "str", "default": []},
-    "run": {"type": "str", "default": ""},
-    "actor": {"type": "str", "default": ""},
+    **CALLER,
 }
 
 

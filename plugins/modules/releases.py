@@ -44,15 +44,8 @@ options:
     description: Whether what is not there was built just now, so that it has to be among the artefacts.
     type: bool
     default: false
-  run:
-    description: Identifies the run in the journal.
-    type: str
-    default: ""
-  actor:
-    description: Who runs, for the journal. Filled in on the controller.
-    type: str
-    default: ""
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.places
 attributes:
   check_mode:

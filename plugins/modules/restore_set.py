@@ -69,6 +69,7 @@ options:
     type: int
     default: 60
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.backup
   - phasegate.aistack.places
   - phasegate.aistack.backup.restore
@@ -180,6 +181,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import restore as restore_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.sets import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 
@@ -203,8 +205,7 @@ def main() -> None:
             "accept_unsigned": {"type": "list", "elements": "str", "default": []},
             "lock_wait": {"type": "int", "default": 60},
             **PLACES,
-            "run": {"type": "str", "default": ""},
-            "actor": {"type": "str", "default": ""},
+            **CALLER,
         },
         mutually_exclusive=[("identity", "identity_file")],
         supports_check_mode=True,

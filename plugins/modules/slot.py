@@ -157,14 +157,6 @@ options:
             description: Variable of its environment that holds the address.
             type: str
             default: DATABASE_URL
-  run:
-    description: Identifier of this run; every record in the journal carries it.
-    type: str
-    default: ''
-  actor:
-    description: Who asks; for the journal.
-    type: str
-    default: ''
   reason:
     description: Why something is taken back or stopped; for the journal.
     type: str
@@ -182,6 +174,7 @@ options:
     type: bool
     default: true
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.places
 attributes:
   check_mode:

@@ -24,15 +24,8 @@ options:
     type: list
     elements: dict
     required: true
-  run:
-    description: Identifier of this run; every record in the journal carries it.
-    type: str
-    default: ''
-  actor:
-    description: Who asks; for the journal.
-    type: str
-    default: ''
 extends_documentation_fragment:
+  - phasegate.aistack.caller
   - phasegate.aistack.places
 attributes:
   check_mode:
@@ -89,6 +82,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
@@ -123,8 +117,7 @@ def main() -> None:
         argument_spec={
             "components": {"type": "list", "elements": "dict", "required": True},
             **PLACES,
-            "run": {"type": "str", "default": ""},
-            "actor": {"type": "str", "default": ""},
+            **CALLER,
         },
         supports_check_mode=True,
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
@@ -51,8 +52,7 @@ SPEC: dict[str, Any] = {
     "accept_loss": {"type": "list", "elements": "str", "default": []},
     "allow_base": {"type": "bool", "default": False},
     "squawk": {"type": "path"},
-    "run": {"type": "str", "default": ""},
-    "actor": {"type": "str", "default": ""},
+    **CALLER,
     "repo": {"type": "str"},
     "path": {"type": "str", "default": ""},
     "lock": {"type": "str"},

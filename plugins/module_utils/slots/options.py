@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
@@ -69,8 +70,7 @@ def options() -> dict[str, object]:
                 "database": {"type": "dict", "options": {"url_variable": {"type": "str", "default": "DATABASE_URL"}}},
             },
         },
-        "run": {"type": "str", "default": ""},
-        "actor": {"type": "str", "default": ""},
+        **CALLER,
         "reason": {"type": "str", "default": ""},
         "allow_bad": {"type": "bool", "default": False},
         "mark_good": {"type": "bool", "default": True},

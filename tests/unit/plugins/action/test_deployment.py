@@ -8,8 +8,6 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-import pytest
-
 from ansible_collections.phasegate.aistack.plugins.action import deployment
 from ansible_collections.phasegate.aistack.tests.unit.plugins.action.test_release_info import Hosts, Task, Templar
 
@@ -18,33 +16,29 @@ LIVE = {"__before": {"components": {"api": {"live": {"release": "v1"}}, "web": {
         "migrate_result": {"changed": True, "msg": "api: to head"}}  # fmt: skip
 
 
-def run(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    monkeypatch.setattr(deployment.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
-    monkeypatch.setattr(
-        deployment.ActionBase, "validate_argument_spec",
-        lambda self, argument_spec: ({}, {**{name: entry.get("default") for name, entry in argument_spec.items()}, **ARGS, **more}),
-    )
+def run(hosts: dict[str, Any], **more: Any) -> dict[str, Any]:
     plugin = deployment.ActionModule.__new__(deployment.ActionModule)
     plugin._task, plugin._templar = Task({}), Templar()
     described = {"api": {"hosts": "be"}, "web": {"hosts": "fe"}, "edge": {"hosts": "be"}}
-    return plugin.run(task_vars={"aistack_name": "shop", "aistack_components": described, "groups": {"be": ["a", "c"], "fe": ["b"]},
+    given = {**{name: entry.get("default") for name, entry in deployment.ARGUMENTS.items()}, **ARGS, **more}
+    return plugin.answer(given, {"aistack_name": "shop", "aistack_components": described, "groups": {"be": ["a", "c"], "fe": ["b"]},
                                  "ansible_play_hosts_all": ["a", "b"], "hostvars": Hosts(hosts)})  # fmt: skip
 
 
-def test_what_is_live_and_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = run(monkeypatch, {"a": LIVE, "b": {}})["facts"]
+def test_what_is_live_and_where_it_goes() -> None:
+    facts = run({"a": LIVE, "b": {}})["facts"]
     assert facts == {"stack": "shop", "application": "shop", "from": "v1", "to": "v2", "run": ARGS["run"], "nodes": ["a", "b"]}
 
 
-def test_where_something_is_live_the_release_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run(monkeypatch, {"a": LIVE}, named=False)
+def test_where_something_is_live_the_release_is_named() -> None:
+    result = run({"a": LIVE}, named=False)
     assert result["failed"]
     assert result["msg"].splitlines()[0] == "Refused: no release was named, and shop is live: v1. Nothing was touched."
-    assert not run(monkeypatch, {}, named=False).get("failed"), "where nothing is live the inventory's is taken"
+    assert not run({}, named=False).get("failed"), "where nothing is live the inventory's is taken"
 
 
-def test_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = run(monkeypatch, {"a": LIVE}, finished=True, phases=["p1"], migrations="migrate_result", evidence="3 probes: 3 passed")
+def test_what_was_done() -> None:
+    found = run({"a": LIVE}, finished=True, phases=["p1"], migrations="migrate_result", evidence="3 probes: 3 passed")
     assert found["facts"]["done"] == ["api: to head", "api, web: v2", "p1: 3 probes: 3 passed"]
     now = datetime.datetime(2026, 1, 1, 0, 1, 30, tzinfo=datetime.timezone.utc)
     assert deployment.seconds_of(ARGS["run"], now) == 90

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from ansible_collections.phasegate.aistack.plugins.action import phase
 
 PROBE = {"command": ["true"]}
@@ -48,40 +46,36 @@ class Templar:
         return value
 
 
-def run(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], check: bool = False, **args: Any) -> dict[str, Any]:
-    monkeypatch.setattr(phase.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
-    monkeypatch.setattr(
-        phase.ActionBase, "validate_argument_spec",
-        lambda self, argument_spec: ({}, {**{name: entry.get("default") for name, entry in argument_spec.items()}, **args}),
-    )
+def run(hosts: dict[str, Any], check: bool = False, **args: Any) -> dict[str, Any]:
     plugin = phase.ActionModule.__new__(phase.ActionModule)
     plugin._task, plugin._templar = Task(args, check), Templar()
-    return plugin.run(task_vars={**DESCRIBED, "hostvars": Hosts(hosts), "ansible_facts": {}})
+    given = {**{key: entry.get("default") for key, entry in phase.ARGUMENTS.items()}, **args}
+    return plugin.answer(given, {**DESCRIBED, "hostvars": Hosts(hosts), "ansible_facts": {}})
 
 
 def receipts(**known: bool) -> dict[str, Any]:
     return {"r": {"components": {name: {"fresh": was, "known": was} for name, was in known.items()}}}
 
 
-def test_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    planned = run(monkeypatch, {}, name="service", state="planned", receipts="r", proof_seconds=30)
+def test_what_is_asked() -> None:
+    planned = run({}, name="service", state="planned", receipts="r", proof_seconds=30)
     assert planned["required"] == ["ground"]
     assert [probe["name"] for probe in planned["probes"]] == ["there", "dry"]
     assert [(probe.get("component"), probe["name"]) for probe in planned["asked"][2:]] == [("bread", "there"), ("bread", "seen")]
     assert (planned["elsewhere"], planned["absent"]) == (True, [])
 
 
-def test_check_mode_knows_what_was_never_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_mode_knows_what_was_never_there() -> None:
     hosts = {"a": receipts(stone=True, bread=False), "b": receipts(stone=False, bread=False)}
-    planned = run(monkeypatch, hosts, check=True, name="service", state="planned", receipts="r", proof_seconds=30)
+    planned = run(hosts, check=True, name="service", state="planned", receipts="r", proof_seconds=30)
     assert planned["absent"] == ["bread"], "stone was made on one of its hosts"
 
 
-def test_what_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_to_be_done() -> None:
     row = {"component": "bread", "name": "there", "verdict": "pass"}
     hosts = {host: {**receipts(stone=True, bread=True), "n": {"probes": [row]}} for host in ("a", "b")}
     asked = {"name": "service", "state": "judged", "receipts": "r", "answers": "n", "probes": [{"name": "dry"}]}
-    assert run(monkeypatch, hosts, **asked) == {"changed": False, "stale": [], "unproven": ["dry"]}
+    assert run(hosts, **asked) == {"changed": False, "stale": [], "unproven": ["dry"]}
     hosts["b"].update(receipts(stone=True, bread=False))
-    assert run(monkeypatch, hosts, **asked)["stale"] == ["bread"]
-    assert run(monkeypatch, {"a": hosts["a"]}, **asked)["stale"] == ["bread"], "a host that said nothing has proven nothing"
+    assert run(hosts, **asked)["stale"] == ["bread"]
+    assert run({"a": hosts["a"]}, **asked)["stale"] == ["bread"], "a host that said nothing has proven nothing"

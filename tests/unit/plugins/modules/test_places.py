@@ -10,12 +10,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 
 PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
-FRAGMENT = "phasegate.aistack.places"
 
 
 def documented(path: Path) -> dict[str, Any]:
@@ -32,12 +33,15 @@ def test_no_other_file_says_where_things_lie() -> None:
     assert found == {"module_utils/core/places.py", "doc_fragments/places.py"}
 
 
-def test_the_words_and_the_options_are_the_same() -> None:
-    said = documented(PLUGINS / "doc_fragments/places.py")["options"]
-    assert {name: {key: value for key, value in one.items() if key != "description"} for name, one in said.items()} == PLACES
+@pytest.mark.parametrize(("name", "options"), [("places", PLACES), ("caller", CALLER)])
+def test_the_words_and_the_options_are_the_same(name: str, options: dict[str, Any]) -> None:
+    said = documented(PLUGINS / f"doc_fragments/{name}.py")["options"]
+    assert {key: {part: value for part, value in one.items() if part != "description"} for key, one in said.items()} == options
 
 
-def test_who_has_the_options_says_so() -> None:
-    for path in sorted((PLUGINS / "modules").glob("*.py")):
-        if "**PLACES" in path.read_text(encoding="utf-8"):
-            assert FRAGMENT in documented(path)["extends_documentation_fragment"], path
+@pytest.mark.parametrize("name", ["places", "caller"])
+def test_who_has_the_options_says_so(name: str) -> None:
+    having = [path for path in sorted((PLUGINS / "modules").glob("*.py")) if f"**{name.upper()}" in path.read_text(encoding="utf-8")]
+    assert len(having) > 3
+    for path in having:
+        assert f"phasegate.aistack.{name}" in documented(path)["extends_documentation_fragment"], path
