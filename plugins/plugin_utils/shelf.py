@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256 as hashed
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.s3 import S3Problem
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import provenance, twice
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import provenance, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_bucket import Remote, bucket_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import END, Settings
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_store import (
@@ -26,9 +26,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact
     application_of,
     contents,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import FILES, MANIFEST
 
 SIGN_TIMEOUT = 60.0
 """Seconds for one call of cosign."""
+SHOWN = 10
+"""Files that are named where two builds differ in more."""
 
 
 class Refused(Exception):
@@ -199,12 +202,12 @@ class Shelf:
         if before is None or not before.whole():
             return None
         try:
-            lines = twice.differences(contents(before.path), contents(fetched))
+            lines = tree.differences(_built(before.path), _built(fetched))
         except (OSError, tarfile.TarError) as error:
             self.note(f"Two builds could not be compared: {error}")
             return None
         if lines:
-            self.note(twice.told(str(facts.get("component")), str(facts.get("tag")), before.built_on, lines))
+            self.note(other_bytes(str(facts.get("component")), str(facts.get("tag")), before.built_on, lines))
         return lines
 
     def _signature(self, fetched: Path, text: str) -> str:
@@ -222,6 +225,18 @@ class Shelf:
         finally:
             blob.unlink(missing_ok=True)
             out.unlink(missing_ok=True)
+
+
+def _built(packed: Path) -> dict[str, str]:
+    """Path to hash and mode of what a build made; what staging itself writes has the time of the build."""
+    return {name: what for name, what in contents(packed).items() if name not in (MANIFEST, FILES)}
+
+
+def other_bytes(component: str, tag: str, before: str, lines: Sequence[str]) -> str:
+    """For people: that two builds of the same gave something else."""
+    files = "1 file is" if len(lines) == 1 else f"{len(lines)} files are"
+    shown = "; ".join(lines[:SHOWN]) + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
+    return f"{component} {tag} was built again from the same as on {before}, and {files} not the same: {shown}"
 
 
 def _fits(stored: Stored, root: str) -> bool:

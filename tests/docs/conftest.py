@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import check_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,3 +32,17 @@ def files() -> list[Path]:
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = [Path(name) for name in listing.split("\0") if name]
     return [path for path in found if (ROOT / path).is_file() and not (ROOT / path).is_symlink()]
+
+
+@pytest.fixture(scope="session")
+def described() -> Callable[[str], dict[str, Any]]:
+    """By the name of a guide: the description of its stack, its first block of YAML, which has passed the check."""
+
+    def read(guide: str) -> dict[str, Any]:
+        block = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / guide).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
+        said: dict[str, Any] = yaml.safe_load(block)
+        stack = {key: said[f"aistack_{key}"] for key in ("phases", "components", "applications", "ports", "env")}
+        assert check_stack({**stack, "acceptance": {}, "groups": {"aistack": ["node-1"], "all": ["node-1"]}}) == []
+        return said
+
+    return read

@@ -12,19 +12,7 @@ from typing import Any
 
 import pytest
 
-from .world import World, play
-
-BOOK = """
-- hosts: "all:!builder"
-  gather_facts: false
-  module_defaults:
-    group/phasegate.aistack.aistack: {root: "{{ folder }}", state_dir: "{{ folder }}/state"}
-  tasks:
-    - ansible.builtin.include_role: {name: phasegate.aistack.release, tasks_from: stage}
-    - ansible.builtin.copy: {content: "{{ __release_staged | to_json }}", dest: "{{ folder }}.json", mode: "0600"}
-      check_mode: false
-      changed_when: false
-"""
+from .world import ROLE, World, play
 
 
 class Stack:
@@ -62,7 +50,7 @@ class Stack:
             "__release_configured": {"results": [{"__release_each": "api", "path": "{{ folder }}/env", "schema_version": "1"}]},
             **more,
         }  # fmt: skip
-        return play(world, BOOK, hosts, common, words, rc, groups={"nodes": list(nodes)})
+        return play(world, ROLE, hosts, common, words, rc, groups={"nodes": list(nodes)})
 
     def answer(self, node: str) -> dict[str, Any]:
         (found,) = json.loads((self.world.tmp / f"{node}.json").read_text())["results"]

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .world import World, play
+from .world import ROLE, World, play
 
 TREES = ("api", "jobs")
 MEET = (
@@ -18,16 +18,6 @@ MEET = (
     "[ $(ls {folder}/*.builds | wc -l) = 2 ] && exit 0; sleep 0.2; done; echo nobody came; exit 3"
 )
 """A build that ends as soon as the other one has begun as well."""
-BOOK = """
-- hosts: all
-  gather_facts: false
-  module_defaults:
-    group/phasegate.aistack.aistack: {root: "{{ folder }}", state_dir: "{{ folder }}/state"}
-  tasks:
-    - ansible.builtin.include_role: {name: phasegate.aistack.release, tasks_from: stage}
-    - ansible.builtin.copy: {content: "{{ __release_staged | to_json }}", dest: "{{ folder }}.json", mode: "0600"}
-      changed_when: false
-"""
 
 
 def described(world: World, **more: Any) -> dict[str, Any]:
@@ -51,7 +41,7 @@ def staged(world: World, node: str, **more: Any) -> dict[str, Any]:
     (folder / "tools").mkdir(parents=True)
     (folder / "tools" / "bin").symlink_to(world.tmp / "tools")
     (folder / "worker").mkdir()
-    play(world, BOOK, {node: {"folder": str(folder), "aistack_root": str(folder)}}, described(world, **more))
+    play(world, ROLE, {node: {"folder": str(folder), "aistack_root": str(folder)}}, described(world, **more))
     answer: dict[str, Any] = json.loads((world.tmp / f"{node}.json").read_text())
     return answer
 
@@ -68,7 +58,7 @@ def test_two_trees_of_one_host_are_built_at_the_same_time(tmp_path: Path) -> Non
     assert came == [("api", True, True), ("jobs", True, True)]
     assert {world.runs("one", name) for name in TREES} == {True}
     assert [outcome for _name, outcome in records(world, "one")] == ["started", "started", "ok", "ok"]
-    again = play(world, BOOK, {"one": {"folder": str(tmp_path / "one"), "aistack_root": str(tmp_path / "one")}}, described(world))
+    again = play(world, ROLE, {"one": {"folder": str(tmp_path / "one"), "aistack_root": str(tmp_path / "one")}}, described(world))
     assert "changed=0" in again, "what is there costs a question"
 
 
@@ -88,7 +78,7 @@ def test_one_that_fails_leaves_the_other_alone(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     (folder / "tools").mkdir(parents=True)
     (folder / "tools" / "bin").symlink_to(tmp_path / "tools")
-    said = play(world, BOOK, {"one": {"folder": str(folder), "aistack_root": str(folder)}}, stack, rc=2)
+    said = play(world, ROLE, {"one": {"folder": str(folder), "aistack_root": str(folder)}}, stack, rc=2)
     assert "Building jobs v1 failed" in said
     assert "no such luck" in said
     assert world.runs("one", "api")

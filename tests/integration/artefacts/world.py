@@ -30,6 +30,18 @@ BOOK = """
     - ansible.builtin.copy: {content: "{{ answer | to_json }}", dest: "{{ folder }}.json", mode: "0600"}
       check_mode: false
 """
+ROLE = """
+- hosts: "all:!builder"
+  gather_facts: false
+  module_defaults:
+    group/phasegate.aistack.aistack: {root: "{{ folder }}", state_dir: "{{ folder }}/state"}
+  tasks:
+    - ansible.builtin.include_role: {name: phasegate.aistack.release, tasks_from: stage}
+    - ansible.builtin.copy: {content: "{{ __release_staged | to_json }}", dest: "{{ folder }}.json", mode: "0600"}
+      check_mode: false
+      changed_when: false
+"""
+"""Role release stages; what it was answered lies beside the folder of each host. A host called builder builds for the others."""
 
 
 def wheel(folder: Path) -> str:

@@ -29,7 +29,7 @@ PURE = {
     "clients": "unit_text",
     "postgres": "fingerprint foreign_keys names row_compare settings table_swap version_table",
     "journal": "begun chain keep state",
-    "release": "artefact_key artefact_settings content git_words image lock_file place provenance tree_names twice unit_access uv_text "
+    "release": "artefact_key artefact_settings content git_words image lock_file place provenance tree_names unit_access uv_text "
     "yarn_text",
     "edge": "config rules",
     "backup": "options plan",

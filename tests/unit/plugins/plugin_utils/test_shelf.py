@@ -191,3 +191,11 @@ def test_what_cannot_be_signed_is_not_kept(world: World) -> None:
     with pytest.raises(Unsigned, match="none/such"):
         world.keep(world.shelf("a", **world.sign(program="/none/such")))
     assert list((world.tmp / "a").rglob("*.tar.gz")) == []
+
+
+def test_two_builds_of_the_same_that_gave_something_else() -> None:
+    lines = [f"changed {number}" for number in range(12)]
+    said = module.other_bytes("api", "v1", "one", lines)
+    assert said.startswith("api v1 was built again from the same as on one, and 12 files are not the same: changed 0; changed 1; ")
+    assert said.endswith("changed 9; and 2 more")
+    assert module.other_bytes("api", "v1", "one", lines[:1]).endswith("and 1 file is not the same: changed 0")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.provenance import contradiction, statement
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.twice import differences, told
 
 FACTS: dict[str, Any] = {
     "repo": "https://git.example.com/shop.git", "commit": "c" * 40, "path": "api", "tag": "v1", "component": "api", "sha256": "a" * 64,
@@ -46,13 +45,3 @@ def test_a_statement_is_about_what_is_wanted() -> None:
 @pytest.mark.parametrize("wrong", [None, {}, [], {"subject": []}, {"subject": [{"digest": {"sha256": "a" * 64}}], "predicate": 1}])
 def test_what_is_no_statement(wrong: Any) -> None:
     assert contradiction(wrong, ABOUT, "a" * 64) == "its provenance is no statement of ours"
-
-
-def test_two_builds_beside_each_other() -> None:
-    first = {"main.py": "1 644", "gone.py": "2 644", "run": "3 755", "here": "-> main.py", "release.json": "4 444"}
-    second = {"main.py": "1 644", "new.py": "5 644", "run": "3 644", "here": "-> other.py", "release.json": "6 444"}
-    lines = ["only in the first: gone.py", "differs: here", "only in the second: new.py", "differs: run"]
-    assert differences(first, second) == lines
-    assert differences(first, first) == []
-    assert told("api", "v1", "one", lines).startswith("api v1 was built again from the same as on one, and 4 files are not the same: ")
-    assert told("api", "v1", "one", [f"differs: {n}" for n in range(12)]).endswith("differs: 9; and 2 more")
