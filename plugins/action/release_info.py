@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.filter.stack import marked_bad, open_doubts
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
 
 
@@ -21,6 +22,31 @@ def bad_text(bad: list[str]) -> str:
     listed = "\n".join(bad)
     return (f"Refused. Nothing was touched.\n{listed}\n  It is not chosen again. Correct it and give it a new tag, or ask for it by name "
             "with -e allow_bad=true.")  # fmt: skip
+
+
+def open_doubts(doubts: Mapping[str, str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
+                there: Mapping[str, Mapping[str, Any]], release: str = "") -> list[str]:
+    """Of what the module stack doubts, what the nodes do not settle."""
+    hosts = {name: groups.get(components[name]["hosts"], []) for name in doubts}
+    return source_check.open_doubts(doubts, hosts, there, release)
+
+
+def marked_bad(there: Mapping[str, Any], release: str, components: Mapping[str, Any] | None = None,
+               applications: Mapping[str, Any] | None = None) -> list[str]:
+    """Why a release is not to be chosen on a node, where it is not live: of what M(phasegate.aistack.release_info) said.
+
+    Where no *release* was asked for, what is live stays, and where nothing is, that which the inventory names would be chosen.
+    """
+    known, found = components or {}, []
+    for name, said in there.items():
+        live = (said.get("live") or {}).get("release")
+        source = known.get((known.get(name) or {}).get("release_from") or name) or {}
+        tag = release or live or ((applications or {}).get(str(source.get("application"))) or {}).get("release")
+        tag = release_name(str(tag)) if tag else tag
+        if tag != live and (said.get("marks") or {}).get(tag) == "bad":
+            reason = (said.get("reasons") or {}).get(tag) or "no reason given"
+            found.append(f"The release {tag} of {name} is marked bad on this node: {reason}.")
+    return found
 
 
 class ActionModule(ActionBase):

@@ -16,11 +16,9 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from ansible_collections.phasegate.aistack.plugins.filter.backup import restore_page
-from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page, plan_refusal
-from ansible_collections.phasegate.aistack.plugins.filter.stack import joined_results
+from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import restore_page
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import without
-from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, run_story, run_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, plan_page, run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import (
     data_items,
@@ -104,6 +102,15 @@ def ticket(facts: Mapping[str, Any], at: datetime.datetime) -> tuple[str, str]:
     text = (f"# {facts['title']}\n\n{at:%Y-%m-%d %H:%M:%S} UTC\n\n{facts.get('text') or 'The event says no more.'}\n\n"
             f"Nothing was done about it.{would}\n")  # fmt: skip
     return text, f"{at:%Y%m%dT%H%M%S%f}-{name or 'ticket'}.md"
+
+
+def joined_results(pair: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """Several results of ``gate`` on one node as one; unreachable where one of them is."""
+    joined: dict[str, Any] = {"probes": [probe for result in pair for probe in result.get("probes", [])]}
+    for result in pair:
+        if result.get("unreachable"):
+            joined.update(unreachable=True, msg=result.get("msg", ""))
+    return joined
 
 
 def answered(args: dict[str, Any], variables: Mapping[str, Any]) -> None:
@@ -230,7 +237,7 @@ class ActionModule(ControllerAction):
         return Page(args["text"], failure=args["failure"])
 
     def _plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
-        return Page(plan_page(args["facts"]), failure=plan_refusal(args["facts"]))
+        return Page(plan_page.page(args["facts"]), failure=plan_page.refusal(args["facts"]))
 
     def _live(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         notes = RollbackPages(self._templar, task_vars, args["rollback"]).notes(args["ended"]) if args["rollback"] else []

@@ -18,7 +18,7 @@ from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
-from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, phase_components, phases_of, released
+from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, phase_components, released
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
@@ -32,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check impo
     check_base,
     check_stack,
     dependency_order,
+    phases_of,
 )
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, parts, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters about backup sets: a node's part of the stack's description, and what a restore takes away, as a page."""
+"""The filter backup_description."""
 
 from __future__ import annotations
 
@@ -29,14 +29,9 @@ def backup_description(
         raise AnsibleFilterError(f"What is to be saved makes no sense:\n{problem}") from problem
 
 
-def restore_page(plans: Mapping[str, Any]) -> str:
-    """What a restore takes away. ``plans`` maps a node to what ``restore_set`` answered there."""
-    return backup_plan.restore_page(plans)
-
-
 class FilterModule:
     """Names of the filters."""
 
     def filters(self) -> dict[str, Any]:
         """Map the name of each filter to its function."""
-        return {"backup_description": backup_description, "restore_page": restore_page}
+        return {"backup_description": backup_description}

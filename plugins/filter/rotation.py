@@ -31,16 +31,6 @@ def login_refusal(differ: Iterable[str], kind: str, host: str, answers: Iterable
     return rotation.refusal(list(differ), kind, host, live, rotations or {}) if live else ""
 
 
-def rotation_plan(seen: Mapping[str, object], kind: str) -> list[str]:
-    """What is left to do; ``seen`` has ``value``, ``bridge``, ``behind`` and ``live``."""
-    return rotation.plan(kind, rotation.State(**{key: bool(seen[key]) for key in ("value", "bridge", "behind", "live")}))
-
-
-def rotation_text(steps: Iterable[str], kind: str) -> list[str]:
-    """Steps in words, one line each."""
-    return rotation.words(kind, list(steps))
-
-
 def rotation_login(variables: Mapping[str, Any], kind: str, user: str) -> dict[str, Any]:
     """The login of a server's role with its new password: ``name``, ``password``, and as ``s3`` the entry of ``minio_users``.
 
@@ -71,7 +61,7 @@ def rotation_bridge(login: Mapping[str, Any]) -> dict[str, object]:
 
 
 def rotation_keys(seen: Mapping[str, Any], user: str) -> dict[str, bool]:
-    """What an S3 server says of a key and of the second one beside it, as `rotation_plan` wants it; ``seen`` by key."""
+    """What an S3 server says of a key and of the second one beside it, as the action rotation wants it; ``seen`` by key."""
     own, beside = seen.get(user) or {}, seen.get(rotation.bridge_name(user)) or {}
     return {"exists": bool(own.get("known")), "value": bool(own.get("logs_in")), "bridge": bool(beside.get("known"))}
 
@@ -102,6 +92,4 @@ class FilterModule:
             "rotation_exchanged": rotation_exchanged,
             "rotation_keys": rotation_keys,
             "rotation_login": rotation_login,
-            "rotation_plan": rotation_plan,
-            "rotation_text": rotation_text,
         }

@@ -12,16 +12,13 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from jinja2 import pass_context
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import names as core_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import assets_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import Read, probes_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.node.claims import node_claims
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.leavings import on_controller
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, access_of, check_access, check_places
-from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import server_clients as clients
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import dependency_order, required_phases
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.verbs import matches_none
@@ -106,15 +103,6 @@ def verify_probes(checks: Iterable[Mapping[str, object]]) -> list[dict[str, obje
     return [normalise({key: value for key, value in check.items() if key != "level"}, None) for check in checks]
 
 
-def joined_results(pair: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """Several results of ``gate`` on one node as one; unreachable where one of them is."""
-    joined: dict[str, Any] = {"probes": [probe for result in pair for probe in result.get("probes", [])]}
-    for result in pair:
-        if result.get("unreachable"):
-            joined.update(unreachable=True, msg=result.get("msg", ""))
-    return joined
-
-
 def phase_components(phases: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     """The components of the named phases, in their order."""
     return [component for name in names for component in phases[name].get("components", [])]
@@ -136,31 +124,6 @@ def on_host(names: Iterable[str], components: Mapping[str, Any], groups: Mapping
     return [name for name in names if host in groups.get(components[name]["hosts"], [])]
 
 
-def open_doubts(doubts: Mapping[str, str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
-                there: Mapping[str, Mapping[str, Any]], release: str = "") -> list[str]:
-    """Of what the module stack doubts, what the nodes do not settle."""
-    hosts = {name: groups.get(components[name]["hosts"], []) for name in doubts}
-    return source_check.open_doubts(doubts, hosts, there, release)
-
-
-def marked_bad(there: Mapping[str, Any], release: str, components: Mapping[str, Any] | None = None,
-               applications: Mapping[str, Any] | None = None) -> list[str]:
-    """Why a release is not to be chosen on a node, where it is not live: of what M(phasegate.aistack.release_info) said.
-
-    Where no *release* was asked for, what is live stays, and where nothing is, that which the inventory names would be chosen.
-    """
-    known, found = components or {}, []
-    for name, said in there.items():
-        live = (said.get("live") or {}).get("release")
-        source = known.get((known.get(name) or {}).get("release_from") or name) or {}
-        tag = release or live or ((applications or {}).get(str(source.get("application"))) or {}).get("release")
-        tag = release_name(str(tag)) if tag else tag
-        if tag != live and (said.get("marks") or {}).get(tag) == "bad":
-            reason = (said.get("reasons") or {}).get(tag) or "no reason given"
-            found.append(f"The release {tag} of {name} is marked bad on this node: {reason}.")
-    return found
-
-
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
                    host: str) -> list[dict[str, object]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host."""
@@ -173,16 +136,14 @@ def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], grou
     ]
 
 
+def release_name(tag: Any) -> str:
+    """What the release of a tag is called on nodes; a name stays one."""
+    return core_names.release_name(str(tag))
+
+
 def migrated(components: Mapping[str, Any]) -> list[str]:
     """Names of the components that bring migrations along: ``migrations: {}`` says so as well."""
     return [name for name in dependency_order(components) if components[name].get("migrations") is not None]
-
-
-def phases_of(phases: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """The phases that contain one of the named components, and those that stand on such a phase."""
-    wanted = set(names)
-    holding = {phase for phase, value in phases.items() if wanted & set(value.get("components", []))}
-    return [phase for phase in phases if phase in holding or holding & set(required_phases(phases, phase))]
 
 
 def networks(given: Iterable[Any]) -> dict[str, list[str]]:
@@ -217,18 +178,13 @@ class FilterModule:
             "controller_leavings": controller_leavings,
             "dependency_order": dependency_order,
             "edge_frontends": edge_frontends,
-            "failures": failures,
             "gate_probes": gate_probes,
-            "joined_results": joined_results,
             "migrated": migrated,
-            "node_claims": node_claims,
             "nodes": nodes,
             "on_host": on_host,
-            "marked_bad": marked_bad,
-            "open_doubts": open_doubts,
             "phase_components": phase_components,
             "phase_probes": phase_probes,
-            "phases_of": phases_of,
+            "release_name": release_name,
             "released": released,
             "required_phases": required_phases,
             "service_users": service_users,

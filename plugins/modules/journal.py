@@ -66,7 +66,7 @@ options:
         required: true
       claims:
         description:
-          - What it has on this node to itself, as the filter P(phasegate.aistack.node_claims#filter) says.
+          - What it has on this node to itself, by the description of the stack.
           - In a playbook the controller works it out of C(aistack_components) and C(aistack_ports) where it is left out.
         type: dict
         default: {}

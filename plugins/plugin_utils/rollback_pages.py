@@ -11,16 +11,27 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.phasegate.aistack.plugins.filter.rollback import plan_document, postmortem_document
 from ansible_collections.phasegate.aistack.plugins.filter.stack import released
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failures
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.postmortem import evidence, notice_facts
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import plan_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.postmortem import evidence, notice_facts, postmortem_markdown
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import plan_markdown, plan_text
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.documents import arranged
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Decision, Merged
+
+
+def plan_document(merged: Merged, facts: Any, templates: str = "") -> str:
+    """The plan of a rollback, as the template C(rollback-plan.md.j2) arranges it."""
+    return arranged("rollback-plan.md.j2", plan_markdown(merged, facts), {"facts": facts, "plan": merged}, templates)
+
+
+def postmortem_document(merged: Merged, outcome: Any, facts: Any, templates: str = "") -> str:
+    """The document after a rollback, as the template C(post-mortem.md.j2) arranges it."""
+    given = {"facts": facts, "plan": merged, "outcome": outcome}
+    return arranged("post-mortem.md.j2", postmortem_markdown(merged, outcome, facts), given, templates)
 
 
 class RollbackPages:

@@ -301,6 +301,13 @@ def refusals(facts: Mapping[str, object]) -> list[str]:
     return _opening(facts)[1] + _leases(facts) + [text for row in rows_of(facts) for text in row.refused]
 
 
+def refusal(facts: Mapping[str, object]) -> str:
+    """That a deployment would be refused, in a sentence; empty where it would not."""
+    count = len(refusals(facts))
+    reasons = f"The {'reason stands' if count == 1 else f'{count} reasons stand'} on the page above"
+    return f"deploy.yml -e release={facts['release']} would be refused. {reasons}, with what to do." if count else ""
+
+
 def page(facts: Mapping[str, object]) -> str:
     """The page. ``facts`` is what plan.yml collects: names, descriptions, and by node what each module said."""
     rows, refused = rows_of(facts), refusals(facts)

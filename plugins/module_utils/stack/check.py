@@ -103,6 +103,13 @@ def required_phases(phases: Mapping[str, Mapping[str, Any]], phase: str) -> list
     return [name for name in phases if name in found]
 
 
+def phases_of(phases: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The phases that contain one of the named components, and those that stand on such a phase."""
+    wanted = set(names)
+    holding = {phase for phase, value in phases.items() if wanted & set(value.get("components", []))}
+    return [phase for phase in phases if phase in holding or holding & set(required_phases(phases, phase))]
+
+
 def check_phases(phases: Mapping[str, Any], components: Mapping[str, Any], acceptance: Mapping[str, Any], whole: bool = True) -> list[str]:
     """Problems in ``aistack_phases``. Without ``whole`` something is missing there, so that nobody can say what belongs to no phase."""
     problems: list[str] = []

@@ -90,3 +90,25 @@ def test_what_hosts_have_settles_a_doubt(monkeypatch: pytest.MonkeyPatch, there:
     assert asked == []
     assert bool(result.get("failed")) is refused
     assert result.get("msg") == ("Refused. Nothing was touched.\nThere is no tag 'v2'" if refused else None)
+
+
+def test_a_release_that_is_marked_bad_is_named_with_its_reason() -> None:
+    def here(mark: str | None, live: str = "v1", **reasons: str) -> dict[str, Any]:
+        return {"marks": {"v2": mark} if mark else {}, "reasons": reasons, "live": {"release": live} if live else None}
+
+    found = release_info.marked_bad({"api": here("bad", v2="health: 500"), "worker": here("good"), "web": here(None, "")}, "v2")
+    assert found == ["The release v2 of api is marked bad on this node: health: 500."]
+    assert release_info.marked_bad({"web": here("bad", "")}, "v2") == ["The release v2 of web is marked bad on this node: no reason given."]
+    assert release_info.marked_bad({"api": here("bad", "v2")}, "v2") == [], "it is live: nothing would be chosen"
+    assert release_info.marked_bad({"api": here("bad")}, "v3") == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "live", "found"),
+    [("v2", None, ["The release v2 of worker is marked bad on this node: no reason given."]), ("v2", "v1", []), ("v1", None, [])],
+    ids=["it would be staged", "what is live stays", "another one is bad"],
+)
+def test_where_no_release_is_asked_for_the_inventorys_counts(mark: str, live: str | None, found: list[str]) -> None:
+    components = {"api": {"application": "shop"}, "worker": {"release_from": "api"}}
+    there = {"worker": {"marks": {mark: "bad"}, "live": {"release": live} if live else None}}
+    assert release_info.marked_bad(there, "", components, {"shop": {"release": "v2"}}) == found

@@ -89,3 +89,9 @@ def test_a_run_and_a_health_check_are_written_as_somebody_wants_them(tmp_path: P
     assert [failure.attrib["message"] for failure in health.iter("failure")] == ["expected 200, got 502"]
     assert "There is no report: No journal that was read knows of a run nope." in said
     assert process.returncode == 2
+
+
+def test_results_of_one_node_are_joined() -> None:
+    both = [{"probes": [{"name": "a"}]}, {"unreachable": True, "msg": "gone"}]
+    assert report.joined_results(both) == {"probes": [{"name": "a"}], "unreachable": True, "msg": "gone"}
+    assert report.joined_results([both[0], both[0]]) == {"probes": [{"name": "a"}, {"name": "a"}]}

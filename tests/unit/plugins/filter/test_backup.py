@@ -7,11 +7,11 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.filter.backup import FilterModule, backup_description, restore_page
+from ansible_collections.phasegate.aistack.plugins.filter.backup import FilterModule, backup_description
 
 
 def test_the_filters_are_there() -> None:
-    assert set(FilterModule().filters()) == {"backup_description", "restore_page"}
+    assert set(FilterModule().filters()) == {"backup_description"}
 
 
 def test_a_node_takes_its_part() -> None:
@@ -25,8 +25,3 @@ def test_a_node_takes_its_part() -> None:
 def test_what_makes_no_sense_is_named() -> None:
     with pytest.raises(AnsibleFilterError, match=r"aistack_backup: unknown key 'bucket'; did you mean 'buckets'\?"):
         backup_description({"bucket": []}, "lab", "b1", {}, {}, "/var/lib/lab")
-
-
-def test_the_page_names_what_is_lost() -> None:
-    planned = {"set": "20260131T120000Z-x", "made": "", "age": 0, "parts": [{"part": "redis:b", "lines": ["4 keys are replaced"]}]}
-    assert "4 keys are replaced" in restore_page({"b1": planned})

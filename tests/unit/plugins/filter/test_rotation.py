@@ -35,13 +35,6 @@ def test_nothing_live_is_no_reason_to_refuse() -> None:
     assert "worker on w1" in FILTERS["login_refusal"](["shop"], "postgres", "db", answers, {})
 
 
-def test_a_plan_and_its_words() -> None:
-    steps = FILTERS["rotation_plan"]({"value": True, "bridge": True, "behind": False, "live": True}, "postgres")
-    assert steps == ["close"]
-    assert FILTERS["rotation_text"](steps, "postgres") == ["withdraw the second login"]
-    assert FILTERS["rotation_text"](steps, "redis") == ["withdraw the former password"]
-
-
 def test_the_login_that_the_inventory_describes_and_the_second_one() -> None:
     entry = {"key": "shop", "secret": "new-secret", "buckets": ["assets"]}
     login = FILTERS["rotation_login"]({"minio_users": [entry]}, "minio", "shop")

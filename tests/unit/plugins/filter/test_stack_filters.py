@@ -15,6 +15,7 @@ import yaml
 
 from ansible_collections.phasegate.aistack.plugins.filter import stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import phases
 
 COMPONENTS: dict[str, Any] = {
@@ -197,11 +198,11 @@ def test_migrated_and_order() -> None:
 
 
 def test_phases_of_a_component_are_its_own_and_those_above() -> None:
-    assert stack.phases_of(PHASES, ["redis"]) == ["base", "app", "ui"]
-    assert stack.phases_of(PHASES, ["worker"]) == ["app", "ui"]
-    assert stack.phases_of(PHASES, ["web"]) == ["ui"]
-    assert stack.phases_of(PHASES, []) == []
-    assert stack.required_phases(PHASES, "ui") == ["base", "app"]
+    assert check.phases_of(PHASES, ["redis"]) == ["base", "app", "ui"]
+    assert check.phases_of(PHASES, ["worker"]) == ["app", "ui"]
+    assert check.phases_of(PHASES, ["web"]) == ["ui"]
+    assert check.phases_of(PHASES, []) == []
+    assert check.required_phases(PHASES, "ui") == ["base", "app"]
 
 
 def test_every_filter_is_documented_and_has_an_example() -> None:
@@ -217,38 +218,9 @@ def test_a_verification_asks_without_the_level() -> None:
     assert probes == [{"name": "full", "type": "usage", "target": "memory", "percent": 80, "severity": "critical"}]
 
 
-def test_results_of_one_node_are_joined() -> None:
-    both = [{"probes": [{"name": "a"}]}, {"unreachable": True, "msg": "gone"}]
-    assert stack.joined_results(both) == {"probes": [{"name": "a"}], "unreachable": True, "msg": "gone"}
-    assert stack.joined_results([both[0], both[0]]) == {"probes": [{"name": "a"}, {"name": "a"}]}
-
-
 @pytest.mark.parametrize(("groups", "where"), [({"all": ["n"], "aistack": ["n"]}, "aistack"), ({"all": ["n"]}, "all"), ({}, "localhost")])
 def test_a_verb_has_a_node_to_be_refused_on(groups: dict[str, Any], where: str) -> None:
     assert stack.nodes(groups, "aistack") == where
-
-
-def test_a_release_that_is_marked_bad_is_named_with_its_reason() -> None:
-    def here(mark: str | None, live: str = "v1", **reasons: str) -> dict[str, Any]:
-        return {"marks": {"v2": mark} if mark else {}, "reasons": reasons, "live": {"release": live} if live else None}
-
-    found = stack.marked_bad({"api": here("bad", v2="health: 500"), "worker": here("good"), "web": here(None, "")}, "v2")
-    assert found == ["The release v2 of api is marked bad on this node: health: 500."]
-    assert stack.marked_bad({"web": here("bad", "")}, "v2") == ["The release v2 of web is marked bad on this node: no reason given."]
-    assert stack.marked_bad({"api": here("bad", "v2")}, "v2") == [], "it is live: nothing would be chosen"
-    assert stack.marked_bad({"api": here("bad")}, "v3") == []
-    assert "marked_bad" in stack.FilterModule().filters()
-
-
-@pytest.mark.parametrize(
-    ("mark", "live", "found"),
-    [("v2", None, ["The release v2 of worker is marked bad on this node: no reason given."]), ("v2", "v1", []), ("v1", None, [])],
-    ids=["it would be staged", "what is live stays", "another one is bad"],
-)
-def test_where_no_release_is_asked_for_the_inventorys_counts(mark: str, live: str | None, found: list[str]) -> None:
-    components = {"api": {"application": "shop"}, "worker": {"release_from": "api"}}
-    there = {"worker": {"marks": {mark: "bad"}, "live": {"release": live} if live else None}}
-    assert stack.marked_bad(there, "", components, {"shop": {"release": "v2"}}) == found
 
 
 def test_a_deployment_asks_for_bad_marks_once_and_before_it_takes_the_lock() -> None:

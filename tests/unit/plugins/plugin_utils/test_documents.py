@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.filter.rollback import FilterModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import postmortem, text as rollback_text
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, rollback_pages
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.report import sample_run
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -132,26 +131,25 @@ def test_a_folder_that_is_not_there_is_refused() -> None:
 STEP = {"do": "downgrade", "component": "api", "detail": {"release": "v2", "revisions": ["0002"], "from": ["0002"], "to": ["0001"]}}
 MERGED = {"nodes": {"n": {"level": "schema", "from": "v2", "to": "v1", "allowed": True, "steps": [STEP], "losses": ["api: a column"]}}}
 TOLD = {"stack": "shop", "reason": "errors", "sql": ["## no heading", "DROP TABLE x;"], "run": "r1"}
-FILTERS = FilterModule().filters()
 
 
 def test_the_templates_of_the_collection_change_nothing() -> None:
     plan = rollback_text.plan_markdown(MERGED, TOLD)
-    assert FILTERS["rollback_plan_markdown"](MERGED, TOLD).rstrip("\n") == plan.rstrip("\n")
+    assert rollback_pages.plan_document(MERGED, TOLD).rstrip("\n") == plan.rstrip("\n")
     refused = {"nodes": {"n": {**MERGED["nodes"]["n"], "allowed": False}}}
-    assert FILTERS["rollback_plan_markdown"](refused, TOLD).rstrip("\n") == rollback_text.plan_markdown(refused, TOLD).rstrip("\n")
+    assert rollback_pages.plan_document(refused, TOLD).rstrip("\n") == rollback_text.plan_markdown(refused, TOLD).rstrip("\n")
     outcome = {"result": "finished", "rows": [{"node": "n", "component": "api", "outcome": "ok", "seconds": 2.0, "said": ""}]}
     after = postmortem.postmortem_markdown(MERGED, outcome, TOLD)
-    assert FILTERS["rollback_postmortem"](MERGED, outcome, TOLD).rstrip("\n") == after.rstrip("\n")
+    assert rollback_pages.postmortem_document(MERGED, outcome, TOLD).rstrip("\n") == after.rstrip("\n")
 
 
 def test_an_operator_arranges_a_post_mortem_and_a_fault_holds_nobody_up(tmp_path: Path) -> None:
     own = tmp_path / "post-mortem.md.j2"
     own.write_text("{{ facts.stack }} {{ outcome.result }}: {{ sections['What was lost'] }}\n")
-    said = FILTERS["rollback_postmortem"](MERGED, {"result": "finished"}, TOLD, str(tmp_path))
+    said = rollback_pages.postmortem_document(MERGED, {"result": "finished"}, TOLD, str(tmp_path))
     assert said.startswith("shop finished: - n: api: a column")
     own.write_text("{{ sections['Nothing of the kind'] }}\n")
-    said = FILTERS["rollback_postmortem"](MERGED, {"result": "finished"}, TOLD, str(tmp_path))
+    said = rollback_pages.postmortem_document(MERGED, {"result": "finished"}, TOLD, str(tmp_path))
     assert said.startswith("# Post-mortem: shop, rollback v2 → v1")
     assert f"> The template {own} does not work: UndefinedError" in said
-    assert "> aistack_templates: /nowhere is no folder" in FILTERS["rollback_plan_markdown"](MERGED, TOLD, "/nowhere")
+    assert "> aistack_templates: /nowhere is no folder" in rollback_pages.plan_document(MERGED, TOLD, "/nowhere")

@@ -10,10 +10,8 @@ import copy
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.filter.plan_page import plan_page, plan_refusal
-from ansible_collections.phasegate.aistack.plugins.module_utils.report.plan_page import WIDTH, page
+from ansible_collections.phasegate.aistack.plugins.module_utils.report.plan_page import WIDTH, page, refusal
 
 STEP = {
     "revision": "0002", "doc": "Feedback", "phase": "expand", "risk": "low", "reversible": True,
@@ -119,12 +117,12 @@ def test_refusals(facts: dict[str, Any], key: str, answer: dict[str, Any], expec
     text = page(facts)
     assert "would be REFUSED" in text
     assert expected in text.split("Would be refused")[1].split("\n\n")[0]
-    assert plan_refusal(facts).startswith("deploy.yml -e release=v2 would be refused. The reason stands on the page above")
+    assert refusal(facts).startswith("deploy.yml -e release=v2 would be refused. The reason stands on the page above")
 
 
 def test_what_is_not_known_is_no_refusal(facts: dict[str, Any]) -> None:
     facts["nodes"]["b1"]["backend"]["migration"] = {"known": False, "why": "no database"}
-    assert plan_refusal(facts) == ""
+    assert refusal(facts) == ""
 
 
 def test_a_bad_release_may_be_allowed(facts: dict[str, Any]) -> None:
@@ -161,8 +159,3 @@ def test_lost_data_and_a_missing_way_back_are_named(facts: dict[str, Any]) -> No
     assert "data: 0002 drops a column and its data of t" in lost
     assert "0002 has no downgrade" in lost
     assert "data: nothing" not in lost
-
-
-def test_the_filter_names_what_is_missing() -> None:
-    with pytest.raises(AnsibleFilterError, match="missing: application"):
-        plan_page({"stack": "lab", **dict.fromkeys(("release", "order", "components", "phases", "acceptance_phases", "nodes", "opening"))})
