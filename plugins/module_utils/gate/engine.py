@@ -316,10 +316,7 @@ class Gate:
         got = str(last.get("got", "")) if tally.settled != v.SKIPPED else "not asked: it would change something"
         if verdict in (v.INCONCLUSIVE, v.WAITING) and tally.passes:
             held = (tally.last_at or 0.0) - (tally.healthy_since or 0.0)
-            got += (
-                f" ({tally.passes} of {self.settings.successes} passes in a row, "
-                f"healthy for {held:.1f} of {self.settings.min_healthy_time:g} s)"
-            )
+            got += gate_text.still_lacks(tally.passes, self.settings.successes, held, self.settings.min_healthy_time)
         if verdict == v.FAIL and tally.same >= v.SAME_TIMES:
             got += f" ({tally.same} times the same from the slot's own process, which does not change: not waited for any longer)"
         row: ProbeRow = {

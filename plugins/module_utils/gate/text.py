@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import verdict as v
@@ -26,6 +27,13 @@ def summary(rows: Sequence[v.ProbeRow], elapsed: float, why: str = "") -> str:
         label = f"{bad['component']}/{bad['name']}" if bad["component"] else bad["name"]
         text += f"; {label}: expected {bad['expected']}, got {bad['got']}"
     return f"{text}; {why}" if why else text
+
+
+def still_lacks(passes: int, successes: int, held: float, wanted: float) -> str:
+    """What a probe that passes lacks yet: passes in a row, or seconds for which it was well; empty where it lacks neither."""
+    lacks = [f"{passes} of {successes} passes in a row"] if passes < successes else []
+    lacks += [f"healthy for {math.floor(held * 10) / 10:.1f} of {wanted:g} s"] if held < wanted else []
+    return f" ({', '.join(lacks)})" if lacks else ""
 
 
 def failure_text(verdict: str, probes: Sequence[v.ProbeRow], elapsed: float) -> str:
