@@ -231,8 +231,8 @@ class ActionModule(ControllerAction):
             unmanaged = {str(value["runtime"]) for value in components.values() if value.get("runtime") in description.RUNTIMES}
             for runtime in sorted(unmanaged - set(description.MANAGED)):
                 named = ", ".join(name for name, value in components.items() if value.get("runtime") == runtime)
-                problems.append(f"{named}: runtime {runtime} can be described, but no run manages such nodes yet; only "
-                                f"{', '.join(description.MANAGED)} works")
+                problems.append(f"{named}: runtime {runtime} can be described, but no run manages such nodes yet; "
+                                f"{' and '.join(description.MANAGED)} can be run")
         return problems
 
     def _environment_problems(self, stack: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:

@@ -16,7 +16,8 @@ import pytest
 
 BIN = Path(sys.executable).parent
 # what belongs to the development of the collection, and must not reach its users
-DEVELOPMENT = {".ci", ".collections", ".lab", ".venv", "ansible.cfg", "build", "lab", "make", "molecule", "Makefile", "pyproject.toml"}
+DEVELOPMENT = {".ci", ".collections", ".lab", ".venv", "ansible.cfg", "build", "lab", "make", "molecule", "Makefile", "pyproject.toml",
+               "requirements"}
 
 
 def call(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

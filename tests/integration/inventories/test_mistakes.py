@@ -175,4 +175,4 @@ def test_a_node_that_no_run_manages_is_refused_in_one_sentence(inventory: Invent
     assert inventory.check()[0] == 0
     status, output = inventory.play("phasegate.aistack.site")
     assert status != 0
-    assert "edge, postgres: runtime launchd can be described, but no run manages such nodes yet; only systemd works" in output
+    assert "edge, postgres: runtime launchd can be described, but no run manages such nodes yet; systemd and compose can be run" in output
