@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 import testinfra
 import yaml
+from nodes import settings
 from testinfra.host import Host
 
 ROOT = Path(__file__).resolve().parents[1]
-SSH = ROOT / ".lab" / "ssh"
+ADDRESSES = {node.name: node.address for node in settings.ALL}
+SSH = settings.SSH
 STATE = "/var/lib/aistack"
 
 
@@ -64,7 +66,7 @@ class Lab:
     def _collect(self, group: dict[str, Any]) -> None:
         for name, value in group.items():
             if name == "hosts":
-                self.addresses.update({host: data["ansible_host"] for host, data in value.items() if data and "ansible_host" in data})
+                self.addresses.update({host: ADDRESSES[host] for host, data in value.items() if data and "ansible_host" in data})
             elif isinstance(value, dict):
                 self._collect(value)
 

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
-import yaml
+from nodes import settings
 
-ROOT = Path(__file__).resolve().parents[1]
-SSH = ROOT / ".lab" / "ssh"
 SHOWN = 3  # failed tests with which the nodes' words are shown; after that the reader has seen them
 QUESTIONS = [
     ("failed units", "systemctl --failed --plain --no-legend"),
@@ -29,17 +26,15 @@ COUNT: pytest.StashKey[int] = pytest.StashKey()
 
 def nodes() -> dict[str, str]:
     """Names and addresses of the lab's nodes that run components."""
-    groups = yaml.safe_load((ROOT / "inventories" / "lab" / "hosts.yml").read_text(encoding="utf-8"))["all"]["children"]
-    hosts = {name: data for group in groups.values() for name, data in group.get("hosts", {}).items() if data}
-    return {name: str(data["ansible_host"]) for name, data in sorted(hosts.items()) if not name.startswith("builder")}
+    return {node.name: node.address for node in settings.NODES}
 
 
 def ask(address: str) -> str:
     """What one node says; why it says nothing, where it is down: that must not hide the failure itself."""
     script = "\n".join(f"echo '-- {title}'; {command} 2>&1" for title, command in QUESTIONS)
-    options = [f"UserKnownHostsFile={SSH / 'known_hosts'}", "GlobalKnownHostsFile=/dev/null", "IdentitiesOnly=yes"]
+    options = [f"UserKnownHostsFile={settings.SSH / 'known_hosts'}", "GlobalKnownHostsFile=/dev/null", "IdentitiesOnly=yes"]
     options += ["BatchMode=yes", "ConnectTimeout=5"]
-    command = ["ssh", "-i", str(SSH / "id_ed25519"), *(part for option in options for part in ("-o", option))]
+    command = ["ssh", "-i", str(settings.SSH / "id_ed25519"), *(part for option in options for part in ("-o", option))]
     try:
         ran = subprocess.run(
             [*command, f"ops@{address}", "sudo bash -s"],

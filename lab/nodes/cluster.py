@@ -64,9 +64,9 @@ WantedBy=sysinit.target
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Hold the lab of this checkout, so that two commands do not work on the same nodes."""
-    settings.STATE.mkdir(exist_ok=True)
-    with (settings.STATE / "lock").open("w") as handle:
+    """Hold the labs of this checkout, so that two commands do not work on the same nodes."""
+    settings.STATE.mkdir(parents=True, exist_ok=True)
+    with (settings.SHARED / "lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -343,7 +343,7 @@ def _own() -> dict[str, dict[str, Any]]:
 
 
 def down() -> None:
-    """Stop the nodes; what is on them stays."""
+    """Stop the nodes of this checkout's labs; what is on them stays."""
     with locked():
         running = [name for name, item in _own().items() if item["State"] in ("running", "paused")]
         for name in running:
@@ -367,7 +367,7 @@ def remove_node(node: Node) -> None:
 
 
 def clean() -> None:
-    """Remove the lab's containers, network and images; nothing else is touched."""
+    """Remove containers, network and images of this checkout's labs; nothing else is touched."""
     with locked():
         names = list(_own())
         if names:
@@ -380,10 +380,11 @@ def clean() -> None:
             if networks:
                 podman("network", "rm", *networks)
             images.remove()
-        MEMORY.unlink(missing_ok=True)
-        KNOWN_HOSTS.unlink(missing_ok=True)
-        for folder in (JOURNALS, DOCKER):
-            shutil.rmtree(folder, ignore_errors=True)  # not there where no node was ever made
+        for folder in (settings.SHARED, *settings.SHARED.glob("[0-9]")):
+            for path in (MEMORY, KNOWN_HOSTS):
+                (folder / path.relative_to(settings.STATE)).unlink(missing_ok=True)
+            for path in (JOURNALS, DOCKER):  # not there where no node was ever made
+                shutil.rmtree(folder / path.relative_to(settings.STATE), ignore_errors=True)
         say(f"removed: {', '.join(names) or 'nothing was there'}")
 
 

@@ -17,7 +17,7 @@ from nodes import settings
 from nodes.settings import LabError
 
 STARTED = time.monotonic()
-CONFIGURATION = settings.STATE / "containers.conf"
+CONFIGURATION = settings.SHARED / "containers.conf"
 OPEN_FILES = 20000
 
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STATE = ROOT / ".lab"
+LAB = os.environ.get("AISTACK_LAB", "")
+"""Number of a further lab of this checkout, beside the first: nodes, addresses and folder are its own; inventories/lab reads it as well."""
+SHARED = ROOT / ".lab"
+STATE = SHARED / LAB
 SSH = STATE / "ssh"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "phasegate-lab"
 
-PREFIX = "phasegate"
+PREFIX = f"phasegate{LAB}"
 LABEL = "io.phasegate.lab"  # on everything that the lab makes; its value is the checkout that made it
 NETWORK = "phasegate"
 SUBNET = "10.89.77.0/24"  # inventories/lab/hosts.yml carries the same addresses
@@ -53,6 +56,11 @@ BUILDER_PACKAGES = [
 ]
 
 
+def address(number: int) -> str:
+    """Return a node's address: those of a further lab lie twenty higher."""
+    return f"10.89.77.{number + 20 * int(LAB or 0)}"
+
+
 @dataclass(frozen=True)
 class Node:
     """One node: a name, a Debian release, an address, a limit of memory in MiB, further packages in its image.
@@ -80,14 +88,14 @@ class Node:
 
 # together below 4 GiB; a page cache that fills a limit is given back by the kernel
 NODES = (
-    Node("backend-1", "12", "10.89.77.11", 1792),
-    Node("gpu-1", "13", "10.89.77.12", 960),
-    Node("web-1", "13", "10.89.77.13", 1280),
+    Node("backend-1", "12", address(11), 1792),
+    Node("gpu-1", "13", address(12), 960),
+    Node("web-1", "13", address(13), 1280),
 )
-BUILDER = Node("builder-1", "13", "10.89.77.14", 6144, tuple(BUILDER_PACKAGES))
+BUILDER = Node("builder-1", "13", address(14), 6144, tuple(BUILDER_PACKAGES))
 CONTAINERS = (
-    Node("docker-1", "13", "10.89.77.15", 2048, runs_containers=True),
-    Node("docker-2", "13", "10.89.77.16", 2048, runs_containers=True),
+    Node("docker-1", "13", address(15), 2048, runs_containers=True),
+    Node("docker-2", "13", address(16), 2048, runs_containers=True),
 )
 STACKS = {"demo": NODES, "containers": CONTAINERS}
 """What `lab up --stack` has running: the three nodes of the demo, or those of another stack."""

@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make test`: every check as a job, two at a time, with a table at the end.
 
-Static checks run beside the building of the node images; the scenarios share the lab and run one after another. Each
-job is a make target, so that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. What failed stands
+Static checks run beside the building of the node images; the scenarios share the lab and run one after another, but for the
+last of the other queue, which has nodes of its own. Each job is a make target, so that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. What failed stands
 at the very end, and in build/logs/failed.txt. Usage: run_all.py [NAME ...]: the named jobs and what they need.
 """
 
@@ -48,6 +48,7 @@ class Job:
     lane: str = "static"
     after: list[str] = field(default_factory=list)
     limit: float = 1200.0
+    lab: str = ""  # number of a further lab that it works on
     result: str = "waiting"  # then: running, passed, failed, not run
     started: float = 0.0
     seconds: float = 0.0
@@ -61,7 +62,7 @@ class Job:
 
 def jobs() -> list[Job]:
     """Return all jobs in the order in which they are considered."""
-    scenarios = ["default", "tiny", "rollback", "refusals", "artefact"]
+    scenarios = ["default", "tiny", "rollback", "artefact"]
     static = [
         Job("ruff", ["ruff"]),
         Job("types", ["types"]),
@@ -79,10 +80,13 @@ def jobs() -> list[Job]:
     ]
     lab = [Job("lab-ready", ["lab-ready"], lane="lab", limit=2400.0)]
     for name in scenarios:
-        if (ROOT / "molecule" / name / "molecule.yml").exists():
-            lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=2700.0))
+        lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=2700.0))
     lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=2700.0))
-    return static + lab
+    further = [
+        Job("lab-further", ["lab-up"], after=["lab-ready"], lab="1"),
+        Job("scenario-refusals", ["scenario", "NAME=refusals"], after=["lab-further"], limit=2700.0, lab="1"),
+    ]
+    return static + lab + further
 
 
 class Runner:
@@ -104,11 +108,15 @@ class Runner:
         """Run every job; returns when none is left."""
         while any(self.lanes.values()) or self.running:
             for lane, queue in self.lanes.items():
-                while queue and lane not in self.running:
+                while queue and lane not in self.running and not self.waits(queue[0]):
                     self.begin(lane, queue.popleft())
             for lane, (job, process) in list(self.running.items()):
                 self.observe(lane, job, process)
             time.sleep(0.1)
+
+    def waits(self, job: Job) -> bool:
+        """Tell whether something that a job needs has not ended, in the other queue."""
+        return any(self.jobs[name].result in ("waiting", "running") for name in job.after)
 
     def begin(self, lane: str, job: Job) -> None:
         """Start a job, unless what it needs has failed."""
@@ -122,7 +130,7 @@ class Runner:
             process = subprocess.Popen(
                 ["make", "--no-print-directory", *job.target],
                 cwd=ROOT,
-                env=self.environment,
+                env={**self.environment, **({"AISTACK_LAB": job.lab} if job.lab else {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -273,7 +281,7 @@ def main() -> int:
         runner.run()
     except KeyboardInterrupt:
         runner.stop_all()
-    if any(job.lane == "lab" for job in chosen) and not os.environ.get("KEEP_LAB"):
+    if any(job.lane == "lab" or job.lab for job in chosen) and not os.environ.get("KEEP_LAB"):
         down = Job("lab-down", ["lab-away"], lane="lab", limit=300.0)
         last = Runner([down])
         last.run()

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nodes import settings
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = ROOT / ".venv" / "bin"
-BACKEND = "10.89.77.11"
-"""Address of backend-1; the inventory of the lab has the same."""
-WEB = "10.89.77.13"
+BACKEND, _, WEB = (node.address for node in settings.NODES)
 
 FINGERPRINT = """
 set -e

@@ -86,3 +86,20 @@ def test_the_table_names_the_first_failures_below_their_job(script):
     others = job(script, "ruff", "FAILED tests/a.py::b", "passed", ""), job(script, "tiny", None, "not run", "needs lab-ready")
     lines = script.table([others[0], job(script, "unit", PYTEST), others[1]]).splitlines()
     assert [line.split()[0] for line in lines] == ["job", "ruff", "unit", "FAILED", "ERROR", "ERROR", "tiny"]
+
+
+def test_a_job_waits_for_what_it_needs_in_the_other_queue(script):
+    runner = script.Runner([script.Job("lab-ready", [], lane="lab"), script.Job("ruff", []), script.Job("further", [], after=["lab-ready"])])
+    further = runner.jobs["further"]
+    assert not runner.waits(runner.jobs["ruff"])
+    for result, waits in (("waiting", True), ("running", True), ("passed", False), ("failed", False)):
+        runner.jobs["lab-ready"].result = result
+        assert runner.waits(further) is waits
+
+
+def test_a_queue_has_what_its_jobs_need_before_them(script):
+    seen: dict[str, list[str]] = {}
+    for one in script.jobs():
+        queue = seen.setdefault(one.lane, [])
+        assert [name for name in one.after if name not in queue and name in {other.name for other in script.jobs() if other.lane == one.lane}] == []
+        queue.append(one.name)
