@@ -5,8 +5,9 @@
 """`make test`: every check as a job, two at a time, with a table at the end.
 
 Static checks run beside the building of the node images; the scenarios share the lab and run one after another, but for the
-last of the other queue, which has nodes of its own. Each job is a make target, so that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. What failed stands
-at the very end, and in build/logs/failed.txt. Usage: run_all.py [NAME ...]: the named jobs and what they need.
+last of the other queue, which has nodes of its own. Each job is a make target, so
+that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. What failed stands at the very end, and in
+build/logs/failed.txt. Usage: run_all.py [NAME ...]: the named jobs and what they need.
 """
 
 from __future__ import annotations
