@@ -53,6 +53,11 @@ def _seen_by_others(component: Any) -> Any:
     return {key: value for key, value in component.items() if key not in OWN_AFFAIRS} if isinstance(component, Mapping) else component
 
 
+def _without_tasks(application: Any) -> Any:
+    """An application's description without the tasks of its releases: they belong to deployments, and to no component."""
+    return {key: value for key, value in application.items() if key != "release_tasks"} if isinstance(application, Mapping) else application
+
+
 class ActionModule(ActionBase):
     """Fill in C(inputs) for each component, then ask the node."""
 
@@ -73,6 +78,8 @@ class ActionModule(ActionBase):
         if isinstance(variables.get("aistack_components"), Mapping):
             others = variables["aistack_components"].items()
             variables["aistack_components"] = {other: _seen_by_others(described) for other, described in others}
+        if isinstance(variables.get("aistack_applications"), Mapping):
+            variables["aistack_applications"] = {name: _without_tasks(told) for name, told in variables["aistack_applications"].items()}
         described = {
             **({"files": {path: self._digest(path) for path in named}} if named else {}),
             "component": component,

@@ -20,6 +20,9 @@ description:
     C(stack), C(title), C(text) and C(facts); what chat servers show is C(text). Redirects are not followed.
   - C(kind=mail) has C(host), C(from) and C(to) (a list), and may have C(port), C(security) (C(starttls), C(tls), C(none)), C(user),
     C(password) and C(ca_file). Without C(security) it is C(starttls), and a server without it gets nothing.
+  - A command that has V(before_deploy) or V(before_rollback) among its C(events) is asked at these, in the order of the list, and has 60
+    seconds if it has no C(timeout). Where it ends with another exit status than 0, or cannot be asked, the task fails with its last
+    words. An entry without C(events) is asked nothing.
   - C(kind=command) has C(command), a list of a program on the controller and its arguments, which gets the same JSON on its
     standard input.
 options:
@@ -27,7 +30,13 @@ options:
     description: What happened.
     type: str
     required: true
-    choices: [deploy_started, deploy_finished, deploy_failed, rollback_started, rollback_finished, rollback_failed, watch_failed]
+    choices: [deploy_started, deploy_finished, deploy_failed, rollback_started, rollback_finished, rollback_failed, watch_failed,
+              before_deploy, before_rollback]
+  besides:
+    description: Receivers that asked for this event are told O(event) as well. An emergency asks nobody, and tells them behind it.
+    type: str
+    choices: ['', before_deploy, before_rollback]
+    default: ''
   facts:
     description:
       - What there is to tell; no secrets.
@@ -54,7 +63,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Sends nothing, and says who would be told.
+    description: Sends nothing and asks nobody, and says who would be told or asked.
 notes:
   - With C(run_once) it tells once for the whole play.
 """
@@ -78,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 sent:
-  description: Names of the receivers that were told; in check mode of those that would be.
+  description: Names of the receivers that were told, or asked; in check mode of those that would be.
   returned: always
   type: list
   elements: str

@@ -88,6 +88,7 @@ OPERATIONS = (
     "drill",
     "rotate",
     "run",
+    "task",
     "remove",
     "seal",
 )

@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.once import TASK, called, takes_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import settles
 
 NEWEST = 1000
@@ -91,6 +92,7 @@ class _Choice:
         self.keep.update(_last(self.records, ended, lambda one: (one.get("op"), one.get("component"), one.get("outcome"))))
         restores = [at for at in ended if self.records[at].get("op") == "restore" and self.records[at].get("outcome") == "ok"]
         self.keep.update(restores[-OF_A_KIND:])
+        self.keep.update([at for at, record in enumerate(self.records) if takes_back(record)][-1:])
 
     def _rollbacks(self) -> None:
         """Of each rollback that has no end, whether something was deployed since; of a controller's without a good end, its beginnings."""
@@ -150,6 +152,7 @@ class _Component:
             *self._verdicts(),
             *self._migrations(),
             *self._sets(),
+            *self._tasks(),
             *self._stopped(opened),
         }
 
@@ -214,6 +217,10 @@ class _Component:
                     named[(name, self._tag(at))] = at
         there = [at for (_name, tag), at in named.items() if tag in self.tags]
         return [*there[-OF_A_KIND:], *list(named.values())[-OF_A_KIND:]]
+
+    def _tasks(self) -> set[int]:
+        """What was done once for each release that is there."""
+        return _last(self.records, (at for at in self.ok if self.records[at].get("op") == TASK and self._tag(at) in self.tags), called)
 
     def _stopped(self, opened: Sequence[int]) -> list[int]:
         """Where a switch has no end: what was stopped on purpose since."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,32 @@ def document(root: str, state_dir: Path, component: str, slot: str, docker: Dock
         raise ContainerError(f"{component}@{slot} is no slot of a component; expected one of {', '.join(SLOTS)}")
     layout = Layout(root, component)
     try:
-        container = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
         environment = read_env(layout.slots_dir / slot / "config" / "env")
         given = read_env(layout.slots_dir / slot / "slot.env")
     except (OSError, ValueError) as error:
         raise ContainerError(f"slot {slot} of {component} cannot be read: {error}; deploy {component} again") from error
-    release = given.get("AISTACK_RELEASE", "")
+    port = given.get("AISTACK_PORT", "")
+    what = _What(component, slot, given.get("AISTACK_RELEASE", ""), int(port) if port else None, environment)
+    return _document(layout, state_dir, what, docker, who)
+
+
+@dataclass(frozen=True)
+class _What:
+    """What a container is: whose, in which slot (empty: none), of which release, at which port, with which variables."""
+
+    component: str
+    slot: str
+    release: str
+    port: int | None
+    environment: Mapping[str, str]
+
+
+def _document(layout: Layout, state_dir: Path, what: _What, docker: Docker, who: Callable[[str], str]) -> dict[str, Any]:
+    component, release = what.component, what.release
+    try:
+        container = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ContainerError(f"how containers of {component} are run cannot be read: {error}; deploy {component} again") from error
     images = image.images_of(layout.manifest(release))
     if not images:
         raise ContainerError(f"the release {release} of {component} names no image ({layout.release(release)}); deploy it again")
@@ -78,16 +99,15 @@ def document(root: str, state_dir: Path, component: str, slot: str, docker: Dock
             "somebody removed it (docker image prune?). Remove the release's folder and deploy it again, or go to another release"
         )
     user = str(container.get("user") or "")
-    port = given.get("AISTACK_PORT", "")
     return compose.document(
         compose.Slot(
             stack=str(container.get("stack") or ""),
             component=component,
-            slot=slot,
+            slot=what.slot,
             release=release,
             image=entry["digest"],
-            port=int(port) if port else None,
-            environment=environment,
+            port=what.port,
+            environment=what.environment,
             user="" if user == IMAGES_OWN or not user else who(user),
         ),
         container,
@@ -101,7 +121,24 @@ def write(root: str, state_dir: Path, component: str, slot: str, docker: Docker 
         ContainerError: see :func:`document`.
     """
     made = document(root, state_dir, component, slot, docker or Docker())
-    path = path or file_of(component, slot)
+    return _written(made, path or file_of(component, slot))
+
+
+def write_of_release(root: str, state_dir: Path, component: str, release: str, env_file: Path, path: Path) -> Path:
+    """Write a compose file for a container of a release that is in no slot, with the environment in *env_file*; its path.
+
+    Raises:
+        ContainerError: see :func:`document`.
+    """
+    try:
+        environment = read_env(env_file)
+    except (OSError, ValueError) as error:
+        raise ContainerError(f"the environment of {component} {release} cannot be read: {error}; deploy {component} again") from error
+    what = _What(component, "", release, None, environment)
+    return _written(_document(Layout(root, component), state_dir, what, Docker(), account), path)
+
+
+def _written(made: Mapping[str, Any], path: Path) -> Path:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     os.chmod(path.parent, 0o700)
     write_file(path, json.dumps(made, indent=1, sort_keys=True) + "\n", 0o600, lasting=False)

@@ -17,7 +17,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Live:
-    """What is live: the component, its slot, release, unit, and the folder of the release."""
+    """What a command runs beside: the component, its slot, release, unit, and the folder of the release.
+
+    Without a slot it is a release that need not be live: tree and environment are its own, and nothing is taken that is a slot's.
+    """
 
     component: str
     slot: str
@@ -105,7 +108,7 @@ def service(found: Live, command: Sequence[str], name: str, timeout: float, term
         program = next((f"{folder}/{program}" for folder in path.split(":") if os.access(f"{folder}/{program}", os.X_OK)), "")
         if not program:
             raise Refused(f"there is no program {command[0]} in the release's environment ({found.tree}/.venv/bin), nor in /usr/bin")
-    said = [*process_settings(unit_text, found.slot), f"Environment=PATH={path}", "OOMScoreAdjust=500"]
+    said = [*_settings(found, unit_text), f"Environment=PATH={path}", "OOMScoreAdjust=500"]
     said += [f"RuntimeMaxSec={timeout:g}"] if timeout else []
     if terminal:
         said.append("Environment=TERM=" + os.environ.get("TERM", "dumb"))
@@ -114,6 +117,18 @@ def service(found: Live, command: Sequence[str], name: str, timeout: float, term
         f"--description=A command beside {found.component}", *(word for setting in said for word in ("--property", setting)),
         "--", program, *command[1:],
     ]  # fmt: skip
+
+
+def _settings(found: Live, unit_text: str) -> list[str]:
+    """What the slot's unit gives its process; for a release without a slot what is not the slot's, and its own tree and environment."""
+    if found.slot:
+        return process_settings(unit_text, found.slot)
+    return [
+        *(setting for setting in process_settings(unit_text, "%i") if "%i" not in setting),
+        f"WorkingDirectory={found.tree}",
+        f"EnvironmentFile={found.config / 'env'}",
+        f"Environment=AISTACK_COMPONENT={found.component} AISTACK_RELEASE={found.release}",
+    ]
 
 
 def beside_containers(found: Live, command: Sequence[str], name: str, timeout: float, terminal: bool, compose_file: Path) -> list[str]:
@@ -133,7 +148,8 @@ def beside_containers(found: Live, command: Sequence[str], name: str, timeout: f
     ]  # fmt: skip
 
 
-def _unit_text(unit: str) -> str:
+def unit_text_of(unit: str) -> str:
+    """The text of a unit with its drop-ins. Raises Refused."""
     shown = run_command(["systemctl", "cat", "--no-pager", unit], QUICK)
     if shown.rc != 0:
         raise Refused(f"systemd does not show the unit {unit}: {shown.stderr.strip() or shown.rc}; run site.yml, which writes it")
@@ -171,15 +187,31 @@ def run(state_dir: Path, component: str, asked: OneOff, say: Callable[[str], Non
             raise Refused(f"{told}; start it: systemctl start {found.unit}")
         argv = beside_containers(found, asked.command, name, asked.timeout, asked.terminal, compose_file)
     else:
-        argv = service(found, asked.command, name, asked.timeout, asked.terminal, _unit_text(found.unit))
+        argv = service(found, asked.command, name, asked.timeout, asked.terminal, unit_text_of(found.unit))
+    answer = carry_out(Journal.of(state_dir), found, asked, Step("run", name, argv, {"slot": found.slot}), say)
+    return {"slot": found.slot, **answer}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is started, and how the journal has it: the operation, the service and its command line, and what is noted besides."""
+
+    op: str
+    name: str
+    argv: Sequence[str]
+    detail: Mapping[str, object]
+
+
+def carry_out(journal: Journal, found: Live, asked: OneOff, step: Step, say: Callable[[str], None]) -> dict[str, Any]:
+    """Start a service, wait for its end, and have the journal tell of both. As :func:`run` has it; nothing is refused any more."""
     masker = found.masker()
     shown = masker.mask(" ".join(map(shlex.quote, asked.command)))
     began = time.monotonic()
-    detail = {"command": shown, "slot": found.slot}
-    answer: dict[str, Any] = {"component": component, "release": found.release, "slot": found.slot, "command": shown}
+    answer: dict[str, Any] = {"component": found.component, "release": found.release, "command": shown}
+    detail = {"command": shown, **step.detail}
     try:
-        with Journal.of(state_dir).operation("run", component, found.release, asked.run, asked.actor, detail) as operation:
-            rc = _wait(argv, name, None if asked.terminal else lambda line: say(masker.mask(line)))
+        with journal.operation(step.op, found.component, found.release, asked.run, asked.actor, detail) as operation:
+            rc = _wait(step.argv, step.name, None if asked.terminal else lambda line: say(masker.mask(line)))
             seconds = round(time.monotonic() - began, 1)
             late = bool(asked.timeout) and rc != 0 and seconds >= asked.timeout
             answer.update(rc=LATE if late else rc, seconds=seconds, late=late)

@@ -160,6 +160,8 @@ def _remark(record: Record) -> str:
             return textwrap.shorten(str(detail[key]), 70, placeholder=" …")
     if record.get("op") == "run":
         return str(detail.get("command") or "")
+    if record.get("op") == "task":
+        return f"{detail.get('task')} ({detail.get('point')})"
     return f"slot {detail['slot']}" if detail.get("slot") else ""
 
 

@@ -16,6 +16,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 VERBS = ("deploy", "rollback")
 STATES = ("started", "finished", "failed")
 EVENTS = (*(f"{verb}_{state}" for verb in VERBS for state in STATES), "watch_failed")
+ASKED: Mapping[str, tuple[str, str]] = {f"before_{verb}": (verb, "asked for") for verb in VERBS}
+"""Events at which a command is asked instead of told, each with verb and state in words: it can refuse, before the lock is taken. Only who
+names one is asked."""
 SECURITY = ("starttls", "tls", "none")
 KINDS: Mapping[str, Mapping[str, Option]] = {
     "webhook": {
@@ -45,13 +48,18 @@ NOTICE = Option(
     keys={
         "kind": Option("str", "how it is told", required=True, choices=tuple(sorted(KINDS))),
         "name": Option("str", "what it is called in messages"),
-        "events": Option("list", "what it is told of; all if left out", secret=True, items=Option("str", "an event", choices=EVENTS)),
-        "timeout": Option("number", "seconds that it may take", default=10),
+        "events": Option(
+            "list", "what it is told of; all if left out, but for before_deploy and before_rollback: at these a command is asked",
+            secret=True, items=Option("str", "an event", choices=(*EVENTS, *ASKED)),
+        ),
+        "timeout": Option("number", "seconds that it may take; where it is asked, 60 if left out", default=10),
     },
 )  # fmt: skip
 NOTICES = Option("list", "who is notified of deployments and rollbacks", items=NOTICE, secret=True)
 TIMEOUT = 10.0
 """Seconds that a receiver has where the entry does not say."""
+ASK_TIMEOUT = 60.0
+"""The same of one that is asked: somebody waits for its answer, and it may ask others."""
 
 
 def label(entry: Any, index: int) -> str:
@@ -75,6 +83,9 @@ def entry_problems(entry: Any, where: str = "") -> list[str]:
     if given is None or "kind" not in given:
         return found
     found += [f"{where}.{key}: must be a number above 0" for key in ("timeout", "port") if key in given and float(given[key]) <= 0]
+    if given["kind"] != "command":
+        found += [f"{where}.events: {event} asks, and only a command can answer; a {given['kind']} is told of {told}"
+                  for event in given.get("events") or () if event in ASKED for told in [f"{event.partition('_')[2]}_started"]]
     return found + [f"{where}{problem}" for problem in _OF_KIND[given["kind"]](given)]
 
 
@@ -119,9 +130,9 @@ def message(event: str, facts: Mapping[str, object]) -> dict[str, object]:
     Raises:
         ValueError: there is no such event.
     """
-    if event not in EVENTS:
+    if event not in (*EVENTS, *ASKED):
         raise ValueError(f"event: '{event}' is unknown{nearest(event, EVENTS)}")
-    verb, state = event.split("_")
+    verb, state = ASKED.get(event) or event.split("_")
     stack = str(facts.get("stack") or "")
     return {
         "event": event,
@@ -154,7 +165,7 @@ def _lines(verb: str, state: str, facts: Mapping[str, Any]) -> list[str]:
     lines += _listed("Done", facts.get("done"))
     if verb == "rollback":
         losses = facts.get("losses") or []
-        tense = {"started": "Will be lost", "finished": "Lost", "failed": "Lost, as far as it is known"}[state]
+        tense = {"started": "Will be lost", "asked for": "Will be lost", "finished": "Lost", "failed": "Lost, as far as it is known"}[state]
         lines += _listed(tense, losses) if losses else [f"{tense}: nothing"]
     lines += _listed("To know", facts.get("warnings"))
     lines += _listed("Next", facts.get("next"))
@@ -162,7 +173,7 @@ def _lines(verb: str, state: str, facts: Mapping[str, Any]) -> list[str]:
 
 
 def _times(state: str, facts: Mapping[str, object]) -> str:
-    key, word = ("expected_s", "expected") if state == "started" else ("seconds", "took")
+    key, word = ("expected_s", "expected") if state in ("started", "asked for") else ("seconds", "took")
     if not isinstance(facts.get(key), (int, float)):
         return ""
     objective = f", objective {facts['objective_s']:g} s" if isinstance(facts.get("objective_s"), (int, float)) else ""

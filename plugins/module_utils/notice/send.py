@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sending notices: a webhook, a mail, a command. No error shows an address, a header, a password or what a program said."""
+"""Sending notices: a webhook, a mail, a command. No error shows an address, a header, a password, or what a program said that was told.
+
+A command that is asked says why it refuses: its last words are shown.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,14 @@ from email.utils import formatdate, make_msgid
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import os_error_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import NOTHING, finish
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import without_credentials
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import NOTHING, finish, tail
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 
 TRIES = 2
 """How often a receiver is tried that could not be reached; one that answered with a refusal is not asked again."""
+WORDS = 5
+"""So many of the last lines of one that is asked and refuses are shown: it speaks to whoever waits for its answer."""
 
 
 class Unreached(Exception):
@@ -116,6 +122,20 @@ def _command(entry: Mapping[str, Any], message: Mapping[str, Any], timeout: floa
 _SENDERS = {"webhook": _webhook, "mail": _mail, "command": _command}
 
 
+def ask(entry: Mapping[str, Any], message: Mapping[str, Any]) -> None:
+    """Ask a command that may refuse. ``entry`` has no problems. Raises Unreached where it does, or gives no answer, with its last words."""
+    program, timeout = str(entry["command"][0]), float(entry.get("timeout") or notice.ASK_TIMEOUT)
+    try:
+        done = finish(entry["command"], timeout, json.dumps(message, ensure_ascii=False).encode())
+    except OSError as problem:
+        raise Unreached(f"{program} cannot be run: {problem.strerror}") from None
+    if done.rc == 0 and not done.timed_out:
+        return
+    said = without_credentials(tail(f"{done.stdout}\n{done.stderr}", WORDS))
+    why = f"{program} did not end within {timeout:g} s" if done.timed_out else f"it ended with {done.rc}"
+    raise Unreached("\n".join([f"{why}{'' if said else ' and said nothing'}", *(f"  {line}" for line in said.splitlines())]))
+
+
 def send(entry: Mapping[str, Any], message: Mapping[str, Any]) -> None:
     """Send one notice, at most twice. ``entry`` has no problems. Raises Unreached."""
     timeout = float(entry.get("timeout") or notice.TIMEOUT)
@@ -131,8 +151,31 @@ def send(entry: Mapping[str, Any], message: Mapping[str, Any]) -> None:
     return None
 
 
-def send_all(entries: Sequence[Any], event: str, facts: Mapping[str, object], check: bool = False) -> dict[str, list[Any]]:
+def ask_all(entries: Sequence[Any], event: str, facts: Mapping[str, object], check: bool = False) -> dict[str, list[Any]]:
+    """Ask those that want to be asked at ``event``, in order, until one refuses; as :func:`send_all`, whose words the answer has."""
+    message = notice.message(event, facts)
+    asked: list[str] = []
+    for index, entry in enumerate(entries):
+        if entry is None or event not in (entry.get("events") or ()):
+            continue
+        name, wrong = notice.label(entry, index), notice.entry_problems(entry)
+        try:
+            if wrong:
+                raise Unreached(f"its description in aistack_notices[{index}] is wrong: {'; '.join(wrong)}")
+            if not check:
+                ask(entry, message)
+        except Unreached as refused:
+            return {"sent": asked, "failed": [{"name": name, "why": str(refused)}]}
+        asked.append(name)
+    return {"sent": asked, "failed": []}
+
+
+def send_all(
+    entries: Sequence[Any], event: str, facts: Mapping[str, object], check: bool = False, besides: str = ""
+) -> dict[str, list[Any]]:
     """Send ``event`` to all that asked for it, side by side; nothing is raised for a receiver, and None stands for nobody.
+
+    Whoever asked for the event ``besides`` gets it as well.
 
     Returns:
         ``sent`` (names; in check mode those that it would go to) and ``failed`` (C({"name", "why"})).
@@ -150,7 +193,7 @@ def send_all(entries: Sequence[Any], event: str, facts: Mapping[str, object], ch
         wrong = notice.entry_problems(entry)
         if wrong:
             failed.append({"name": name, "why": f"its description in aistack_notices[{index}] is wrong: {'; '.join(wrong)}"})
-        elif notice.wanted(entry, event):
+        elif notice.wanted(entry, event) or (besides and notice.wanted(entry, besides)):
             chosen.append((name, entry))
     if check or not chosen:
         return {"sent": [name for name, _entry in chosen], "failed": failed}

@@ -39,6 +39,9 @@ WORDS = {
 }
 """The steps of a slot's plan in plain words."""
 
+POINTS = ("before_migration", "after_migration", "after_activation")
+"""When tasks of a release run, in order."""
+
 
 @dataclass
 class Row:
@@ -98,6 +101,7 @@ class Row:
         """Whether a deployment would do nothing here."""
         answers = [self.answer(key) for key in ("unit", "config", "staged", "slot")]
         pending = self.answer("migration").get("pending") or self.answer("migration").get("known") is False
+        pending = pending or any(not answer.get("done") for answer in self.said.get("tasks") or [])
         return bool(self.answer("slot")) and not self.refused and not pending and not any(
             answer.get("changed") or answer.get("failed") for answer in answers
         )
@@ -235,6 +239,24 @@ def _environments(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def _tasks(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+    """The tasks of the release in their order, each with where it would run, or that it was done."""
+    lines: list[str] = []
+    told = {
+        (item[0].get("key"), item[1].get("name")): (row.node, answer)
+        for row in rows for answer in row.said.get("tasks") or [] for item in [answer.get("item") or [{}, {}]]
+    }  # fmt: skip
+    for point, tasks in sorted((facts.get("tasks") or {}).items(), key=lambda entry: POINTS.index(entry[0])):
+        for task in tasks:
+            node, answer = told.get((point, task["name"]), ("", {}))
+            where = f" on {node}" if node else ", whose first host did not say whether it was done"
+            lines += _wrapped(f"{point.replace('_', ' ')}: {task['name']}, beside {task['component']}{where}")
+            done = f"it was done at {answer.get('when')}, and is not run again" if answer.get("done") else ""
+            said = str(answer.get("msg") or "") if answer.get("failed") else done
+            lines += _wrapped(said or f"$ {' '.join(map(str, task['command']))}", "    ", "      ")
+    return lines
+
+
 def _switches(rows: Sequence[Row]) -> list[str]:
     lines: list[str] = []
     number = 0
@@ -337,6 +359,7 @@ def page(facts: Mapping[str, object]) -> str:
         if migration and not migration.get("failed"):
             body = migration_text.plan_text(migration).splitlines()[2:]  # its title is this section's
             lines += _section(f"Migration of {row.name}", [f"  {line}".rstrip() for line in body])
+    lines += _section("Run once for the release", _tasks(facts, rows))
     lines += _section("Switched, were it not refused" if refused else "Switched, one after the other", _switches(rows))
     lines += _section("Judged by", _gates(facts, rows, opening))
     lines += _section("Lost", _lost(rows))

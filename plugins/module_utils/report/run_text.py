@@ -26,6 +26,7 @@ def events(story: Facts) -> list[dict[str, str]]:
     found: list[tuple[float, dict[str, str]]] = []
     for one in story["bars"]:
         done = DONE.get(one["op"], one["op"]) if one["outcome"] == "ok" else one["op"]
+        done = f"task {one['detail'].get('task')} of" if one["op"] == "task" else done
         what = f"{one['component'] or 'node'}: {done} {one['release']}".rstrip()
         found.append((one["end"], _event(story, one["end"], one["node"], what, one["seconds"], one["outcome"], one["said"])))
     for phase in story["phases"]:

@@ -21,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import release_tasks
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
@@ -403,7 +404,7 @@ def check_stack(stack: Mapping[str, Any], refer: bool = True) -> list[str]:
     for name in SECTIONS:
         if isinstance(stack[name], Mapping):
             left[name] = {key: left[name].get(key, {} if name != "ports" else None) for key in stack[name]}
-    problems += check_components(left)
+    problems += check_components(left) + release_tasks.problems(left["applications"], left["components"])
     problems += check_phases(left["phases"], left["components"], left["acceptance"], "phases" not in faulty)
     places = [*stack["groups"], *stack["groups"].get("all", ())]
     return problems + check_triggers(stack.get("triggers"), places, left["components"])

@@ -19,6 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rota
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import NOTICES
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.release_tasks import OPTION as RELEASE_TASKS
 
 STRATEGIES = ("bluegreen", "recreate")
 KINDS = ("python", "node", "static", "image")
@@ -193,6 +194,7 @@ PHASE: Mapping[str, Option] = {
 APPLICATION: Mapping[str, Option] = {
     "repo": Option("str", "its git repository: an address, or a path on the controller", required=True),
     "release": Option("str", "the tag that is installed where nothing is live yet", required=True),
+    "release_tasks": RELEASE_TASKS,
 }
 
 ENVIRONMENT: Mapping[str, Option] = {

@@ -112,7 +112,8 @@ def pager(tmp_path: Path) -> dict[str, Any]:
 def test_before_and_after_and_who_is_not_reached_stops_nothing(
     deploy: Callable[..., Ran], answering: int, pager: dict[str, Any], told: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    done = deploy(answering, [{"kind": "webhook", "name": "chat", "url": "http://127.0.0.1:1/s3cret", "timeout": 2}, pager])
+    hook = {"kind": "command", "name": "freeze", "command": ["grep", "-q", '"to": "v1.1.0"'], "events": ["before_deploy"]}
+    done = deploy(answering, [{"kind": "webhook", "name": "chat", "url": "http://127.0.0.1:1/s3cret", "timeout": 2}, pager, hook])
     assert done.returncode == 0, done.stdout + done.stderr
     began, ended = told()
     assert (began["title"], ended["title"]) == ("[shop] deploy started: v1.0.0 → v1.1.0", "[shop] deploy finished: v1.0.0 → v1.1.0")
@@ -144,6 +145,18 @@ def test_a_deployment_that_fails(
     assert ended["facts"]["nodes"] == nodes
     assert ended["facts"]["error"].startswith(error)
     assert "\n" not in ended["facts"]["error"]
+
+
+def test_a_command_that_is_asked_refuses_before_the_lock_is_taken(
+    deploy: Callable[..., Ran], answering: int, pager: dict[str, Any], told: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    hook = {**pager, "name": "freeze", "events": ["before_deploy"], "command": ["sh", "-c", "echo no deployments on Fridays >&2; exit 1"]}
+    done = deploy(answering, [pager, hook])
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Refused by freeze, which is asked before a deployment (aistack_notices). Nothing was touched." in done.stdout
+    assert "no deployments on Fridays" in done.stdout
+    assert told() == [], "what did not begin is not told"
+    assert not (tmp_path / "state").exists()
 
 
 def test_what_does_not_begin_is_not_told(

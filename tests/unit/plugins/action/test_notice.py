@@ -25,7 +25,7 @@ SECRET = "T0KEN-s3cret"
 def play(tmp_path: Path) -> Any:
     """Return ``play(variables, *arguments)``, which runs one task and returns what was printed and what the task answered."""
 
-    def run(variables: dict[str, Any], *arguments: str, event: str = "rollback_finished") -> tuple[str, dict[str, Any]]:
+    def run(variables: dict[str, Any], *arguments: str, event: str = "rollback_finished", failed: int = 0) -> tuple[str, dict[str, Any]]:
         facts = {"to": "v1", "losses": ["table visits (4 rows)"]}
         task = {"phasegate.aistack.notice": {"event": event, "facts": facts}, "register": "told"}
         keep = {"ansible.builtin.copy": {"content": "{{ told | to_json }}", "dest": f"{tmp_path}/told.json"}, "check_mode": False}
@@ -46,8 +46,8 @@ def play(tmp_path: Path) -> Any:
         command = [sys.executable, "-m", "ansible.cli.playbook", "-vvv", "-i", f"{tmp_path}/inventory.yml", f"{tmp_path}/play.json"]
         done = subprocess.run([*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         said = done.stdout + done.stderr
-        assert done.returncode == 0, said
-        return said, json.loads((tmp_path / "told.json").read_text())
+        assert done.returncode == failed, said
+        return said, json.loads((tmp_path / "told.json").read_text()) if not failed else {}
 
     return run
 
@@ -95,3 +95,12 @@ def test_check_mode_tells_nobody(play: Any, tmp_path: Path) -> None:
     assert answer["sent"] == ["command 1"]
     assert "would tell command 1" in answer["msg"]
     assert not (tmp_path / "got").exists()
+
+
+def test_who_is_asked_and_cannot_be_has_not_agreed(play: Any) -> None:
+    hook = {"kind": "command", "name": "freeze", "command": ["true", "{{ not_there }}"], "events": ["before_deploy"]}
+    said, _answer = play({"aistack_notices": [hook]}, event="before_deploy", failed=2)
+    assert "Refused by freeze, which is asked before a deployment (aistack_notices). Nothing was touched." in said
+    assert "aistack_notices[0] cannot be filled in" in said
+    _said, answer = play({"aistack_notices": [hook]}, event="before_rollback")
+    assert answer["msg"] == "before_rollback: asked nobody"

@@ -106,6 +106,14 @@ def test_a_file_of_the_controller_counts_by_what_it_holds(roles: Path, tmp_path:
     assert inputs(**given) != one
 
 
+def test_tasks_of_releases_are_no_input_of_a_component(roles: Path) -> None:
+    with (roles / "web/templates/web.conf.j2").open("a", encoding="utf-8") as file:
+        file.write("{{ aistack_applications }}")
+    shop = {"repo": "/r.git", "release": "v1"}
+    assert inputs(aistack_applications={"shop": shop}) == inputs(aistack_applications={"shop": {**shop, "release_tasks": {"x": []}}})
+    assert inputs(aistack_applications={"shop": shop}) != inputs(aistack_applications={"shop": {**shop, "release": "v2"}})
+
+
 @pytest.mark.parametrize("variable", ["other_port", "shipping", "aistack_other", "aistack_components", "aistack_run"])
 def test_a_variable_of_nothing_that_is_included_does_not(roles: Path, variable: str) -> None:
     assert inputs() == inputs(**{variable: 1})

@@ -28,7 +28,7 @@ PURE = {
     "environment": "check database_url dsn fetching placeholders rotation schema todays_secrets",
     "clients": "unit_text",
     "postgres": "fingerprint foreign_keys names row_compare settings table_swap version_table",
-    "journal": "begun chain keep state",
+    "journal": "begun chain keep once state",
     "release": "artefact_key artefact_settings content git_words image lock_file place provenance tree_names unit_access uv_text "
     "yarn_text",
     "edge": "config rules",
@@ -41,7 +41,7 @@ PURE = {
     "drill": "plan text",
     "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text todo",
     "notice": "messages",
-    "stack": "check description extra_vars server_clients verbs",
+    "stack": "check description extra_vars release_tasks server_clients verbs",
     "init": "detect detect_env detect_made detect_project environment inventory",
     "node": "claims text",
 }

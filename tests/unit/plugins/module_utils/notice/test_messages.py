@@ -132,3 +132,19 @@ def test_a_watch_that_failed_says_why_and_what_to_do() -> None:
     assert told["text"].splitlines() == [
         "Situation: errors above 5 % on b1: 0.3", "Action: watch failed", "Nodes: b1", "Next:", "  - errors: run it",
     ]  # fmt: skip
+
+
+def test_before_a_rollback_it_says_what_would_be_lost() -> None:
+    told = notice.message("before_rollback", FACTS)
+    assert told["title"] == "[shop] rollback asked for: v4.2.0 → v4.1.0 (level schema)"
+    assert "Will be lost:\n  - table visits (4 rows)" in str(told["text"])
+    assert "rollback asked for: v4.2.0 → v4.1.0 (level schema); expected 60 s" in str(told["text"])
+
+
+def test_only_a_command_can_be_asked() -> None:
+    webhook = {"kind": "webhook", "url": "https://chat.example.com/x", "events": ["before_deploy", "deploy_failed"]}
+    said = "[0].events: before_deploy asks, and only a command can answer; a webhook is told of deploy_started"
+    assert notice.problems([webhook]) == [f"aistack_notices{said}"]
+    hook = {"kind": "command", "command": ["true"], "events": ["before_deploy"]}
+    assert notice.problems([hook]) == []
+    assert not any(notice.wanted({"kind": "command", "command": ["true"]}, event) for event in notice.ASKED)

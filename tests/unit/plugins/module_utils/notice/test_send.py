@@ -231,3 +231,56 @@ def test_a_mail_that_does_not_arrive(post: Any, server: dict[str, Any], changes:
     entry = {**post(**server), **changes}
     assert why in refused(entry)
     assert Post.got == []
+
+
+def asked(*commands: str, **more: Any) -> list[dict[str, Any]]:
+    return [{"kind": "command", "name": f"hook {number}", "command": ["sh", "-c", command], "events": ["before_deploy"], **more}
+            for number, command in enumerate(commands)]  # fmt: skip
+
+
+def test_whoever_is_asked_gets_the_event_and_agrees_in_silence(tmp_path: Path) -> None:
+    told = {"kind": "command", "command": ["sh", "-c", f"touch {tmp_path}/told"]}
+    answer = notice_send.ask_all([told, None, *asked(f"cat > {tmp_path}/got", "true")], "before_deploy", FACTS)
+    assert answer == {"sent": ["hook 0", "hook 1"], "failed": []}
+    got = json.loads((tmp_path / "got").read_text())
+    assert (got["event"], got["status"], got["title"], got["facts"]["to"]) == (
+        "before_deploy", "asked for", "[shop] deploy asked for: v1", "v1",
+    )  # fmt: skip
+    assert not (tmp_path / "told").exists(), "who names no event is asked nothing"
+
+
+def test_the_first_that_refuses_ends_it_with_its_last_words(tmp_path: Path) -> None:
+    words = "for n in 1 2 3 4 5; do echo line $n; done; echo see https://me:" + SECRET + "@ci.example.com >&2; exit 3"
+    answer = notice_send.ask_all(asked("true", words, f"touch {tmp_path}/asked"), "before_deploy", FACTS)
+    (refused,) = answer["failed"]
+    assert (answer["sent"], refused["name"]) == (["hook 0"], "hook 1")
+    assert refused["why"].splitlines()[:2] == ["it ended with 3", "  line 2"]
+    assert "ci.example.com" in refused["why"]
+    assert SECRET not in refused["why"]
+    assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        (asked("false")[0], "it ended with 1 and said nothing"),
+        (asked("sleep 5", timeout=0.1)[0], "sh did not end within 0.1 s and said nothing"),
+        ({**asked("")[0], "command": ["/nonexistent/hook"]}, "/nonexistent/hook cannot be run: No such file or directory"),
+        ({**asked("")[0], "comand": []}, "its description in aistack_notices[0] is wrong: : unknown key 'comand'"),
+    ],
+)
+def test_who_gives_no_answer_has_not_agreed(entry: dict[str, Any], why: str) -> None:
+    assert notice_send.ask_all([entry], "before_deploy", FACTS)["failed"][0]["why"].startswith(why)
+
+
+def test_in_check_mode_nobody_is_asked(tmp_path: Path) -> None:
+    entries = asked(f"touch {tmp_path}/asked; false")
+    assert notice_send.ask_all(entries, "before_deploy", FACTS, check=True) == {"sent": ["hook 0"], "failed": []}
+    assert not (tmp_path / "asked").exists()
+
+
+def test_an_emergency_tells_those_that_it_does_not_ask() -> None:
+    entries = [{"kind": "command", "command": ["false"], "name": "freeze", "events": ["before_rollback"]}]
+    assert notice_send.send_all(entries, "rollback_finished", FACTS) == {"sent": [], "failed": []}
+    told = notice_send.send_all(entries, "rollback_finished", FACTS, besides="before_rollback")
+    assert told["failed"] == [{"name": "freeze", "why": "false ended with 1"}]

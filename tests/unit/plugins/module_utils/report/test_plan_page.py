@@ -159,3 +159,28 @@ def test_lost_data_and_a_missing_way_back_are_named(facts: dict[str, Any]) -> No
     assert "data: 0002 drops a column and its data of t" in lost
     assert "0002 has no downgrade" in lost
     assert "data: nothing" not in lost
+
+
+def test_tasks_of_the_release_stand_in_their_order_with_what_was_done(facts: dict[str, Any]) -> None:
+    seed, warm = ({"name": name, "component": "backend", "command": ["{python}", "-m", f"app.{name}"]} for name in ("seed", "warm"))
+    facts["tasks"] = {"after_activation": [warm], "after_migration": [seed]}
+    facts["nodes"]["b1"]["backend"]["tasks"] = [
+        {"item": [{"key": "after_migration"}, seed], "done": True, "when": "2026-01-31T12:00:00Z"},
+        {"item": [{"key": "after_activation"}, warm], "done": False},
+    ]
+    text = " ".join(page(facts).split())
+    assert (
+        "after migration: seed, beside backend on b1 it was done at 2026-01-31T12:00:00Z, and is not run again"
+        " after activation: warm, beside backend on b1 $ {python} -m app.warm"
+    ) in text
+    facts["nodes"]["b1"]["backend"]["tasks"] = []
+    assert "seed, beside backend, whose first host did not say whether it was done $ {python} -m app.seed" in " ".join(page(facts).split())
+
+
+def test_a_task_that_is_pending_is_something_to_do(facts: dict[str, Any]) -> None:
+    same = {"changed": False, "present": True}
+    task = {"item": [{"key": "after_activation"}, {"name": "seed"}], "done": True}
+    facts["nodes"]["b1"] = {"backend": said("v2", slot={**same, "slot": "blue"}, staged=same, tasks=[task])}
+    assert page(facts).endswith("deploy.yml would change nothing.")
+    task["done"] = False
+    assert "would change 1 of 1 places" in page(facts)

@@ -1,0 +1,56 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the journal says was done once for a release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.keep import kept
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.once import done
+
+ASKED = ("api", "v1", "after_migration", "seed")
+
+
+def record(op: str, outcome: str = "ok", component: str = "api", release: str = "v1", **detail: Any) -> Record:
+    return {"op": op, "outcome": outcome, "component": component, "release": release, "detail": detail}
+
+
+TASK = record("task", point="after_migration", task="seed")
+
+
+def test_what_ended_well_was_done_and_what_was_interrupted_was_not() -> None:
+    assert done([TASK, record("activate")], *ASKED) is TASK
+    assert done([{**TASK, "outcome": "started"}, {**TASK, "outcome": "failed"}], *ASKED) is None
+    for other in (("web", *ASKED[1:]), ("api", "v2", *ASKED[2:]), (*ASKED[:2], "before_migration", "seed"), (*ASKED[:3], "sow")):
+        assert done([TASK], *other) is None
+
+
+@pytest.mark.parametrize(
+    ("after", "stays"),
+    [
+        (record("revert"), True),
+        (record("rollback"), True),
+        (record("phase", component="rollback", level="app"), True),
+        (record("phase", component="rollback", level="system"), False),
+        (record("phase", "started", component="rollback", level="schema"), False),
+        (record("restore"), False),
+    ],
+)
+def test_it_is_done_again_where_data_was_taken_back(after: Record, stays: bool) -> None:
+    assert (done([TASK, after], *ASKED) is TASK) is stays
+
+
+def test_a_journal_that_is_rotated_remembers_it() -> None:
+    stage = record("stage")
+    taken = record("phase", component="rollback", level="system")
+    many = [record("backup") for _number in range(20)]
+    left = kept([stage, TASK, *many], newest=5, switches=2)
+    assert done(left, *ASKED) is not None
+    left = kept([stage, TASK, taken, record("phase", component="rollback", level="app"), *many], newest=5, switches=2)
+    assert done(left, *ASKED) is None
