@@ -252,6 +252,44 @@ def test_a_websocket_outlives_the_time_for_an_answer(site: Site) -> None:
         assert site.edge().load("green").sessions == 1, "a switch waits for it"
 
 
+def connected(site: Site) -> socket.socket:
+    """A WebSocket through the edge that has answered."""
+    client = socket.create_connection((NODE, site.ports["web"]), timeout=PATIENCE)
+    client.sendall("\r\n".join(HANDSHAKE).encode())
+    assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+    return client
+
+
+def test_sessions_leave_in_their_own_time_and_none_is_cut(site: Site) -> None:
+    """Fifty WebSockets on the slot that is left: each speaks until it goes; the wait ends with the last, or says how many are left."""
+    edge = site.edge()
+    until(lambda: edge.load("green").sessions == 0)
+    sessions = [connected(site) for _ in range(50)]
+    try:
+        edge.set_state("blue", "ready")
+        edge.set_state("green", "drain")
+        assert site.ask("/")[2]["release"] == "v1", "who comes now is served by the other slot"
+        assert edge.drained("green", timeout=0.3) == 50
+        answered: list[bytes] = []
+
+        def leave() -> None:
+            for session in sessions:
+                session.sendall(b"bye")
+                answered.append(session.recv(100))
+                session.close()
+
+        leaving = threading.Timer(0.2, leave)
+        leaving.start()
+        assert edge.drained("green", timeout=PATIENCE) == 0
+        leaving.join(PATIENCE)
+        assert answered == [b"BYE"] * 50
+    finally:
+        edge.set_state("green", "ready")
+        edge.set_state("blue", "maint")
+        for session in sessions:
+            session.close()
+
+
 def test_files_of_the_release_before_are_there(site: Site) -> None:
     """A page of v1 is open somewhere while v2 is live; after a rollback it is the other way round; a slot that is gone is no error."""
     edge = site.edge()
