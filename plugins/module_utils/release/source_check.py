@@ -149,7 +149,8 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
         repo, ref = releases[described["application"]]
         try:
             source = Source(
-                repo, str(described.get("path") or ""), lock=str(described.get("lock") or ""), context=described.get("context") or ()
+                repo, str(described.get("path") or ""), lock=str(described.get("lock") or ""), context=described.get("context") or (),
+                beside=[str(one["path"]) for one in described.get("includes") or ()],
             )
             if cached and (repo, ref) not in commits and source.known(ref):
                 remembered.add((repo, ref))

@@ -203,7 +203,7 @@ def _staging(rows: Sequence[Row]) -> list[str]:
             continue
         kind = row.described.get("kind", "python")
         lock = f", install exactly {row.described['lock']}" if row.described.get("lock") else ""
-        build = ", build" if kind == "node" or row.described.get("build") else ""
+        build = ", build" if kind == "node" or row.described.get("build") or row.described.get("includes") else ""
         tests = [" ".join(map(str, argv)) for argv in row.described.get("tests") or []]
         laid = (answer.get("artefact") or {}).get("from")
         if laid:
