@@ -9,6 +9,7 @@ A bare mirror of each repository is kept in a cache folder; the operator's check
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import hashlib
 import os
@@ -122,6 +123,12 @@ class Source:
         self.shown = without_credentials(self.repo)
         base = Path(mirror_dir or default_place()).expanduser()
         self.mirror = base / hashlib.sha256(self.repo.encode()).hexdigest()[:20]
+
+    def part(self, path: str) -> Source:
+        """Another folder of the repository, by itself."""
+        other = copy.copy(self)
+        other.path, other.place, other.context, other.beside, other._above = plain(path), place_of(path), (), (), None
+        return other
 
     def _git(self, *arguments: str, cwd: str | Path | None = None) -> proc.Ended:
         env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
