@@ -106,7 +106,8 @@ class ActionModule(Followed):
         if not repo or not ref:
             return {"failed": True, "msg": "state=staged needs repo and release: where the tag is, and its name."}
         mirror_dir, lock = str(args.pop("mirror_dir", None) or ""), str(args.get("lock") or "")
-        source = Source(str(repo), str(args.get("path") or ""), mirror_dir, lock, args.get("context") or ())
+        source = Source(str(repo), str(args.get("path") or ""), mirror_dir, lock, args.get("context") or (),
+                        [str(one["path"]) for one in args.get("includes") or ()])
         try:
             settings = artefact_settings.read(artefacts)
         except ValueError as error:

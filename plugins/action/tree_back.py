@@ -109,5 +109,5 @@ class ActionModule(release.ActionModule):
 
 def _made(described: Mapping[str, Any]) -> dict[str, Any]:
     """What says whether a site of files is built, and where in the repository it lies."""
-    names: Iterable[str] = ("lock", "build", "path", "context")
+    names: Iterable[str] = ("lock", "build", "path", "context", "includes")
     return {key: described[key] for key in names if described.get(key)}

@@ -108,6 +108,11 @@ options:
     type: list
     elements: str
     default: []
+  includes:
+    description: Folders of the repository that are built before the component, each with C(path), C(lock), C(build), C(output), C(to).
+    type: list
+    elements: dict
+    default: []
   requires_python:
     description: The Pythons that the release says it runs on. Filled in on the controller.
     type: str

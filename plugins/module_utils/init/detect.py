@@ -86,6 +86,7 @@ class Application:
     others: list[Found] = field(default_factory=list)
     lock: Lock | None = None
     health: str = ""
+    knows_release: bool = False  # its code reads AISTACK_RELEASE, so that an answer may tell it
     celery: Found | None = None
     queues: list[str] = field(default_factory=list)
     beat: bool = False
@@ -126,6 +127,7 @@ def detect(files: Mapping[str, str], app: str = "") -> Application:
         modules = {path: text for path, text in sorted(inside.items()) if path.endswith(".py") and not PASSED_OVER.search(path)}
         code = list(modules.values())
         found.health = _health(modules)
+        found.knows_release = any("AISTACK_RELEASE" in text for text in code)
         found.beat = found.celery is not None and any(re.search(r"(?i:beat_schedule)|add_periodic_task|crontab\(", text) for text in code)
         found.queues = _queues(code, [text for path, text in sorted(files.items()) if not path.endswith(".py")])
         configs = [path for path in configs if path in inside]

@@ -15,6 +15,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env 
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.environment import Environment
 
 TODO = "TODO"
+THIS_RELEASE = '      - {name: this release runs without restarts, unit: "${unit}", release: "${release}", restarts: 0}'
+"""The probe of a slot of which no answer is known to tell the release: its process was started with it."""
 SOUGHT = (
     "no web application was found (sought: FastAPI, Starlette, Flask at the top of a module or made by a function of the repository, "
     "Django's asgi.py); name it by init.yml -e app=module:object"
@@ -202,7 +204,8 @@ class Inventory:
             lines.append(f"    migrations: {{{', '.join(said)}}}   # Alembic; what a step may do is said by `policy`")
         lines.append("    gate:")
         if found.health:
-            lines += [f"      # {TODO}: have it answer with its AISTACK_RELEASE, and expect it: json: {{version: \"${{release}}\"}}.",
+            told = "where it tells AISTACK_RELEASE, which its code reads," if found.knows_release else "have it tell AISTACK_RELEASE, and"
+            lines += [f"      # {TODO}: {told} expect it: json: {{version: \"${{release}}\"}}. Until then its process alone tells.",
                       f"      - {{name: health, http: \"http://127.0.0.1:${{port}}{found.health}\"}}"]  # fmt: skip
         elif web.framework == "FastAPI":
             lines += [f"      # {TODO}: no path for health was found; name one that asks the database as well.",
@@ -210,7 +213,7 @@ class Inventory:
         else:
             lines += [f"      # {TODO}: no path for health was found; name one: http: \"http://127.0.0.1:${{port}}/health\".",
                       "      - {name: listens, tcp: \"127.0.0.1:${port}\"}"]  # fmt: skip
-        return [*lines, "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]
+        return [*lines, THIS_RELEASE]
 
     def _others(self) -> str:
         apps = [other.app for other in self.found.others[:3]]
@@ -250,7 +253,7 @@ class Inventory:
         if self.env.broker_variable:
             lines.append(f"        broker: {self.env.broker_variable}")
         return [*lines, "        workers: [\"worker-${slot}@{{ groups['aistack'][0] }}\"]", f"        queues: [{self._queues()}]",
-                "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]  # fmt: skip
+                THIS_RELEASE]  # fmt: skip
 
     def _beat(self) -> list[str]:
         return ["  beat:", "    # Celery's schedule: exactly one runs, whatever happens", *self._tasks("beat"), "    strategy: recreate",
@@ -269,7 +272,7 @@ class Inventory:
         built = [one.name for one in self.env.page if one.name.startswith("NEXT_")]
         lines += ["    output: next-standalone", "    port: web"]
         lines += [f"    build_env: [{', '.join(built)}]   # put in while it is built"] if built else []
-        return [*lines, "    gate:", "      - {name: page, http: \"http://127.0.0.1:${port}/\"}"]
+        return [*lines, "    gate:", "      - {name: page, http: \"http://127.0.0.1:${port}/\"}", THIS_RELEASE]
 
     # -- the other files
 

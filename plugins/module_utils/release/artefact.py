@@ -76,7 +76,8 @@ def built(recipe: Recipe) -> dict[str, object]:
     if recipe.kind == "python" and not python:
         return {}
     tools = {}
-    for name in ["uv"] if recipe.kind == "python" else ["node", *_other(recipe)] if recipe.npm else []:
+    names = ["uv"] if recipe.kind == "python" else ["node", *_other(recipe.lock)] if recipe.npm else []
+    for name in dict.fromkeys([*names, *(name for one in recipe.includes for name in ["node", *_other(one.lock)])]):
         finished = proc.run([name, "--version"], "/", recipe.base_env(), ASK_TIMEOUT)
         if finished.rc == 0 and not finished.timed_out:
             tools[name] = finished.output.strip()
@@ -84,15 +85,15 @@ def built(recipe: Recipe) -> dict[str, object]:
     return {"platform": system, "tools": tools, "variables": digest(dict(variables(recipe)))}
 
 
-def _other(recipe: Recipe) -> list[str]:
+def _other(lock: str | None) -> list[str]:
     """What reads the lock file beside Node.js' own npm."""
-    tool = lock_file.tool(recipe.lock or lock_file.NPM[0], recipe.kind)
+    tool = lock_file.tool(lock or lock_file.NPM[0], "node")
     return [tool] if tool != "npm" else []
 
 
 def variables(recipe: Recipe) -> Mapping[str, str]:
     """Return what of the component's environment its build sees; installing sees nothing of it."""
-    return recipe.build_env if recipe.build else {}
+    return recipe.build_env if recipe.build or recipe.includes else {}
 
 
 def _os() -> str:

@@ -46,6 +46,8 @@ def recipe_of(options: Mapping[str, Any]) -> dict[str, object]:
     recipe = {name: options.get(name) or without for name, without in RECIPE.items()}
     if options.get("context"):  # left out where there is none, so that keys of before stay
         recipe["context"] = sorted(str(folder) for folder in options["context"])
+    if options.get("includes"):  # likewise
+        recipe["includes"] = [dict(one) for one in options["includes"]]
     for name in ("environment", "test_env"):
         recipe[name] = {str(variable): digest(str(value)) for variable, value in recipe[name].items()}
     return recipe

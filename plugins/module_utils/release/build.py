@@ -30,6 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
     sandbox,
     uv_lock,
 )
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import Include
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree import walk
 
@@ -92,6 +93,7 @@ class Recipe:
     build_timeout: float = 900
     test_timeout: float = 300
     image: Mapping[str, Any] = field(default_factory=dict)
+    includes: Sequence[Include] = ()
 
     @property
     def npm(self) -> bool:

@@ -9,6 +9,7 @@ A bare mirror of each repository is kept in a cache folder; the operator's check
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import hashlib
 import os
@@ -104,22 +105,30 @@ def separated(repo: str) -> tuple[str, str]:
 class Source:
     """One repository, and the folder in it that a component is made of (empty for all of it).
 
-    ``lock`` above that folder, and ``context``, bring more of the repository; see :mod:`release.place`.
+    ``lock`` above that folder, ``context`` and ``beside`` bring more of the repository; see :mod:`release.place`.
     """
 
     def __init__(
-        self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "", lock: str = "", context: Sequence[str] = ()
+        self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "", lock: str = "", context: Sequence[str] = (),
+        beside: Sequence[str] = (),
     ) -> None:
         self.repo, self._header = separated(os.path.expanduser(repo))
         if os.path.isdir(self.repo):
             self.repo = os.path.abspath(self.repo)
         self.path = plain(path)
         self.context = tuple(plain(folder) for folder in context)
-        self.place = place_of(path, lock, context)
+        self.beside = tuple(plain(folder) for folder in beside)
+        self.place = place_of(path, lock, context, beside)
         self._above = lock_folder(path, lock) if lock.startswith("../") else None
         self.shown = without_credentials(self.repo)
         base = Path(mirror_dir or default_place()).expanduser()
         self.mirror = base / hashlib.sha256(self.repo.encode()).hexdigest()[:20]
+
+    def part(self, path: str) -> Source:
+        """Another folder of the repository, by itself."""
+        other = copy.copy(self)
+        other.path, other.place, other.context, other.beside, other._above = plain(path), place_of(path), (), (), None
+        return other
 
     def _git(self, *arguments: str, cwd: str | Path | None = None) -> proc.Ended:
         env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
@@ -327,6 +336,8 @@ class Source:
                 self._check_tree(ref, commit)
                 for folder in self.context:
                     self._check_tree(ref, commit, folder, "context")
+                for folder in self.beside:
+                    self._check_tree(ref, commit, folder, "includes")
                 self._pack(commit, target)
             os.utime(target)
             return Archive(target, sha256(target))

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import leads_out
 
@@ -30,6 +31,49 @@ class Place:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class Include:
+    """Another folder of the repository that is built as well, and what of that becomes a part of the component.
+
+    Attributes:
+        path: the folder, below the top of the tree.
+        output: the folder below it that its build leaves; ``to``: where that goes, below the component's folder.
+        lock: its lock file, of npm, pnpm or Yarn, in that folder; ``build``: the commands that build it.
+    """
+
+    path: str
+    output: str
+    to: str
+    lock: str
+    build: tuple[tuple[str, ...], ...]
+
+
+def includes_of(given: Iterable[Mapping[str, Any]], base: str) -> tuple[Include, ...]:
+    """The parts of a component as its description has them; ``base`` is the folder of the repository that becomes the top of the tree."""
+    found = []
+    for one in given:
+        path = plain(str(one["path"]))
+        build = tuple(tuple(str(word) for word in argv) for argv in one.get("build") or [["npm", "run", "build"]])
+        lock = str(one.get("lock") or "package-lock.json")
+        found.append(Include(path[len(base) :].strip("/") if base else path, str(one["output"]), str(one["to"]), lock, build))
+    return tuple(found)
+
+
+def include_problem(include: Mapping[str, Any], kind: str) -> str:
+    """Why a component of *kind* cannot have such a part; empty where it can."""
+    if kind not in ("python", "node"):
+        return f"nothing reads it of a component of kind {kind}, which is built itself: lock, build, output"
+    for key in (key for key in ("path", "output", "to") if key in include):
+        value = str(include[key])
+        if leads_out(value) or not plain(value):
+            whose = {"path": "the repository", "output": "its path", "to": "the component's folder"}[key]
+            return f"{key} '{value}' is no folder in {whose}"
+    lock = str(include.get("lock") or "package-lock.json")
+    if "/" in lock:
+        return f"lock '{lock}' does not lie in its path; a part has a lock file of its own there, such as package-lock.json"
+    return ""
+
+
 def plain(path: str) -> str:
     """A folder of the repository in one spelling; empty is the repository itself."""
     cleaned = posixpath.normpath(path.strip("/") or ".")
@@ -41,11 +85,13 @@ def lock_folder(path: str, lock: str) -> str:
     return plain(posixpath.dirname(posixpath.normpath(posixpath.join(plain(path), lock))))
 
 
-def place_of(path: str, lock: str | None = None, context: Sequence[str] = ()) -> Place:
-    """Where a component of *path* is built: a lock file above it brings its folder, the workspace; *context* is what else there is."""
+def place_of(path: str, lock: str | None = None, context: Sequence[str] = (), beside: Sequence[str] = ()) -> Place:
+    """Where a component of *path* is built: a lock file above it brings its folder, the workspace; *context* is what else there is, and
+    *beside* what is there while it is built.
+    """
     own = plain(path)
     root = lock_folder(path, lock) if lock and lock.startswith("../") else own
-    wanted = _outermost([own, root, *(plain(folder) for folder in context)])
+    wanted = _outermost([own, root, *(plain(folder) for folder in (*context, *beside))])
     base = _common(wanted)
     inner = own[len(base) :].strip("/") if base else own
     return Place(base, inner, () if wanted == [base] else tuple(wanted), bool(context) and bool(inner))

@@ -18,7 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.sche
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import sandbox
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_key import digest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import place_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import includes_of, place_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import ReleaseError
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tree_names import output_problem
 
@@ -27,6 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "image": {"type": "dict", "default": {}},
     "lock": {"type": "str"},
     "context": {"type": "list", "elements": "str", "default": []},
+    "includes": {"type": "list", "elements": "dict", "default": []},
     "requires_python": {"type": "str", "default": ""},
     "alembic_ini": {"type": "str", "default": "alembic.ini"},
     "python": {"type": "str", "default": "python3"},
@@ -117,7 +118,8 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         ReleaseError: a variable that build or tests ask for is unknown, or an option makes no sense.
     """
     root = Path(params["root"])
-    place = place_of(params["path"], params["lock"], params["context"])
+    place = place_of(params["path"], params["lock"], params["context"], [str(one["path"]) for one in params["includes"]])
+    own = place_of(params["path"], params["lock"], params["context"])
     npm = params["kind"] == "node" or (params["kind"] == "static" and params["lock"])
     build = params["build"] or ([["npm", "run", "build"]] if npm else [])
     _check_output(params["kind"], params["output"])
@@ -141,7 +143,7 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         python=params["python"],
         lock=params["lock"],
         inner=place.inner,
-        whole=place.whole or (bool(place.inner) and params["kind"] == "node" and params["output"] == "none"),  # its packages lie above it
+        whole=own.whole or (bool(own.inner) and params["kind"] == "node" and params["output"] == "none"),  # its packages lie above it
         requires=params["requires_python"],
         output=params["output"],
         environment={**{str(key): str(value) for key, value in params["environment"].items()}, **fetching},
@@ -166,4 +168,5 @@ def recipe_of(params: dict[str, Any], check: bool) -> Recipe:
         build_timeout=params["build_timeout"],
         test_timeout=params["test_timeout"],
         image=params.get("image") or {},
+        includes=includes_of(params["includes"], place.base),
     )

@@ -149,7 +149,8 @@ def survey(components: Mapping[str, Mapping[str, Any]], releases: Mapping[str, t
         repo, ref = releases[described["application"]]
         try:
             source = Source(
-                repo, str(described.get("path") or ""), lock=str(described.get("lock") or ""), context=described.get("context") or ()
+                repo, str(described.get("path") or ""), lock=str(described.get("lock") or ""), context=described.get("context") or (),
+                beside=[str(one["path"]) for one in described.get("includes") or ()],
             )
             if cached and (repo, ref) not in commits and source.known(ref):
                 remembered.add((repo, ref))
@@ -184,6 +185,10 @@ def _seen(source: Source, name: str, described: Mapping[str, object], ref: str, 
         lock, kind = str(described.get("lock") or ""), str(described.get("kind") or "python")
         made = image.source_of(described.get("image"))
         warnings += refuse(source, name, ref, commit, lock, kind, described.get("migrations") is not None, made)
+        includes: Any = described.get("includes") or ()
+        for one in includes:
+            part = source.part(str(one["path"]))
+            warnings += refuse(part, f"{name} (includes)", ref, commit, str(one.get("lock") or lock_file.NPM[0]), "node")
         changed = source.uncommitted()
         if changed:
             warnings.append(f"{source.shown} has changes that are not committed, and that {ref} therefore lacks: {changed}")

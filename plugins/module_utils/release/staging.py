@@ -34,6 +34,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
     heads as alembic_heads,
     image,
     image_store,
+    includes,
     sandbox,
     tree,
 )
@@ -297,6 +298,7 @@ def _make(request: Request, work: Path) -> Manifest:
         elif recipe.npm:
             build.install_node(recipe, work)
     with request.timed("build"):
+        includes.make(recipe, work)
         build.run_build(recipe, work)
     with request.timed("tests"):
         tests = build.run_tests(recipe, work)

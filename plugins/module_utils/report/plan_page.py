@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate import proof
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import text as migration_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table, worst
@@ -202,7 +203,7 @@ def _staging(rows: Sequence[Row]) -> list[str]:
             continue
         kind = row.described.get("kind", "python")
         lock = f", install exactly {row.described['lock']}" if row.described.get("lock") else ""
-        build = ", build" if kind == "node" or row.described.get("build") else ""
+        build = ", build" if kind == "node" or row.described.get("build") or row.described.get("includes") else ""
         tests = [" ".join(map(str, argv)) for argv in row.described.get("tests") or []]
         laid = (answer.get("artefact") or {}).get("from")
         if laid:
@@ -274,7 +275,8 @@ def _switches(rows: Sequence[Row]) -> list[str]:
 
 def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: Sequence[str]) -> list[str]:
     lines = _wrapped(f"before:  {', '.join(opening) or 'nothing that the release stands on has a gate'}", rest=" " * 11)
-    for name in dict.fromkeys(row.name for row in rows if row.answer("slot").get("changed")):
+    switched = list(dict.fromkeys(row.name for row in rows if row.answer("slot").get("changed")))
+    for name in switched:
         probes = []
         for probe in facts["components"][name].get("gate") or []:
             try:
@@ -284,6 +286,8 @@ def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: Sequence[str]
             if not canonical.get("from"):
                 probes.append(str(canonical["name"]))
         lines += _wrapped(f"switch:  {name}: {', '.join(probes) or 'no probe'}", rest=" " * 11)
+    for said in proof.weak(facts["components"], switched):
+        lines += _wrapped(f"weak:    {said}", rest=" " * 11)
     for phase in facts["acceptance_phases"]:
         value = facts["phases"][phase]
         proofs = [f"gate of {name}" for name in value.get("components") or []] + list(value.get("acceptance") or [])

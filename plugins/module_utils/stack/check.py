@@ -25,15 +25,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack import rel
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
-    "path", "image", "lock", "context", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
-    "test_network",
+    "path", "image", "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env",
+    "test_env_from", "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
 SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
 """Further keys that only a component which runs a release has a use for."""
 NOT_IN_IMAGES = (
-    "lock", "context", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from", "test_network",
-    "output", "just_in_time", "devices",
+    "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
+    "test_network", "output", "just_in_time", "devices",
 )  # fmt: skip
 """Keys that nothing reads of a component whose release is an image."""
 SECTIONS = ("applications", "ports", "env", "acceptance", "components", "phases")
@@ -281,6 +281,9 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     problems += _check_python(f"{where}.python", component.get("python") or {})
     wrong = place.problem(path, component.get("context", ()))
     problems += [f"{where}.context: {wrong}"] if wrong else []
+    kind = component.get("kind", "python")
+    told = [place.include_problem(one, kind) for one in component.get("includes", ())] if kind != "image" else []
+    problems += [f"{where}.includes[{number}]: {wrong}" for number, wrong in enumerate(told) if wrong]
     if component.get("path") and tree_names.leads_out(component["path"]):
         problems.append(f"{where}.path: '{component['path']}' leads out of the repository; expected a folder in it, such as backend")
     wrong = tree_names.output_problem(component.get("kind", "python"), component["output"]) if component.get("output") else ""

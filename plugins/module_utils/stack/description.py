@@ -136,6 +136,14 @@ PYTHON: Mapping[str, Option] = {
     "sha256": Option("str", "SHA-256 of the archive"),
 }
 
+INCLUDE: Mapping[str, Option] = {
+    "path": Option("str", "folder of the repository that is built, from its root", required=True),
+    "lock": Option("str", "its lock file, of npm, pnpm or Yarn, in that folder", default="package-lock.json"),
+    "build": Option("list", "commands that build it; npm run build if left out", items=_COMMANDS, expected=COMMANDS),
+    "output": Option("str", "folder below path that its build writes, such as dist", required=True),
+    "to": Option("str", "where that goes, below the component's path, such as app/static", required=True),
+}
+
 COMPONENT: Mapping[str, Option] = {
     "title": Option("str", "what it is, for people"),
     "role": Option("str", "the role that converges it: one of this collection, or another by its full name", required=True),
@@ -154,6 +162,8 @@ COMPONENT: Mapping[str, Option] = {
     "path": Option("str", "folder of the repository that it is made of; all of it if left out"),
     "lock": Option("str", "lock file with hashes, relative to path: of uv, pip, npm, pnpm, Yarn; a workspace's lies above: ../uv.lock"),
     "context": _listed("folders of the repository that it needs besides path, from the root; they keep their places", "a list of folders"),
+    "includes": Option("list", "parts of its release that are built of other folders of the repository, before it is built itself",
+                       items=Option("dict", "a part", keys=INCLUDE), expected="a list of parts, each with path, output and to"),
     "python": Option("dict", "the Python that its release is made with, instead of release_python", keys=PYTHON),
     "build": Option("list", "commands that build it; node: npm run build", items=_COMMANDS, expected=COMMANDS),
     "build_env": _listed("variables of its environment that a build gets", NAMES),

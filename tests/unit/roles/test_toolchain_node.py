@@ -33,9 +33,10 @@ def rendered(name: str, components: dict[str, Any] | None, artefacts: Any = None
     if artefacts is not None:
         given["aistack_artefacts"] = artefacts
     texts = {**(yaml.safe_load((ROLE / "vars/main.yml").read_text())), **(yaml.safe_load((ROLE / "defaults/main.yml").read_text()))}
-    for asked in ("__toolchain_builder", "toolchain_builds", "__toolchain_here", "__toolchain_made", "toolchain_node", "__toolchain_locks"):
+    lists = ("__toolchain_here", "__toolchain_described", "__toolchain_made", "__toolchain_parts")
+    for asked in ("__toolchain_builder", "toolchain_builds", *lists, "toolchain_node", "__toolchain_locks"):
         found = engine.from_string(texts[asked]).render(given)
-        given[asked] = list(found) if asked in ("__toolchain_here", "__toolchain_made") else found
+        given[asked] = list(found) if asked in lists else found
     return given[name]
 
 
@@ -47,6 +48,7 @@ def rendered(name: str, components: dict[str, Any] | None, artefacts: Any = None
         ({"site": {"hosts": "web", "kind": "static"}}, False),
         ({"site": SITE}, True),
         ({"shop": SHOP}, True),
+        ({"api": {"hosts": "web", "includes": [{"path": "ui"}]}}, True),
         ({"shop": {**SHOP, "hosts": "other"}, "site": {**SITE, "hosts": "other"}}, False),
     ],
 )
@@ -78,4 +80,6 @@ def test_pnpm_and_yarn_come_with_their_locks(locks: list[str | None], wanted: bo
     engine.tests["in"] = lambda value, among: value in among
     made = [{"kind": "node", **({"lock": lock} if lock else {})} for lock in locks]
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
-    assert engine.from_string(defaults["toolchain_node_managers"]).render({"__toolchain_made": made}) is wanted
+    said = engine.from_string(defaults["toolchain_node_managers"])
+    assert said.render({"__toolchain_made": made, "__toolchain_parts": []}) is wanted
+    assert said.render({"__toolchain_made": [], "__toolchain_parts": made}) is wanted

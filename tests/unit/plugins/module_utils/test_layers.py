@@ -34,7 +34,7 @@ PURE = {
     "edge": "config rules",
     "backup": "options plan",
     "rotation": "scram",
-    "gate": "default text trigger verdict watch_text window",
+    "gate": "default proof text trigger verdict watch_text window",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
     "report": "junit plan_page refusals run_story run_text text verify",

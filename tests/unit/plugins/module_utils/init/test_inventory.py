@@ -213,3 +213,18 @@ def test_a_page_knows_its_own_address() -> None:
 def test_the_nodes_python_is_named() -> None:
     node = yaml.load(made({"main.py": SHOP}).files()["hosts.yml"], Plain)["all"]["children"]["aistack"]["hosts"]["node-1"]
     assert node["ansible_python_interpreter"] == "/usr/bin/python3"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("", "have it tell AISTACK_RELEASE, and expect it"),
+        ("os.environ['AISTACK_RELEASE']", "where it tells AISTACK_RELEASE, which its code reads, expect it"),
+    ],
+)
+def test_where_no_answer_tells_the_release_its_process_does(code: str, told: str) -> None:
+    files = {"main.py": f'{SETTINGS}\n@app.get("/health")\ndef health(): ...\n{code}\n'}
+    stack = Inventory(detect(files), Place("shop", "/repo", "v1.0.0", "", "", False)).files()["group_vars/all/stack.yml"]
+    assert f"# TODO: {told}" in stack
+    gate = yaml.load(stack, Loader)["aistack_components"]["api"]["gate"]
+    assert gate[-1] == {"name": "this release runs without restarts", "unit": "${unit}", "release": "${release}", "restarts": 0}

@@ -6,9 +6,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import unit as unit_probe
 
 # systemctl show --no-pager -p … -- UNIT; the two versions print the same for these, but for the numbers
 GOOD = """MainPID=81
@@ -137,3 +142,59 @@ def test_journal_that_cannot_be_read(observe, program):
     seen = observe(log="x", absent="E", since=60)
     assert seen.error
     assert "Permission denied" in seen.got
+
+
+@pytest.fixture
+def slot(tmp_path, shows):
+    """``slot(**environment)``: the names of a slot at v2, whose unit's process is a real one in the tree of v2."""
+    tree, folder = tmp_path / "api" / "releases" / "v2", tmp_path / "api" / "slots" / "blue"
+    for path in (tree, tree.with_name("v1"), folder):
+        path.mkdir(parents=True)
+    (folder / "slot.env").write_text("AISTACK_RELEASE=v2\n")
+    started = []
+
+    def start(where="v2", **environment):
+        argv = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"]
+        child = subprocess.Popen(argv, env={"PATH": os.environ["PATH"], **environment}, cwd=tree.with_name(where), stdout=subprocess.PIPE)
+        child.stdout.readline()
+        started.append(child)
+        shows(good(0).replace("MainPID=81", f"MainPID={child.pid}"))
+        config = str(tmp_path / "api" / "config" / "c")
+        return {"unit": "api@blue", "slot": "blue", "release": "v2", "release_path": str(tree), "config_path": config}
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+def test_a_process_says_with_which_release_it_was_started(observe, slot):
+    assert observe(slot(AISTACK_RELEASE="v2"), unit="api@blue", release="v2", restarts=0).ok
+    seen = observe(slot(AISTACK_RELEASE="v1"), unit="api@blue", release="v2")
+    assert (seen.ok, seen.expected, seen.got, seen.error) == (False, "release = v2", "release = v1", False)
+
+
+def test_where_its_environment_is_overwritten_the_tree_that_it_stands_in_tells(observe, slot):
+    names = slot()
+    assert observe(names, unit="api@blue", release="v2").ok
+    assert observe({**names, "unit": "other"}, unit="api@blue", release="v2").ok, "whatever the slot says"
+
+
+def test_where_nothing_of_it_can_be_read_it_has_to_be_younger_than_its_slot(observe, slot, tmp_path, monkeypatch):
+    names = slot(AISTACK_RELEASE="v1")
+    monkeypatch.setattr(unit_probe, "PROC", tmp_path / "nothing")
+    env = tmp_path / "api/slots/blue/slot.env"
+    os.utime(env, (time.time() - 60, time.time() - 60))
+    assert observe(names, unit="api@blue", release="v2").ok
+    os.utime(env, (time.time() + 60, time.time() + 60))
+    seen = observe(names, unit="api@blue", release="v2")
+    assert (seen.ok, seen.got) == (False, "release = one from before its slot became v2")
+    seen = observe({**names, "unit": "other"}, unit="api@blue", release="v2")
+    assert seen.error
+    assert "cannot be told which release api@blue runs" in seen.got
+
+
+def test_a_unit_that_does_not_run_runs_no_release(observe, shows):
+    shows(DEAD)
+    seen = observe(unit="x", release="v2")
+    assert (seen.ok, seen.got, seen.error) == (False, "state = failed", False)

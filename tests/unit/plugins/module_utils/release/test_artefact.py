@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, tree
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact import Artefact, ArtefactRefused
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.build import Recipe
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.place import Include
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
 
 
@@ -173,6 +174,8 @@ def test_what_a_build_here_depends_on(tmp_path: Path) -> None:
         (tmp_path / "tools" / name).chmod(0o755)
     found = artefact.built(recipe(tmp_path, kind="python"))
     assert found["tools"] == {"uv": "uv 1.2"}
+    part = Include("web", "dist", "static", "package-lock.json", (("npm", "run", "build"),))
+    assert artefact.built(recipe(tmp_path, kind="python", includes=(part,)))["tools"] == {"uv": "uv 1.2", "node": "node 1.2"}
     assert found["platform"]["interpreter"]["minor"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert Path(found["platform"]["interpreter"]["path"]).is_file()
     assert found["platform"]["os"].strip()

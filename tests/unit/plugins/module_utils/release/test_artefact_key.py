@@ -32,6 +32,7 @@ def test_the_same_inputs_give_the_same_key() -> None:
         *(key({**OPTIONS, name: value}) for name, value in [
             ("release", "v2"), ("component", "worker"), ("kind", "node"), ("lock", "l"), ("output", "next-standalone"),
             ("build", [["make"]]), ("tests", [["pytest"]]), ("environment", {"HTTPS_PROXY": "http://u:other@p"}), ("environment", {}),
+            ("includes", [{"path": "web", "output": "dist", "to": "static"}]),
         ]),
     ],
 )  # fmt: skip

@@ -331,6 +331,17 @@ def test_a_workspace_and_a_context_keep_their_places(repository: Repository) -> 
         placed(repository, "", ("lib",)).archive("v2.0.0", commit)
 
 
+def test_a_folder_that_is_built_as_well_comes_along(repository: Repository) -> None:
+    commit = repository.git("rev-parse", "HEAD")
+
+    def beside(*folders: str) -> Source:
+        return Source(str(repository.path), "backend", repository.path.parent / "mirrors", beside=folders)
+
+    assert {"backend/app.py", "frontend/x"} <= set(names(beside("frontend").archive("v1.0.0", commit).path))
+    with pytest.raises(SourceError, match=r"has no folder front\. Folders there: .*Correct the component's includes"):
+        beside("front").archive("v1.0.0", commit)
+
+
 def test_changes_of_the_context_are_changes(repository: Repository) -> None:
     repository.commit({"libs/shared/x.py": ""}, "v2.0.0")
     (repository.path / "libs/shared/x.py").write_text("changed")

@@ -54,8 +54,10 @@ def test_a_tag_that_is_not_there_is_refused_once(repository: Repository) -> None
         ({"path": "web", "lock": "../package-lock.json", "kind": "node"}, "has no lock file ../package-lock.json in web"),
         ({"path": "ap"}, "has no folder ap. Folders there: api, web."),
         ({"path": "web", "lock": None, "kind": "node"}, "has no lock file package-lock.json in web"),
+        ({"includes": [{"path": "web"}]}, "The release v1.0.0 of api (includes) has no lock file package-lock.json in web"),
+        ({"includes": [{"path": "ui", "lock": "yarn.lock"}]}, "has no folder ui. Folders there: api, web."),
     ],
-    ids=["no lock file", "outside", "outside of all", "no workspace", "no folder", "npm's by default"],
+    ids=["no lock file", "outside", "outside of all", "no workspace", "no folder", "npm's by default", "of a part", "no part"],
 )
 def test_what_the_tree_lacks_is_a_doubt(repository: Repository, described: dict[str, Any], said: str) -> None:
     found = observe(repository, **described)

@@ -184,3 +184,13 @@ def test_a_task_that_is_pending_is_something_to_do(facts: dict[str, Any]) -> Non
     assert page(facts).endswith("deploy.yml would change nothing.")
     task["done"] = False
     assert "would change 1 of 1 places" in page(facts)
+
+
+def test_a_gate_that_tells_no_release_is_called_weak(facts: dict[str, Any]) -> None:
+    text = " ".join(page(facts).split())
+    assert "weak: no probe of backend, beat tells which release runs, so that another one would pass as well; add" in text
+    facts["components"]["backend"]["gate"][0]["json"] = {"version": "${release}"}
+    facts["components"]["beat"]["gate"] = [{"name": "it", "unit": "${unit}", "release": "${release}"}]
+    text = " ".join(page(facts).split())
+    assert "no probe of" not in text
+    assert "weak: that beat runs this release is known of its process alone" in text
