@@ -32,7 +32,7 @@ TIMEOUT = 600.0
 STANDS = {
     "before_migration": "Nothing was migrated or switched.",
     "after_migration": "Nothing was switched; the schema is the one of this release, and stays so.",
-    "after_activation": "What this run made live goes back.",
+    "after_activation": "What this run made live goes back, and the release is marked bad: it is taken again with -e allow_bad=true.",
 }
 """The points at which tasks run, in order, and what holds where one fails there."""
 

@@ -16,6 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients import j
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitState
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, at, check, check_all, describe_all, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, judge
@@ -101,7 +102,8 @@ def release_of(shown: UnitState, unit: str, names: Mapping[str, Any]) -> str:
         pass
     if unit != names.get("unit") or not names.get("config_path"):
         raise CannotJudge(f"it cannot be told which release {unit} runs: neither its process nor a slot says so. Expected ${{unit}}")
-    path = Path(str(names["config_path"])).parents[1] / "slots" / str(names.get("slot")) / "slot.env"
+    base = Path(str(names["config_path"])).parents[1]
+    path = Home(base.parent, base.name).slots_dir / str(names.get("slot")) / "slot.env"
     said = parse_env(path.read_text(encoding="utf-8")).get("AISTACK_RELEASE", "")
     started = time.time() - time.monotonic() + shown.began
     return said if path.stat().st_mtime <= started + _MARGIN else f"one from before its slot became {said}"

@@ -82,6 +82,7 @@ def test_a_first_migration_runs_as_the_components_user_before_a_unit_names_it(ch
     engine = NativeEnvironment()
     engine.filters["combine"] = lambda first, second: {**first, **second}
     given = {"ansible_check_mode": check, "release_user": "shopweb", "release_description": {"migrations": {"tables": ["a"]}}}
+    given["__release_only_looks"] = engine.from_string(VARS["__release_only_looks"]).render(given)
     settings = engine.from_string(tasks[0]["vars"]["migrate_settings"]).render(given)
     assert (engine.from_string(defaults["migrate_user"]).render(migrate_settings=settings) or "") == user
 
@@ -116,3 +117,12 @@ def test_a_folder_of_somebody_else_is_named(host: Host, tmp_path: Path) -> None:
         assert not (tmp_path / "theirs/new").exists()
     assert "is a link or a file; expected a folder" in host.folders("make", "", tmp_path / "link").stderr
     assert host.did == []
+
+
+@pytest.mark.parametrize(("check", "verb", "how"), [(False, "deploy", "make"), (True, "deploy", "check"), (False, "plan", "check")])
+def test_check_mode_and_a_plan_make_nobody(check: bool, verb: str, how: str) -> None:
+    given = {"ansible_check_mode": check, "aistack_verb": verb, "release_group": "g", "__release_users": ["u"], "__release_make_users": "s"}
+    given["__release_only_looks"] = NativeEnvironment().from_string(VARS["__release_only_looks"]).render(given)
+    (task,) = yaml.safe_load((ROLES / "release/tasks/users.yml").read_text(encoding="utf-8"))
+    argv = NativeEnvironment().from_string(task["ansible.builtin.command"]["argv"]).render(given)
+    assert argv == ["/bin/sh", "-c", "s", how, "g", "u"]

@@ -31,7 +31,7 @@ def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
     """Return ``call(name, check=False, diff=False, **arguments)``; ``text`` of the answer is all that was printed."""
 
-    def run(name: str, check: bool = False, diff: bool = False, **arguments: Any) -> Answer:
+    def run(name: str, /, check: bool = False, diff: bool = False, **arguments: Any) -> Answer:
         module = import_module(f"ansible_collections.phasegate.aistack.plugins.modules.{name}")
         given = {**arguments, "_ansible_check_mode": check, "_ansible_diff": diff}
         capsys.readouterr()
