@@ -16,6 +16,8 @@ GATE: Mapping[str, float] = {"interval": 1, "successes": 2, "min_healthy_time": 
 """How a gate behind a batch is judged where the component does not say."""
 LOOKS = 60
 """A hold is looked at so many times at most."""
+LOOK_S = 5.0
+"""Seconds from one look of the triggers to the next; shorter where a window is."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Step(TypedDict):
         component: its name; ``hosts``: those that switch; ``number`` of ``of`` batches of the component.
         proof: whether its gate is asked behind it.
         hold: seconds that it is held; ``triggers``: who judges meanwhile; ``judges``: the hosts that these are judged on.
+        look: seconds from one look of the triggers to the next.
         gate: how its gate is judged, as M(phasegate.aistack.gate) takes it.
         armed: the hosts whose dead man's switch counts again.
         label: it in words.
@@ -55,6 +58,7 @@ class Step(TypedDict):
     hold: float
     triggers: list[str]
     judges: list[str]
+    look: float
     gate: dict[str, float]
     armed: list[str]
     label: str
@@ -89,7 +93,7 @@ def held(found: Sequence[Batch], there: Sequence[str]) -> list[float]:
 
 def steps(
     order: Sequence[str], described: Mapping[str, Mapping[str, Any]], hosts: Mapping[str, Sequence[str]], everywhere: Sequence[str],
-    there: Mapping[str, Sequence[str]],
+    there: Mapping[str, Sequence[str]], windows: Mapping[str, float] | None = None,
 ) -> list[Step]:  # fmt: skip
     """The steps of a run, one after the other: of each component its batches.
 
@@ -99,6 +103,7 @@ def steps(
         hosts: of each its hosts that are in this run.
         everywhere: all hosts of this run.
         there: of each the hosts that had the release, with its configuration, before this run.
+        windows: trigger to the seconds that it judges together, where it says so.
     """
     found: list[Step] = []
     rolls = any(len(batches(hosts[name], described[name].get("strategy"))) > 1 for name in order)
@@ -115,6 +120,7 @@ def steps(
             found.append({
                 "component": name, "hosts": list(batch.hosts), "number": number + 1, "of": len(cut), "proof": proof, "hold": hold,
                 "triggers": triggers, "judges": [host for host in everywhere if host not in waiting],
+                "look": min([LOOK_S, *((windows or {}).get(one, 2 * LOOK_S) / 2 for one in triggers)]),
                 "gate": gate_of(described[name].get("gate_settings") or {}, 0.0 if triggers else hold),
                 "armed": list(switched) if rolls else list(batch.hosts), "label": label(name, number + 1, len(cut), batch.hosts),
             })  # fmt: skip

@@ -78,6 +78,12 @@ def test_a_host_judges_once_it_has_switched_and_others_always() -> None:
     assert [step["judges"] for step in walk()] == [["a", "d"], ["a", "b", "d"], ["a", "b", "c", "d"], ["a", "b", "c", "d"]]
 
 
+def test_a_short_window_is_looked_at_often_enough() -> None:
+    assert [step["look"] for step in walk()][:1] == [5]
+    short = steps(["api"], {"api": ROLLING}, {"api": ["a"]}, ["a"], {}, {"errors": 4.0})
+    assert short[0]["look"] == 2
+
+
 def test_the_gate_of_a_batch_has_to_pass_for_its_hold() -> None:
     with_triggers = walk()[0]
     assert (with_triggers["hold"], with_triggers["triggers"]) == (120, ["errors"])

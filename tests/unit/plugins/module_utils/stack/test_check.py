@@ -95,7 +95,7 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/web/port", "webs", "aistack_ports has no 'webs_blue'"),
         ("components/web/strategy", "yolo", "'yolo' is not one of bluegreen, recreate"),
         ("components/web/strategy", {"rolling": {"limit": 2}}, "web.strategy.rolling.limit: 2 is more than the 1 host of the"),
-        ("components/web/strategy", {"rolling": {"hold": 60, "triggers": ["x"]}}, "aistack_triggers has no 'x'; there is no trigger at all"),
+        ("components/web/strategy", {"rolling": {"hold": 60, "triggers": ["x"]}}, "aistack_triggers has no 'x'; there is no trigger"),
         ("components/db/strategy", {"rolling": {"limit": 1}}, "aistack_components.db.strategy: nothing reads it, since postgres runs no"),
         ("components/worker/slots", {"long_tasks": "kill"}, "components.worker.slots.long_tasks: 'kill' is not one of tell, wait, refuse"),
         ("components/web/slots", {"long_tasks": "wait"}, "components.web.slots.long_tasks: only workers (role worker) hold tasks"),
