@@ -239,7 +239,8 @@ class ActionModule(ControllerAction):
         return Page(args["text"], failure=args["failure"])
 
     def _plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
-        return Page(plan_page.page(args["facts"]), failure=plan_page.refusal(args["facts"]))
+        facts = {**args["facts"], "groups": task_vars.get("groups", {})}
+        return Page(plan_page.page(facts), failure=plan_page.refusal(facts))
 
     def _live(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         notes = RollbackPages(self._templar, task_vars, args["rollback"]).notes(args["ended"]) if args["rollback"] else []

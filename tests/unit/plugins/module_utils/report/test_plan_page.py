@@ -159,3 +159,20 @@ def test_lost_data_and_a_missing_way_back_are_named(facts: dict[str, Any]) -> No
     assert "data: 0002 drops a column and its data of t" in lost
     assert "0002 has no downgrade" in lost
     assert "data: nothing" not in lost
+
+
+def test_hosts_that_change_one_after_the_other(facts: dict[str, Any]) -> None:
+    facts["components"]["backend"].update(strategy={"rolling": {"limit": 1, "hold": 60, "triggers": ["errors"]}}, migrations=None)
+    facts["groups"] = {"b": ["b2", "b1", "b3"]}
+    there = said("v2", slot={"changed": False, "slot": "blue", "steps": []})
+    facts["nodes"] = {"b1": {"backend": said()}, "b2": {"backend": there}, "b3": {"backend": said()}}
+    facts["order"] = ["backend"]
+    told = " ".join(page(facts).partition("Switched, one after the other")[2].partition("Judged by")[0].split())
+    steps, proof = "point green at the release, start green, gate green, give green traffic, drain blue, green is live", (
+        "then its gate, 60 s in which errors judges, and its gate again")  # fmt: skip
+    assert told.endswith(
+        f"- backend on b2: there already; batch 1 of 3, {proof} 1. backend on b1: {steps} batch 2 of 3, {proof} "
+        f"2. backend on b3: {steps} batch 3 of 3, {proof}"
+    )
+    facts["components"]["backend"]["strategy"] = "bluegreen"
+    assert "batch" not in page(facts)
