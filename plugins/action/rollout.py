@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import at_first
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
@@ -40,6 +41,9 @@ class ActionModule(ControllerAction):
         hosts = {name: [host for host in groups.get(described[name]["hosts"], []) if host in in_play] for name in args["released"]}
         answers, configured = parts.of_hosts(task_vars, args["answers"]), parts.of_hosts(task_vars, args["configured"])
         there = {name: [host for host in hosts[name] if has_it(name, args["release"], answers[host], configured[host])] for name in hosts}
+        for name in args["released"]:  # beside nothing nothing can be shared out
+            if not any((answers[host].get("components") or {}).get(name, {}).get("live") for host in hosts[name]):
+                described[name] = {**described[name], "strategy": at_first(described[name].get("strategy"))}
         triggers = self._templar.template(task_vars.get("aistack_triggers") or [])
         windows = {str(one["name"]): float(one["window"]) for one in triggers if one.get("window")}
         found = plan.steps(args["released"], described, hosts, in_play, there, windows)

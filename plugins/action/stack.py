@@ -25,7 +25,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings as artefacts, source_check
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import not_yet
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import (
     SECTIONS,
@@ -234,7 +233,6 @@ class ActionModule(ControllerAction):
                 named = ", ".join(name for name, value in components.items() if value.get("runtime") == runtime)
                 problems.append(f"{named}: runtime {runtime} can be described, but no run manages such nodes yet; "
                                 f"{' and '.join(description.MANAGED)} can be run")
-            problems += not_yet(components)
         return problems
 
     def _environment_problems(self, stack: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:

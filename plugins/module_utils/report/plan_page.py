@@ -19,6 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.migration import
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table, worst
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan as rollout
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import CANARY, kind_of
 
 WIDTH = 100
 WORDS = {
@@ -245,6 +246,10 @@ def _turns(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[Sequence
         hosts = facts.get("groups", {}).get(described.get("hosts"), [row.node for row in mine])
         cut = rollout.batches([host for host in hosts if host in facts["nodes"]], described.get("strategy"))
         there = [row.node for row in mine if row.answer("slot") and not row.answer("slot").get("changed")]
+        if kind_of(described.get("strategy")) == CANARY and len(cut) > 1:
+            shares = ", ".join(f"{batch.weight} %" for batch in cut)
+            turns.append((mine, f"by shares of the requests, {shares}, {rollout.proof_words(cut[0].hold_s, cut[0].triggers, 1)}"))
+            continue
         for batch, hold in zip(cut, rollout.held(cut, there)) if len(cut) > 1 else ():
             of = f"batch {cut.index(batch) + 1} of {len(cut)}, {rollout.proof_words(hold, batch.triggers if hold else ())}"
             turns.append(([row for row in mine if row.node in batch.hosts], of))

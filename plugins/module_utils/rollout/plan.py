@@ -42,6 +42,7 @@ class Step(TypedDict):
 
     Attributes:
         component: its name; ``hosts``: those that switch; ``number`` of ``of`` batches of the component.
+        weight: share of their requests in percent that the release gets; 100 makes it live.
         proof: whether its gate is asked behind it.
         hold: seconds that it is held; ``triggers``: who judges meanwhile; ``judges``: the hosts that these are judged on.
         look: seconds from one look of the triggers to the next.
@@ -54,6 +55,7 @@ class Step(TypedDict):
     hosts: list[str]
     number: int
     of: int
+    weight: int
     proof: bool
     hold: float
     triggers: list[str]
@@ -118,11 +120,12 @@ def steps(
             switched += [host for host in batch.hosts if host not in switched]
             triggers = list(batch.triggers) if hold else []
             found.append({
-                "component": name, "hosts": list(batch.hosts), "number": number + 1, "of": len(cut), "proof": proof, "hold": hold,
+                "component": name, "hosts": list(batch.hosts), "number": number + 1, "of": len(cut), "weight": batch.weight,
+                "proof": proof, "hold": hold,
                 "triggers": triggers, "judges": [host for host in everywhere if host not in waiting],
                 "look": min([LOOK_S, *((windows or {}).get(one, 2 * LOOK_S) / 2 for one in triggers)]),
                 "gate": gate_of(described[name].get("gate_settings") or {}, 0.0 if triggers else hold),
-                "armed": list(switched) if rolls else list(batch.hosts), "label": label(name, number + 1, len(cut), batch.hosts),
+                "armed": list(switched) if rolls else list(batch.hosts), "label": label(name, number + 1, len(cut), batch),
             })  # fmt: skip
     return found
 
@@ -136,9 +139,11 @@ def gate_of(given: Mapping[str, Any], hold: float) -> dict[str, float]:
     return asked
 
 
-def label(component: str, number: int, of: int, hosts: Sequence[str]) -> str:
+def label(component: str, number: int, of: int, batch: Batch) -> str:
     """A batch in words."""
-    return f"{component}: batch {number} of {of}: {', '.join(hosts)}" if of > 1 else component
+    if batch.weight < 100:
+        return f"{component}: {batch.weight} % of the requests: {', '.join(batch.hosts)}"
+    return f"{component}: batch {number} of {of}: {', '.join(batch.hosts)}" if of > 1 else component
 
 
 def first(found: Sequence[Step]) -> dict[str, list[str]]:
@@ -150,11 +155,17 @@ def first(found: Sequence[Step]) -> dict[str, list[str]]:
     return mine
 
 
-def proof_words(hold: float, triggers: Sequence[str]) -> str:
+def proof_words(hold: float, triggers: Sequence[str], weight: int = 100) -> str:
     """What a batch is proven by, in words."""
+    if weight < 100:
+        return f"then {hold:g} s in which {_judging(triggers)} it" if hold else "then the next one"
     if triggers:
-        return f"then its gate, {hold:g} s in which {', '.join(triggers)} judge{'s' if len(triggers) == 1 else ''}, and its gate again"
+        return f"then its gate, {hold:g} s in which {_judging(triggers)}, and its gate again"
     return f"then its gate, for {hold:g} s without a break" if hold else "then its gate"
+
+
+def _judging(triggers: Sequence[str]) -> str:
+    return f"{', '.join(triggers)} judge{'s' if len(triggers) == 1 else ''}"
 
 
 def page(found: Sequence[Step], there: Mapping[str, Sequence[str]]) -> str:
@@ -164,8 +175,29 @@ def page(found: Sequence[Step], there: Mapping[str, Sequence[str]]) -> str:
         if step["of"] == 1:
             continue
         if step["number"] == 1:
-            lines.append(f"  {step['component']}, {step['of']} batches one after the other:")
+            word = "shares of the requests" if step["weight"] < 100 else "batches"
+            lines.append(f"  {step['component']}, {step['of']} {word} one after the other:")
         done = set(step["hosts"]) <= set(there.get(step["component"], ()))
         already = " (there already)" if done else ""
-        lines.append(f"    {step['number']}. {', '.join(step['hosts'])}{already}, {proof_words(step['hold'], step['triggers'])}")
+        share = f"{step['weight']} % on " if step["weight"] < 100 else ""
+        proof = proof_words(step["hold"], step["triggers"], step["weight"])
+        lines.append(f"    {step['number']}. {share}{', '.join(step['hosts'])}{already}, {proof}")
     return "\n".join(["The order of the switch", *lines]) if lines else ""
+
+
+def of_slot(conditions: Sequence[Mapping[str, Any]], component: str, slot: str, port: int) -> list[dict[str, Any]]:
+    """Triggers of *component* as they judge one *slot* that has a share of its requests, and not the live one beside it.
+
+    What HAProxy counts of its section is counted of that server, and C(${port}) and C(${slot}) are its own. Others stay as they are.
+    """
+    found: list[dict[str, Any]] = []
+    for one in conditions:
+        if one.get("source") == "haproxy" and one.get("target") == component:
+            found.append({"server": slot, **one})
+        elif one.get("component") == component:
+            texts = {key: value for key, value in one.items() if isinstance(value, str)}
+            own = {key: value.replace("${port}", str(port)).replace("${slot}", slot) for key, value in texts.items()}
+            found.append({**one, **own})
+        else:
+            found.append({**one})
+    return found

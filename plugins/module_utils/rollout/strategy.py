@@ -15,8 +15,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 WORDS = ("bluegreen", "recreate")
 """Strategies without settings: all hosts of a component at once."""
 ROLLING, CANARY = "rolling", "canary"
-NOT_YET = (CANARY,)
-"""Strategies that may be described, and that no run carries out."""
 LONGEST_S = 3600
 """Seconds that one batch may be held: a run sits at it, and its nodes are locked. What is to be watched for longer has watch.yml."""
 WINDOW_S = 60.0
@@ -38,7 +36,7 @@ STRATEGY = Option(
             "hold": Option("number", f"seconds for which a batch has to hold, {LONGEST_S} at most", minimum=0, default=0),
             "triggers": _TRIGGERS,
         }),
-        CANARY: Option("dict", "a share of the requests of each host after the other; can be described, no run carries it out yet", keys={
+        CANARY: Option("dict", "on each host a rising share of the requests, judged before it rises further; counts for deploy.yml", keys={
             "weights": Option("list", "shares of the requests in percent, rising, the last one 100", required=True,
                               items=Option("int", ""), expected="a list of whole numbers, such as [5, 25, 100]"),
             "hold": Option("number", f"seconds for which each share has to hold, {LONGEST_S} at most", minimum=0, default=0),
@@ -59,6 +57,11 @@ def settings_of(strategy: Any) -> Mapping[str, Any]:
     """What stands below its name; nothing for a word."""
     found = strategy.get(kind_of(strategy)) if isinstance(strategy, Mapping) else None
     return found if isinstance(found, Mapping) else {}
+
+
+def at_first(strategy: Any) -> Any:
+    """The strategy where nothing is live yet."""
+    return WORDS[0] if kind_of(strategy) == CANARY else strategy
 
 
 def limit_of(limit: Any, hosts: int) -> int:
@@ -90,14 +93,6 @@ def problems(where: str, component: Mapping[str, Any], hosts: int, triggers: Any
     here = f"{here}.{name}"
     found = _limit_problems(f"{here}.limit", settings.get("limit", 1), hosts) if name == ROLLING else _canary_problems(here, component)
     return found + _hold_problems(here, settings, component, triggers)
-
-
-def not_yet(components: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """That strategies are described which no run carries out, a line for each."""
-    named = {kind: [name for name, value in components.items() if kind_of(value.get("strategy")) == kind] for kind in NOT_YET}
-    instead = f"{', '.join(WORDS)} and {ROLLING} can be run"
-    return [f"{', '.join(names)}: strategy {kind} can be described, but no run carries it out yet; {instead}"
-            for kind, names in named.items() if names]  # fmt: skip
 
 
 def _word_problems(here: str, word: str) -> list[str]:
@@ -136,6 +131,10 @@ def _canary_problems(here: str, component: Mapping[str, Any]) -> list[str]:
         found.append(f"{here}.weights: {_shown(weights)}: each is a share in percent, 1 to 100")
     elif any(after <= before for before, after in zip(numbers, numbers[1:])):
         found.append(f"{here}.weights: {_shown(weights)} does not rise; expected shares such as [5, 25, 100]")
+    settings = settings_of(component.get("strategy"))
+    if weights and not (settings.get("triggers") and settings.get("hold")):
+        found.append(f"{here}: nothing would judge a share before it rises; name triggers, and how long to hold: "
+                     "triggers: [NAME], hold: 300")  # fmt: skip
     if numbers and numbers[-1] != 100:
         found.append(f"{here}.weights: {_shown(weights)} ends with {numbers[-1]}; the last one has to be 100, when all requests have moved")
     return found

@@ -172,9 +172,7 @@ def test_no_verb_speaks_of_templates(inventory: Inventory, words: str) -> None:
 def test_a_node_that_no_run_manages_is_refused_in_one_sentence(inventory: Inventory) -> None:
     inventory.stack["aistack_components"]["postgres"]["runtime"] = "launchd"
     inventory.stack["aistack_components"]["edge"]["runtime"] = "launchd"
-    inventory.stack["aistack_components"]["api"]["strategy"] = {"canary": {"weights": [5, 25, 100]}}
     assert inventory.check()[0] == 0
     status, output = inventory.play("phasegate.aistack.site")
     assert status != 0
     assert "edge, postgres: runtime launchd can be described, but no run manages such nodes yet; systemd and compose can be run" in output
-    assert "api: strategy canary can be described, but no run carries it out yet; bluegreen, recreate and rolling can be run" in output

@@ -89,6 +89,9 @@ class World:
     folder: Path
     strategy: Any = field(default_factory=lambda: {"rolling": {"limit": 1}})
     triggers: list[dict[str, Any]] = field(default_factory=list)
+    hosts: tuple[str, ...] = HOSTS
+    port: int = 0
+    """Where an edge stands in front of the component; 0 without one."""
 
     def __post_init__(self) -> None:
         role = self.folder / "collections" / "ansible_collections" / "own" / "own" / "roles" / "thing" / "tasks"
@@ -99,7 +102,7 @@ class World:
                 (self.folder / host / name).mkdir(parents=True)
             (self.folder / host / "fit").write_text(FIT, encoding="utf-8")
             own = f'#!/bin/sh\nexec {self.folder}/{host}/aistack --registry {self.folder}/{host}/registry "$@"\n'
-            for name, text in (("systemctl", SYSTEMCTL), ("aistack", own)):
+            for name, text in (("systemctl", SYSTEMCTL), ("systemd-run", "#!/bin/sh\n"), ("aistack", own)):
                 (self.folder / host / "bin" / name).write_text(text, encoding="utf-8")
                 (self.folder / host / "bin" / name).chmod(0o755)
         (self.folder / "connection").mkdir()
@@ -130,9 +133,8 @@ class World:
             (home / "config" / "c1" / "env").write_text("", encoding="utf-8")
             (slot / "release").symlink_to(f"../../releases/{release}")
             (slot / "config").symlink_to("../../config/c1")
-            (slot / "slot.env").write_text(
-                f"AISTACK_COMPONENT=api\nAISTACK_RELEASE={release}\nAISTACK_SLOT=blue\nAISTACK_PORT=\n", encoding="utf-8"
-            )
+            own = f"AISTACK_COMPONENT=api\nAISTACK_RELEASE={release}\nAISTACK_SLOT=blue\nAISTACK_PORT={2 if self.port else ''}\n"
+            (slot / "slot.env").write_text(own, encoding="utf-8")
             (home / "slots" / "live").symlink_to("blue")
             for name in ("aistack-api@blue.service", "aistack-api@blue.service.enabled"):
                 (self.folder / host / "units" / name).touch()
@@ -140,6 +142,7 @@ class World:
     def inventory(self) -> dict[str, Any]:
         """The description of the stack."""
         me = {"user": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+        fronted = {"port": "api", "slots": {"warm": 0, "drain_timeout": 1}} if self.port else {}
         gate = [{"name": "fit", "command": ["sh", "${release_path}/../../../fit"]}]
         variables = {
             "ansible_connection": "standing", "ansible_python_interpreter": sys.executable, "aistack_name": "shop",
@@ -148,14 +151,15 @@ class World:
             "release_user": me["user"], "release_group": me["group"], "release_build_user": me["user"], "release_test_user": me["user"],
             "aistack_components": {"api": {
                 "role": "own.own.thing", "hosts": "aistack", "application": "shop", "path": "app", "kind": "static",
-                "strategy": self.strategy, "gate": gate,
+                "strategy": self.strategy, "gate": gate, **fronted,
                 "gate_settings": {"interval": 0.1, "min_healthy_time": 0, "successes": 1, "deadline": 1},
             }},
             "aistack_phases": {"phase1": {"components": ["api"]}},
-            "aistack_triggers": self.triggers,
+            "aistack_triggers": self.triggers, "edge_admin_socket": f"{self.folder}/admin", "edge_state_file": f"{self.folder}/edge-state",
+            "aistack_ports": {"api": self.port, "api_blue": 2, "api_green": 3} if self.port else {},
         }  # fmt: skip
         hosts = {
-            host: {"aistack_root": f"{self.folder}/{host}", "aistack_state": f"{self.folder}/{host}/state"} for host in HOSTS
+            host: {"aistack_root": f"{self.folder}/{host}", "aistack_state": f"{self.folder}/{host}/state"} for host in self.hosts
         }  # fmt: skip
         return {"all": {"vars": variables, "children": {"aistack": {"hosts": hosts}}}}
 

@@ -21,12 +21,15 @@ def host(release: str, config: str = "c1", made: str = "c1") -> dict[str, Any]:
     return {"__before": {"components": {"api": {"live": live}}}, "__configured": {"results": [{"__release_each": "api", "config": made}]}}
 
 
-def run(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], in_play: tuple[str, ...] = ("a", "b", "c", "w")) -> tuple[Any, list[str]]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], in_play: tuple[str, ...] = ("a", "b", "c", "w"), strategy: Any = None
+) -> tuple[Any, list[str]]:
     shown: list[str] = []
     monkeypatch.setattr(rollout.pages, "show", lambda _task, text: shown.append(text))
     plugin = rollout.ActionModule.__new__(rollout.ActionModule)
     plugin._task, plugin._templar = Task({}), Templar()
-    variables = {"aistack_components": DESCRIBED, "groups": {"be": ["a", "b", "c"], "fe": ["w"]}, "ansible_play_hosts_all": list(in_play),
+    described = {**DESCRIBED, **({"api": {"hosts": "be", "strategy": strategy}} if strategy else {})}
+    variables = {"aistack_components": described, "groups": {"be": ["a", "b", "c"], "fe": ["w"]}, "ansible_play_hosts_all": list(in_play),
                  "hostvars": Hosts(hosts)}  # fmt: skip
     return plugin.answer(dict(ARGS), variables), shown
 
@@ -56,3 +59,11 @@ def test_hosts_that_are_not_in_this_run_have_no_turn(monkeypatch: pytest.MonkeyP
     result, shown = run(monkeypatch, {"b": host("v1")}, in_play=("b",))
     assert [(step["component"], step["hosts"]) for step in result["steps"]] == [("api", ["b"])]
     assert shown == []
+
+
+def test_a_canary_needs_something_to_share_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = {"canary": {"weights": [5, 100], "hold": 60, "triggers": ["errors"]}}
+    shared, _shown = run(monkeypatch, {name: host("v1") for name in "abc"}, strategy=canary)
+    assert [(step["component"], step["weight"]) for step in shared["steps"]] == [("api", 5), ("api", 100), ("web", 100)]
+    first, shown = run(monkeypatch, {}, strategy=canary)
+    assert ([(step["component"], step["weight"]) for step in first["steps"]], shown) == ([("api", 100), ("web", 100)], [])

@@ -174,5 +174,8 @@ def test_hosts_that_change_one_after_the_other(facts: dict[str, Any]) -> None:
         f"- backend on b2: there already; batch 1 of 3, {proof} 1. backend on b1: {steps} batch 2 of 3, {proof} "
         f"2. backend on b3: {steps} batch 3 of 3, {proof}"
     )
+    facts["components"]["backend"]["strategy"] = {"canary": {"weights": [5, 100], "hold": 60, "triggers": ["errors"]}}
+    told = " ".join(page(facts).partition("Switched, one after the other")[2].partition("Judged by")[0].split())
+    assert told.endswith(f"2. backend on b3: {steps} by shares of the requests, 5 %, 100 %, then 60 s in which errors judges it")
     facts["components"]["backend"]["strategy"] = "bluegreen"
     assert "batch" not in page(facts)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.plan import Batch, Step, batches, first, held, page, steps
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.plan import Batch, Step, batches, first, held, of_slot, page, steps
 
 TEN = [f"h{number}" for number in range(10)]
 
@@ -115,3 +115,33 @@ def test_the_order_in_words() -> None:
     held_alone = page(walk(api={"strategy": {"rolling": {"hold": 30}}}), {})
     assert held_alone.splitlines()[-1] == "    3. c, then its gate, for 30 s without a break"
     assert page(walk(api={"strategy": {"rolling": {}}}), {}).splitlines()[-1] == "    3. c, then its gate"
+
+
+def test_shares_of_a_canary() -> None:
+    canary = {"strategy": {"canary": {"weights": [5, 25, 100], "hold": 60, "triggers": ["errors", "slow"]}}}
+    found = walk(api=canary)
+    assert [(step["hosts"], step["weight"], step["hold"], step["triggers"]) for step in found[:3]] == [
+        (["a", "b", "c"], weight, 60, ["errors", "slow"]) for weight in (5, 25, 100)
+    ]
+    assert [step["label"] for step in found[1:3]] == ["api: 25 % of the requests: a, b, c", "api: batch 3 of 3: a, b, c"]
+    assert found[3]["weight"] == 100
+    assert page(found, {}).splitlines()[1:] == [
+        "  api, 3 shares of the requests one after the other:",
+        "    1. 5 % on a, b, c, then 60 s in which errors, slow judge it",
+        "    2. 25 % on a, b, c, then 60 s in which errors, slow judge it",
+        "    3. a, b, c, then its gate, 60 s in which errors, slow judge, and its gate again",
+    ]
+
+
+def test_triggers_judge_the_slot_that_has_the_share() -> None:
+    given: list[dict[str, Any]] = [
+        {"name": "errors", "source": "haproxy", "target": "api", "ratio": ["hrsp_5xx", "req_tot"]},
+        {"name": "of blue", "source": "haproxy", "target": "api", "server": "blue"},
+        {"name": "of another", "source": "haproxy", "target": "web"},
+        {"name": "slow", "source": "metrics", "component": "api", "target": "http://127.0.0.1:${port}/metrics", "window": 60},
+        {"name": "memory", "source": "node", "target": "memory"},
+    ]
+    found = of_slot(given, "api", "green", 18001)
+    assert [one.get("server") for one in found] == ["green", "blue", None, None, None]
+    assert found[3] == {**given[3], "target": "http://127.0.0.1:18001/metrics"}
+    assert found[4] == given[4]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import examine
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import STRATEGY, limit_of, not_yet, problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import STRATEGY, at_first, limit_of, problems
 
 TRIGGERS = [
     {"name": "errors", "source": "haproxy", "target": "web", "then": {"level": "app"}},
@@ -29,7 +29,7 @@ def wrong(strategy: Any, hosts: int = 3, **more: Any) -> list[str]:
 @pytest.mark.parametrize("strategy", [
     "bluegreen", "recreate", {"rolling": {}}, {"rolling": {"limit": 3}}, {"rolling": {"limit": "25%", "hold": 30}},
     {"rolling": {"limit": "1", "hold": 60, "triggers": ["errors"]}}, {"rolling": {"hold": 300, "triggers": ["slow", "errors"]}},
-    {"canary": {"weights": [5, 25, 100], "hold": 300, "triggers": ["slow"]}}, {"canary": {"weights": [100]}},
+    {"canary": {"weights": [5, 25, 100], "hold": 300, "triggers": ["slow"]}},
 ])  # fmt: skip
 def test_what_may_be_said(strategy: Any) -> None:
     assert wrong(strategy) == []
@@ -61,6 +61,8 @@ def test_what_may_be_said(strategy: Any) -> None:
     ({"canary": {"weights": [25, 5, 100]}}, "web.strategy.canary.weights: [25, 5, 100] does not rise"),
     ({"canary": {"weights": [5, 5, 100]}}, "[5, 5, 100] does not rise"),
     ({"canary": {"weights": [5, 25]}}, "weights: [5, 25] ends with 25; the last one has to be 100"),
+    ({"canary": {"weights": [5, 100]}}, "web.strategy.canary: nothing would judge a share before it rises; name triggers, and how long to"),
+    ({"canary": {"weights": [5, 100], "hold": 60}}, "nothing would judge a share before it rises"),
     ({"canary": {"weights": [0, 100]}}, "[0, 100]: each is a share in percent, 1 to 100"),
 ])  # fmt: skip
 def test_what_is_wrong_with_it(strategy: Any, said: str) -> None:
@@ -87,9 +89,7 @@ def test_never_more_than_was_said(limit: Any, hosts: int, expected: int) -> None
     assert limit_of(limit, hosts) == expected
 
 
-def test_what_no_run_carries_out_yet() -> None:
-    canary = {"strategy": {"canary": {"weights": [5, 100]}}}
-    assert not_yet({"api": canary, "web": canary, "beat": {"strategy": "recreate"}, "db": {}}) == [
-        "api, web: strategy canary can be described, but no run carries it out yet; bluegreen, recreate and rolling can be run"
-    ]
-    assert not_yet({"api": {"strategy": {"rolling": {}}}}) == []
+def test_where_nothing_is_live_there_is_nothing_to_share_with() -> None:
+    assert at_first({"canary": {"weights": [5, 100]}}) == "bluegreen"
+    assert at_first({"rolling": {"limit": 2}}) == {"rolling": {"limit": 2}}
+    assert at_first(None) is None
