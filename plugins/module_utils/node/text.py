@@ -89,7 +89,8 @@ def _behind(row: ComponentStatus) -> str:
             told += [f"{slot} does NOT run"] if found.get("running") is False else []
         elif found.get("release"):
             runs = {True: ", warm", False: ", stopped", None: ""}
-            told.append(f"{found['release']} in {slot}{runs[found.get('running')]}")
+            takes = ", takes a share of the requests" if found.get("edge") == "ready" and found.get("running") else ""
+            told.append(f"{found['release']} in {slot}{takes or runs[found.get('running')]}")
     return "; ".join(told) or "—"
 
 

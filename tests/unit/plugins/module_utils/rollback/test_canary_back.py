@@ -67,8 +67,11 @@ def test_a_run_that_is_not_confirmed_loses_its_share(fleet: Fleet, monkeypatch: 
     assert (fleet.live()["web"], len(ready(fleet)), open_canary(fleet.journal.read(), "web")) == ("v2", 1, None)
 
 
-def test_the_nodes_status_tells_of_it(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nodes_status_tells_of_it(fleet: Fleet) -> None:
     found = status.observe(fleet.state, "shop", "/opt", AllUnits(fleet))  # type: ignore[arg-type]
     assert [(item["op"], item["release"], item["detail"]["weight"]) for item in found["interrupted"]] == [("canary", "v3", 25)]
-    said = " ".join(text._cut(found["interrupted"][0])[0:3]).split()
-    assert " ".join(said).startswith("- canary: v3 of web gets 25 % of the requests beside what is live, run deploy-3")
+    said = " ".join(" ".join(text._cut(found["interrupted"][0])).split())
+    assert said.startswith("- canary: v3 of web gets 25 % of the requests beside what is live, run deploy-3")
+    slots: Any = {"blue": {"release": "v2", "running": True, "edge": "ready"}, "green": {"release": "v3", "running": True, "edge": "ready"}}
+    row: Any = {"live": {"slot": "blue", "release": "v2"}, "slots": slots}
+    assert text._behind(row) == "v3 in green, takes a share of the requests"
