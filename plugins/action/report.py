@@ -56,6 +56,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "quiet": {"type": "bool", "default": False},
     "ask": {"type": "str", "default": ""},
 }
+LEFT = {"unreachable": True, "msg": "it left this run before its end"}
+"""What stands for the answer of a host that was not asked because it is not in the run any more."""
 NO_PROBE = "No probe ran: the stack has no gates (gate, in aistack_components), or no node was asked."
 
 
@@ -237,11 +239,14 @@ class ActionModule(ControllerAction):
         return Page(args["text"], failure=args["failure"])
 
     def _plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
-        return Page(plan_page.page(args["facts"]), failure=plan_page.refusal(args["facts"]))
+        facts = {**args["facts"], "groups": task_vars.get("groups", {})}
+        return Page(plan_page.page(facts), failure=plan_page.refusal(facts))
 
     def _live(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         notes = RollbackPages(self._templar, task_vars, args["rollback"]).notes(args["ended"]) if args["rollback"] else []
-        return Page("\n".join([live_text(args["results"]), *notes]))
+        still = task_vars.get("ansible_play_hosts") or []
+        results = {node: said or ({} if node in still else LEFT) for node, said in args["results"].items()}
+        return Page("\n".join([live_text(results), *notes]))
 
     def _rollback_plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         found = RollbackPages(self._templar, task_vars, args["rollback"])

@@ -19,6 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.leavings import on_controller
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, access_of, check_access, check_places
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan as rollout
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import server_clients as clients
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import dependency_order, required_phases
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.verbs import matches_none
@@ -136,6 +137,11 @@ def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], grou
     ]
 
 
+def of_slot(conditions: Sequence[Mapping[str, Any]], component: str, slot: str, port: int) -> list[dict[str, object]]:
+    """Triggers as they judge the one slot of a component that has a share of its requests."""
+    return rollout.of_slot(conditions, component, slot, port)
+
+
 def release_name(tag: Any) -> str:
     """What the release of a tag is called on nodes; a name stays one."""
     return core_names.release_name(str(tag))
@@ -181,6 +187,7 @@ class FilterModule:
             "gate_probes": gate_probes,
             "migrated": migrated,
             "nodes": nodes,
+            "of_slot": of_slot,
             "on_host": on_host,
             "phase_components": phase_components,
             "phase_probes": phase_probes,

@@ -78,6 +78,14 @@ options:
     type: str
     choices: [bluegreen, recreate]
     default: bluegreen
+  weight:
+    description:
+      - With O(state=active) the share of the requests in percent that O(release) gets, 1 to 100. Below V(100) it is started and proven in
+        the idle slot and takes that share beside what is live, which stays live; the journal calls that C(canary). V(100) makes it live.
+      - It needs an edge, and O(strategy=bluegreen). Where nothing is live, or the release is, a smaller share does nothing.
+      - O(state=reverted), a switch to any release, and a boot of the node give what is live all requests again.
+    type: int
+    default: 100
   gate:
     description:
       - The probes that a slot has to pass and the settings of the gate.
@@ -222,7 +230,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 slot:
-  description: The slot that is live, or would be.
+  description: The slot that is live, or would be; of a release that gets a share of the requests, its own.
   returned: always
   type: str
   sample: green
@@ -231,6 +239,10 @@ release:
   returned: always
   type: str
   sample: v4.1.0
+port:
+  description: The port of that slot; null without one.
+  returned: success, unless O(state=status)
+  type: int
 config:
   description: Hash of its config.
   returned: always
@@ -355,10 +367,13 @@ def run(module: AnsibleModule) -> dict[str, object]:
         outcome.warnings += journal.notes()
     elif params["state"] == "restarted" or target is None:
         outcome = slots.restart(target, request)
+    elif params["weight"] < 100:
+        outcome = slots.share(target, params["weight"], request)
     else:
         outcome = slots.activate(target, request)
     result = outcome.as_dict()
     result["described"] = described
+    result["port"] = spec.ports.get(str(result["slot"]))
     result["changed"] = result["changed"] or described
     result["gate"] = gate.evidence
     result["diff"] = {"before": outcome.previous or {}, "after": {key: result[key] for key in ("slot", "release", "config")}}
@@ -378,6 +393,8 @@ def main() -> None:
         required_if=[("state", "active", ("release", "config")), ("state", "reverted", ("run",))],
         required_by={"release": ("config",)},
     )
+    if not 1 <= module.params["weight"] <= 100:
+        module.fail_json(msg=f"weight: {module.params['weight']} is no share; expected 1 to 100 percent")
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, leave)
     try:

@@ -36,6 +36,7 @@ class Server:
     Attributes:
         state: ``ready``, ``drain`` or ``maint`` as the administrator set it; ``down`` where it is ready but its health
             check fails.
+        weight: what it gets of the requests, beside the other servers' weights.
     """
 
     backend: str
@@ -43,6 +44,7 @@ class Server:
     address: str
     port: int
     state: str
+    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def parse_servers_state(text: str) -> list[Server]:
                     address=row["srv_addr"],
                     port=int(row["srv_port"]),
                     state=_word(int(row["srv_admin_state"]), int(row["srv_op_state"])),
+                    weight=int(row["srv_uweight"]),
                 )
             )
         except (KeyError, ValueError) as error:

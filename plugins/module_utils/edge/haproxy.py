@@ -96,6 +96,21 @@ class Edge:
             raise EdgeError(f"server {self.backend}/{server}: expected state {state}, got {now}")
         self.persist()
 
+    def weigh(self, server: str, weight: int) -> None:
+        """Give *server* a weight (0 to 256), see that it has it, and write it down.
+
+        Raises:
+            EdgeError: HAProxy refused, or it is not so afterwards.
+        """
+        line = f"set server {self.backend}/{server} weight {weight}"
+        answer = self.command(line).strip()
+        if answer:
+            raise EdgeError(f"`{line}` at {self.path}: HAProxy says: {answer}")
+        now = self.servers()[server].weight
+        if now != weight:
+            raise EdgeError(f"`{line}` at {self.path}: it weighs {now} afterwards")
+        self.persist()
+
     def load(self, server: str) -> Load:
         """What *server* has to do now, files that are asked of both slots included."""
         loads = parse_stat(self.command("show stat -1 4 -1"))

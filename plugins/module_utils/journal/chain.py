@@ -74,6 +74,7 @@ OPERATIONS = (
     "configure",
     "prepare",
     "migrate",
+    "canary",
     "activate",
     "revert",
     "mark",

@@ -22,6 +22,8 @@ from typing import Any, TypedDict
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 
 _SWITCHES = ("activate", "revert")
+CANARY = "canary"
+"""A release that has a share of the requests beside what is live. It is open, whatever its end says, until a switch settles it."""
 
 
 class Served(TypedDict):
@@ -167,6 +169,8 @@ def interrupted(records: Sequence[Record], component: str | None = None, current
             continue
         outcome = record.get("outcome")
         if outcome == "started":
+            if record.get("op") == CANARY:  # the next share takes the place of the one before
+                opened = {seq: start for seq, start in opened.items() if not _shares(start, record)}
             opened[int(record.get("seq", 0))] = record
             continue
         for seq, start in list(opened.items()):
@@ -192,9 +196,31 @@ def settles(end: Record, start: Record) -> bool:
     """Whether the record *end* ends what *start* began."""
     if end.get("component") != start.get("component"):
         return False
+    if start.get("op") == CANARY:
+        return end.get("outcome") == ("ok" if end.get("op") in _SWITCHES else "failed") and end.get("op") in (CANARY, *_SWITCHES)
     if end.get("op") in _SWITCHES and start.get("op") in _SWITCHES:
         return end.get("outcome") == "ok" or _same(end, start)
     return _same(end, start)
+
+
+def _shares(start: Record, later: Record) -> bool:
+    return (start.get("op"), start.get("component")) == (CANARY, later.get("component"))
+
+
+def open_canary(records: Sequence[Record], component: str) -> Interrupted | None:
+    """The release that has a share of the requests of *component* beside what is live, with its ``detail``; None where none has."""
+    return next((found for found in interrupted(records, component) if found.op == CANARY), None)
+
+
+def canaries_of_run(records: Sequence[Record], run: str) -> list[Activation]:
+    """What *run* has given a share of the requests that is open still, as if it were an activation that was begun."""
+    named = dict.fromkeys(str(record.get("component")) for record in records if (record.get("op"), record.get("run")) == (CANARY, run))
+    found = [open_canary(records, name) for name in named]
+    return [
+        Activation(str(one.component), one.release, one.detail.get("slot"), one.detail.get("config"), one.detail.get("previous"), "started",
+                   run, one.time, one.seq)
+        for one in found if one is not None and one.run == run
+    ]  # fmt: skip
 
 
 def _same(end: Record, start: Record) -> bool:

@@ -89,7 +89,8 @@ def _behind(row: ComponentStatus) -> str:
             told += [f"{slot} does NOT run"] if found.get("running") is False else []
         elif found.get("release"):
             runs = {True: ", warm", False: ", stopped", None: ""}
-            told.append(f"{found['release']} in {slot}{runs[found.get('running')]}")
+            takes = ", takes a share of the requests" if found.get("edge") == "ready" and found.get("running") else ""
+            told.append(f"{found['release']} in {slot}{takes or runs[found.get('running')]}")
     return "; ".join(told) or "—"
 
 
@@ -104,7 +105,11 @@ def _pending(found: Armed, command: str) -> list[str]:
     )
 
 
-def _cut(item: Mapping[str, object]) -> list[str]:
+def _cut(item: Mapping[str, Any]) -> list[str]:
+    if item.get("op") == "canary":
+        share = (item.get("detail") or {}).get("weight")
+        return _wrapped(f"- canary: {item.get('release')} of {item.get('component')} gets {share} % of the requests beside what is live, "
+                        f"run {item.get('run') or '?'}, {_when(item.get('time'))}: the same deployment goes on with it, rollback ends it")
     what = " ".join(str(part) for part in (item.get("op"), item.get("component"), item.get("release")) if part)
     return _wrapped(f"- {what}, run {item.get('run') or '?'}, {_when(item.get('time'))}: the same again finishes it")
 

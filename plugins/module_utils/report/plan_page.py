@@ -19,6 +19,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate import proo
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import text as migration_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table, worst
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan as rollout
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import CANARY, kind_of
 
 WIDTH = 100
 WORDS = {
@@ -258,18 +260,40 @@ def _tasks(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _switches(rows: Sequence[Row]) -> list[str]:
+def _turns(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[Sequence[Row], str]]:
+    """The rows that change together, in the order of the deployment, and what stands behind them."""
+    turns: list[tuple[Sequence[Row], str]] = []
+    for name in dict.fromkeys(row.name for row in rows):
+        mine = [row for row in rows if row.name == name]
+        described = mine[0].described
+        hosts = facts.get("groups", {}).get(described.get("hosts"), [row.node for row in mine])
+        cut = rollout.batches([host for host in hosts if host in facts["nodes"]], described.get("strategy"))
+        there = [row.node for row in mine if row.answer("slot") and not row.answer("slot").get("changed")]
+        if kind_of(described.get("strategy")) == CANARY and len(cut) > 1:
+            shares = ", ".join(f"{batch.weight} %" for batch in cut)
+            turns.append((mine, f"by shares of the requests, {shares}, {rollout.proof_words(cut[0].hold_s, cut[0].triggers, 1)}"))
+            continue
+        for batch, hold in zip(cut, rollout.held(cut, there)) if len(cut) > 1 else ():
+            of = f"batch {cut.index(batch) + 1} of {len(cut)}, {rollout.proof_words(hold, batch.triggers if hold else ())}"
+            turns.append(([row for row in mine if row.node in batch.hosts], of))
+        turns += [] if len(cut) > 1 else [(mine, "")]
+    return turns
+
+
+def _switches(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     lines: list[str] = []
     number = 0
-    for row in rows:
+    for row, behind in ((row, behind if row is together[-1] else "") for together, behind in _turns(facts, rows) for row in together):
         answer = row.answer("slot")
         if not answer.get("changed"):
+            lines += _wrapped(f"-  {row.place}: there already; {behind}") if behind else []
             continue
         number += 1
         steps = [str(step).rpartition(" ")[::2] for step in answer.get("steps") or []]
         said = [WORDS.get(do, do).format(slot=slot) for do, slot in steps if do not in ("enable", "disable")]
         unit = "new unit file, " if row.answer("unit").get("changed") else ""
         lines += _wrapped(f"{number}. {row.place}: {unit}{', '.join(said) or answer.get('msg', '')}")
+        lines += _wrapped(behind, "     ", "     ") if behind else []
     return lines
 
 
@@ -364,7 +388,7 @@ def page(facts: Mapping[str, object]) -> str:
             body = migration_text.plan_text(migration).splitlines()[2:]  # its title is this section's
             lines += _section(f"Migration of {row.name}", [f"  {line}".rstrip() for line in body])
     lines += _section("Run once for the release", _tasks(facts, rows))
-    lines += _section("Switched, were it not refused" if refused else "Switched, one after the other", _switches(rows))
+    lines += _section("Switched, were it not refused" if refused else "Switched, one after the other", _switches(facts, rows))
     lines += _section("Judged by", _gates(facts, rows, opening))
     lines += _section("Lost", _lost(rows))
     return "\n".join(lines)

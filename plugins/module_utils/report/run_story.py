@@ -34,6 +34,7 @@ TITLES = {"deploy": "Deployment", "rollback": "Rollback", "emergency_rollback": 
           "restart": "Restart", "migrate": "Migration", "site": "Run of the phases"}  # fmt: skip
 DONE = {"mark": "marked", "stage": "staged",
         "activate": "made live", "revert": "taken back to", "prepare": "proven ahead", "migrate": "migrated by",
+        "canary": "given a share of the requests",
         "configure": "configured", "retire": "stopped", "prune": "pruned", "converge": "converged", "backup": "saved",
         "restore": "put back", "drill": "rehearsed", "rotate": "rotated", "run": "ran beside", "remove": "removed",
         "rollback": "went back to"}  # fmt: skip
@@ -210,7 +211,7 @@ def _gates(bars: Sequence[Facts]) -> list[Facts]:
     """
     found: list[Facts] = []
     for one in bars:
-        if one["op"] not in (*SWITCHES, "prepare"):
+        if one["op"] not in (*SWITCHES, "prepare", "canary"):
             continue
         whose = {"node": one["node"], "component": one["component"], "at": one["end"]}
         entries = [entry for entry in one["detail"].get("gates") or [] if isinstance(entry, Mapping)]

@@ -26,7 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal, EmergencyLock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import TAKING_BACK, Lock, LockHeld, keep_lease
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import activations_of_run
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import activations_of_run, canaries_of_run
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
@@ -94,7 +94,8 @@ def script(stack: str, run: str, command: str = COMMAND) -> str:
 def returns(state_dir: Path, run: str) -> dict[str, Served | LiveLinks | None]:
     """Component to what it returns to: what it was before *run* activated something, else what is live; None for nothing."""
     described, _problems = component_file.load_all(state_dir)
-    before = {found.component: found.previous for found in activations_of_run(Journal.of(state_dir).read(), run)}
+    records = Journal.of(state_dir).read()
+    before = {found.component: found.previous for found in [*canaries_of_run(records, run), *activations_of_run(records, run)]}
     return {name: before[name] if name in before else Layout(found["root"], name).live() for name, found in described.items()}
 
 
@@ -291,7 +292,8 @@ def _done(run: str, systemd: Systemd | None) -> None:
 def _take_back(state_dir: Path, caller: Caller, tools: Tools, journal: Journal) -> list[Row]:
     """Every component on its own: one that does not go back holds no other."""
     described, _problems = component_file.load_all(state_dir)
-    mine = {found.component: found for found in activations_of_run(journal.read(), caller.run)}
+    records = journal.read()
+    mine = {found.component: found for found in [*canaries_of_run(records, caller.run), *activations_of_run(records, caller.run)]}
     order = sorted((name for name in mine if name in described), key=lambda name: (-int(described[name].get("order") or 0), name))
     if not order:
         return []

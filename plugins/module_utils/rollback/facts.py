@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.begun import beginnings, moves_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import (
+    CANARY,
     ComponentState,
     Interrupted,
     Live,
@@ -59,7 +60,7 @@ def component_facts(
     name = str(description["component"])
     source = str(description.get("source") or name)
     state = derive(records, name, staged=staged)
-    interrupted = [item for item in state.interrupted if item.op in _SWITCHES]
+    interrupted = [item for item in state.interrupted if item.op in (CANARY, *_SWITCHES)]
     return {
         "description": {**description},
         "live": {**live} if live else None,

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table
@@ -17,20 +17,46 @@ def live_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each component and node; empty where nothing was ever released.
 
     ``results`` maps a node to what Ansible returned for C(aistack status --json) there. A node that was not asked says nothing.
+    Where the nodes of a component are not at the same release, or one is not known, what to do stands below.
     """
     rows = [["component", "node", "release", "slot", "config"]]
     unknown: list[str] = []
+    silent: list[str] = []
+    at: dict[str, dict[str, list[str]]] = {}
     for node, result in results.items():
         if not result or result.get("skipped"):
             continue
         answer = answer_of(result)
         if "silent" in answer:
             unknown.append(f"  not known of {node}: {answer['silent']}")
+            silent.append(node)
         applications = answer.get("applications")
         for application in applications.values() if isinstance(applications, Mapping) else ():
             for component in application["components"]:
                 live = component.get("live") or {}
+                if live.get("release"):
+                    at.setdefault(str(component["component"]), {}).setdefault(str(live["release"]), []).append(node)
                 rows.append([component["component"], node, *(str(live.get(key) or "—") for key in ("release", "slot", "config"))])
     shown = [rows[0], *sorted(rows[1:])]
     lines = [f"  {line}" for line in table(shown)] if len(rows) > 1 else []
-    return "\n".join(["", "Live now", *lines, *unknown]) if lines or unknown else ""
+    return "\n".join(["", "Live now", *lines, *unknown, *_next(at, silent)]) if lines or unknown else ""
+
+
+def _next(at: Mapping[str, Mapping[str, Sequence[str]]], silent: Sequence[str]) -> list[str]:
+    """What to do where nodes differ, or are not known; nothing where all are at one release.
+
+    Args:
+        at: component to its releases, each with the nodes where it is live.
+        silent: nodes that gave no answer.
+    """
+    apart = {name: of for name, of in at.items() if len(of) > 1}
+    lines: list[str] = []
+    for name, of in sorted(apart.items()):
+        places = [f"{release} on {', '.join(sorted(nodes))}" for release, nodes in sorted(of.items())]
+        lines.append(f"  {name} is not at one release: {'; '.join(places)}")
+    if apart:
+        lines.append("  next: deploy.yml -e release=TAG brings all of them to TAG, emergency_rollback.yml to one that all can be at")
+    if silent:
+        lines.append(f"  next: once {', '.join(silent)} answers, deploy.yml -e release=TAG with the release that is wanted changes what")
+        lines.append("        has another one; `aistack status` says there what is live")
+    return lines

@@ -46,9 +46,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan im
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.waivers import BaselineComparison
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.canary import SharingSlots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import (
@@ -70,7 +70,7 @@ USERS_FIRST_S = 10.0
 """Seconds for which what no user reaches lets go first what users do reach, in an emergency: the boots of workers would slow it down."""
 TROUBLE = (Failed, Refused, UnitError, EdgeError, OSError, ValueError)
 
-MakeSlots = Callable[[Spec, GateCall, Journal], Slots]
+MakeSlots = Callable[[Spec, GateCall, Journal], SharingSlots]
 MakeGate = Callable[[], GateCall]
 Say = Callable[[str], None]
 
@@ -101,7 +101,7 @@ class Caller:
 class Tools:
     """What works on the node; replaced in tests."""
 
-    make: MakeSlots = Slots
+    make: MakeSlots = SharingSlots
     gate: MakeGate | None = None
     say: Say = lambda text: None
     observe: Callable[..., View] = observe
@@ -376,7 +376,7 @@ class RollbackRun:
             thread.join()
 
     def _slots(self, name: str, target: Content, barrier: SwitchBarrier | None,
-               request: Request) -> tuple[Slots, BaselineComparison | None]:  # fmt: skip
+               request: Request) -> tuple[SharingSlots, BaselineComparison | None]:  # fmt: skip
         spec = component_file.spec_of(self.view["components"][name]["description"], self.state_dir)
         gate = BackGate(name, target, self.tools.new_gate(), self.caller.stop, barrier, bool(spec.edge))
         slots = self.tools.make(spec, gate, self.journal)

@@ -93,7 +93,7 @@ def _content(found: LiveLinks | JournalLive | Cut | None) -> Content | None:
 def attempted(component: Component) -> Content | None:
     """What a switch that was interrupted was about to make live; None where none was, or where it only repeated what is live."""
     interrupted = component.get("interrupted")
-    if not interrupted or interrupted.get("op") != "activate":
+    if not interrupted or interrupted.get("op") not in ("activate", "canary"):
         return None
     before = _content(component.get("journal_live"))
     content = _content(interrupted)

@@ -234,17 +234,19 @@ class Node:
         """
         units = self.units(lenient)
         states: dict[str, str | None] = dict.fromkeys(sp.SLOTS)
+        weights: dict[str, int] = {}
         if self.edge is not None:
             try:
                 servers = self.edge.servers()
                 states = {slot: servers[slot].state for slot in sp.SLOTS}
+                weights = {slot: servers[slot].weight for slot in sp.SLOTS}
             except EdgeError:
                 if not lenient:
                     raise
                 states = dict.fromkeys(sp.SLOTS, sp.MAINT)
             except KeyError as error:
                 raise EdgeError(f"backend section {self.edge.backend} has no server {error}; it needs `blue` and `green`") from error
-        found = {slot: self._slot(slot, units, states[slot]) for slot in sp.SLOTS}
+        found = {slot: self._slot(slot, units, states[slot], weights.get(slot)) for slot in sp.SLOTS}
         return ObservedState(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
 
     def units(self, lenient: bool = False) -> dict[str, UnitState]:
@@ -262,12 +264,12 @@ class Node:
                 raise
             return {key: UnitState(name) for key, name in names.items()}
 
-    def _slot(self, slot: str, units: Mapping[str, UnitState], edge: str | None) -> Slot:
+    def _slot(self, slot: str, units: Mapping[str, UnitState], edge: str | None, weight: int | None) -> Slot:
         unit = units[slot]
         content = self.content(slot)
         stale = content is not None and _read(self.slots / slot / "slot.env") != self.slot_env(slot, content)
         retiring = units[f"{slot}.timer"].active == "active"
-        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.crash_looping, unit.outdated)
+        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.crash_looping, unit.outdated, weight)
 
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""
@@ -357,6 +359,8 @@ class Node:
             left = self.edge.drained(slot, self.spec.drain_timeout)
             if left:
                 self.left[slot] = (left, self.edge.doubt)
+        elif step.value is not None:
+            self.edge.weigh(slot, step.value)
         else:
             self.edge.set_state(slot, step.do)
 

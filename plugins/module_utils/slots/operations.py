@@ -245,6 +245,8 @@ class Slots:
         if request.check:
             return outcome
         try:
+            if wanted == "drain" and observed.slot(sp.other(observed.live)).edge in (sp.READY, sp.DOWN):  # a canary takes none either
+                edge.set_state(sp.other(observed.live), "maint")
             edge.set_state(observed.live, wanted)
             left = edge.drained(observed.live, self.spec.drain_timeout) if wanted == "drain" else 0
         except EdgeError as error:
@@ -330,7 +332,7 @@ class Slots:
         observed = self.node.observe(lenient=request.check)
         records = self.journal.read()
         left = release_state.interrupted(records, self.spec.component)
-        return replace(observed, interrupted=any(i.op in ("activate", "revert") for i in left)), records
+        return replace(observed, interrupted=any(i.op in ("activate", "revert", "canary") for i in left)), records
 
     def _plan(self, observed: ObservedState, target: Content, fresh: bool, back: bool = False) -> Plan:
         return sp.plan_active(observed, target, self.spec.strategy, warm=self.spec.warm > 0, fresh=fresh, as_it_runs=back)

@@ -44,6 +44,7 @@ def options() -> dict[str, object]:
             },
         },
         "strategy": {"type": "str", "choices": ["bluegreen", "recreate"], "default": "bluegreen"},
+        "weight": {"type": "int", "default": 100},
         "gate": {
             "type": "dict",
             "options": {

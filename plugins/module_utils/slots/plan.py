@@ -41,6 +41,8 @@ PUBLIC = "gate public"
 LIVE, UNLIVE = "live", "no live"
 """Move, or remove, the link that says which slot is live."""
 DRAINED = "wait drained"
+WEIGH = "weigh"
+"""Give the slot a weight at the edge: what it gets of the requests beside the other one."""
 RETIRE = "keep warm"
 """Let the slot run for a while, out of traffic, and have a timer stop it."""
 
@@ -58,6 +60,7 @@ class Slot:
         stale: whether its ``slot.env`` is not what it should be.
         crash_looping: whether its process dies and is started again and again.
         outdated: whether its unit was changed after it was started.
+        weight: what it weighs at the edge; None without an edge.
     """
 
     content: Content | None = None
@@ -68,6 +71,7 @@ class Slot:
     stale: bool = False
     crash_looping: bool = False
     outdated: bool = False
+    weight: int | None = None
 
     @property
     def unhealthy(self) -> bool:
@@ -103,13 +107,14 @@ class ObservedState:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do to one slot."""
+    """One thing to do to one slot; ``value`` is a weight."""
 
     do: str
     slot: str
+    value: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.do} {self.slot}"
+        return f"{self.do} {self.slot}" if self.value is None else f"{self.do} {self.slot} {self.value}"
 
 
 @dataclass(frozen=True)
@@ -196,15 +201,42 @@ def _bluegreen(observed: ObservedState, target: Content, slot: str, warm: bool, 
     if not running or new_is.retiring:  # the timer may have fired before it was taken back: starting twice does no harm
         steps.append(Step(START, slot))
     unproven = bool(steps) or observed.live != slot or observed.interrupted or (observed.edge and edge != READY)
+    early = observed.live == slot and running and edge == READY and observed.slot(other(slot)).edge in (READY, DOWN)
+    if early:  # it serves: the other one takes no request while this one is asked
+        steps.append(Step(TO_DRAIN, other(slot)))
+        observed = observed.put(other(slot), replace(observed.slot(other(slot)), edge=DRAIN))
     if unproven and not (trusted and running):
         steps.append(Step(GATE, slot))
     if not new_is.enabled:  # before it takes traffic: a boot starts what is enabled, and the edge remembers where to send
         steps.append(Step(ENABLE, slot))
     if observed.edge:
-        steps += _shift(observed, slot, edge, trusted)
+        steps += _shift(observed, slot, edge, trusted, early)
     if observed.live != slot:
         steps.append(Step(LIVE, slot))
     return steps + _relieve(observed, other(slot), warm)
+
+
+def plan_canary(observed: ObservedState, target: Content, serves: str, share: int) -> Plan:
+    """Steps after which *target* gets *share* percent of the requests (1 to 99) beside *serves*, which stays live and alone starts at boot.
+
+    The weights are there before it takes its first request. Whatever ends it plans from what is then real: a switch to *target* drains
+    the other one, a way back drains *target*, and where one slot alone is ready its weight says nothing.
+    """
+    slot = other(serves)
+    steps, running, edge = _refill(observed, target, slot, False)
+    if edge == DOWN:
+        steps.append(Step(TO_MAINT, slot))
+        edge = MAINT
+    if not running or observed.slot(slot).retiring:
+        steps.append(Step(START, slot))
+    weights = [Step(WEIGH, serves, 100 - share), Step(WEIGH, slot, share)]
+    moved = [step for step in weights if observed.slot(step.slot).weight != step.value]
+    if steps or moved or edge != READY:
+        steps.append(Step(GATE, slot))
+    steps += moved
+    if edge != READY:
+        steps.append(Step(TO_READY, slot))
+    return Plan(slot, tuple(steps))
 
 
 def _refill(observed: ObservedState, target: Content, slot: str, fresh: bool) -> tuple[list[Step], bool, str | None]:
@@ -229,14 +261,16 @@ def _refill(observed: ObservedState, target: Content, slot: str, fresh: bool) ->
     return steps, False, edge
 
 
-def _shift(observed: ObservedState, slot: str, edge: str | None, trusted: bool) -> list[Step]:
-    """Move the traffic to *slot*, whose state at the edge is *edge*, and ask through the edge where that may have changed anything."""
+def _shift(observed: ObservedState, slot: str, edge: str | None, trusted: bool, moved: bool) -> list[Step]:
+    """Move the traffic to *slot*, whose state at the edge is *edge*, and ask through the edge where that, or what has *moved*, may have
+    changed anything.
+    """
     steps = []
     if edge != READY:
         steps.append(Step(TO_READY, slot))
     if observed.slot(other(slot)).edge in (READY, DOWN):
         steps.append(Step(TO_DRAIN, other(slot)))
-    if (steps or observed.live != slot or observed.interrupted) and not trusted:
+    if (steps or moved or observed.live != slot or observed.interrupted) and not trusted:
         steps.append(Step(PUBLIC, slot))
     return steps
 

@@ -18,9 +18,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.canary import SharingSlots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateCall, Judged
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepared import OP, ahead, asked_once, prepared_by
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PATIENCE_S = 900
 """Seconds after which a slot that nobody switched to is stopped by a timer of the node: whoever prepared it is gone."""
 
 
-class PreparingSlots(Slots):
+class PreparingSlots(SharingSlots):
     """The slots of one component, of which the idle one is made ready to take over."""
 
     def prepare(self, target: Content, request: Request) -> Outcome:
@@ -93,6 +93,9 @@ class PreparingSlots(Slots):
     def _not_activated(self, observed: sp.ObservedState, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
         """Stop what the run has prepared and never switched to."""
         component = self.spec.component
+        shared = super()._not_activated(observed, records, request, nothing)
+        if shared is not nothing:
+            return shared
         proven = prepared_by(records, component, request.run)
         slot = str(proven.get("slot")) if proven else ""
         if not proven or slot not in sp.SLOTS or slot in (observed.live, sp.serving(observed)):

@@ -19,9 +19,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rota
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import NOTICES
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import STRATEGY
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.release_tasks import OPTION as RELEASE_TASKS
 
-STRATEGIES = ("bluegreen", "recreate")
 KINDS = ("python", "node", "static", "image")
 DECISIONS = ("allow", "refuse")
 RUNTIMES = ("systemd", "compose", "launchd", "windows")
@@ -187,8 +187,7 @@ COMPONENT: Mapping[str, Option] = {
     "devices": _listed("devices that its process may use: gpu, /dev/…, char-…", "a list of devices"),
     "just_in_time": Option("bool", "whether its process may run code that it makes itself", default=False),
     "slots": Option("dict", "how long slots take their time", keys=SLOTS),
-    "strategy": Option("str", "recreate stops the old slot before the new one starts, where never two may run",
-                       choices=STRATEGIES, default="bluegreen"),
+    "strategy": STRATEGY,
     "migrations": Option("dict", "that it brings Alembic's migrations, and how these run", keys=MIGRATIONS),
     "user": Option("str", "system user of its process; aistack-<component> if left out"),
 }

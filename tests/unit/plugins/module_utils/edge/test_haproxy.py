@@ -29,6 +29,7 @@ class Haproxy(threading.Thread):
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)
         self.states = {"blue": (2, 4), "green": (0, 5)}
+        self.weights = {"blue": 1, "green": 1}
         self.sessions = [2, 1, 0]
         self.obeys = True
         self.asked: list[str] = []
@@ -51,7 +52,7 @@ class Haproxy(threading.Thread):
         if line == "show servers state":
             head = captured("show-servers-state", "2.6").splitlines()[:2]
             rows = [
-                f"3 web {n} {name} 127.0.0.1 {op} {admin} 1 1 0 8 2 0 6 0 0 0 - 2800{n} - 0 0 - - 0"
+                f"3 web {n} {name} 127.0.0.1 {op} {admin} {self.weights[name]} 1 0 8 2 0 6 0 0 0 - 2800{n} - 0 0 - - 0"
                 for n, (name, (op, admin)) in enumerate(self.states.items(), 1)
             ]
             return "\n".join([*head, *rows, ""])
@@ -64,7 +65,9 @@ class Haproxy(threading.Thread):
         name = words[2].partition("/")[2]
         if name not in self.states:
             return "No such server.\n\n"
-        if self.obeys:
+        if self.obeys and words[3] == "weight":
+            self.weights[name] = int(words[4])
+        elif self.obeys:
             self.states[name] = {"ready": (2, 4), "drain": (2, 12), "maint": (0, 5)}[words[4]]
         return "\n"
 
@@ -98,6 +101,18 @@ def test_a_switch_that_has_no_effect_is_an_error(edge: Edge, haproxy: Haproxy) -
         edge.set_state("green", "ready")
     with pytest.raises(EdgeError, match="No such server"):
         edge.set_state("red", "ready")
+
+
+def test_a_weight_is_given_seen_and_written_down(edge: Edge, haproxy: Haproxy, tmp_path: Path) -> None:
+    edge.weigh("green", 5)
+    assert "set server web/green weight 5" in haproxy.asked
+    assert {name: server.weight for name, server in edge.servers().items()} == {"blue": 1, "green": 5}
+    assert [server.weight for server in parse_servers_state((tmp_path / "state").read_text())] == [1, 5]
+    haproxy.obeys = False
+    with pytest.raises(EdgeError, match="it weighs 5 afterwards"):
+        edge.weigh("green", 25)
+    with pytest.raises(EdgeError, match="No such server"):
+        edge.weigh("red", 5)
 
 
 def test_a_good_state_file_is_not_replaced_by_nonsense(edge: Edge, haproxy: Haproxy, tmp_path: Path) -> None:

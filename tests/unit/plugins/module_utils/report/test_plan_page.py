@@ -194,3 +194,23 @@ def test_a_gate_that_tells_no_release_is_called_weak(facts: dict[str, Any]) -> N
     text = " ".join(page(facts).split())
     assert "no probe of" not in text
     assert "weak: that beat runs this release is known of its process alone" in text
+
+
+def test_hosts_that_change_one_after_the_other(facts: dict[str, Any]) -> None:
+    facts["components"]["backend"].update(strategy={"rolling": {"limit": 1, "hold": 60, "triggers": ["errors"]}}, migrations=None)
+    facts["groups"] = {"b": ["b2", "b1", "b3"]}
+    there = said("v2", slot={"changed": False, "slot": "blue", "steps": []})
+    facts["nodes"] = {"b1": {"backend": said()}, "b2": {"backend": there}, "b3": {"backend": said()}}
+    facts["order"] = ["backend"]
+    told = " ".join(page(facts).partition("Switched, one after the other")[2].partition("Judged by")[0].split())
+    steps, proof = "point green at the release, start green, gate green, give green traffic, drain blue, green is live", (
+        "then its gate, 60 s in which errors judges, and its gate again")  # fmt: skip
+    assert told.endswith(
+        f"- backend on b2: there already; batch 1 of 3, {proof} 1. backend on b1: {steps} batch 2 of 3, {proof} "
+        f"2. backend on b3: {steps} batch 3 of 3, {proof}"
+    )
+    facts["components"]["backend"]["strategy"] = {"canary": {"weights": [5, 100], "hold": 60, "triggers": ["errors"]}}
+    told = " ".join(page(facts).partition("Switched, one after the other")[2].partition("Judged by")[0].split())
+    assert told.endswith(f"2. backend on b3: {steps} by shares of the requests, 5 %, 100 %, then 60 s in which errors judges it")
+    facts["components"]["backend"]["strategy"] = "bluegreen"
+    assert "batch" not in page(facts)

@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.content 
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.run import Tools
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view import observe
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.canary import SharingSlots
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Judged, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.operations import Slots
@@ -107,7 +108,7 @@ class Fleet:
 
     def __init__(self, root: Path, *names: str, warm: int = 0) -> None:
         self.root, self.warm = root, warm
-        self.kind = Slots
+        self.kind: type[Slots] = SharingSlots
         root.mkdir(parents=True, exist_ok=True)
         self.events: list[tuple[str, str]] = []
         self.names = list(names or ("web", "worker", "beat"))

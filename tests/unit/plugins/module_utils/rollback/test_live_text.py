@@ -28,12 +28,28 @@ def test_a_row_for_each_component_and_node() -> None:
         "g1": {"answer": read(127, "", "")},
         "g2": {},
     })  # fmt: skip
-    assert [line.split() for line in text.splitlines()[4:]] == [
+    *rows, remedy, _more = text.splitlines()
+    assert remedy.startswith("  next: once b2 answers, deploy.yml -e release=TAG with the release that is wanted")
+    assert [line.split() for line in rows[4:]] == [
         ["api", "b1", "v4.1.0", "green", "0f3a5c7e9b1d2f40"],
         ["beat", "b1", "—", "—", "—"],
         ["web", "w1", "v4.1.0", "green", "0f3a5c7e9b1d2f40"],
         ["not", "known", "of", "b2:", "not", "reached:", "no", "route", "to", "host"],
     ]
+
+
+def test_nodes_that_are_apart() -> None:
+    new, old = ({"release": release, "slot": "blue", "config": "c"} for release in ("v2", "v1"))
+    shown = live_text({
+        "a": status({"component": "api", "live": new}, {"component": "web", "live": old}),
+        "b": status({"component": "api", "live": old}, {"component": "web", "live": old}),
+        "c": status({"component": "api", "live": old}, {"component": "beat", "live": None}),
+    })  # fmt: skip
+    assert shown.splitlines()[-2:] == [
+        "  api is not at one release: v1 on b, c; v2 on a",
+        "  next: deploy.yml -e release=TAG brings all of them to TAG, emergency_rollback.yml to one that all can be at",
+    ]
+    assert "not at one" not in live_text({"a": status({"component": "api", "live": new}), "b": status({"component": "web", "live": old})})
 
 
 def test_what_a_node_says_is_not_trusted() -> None:

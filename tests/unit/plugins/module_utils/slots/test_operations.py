@@ -164,7 +164,11 @@ class FakeEdge:
     def servers(self) -> dict[str, Server]:
         state = self.machine.load()
         words = {slot: "down" if word == "ready" and not state[slot]["running"] else word for slot, word in state["edge"].items()}
-        return {slot: Server("web", slot, "127.0.0.1", PORTS[slot], word) for slot, word in words.items()}
+        weights = state.get("weights", {})
+        return {slot: Server("web", slot, "127.0.0.1", PORTS[slot], word, weights.get(slot, 1)) for slot, word in words.items()}
+
+    def weigh(self, server: str, weight: int) -> None:
+        self.machine.change(f"weigh {server} {weight}", lambda now: now.setdefault("weights", {}).update({server: weight}))
 
     def set_state(self, server: str, state: str) -> None:
         self.machine.change(f"{state} {server}", lambda now: now["edge"].update({server: state}))

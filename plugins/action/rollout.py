@@ -1,0 +1,53 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller side of C(phasegate.aistack.rollout): which hosts change together, in which order, out of the answers of all nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import at_first
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "released": {"type": "list", "elements": "str", "required": True},
+    "release": {"type": "str", "required": True},
+    "answers": {"type": "str", "required": True},
+    "configured": {"type": "str", "required": True},
+}
+
+
+def has_it(component: str, release: str, answer: Mapping[str, Any], configured: Mapping[str, Any]) -> bool:
+    """Whether what a host said was live is the release with the configuration that this run has made."""
+    live = (answer.get("components") or {}).get(component, {}).get("live") or {}
+    made = {str(one.get("__release_each")): one.get("config") for one in configured.get("results") or []}
+    return bool(live) and (live.get("release"), live.get("config")) == (release, made.get(component))
+
+
+class ActionModule(ControllerAction):
+    """Read what the nodes said once, and say what follows."""
+
+    arguments = ARGUMENTS
+
+    def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the steps of the switch; print them where there is more than one of a component."""
+        described = parts.described(self._templar, task_vars, ("hosts", "strategy", "gate_settings"))
+        groups, in_play = task_vars.get("groups", {}), list(task_vars.get("ansible_play_hosts_all") or [])
+        hosts = {name: [host for host in groups.get(described[name]["hosts"], []) if host in in_play] for name in args["released"]}
+        answers, configured = parts.of_hosts(task_vars, args["answers"]), parts.of_hosts(task_vars, args["configured"])
+        there = {name: [host for host in hosts[name] if has_it(name, args["release"], answers[host], configured[host])] for name in hosts}
+        for name in args["released"]:  # beside nothing nothing can be shared out
+            if not any((answers[host].get("components") or {}).get(name, {}).get("live") for host in hosts[name]):
+                described[name] = {**described[name], "strategy": at_first(described[name].get("strategy"))}
+        triggers = self._templar.template(task_vars.get("aistack_triggers") or [])
+        windows = {str(one["name"]): float(one["window"]) for one in triggers if one.get("window")}
+        found = plan.steps(args["released"], described, hosts, in_play, there, windows)
+        text = plan.page(found, there)
+        if text:
+            pages.show(self._task, text)
+        return {"changed": False, "steps": found, "first": plan.first(found), "text": text}

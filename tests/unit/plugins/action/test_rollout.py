@@ -1,0 +1,69 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a deployment, out of what the hosts said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.action import rollout
+from ansible_collections.phasegate.aistack.tests.unit.plugins.action.test_release_info import Hosts, Task, Templar
+
+ARGS = {"released": ["api", "web"], "release": "v2", "answers": "__before", "configured": "__configured"}
+DESCRIBED = {"api": {"hosts": "be", "strategy": {"rolling": {"limit": 1, "hold": 30}}}, "web": {"hosts": "fe"}, "db": {"hosts": "be"}}
+
+
+def host(release: str, config: str = "c1", made: str = "c1") -> dict[str, Any]:
+    live = {"release": release, "config": config, "slot": "blue"}
+    return {"__before": {"components": {"api": {"live": live}}}, "__configured": {"results": [{"__release_each": "api", "config": made}]}}
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], in_play: tuple[str, ...] = ("a", "b", "c", "w"), strategy: Any = None
+) -> tuple[Any, list[str]]:
+    shown: list[str] = []
+    monkeypatch.setattr(rollout.pages, "show", lambda _task, text: shown.append(text))
+    plugin = rollout.ActionModule.__new__(rollout.ActionModule)
+    plugin._task, plugin._templar = Task({}), Templar()
+    described = {**DESCRIBED, **({"api": {"hosts": "be", "strategy": strategy}} if strategy else {})}
+    variables = {"aistack_components": described, "groups": {"be": ["a", "b", "c"], "fe": ["w"]}, "ansible_play_hosts_all": list(in_play),
+                 "hostvars": Hosts(hosts)}  # fmt: skip
+    return plugin.answer(dict(ARGS), variables), shown
+
+
+def test_batches_of_what_rolls_and_one_step_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, shown = run(monkeypatch, {name: host("v1") for name in "abc"})
+    assert [(step["component"], step["hosts"], step["hold"]) for step in result["steps"]] == [
+        ("api", ["a"], 30), ("api", ["b"], 30), ("api", ["c"], 30), ("web", ["w"], 0),
+    ]  # fmt: skip
+    assert result["first"] == {"a": ["api"], "w": ["web"]}
+    assert shown == [result["text"]]
+    assert "1. a, then its gate, for 30 s without a break" in result["text"]
+
+
+def test_a_run_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, shown = run(monkeypatch, {"a": host("v2"), "b": host("v2"), "c": host("v1")})
+    assert [step["hold"] for step in result["steps"]] == [0, 30, 30, 0]
+    assert "1. a (there already), then its gate\n" in shown[0]
+
+
+def test_another_configuration_is_another_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _shown = run(monkeypatch, {"a": host("v2", made="c2"), "b": host("v2"), "c": host("v2")})
+    assert [step["hold"] for step in result["steps"][:3]] == [30, 0, 0]
+
+
+def test_hosts_that_are_not_in_this_run_have_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, shown = run(monkeypatch, {"b": host("v1")}, in_play=("b",))
+    assert [(step["component"], step["hosts"]) for step in result["steps"]] == [("api", ["b"])]
+    assert shown == []
+
+
+def test_a_canary_needs_something_to_share_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = {"canary": {"weights": [5, 100], "hold": 60, "triggers": ["errors"]}}
+    shared, _shown = run(monkeypatch, {name: host("v1") for name in "abc"}, strategy=canary)
+    assert [(step["component"], step["weight"]) for step in shared["steps"]] == [("api", 5), ("api", 100), ("web", 100)]
+    first, shown = run(monkeypatch, {}, strategy=canary)
+    assert ([(step["component"], step["weight"]) for step in first["steps"]], shown) == ([("api", 100), ("web", 100)], [])
