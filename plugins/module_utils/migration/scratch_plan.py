@@ -20,7 +20,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import offline_plan, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import code_place, offline_plan, plan as alembic_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, interpreters, sandbox, tree
@@ -61,8 +61,8 @@ def document(request: Request, scratch: Mapping[str, Any]) -> dict[str, object]:
     """
     seen, schema = scratch["seen"], scratch["schema"]
     offline_plan.known(seen)
-    if request.tree.is_dir() and os.access(request.interpreter, os.X_OK):
-        plan, how = offline_plan.make(request, seen, schema), "in the staged tree, with made-up values"
+    if not code_place.missing(request):
+        plan, how = offline_plan.make(request, seen, schema), f"in {code_place.staged(request)}, with made-up values"
     else:
         plan = _apart(request, scratch)
         how = f"in a scratch environment with its own interpreter, from tag {request.release} ({scratch['commit'][:10]})"

@@ -16,22 +16,15 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker import Docker, DockerError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import IMAGES_OWN, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import SLOTS, Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import compose
 
-IMAGES_OWN = "image"
-"""Says of a component's user that it is the one that the image names."""
-
 
 class ContainerError(Exception):
     """The slot cannot be started; the text says why and what to do."""
-
-
-def path_of(state_dir: Path, component: str) -> Path:
-    """Where the role says how a component's containers are run."""
-    return state_dir / "containers" / f"{component}.json"
 
 
 def file_of(component: str, slot: str) -> Path:
@@ -58,7 +51,7 @@ def document(root: str, state_dir: Path, component: str, slot: str, docker: Dock
         raise ContainerError(f"{component}@{slot} is no slot of a component; expected one of {', '.join(SLOTS)}")
     layout = Layout(root, component)
     try:
-        container = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
+        container = json.loads(container_file(state_dir, component).read_text(encoding="utf-8"))
         environment = read_env(layout.slots_dir / slot / "config" / "env")
         given = read_env(layout.slots_dir / slot / "slot.env")
     except (OSError, ValueError) as error:
