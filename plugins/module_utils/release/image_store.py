@@ -54,8 +54,8 @@ def preflight(recipe: Recipe, commit: str | None, docker: Docker | None = None) 
         ) from error
 
 
-def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | None = None) -> dict[str, ImageEntry]:
-    """Build the image of a release from its unpacked folder; C(images) of its manifest.
+def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | None = None, name: str = "") -> dict[str, ImageEntry]:
+    """Build the image of a release from its unpacked folder; C(images) of its manifest. It is called *name*, or as the release is.
 
     What the Dockerfile runs, runs in containers of the build, with their network, and sees no variable of the component.
 
@@ -63,7 +63,7 @@ def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | No
         ReleaseError: it cannot be built; an image of the name that was there stays.
     """
     docker = docker or Docker()
-    reference = named(recipe, commit)
+    reference = name or named(recipe, commit)
     source = image.source_of(recipe.image)
     if not (context / source.dockerfile).is_file():
         raise ReleaseError(
@@ -89,8 +89,8 @@ def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | No
     return {recipe.component: {"reference": reference, "digest": digest}}
 
 
-def pull(recipe: Recipe, commit: str | None, docker: Docker | None = None) -> dict[str, ImageEntry]:
-    """Fetch the image of a release from its registry, by the digest that is pinned; C(images) of its manifest.
+def pull(recipe: Recipe, commit: str | None, docker: Docker | None = None, name: str = "") -> dict[str, ImageEntry]:
+    """Fetch the image of a release from its registry, by the digest that is pinned; C(images) of its manifest. As for names, see build.
 
     Who logs in there is a matter of root's own C(docker login).
 
@@ -98,7 +98,7 @@ def pull(recipe: Recipe, commit: str | None, docker: Docker | None = None) -> di
         ReleaseError: it cannot be fetched.
     """
     docker = docker or Docker()
-    reference, source = named(recipe, commit), image.source_of(recipe.image)
+    reference, source = name or named(recipe, commit), image.source_of(recipe.image)
     pinned = source.pinned(recipe.tag)
     done = proc.run(["docker", "pull", "--quiet", pinned], "/", ENVIRONMENT, recipe.build_timeout, said=recipe.said)
     if done.rc != 0 or done.timed_out:

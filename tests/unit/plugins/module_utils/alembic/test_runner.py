@@ -82,7 +82,8 @@ def test_its_container_goes_with_it_where_it_is_killed(tmp_path: Path) -> None:
 
 def test_an_image_without_the_interpreter_is_told(tmp_path: Path) -> None:
     before = "echo 'exec: \"python3\": executable file not found in $PATH' >&2; exit 127"
-    with AlembicSession(image(tmp_path, before), VARIABLES, "api") as helper, pytest.raises(HelperError, match=r"ended with 127.*not found"):
+    told = r"ended with 127.*not found"
+    with AlembicSession(image(tmp_path, before), VARIABLES, "api") as helper, pytest.raises(HelperError, match=told):
         helper.request("graph", 30)
 
 
