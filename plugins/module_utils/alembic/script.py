@@ -14,8 +14,9 @@ rolls back. Secrets reach it only through its environment.
 Requests: C(open) (ini, x, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
 C(upgrade), C(downgrade), C(stamp) (target). C(graph), which imports the scripts, runs env.py first.
 
-C(ENVIRONMENT_FIRST) is for a process that is given no variables when it is started: it reads their length and then them (JSON) from
-standard input, and becomes the Python with them whose command line its own arguments are.
+C(ENVIRONMENT_FIRST) is for the Python of an image, which is given no variables when it is started: it reads their length and then them
+(JSON) from standard input, and becomes the Python with them whose command line its own arguments are. Where it has no Alembic itself,
+that is the Python of a virtual environment in its folder: an image need not have that on its search path.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ BOOTSTRAP = "import sys;n=int(sys.stdin.buffer.readline());exec(compile(sys.stdi
 
 # by itself, byte by byte: whoever reads ahead takes away what the next one is to read
 ENVIRONMENT_FIRST = """\
-import json, os, sys
+import importlib.util, json, os, sys
 given = open(0, 'rb', 0, closefd=False)
 size, text = int(given.readline() or 0), b''
 while len(text) < size:
@@ -33,7 +34,11 @@ while len(text) < size:
         sys.exit('nobody is there any more')
     text += part
 os.environ.update(json.loads(text or b'{}'))
-os.execv(sys.executable, [sys.executable, '-c', *sys.argv[1:]])
+python, found = sys.executable, importlib.util.find_spec('alembic')
+if found is None or found.origin is None:  # a folder of that name has none
+    environments = [os.path.join(os.getcwd(), name, 'bin', 'python3') for name in ('.venv', 'venv')]
+    python = next((path for path in environments if os.access(path, os.X_OK)), python)
+os.execv(python, [python, '-c', *sys.argv[1:]])
 """
 
 HELPER = r'''

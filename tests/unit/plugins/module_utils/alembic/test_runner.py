@@ -100,3 +100,22 @@ def test_the_variables_come_before_anything_else() -> None:
     assert done.stdout.decode() == f"{VARIABLES['KEY']}\nword\nthe rest\n"
     cut = subprocess.run(argv, input=given[:20], capture_output=True, check=False)
     assert (cut.returncode, cut.stdout) == (1, b"")
+
+
+def test_a_virtual_environment_in_its_folder_is_taken_where_the_interpreter_has_no_alembic(tmp_path: Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python3"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho the environment, with $KEY\n")
+    python.chmod(0o755)
+    argv = ["/usr/bin/python3", "-I", "-S", "-c", ENVIRONMENT_FIRST, "print('the interpreter')"]
+    given = InImage(DIGEST).first({"KEY": "a value"})
+
+    def said() -> str:
+        return subprocess.run(argv, input=given, capture_output=True, check=True, cwd=tmp_path, text=False).stdout.decode()
+
+    assert said() == "the environment, with a value\n"
+    argv.remove("-I")
+    (tmp_path / "alembic").mkdir()
+    assert said() == "the environment, with a value\n", "a folder with migrations is no Alembic"
+    (tmp_path / "alembic" / "__init__.py").write_text("")
+    assert said() == "the interpreter\n"
