@@ -340,7 +340,8 @@ def test_an_image_migrates_the_database_before_it_takes_over(lab: Any) -> None:
     assert len(done) == 1
     password = node.check_output(f"cat {STATE}/credentials/postgres_boxes").strip()
     assert len(password) > 10
-    assert password not in node.check_output(f"cat {STATE}/journal.jsonl; journalctl --boot --output cat; docker events --since 10m --until 0s")
+    said = node.check_output(f"cat {STATE}/journal.jsonl; journalctl --boot --output cat; docker events --since 10m --until 0s")
+    assert password not in said
     assert left_of_migrations(lab) == []
 
 
@@ -348,7 +349,7 @@ def test_what_nobody_can_undo_is_refused(lab: Any) -> None:
     """Before it runs: the database is as before, and what served serves."""
     said = deploy(lab, "v1.10.0").ended_badly().output
     assert "0003" in said, said[-3000:]
-    assert "cannot be undone" in said or "irreversible" in said, said[-3000:]
+    assert "irreversible: allow" in said, "the way to allow it is told"
     assert (live(lab), schema(lab)) == ({"v1.9.0"}, ("0002", "id,text,author"))
 
 
