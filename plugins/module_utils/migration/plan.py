@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE, Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, elsewhere, parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
@@ -212,7 +212,7 @@ def context_of(request: Request) -> MigrationContext:
     except ValueError as problem:
         raise MigrationError("bad_url", f"{request.url_variable} in {request.env_file} is no PostgreSQL address: {problem}.") from None
     if request.database:
-        return MigrationContext(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
+        return MigrationContext(elsewhere(variables, address.database, request.database), replace(address, database=request.database))
     return MigrationContext(variables, address)
 
 
@@ -230,20 +230,6 @@ def _no_ini(request: Request, missing: str) -> MigrationError:
         f"{missing}; the component {request.component} declares migrations. Name its place:"
         f" aistack_components.{request.component}.migrations.config: FILE, below {below}.",
     )
-
-
-def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[str, str]:
-    """The environment with ``other`` wherever it names ``database``."""
-    moved = dict(variables)
-    for name, value in variables.items():
-        try:
-            if parse_url(value).database == database:
-                moved[name] = with_database(value, other)
-        except ValueError:
-            continue  # it is no address
-    if moved.get("PGDATABASE") == database:
-        moved["PGDATABASE"] = other
-    return moved
 
 
 def connect(request: Request, context: MigrationContext, application: str = "aistack-migrate-watch") -> Psql:
