@@ -103,6 +103,8 @@ def _recipe(request: Request, scratch: Mapping[str, Any], folder: Path) -> Recip
 
 def _apart(request: Request, scratch: Mapping[str, Any]) -> Plan:
     base = Path(request.root) / "cache"
+    if scratch["kind"] == "image" and base.parent.is_dir():
+        base.mkdir(mode=0o755, exist_ok=True)  # where nothing but images is released, nobody else has
     if not base.is_dir():
         raise Unavailable(f"{base} does not exist: the role toolchain makes what a plan needs here (site.yml, the phase that has it)")
     if not scratch["lock"] and scratch["kind"] != "image":
