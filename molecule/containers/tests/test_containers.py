@@ -266,6 +266,13 @@ def test_an_image_is_fetched_by_its_digest(lab: Any, tmp_path: Path) -> None:
     with visitors(lab):
         deploy(lab, "v1.8.0", "-e", described(lab, tmp_path, {"pull": name, "digests": {"v1.8.0": pinned}})).ended_well()
     assert live(lab) == {"v1.8.0"}
+    node.check_output("systemctl stop docker-registry")  # out of reach: what is there needs it no more, and what is not is refused
+    image = {"pull": name, "digests": {"v1.8.0": pinned, "v1.9.0": f"sha256:{'1' * 64}"}}
+    deploy(lab, "v1.8.0", "-e", described(lab, tmp_path, image)).ended_well()
+    output = deploy(lab, "v1.9.0", "-e", described(lab, tmp_path, image)).ended_badly().output
+    assert "Fetching the image of api v1.9.0 as" in output, output[-3000:]
+    assert "connection refused" in output, output[-3000:]
+    assert live(lab) == {"v1.8.0"}
 
 
 def test_an_image_that_somebody_removed_or_built_anew_is_refused(lab: Any) -> None:
@@ -341,6 +348,10 @@ def test_an_image_migrates_the_database_before_it_takes_over(lab: Any) -> None:
     records = [json.loads(line) for line in node.check_output(f"cat {STATE}/journal.jsonl").splitlines()]
     done = [record for record in records if (record["op"], record["outcome"], record["release"]) == ("migrate", "ok", "v1.9.0")]
     assert len(done) == 1
+    there = [json.loads(line) for line in lab.node("docker-2").check_output(f"cat {STATE}/journal.jsonl").splitlines()]
+    noted = [record["detail"] for record in there if (record["op"], record["release"]) == ("migrate", "v1.9.0")]
+    assert [(detail["host"], detail["steps"], detail["from"]) for detail in noted] == [("docker-1", ["0002"], ["0001"])]
+    assert [record["detail"]["heads"] for record in there if record["detail"].get("state") == "runs_on"] == [["0002"]], "its own proof"
     password = node.check_output(f"cat {STATE}/credentials/postgres_boxes").strip()
     assert len(password) > 10
     said = node.check_output(f"cat {STATE}/journal.jsonl; journalctl --boot --output cat; docker events --since 10m --until 0s")

@@ -136,6 +136,29 @@ def test_a_build_that_fails_stages_nothing(tmp_path: Path, builds: Any, rc: int,
     assert list(asked.layout.staging.iterdir()) == []
 
 
+def test_a_disk_that_is_full_is_told_as_that(tmp_path: Path, docker: Images, builds: Any) -> None:
+    """Whether it is what the build wrote, or an image while it is unpacked; nothing of the release is left."""
+    for image in ({}, PULLED, LOADED):
+        builds(1, "failed to register layer: write /usr/lib/libx.so: no space left on device")
+        asked = request(tmp_path, image=image)
+        if image == LOADED:
+            asked.archive_sha256 = sha256(asked.archive or tmp_path)
+        with pytest.raises(ReleaseError, match="Docker's disk is full") as error:
+            staging.stage(asked)
+        assert "docker builder prune" in str(error.value)
+        assert "What serves is untouched, nothing was staged" in str(error.value)
+        assert asked.layout.staged() == []
+        assert docker.there == {}
+
+
+def test_without_its_commit_it_is_said_why(tmp_path: Path, builds: Any) -> None:
+    calls, asked = builds(), request(tmp_path)
+    asked.commit = None
+    with pytest.raises(ReleaseError, match=r"The commit of api v1\.0\.0 is not known.* the repository was not reached"):
+        staging.preflight(asked)
+    assert calls == []
+
+
 def test_a_folder_without_a_dockerfile(tmp_path: Path, builds: Any) -> None:
     calls = builds()
     with pytest.raises(ReleaseError, match=r"api has no docker/Dockerfile in its folder"):
