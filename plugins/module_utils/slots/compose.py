@@ -51,7 +51,8 @@ def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
         of: the slot.
         container: what the role says (``<state>/containers/<component>.json``): C(port) of the process in its container, C(network)
             (C(bridge), one of its own, or C(host), that of the node, where it listens on the slot's port itself), C(command),
-            C(write) (folders of the host that it writes), C(read) (files of the host that it reads), C(environment), C(read_only), C(scratch) (folders in memory, by size),
+            C(write) (folders of the host that it writes), C(read) (files of the host that it reads), C(environment), C(read_only),
+            C(scratch) (folders in memory, by size),
             C(capabilities), C(memory), C(cpus), C(pids).
     """
     on_host = container.get("network") == "host"

@@ -59,7 +59,8 @@ UNSEEN = {"alembic.ini": "[alembic]\n", "requirements.txt": "psycopg2-binary\n",
 TESTED = {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n", ".env.example": "TEST_DATABASE_URL=postgresql://a:b@h/d\n"}
 NOTHING = {"README.md": "words"}
 IMAGE = {"Dockerfile": "FROM python:3.13\nEXPOSE 9000\n", ".env.example": "DATABASE_URL=postgresql://h/d\n",
-         "main.py": "from fastapi import FastAPI\napp = FastAPI()\n", "alembic.ini": "", "jobs.py": "from celery import Celery\napp = Celery('jobs')\napp.conf.beat_schedule = {}\n"}  # fmt: skip
+         "main.py": "from fastapi import FastAPI\napp = FastAPI()\n", "alembic.ini": "",
+         "jobs.py": "from celery import Celery\napp = Celery('jobs')\napp.conf.beat_schedule = {}\n"}  # fmt: skip
 
 
 def repository(folder: Path, files: dict[str, str], *tags: str) -> Path:
