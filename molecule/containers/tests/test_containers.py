@@ -225,11 +225,11 @@ def test_an_image_is_loaded_from_an_archive(lab: Any, root: Path, tmp_path: Path
     """One whose SHA-256 is another is refused before it is sent; both nodes then run the very same image, and its own name is gone."""
     node, packed = lab.node("docker-1"), tmp_path / "api-v1.6.0.tar"
     name = made_elsewhere(node, "v1.6.0")
-    node.check_output(f"docker save --output /tmp/api.tar {name} && chmod 0644 /tmp/api.tar && docker rmi {name}")
-    fetch = [root / "lab" / "bin" / "lab", "ssh", "docker-1", "--", "cat", "/tmp/api.tar"]
+    node.check_output(f"docker save --output /var/tmp/api.tar {name} && chmod 0644 /var/tmp/api.tar && docker rmi {name}")
+    fetch = [root / "lab" / "bin" / "lab", "ssh", "docker-1", "--", "cat", "/var/tmp/api.tar"]
     with packed.open("wb") as target:
         subprocess.run(fetch, stdout=target, check=True)
-    node.check_output("rm /tmp/api.tar")
+    node.check_output("rm /var/tmp/api.tar")
     image = {"load": str(tmp_path / "api-{release}.tar"), "sha256": {"v1.6.0": "0" * 64}}
     said = deploy(lab, "v1.6.0", "-e", described(lab, tmp_path, image)).ended_badly().output
     assert f"expected the SHA-256 {'0' * 64} of image.sha256" in said, said[-3000:]
