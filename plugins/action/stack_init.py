@@ -49,6 +49,7 @@ def page(found: Application, inventory: Inventory, dest: str, written: bool) -> 
         ("web", f"{found.web.framework} {found.web.app}" if found.web else ""),
         ("tasks", f"Celery {found.celery.app}" + (", with a schedule" if found.beat else "") if found.celery else ""),
         ("database", f"migrations by Alembic ({found.alembic})" if found.alembic else ""),
+        ("image", f"{os.path.join(found.image.path, found.image.dockerfile)}, run in containers" if found.image else ""),
         ("page", "Next.js" + (f" in {found.frontend.path}" if found.frontend and found.frontend.path else "") if found.frontend else ""),
     ]
     seen = [f"  {kind:9} {text}" for kind, text in what if text]
@@ -60,8 +61,11 @@ def page(found: Application, inventory: Inventory, dest: str, written: bool) -> 
     return "\n".join([*lines, "", "next:", f"  ansible-playbook -i {dest} phasegate.aistack.site --check --diff"])
 
 
+IMAGE = {"": None, "true": True, "false": False}
+"""Whether it is released as an image; without a word, by what the repository has."""
 ARGUMENTS: dict[str, Any] = {
-    name: {"type": "str", "default": ""} for name in ("stack", "repo", "release", "dest", "address", "user", "app")
+    **{name: {"type": "str", "default": ""} for name in ("stack", "repo", "release", "dest", "address", "user", "app")},
+    "image": {"type": "str", "choices": ["", "true", "false"], "default": ""},
 }
 
 
@@ -88,7 +92,7 @@ class ActionModule(ControllerAction):
             source = Source(args["repo"])
             tag, commit = (args["release"], source.resolve(args["release"])) if args["release"] else source.newest_tag()
             files = tree(source.archive(tag, commit).path)
-            found = detect(files, args["app"])
+            found = detect(files, args["app"], IMAGE[args["image"]])
         except (SourceError, OSError, tarfile.TarError) as error:
             return self._failed(str(error))
         except LookupError as error:

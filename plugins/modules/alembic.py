@@ -176,6 +176,10 @@ backup:
   description: C(path), C(dump), C(sha256), C(bytes), C(seconds), C(entries), C(tables) and C(made) of the backup.
   returned: when steps were to run
   type: dict
+noted:
+  description: What other hosts of the component write into their journals, so that they can go back as this one can.
+  returned: when steps were run
+  type: dict
 attempts:
   description: Each try with C(outcome), C(seconds) and, after a failure, C(revision), C(message) and C(waited_for).
   returned: when steps were to run

@@ -41,6 +41,15 @@ options:
         description: The tag's commit.
         type: str
         default: ""
+      kind:
+        description: What the release is; V(image) is made by O(scratch.image), and its migrations are read in it.
+        type: str
+        choices: [python, image]
+        default: python
+      image:
+        description: How the image is made, as the component's description says.
+        type: dict
+        default: {}
       seen:
         description: Where the database stands, as this module said.
         type: dict

@@ -46,6 +46,13 @@ options:
     description: The web application as C(module:object), where it is not found, or another one is.
     type: str
     default: ""
+  image:
+    description:
+      - Whether the application is released as an image, built by its Dockerfile and run in containers.
+      - Without a word it is where it has a Dockerfile and no lock file that it could be released by.
+    type: str
+    choices: ["", "true", "false"]
+    default: ""
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 attributes:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guide of images is true: its inventory passes the check, and is the one that a scenario deploys, names aside."""
+"""The guide of images is true: its inventory passes the check, and is the one that a scenario deploys, a database and names aside."""
 
 from __future__ import annotations
 
@@ -31,10 +31,13 @@ def test_its_inventory_passes_the_check(described: Described) -> None:
 
 def test_a_scenario_deploys_it(described: Described) -> None:
     said, there = described("guide-containers.md"), yaml.safe_load(SCENARIO.read_text(encoding="utf-8"))
-    for name, component in said["aistack_components"].items():
-        other = there["aistack_components"][name]
-        assert {**component, **({"application": "boxes"} if "application" in component else {})} == other, name
-    assert said["aistack_ports"] == there["aistack_ports"]
+    components = said["aistack_components"]
+    migrations = {"tables": ["notes"]}
+    assert "`migrations: {tables: [notes]}` in the component" in GUIDE
+    components["api"].update(application="boxes", after=[*components["api"]["after"], "postgres"], migrations=migrations)
+    for name, component in components.items():
+        assert component == there["aistack_components"][name], name
+    assert {**said["aistack_ports"], "postgres": 5432} == there["aistack_ports"]
 
 
 def test_it_names_all_that_an_image_and_its_container_may_say(described: Described) -> None:

@@ -57,6 +57,9 @@ def visitors(lab: Any) -> Iterator[list[str]]:
         user.start()
     try:
         yield lost
+        deadline = time.monotonic() + 30  # what is quickly done says little by few answers: they go on until it says something
+        while min(answered.values()) <= 100 and time.monotonic() < deadline:
+            time.sleep(0.1)
     finally:
         over.set()
         for user in users:
@@ -222,11 +225,11 @@ def test_an_image_is_loaded_from_an_archive(lab: Any, root: Path, tmp_path: Path
     """One whose SHA-256 is another is refused before it is sent; both nodes then run the very same image, and its own name is gone."""
     node, packed = lab.node("docker-1"), tmp_path / "api-v1.6.0.tar"
     name = made_elsewhere(node, "v1.6.0")
-    node.check_output(f"docker save --output /tmp/api.tar {name} && chmod 0644 /tmp/api.tar && docker rmi {name}")
-    fetch = [root / "lab" / "bin" / "lab", "ssh", "docker-1", "--", "cat", "/tmp/api.tar"]
+    node.check_output(f"docker save --output /var/tmp/api.tar {name} && chmod 0644 /var/tmp/api.tar && docker rmi {name}")
+    fetch = [root / "lab" / "bin" / "lab", "ssh", "docker-1", "--", "cat", "/var/tmp/api.tar"]
     with packed.open("wb") as target:
         subprocess.run(fetch, stdout=target, check=True)
-    node.check_output("rm /tmp/api.tar")
+    node.check_output("rm /var/tmp/api.tar")
     image = {"load": str(tmp_path / "api-{release}.tar"), "sha256": {"v1.6.0": "0" * 64}}
     said = deploy(lab, "v1.6.0", "-e", described(lab, tmp_path, image)).ended_badly().output
     assert f"expected the SHA-256 {'0' * 64} of image.sha256" in said, said[-3000:]
@@ -263,6 +266,13 @@ def test_an_image_is_fetched_by_its_digest(lab: Any, tmp_path: Path) -> None:
     with visitors(lab):
         deploy(lab, "v1.8.0", "-e", described(lab, tmp_path, {"pull": name, "digests": {"v1.8.0": pinned}})).ended_well()
     assert live(lab) == {"v1.8.0"}
+    node.check_output("systemctl stop docker-registry")  # out of reach: what is there needs it no more, and what is not is refused
+    image = {"pull": name, "digests": {"v1.8.0": pinned, "v1.9.0": f"sha256:{'1' * 64}"}}
+    deploy(lab, "v1.8.0", "-e", described(lab, tmp_path, image)).ended_well()
+    output = deploy(lab, "v1.9.0", "-e", described(lab, tmp_path, image)).ended_badly().output
+    assert "Fetching the image of api v1.9.0 as" in output, output[-3000:]
+    assert "connection refused" in output, output[-3000:]
+    assert live(lab) == {"v1.8.0"}
 
 
 def test_an_image_that_somebody_removed_or_built_anew_is_refused(lab: Any) -> None:
@@ -291,3 +301,101 @@ def test_old_images_go_with_their_releases(lab: Any) -> None:
         images = node.check_output("docker images --format '{{.Tag}}' api").split()
         assert sorted({f"v{tag.partition('-')[0]}" for tag in images}) == sorted(staged)
         assert {"v1.1.0", "v1.8.0"} <= set(staged)
+
+
+def asked(lab: Any, sql: str) -> str:
+    """What the database answers, as its own superuser."""
+    return str(lab.node("docker-1").check_output("runuser -u postgres -- psql -XAtq boxes -c %s", sql))
+
+
+def schema(lab: Any) -> tuple[str, str]:
+    """The revision that the database is at, and the columns of the notes."""
+    columns = "SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_name = 'notes'"
+    return asked(lab, "SELECT version_num FROM alembic_version"), asked(lab, columns)
+
+
+def left_of_migrations(lab: Any) -> list[str]:
+    """Containers and images that a migration, or a plan of one, should have taken along, and its sessions on the server."""
+    node = lab.node("docker-1")
+    found = [name for name in containers(lab, "docker-1") if "migrate" in name]
+    found += node.check_output("docker images --quiet --filter reference='aistack-plan/*'").split()
+    return found + asked(lab, "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'aistack-migrate%'").split()
+
+
+def test_the_first_release_brought_its_table(lab: Any) -> None:
+    """Its image told the heads when it was staged; the database is at them, and what the table holds stays."""
+    assert schema(lab) == ("0001", "id,text")
+    manifest = json.loads(lab.node("docker-1").file(f"{ROOT}/api/slots/live/release/release.json").content_string)
+    assert (manifest["alembic_heads"], manifest["alembic_asked"]) == (["0001"], True)
+    asked(lab, "INSERT INTO notes (text) VALUES ('longer than ten letters')")
+
+
+def test_a_migration_is_planned_in_an_image_that_nobody_staged(lab: Any) -> None:
+    """Its SQL is shown, nothing of it is left on the node, and the database is as before."""
+    said = lab.play("playbooks/plan.yml", "-e", "release=v1.9.0").ended_well().output
+    assert "ADD COLUMN author" in said, said[-3000:]
+    assert "in an image that was made for it, from tag v1.9.0" in said, said[-3000:]
+    assert schema(lab) == ("0001", "id,text")
+    assert left_of_migrations(lab) == []
+
+
+def test_an_image_migrates_the_database_before_it_takes_over(lab: Any) -> None:
+    """In a container of its own, once, under requests; its password stands nowhere but where the component's own does."""
+    node = lab.node("docker-1")
+    with visitors(lab):
+        deploy(lab, "v1.9.0").ended_well()
+    assert (live(lab), schema(lab)) == ({"v1.9.0"}, ("0002", "id,text,author"))
+    records = [json.loads(line) for line in node.check_output(f"cat {STATE}/journal.jsonl").splitlines()]
+    done = [record for record in records if (record["op"], record["outcome"], record["release"]) == ("migrate", "ok", "v1.9.0")]
+    assert len(done) == 1
+    there = [json.loads(line) for line in lab.node("docker-2").check_output(f"cat {STATE}/journal.jsonl").splitlines()]
+    noted = [record["detail"] for record in there if (record["op"], record["release"]) == ("migrate", "v1.9.0")]
+    assert [(detail["host"], detail["steps"], detail["from"]) for detail in noted] == [("docker-1", ["0002"], ["0001"])]
+    assert [record["detail"]["heads"] for record in there if record["detail"].get("state") == "runs_on"] == [["0002"]], "its own proof"
+    password = node.check_output(f"cat {STATE}/credentials/postgres_boxes").strip()
+    assert len(password) > 10
+    said = node.check_output(f"cat {STATE}/journal.jsonl; journalctl --boot --output cat; docker events --since 10m --until 0s")
+    assert password not in said
+    assert left_of_migrations(lab) == []
+
+
+def test_what_nobody_can_undo_is_refused(lab: Any) -> None:
+    """Before it runs: the database is as before, and what served serves."""
+    said = deploy(lab, "v1.10.0").ended_badly().output
+    assert "0003" in said, said[-3000:]
+    assert "irreversible: allow" in said, "the way to allow it is told"
+    assert (live(lab), schema(lab)) == ({"v1.9.0"}, ("0002", "id,text,author"))
+
+
+def test_a_migration_whose_container_is_killed_leaves_the_database_as_before(lab: Any) -> None:
+    """In the middle of a step: the server rolls it back, and what served serves."""
+    node = lab.node("docker-1")
+    ended: list[Any] = []
+    run = threading.Thread(target=lambda: ended.append(deploy(lab, "v1.11.0")), daemon=True)
+    run.start()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'aistack-migrate%' AND query LIKE '%pg_sleep%'"
+    deadline = time.monotonic() + 120
+    while asked(lab, waiting) == "0":
+        assert run.is_alive(), ended[0].output[-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    node.check_output("docker kill $(docker ps --quiet --filter name=aistack-migrate-api)")
+    run.join(120)
+    said = ended[0].ended_badly().output
+    assert "The database is as before" in said, said[-3000:]
+    assert (live(lab), schema(lab)) == ({"v1.9.0"}, ("0002", "id,text,author"))
+    assert asked(lab, "SELECT to_regclass('tags') IS NULL") == "t"
+    assert left_of_migrations(lab) == []
+
+
+def test_the_schema_goes_back_through_the_newer_image(lab: Any) -> None:
+    """What that loses is counted and accepted by name; the image of the release before serves, on its own schema."""
+    asked(lab, "UPDATE notes SET author = 'somebody'")
+    back = ("playbooks/rollback.yml", "-e", "level=schema", "-e", "to=v1.1.0", "-e", "confirm=v1.1.0")
+    said = lab.play(*back).ended_badly().output
+    assert "column notes.author" in said, said[-3000:]
+    assert (live(lab), schema(lab)) == ({"v1.9.0"}, ("0002", "id,text,author"))
+    lab.play(*back, "-e", "accept_loss=notes.author").ended_well()
+    assert (live(lab), schema(lab)) == ({"v1.1.0"}, ("0001", "id,text"))
+    assert asked(lab, "SELECT text FROM notes") == "longer than ten letters"
+    assert left_of_migrations(lab) == []

@@ -5,18 +5,41 @@
 """The helper that the release's own Python runs: it speaks to the release's Alembic and to nobody else.
 
 C(BOOTSTRAP) is what stands on the command line; it reads the length of C(HELPER) and then its text from standard input.
-After that, standard input carries one request a line (JSON), and the file descriptor named in the first request carries the
-answers: any number of C({"event": ...}) lines and then C({"ok": true, ...}) or C({"ok": false, "error": {...}}).
+After that, standard input carries one request a line (JSON), and standard output carries the answers: any number of
+C({"event": ...}) lines and then C({"ok": true, ...}) or C({"ok": false, "error": {...}}). The helper keeps it for itself: what the
+release's code prints goes to standard error, and what its programs print as well.
 When standard input ends, whoever asked is dead: the helper ends at once and its connections with it, so that the server
 rolls back. Secrets reach it only through its environment.
 
 Requests: C(open) (ini, x, budgets, the only database that may be connected to), C(graph), C(current), C(order), C(sql) (steps),
 C(upgrade), C(downgrade), C(stamp) (target). C(graph), which imports the scripts, runs env.py first.
+
+C(ENVIRONMENT_FIRST) is for the Python of an image, which is given no variables when it is started: it reads their length and then them
+(JSON) from standard input, and becomes the Python with them whose command line its own arguments are. Where it has no Alembic itself,
+that is the Python of a virtual environment in its folder: an image need not have that on its search path.
 """
 
 from __future__ import annotations
 
 BOOTSTRAP = "import sys;n=int(sys.stdin.buffer.readline());exec(compile(sys.stdin.buffer.read(n),'<aistack>','exec'))"
+
+# by itself, byte by byte: whoever reads ahead takes away what the next one is to read
+ENVIRONMENT_FIRST = """\
+import importlib.util, json, os, sys
+given = open(0, 'rb', 0, closefd=False)
+size, text = int(given.readline() or 0), b''
+while len(text) < size:
+    part = given.read(size - len(text))
+    if not part:
+        sys.exit('nobody is there any more')
+    text += part
+os.environ.update(json.loads(text or b'{}'))
+python, found = sys.executable, importlib.util.find_spec('alembic')
+if found is None or found.origin is None:  # a folder of that name has none
+    environments = [os.path.join(os.getcwd(), name, 'bin', 'python3') for name in ('.venv', 'venv')]
+    python = next((path for path in environments if os.access(path, os.X_OK)), python)
+os.execv(python, [python, '-c', *sys.argv[1:]])
+"""
 
 HELPER = r'''
 import argparse, ast, hashlib, inspect, io, json, os, queue, sys, threading, time, traceback
@@ -388,8 +411,6 @@ def serve():
             return
         BUSY.set()
         request = json.loads(line)
-        if STATE["out"] is None:
-            STATE["out"] = os.fdopen(request["fd"], "w", encoding="utf-8")
         STATE["revision"], STATE["moving"] = "", False
         try:
             answer = {"ok": True}
@@ -400,6 +421,7 @@ def serve():
         BUSY.clear()
 
 
+STATE["out"] = os.fdopen(os.dup(1), "w", encoding="utf-8")  # no program that the release's code starts inherits it
 os.dup2(2, 1)  # what the release's code prints is no answer
 sys.path.insert(0, os.getcwd())
 threading.Thread(target=listen, daemon=True).start()

@@ -16,15 +16,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import script as alembic_script
+from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.runner import Runner
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import start, tail
-from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import base_environment
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import tail
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import VersionTable
 
 APPLICATION = "aistack-migrate"
@@ -71,44 +71,25 @@ def clean(document: Any, masker: Masker, key: str = "") -> Any:
 class AlembicSession:
     """One helper process. Use as a context manager."""
 
-    def __init__(
-        self,
-        python: str,
-        folder: str,
-        variables: Mapping[str, str],
-        user: str | None,
-        component: str,
-        wrapper: Sequence[str] = (),
-        declared: Collection[str] = (),
-    ) -> None:
+    def __init__(self, runner: Runner, variables: Mapping[str, str], component: str, declared: Collection[str] = ()) -> None:
         # another component, or somebody who only asks, may have sessions on the same database: each helper knows its own
         self.application = f"{APPLICATION}/{re.sub('[^A-Za-z0-9_-]', '_', component)[:30]}/{secrets.token_hex(4)}"
         self.masker = Masker.of(variables, declared)
         self.version: VersionTable | None = None  # what env.py said, once it was asked
+        self._runner = runner
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        read, write = os.pipe()
-        self._answers = read
         self._buffer = b""
-        environment = {
-            **base_environment(user),
-            **variables,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-            "PGAPPNAME": self.application,
-        }
+        given = {**variables, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PGAPPNAME": self.application}
         try:
             # a conversation that lives as long as the session: only its beginning is that of other programs
-            argv = [*wrapper, python, "-c", alembic_script.BOOTSTRAP, APPLICATION, component]
-            self._child = start(argv, environment, folder, subprocess.PIPE, self._stderr, self._stderr, user=user, pass_fds=(write,))
+            self._child = runner.start(self.application, (APPLICATION, component), given, self._stderr)
         except OSError as problem:
-            os.close(read)
-            who = f" as user {user}" if user else ""
-            raise HelperError("ended", f"{python} cannot be run in {folder}{who}: {problem.strerror}") from problem
-        finally:
-            os.close(write)
-        self._write = write
+            raise HelperError("ended", f"{runner.where}: {problem.strerror}") from problem
+        if self._child.stdout is None:
+            raise HelperError("ended", "the helper was started without a standard output; it cannot answer")
+        self._answers = self._child.stdout
         text = alembic_script.HELPER.encode()
-        self._send(b"%d\n" % len(text) + text)
+        self._send(runner.first(given) + b"%d\n" % len(text) + text)
 
     def __enter__(self) -> AlembicSession:
         return self
@@ -140,7 +121,7 @@ class AlembicSession:
             "lock_timeout": f"{int(lock_timeout * 1000)}ms",
             "statement_timeout": f"{int(statement_timeout * 1000)}ms",
         }
-        return self.request("open", timeout, ini=ini, x=dict(x or {}), settings=settings, database=database, fd=self._write)
+        return self.request("open", timeout, ini=ini, x=dict(x or {}), settings=settings, database=database)
 
     def request(
         self,
@@ -163,7 +144,9 @@ class AlembicSession:
             while True:
                 while b"\n" in self._buffer:
                     line, self._buffer = self._buffer.split(b"\n", 1)
-                    document = clean(json.loads(line), self.masker)
+                    document = self._read(line)
+                    if document is None:
+                        continue
                     if "ok" not in document:
                         if loading:
                             end, loading = time.monotonic() + timeout, 0.0
@@ -182,12 +165,24 @@ class AlembicSession:
                         raise HelperError("loading", f"not loaded within {loading:g} s")
                     raise HelperError("budget", f"not finished within {timeout:.1f} s")
                 if selector.select(min(left, TICK)):
-                    data = os.read(self._answers, 65536)
+                    data = os.read(self._answers.fileno(), 65536)
                     if not data:
                         raise self._ended()
                     self._buffer += data
                 elif tick:
                     tick()
+
+    def _read(self, line: bytes) -> dict[str, Any] | None:
+        """An answer; None for what the interpreter itself printed before the helper had its output (a C(sitecustomize) may)."""
+        try:
+            document = json.loads(line)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            self._stderr.write(line + b"\n")
+            self._stderr.flush()
+            return None
+        return dict(clean(document, self.masker))
 
     def _failed(self, error: Mapping[str, Any]) -> HelperError:
         facts = dict(error)
@@ -207,6 +202,7 @@ class AlembicSession:
         """Ends the helper and its children now."""
         if self._child.poll() is None:
             os.killpg(self._child.pid, signal.SIGKILL)
+            self._runner.end(self.application)
         self._child.wait()
 
     def close(self) -> None:
@@ -218,7 +214,5 @@ class AlembicSession:
             self._child.wait(5)
         except subprocess.TimeoutExpired:
             self.kill()
-        if self._answers >= 0:
-            os.close(self._answers)
-            self._answers = -1
+        self._answers.close()
         self._stderr.close()

@@ -17,6 +17,14 @@ STATE = "/var/lib/aistack"
 PLACES: dict[str, dict[str, Any]] = {"root": {"type": "path", "default": ROOT}, "state_dir": {"type": "path", "default": STATE}}
 """The two options that all modules have which work on a node (fragment C(places)), in Ansible's form."""
 
+IMAGES_OWN = "image"
+"""Says of a component's user that it is the one that the image names."""
+
+
+def container_file(state_dir: str | os.PathLike[str], component: str) -> Path:
+    """Where the role says how a component's containers are run."""
+    return Path(state_dir) / "containers" / f"{component}.json"
+
 
 class Home:
     """The folders of one component, below the root. Nothing is looked at."""

@@ -157,3 +157,17 @@ def with_database(url: str, database: str) -> str:
     start = rest[: len(rest) - len(location)]
     end = mark + named if named else ""
     return f"{scheme}://{start}{place.partition('/')[0]}/{quote(database, safe='')}{end}"
+
+
+def elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[str, str]:
+    """The environment with ``other`` wherever it names ``database``."""
+    moved = dict(variables)
+    for name, value in variables.items():
+        try:
+            if parse_url(value).database == database:
+                moved[name] = with_database(value, other)
+        except ValueError:
+            continue  # it is no address
+    if moved.get("PGDATABASE") == database:
+        moved["PGDATABASE"] = other
+    return moved

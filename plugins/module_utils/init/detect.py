@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from posixpath import basename, dirname
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env import PASSED_OVER, Variable, variables
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_image import Image, image_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_made import made
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_project import only_for_development, requires_python, unfit
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import lock_file
@@ -93,6 +94,7 @@ class Application:
     path: str = ""  # of the project, whichever of these showed where it is
     alembic: str | None = None  # its configuration, below the project
     frontend: Frontend | None = None
+    image: Image | None = None  # what it is released as, where that is no tree
     packages: set[str] = field(default_factory=set)
     variables: list[Variable] = field(default_factory=list)
 
@@ -104,11 +106,13 @@ class Application:
         return any(name in self.packages for name in names)
 
 
-def detect(files: Mapping[str, str], app: str = "") -> Application:
+def detect(files: Mapping[str, str], app: str = "", image: bool | None = None) -> Application:
     """Look at a tree; *app* names the web application (``module:object``) where its people know it.
 
+    *image* says whether it is released as an image. None: where it has a Dockerfile, and no lock file that it could be released by.
+
     Raises:
-        LookupError: the tree has no such module, or *app* is none.
+        LookupError: the tree has no such module, or *app* is none; or it has no Dockerfile, and is to be an image.
     """
     web, celery = _objects(files)
     best = sorted(web, key=lambda one: (one.factory, _rank(one)))
@@ -143,7 +147,21 @@ def detect(files: Mapping[str, str], app: str = "") -> Application:
             found.unfit = (f"the project requires Python {spec}, which is not that of {' and '.join(others)}; where the node is one, put an"
                            " interpreter there and name it in release_python, as below")  # fmt: skip
     found.frontend = _frontend(files)
+    if image is not False:
+        found.image = _as_image(found, files, bool(image))
     return found
+
+
+def _as_image(found: Application, files: Mapping[str, str], asked: bool) -> Image | None:
+    made = image_of(files, found.path)
+    if made is None and asked:
+        raise LookupError("It is to be released as an image (image=true), and the repository has no Dockerfile in this tag.")
+    page = found.frontend is not None and made is not None and made.path == found.frontend.path and found.web is None
+    if made is None or (not asked and (page or (found.lock is not None and found.lock.there))):
+        return None
+    if found.web is None and found.celery is None and not found.variables:
+        found.path, found.variables = made.path, variables(files, made.path)
+    return made
 
 
 def _objects(files: Mapping[str, str]) -> tuple[list[Found], list[Found]]:

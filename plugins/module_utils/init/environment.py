@@ -58,7 +58,7 @@ class Environment:
             needed.append(Variable("DATABASE_URL", "dsn", secret=True))
         if self.redis and "REDIS" not in parts and not any(_is_redis(one) for one in said):
             needed.append(Variable("REDIS_URL", "dsn", secret=True))
-        self.service = [*needed, *said] if found.web or found.celery else []
+        self.service = [*needed, *said] if found.web or found.celery or found.image else []
         self.page = [one for one in page if one.name not in self.left_out]
         self.database_variable = next((one.name for one in self.service if _is_database(one)), "")
         brokers = sorted((one.name for one in self.service if _is_redis(one)), key=lambda name: ("BROKER" not in name, "RESULT" in name))

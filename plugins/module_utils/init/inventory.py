@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import Application, Found, Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_env import Variable
+from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect_image import Image
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.environment import Environment
 
 TODO = "TODO"
@@ -95,13 +96,13 @@ class Inventory:
     @property
     def _released(self) -> list[str]:
         found = self.found
-        wanted = (("api", found.web), ("worker", found.celery), ("beat", found.beat), ("web", found.frontend))
+        wanted = (("api", found.web or found.image), ("worker", found.celery), ("beat", found.beat), ("web", found.frontend))
         return [name for name, there in wanted if there]
 
     def missed(self) -> bool:
         """Whether something is there, or nothing at all, that wants a web application, and none was found."""
         found = self.found
-        return found.web is None and bool(found.alembic or not (found.celery or found.frontend))
+        return found.web is None and found.image is None and bool(found.alembic or not (found.celery or found.frontend))
 
     def _unnamed(self) -> list[str]:
         """The component that nobody found, to be filled in."""
@@ -112,7 +113,8 @@ class Inventory:
 
     def _stack(self) -> list[str]:
         place, released = self.place, self._released
-        ground = ["toolchain", *self._services_used, "edge", *(["backup"] if self._services_used else [])]
+        docker = ["docker"] if self.found.image else []
+        ground = ["toolchain", *docker, *self._services_used, "edge", *(["backup"] if self._services_used else [])]
         lines = [
             f"# The stack {place.name}: what runs where, behind which gate. `ansible-doc phasegate.aistack.stack` and `.gate` have more.",
             f"aistack_name: {place.name}",
@@ -127,7 +129,7 @@ class Inventory:
         lines += [f"  phase0: {{title: Ground, components: [{', '.join(ground)}]}}"]
         lines += [f"  phase1: {{title: The application, requires: [phase0], components: [{', '.join(released)}]}}"] if released else []
         lines += ["", "aistack_components:", "  toolchain: {role: toolchain, hosts: aistack}"]
-        for name in self._services_used:
+        for name in [*docker, *self._services_used]:
             lines += getattr(self, f"_{name}")()
         lines += ["  edge:", "    role: edge", "    hosts: aistack", "    unit: haproxy.service", "    gate:",
                   "      - {name: edge runs, unit: haproxy.service}"]  # fmt: skip
@@ -138,6 +140,10 @@ class Inventory:
         for name in released:
             lines += ["", *getattr(self, f"_{name}")()]
         return [*lines, "", *self._unnamed()] if self.missed() else lines
+
+    def _docker(self) -> list[str]:
+        return ["  docker:", "    role: docker   # Debian 13 or later", "    hosts: aistack", "    unit: docker.service", "    gate:",
+                "      - {name: docker runs, unit: docker.service}"]  # fmt: skip
 
     def _postgres(self) -> list[str]:
         return ["  postgres:", "    role: postgres", "    hosts: aistack", "    unit: postgresql.service", "    gate:",
@@ -173,6 +179,8 @@ class Inventory:
 
     def _api(self) -> list[str]:
         found, web = self.found, self.found.web
+        if found.image is not None:
+            return [*self._as_image(found.image), *self._migrations(), *self._gate(web.framework if web else "")]
         if web is None:
             return []
         arguments = []
@@ -191,23 +199,45 @@ class Inventory:
             lines.append(f"    # {TODO}: Flask speaks WSGI and is served by uvicorn here; see that the lock file names uvicorn.")
         elif not found.uses("uvicorn", "uvicorn[standard]", "fastapi[standard]", "fastapi[all]"):
             lines.append(f"    # {TODO}: it is served by uvicorn, which nothing in the repository names; see that the lock file does.")
-        if found.alembic:
-            said = []
-            if self.env.database_variable and self.env.database_variable != "DATABASE_URL":
-                said.append(f"database: {self.env.database_variable}")
-            if found.alembic not in ("alembic.ini", "pyproject.toml"):
-                said.append(f"config: {text(found.alembic)}")
-            if not self.env.database_variable:
-                lines.append(f"    # {TODO}: migrations need a variable with the address, named by migrations: {{database: NAME}}.")
-            if found.without_alembic:
-                lines.append(f"    # {TODO}: {found.without_alembic}")
-            lines.append(f"    migrations: {{{', '.join(said)}}}   # Alembic; what a step may do is said by `policy`")
-        lines.append("    gate:")
-        if found.health:
-            told = "where it tells AISTACK_RELEASE, which its code reads," if found.knows_release else "have it tell AISTACK_RELEASE, and"
+        return [*lines, *self._migrations(), *self._gate(web.framework)]
+
+    def _as_image(self, image: Image) -> list[str]:
+        """What a component says that is built by a Dockerfile and runs in containers."""
+        lines = ["  api:", f"    # {f'{image.path}/' if image.path else ''}{image.dockerfile}, built on each node"
+                 + (f"; {self.found.web.framework}, found as {self.found.web.app}" if self.found.web else ""),
+                 "    role: container", "    hosts: aistack", self._after("docker", "edge"), f"    application: {self.place.name}",
+                 "    runtime: compose", "    kind: image"]  # fmt: skip
+        lines += [f"    path: {text(image.path)}   # folder in the repository, the context of the build"] if image.path else []
+        lines += [f"    image: {{build: {text(image.dockerfile)}}}"] if image.dockerfile != "Dockerfile" else []
+        if not image.port:
+            lines.append(f"    # {TODO}: the Dockerfile does not say which port its process listens on (EXPOSE); name it.")
+        return [*lines, "    port: api", f"    options: {{port: {image.port or 8000}}}   # inside the container"]
+
+    def _migrations(self) -> list[str]:
+        found = self.found
+        if not found.alembic:
+            return []
+        lines, said = [], []
+        if self.env.database_variable and self.env.database_variable != "DATABASE_URL":
+            said.append(f"database: {self.env.database_variable}")
+        if found.alembic not in ("alembic.ini", "pyproject.toml"):
+            said.append(f"config: {text(found.alembic)}")
+        if not self.env.database_variable:
+            lines.append(f"    # {TODO}: migrations need a variable with the address, named by migrations: {{database: NAME}}.")
+        if found.image is not None:
+            lines.append(f"    # {TODO}: see that {found.alembic} and its scripts are in the image, below its WORKDIR.")
+        elif found.without_alembic:
+            lines.append(f"    # {TODO}: {found.without_alembic}")
+        return [*lines, f"    migrations: {{{', '.join(said)}}}   # Alembic; what a step may do is said by `policy`"]
+
+    def _gate(self, framework: str) -> list[str]:
+        lines = ["    gate:"]
+        if self.found.health:
+            known = self.found.knows_release
+            told = "where it tells AISTACK_RELEASE, which its code reads," if known else "have it tell AISTACK_RELEASE, and"
             lines += [f"      # {TODO}: {told} expect it: json: {{version: \"${{release}}\"}}. Until then its process alone tells.",
-                      f"      - {{name: health, http: \"http://127.0.0.1:${{port}}{found.health}\"}}"]  # fmt: skip
-        elif web.framework == "FastAPI":
+                      f"      - {{name: health, http: \"http://127.0.0.1:${{port}}{self.found.health}\"}}"]  # fmt: skip
+        elif framework == "FastAPI":
             lines += [f"      # {TODO}: no path for health was found; name one that asks the database as well.",
                       "      - {name: answers, http: \"http://127.0.0.1:${port}/openapi.json\"}"]  # fmt: skip
         else:
@@ -223,6 +253,10 @@ class Inventory:
         """What worker and beat have in common: the tree of the api, or their own where there is none."""
         celery, web = self.found.celery, self.found.web
         lines = [f"    role: {name}", "    hosts: aistack"]
+        if self.found.image is not None:
+            lines = ["    role: container", "    hosts: aistack", self._after("docker", "worker" if name == "beat" else "api"),
+                     "    runtime: compose", "    release_from: api   # the same image"]  # fmt: skip
+            return [*lines, *(["    env: api"] if self.env.described() else [])]
         if name == "worker" and celery is not None and (web is None or web.path != celery.path):
             return [*lines, self._after(), *self._made_of(celery.path, self.found.lock if web is None else Lock("requirements.lock"))]
         source = "api" if web is not None and celery is not None and web.path == celery.path else "worker"
@@ -247,6 +281,10 @@ class Inventory:
         lines = ["  worker:", f"    # Celery, found as {self.found.celery.app if self.found.celery else ''}", *self._tasks("worker")]
         if self.found.celery is not None and self.found.celery.source:
             lines.append(f"    # {TODO}: the application lies below {self.found.celery.source}/, which has to be on Python's path.")
+        if self.found.image is not None:
+            words = ["celery", "-A", app, "worker", "--concurrency", "2", "--queues", self._queues().replace(", ", ",")]
+            return [*lines, f"    options: {{command: [{', '.join(map(text, words))}]}}", "    slots: {warm: 0, stop_timeout: 60}",
+                    "    gate:", "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]  # fmt: skip
         lines += [f"    options: {{app: {text(app)}, concurrency: 2, queues: [{self._queues()}]}}",
                   "    slots: {warm: 0, stop_timeout: 60}", "    gate:", "      - name: worker by name and queue",
                   f"        celery: {text(app)}"]  # fmt: skip
@@ -256,6 +294,11 @@ class Inventory:
                 THIS_RELEASE]  # fmt: skip
 
     def _beat(self) -> list[str]:
+        if self.found.image is not None:
+            words = ["celery", "-A", self._celery_app(), "beat", "--schedule", "/tmp/schedule"]
+            return ["  beat:", "    # Celery's schedule: exactly one runs, whatever happens", *self._tasks("beat"),
+                    "    strategy: recreate", f"    options: {{command: [{', '.join(map(text, words))}]}}", "    slots: {warm: 0}",
+                    "    gate:", "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]  # fmt: skip
         return ["  beat:", "    # Celery's schedule: exactly one runs, whatever happens", *self._tasks("beat"), "    strategy: recreate",
                 f"    options: {{app: {text(self._celery_app())}}}", "    slots: {warm: 0}", "    gate:",
                 f"      - {{name: exactly one beat, process: {text(f'-m celery -A {self._celery_app()} beat')}, count: 1}}"]  # fmt: skip
@@ -298,6 +341,9 @@ class Inventory:
                       "postgres_databases:",
                       f"  - {{name: {name}, owner: {name}}}   # extensions: [vector, …]", "postgres_clients:   # who may connect",
                       f"  - {{database: {name}, user: {name}, address: \"{{{{ aistack_address }}}}/32\"}}"]  # fmt: skip
+            if self.found.image is not None:
+                lines += ["  # containers of this node (docker_address_pools)",
+                          f"  - {{database: {name}, user: {name}, address: 172.30.0.0/16}}"]  # fmt: skip
         if self.env.redis:
             lines += ["", "redis_users:", f"  - {{name: {name}, password: \"{{{{ aistack_secrets.redis }}}}\"}}",
                       "redis_backup_password: \"{{ aistack_secrets.redis_backup }}\"",
@@ -306,7 +352,7 @@ class Inventory:
             lines += ["", "# What a backup set holds besides environments, credentials and manifests.",
                       f"# {TODO}: say in `copy` where sets are copied to, so that a dead disk does not take them along.",
                       "aistack_backup:", "  keep: {last: 7, days: 30}"]  # fmt: skip
-        component = "worker" if self.found.celery and not self.found.web else "api"
+        component = "worker" if self.found.celery and not self.found.web and not self.found.image else "api"
         if self.env.postgres and self.env.database_variable:
             variable = "" if self.env.database_variable == "DATABASE_URL" else f", url_variable: {self.env.database_variable}"
             lines += ["  postgres:", f"    - {{name: {name}, component: {component}{variable}}}"]
@@ -343,7 +389,8 @@ class Inventory:
         for name in self.env.left_out:
             lines.append(f"# {TODO}: {name} is left out: tests empty what it names, so never give it a server of this stack.")
         lines.append("aistack_env:" if self.env.described() else "aistack_env: {}")
-        sections: Sequence[tuple[str, list[Variable]]] = (("api" if self.found.web else "worker", self.env.service), ("web", self.env.page))
+        first = "api" if self.found.web or self.found.image else "worker"
+        sections: Sequence[tuple[str, list[Variable]]] = ((first, self.env.service), ("web", self.env.page))
         for name, variables in sections:
             if variables:
                 lines += [f"  {name}:", "    schema:"]

@@ -162,6 +162,8 @@ def linter(origin: Origin) -> tuple[str, str]:
 
 
 def _plan(request: Request, seen: Mapping[str, object], origin: Origin) -> tuple[Plan, str]:
+    if origin.scratch.get("kind") == "image":
+        raise NoEnvironment("migrations of a release that is an image are read in the image, on nodes alone")
     folder, commit = checkout(origin, request.release)
     code = folder / place_of(origin.path, origin.lock, origin.context).inner
     if origin.lock and lock_file.tool(origin.lock, "python") == "uv":

@@ -49,6 +49,9 @@ RETRIED = ("lock_timeout", "deadlock", "read_only")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds before the second try and at most between two; each is multiplied by a random factor of 0.5 to 1.5."""
 
+HERE = ("backup", "losses")
+"""What a record of a migration says of the node that ran it: other hosts of the component note the rest."""
+
 SPARE = 0.5
 """Seconds that a try takes besides waiting for its lock; with less than that left there is none."""
 
@@ -306,6 +309,10 @@ def _move(migration: Migration, plan: Plan, before: Fingerprint, backup: pg_dump
         }
         spent = round(time.monotonic() - began, 3)
         operation.detail.update({"seconds": spent, "attempts": len(migration.result["attempts"]), "schema_after": after.hash})
+    migration.result["noted"] = {
+        "op": "migrate", "component": request.component, "release": request.release, "outcome": "ok",
+        "detail": {name: value for name, value in {**detail, **operation.detail}.items() if name not in HERE},
+    }  # fmt: skip
     migration.result["msg"] = (
         f"{request.component}: {_count(plan)} {'undone' if request.state == 'downgraded' else 'run'} in {spent:.1f} s,"
         f" now at {', '.join(plan.path.target) or 'base'}."

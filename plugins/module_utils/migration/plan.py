@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import config as alembic_config
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import AlembicSession, HelperError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import IMPORT_TIMEOUT
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE, Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import placeholders
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, parse_url, with_database
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress, elsewhere, parse_url
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    code_place,
     data_loss,
     extensions,
     history as migration_history,
@@ -112,6 +112,13 @@ class Request:
     wrapper: Sequence[str] = ()
     """Stands in front of the command that runs the release's code: a sandbox on the controller, nothing on a node."""
 
+    image: str = ""
+    """Digest of the image that the release's code is in, where its manifest does not name it: a plan is made of one that is not staged."""
+
+    @property
+    def digest(self) -> str:
+        return self.image or code_place.digest_of(self.tree)
+
     @property
     def direction(self) -> str:
         return "downgrade" if self.state == "downgraded" else "upgrade"
@@ -183,11 +190,9 @@ class Plan:
 
 def context_of(request: Request) -> MigrationContext:
     """Reads the environment file. Raises NotYet where something is not there, MigrationError where it is wrong."""
-    tree = request.tree
-    if not tree.is_dir():
-        raise NotYet(f"release {request.release} of {request.component} is not staged: {tree} does not exist")
-    if not os.access(request.interpreter, os.X_OK):
-        raise NotYet(f"release {request.release} of {request.component} has no interpreter: {request.interpreter} cannot be run")
+    missing = code_place.missing(request)
+    if missing:
+        raise NotYet(missing)
     require_configuration(request)
     if not request.env_file or not os.path.exists(request.env_file):
         raise NotYet(f"{request.component} has no environment on this node: {request.env_file or 'its file'} does not exist")
@@ -207,33 +212,24 @@ def context_of(request: Request) -> MigrationContext:
     except ValueError as problem:
         raise MigrationError("bad_url", f"{request.url_variable} in {request.env_file} is no PostgreSQL address: {problem}.") from None
     if request.database:
-        return MigrationContext(_elsewhere(variables, address.database, request.database), replace(address, database=request.database))
+        return MigrationContext(elsewhere(variables, address.database, request.database), replace(address, database=request.database))
     return MigrationContext(variables, address)
 
 
 def require_configuration(request: Request) -> None:
     """Raises MigrationError where the tree has no configuration of Alembic."""
-    missing = alembic_config.missing(request.tree, request.ini)
+    missing = code_place.unconfigured(request)
     if missing:
-        raise MigrationError(
-            "no_ini",
-            f"{missing}; the component {request.component} declares migrations. Name its place:"
-            f" aistack_components.{request.component}.migrations.config: FILE, below the component's path.",
-        )
+        raise _no_ini(request, missing)
 
 
-def _elsewhere(variables: Mapping[str, str], database: str, other: str) -> dict[str, str]:
-    """The environment with ``other`` wherever it names ``database``."""
-    moved = dict(variables)
-    for name, value in variables.items():
-        try:
-            if parse_url(value).database == database:
-                moved[name] = with_database(value, other)
-        except ValueError:
-            continue  # it is no address
-    if moved.get("PGDATABASE") == database:
-        moved["PGDATABASE"] = other
-    return moved
+def _no_ini(request: Request, missing: str) -> MigrationError:
+    below = "the folder that the image begins in (WORKDIR)" if request.digest else "the component's path"
+    return MigrationError(
+        "no_ini",
+        f"{missing}; the component {request.component} declares migrations. Name its place:"
+        f" aistack_components.{request.component}.migrations.config: FILE, below {below}.",
+    )
 
 
 def connect(request: Request, context: MigrationContext, application: str = "aistack-migrate-watch") -> Psql:
@@ -250,10 +246,7 @@ def connect(request: Request, context: MigrationContext, application: str = "ais
 def start(request: Request, context: MigrationContext) -> AlembicSession:
     """The helper, with the release's Alembic still to be opened. Raises MigrationError."""
     try:
-        where = (request.interpreter, str(request.tree))
-        return AlembicSession(
-            *where, context.variables, request.user, request.component, request.wrapper, secrets_beside(request.env_file)
-        )
+        return AlembicSession(code_place.runner(request), context.variables, request.component, secrets_beside(request.env_file))
     except HelperError as problem:
         raise MigrationError("python", f"{request.component}: {problem}") from problem
     except LookupError as problem:
@@ -278,12 +271,14 @@ def ask(request: Request, session: AlembicSession, op: str, **arguments: Any) ->
                 " env.py, or what it imports, takes that long, or waits for something: let it import what the migration needs and no"
                 " more. Nothing was migrated.",
             ) from problem
+        if problem.facts.get("kind") == "no_ini":
+            raise _no_ini(request, str(problem)) from problem
         place = f" at {problem.facts['place']}" if problem.facts.get("place") else ""
         kind = f"{problem.facts['type']}: " if problem.facts.get("type") else ""
         raise ReleaseCodeError(
             problem,
             f"{request.component}: the migrations of release {request.release} cannot be read ({op}){place}: {kind}{problem}."
-            f" Look at env.py and the scripts in {request.tree}. Nothing was migrated.",
+            f" Look at env.py and the scripts in {code_place.words(request)}. Nothing was migrated.",
             output=session.said() if problem.kind != "ended" else "",
         ) from problem
 

@@ -6,7 +6,7 @@
 
 The release's tree and an environment for it lie in C(<root>/cache/plan/<component>) while the plan is made, and go with it; what uv
 fetched stays there for the next one. Packages are installed, and the release's code is read, as the build user, with made-up variables.
-A tree that is staged already is taken as it is.
+Of a release that is an image, the image is made instead, and goes likewise. What is staged already is taken as it is.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker import DockerError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import flock, progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import offline_plan, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import (
+    code_place,
+    offline_plan,
+    plan as alembic_plan,
+    scratch_image,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.offline_plan import Unavailable
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import Plan, Request
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import build, interpreters, sandbox, tree
@@ -32,6 +38,8 @@ SPEC: dict[str, Any] = {
     "archive": {"type": "path"},
     "archive_sha256": {"type": "str"},
     "commit": {"type": "str", "default": ""},
+    "kind": {"type": "str", "choices": ["python", "image"], "default": "python"},
+    "image": {"type": "dict", "default": {}},
     "seen": {"type": "dict", "default": {}},
     "schema": {"type": "list", "elements": "dict", "default": []},
     "lock": {"type": "str"},
@@ -61,11 +69,12 @@ def document(request: Request, scratch: Mapping[str, Any]) -> dict[str, object]:
     """
     seen, schema = scratch["seen"], scratch["schema"]
     offline_plan.known(seen)
-    if request.tree.is_dir() and os.access(request.interpreter, os.X_OK):
-        plan, how = offline_plan.make(request, seen, schema), "in the staged tree, with made-up values"
+    if not code_place.missing(request):
+        plan, how = offline_plan.make(request, seen, schema), f"in {code_place.staged(request)}, with made-up values"
     else:
         plan = _apart(request, scratch)
-        how = f"in a scratch environment with its own interpreter, from tag {request.release} ({scratch['commit'][:10]})"
+        where = "an image that was made for it" if scratch["kind"] == "image" else "a scratch environment with its own interpreter"
+        how = f"in {where}, from tag {request.release} ({scratch['commit'][:10]})"
     return offline_plan.describe(request, plan, seen, f"on the node, {how}.{offline_plan.empty_words(request, seen)}")
 
 
@@ -76,7 +85,8 @@ def _recipe(request: Request, scratch: Mapping[str, Any], folder: Path) -> Recip
     return Recipe(
         component=request.component,
         tag=request.release,
-        kind="python",
+        kind=scratch["kind"],
+        image=scratch["image"],
         tools=Path(scratch["tools"] or os.path.join(request.root, "tools", "bin")),
         cache=folder / "packages",
         python=scratch["python"],
@@ -93,9 +103,11 @@ def _recipe(request: Request, scratch: Mapping[str, Any], folder: Path) -> Recip
 
 def _apart(request: Request, scratch: Mapping[str, Any]) -> Plan:
     base = Path(request.root) / "cache"
+    if scratch["kind"] == "image" and base.parent.is_dir():
+        base.mkdir(mode=0o755, exist_ok=True)  # where nothing but images is released, nobody else has
     if not base.is_dir():
         raise Unavailable(f"{base} does not exist: the role toolchain makes what a plan needs here (site.yml, the phase that has it)")
-    if not scratch["lock"]:
+    if not scratch["lock"] and scratch["kind"] != "image":
         raise Unavailable(f"{request.component} names no lock file to make an environment from: "
                           f"aistack_components.{request.component}.lock")
     free = shutil.disk_usage(base).free
@@ -110,24 +122,40 @@ def _apart(request: Request, scratch: Mapping[str, Any]) -> Plan:
     try:
         with flock.held(folder.parent / f"{request.component}.lock", WAIT):
             try:
-                recipe = interpreters.settled(_recipe(request, scratch, folder), Path(request.root))
-                return _made(request, scratch, recipe, work)
+                recipe = _recipe(request, scratch, folder)
+                if recipe.kind == "image":
+                    return _in_image(request, scratch, recipe, work)
+                return _made(request, scratch, interpreters.settled(recipe, Path(request.root)), work)
             finally:
                 tree.remove(work)
-    except ReleaseError as problem:
+    except (ReleaseError, DockerError) as problem:
         raise Unavailable(str(problem)) from problem
     except (OSError, ValueError) as problem:
         raise Unavailable(f"the scratch environment in {folder} could not be made: {problem}") from problem
 
 
-def _made(request: Request, scratch: Mapping[str, Any], recipe: Recipe, work: Path) -> Plan:
-    builder = recipe.builder()
+def _in_image(request: Request, scratch: Mapping[str, Any], recipe: Recipe, work: Path) -> Plan:
+    with (
+        progress.step("the image of the release"),
+        scratch_image.made(recipe, work, scratch["commit"], lambda folder: _unpacked(request, scratch, folder)) as digest,
+    ):
+        progress.tell("reads the migrations", at_once=True)
+        return offline_plan.make(replace(request, image=digest), scratch["seen"], scratch["schema"])
+
+
+def _unpacked(request: Request, scratch: Mapping[str, Any], work: Path) -> None:
+    """The tag's tree, as it was sent. Raises Unavailable."""
     archive = Path(scratch["archive"])
     if tree.sha256(archive) != scratch["archive_sha256"]:
         raise Unavailable(f"the archive of {request.release} arrived damaged on this node; run again")
     tree.remove(work)  # of a plan that was killed
     work.mkdir(mode=0o700)
     tree.unpack(archive, work)
+
+
+def _made(request: Request, scratch: Mapping[str, Any], recipe: Recipe, work: Path) -> Plan:
+    builder = recipe.builder()
+    _unpacked(request, scratch, work)
     sandbox.lend(work, builder)
     with progress.step("the packages of a scratch environment"):
         build.install_python(recipe, work)

@@ -17,22 +17,15 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker import Docker, DockerError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import IMAGES_OWN, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import SLOTS, Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import compose
 
-IMAGES_OWN = "image"
-"""Says of a component's user that it is the one that the image names."""
-
 
 class ContainerError(Exception):
     """The slot cannot be started; the text says why and what to do."""
-
-
-def path_of(state_dir: Path, component: str) -> Path:
-    """Where the role says how a component's containers are run."""
-    return state_dir / "containers" / f"{component}.json"
 
 
 def file_of(component: str, slot: str) -> Path:
@@ -82,7 +75,7 @@ class _What:
 def _document(layout: Layout, state_dir: Path, what: _What, docker: Docker, who: Callable[[str], str]) -> dict[str, Any]:
     component, release = what.component, what.release
     try:
-        container = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
+        container = json.loads(container_file(state_dir, component).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ContainerError(f"how containers of {component} are run cannot be read: {error}; deploy {component} again") from error
     images = image.images_of(layout.manifest(release))

@@ -26,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker i
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import QUICK, run_command
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.unit_text import process_settings
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock, describe
@@ -181,7 +182,7 @@ def run(state_dir: Path, component: str, asked: OneOff, say: Callable[[str], Non
         raise Refused(f"this node is being changed by {describe(lease)}, and what is live may be another in a moment; wait for it to end")
     name = f"aistack-run-{component}-{os.getpid()}.service"
     compose_file = container.file_of(component, found.slot)
-    if container.path_of(state_dir, component).exists():
+    if container_file(state_dir, component).exists():
         if not compose_file.exists():
             told = f"the slot {found.slot} of {component} does not run ({compose_file} is not there)"
             raise Refused(f"{told}; start it: systemctl start {found.unit}")

@@ -19,7 +19,7 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import QUICK, run_command
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import once
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
@@ -110,7 +110,7 @@ def _carried_out(root: str, state_dir: Path, task: Task, journal: Journal, say: 
     asked = one_off.OneOff(filled(task.command, found.tree, Path(root) / "tools" / "bin"), task.run, task.actor, task.timeout)
     compose_file = Path("/run") / name.removesuffix(".service") / "compose.json"
     try:
-        if container.path_of(state_dir, task.component).exists():
+        if container_file(state_dir, task.component).exists():
             container.write_of_release(root, state_dir, task.component, task.release, env, compose_file)
             argv = one_off.beside_containers(found, asked.command, name, asked.timeout, False, compose_file)
         else:

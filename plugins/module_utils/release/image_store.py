@@ -21,10 +21,18 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.store im
 
 LABEL = "io.phasegate.aistack"
 """What the labels of images begin with: component, release, commit."""
+FOLDER = "/var/lib/docker"
+NO_SPACE = "no space left on device"
+"""What Docker, and most that a build runs, say where the disk is full."""
 
 
 def named(recipe: Recipe, commit: str | None) -> str:
     """What the image of a release is called. Raises ReleaseError where it cannot be called so, or nothing is pinned of it."""
+    if not commit:  # where its repository was not reached: what is staged already needs none, but this is not
+        raise ReleaseError(
+            f"The commit of {recipe.component} {recipe.tag} is not known, which its image is called after: the repository was not reached, "
+            "or has no such tag. Nothing was made. Run again with the repository in reach."
+        )
     try:
         image.source_of(recipe.image).pinned(recipe.tag)
         return image.reference(recipe.component, recipe.tag, commit or "")
@@ -54,8 +62,8 @@ def preflight(recipe: Recipe, commit: str | None, docker: Docker | None = None) 
         ) from error
 
 
-def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | None = None) -> dict[str, ImageEntry]:
-    """Build the image of a release from its unpacked folder; C(images) of its manifest.
+def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | None = None, name: str = "") -> dict[str, ImageEntry]:
+    """Build the image of a release from its unpacked folder; C(images) of its manifest. It is called *name*, or as the release is.
 
     What the Dockerfile runs, runs in containers of the build, with their network, and sees no variable of the component.
 
@@ -63,7 +71,7 @@ def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | No
         ReleaseError: it cannot be built; an image of the name that was there stays.
     """
     docker = docker or Docker()
-    reference = named(recipe, commit)
+    reference = name or named(recipe, commit)
     source = image.source_of(recipe.image)
     if not (context / source.dockerfile).is_file():
         raise ReleaseError(
@@ -89,8 +97,8 @@ def build(recipe: Recipe, context: Path, commit: str | None, docker: Docker | No
     return {recipe.component: {"reference": reference, "digest": digest}}
 
 
-def pull(recipe: Recipe, commit: str | None, docker: Docker | None = None) -> dict[str, ImageEntry]:
-    """Fetch the image of a release from its registry, by the digest that is pinned; C(images) of its manifest.
+def pull(recipe: Recipe, commit: str | None, docker: Docker | None = None, name: str = "") -> dict[str, ImageEntry]:
+    """Fetch the image of a release from its registry, by the digest that is pinned; C(images) of its manifest. As for names, see build.
 
     Who logs in there is a matter of root's own C(docker login).
 
@@ -98,7 +106,7 @@ def pull(recipe: Recipe, commit: str | None, docker: Docker | None = None) -> di
         ReleaseError: it cannot be fetched.
     """
     docker = docker or Docker()
-    reference, source = named(recipe, commit), image.source_of(recipe.image)
+    reference, source = name or named(recipe, commit), image.source_of(recipe.image)
     pinned = source.pinned(recipe.tag)
     done = proc.run(["docker", "pull", "--quiet", pinned], "/", ENVIRONMENT, recipe.build_timeout, said=recipe.said)
     if done.rc != 0 or done.timed_out:
@@ -158,6 +166,11 @@ def _failed(recipe: Recipe, doing: str, how: str, correct: str, done: proc.Finis
         told = "needs Docker, which is not on this node. Let a component with role docker come before it (after), and run site.yml"
     elif done.timed_out:
         told = f"took longer than {recipe.build_timeout:g} s and was ended. Find out what it waits for, or raise release_build_timeout"
+    elif NO_SPACE in said.lower():
+        told = (
+            f"failed, because Docker's disk is full ({FOLDER}). Free some space: what builds keep goes with `docker builder prune`, old "
+            "releases with a deployment that succeeds (release_keep); then run it again"
+        )
     else:
         told = f"failed with exit status {done.rc}. Correct {correct}"
     return ReleaseError(

@@ -329,7 +329,9 @@ def _make_image(request: Request, work: Path) -> Manifest:
             images = image_store.build(recipe, work, commit)
     tree.remove(work)
     work.mkdir(mode=0o700)
-    return _finish(request, work, None, ([], ""), [], images)
+    with request.timed("heads"):
+        heads = alembic_heads.of_image(recipe, images[recipe.component]["digest"])
+    return _finish(request, work, None, heads, [], images)
 
 
 def _finish(

@@ -51,7 +51,8 @@ def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
         of: the slot.
         container: what the role says (``<state>/containers/<component>.json``): C(port) of the process in its container, C(network)
             (C(bridge), one of its own, or C(host), that of the node, where it listens on the slot's port itself), C(command),
-            C(write) (folders of the host that it writes), C(environment), C(read_only), C(scratch) (folders in memory, by size),
+            C(write) (folders of the host that it writes), C(read) (files of the host that it reads), C(environment), C(read_only),
+            C(scratch) (folders in memory, by size),
             C(capabilities), C(memory), C(cpus), C(pids).
     """
     on_host = container.get("network") == "host"
@@ -76,7 +77,9 @@ def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
         "environment": environment,
         "tmpfs": [f"{path}:size={size}" for path, size in (container.get("scratch") or {}).items()],
         "volumes": [{"type": "bind", "source": path, "target": path, "bind": {"create_host_path": False}}
-                    for path in container.get("write") or []],
+                    for path in container.get("write") or []]
+        + [{"type": "bind", "source": path, "target": path, "read_only": True, "bind": {"create_host_path": False}}
+           for path in container.get("read") or []],
         "labels": {"io.phasegate.aistack.component": of.component, "io.phasegate.aistack.slot": of.slot},
     }  # fmt: skip
     if of.user:

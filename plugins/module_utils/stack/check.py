@@ -224,8 +224,6 @@ def _check_image(where: str, name: str, component: Mapping[str, Any], components
     if role in ROLE_KINDS and role != "container":
         problems.append(f"{where}.role: role {role} runs processes of systemd and no image; write role: container")
     problems += [f"{where}.{key}: nothing reads it of an image; drop it" for key in NOT_IN_IMAGES if key in component]
-    if "migrations" in component:
-        problems.append(f"{where}.migrations: of a release that is an image none are run yet; drop it, and run them by hand (aistack run)")
     if not source:
         problems += image.source_problems(f"{where}.image", component.get("image"))
         try:

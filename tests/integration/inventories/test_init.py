@@ -58,6 +58,9 @@ GUIDE = runpy.run_path(str(ROOT / "docs/site/guide_stack.py"))["FILES"]
 UNSEEN = {"alembic.ini": "[alembic]\n", "requirements.txt": "psycopg2-binary\n", "odd.py": "app = Odd()\n"}
 TESTED = {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n", ".env.example": "TEST_DATABASE_URL=postgresql://a:b@h/d\n"}
 NOTHING = {"README.md": "words"}
+IMAGE = {"Dockerfile": "FROM python:3.13\nEXPOSE 9000\n", ".env.example": "DATABASE_URL=postgresql://h/d\n",
+         "main.py": "from fastapi import FastAPI\napp = FastAPI()\n", "alembic.ini": "",
+         "jobs.py": "from celery import Celery\napp = Celery('jobs')\napp.conf.beat_schedule = {}\n"}  # fmt: skip
 
 
 def repository(folder: Path, files: dict[str, str], *tags: str) -> Path:
@@ -89,9 +92,9 @@ def read(inventory: Path, name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "files", [SHOP, DJANGO, FACTORY, GUIDE, UNSEEN, TESTED, NOTHING],
+    "files", [SHOP, DJANGO, FACTORY, GUIDE, UNSEEN, TESTED, NOTHING, IMAGE],
     ids=["FastAPI, Celery, Next.js", "Django", "made by a function", "the guide", "migrations alone", "a database of tests alone",
-         "nothing that is known"],
+         "nothing that is known", "an image"],
 )  # fmt: skip
 def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str]) -> None:
     repo = repository(tmp_path / "repo", files, "v1.0.0")

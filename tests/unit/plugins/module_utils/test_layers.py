@@ -43,7 +43,7 @@ PURE = {
     "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text todo",
     "notice": "messages",
     "stack": "check description extra_vars release_tasks server_clients verbs",
-    "init": "detect detect_env detect_made detect_project environment inventory",
+    "init": "detect detect_env detect_image detect_made detect_project environment inventory",
     "node": "claims text",
 }
 """Files that plan, parse, judge and word: folder to names. They are tested without a file system, a network or a process."""

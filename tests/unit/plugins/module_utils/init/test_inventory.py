@@ -13,6 +13,7 @@ import yaml
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.detect import detect
 from ansible_collections.phasegate.aistack.plugins.module_utils.init.inventory import Inventory, Place
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import check_stack
 
 EVIL = "{{lookup('pipe','id')}}"
 SETTINGS = f"""
@@ -228,3 +229,62 @@ def test_where_no_answer_tells_the_release_its_process_does(code: str, told: str
     assert f"# TODO: {told}" in stack
     gate = yaml.load(stack, Loader)["aistack_components"]["api"]["gate"]
     assert gate[-1] == {"name": "this release runs without restarts", "unit": "${unit}", "release": "${release}", "restarts": 0}
+
+
+DOCKERFILE = {"Dockerfile": "FROM python:3.13\nEXPOSE 9000\n"}
+TASKS = {"tasks.py": "from celery import Celery\napp = Celery('x')\napp.conf.beat_schedule = {}\n"}
+
+
+def checked(files: dict[str, str], image: bool | None = None) -> tuple[dict[str, Any], list[str]]:
+    """The stack that an inventory describes, which the check has nothing against, and what is left to do."""
+    inventory = Inventory(detect(files, image=image), Place("shop", "/repo", "v1.0.0", "192.0.2.10", "ops", False))
+    said: dict[str, Any] = {}
+    for path, content in inventory.files().items():
+        said.update(yaml.load(content, Plain) if path != "hosts.yml" else {})
+    stack = {key: said.get(f"aistack_{key}") or {} for key in ("phases", "components", "applications", "ports", "env")}
+    assert check_stack({**stack, "acceptance": {}, "groups": {"aistack": ["node-1"], "all": ["node-1"]}}) == []
+    return said, inventory.todos()
+
+
+def test_what_has_a_dockerfile_and_no_lock_file_is_an_image() -> None:
+    said, todos = checked({**DOCKERFILE, "main.py": SHOP, "alembic.ini": "", ".env.example": "DATABASE_URL=postgresql://h/d\n"})
+    api = said["aistack_components"]["api"]
+    assert (api["role"], api["kind"], api["runtime"], api["options"]) == ("container", "image", "compose", {"port": 9000})
+    assert (api["after"], api["migrations"]) == (["postgres", "docker", "edge"], {})
+    assert "lock" not in api
+    assert said["aistack_phases"]["phase0"]["components"][:3] == ["toolchain", "docker", "postgres"]
+    assert "172.30.0.0/16" in [client["address"] for client in said["postgres_clients"]], "its containers reach the database of the node"
+    assert [todo for todo in todos if "alembic.ini and its scripts are in the image" in todo]
+    assert not [todo for todo in todos if "lock file" in todo]
+
+
+def test_a_lock_file_goes_first_where_nobody_says_otherwise() -> None:
+    files = {**DOCKERFILE, "main.py": SHOP, "requirements.txt": "fastapi==1 --hash=sha256:00\n"}
+    assert checked(files)[0]["aistack_components"]["api"]["role"] == "backend"
+    assert checked(files, True)[0]["aistack_components"]["api"]["role"] == "container"
+    assert "docker" not in checked(files, False)[0]["aistack_components"]
+    with pytest.raises(LookupError, match="no Dockerfile"):
+        detect({"main.py": SHOP}, image=True)
+
+
+def test_a_dockerfile_alone_is_an_application_in_whatever_language() -> None:
+    said, todos = checked({"server/docker/Dockerfile": "FROM golang\n", "server/go.mod": ""})
+    api = said["aistack_components"]["api"]
+    assert (api["path"], api["options"]) == ("server/docker", {"port": 8000})
+    assert api["gate"][0] == {"name": "listens", "tcp": "127.0.0.1:${port}"}
+    assert [todo for todo in todos if "which port its process listens on (EXPOSE)" in todo]
+    other = checked({"Dockerfile.dev": "", "Dockerfile.run": "EXPOSE 80"})[0]["aistack_components"]["api"]
+    assert (other["image"], other["options"]) == ({"build": "Dockerfile.run"}, {"port": 80})
+
+
+def test_tasks_run_the_same_image() -> None:
+    components = checked({**DOCKERFILE, "main.py": SHOP, **TASKS})[0]["aistack_components"]
+    worker, beat = components["worker"], components["beat"]
+    assert (worker["release_from"], worker["runtime"], worker["options"]["command"][:3]) == ("api", "compose", ["celery", "-A", "tasks"])
+    assert (beat["release_from"], beat["strategy"], beat["options"]["command"][3]) == ("api", "recreate", "beat")
+
+
+def test_a_page_of_its_own_is_no_image_because_it_has_a_dockerfile() -> None:
+    page = {"Dockerfile": "FROM node", "package.json": '{"dependencies": {"next": "15"}}', "package-lock.json": "{}"}
+    assert checked(page)[0]["aistack_components"]["web"]["role"] == "frontend"
+    assert "api" not in checked(page)[0]["aistack_components"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import script as alembic_script
+from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.runner import InTree
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.session import AlembicSession, HelperError, clean, kind_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import DatabaseAddress
@@ -117,12 +118,12 @@ def test_the_locks_number() -> None:
 
 
 def session(tmp_path: Path) -> AlembicSession:
-    return AlembicSession(sys.executable, str(tmp_path), {"DATABASE_URL": "postgresql://u:hidden-word@h/d"}, None, "backend")
+    return AlembicSession(InTree(sys.executable, str(tmp_path)), {"DATABASE_URL": "postgresql://u:hidden-word@h/d"}, "backend")
 
 
 def test_the_helper_answers_what_it_cannot_do(tmp_path: Path) -> None:
     with session(tmp_path) as helper, pytest.raises(HelperError) as caught:
-        helper.request("nonsense", 30, fd=helper._write)
+        helper.request("nonsense", 30)
     assert caught.value.kind == "script"
     assert caught.value.facts["type"] == "KeyError"
 
@@ -147,7 +148,7 @@ def test_a_helper_that_dies_is_told(tmp_path: Path) -> None:
 
 def test_no_interpreter(tmp_path: Path) -> None:
     with pytest.raises(HelperError, match="cannot be run"):
-        AlembicSession(str(tmp_path / "python"), str(tmp_path), {}, None, "backend")
+        AlembicSession(InTree(str(tmp_path / "python"), str(tmp_path)), {}, "backend")
 
 
 def test_no_secret_on_the_command_line(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> Images:
     """One Docker for all that asks."""
     images = Images()
     monkeypatch.setattr(image_store, "Docker", lambda: images)
+    monkeypatch.setattr(staging.alembic_heads, "of_image", lambda recipe, digest: ([digest[-2:]], ""))  # see test_heads.py
     return images
 
 
@@ -106,7 +107,7 @@ def test_a_release_is_the_name_and_the_digest_of_its_image(tmp_path: Path, build
     asked = request(tmp_path, environment={"HTTPS_PROXY": "http://proxy", "PIP_INDEX_URL": "https://index"}, image={"args": {"KEY": "v"}})
     manifest = staging.stage(asked)
     assert manifest["images"] == {"api": {"reference": NAME, "digest": f"sha256:{1:064x}"}}
-    assert (manifest["kind"], manifest["alembic_heads"], manifest["commit"]) == ("image", [], COMMIT)
+    assert (manifest["kind"], manifest["alembic_heads"], manifest["commit"]) == ("image", ["01"], COMMIT), "its own Alembic is asked"
     folder = asked.layout.release("v1.0.0")
     assert sorted(path.name for path in folder.iterdir()) == ["release.files.json", "release.json"], "the tree is in the image"
     (call,) = calls
@@ -133,6 +134,29 @@ def test_a_build_that_fails_stages_nothing(tmp_path: Path, builds: Any, rc: int,
     assert "#7 ERROR: it will not do" in str(error.value)
     assert asked.layout.staged() == []
     assert list(asked.layout.staging.iterdir()) == []
+
+
+def test_a_disk_that_is_full_is_told_as_that(tmp_path: Path, docker: Images, builds: Any) -> None:
+    """Whether it is what the build wrote, or an image while it is unpacked; nothing of the release is left."""
+    for image in ({}, PULLED, LOADED):
+        builds(1, "failed to register layer: write /usr/lib/libx.so: no space left on device")
+        asked = request(tmp_path, image=image)
+        if image == LOADED:
+            asked.archive_sha256 = sha256(asked.archive or tmp_path)
+        with pytest.raises(ReleaseError, match="Docker's disk is full") as error:
+            staging.stage(asked)
+        assert "docker builder prune" in str(error.value)
+        assert "What serves is untouched, nothing was staged" in str(error.value)
+        assert asked.layout.staged() == []
+        assert docker.there == {}
+
+
+def test_without_its_commit_it_is_said_why(tmp_path: Path, builds: Any) -> None:
+    calls, asked = builds(), request(tmp_path)
+    asked.commit = None
+    with pytest.raises(ReleaseError, match=r"The commit of api v1\.0\.0 is not known.* the repository was not reached"):
+        staging.preflight(asked)
+    assert calls == []
 
 
 def test_a_folder_without_a_dockerfile(tmp_path: Path, builds: Any) -> None:

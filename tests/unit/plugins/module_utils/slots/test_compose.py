@@ -73,6 +73,11 @@ def test_folders_that_it_writes_are_mounted_under_their_own_path_and_not_made_he
     assert volume["bind"] == {"create_host_path": False}
 
 
+def test_files_that_it_reads_are_there_and_stay_as_they_are() -> None:
+    volume = service(read=["/opt/shop/ca.pem"])["volumes"][-1]
+    assert (volume["source"], volume["target"], volume["read_only"]) == ("/opt/shop/ca.pem", "/opt/shop/ca.pem", True)
+
+
 def test_what_is_opened_is_open() -> None:
     found = service(read_only=False, capabilities=["NET_BIND_SERVICE"], cpus=1.5, scratch={}, command=[])
     assert (found["read_only"], found["cap_add"], found["cpus"], found["tmpfs"]) == (False, ["NET_BIND_SERVICE"], 1.5, [])

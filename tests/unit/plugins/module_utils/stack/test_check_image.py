@@ -55,7 +55,6 @@ def test_a_component_of_containers_and_one_that_runs_its_image() -> None:
         ({"role": "backend"}, "aistack_components.api.role: role backend runs processes of systemd and no image; write role: container"),
         ({"lock": "requirements.lock"}, "aistack_components.api.lock: nothing reads it of an image; drop it"),
         ({"tests": [["pytest"]]}, "aistack_components.api.tests: nothing reads it of an image; drop it"),
-        ({"migrations": {}}, "aistack_components.api.migrations: of a release that is an image none are run yet; drop it"),
         ({"devices": ["gpu"]}, "aistack_components.api.devices: nothing reads it of an image; drop it"),
         ({"image": {"build": "../Dockerfile"}}, "api.image.build: '../Dockerfile' leads out of the component's folder"),
         ({"image": {"pul": "x"}}, "aistack_components.api.image: unknown key 'pul'; did you mean 'pull'?"),
@@ -68,6 +67,10 @@ def test_a_component_of_containers_and_one_that_runs_its_image() -> None:
 def test_what_does_not_go_together_is_refused(keys: dict[str, Any], said: str) -> None:
     problems = changed(**keys)
     assert any(said in problem for problem in problems), problems
+
+
+def test_an_image_may_bring_migrations() -> None:
+    assert changed(migrations={"tables": ["orders"]}) == []
 
 
 def test_on_the_nodes_network_no_port_inside_is_said() -> None:
