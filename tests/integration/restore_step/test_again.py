@@ -133,3 +133,20 @@ def test_killed_after_the_switch_it_is_finished_by_the_same_command(tmp_path: Pa
         assert "1 node, 0 changes" in said
         assert (tmp_path / "state/journal.jsonl").read_text() == records
         assert len(node.told()) == before + 2
+
+
+def test_a_command_that_is_asked_refuses_before_anything_is_touched(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    hosts = json.loads((tmp_path / "hosts.json").read_text())
+    hook = {"kind": "command", "name": "freeze", "command": ["sh", "-c", f"cat > {tmp_path}/asked; echo not today; exit 1"],
+            "events": ["before_rollback"]}  # fmt: skip
+    hosts["all"]["vars"]["aistack_notices"].append(hook)
+    (tmp_path / "hosts.json").write_text(json.dumps(hosts))
+    status, said = node.back("-e", "to=v1")
+    assert status == 2, said
+    assert "Refused by freeze, which is asked before a rollback (aistack_notices). Nothing was touched." in said
+    assert "not today" in said
+    asked = json.loads((tmp_path / "asked").read_text())
+    assert (asked["event"], asked["facts"]["to"]) == ("before_rollback", "v1")
+    assert (tmp_path / "live").read_text() == "v2"
+    assert not (tmp_path / "state" / "journal.jsonl").exists(), "the lock was not taken"
