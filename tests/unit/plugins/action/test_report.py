@@ -95,3 +95,11 @@ def test_results_of_one_node_are_joined() -> None:
     both = [{"probes": [{"name": "a"}]}, {"unreachable": True, "msg": "gone"}]
     assert report.joined_results(both) == {"probes": [{"name": "a"}], "unreachable": True, "msg": "gone"}
     assert report.joined_results([both[0], both[0]]) == {"probes": [{"name": "a"}, {"name": "a"}]}
+
+
+def test_a_host_that_left_the_run_is_named_on_the_page_of_what_is_live() -> None:
+    plugin = report.ActionModule.__new__(report.ActionModule)
+    args = {"results": {"a": {"answer": {"applications": {}}}, "b": {}, "c": {}}, "rollback": {}, "ended": "failed"}
+    text = plugin._live(args, {"ansible_play_hosts": ["a", "c"]}).text
+    assert "not known of b: not reached: it left this run before its end" in text
+    assert "known of c" not in text, "it was not asked, and is still there"
