@@ -141,9 +141,10 @@ def test_a_deployment_shows_no_secret_anywhere(lab: OperatorLab, hunted: tuple[d
     plan = tmp_path / "plan.md"
     with Watched(lab, list(secrets.values())) as watched:
         planned = lab.play("plan", "-e", f"release={AFTER}", "-e", "allow_bad=true", "-e", f"output={plan}", *environment)
-        done = lab.play("deploy", "-e", f"release={AFTER}", "-e", "allow_bad=true", "--diff", "-vvv", *environment)
+        done = lab.play("deploy", "-e", f"release={AFTER}", "-e", "allow_bad=true", "-e", "drain=true", "--diff", "-vvv", *environment)
     assert planned.rc == 0, planned.text
     assert done.rc == 0, done.text
+    done.says("worker: takes in nothing more")
     assert watched.said == ["0 []"] * 3, "on command lines"
     live = lab.on("backend-1", "cat /opt/aistack/backend/slots/live/config/env")
     assert "SMTP_PW" in live  # it was really there to be shown
