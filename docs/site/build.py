@@ -28,13 +28,13 @@ GROUPS = {
     "Guides": ["guide-deploy", "guide-build", "guide-back", "guide-disaster", "guide-secrets", "guide-web", "guide-containers", "guide-awx",
                "guide-runner", "guide-eda", "guide-upgrade"],
     "Reference": ["verbs", "playbooks", "reference", COLLECTION],
-    "Design": ["architecture", "coverage", "faults", "contributing"],
+    "Design": ["architecture", "coverage", "testing", "faults", "contributing"],
 }
 """The navigation. A guide that is not named stands at the end of the guides, any other page at the end of the design."""
 
 SHORT = {"readme": "Overview", "guide-stack": "Your own application",
          "verbs": "Verbs", "reference": "Keys and probes", COLLECTION: "Modules, filters and roles",
-         "architecture": "Architecture", "coverage": "Coverage", "faults": "What breaks, and what comes of it"}  # fmt: skip
+         "architecture": "Architecture", "coverage": "Coverage", "testing": "What is proven besides make test", "faults": "What breaks, and what comes of it"}  # fmt: skip
 """What pages are called in the navigation, where their title is long, or that of the whole."""
 
 COMMAND = re.compile(r"^(?:ansible|make|aistack|git|uv|ssh|sudo|export|\. |\$ |python|curl)")
