@@ -34,7 +34,8 @@ GROUPS = {
 
 SHORT = {"readme": "Overview", "guide-stack": "Your own application",
          "verbs": "Verbs", "reference": "Keys and probes", COLLECTION: "Modules, filters and roles",
-         "architecture": "Architecture", "coverage": "Coverage", "testing": "What is proven besides make test", "faults": "What breaks, and what comes of it"}  # fmt: skip
+         "architecture": "Architecture", "coverage": "Coverage", "testing": "Tests besides",
+         "faults": "What breaks, and what comes of it"}  # fmt: skip
 """What pages are called in the navigation, where their title is long, or that of the whole."""
 
 COMMAND = re.compile(r"^(?:ansible|make|aistack|git|uv|ssh|sudo|export|\. |\$ |python|curl)")
