@@ -13,13 +13,15 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan, schema_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
 
 from .conftest import PASSWORD, QUOTED, Stage
 
@@ -88,6 +90,11 @@ def test_additive(stage: Stage) -> None:
     assert result["fingerprint"]["differences"] == ["new: column public.workflows.owner"]
     assert result["fingerprint"]["after"]["rows"]["public.workflows"] == 1
     assert columns(stage) == "id,name,owner"
+    noted = result["noted"]  # what other hosts write down, and plan their way back by
+    assert (noted["op"], noted["release"], noted["outcome"]) == ("migrate", stage.request().release, "ok")
+    told = rollback_facts.migrations([cast(Record, noted)], noted["component"])
+    assert schema_path.way_back(noted["component"], ["aaa1"], ["bbb2"], told, []).lost == ("bbb2",)
+    assert "backup" not in noted["detail"], "which is on the node that ran it"
     back = alembic.migrate(stage.request(state="downgraded", target="aaa1"))
     assert back["changed"]
     assert columns(stage) == "id,name"
