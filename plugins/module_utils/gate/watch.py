@@ -234,7 +234,8 @@ class Watch:
     def _result(self, now: float, rows: list[dict[str, Any]], changed: bool) -> dict[str, object]:
         verdict = joint((row["verdict"], "critical") for row in rows)
         wrong = [row for row in rows if row["verdict"] in (FAIL, ERROR, INCONCLUSIVE)]
-        said = f"{len(rows)} condition{'' if len(rows) == 1 else 's'} for {now - self.began:.0f} s: {verdict}" if rows else "no condition for this node"
+        many = f"{len(rows)} condition{'' if len(rows) == 1 else 's'}"
+        said = f"{many} for {now - self.began:.0f} s: {verdict}" if rows else "no condition for this node"
         return {
             "changed": changed,
             "verdict": verdict,
