@@ -21,6 +21,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "level": {"type": "str", "default": ""},
     "to": {"type": "str", "default": ""},
     "set": {"type": "str", "default": ""},
+    "elsewhere": {"type": "dict", "default": {}},
     "reason": {"type": "str", "default": ""},
     "run": {"type": "str", "default": ""},
     "allow_bad": {"type": "bool", "default": False},
@@ -42,6 +43,8 @@ def command(args: Mapping[str, Any]) -> str:
     for name in TAKES[args["verb"]]:
         if args[name]:
             words += [f"--{name.replace('_', '-')}", *((args[name],) if isinstance(args[name], str) else ())]
+    if args["verb"] == "plan" and args["level"] in ("schema", "system"):
+        words += [word for name, host in args["elsewhere"].items() for word in ("--elsewhere", f"{name}={host}")]
     return shlex.join(words)
 
 

@@ -152,6 +152,12 @@ def migrated(components: Mapping[str, Any]) -> list[str]:
     return [name for name in dependency_order(components) if components[name].get("migrations") is not None]
 
 
+def migrated_elsewhere(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str) -> dict[str, str]:
+    """Components of a host whose database the first of their hosts migrates, with that host."""
+    first = {name: groups[components[name]["hosts"]][0] for name in on_host(migrated(components), components, groups, host)}
+    return {name: other for name, other in first.items() if other != host}
+
+
 def networks(given: Iterable[Any]) -> dict[str, list[str]]:
     """Addresses and networks by family; a name is refused, because a filter of packets knows none."""
     try:
@@ -186,6 +192,7 @@ class FilterModule:
             "edge_frontends": edge_frontends,
             "gate_probes": gate_probes,
             "migrated": migrated,
+            "migrated_elsewhere": migrated_elsewhere,
             "nodes": nodes,
             "of_slot": of_slot,
             "on_host": on_host,

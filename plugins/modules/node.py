@@ -40,6 +40,12 @@ options:
     description: With V(plan), the backup set of the level C(system).
     type: str
     default: ''
+  elsewhere:
+    description:
+      - With V(plan) and the levels C(schema) and C(system), component to the host that moves its database.
+      - Of the hosts of a component its first one does. The others plan to stand still meanwhile, and to go back afterwards.
+    type: dict
+    default: {}
   reason:
     description: With V(rollback), why, for the journal.
     type: str

@@ -142,7 +142,8 @@ todo:
       and C(start) those of a kind, the last two with what slots are stopped and started by. C(allowed) are the downgrades below which no
       set is put back, C(backup) says whether a set has to be made first, C(goes) whether there are components for the node's command, and
       C(edges) what of each component is drained.
-    - With V(again), C(holds) says whether the plan of now does nothing but what was shown, C(begins) what the journal says then.
+    - With V(again), C(holds) says whether the plan of now does nothing but what was shown, C(begins) what the journal says then, and
+      C(notes) what it says of the databases that another host has taken back.
   returned: success
   type: dict
 moves:

@@ -44,6 +44,13 @@ class Stack:
     state_dir: Path
 
 
+def _elsewhere(text: str) -> tuple[str, str]:
+    name, _is, host = text.partition("=")
+    if not name or not host:
+        raise argparse.ArgumentTypeError(f"expected COMPONENT=HOST, got {text!r}")
+    return name, host
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     common = argparse.ArgumentParser(add_help=False)
@@ -71,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
         found.add_argument("--best-effort", action="store_true", help="go on without what cannot go back, or fails now as well")
         found.add_argument("--allow-bad", action="store_true", help="go to a release although it is marked bad")
     plan.add_argument("--set", metavar="NAME", help="for the level system: the backup set (the newest of the target's time)")
+    plan.add_argument("--elsewhere", metavar="COMPONENT=HOST", type=_elsewhere, action="append", default=[],
+                      help="HOST moves the component's database for this node (levels schema and system)")  # fmt: skip
     rollback.add_argument("--dry-run", action="store_true", help="only show the plan")
     revert = verb("revert", "take back what one run activated")
     revert.add_argument("--run", metavar="RUN", required=True, help="the run")
@@ -243,7 +252,8 @@ def _rollback_request(given: argparse.Namespace) -> Any:
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import RollbackRequest
 
     named = getattr(given, "set", None)
-    return RollbackRequest(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level))
+    return RollbackRequest(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level),
+                           elsewhere=dict(getattr(given, "elsewhere", ())))  # fmt: skip
 
 
 def plan(stack: Stack, given: argparse.Namespace) -> int:

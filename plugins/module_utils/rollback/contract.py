@@ -223,6 +223,13 @@ class Refusal(TypedDict, total=False):
     node: str
 
 
+class Reliance(TypedDict):
+    """A component of which another ``node`` moves the database, because several have the component and one of them does it for all."""
+
+    component: str
+    node: str
+
+
 class Changes(TypedDict):
     """Names of the variables that differ between two configs."""
 
@@ -313,6 +320,7 @@ class Plan(_Ends, total=False):
         losses, warnings, unverified: sentences: what is gone afterwards, what is to be known, what could not be looked at.
         objective_s, expected_s: seconds that the level may take, and that this will.
         changed_by: of the level config: the run that last changed one; None where a target was named.
+        relies: whose database another node moves; without it this one must not go.
         there: set by the decision where the node is at the target already.
         resumes, open: in an answer: C(interrupted_rollback) and C(open_rollback) of the view.
     """
@@ -328,6 +336,7 @@ class Plan(_Ends, total=False):
     objective_s: float | None
     expected_s: float | None
     candidates: list[Candidate]
+    relies: list[Reliance]
     changed_by: str | None
     there: bool
     resumes: InterruptedRollback | None

@@ -113,6 +113,7 @@ def decide(
         refusals.append(_refusal("", "nothing_live", "no node that answered has a live release", "deploy a release: deploy.yml"))
     elif target is None:
         refusals.append(_no_target(candidates))
+    refusals += [refusal for node, plan in plans.items() for refusal in _left_alone(node, plan, plans)]
     refusals += [_other_target(node, plan, target) for node, plan in plans.items() if _moves_data_elsewhere(plan, target)]
     if just is not None and not to and just["to"] != target:
         refusals += [_repeated(node, last) for node, last in just["nodes"].items()]
@@ -203,6 +204,30 @@ def _moves_data_elsewhere(plan: Answer, target: str | None) -> bool:
 def _other_target(node: str, plan: Answer, target: str | None) -> Refusal:
     reason = f"its data would go to {plan['to']}, while {target} is the newest release that all nodes can be at"
     return _refusal(node, "another_target", reason, f"name the release, so that all plan for it: -e to={target}")
+
+
+def _left_alone(node: str, plan: Answer, plans: Mapping[str, Answer]) -> list[Refusal]:
+    """What a node goes by and another one has to move, which does not: it takes no part, or sees nothing to move."""
+    found: list[Refusal] = []
+    for one in (plan.get("relies") or []) if plan.get("steps") else []:
+        name, other = one["component"], plans.get(one["node"])
+        if other is None or all(entry["component"] != name for entry in other["candidates"]):
+            reason = f"{name}: its database is moved by {one['node']}, which takes no part in this"
+            remedy = f"take {one['node']} in (--limit may leave it out); where {name} is not live there, deploy it there first"
+        elif plan.get("level") == "schema" and not _moves_database(other, name):
+            reason = f"{name}: its database has to be taken back, and {one['node']} does not move it"
+            remedy = f"see whether {name} has the same database on both; then run the same command again"
+        else:
+            continue
+        found.append({**_refusal(node, "database_elsewhere", reason, remedy), "component": name})
+    return found
+
+
+def _moves_database(plan: Answer, name: str) -> bool:
+    """Whether it does, or is refused for a reason of its own."""
+    if any(refusal.get("code") not in MERELY_LOCAL for refusal in plan.get("refusals") or []):
+        return True
+    return any(step["do"] in ("downgrade", "restore") and step["component"] == name for step in plan.get("steps") or [])
 
 
 def _repeated(node: str, last: JustBack) -> Refusal:

@@ -42,7 +42,7 @@ _SHAPES: dict[str, re.Pattern[str]] = {
 }
 """What stands under a key, as one text, in a list or as the values of a mapping; nothing may stand there as well."""
 _NUMBERS = ("seq",)
-_LISTS = ("candidates", "refusals", "steps", "components", "warnings", "unverified", "losses")
+_LISTS = ("candidates", "relies", "refusals", "steps", "components", "warnings", "unverified", "losses")
 
 
 def plain(value: Any) -> Any:
@@ -88,6 +88,9 @@ def wrong(answer: Mapping[str, Any]) -> str | None:
             texts = all(isinstance(entry.get(key), str) for key in ("present", "component", "node"))
             if not texts or not isinstance(entry.get("tags"), list):
                 return f"{where}candidates: one lacks its releases"
+        for entry in part.get("relies") or []:
+            if not all(isinstance(entry.get(key), str) for key in ("component", "node")):
+                return f"{where}relies: one lacks who is relied on"
         for entry in part.get("refusals") or []:
             if not all(isinstance(entry.get(key), str) for key in ("reason", "remedy")):
                 return f"{where}refusals: one lacks its reason"
@@ -152,4 +155,7 @@ def read(rc: int, out: str, err: str) -> Answer:
     if rc == NOT_INSTALLED:
         return {"absent": "the command aistack is not on this node: nothing was ever released here"}
     said = " ".join(plain(err + out).split())[-300:]
+    if "unrecognized arguments" in said:
+        brings = "to deploy what is live once more brings the present one"
+        return {"silent": f"its command aistack is of another version than this collection ({said}); {brings}"}
     return {"silent": f"no answer that can be read (exit status {rc}): {said or 'nothing was said'}"}

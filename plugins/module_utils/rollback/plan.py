@@ -42,6 +42,7 @@ class RollbackRequest:
         backup: for the level C(system), the backup set that is wanted; None: the newest of the target's time.
         level_named: whether the level was said, and not only taken because none was.
         configs: for the level C(config), component to the config that it goes to; what is not named stays. Comes before ``to``.
+        elsewhere: component to the host that moves its database, for the levels C(schema) and C(system): one of several hosts does.
     """
 
     level: str = "app"
@@ -52,6 +53,7 @@ class RollbackRequest:
     backup: str | None = None
     level_named: bool = False
     configs: Mapping[str, str] | None = None
+    elsewhere: Mapping[str, str] | None = None
 
 
 def candidates(view: View, application: str | None = None) -> list[Candidate]:
@@ -103,6 +105,7 @@ def plan(view: View, request: RollbackRequest) -> Plan:
         "objective_s": OBJECTIVE_S.get(request.level),
         "expected_s": None,
         "candidates": [],
+        "relies": [],
     }
     problems = _fill(made, view, request)
     made["refusals"] = [problem.as_dict() for problem in problems]
@@ -203,8 +206,8 @@ def _fill(made: Plan, view: View, request: RollbackRequest) -> list[Problem]:
     if request.level == "system":
         from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import system_steps
 
-        return system_steps.complete(made, view, members, targets, switches, request.backup)
-    refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, request.level)
+        return system_steps.complete(made, view, members, targets, switches, request.backup, request.elsewhere or {})
+    refused: list[Problem] = schema_steps.complete(made, view, members, targets, switches, request.level, request.elsewhere or {})
     return refused
 
 

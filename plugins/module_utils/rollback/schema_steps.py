@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import text as drill_text
@@ -25,9 +25,13 @@ Members = Sequence["tuple[str, Component]"]
 
 
 def complete(
-    made: Plan, view: View, members: Members, targets: Mapping[str, Target], switches: list[Switch], level: str
-) -> list[Problem]:
-    """Put the steps of the levels app and schema into *made*; returns why it must not be carried out."""
+    made: Plan, view: View, members: Members, targets: Mapping[str, Target], switches: list[Switch], level: str,
+    elsewhere: Mapping[str, str],
+) -> list[Problem]:  # fmt: skip
+    """Put the steps of the levels app and schema into *made*; returns why it must not be carried out.
+
+    *elsewhere* maps a component to the host that moves its database. Here it is only asked whether it has to move.
+    """
     problems: list[Problem] = []
     middle: list[Step] = []
     for name, component in members:
@@ -59,20 +63,30 @@ def complete(
             continue
         if level == "app":
             problems += _app(made, name, component, tag, wanted, present)
+        elif name in elsewhere:
+            if not schema_path.same(wanted, present):
+                rely(made, name, elsewhere[name])
         else:
             problems += _schema(made, view, name, component, tag, wanted, present, middle)
     if level == "app":
         made["steps"] = [*switches]
         return problems
-    if not switches and not middle:
+    moves = bool(middle or made["relies"])
+    if not switches and not moves:
         return problems or [Problem("already_there", f"code and schema are at {made['to']} already", "nothing is to be done")]
-    if not middle:
+    if not moves:
         if not problems and any(entry.get("database") is not None for _name, entry in members):
             made["warnings"].append("the schema is where the target wants it: -e level=app would do")
         made["steps"] = [*switches, *starts(members, switches, only_down=True)]
         return problems
-    made["steps"] = around(view, members, switches, middle)
+    made["steps"] = around(view, members, switches, middle, elsewhere)
     return problems
+
+
+def rely(made: Plan, name: str, node: str) -> None:
+    """Say that another node moves the database of a component, which this node goes by."""
+    made["relies"].append({"component": name, "node": node})
+    made["warnings"].append(f"{name}: its database is taken back on {node}, while everything stands still")
 
 
 def present_heads(made: Plan, name: str, component: Component) -> list[str] | None:
@@ -193,10 +207,15 @@ def saved(view: View, name: str | None) -> Step:
     return {"do": "backup", "component": name, "detail": {"reason": "rollback", "expected_s": expected_s}}
 
 
-def around(view: View, members: Members, switches: list[Switch], middle: list[Step]) -> list[Step]:
-    """The steps in their order: keep what is, stop, take the data back, start the target from the bottom up, look whether it is so."""
+def around(
+    view: View, members: Members, switches: list[Switch], middle: list[Step], elsewhere: Collection[str] = ()
+) -> list[Step]:
+    """The steps in their order: keep what is, stop, take the data back, start the target from the bottom up, look whether it is so.
+
+    What is moved *elsewhere* is kept there as well.
+    """
     names = [name for name, _entry in members]
-    databases: list[str | None] = [name for name, entry in members if entry.get("database") is not None]
+    databases: list[str | None] = [name for name, entry in members if entry.get("database") is not None and name not in elsewhere]
     restores = any(step["do"] == "restore" for step in middle)
     named = databases[:1] or ([None] if restores else [])
     save = [saved(view, name) for name in named]

@@ -45,8 +45,12 @@ def complete(
     targets: Mapping[str, Target],
     switches: list[Switch],
     named: str | None,
+    elsewhere: Mapping[str, str],
 ) -> list[Problem]:
-    """Put the steps of the level system into *made*; returns why it must not be carried out. *named* is the set asked for."""
+    """Put the steps of the level system into *made*; returns why it must not be carried out.
+
+    *named* is the set asked for. *elsewhere* maps a component to the host whose set has its database, and which proves its schema.
+    """
     wanted = {name: target.release for name, target in targets.items()}
     fitting = [entry for entry in view.get("backups") or [] if fits(entry, wanted)]
     ahead = [entry for entry in fitting if entry.get("ahead") and entry.get("name") != named]
@@ -55,6 +59,9 @@ def complete(
         fitting, problem = _named(made, view, fitting, named)
         if problem:
             return [problem]
+    for name, component in members:
+        if component.get("database") is not None and name in targets and name in elsewhere:
+            schema_steps.rely(made, name, elsewhere[name])
     done = _restored(view, fitting, members, wanted)
     if done is not None:
         made["warnings"].append(f"the backup set {done['set']} was put back by run {done.get('run')}; that is not done again")
@@ -64,11 +71,11 @@ def complete(
     found, problem = _usable(made, view, fitting)
     if found is None:
         return [problem] if problem else []
-    problems = _schema(made, members, targets, found)
+    problems = _schema(made, members, targets, found, elsewhere)
     if problems:
         return problems
     _tell(made, members, targets, found)
-    made["steps"] = schema_steps.around(view, members, switches, [schema_steps.restore(made, None, found, put_back(found))])
+    made["steps"] = schema_steps.around(view, members, switches, [schema_steps.restore(made, None, found, put_back(found))], elsewhere)
     return []
 
 
@@ -195,12 +202,16 @@ def _restored(view: View, fitting: Sequence[BackupSet], members: schema_steps.Me
     return None
 
 
-def _schema(made: Plan, members: schema_steps.Members, targets: Mapping[str, Target], found: BackupSet) -> list[Problem]:
+def _schema(
+    made: Plan, members: schema_steps.Members, targets: Mapping[str, Target], found: BackupSet, elsewhere: Mapping[str, str]
+) -> list[Problem]:
     """Whether each target's code runs on the schema that it will find: the set's, or the present one where the set has none."""
     problems = []
     for name, component in members:
         database = component.get("database")
         if database is None or name not in targets:
+            continue
+        if name in elsewhere:
             continue
         tag = targets[name].release
         held = name in (found.get("heads") or {})

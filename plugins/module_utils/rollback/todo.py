@@ -13,7 +13,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun i
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import plan_holds
 
 if TYPE_CHECKING:
-    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer, Decision, Step
+    from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Answer, Decision, Step, Task
 
 SLOT = ("unit", "strategy", "ports", "edge")
 """Of a component's description what its slots are stopped and started by."""
@@ -61,7 +61,7 @@ def again(decision: Decision, answers: Mapping[str, Answer], level: str, reason:
     """Host to what it has to do by its plan of now, some of which may be done already.
 
     ``answers`` maps each host to the plan that it made now; C(holds) says whether that does nothing but what was shown, C(begins) is what
-    the journal says when it begins.
+    the journal says when it begins, C(notes) what it says of a database that another host has taken back for it.
     """
     found: dict[str, dict[str, Any]] = {}
     for host, asked in answers.items():
@@ -70,4 +70,19 @@ def again(decision: Decision, answers: Mapping[str, Answer], level: str, reason:
         here = asked if part and "steps" in asked and not shown.get("there") else shown
         found[host] = {**todo_of(here, shown), "holds": not part or plan_holds(asked, shown),
                        "begins": beginning(decision, here, level, reason)}  # fmt: skip
+    for host, mine in found.items():
+        relies = decision["plans"][host].get("relies") or [] if host in decision["nodes"] else []
+        mine["notes"] = [
+            note(step, one["node"])
+            for one in relies
+            for step in (found.get(one["node"]) or {}).get("downgrades") or []
+            if step["component"] == one["component"]
+        ]
     return found
+
+
+def note(step: Task, host: str) -> dict[str, Any]:
+    """The record of a downgrade for the journals of the other hosts of its component: each plans its way back out of its own."""
+    detail = step["detail"]
+    moved = {"state": "downgraded", "from": detail.get("from"), "to": detail.get("to"), "steps": detail.get("revisions"), "host": host}
+    return {"op": "migrate", "component": step["component"], "release": detail.get("release"), "outcome": "ok", "detail": moved}

@@ -40,6 +40,11 @@ def test_the_command() -> None:
     assert asked(verb="rollback", to="v1", reason="it's $(bad)", force_lock=True) == (
         """aistack rollback --json --to v1 --reason 'it'"'"'s $(bad)' --force-lock"""
     )
+    elsewhere = {"api": "host-1", "flow": "host-2"}
+    assert asked(verb="plan", level="schema", elsewhere=elsewhere) == (
+        "aistack plan --json --level schema --elsewhere api=host-1 --elsewhere flow=host-2"
+    )
+    assert asked(verb="plan", level="app", elsewhere=elsewhere) == "aistack plan --json --level app", "it moves no database"
     assert asked(verb="status", level="app", best_effort=True, reason="a default of the play") == "aistack status --json"
 
 

@@ -197,6 +197,13 @@ def test_migrated_and_order() -> None:
     assert stack.dependency_order(COMPONENTS) == ["redis", "api", "worker", "web"]
 
 
+def test_whose_database_another_host_moves() -> None:
+    described = {"api": {"hosts": "backend", "migrations": {}}, "flow": {"hosts": "flow", "migrations": {}}, "web": {"hosts": "backend"}}
+    groups = {"backend": ["b1", "b2"], "flow": ["b2"]}
+    found = {host: stack.migrated_elsewhere(described, groups, host) for host in ("b1", "b2", "w1")}
+    assert found == {"b1": {}, "b2": {"api": "b1"}, "w1": {}}
+
+
 def test_phases_of_a_component_are_its_own_and_those_above() -> None:
     assert check.phases_of(PHASES, ["redis"]) == ["base", "app", "ui"]
     assert check.phases_of(PHASES, ["worker"]) == ["app", "ui"]

@@ -212,6 +212,15 @@ def test_a_level_that_does_not_exist(fleet: Fleet, capsys: pytest.CaptureFixture
     assert len(fleet.journal.read()) == before
 
 
+def test_whose_database_another_host_moves(capsys: pytest.CaptureFixture[str]) -> None:
+    given = cli.parser().parse_args(["plan", "--level", "schema", "--elsewhere", "api=b1", "--elsewhere", "flow=b2"])
+    assert cli._rollback_request(given).elsewhere == {"api": "b1", "flow": "b2"}
+    assert cli._rollback_request(cli.parser().parse_args(["rollback"])).elsewhere == {}
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(["plan", "--elsewhere", "api"])
+    assert "expected COMPONENT=HOST, got 'api'" in capsys.readouterr().err
+
+
 def test_locked(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     Lock(fleet.state).acquire("deploy-9", {"actor": "eve", "controller": "ctl"}, 300)
     code, out, err = call(fleet, capsys, "rollback")

@@ -127,6 +127,33 @@ def test_data_goes_to_the_release_that_all_go_to(level: str) -> None:
     assert decide({**answers, "b1": {**answers["b1"], "level": "app"}})["allowed"], "slots go where they are sent"
 
 
+@pytest.mark.parametrize("level", ["schema", "system"])
+def test_nobody_goes_back_where_who_moves_the_database_takes_no_part(level: str) -> None:
+    moving = {"level": level, "allowed": True, "to": "v2", "steps": [{"do": "stop", "component": "api", "detail": {}}]}
+    second = plan("b2", "api", "v3", "v3", "v2", relies=[{"component": "api", "node": "b1"}], **moving)
+    step = {"do": "downgrade", "component": "api"} if level == "schema" else {"do": "restore", "component": None}
+    first = plan("b1", "api", "v3", "v3", "v2", level=level, allowed=True, to="v2", steps=[{**step, "detail": {}}])
+    assert decide({"b1": first, "b2": second}, to="v2")["allowed"]
+    idle = {**first, "candidates": [], "steps": [], "refusals": [{"code": "nothing_live", "reason": "r", "remedy": "w"}], "allowed": False}
+    others = plan("b1", "web", "v3", "v3", "v2", level=level, allowed=True, to="v2", steps=[])
+    for left in ({}, {"b1": idle}, {"b1": others}):
+        refused = decide({**left, "b2": second}, to="v2")
+        assert [entry["code"] for entry in refused["refusals"]] == ["database_elsewhere"], left
+        assert "api: its database is moved by b1, which takes no part in this" in decision_text(refused)
+    still = decide({"b1": {**first, "steps": []}, "b2": second}, to="v2")
+    assert still["allowed"] is (level == "system"), "a set may have been put back before; a schema that it sees has to be moved"
+    at_v2 = plan("b1", "api", "v2", "v2", level=level, allowed=False, to="v2", steps=[], refusals=[ALREADY])
+    there = decide({"b1": at_v2, "b2": second}, to="v2")
+    assert there["allowed"] is (level == "system")
+    if level == "schema":
+        assert "and b1 does not move it" in decision_text(still)
+    why = {"code": "backup_missing", "component": "api", "reason": "r", "remedy": "w"}
+    own = decide({"b1": {**first, "steps": [], "allowed": False, "refusals": [why]}, "b2": second}, to="v2")
+    assert [entry["code"] for entry in own["refusals"]] == ["backup_missing"], "why is said once"
+    done = decide({"b2": {**second, "steps": [], "allowed": False, "refusals": [ALREADY]}}, to="v2")
+    assert not done["refusals"], "it does nothing"
+
+
 def test_a_node_that_holds_data_alone_takes_part() -> None:
     data = {"candidates": [], "refusals": [], "steps": [{"do": "restore", "component": None, "detail": {"set": "s"}}]}
     decision = decide({**BOTH, "d1": data})
@@ -246,6 +273,8 @@ def test_a_node_that_only_lacks_a_target_of_its_own_follows_the_others() -> None
         ({"answer": read(127, "", "sh: 1: aistack: not found")}, "absent", "nothing was ever released"),
         ({"answer": read(1, "Traceback", "")}, "silent", "exit status 1): Traceback"),
         ({"answer": read(0, "{broken", "")}, "silent", "exit status 0"),
+        ({"answer": read(2, "", "aistack plan: error: unrecognized arguments: --elsewhere api=b1")}, "silent", "of another version"),
+        ({"answer": read(0, '{"relies": [{"component": "api"}]}', "")}, "silent", "relies: one lacks who is relied on"),
     ],
 )
 def test_answers_that_are_none(result: dict[str, Any], key: str, said: str) -> None:

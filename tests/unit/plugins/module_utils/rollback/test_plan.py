@@ -385,6 +385,30 @@ def test_schema_goes_back_by_the_newer_releases_downgrade(node: Node) -> None:
     assert made["losses"][1].startswith("backend: what bb brought into the database goes")
 
 
+@pytest.mark.parametrize("reversible", [True, False])
+def test_a_host_whose_database_another_one_moves_goes_with_it_and_moves_none(reversible: bool) -> None:
+    story = Node().migrated("v1", "", "aa").switched("v1").migrated("v2", "aa", "bb", "contract", reversible=reversible).switched("v2")
+    made = story.plan(level="schema", elsewhere={"backend": "host-1"})
+    assert [(step["do"], step["component"]) for step in made["steps"]] == [
+        ("stop", "beat"), ("stop", "worker"), ("stop", "backend"),
+        ("switch", "backend"), ("switch", "worker"), ("switch", "beat"), ("verify", None),
+    ], "the database is saved where it is moved"  # fmt: skip
+    assert made["relies"] == [{"component": "backend", "node": "host-1"}]
+    assert "backend: its database is taken back on host-1, while everything stands still" in made["warnings"]
+    assert not any("what bb brought" in text for text in made["losses"]), "said by the host that moves it"
+    story.heads = ["aa"]
+    done = story.plan(level="schema", elsewhere={"backend": "host-1"})
+    assert ([step["do"] for step in done["steps"]], done["relies"]) == (["switch"] * 3, []), "it has been moved"
+    story.heads, story.why = None, "connection refused"
+    assert codes(story.plan(level="schema", elsewhere={"backend": "host-1"})) == ["database_away"], "it is proven here as well"
+
+
+def test_a_host_that_is_at_the_target_stands_still_while_another_one_moves_its_database() -> None:
+    story = Node().migrated("v1", "", "aa").switched("v1").migrated("v2", "aa", "bb", "contract")
+    made = story.plan(level="schema", to="v1", elsewhere={"backend": "host-1"})
+    assert [step["do"] for step in made["steps"]] == ["stop"] * 3 + ["start"] * 3 + ["verify"]
+
+
 def test_where_a_step_cannot_be_undone_a_restore_is_proposed_with_its_price() -> None:
     story = Node("backend").migrated("v1", "", "aa").switched("v1")
     story.migrated("v2", "aa", "bb", "contract").switched("v2").migrated("v3", "bb", "cc", "contract", reversible=False).switched(

@@ -69,6 +69,17 @@ def test_everything_stands_still_before_it_is_saved_and_put_back(node: System) -
     assert made["losses"][-1].startswith("everything: all that was written since the backup set set-v2 of 2026-01-02")
 
 
+def test_a_host_whose_database_another_one_puts_back_takes_its_own_set_and_proves_no_schema(node: System) -> None:
+    parts = [{"kind": kind, "name": name} for kind, name in PARTS if kind != "postgres"]
+    node.backups = [a_set("v2", parts=parts, heads={})]
+    assert codes(node.system()) == ["schema_unproven"], "by itself it would go back to a schema that stays"
+    made = node.system(elsewhere={"backend": "host-1"})
+    assert [(step["do"], step["component"]) for step in made["steps"]][3:5] == [("backup", None), ("restore", None)]
+    assert node.restore(made)["what"] == ["redis:broker", "files:config"]
+    assert made["relies"] == [{"component": "backend", "node": "host-1"}]
+    assert not any("its database, which stays" in text for text in made["warnings"])
+
+
 def test_the_secrets_of_the_sets_time_stay_where_they_are(node: System) -> None:
     node.ways = {"c2": {"config": "c2new", "today": ("B",), "kept": (), "problem": ""}}
     made = node.system()

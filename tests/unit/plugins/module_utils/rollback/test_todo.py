@@ -52,6 +52,22 @@ def test_what_is_done_by_now_is_not_done_again() -> None:
     assert (found["b"]["steps"], found["b"]["holds"], found["b"]["begins"]["moves"]) == ([], True, {})
 
 
+def test_what_another_host_did_to_the_database_is_noted_where_it_is_relied_on() -> None:
+    detail = {"release": "v2", "revisions": ["2"], "from": ["2"], "to": ["1"], "expected_s": 3.0}
+    undo = {"do": "downgrade", "component": "api", "detail": detail}
+    relies = [{"component": "api", "node": "a"}]
+    plans = {"a": plan(undo, SWITCH), "b": plan(SWITCH, relies=relies), "c": plan(SWITCH)}
+    decision = {"nodes": ["a", "b", "c"], "plans": plans, "to": "v1", "from": "v2", "resumes": []}
+    found = again(decision, plans, "schema", "broken")
+    assert found["b"]["notes"] == [{
+        "op": "migrate", "component": "api", "release": "v2", "outcome": "ok",
+        "detail": {"state": "downgraded", "from": ["2"], "to": ["1"], "steps": ["2"], "host": "a"},
+    }]  # fmt: skip
+    assert (found["a"]["notes"], found["c"]["notes"]) == ([], [])
+    done = again(decision, {**plans, "a": plan(SWITCH)}, "schema", "broken")
+    assert done["b"]["notes"] == [], "it was done before"
+
+
 def test_a_node_that_would_do_more_than_was_shown_does_not_hold() -> None:
     decision = {"nodes": ["a"], "plans": {"a": plan(SWITCH)}, "to": "v1", "from": "v2", "resumes": []}
     more = plan(SWITCH, {**SWITCH, "component": "other"})
