@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import known_heads
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.facts import migrations
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.todo import again, before, todo_of
 
 EDGE = {"socket": "/run/edge", "backend": "api"}
@@ -63,6 +65,7 @@ def test_what_another_host_did_to_the_database_is_noted_where_it_is_relied_on() 
         "op": "migrate", "component": "api", "release": "v2", "outcome": "ok",
         "detail": {"state": "downgraded", "from": ["2"], "to": ["1"], "steps": ["2"], "host": "a"},
     }]  # fmt: skip
+    assert known_heads(migrations(found["b"]["notes"], "api")) == ["1"], "its journal knows where the database stands"
     assert (found["a"]["notes"], found["c"]["notes"]) == ([], [])
     done = again(decision, {**plans, "a": plan(SWITCH)}, "schema", "broken")
     assert done["b"]["notes"] == [], "it was done before"
