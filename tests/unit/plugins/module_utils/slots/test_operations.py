@@ -572,6 +572,14 @@ def test_a_way_back_that_fails_asks_for_no_new_tag(fronted: Bench) -> None:
         fronted.slots(gate=None).activate(V1, Request(run="r3", mark_bad=False), back=True)
 
 
+def test_what_goes_back_without_a_fault_of_its_own_stays_good(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    assert fronted.slots().revert(Request(run="r2", mark_bad=False, reason="workers did not end their tasks")).changed
+    assert fronted.marks() == {"v1": "good", "v2": "good"}
+    assert fronted.slots().activate(V2, Request(run="r3")).changed, "nobody has to say allow_bad"
+
+
 def test_what_stays_live_is_not_judged_by_the_gate_of_another_release(fronted: Bench) -> None:
     fronted.slots(gate=OLD_GATE).activate(V1, Request(run="r1"))
     fronted.slots().activate(V2, Request(run="r2"))
