@@ -62,8 +62,8 @@ steps:
   description:
     - What is done one after the other, each with C(component), C(hosts), C(number) and C(of) (which batch of how many), C(proof)
       (whether a gate stands behind it), C(hold) (seconds), C(triggers), C(judges) (hosts that these are judged on),
-      C(look) (seconds between two looks of theirs), C(gate) (how the gate is judged), C(armed) (hosts whose dead man's switch counts again),
-      C(long_tasks) (what is done about the tasks that workers hold), C(drain) (seconds that this may take) and C(label).
+      C(look) (seconds between two looks of theirs), C(gate) (how the gate is judged), C(armed) (hosts whose dead man's switch counts
+      again), C(long_tasks) (what is done about tasks that workers hold), C(drain) (seconds that this may take) and C(label).
   returned: success
   type: list
   elements: dict

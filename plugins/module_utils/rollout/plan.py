@@ -20,6 +20,8 @@ LOOK_S = 5.0
 """Seconds from one look of the triggers to the next; shorter where a window is."""
 WAIT, REFUSE = "wait", "refuse"
 """Of what ``slots.long_tasks`` says."""
+STOP_S = 30.0
+"""Seconds that a slot's process has to end where its slots do not say."""
 DRAIN_S = 300.0
 """Seconds for which a worker's tasks are waited for where its slots do not say."""
 
@@ -151,6 +153,26 @@ def long_tasks_of(component: Mapping[str, Any], drain: bool) -> str:
 def is_worker(component: Mapping[str, Any]) -> bool:
     """Whether a component's role is one that runs Celery workers."""
     return str(component.get("role")).endswith("worker")
+
+
+def cannot_be_asked(component: Mapping[str, Any]) -> bool:
+    """Whether a component in containers may hold tasks: nobody asks workers there. Without a port it serves no requests, so it may."""
+    if str(component.get("role")).rpartition(".")[2] != "container":
+        return False
+    words = [str(word) for word in (component.get("options") or {}).get("command") or ()]
+    return "worker" in words or not (component.get("port") or "beat" in words)
+
+
+def not_drained(released: Mapping[str, Mapping[str, Any]]) -> str:
+    """What *drain* does not do, of those that are live; empty where it does all of it."""
+    left = {name: (one.get("slots") or {}).get("stop_timeout", STOP_S) for name, one in released.items() if cannot_be_asked(one)}
+    if not left:
+        return ""
+    return (
+        f"-e drain=true waits for nothing that runs in containers: {', '.join(left)}. Workers there are not asked; tasks that they hold"
+        f" have stop_timeout of aistack_components.<name>.slots to end ({', '.join(f'{name}: {most:g} s' for name, most in left.items())}),"
+        " and are killed then"
+    )
 
 
 def gate_of(given: Mapping[str, Any], hold: float) -> dict[str, float]:

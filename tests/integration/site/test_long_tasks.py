@@ -28,7 +28,8 @@ def told(folder: Path, fails: str) -> dict[str, Any]:
                    "vars": {"aistack_component_name": "worker", "aistack_component": {"role": "worker"}, "__slots": {}, "__step": step}}],
         "gate": [{"ansible.builtin.fail": {"msg": "no"}, "when": "inventory_hostname == 'b'"}],
     }  # fmt: skip
-    said = {"ansible.builtin.copy": {"content": "{{ said | to_json }}", "dest": f"{folder}/{{{{ inventory_hostname }}}}.json", "mode": "0600"},
+    place = f"{folder}/{{{{ inventory_hostname }}}}.json"
+    said = {"ansible.builtin.copy": {"content": "{{ said | to_json }}", "dest": place, "mode": "0600"},
             "vars": {"said": block["block"][0]["vars"]["release_slot_mark_bad"]}}  # fmt: skip
     play = {"hosts": "all", "gather_facts": False, "any_errors_fatal": True, "tasks": [{"block": tasks[fails], "rescue": [said]}],
             "module_defaults": {"group/phasegate.aistack.aistack": {"root": f"{folder}/root", "state_dir": f"{folder}/state"}}}  # fmt: skip
