@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
@@ -24,7 +25,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "phases": {"type": "list", "elements": "str", "default": []},
     "migrations": {"type": "str", "default": ""},
     "evidence": {"type": "str", "default": ""},
+    "drain": {"type": "bool", "default": False},
 }
+_OF_TASKS = ("role", "port", "options", "slots")
 
 
 def live_releases(answers: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -53,7 +56,8 @@ class ActionModule(ControllerAction):
 
     def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the facts of notices; fail where no release was named and one is live."""
-        live = live_releases(parts.of_hosts(task_vars, args["answers"]))
+        answers = parts.of_hosts(task_vars, args["answers"])
+        live = live_releases(answers)
         if live and not args["named"]:
             return pages.refusal(
                 f"Refused: no release was named, and {args['application']} is live: {', '.join(live)}. Nothing was touched.\n"
@@ -71,4 +75,10 @@ class ActionModule(ControllerAction):
             migrated = parts.of_hosts(task_vars, args["migrations"]).values()
             facts["done"] = done_lines(args["released"], args["release"], migrated, args["phases"], args["evidence"])
             facts["seconds"] = seconds_of(args["run"], datetime.datetime.now(datetime.timezone.utc))
-        return {"changed": False, "facts": facts, "live": live}
+        result: dict[str, Any] = {"changed": False, "facts": facts, "live": live}
+        if args["drain"] and not args["finished"]:
+            serves = {name for answer in answers.values() for name, said in (answer.get("components") or {}).items() if said.get("live")}
+            asked = parts.described(self._templar, task_vars, _OF_TASKS)
+            told = plan.not_drained({name: asked[name] for name in args["released"] if name in serves})
+            result["warnings"] = [told] if told else []
+        return result

@@ -19,6 +19,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "release": {"type": "str", "required": True},
     "answers": {"type": "str", "required": True},
     "configured": {"type": "str", "required": True},
+    "drain": {"type": "bool", "default": False},
 }
 
 
@@ -36,7 +37,7 @@ class ActionModule(ControllerAction):
 
     def answer(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the steps of the switch; print them where there is more than one of a component."""
-        described = parts.described(self._templar, task_vars, ("hosts", "strategy", "gate_settings"))
+        described = parts.described(self._templar, task_vars, ("hosts", "strategy", "gate_settings", "role", "slots"))
         groups, in_play = task_vars.get("groups", {}), list(task_vars.get("ansible_play_hosts_all") or [])
         hosts = {name: [host for host in groups.get(described[name]["hosts"], []) if host in in_play] for name in args["released"]}
         answers, configured = parts.of_hosts(task_vars, args["answers"]), parts.of_hosts(task_vars, args["configured"])
@@ -46,7 +47,7 @@ class ActionModule(ControllerAction):
                 described[name] = {**described[name], "strategy": at_first(described[name].get("strategy"))}
         triggers = self._templar.template(task_vars.get("aistack_triggers") or [])
         windows = {str(one["name"]): float(one["window"]) for one in triggers if one.get("window")}
-        found = plan.steps(args["released"], described, hosts, in_play, there, windows)
+        found = plan.steps(args["released"], described, hosts, in_play, there, windows, args["drain"])
         text = plan.page(found, there)
         if text:
             pages.show(self._task, text)

@@ -57,6 +57,10 @@ options:
     description: With O(finished), the summary of the gate that accepted.
     type: str
     default: ''
+  drain:
+    description: This run has workers end the tasks that they hold. A warning names live components in containers, which it does not reach.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 seealso:

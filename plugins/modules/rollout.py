@@ -34,6 +34,11 @@ options:
     description: Name of the variable in which every host has the results of M(phasegate.aistack.env_file), one for each component.
     type: str
     required: true
+  drain:
+    description:
+      - Have workers end the tasks that they hold before they are switched, whatever C(slots.long_tasks) says; but C(refuse) stays so.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 seealso:
@@ -57,8 +62,8 @@ steps:
   description:
     - What is done one after the other, each with C(component), C(hosts), C(number) and C(of) (which batch of how many), C(proof)
       (whether a gate stands behind it), C(hold) (seconds), C(triggers), C(judges) (hosts that these are judged on),
-      C(look) (seconds between two looks of theirs), C(gate) (how the gate is judged), C(armed) (hosts whose dead man's switch counts again)
-      and C(label).
+      C(look) (seconds between two looks of theirs), C(gate) (how the gate is judged), C(armed) (hosts whose dead man's switch counts
+      again), C(long_tasks) (what is done about tasks that workers hold), C(drain) (seconds that this may take) and C(label).
   returned: success
   type: list
   elements: dict

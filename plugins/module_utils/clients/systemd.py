@@ -243,6 +243,17 @@ class Systemd:
         self._run_checked(["systemctl", "stop", "--", unit], QUICK, f"could not stop {unit}, not even by SIGKILL")
         return False
 
+    def end(self, unit: str, wait: bool = False) -> None:
+        """Have a transient *unit* end; no error where there is none. Who does not *wait* leaves it to systemd when it is killed.
+
+        Raises:
+            UnitError: it was waited for, and is still there.
+        """
+        if not wait:
+            self._run(["systemctl", "stop", "--no-block", "--", unit], QUICK)  # fails where there is nothing to stop
+        elif self.show(unit)[0].active not in ("inactive", "failed"):  # one that is about to end is waited for as well
+            self.stop(unit)
+
     def enable(self, unit: str) -> None:
         """Have *unit* started at boot. Only C(reload_if_changed) tells systemd: to read all units again takes longer than all the rest."""
         self._run_checked(["systemctl", "enable", "--quiet", "--no-reload", "--", unit], 60.0, f"could not enable {unit}")

@@ -50,6 +50,12 @@ NODE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._+@-]+)+/?")
 OWN_UNITS = frozenset({"reconcile", "backup", "backup-failed"})
 """Of which nodes have units ``aistack-<name>@<stack>``: no released component is called so."""
 
+
+def task_unit(component: str) -> str:
+    """The service that a task of a release runs in, of which a component has one at a time."""
+    return f"aistack-task-{component}.service"
+
+
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 """A commit of git as a whole (``fullmatch``)."""
 

@@ -30,9 +30,14 @@ def called(record: Record) -> tuple[str, ...]:
 
 
 def takes_back(record: Record) -> bool:
-    """Whether a record says that data was taken back, or may have been: by a set that was restored, or a rollback that moves data."""
+    """Whether a record says that data was taken back, or may have been.
+
+    By a set that was restored, a schema that went down by hand, or a rollback that moves data.
+    """
     if record.get("op") == "restore":
         return bool(record.get("outcome") == "ok")
+    if record.get("op") == "migrate":
+        return bool(record.get("outcome") == "ok" and _detail(record).get("state") == "downgraded")
     if (record.get("op"), record.get("component")) != ("phase", "rollback"):
         return False
     return record.get("outcome") != "failed" and _detail(record).get("level") in _WITH_DATA

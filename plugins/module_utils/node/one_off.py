@@ -195,12 +195,16 @@ def run(state_dir: Path, component: str, asked: OneOff, say: Callable[[str], Non
 
 @dataclass(frozen=True)
 class Step:
-    """What is started, and how the journal has it: the operation, the service and its command line, and what is noted besides."""
+    """What is started, and how the journal has it: the operation, the service and its command line, and what is noted besides.
+
+    ``ended`` is called where it has ended well, before that is noted; what it raises is noted instead, and goes on.
+    """
 
     op: str
     name: str
     argv: Sequence[str]
     detail: Mapping[str, object]
+    ended: Callable[[], None] = lambda: None
 
 
 def carry_out(journal: Journal, found: Live, asked: OneOff, step: Step, say: Callable[[str], None]) -> dict[str, Any]:
@@ -219,6 +223,7 @@ def carry_out(journal: Journal, found: Live, asked: OneOff, step: Step, say: Cal
             operation.detail.update(rc=answer["rc"], seconds=seconds)
             if rc != 0:
                 raise _Ended(f"it ran past {asked.timeout:g} s and was ended" if late else f"exit status {rc}")
+            step.ended()
     except _Ended as ended:
         answer = {"rc": INTERRUPTED, "seconds": round(time.monotonic() - began, 1), "late": False, **answer, "error": str(ended)}
     return answer

@@ -19,10 +19,11 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import QUICK, run_command
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import task_unit
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import once
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import keep_lease, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import container, one_off
 
 LINES = 20
@@ -106,7 +107,7 @@ def _carried_out(root: str, state_dir: Path, task: Task, journal: Journal, say: 
     if missing is not None:
         raise TaskFailed(f"{_begun(task)} cannot be run: {missing} is not there. {STANDS[task.point]} Run the same again, which makes it.")
     found = one_off.Live(task.component, "", task.release, f"aistack-{task.component}@blue.service", tree.resolve(), env.parent, Path(root))
-    name = f"aistack-task-{task.component}.service"
+    name = task_unit(task.component)
     asked = one_off.OneOff(filled(task.command, found.tree, Path(root) / "tools" / "bin"), task.run, task.actor, task.timeout)
     compose_file = Path("/run") / name.removesuffix(".service") / "compose.json"
     try:
@@ -116,7 +117,12 @@ def _carried_out(root: str, state_dir: Path, task: Task, journal: Journal, say: 
         else:
             argv = one_off.service(found, asked.command, name, asked.timeout, False, one_off.unit_text_of(found.unit))
         run_command(["systemctl", "stop", name], 2 * QUICK)  # what a run left that was killed: this one has the lease
-        return one_off.carry_out(journal, found, asked, one_off.Step(once.TASK, name, argv, {"task": task.name, "point": task.point}), say)
+
+        def ended() -> None:  # whoever took the lock may have ended it, which systemd-run takes for a good end
+            require(state_dir, task.run, f"note that {task.called} was done")
+
+        step = one_off.Step(once.TASK, name, argv, {"task": task.name, "point": task.point}, ended)
+        return one_off.carry_out(journal, found, asked, step, say)
     except (one_off.Refused, container.ContainerError) as refused:
         raise TaskFailed(f"{_begun(task)} cannot be run: {refused}. {STANDS[task.point]}") from refused
     finally:

@@ -18,6 +18,12 @@ LOOKS = 60
 """A hold is looked at so many times at most."""
 LOOK_S = 5.0
 """Seconds from one look of the triggers to the next; shorter where a window is."""
+WAIT, REFUSE = "wait", "refuse"
+"""Of what ``slots.long_tasks`` says."""
+STOP_S = 30.0
+"""Seconds that a slot's process has to end where its slots do not say."""
+DRAIN_S = 300.0
+"""Seconds for which a worker's tasks are waited for where its slots do not say."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Step(TypedDict):
         hold: seconds that it is held; ``triggers``: who judges meanwhile; ``judges``: the hosts that these are judged on.
         look: seconds from one look of the triggers to the next.
         gate: how its gate is judged, as M(phasegate.aistack.gate) takes it.
-        armed: the hosts whose dead man's switch counts again.
+        armed: the hosts whose dead man's switch counts again: all that have switched by then.
+        long_tasks: what is done about the tasks that its workers hold, see :func:`long_tasks_of`; ``drain``: seconds that this may take.
         label: it in words.
     """
 
@@ -63,6 +70,8 @@ class Step(TypedDict):
     look: float
     gate: dict[str, float]
     armed: list[str]
+    long_tasks: str
+    drain: float
     label: str
 
 
@@ -95,26 +104,28 @@ def held(found: Sequence[Batch], there: Sequence[str]) -> list[float]:
 
 def steps(
     order: Sequence[str], described: Mapping[str, Mapping[str, Any]], hosts: Mapping[str, Sequence[str]], everywhere: Sequence[str],
-    there: Mapping[str, Sequence[str]], windows: Mapping[str, float] | None = None,
+    there: Mapping[str, Sequence[str]], windows: Mapping[str, float] | None = None, drain: bool = False,
 ) -> list[Step]:  # fmt: skip
     """The steps of a run, one after the other: of each component its batches.
 
     Args:
         order: the components, in the order of dependencies.
-        described: of each at least ``strategy`` and ``gate_settings``.
+        described: of each at least ``strategy``, ``gate_settings``, ``role`` and ``slots``.
         hosts: of each its hosts that are in this run.
         everywhere: all hosts of this run.
         there: of each the hosts that had the release, with its configuration, before this run.
         windows: trigger to the seconds that it judges together, where it says so.
+        drain: whether this run has workers end the tasks that they hold.
     """
     found: list[Step] = []
-    rolls = any(len(batches(hosts[name], described[name].get("strategy"))) > 1 for name in order)
     switched: list[str] = []
     for name in order:
         cut = batches(hosts[name], described[name].get("strategy"))
         holds = held(cut, there.get(name, ()))
         proof = kind_of(described[name].get("strategy")) in (ROLLING, CANARY)
         waiting = list(hosts[name])
+        tasks = long_tasks_of(described[name], drain)
+        patience = float((described[name].get("slots") or {}).get("drain_timeout", DRAIN_S)) if tasks == WAIT else 0.0
         for number, (batch, hold) in enumerate(zip(cut, holds)):
             waiting = [host for host in waiting if host not in batch.hosts]
             switched += [host for host in batch.hosts if host not in switched]
@@ -125,9 +136,43 @@ def steps(
                 "triggers": triggers, "judges": [host for host in everywhere if host not in waiting],
                 "look": min([LOOK_S, *((windows or {}).get(one, 2 * LOOK_S) / 2 for one in triggers)]),
                 "gate": gate_of(described[name].get("gate_settings") or {}, 0.0 if triggers else hold),
-                "armed": list(switched) if rolls else list(batch.hosts), "label": label(name, number + 1, len(cut), batch),
+                "armed": list(switched), "long_tasks": tasks, "drain": patience, "label": label(name, number + 1, len(cut), batch),
             })  # fmt: skip
     return found
+
+
+def long_tasks_of(component: Mapping[str, Any], drain: bool) -> str:
+    """What a switch does about the tasks that a component holds: C(tell), C(wait), C(refuse); empty: nothing.
+
+    *drain* has workers end what they hold, whatever their description says; but a refusal stays one.
+    """
+    said = str((component.get("slots") or {}).get("long_tasks") or "")
+    return WAIT if drain and said != REFUSE and is_worker(component) else said
+
+
+def is_worker(component: Mapping[str, Any]) -> bool:
+    """Whether a component's role is one that runs Celery workers."""
+    return str(component.get("role")).endswith("worker")
+
+
+def cannot_be_asked(component: Mapping[str, Any]) -> bool:
+    """Whether a component in containers may hold tasks: nobody asks workers there. Without a port it serves no requests, so it may."""
+    if str(component.get("role")).rpartition(".")[2] != "container":
+        return False
+    words = [str(word) for word in (component.get("options") or {}).get("command") or ()]
+    return "worker" in words or not (component.get("port") or "beat" in words)
+
+
+def not_drained(released: Mapping[str, Mapping[str, Any]]) -> str:
+    """What *drain* does not do, of those that are live; empty where it does all of it."""
+    left = {name: (one.get("slots") or {}).get("stop_timeout", STOP_S) for name, one in released.items() if cannot_be_asked(one)}
+    if not left:
+        return ""
+    return (
+        f"-e drain=true waits for nothing that runs in containers: {', '.join(left)}. Workers there are not asked; tasks that they hold"
+        f" have stop_timeout of aistack_components.<name>.slots to end ({', '.join(f'{name}: {most:g} s' for name, most in left.items())}),"
+        " and are killed then"
+    )
 
 
 def gate_of(given: Mapping[str, Any], hold: float) -> dict[str, float]:

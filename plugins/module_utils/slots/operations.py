@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import task_unit
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import saved as saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
@@ -108,6 +109,8 @@ class Slots:
             gone = came_from["release"] if came_from else None
             detail.update({"reverted": {"release": gone, "run": ""}, "reason": request.reason})
         with self._operation("revert" if back else "activate", target.release, request, detail) as op:
+            if back:  # what it does belongs to what is left, and nobody waits for it here
+                self.node.systemd.end(task_unit(self.spec.component))
             runs = self._goes_on(observed, plan)
             gate = self.gate_for(target.release, saved_first=back or (fresh and not restart), live=previous, warm=runs)
             asked = self._still_to_ask(gate, plan, target, records, request)
@@ -180,6 +183,7 @@ class Slots:
             "reason": request.reason,
         }
         with self._operation("revert", target.release if target else None, request, detail) as op:
+            self.node.systemd.end(task_unit(component))
             runs = self._goes_on(observed, plan)
             gate = self.gate_for(target.release, saved_first=True, live=current, warm=runs) if target else {}
             # where it does not come up again, what it stands on is to blame: it was good
@@ -190,13 +194,19 @@ class Slots:
         return outcome
 
     def stop(self, request: Request) -> Outcome:
-        """Take the component out of traffic and stop it; the ``live`` link stays, so that it can be started again."""
+        """Take the component out of traffic and stop it, and a task that runs; the ``live`` link stays, so that it can be started again."""
         observed, _records = self._observe(request)
         plan = sp.plan_stopped(observed)
         _serves, previous = self._previous(observed)
         content = observed.slot(observed.live).content if observed.live else None
         outcome = Outcome(bool(plan.steps), observed.live, content, previous, plan, f"{self.spec.component}: stopped")
-        if request.check or not plan.steps:
+        if request.check:
+            return outcome
+        try:  # data may be about to go back under it
+            self.node.systemd.end(task_unit(self.spec.component), wait=True)
+        except UnitError as error:
+            raise Failed(f"{self.spec.component}: a task of a release could not be stopped: {error}", {"got": str(error)}) from error
+        if not plan.steps:
             return outcome
         if self.node.edge is not None:  # what stands still on purpose is not to be led requests again
             self.node.systemd.cancel(self.spec.resume_timer)

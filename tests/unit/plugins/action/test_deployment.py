@@ -16,10 +16,10 @@ LIVE = {"__before": {"components": {"api": {"live": {"release": "v1"}}, "web": {
         "migrate_result": {"changed": True, "msg": "api: to head"}}  # fmt: skip
 
 
-def run(hosts: dict[str, Any], **more: Any) -> dict[str, Any]:
+def run(hosts: dict[str, Any], components: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     plugin = deployment.ActionModule.__new__(deployment.ActionModule)
     plugin._task, plugin._templar = Task({}), Templar()
-    described = {"api": {"hosts": "be"}, "web": {"hosts": "fe"}, "edge": {"hosts": "be"}}
+    described = {"api": {"hosts": "be"}, "web": {"hosts": "fe"}, "edge": {"hosts": "be"}, **(components or {})}
     given = {**{name: entry.get("default") for name, entry in deployment.ARGUMENTS.items()}, **ARGS, **more}
     return plugin.answer(given, {"aistack_name": "shop", "aistack_components": described, "groups": {"be": ["a", "c"], "fe": ["b"]},
                                  "ansible_play_hosts_all": ["a", "b"], "hostvars": Hosts(hosts)})  # fmt: skip
@@ -43,3 +43,16 @@ def test_what_was_done() -> None:
     now = datetime.datetime(2026, 1, 1, 0, 1, 30, tzinfo=datetime.timezone.utc)
     assert deployment.seconds_of(ARGS["run"], now) == 90
     assert deployment.done_lines(["api"], "v2", [{"changed": False, "msg": "x"}], [], "") == ["api: v2"]
+
+
+def test_workers_in_containers_are_named_where_they_are_not_drained() -> None:
+    """Before the lock, so that who counts on it can stop there."""
+    command = {"command": ["celery", "-A", "app", "worker"]}
+    api = {"hosts": "be", "role": "container", "options": command, "slots": {"stop_timeout": 45}}
+    there = {"api": api, "web": {"hosts": "fe", "role": "container"}}
+    assert "warnings" not in run({"a": LIVE}, there)
+    (told,) = run({"a": LIVE}, there, drain=True)["warnings"]
+    assert told.startswith("-e drain=true waits for nothing that runs in containers: api. ")
+    assert "to end (api: 45 s), and are killed then" in told
+    assert run({}, there, drain=True)["warnings"] == [], "where nothing is live nothing is held"
+    assert "warnings" not in run({"a": LIVE}, there, drain=True, finished=True), "once"

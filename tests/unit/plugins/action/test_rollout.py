@@ -13,7 +13,8 @@ from ansible_collections.phasegate.aistack.plugins.action import rollout
 from ansible_collections.phasegate.aistack.tests.unit.plugins.action.test_release_info import Hosts, Task, Templar
 
 ARGS = {"released": ["api", "web"], "release": "v2", "answers": "__before", "configured": "__configured"}
-DESCRIBED = {"api": {"hosts": "be", "strategy": {"rolling": {"limit": 1, "hold": 30}}}, "web": {"hosts": "fe"}, "db": {"hosts": "be"}}
+WEB = {"hosts": "fe", "role": "worker", "slots": {"drain_timeout": 90}}
+DESCRIBED = {"api": {"hosts": "be", "strategy": {"rolling": {"limit": 1, "hold": 30}}}, "web": WEB, "db": {"hosts": "be"}}
 
 
 def host(release: str, config: str = "c1", made: str = "c1") -> dict[str, Any]:
@@ -22,7 +23,8 @@ def host(release: str, config: str = "c1", made: str = "c1") -> dict[str, Any]:
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], in_play: tuple[str, ...] = ("a", "b", "c", "w"), strategy: Any = None
+    monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], in_play: tuple[str, ...] = ("a", "b", "c", "w"), strategy: Any = None,
+    drain: bool = False,
 ) -> tuple[Any, list[str]]:
     shown: list[str] = []
     monkeypatch.setattr(rollout.pages, "show", lambda _task, text: shown.append(text))
@@ -31,7 +33,7 @@ def run(
     described = {**DESCRIBED, **({"api": {"hosts": "be", "strategy": strategy}} if strategy else {})}
     variables = {"aistack_components": described, "groups": {"be": ["a", "b", "c"], "fe": ["w"]}, "ansible_play_hosts_all": list(in_play),
                  "hostvars": Hosts(hosts)}  # fmt: skip
-    return plugin.answer(dict(ARGS), variables), shown
+    return plugin.answer({**ARGS, "drain": drain}, variables), shown
 
 
 def test_batches_of_what_rolls_and_one_step_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +69,9 @@ def test_a_canary_needs_something_to_share_with(monkeypatch: pytest.MonkeyPatch)
     assert [(step["component"], step["weight"]) for step in shared["steps"]] == [("api", 5), ("api", 100), ("web", 100)]
     first, shown = run(monkeypatch, {}, strategy=canary)
     assert ([(step["component"], step["weight"]) for step in first["steps"]], shown) == ([("api", 100), ("web", 100)], [])
+
+
+def test_what_this_run_does_about_the_tasks_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    drained, _shown = run(monkeypatch, {name: host("v1") for name in "abc"}, drain=True)
+    found = [(step["component"], step["long_tasks"], step["drain"]) for step in drained["steps"]]
+    assert found[2:] == [("api", "", 0), ("web", "wait", 90)]

@@ -88,6 +88,17 @@ def test_stop_kills_what_does_not_go() -> None:
         Systemd(stubborn).stop("a")
 
 
+def test_a_transient_unit_ends_and_none_is_no_error() -> None:
+    gone = Ended(5, "", "Unit t.service not loaded.")
+    shell = Shell(stop=gone)
+    Systemd(shell).end("t.service")
+    assert shell.asked == ["systemctl stop --no-block -- t.service"], "nobody waits"
+    for state, waits in (("inactive", False), ("failed", False), ("active", True), ("deactivating", True)):
+        shell = Shell(show=Ended(0, f"Id=t.service\nLoadState=loaded\nActiveState={state}\n", ""))
+        Systemd(shell).end("t.service", wait=True)
+        assert ("systemctl stop -- t.service" in shell.asked) is waits
+
+
 def test_stop_tells_that_systemd_had_to_kill_it() -> None:
     """After TimeoutStopSec systemd kills by itself, and `systemctl stop` ends with 0 all the same."""
     timed_out = Shell(show=Ended(0, "Result=timeout\n", ""))

@@ -40,6 +40,11 @@ def test_what_ended_well_was_done_and_what_was_interrupted_was_not() -> None:
         (record("phase", component="rollback", level="system"), False),
         (record("phase", "started", component="rollback", level="schema"), False),
         (record("restore"), False),
+        (record("migrate", state="downgraded"), False),
+        (record("migrate", component="other", state="downgraded"), False),
+        (record("migrate", "failed", state="downgraded"), True),
+        (record("migrate", state="upgraded"), True),
+        (record("migrate", state="stamped"), True),
     ],
 )
 def test_it_is_done_again_where_data_was_taken_back(after: Record, stays: bool) -> None:
@@ -54,3 +59,5 @@ def test_a_journal_that_is_rotated_remembers_it() -> None:
     assert done(left, *ASKED) is not None
     left = kept([stage, TASK, taken, record("phase", component="rollback", level="app"), *many], newest=5, switches=2)
     assert done(left, *ASKED) is None
+    moves = [record("migrate", state="downgraded"), *(record("migrate", state="upgraded") for _number in range(250))]
+    assert done(kept([stage, TASK, *moves, *many], newest=5, switches=2), *ASKED) is None

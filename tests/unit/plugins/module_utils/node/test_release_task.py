@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, Lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import container, release_task
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import container, one_off, release_task
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.release_task import Task, TaskFailed
 
 from .test_one_off import state as node
@@ -98,6 +98,26 @@ def test_a_run_that_lost_the_lock_runs_nothing(staged: Path, tmp_path: Path) -> 
     with pytest.raises(LeaseLost, match="does not have the lock"):
         run(staged, tmp_path, NEXT)
     assert "task" not in [record["op"] for record in Journal.of(staged).read()]
+
+
+@pytest.mark.parametrize("gives_back", [False, True])
+def test_one_that_was_ended_because_another_run_took_the_lock_was_not_done(
+    staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gives_back: bool
+) -> None:
+    lock = Lock(staged)
+    lock.acquire("run-1", {"actor": "ann"}, 60)
+
+    def taken(*_given: object) -> int:
+        lock.acquire("run-2", {"actor": "bob"}, 60, break_lock=True)
+        if gives_back:
+            lock.release("run-2")
+        return 0  # which systemd-run says of a service that was stopped
+
+    monkeypatch.setattr(one_off, "_wait", taken)
+    with pytest.raises(LeaseLost, match="note that the task seed"):
+        run(staged, tmp_path, NEXT)
+    ended = [record["outcome"] for record in Journal.of(staged).read() if record["op"] == "task"]
+    assert ended == ["started", "failed"]
 
 
 def test_where_containers_run_it_is_one_of_the_releases_image(staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.plan import Batch, Step, batches, first, held, of_slot, page, steps
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.plan import (
+    Batch,
+    Step,
+    batches,
+    cannot_be_asked,
+    first,
+    held,
+    not_drained,
+    of_slot,
+    page,
+    steps,
+)
 
 TEN = [f"h{number}" for number in range(10)]
 
@@ -96,7 +107,34 @@ def test_the_gate_of_a_batch_has_to_pass_for_its_hold() -> None:
 
 def test_who_goes_back_by_himself_counts_again_while_others_take_their_turn() -> None:
     assert [step["armed"] for step in walk()] == [["a"], ["a", "b"], ["a", "b", "c"], ["a", "b", "c", "d"]]
-    assert [step["armed"] for step in walk(api={})] == [["a", "b", "c"], ["c", "d"]], "as it was where all hosts change together"
+    assert [step["armed"] for step in walk(api={})] == [["a", "b", "c"], ["a", "b", "c", "d"]], "also where all hosts change together"
+
+
+@pytest.mark.parametrize(("web", "drain", "expected"), [
+    ({}, True, ("", 0)),
+    ({"role": "worker"}, False, ("", 0)),
+    ({"role": "worker"}, True, ("wait", 300)),
+    ({"role": "shop.roles.worker", "slots": {"drain_timeout": 900, "long_tasks": "tell"}}, True, ("wait", 900)),
+    ({"role": "worker", "slots": {"drain_timeout": 900, "long_tasks": "tell"}}, False, ("tell", 0)),
+    ({"role": "worker", "slots": {"long_tasks": "wait"}}, False, ("wait", 300)),
+    ({"role": "worker", "slots": {"long_tasks": "refuse"}}, True, ("refuse", 0)),
+])  # fmt: skip
+def test_what_is_done_about_tasks_and_how_long_it_may_take(web: dict[str, Any], drain: bool, expected: tuple[str, float]) -> None:
+    """Who refuses is not overruled by a flag for all, and the dead man's switch has to outlast the waiting."""
+    found = steps(["api", "web"], {"api": {}, "web": web}, {"api": ["a"], "web": ["b"]}, ["a", "b"], {}, None, drain)
+    assert [(step["long_tasks"], step["drain"]) for step in found] == [("", 0), expected]
+
+
+@pytest.mark.parametrize(("component", "expected"), [
+    ({"role": "worker"}, False),
+    ({"role": "container"}, True),
+    ({"role": "phasegate.aistack.container", "options": {"command": ["celery", "-A", "app", "worker"]}, "port": "flower"}, True),
+    ({"role": "container", "port": "api"}, False),
+    ({"role": "container", "options": {"command": ["celery", "-A", "app", "beat"]}}, False),
+])  # fmt: skip
+def test_who_may_hold_tasks_and_is_asked_by_nobody(component: dict[str, Any], expected: bool) -> None:
+    assert cannot_be_asked(component) is expected
+    assert bool(not_drained({"jobs": component})) is expected
 
 
 def test_what_is_proven_before_anything_takes_traffic() -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -82,6 +82,11 @@ class FakeSystemd:
         self.stubborn = False
         """Whether what is stopped ends only by SIGKILL."""
         self.outdated = False
+        self.ended: list[tuple[str, bool]] = []
+        """Transient units that were asked to end, and whether they were waited for."""
+
+    def end(self, unit: str, wait: bool = False) -> None:
+        self.ended.append((unit, wait))
 
     def show(self, *units: str) -> list[UnitState]:
         state = self.machine.load()
@@ -570,6 +575,31 @@ def test_a_way_back_that_fails_asks_for_no_new_tag(fronted: Bench) -> None:
     fronted.gate.fails = ("v1",)
     with pytest.raises(Failed, match=r"v2 serves as before, in green\. Correct what the probe names, and run the same command again"):
         fronted.slots(gate=None).activate(V1, Request(run="r3", mark_bad=False), back=True)
+
+
+def test_a_task_of_what_is_left_ends_on_the_way_back(fronted: Bench) -> None:
+    task = "aistack-task-web.service"
+    slots = fronted.slots()
+    slots.activate(V1, Request(run="r1"))
+    slots.activate(V2, Request(run="r2"))
+    ended = cast(Any, slots.node.systemd).ended
+    assert ended == [], "a deployment has no other run's task to end"
+    slots.activate(V1, Request(run="r3"), back=True)
+    slots.activate(V2, Request(run="r4"))
+    slots.revert(Request(run="r4"))
+    assert ended == [(task, False)] * 2, "nobody waits while what is broken serves"
+    slots.stop(Request(run="r5", check=True))
+    slots.stop(Request(run="r5"))
+    slots.stop(Request(run="r5"))
+    assert ended[2:] == [(task, True)] * 2, "data may go back under it next, also where the slots stand still already"
+
+
+def test_what_goes_back_without_a_fault_of_its_own_stays_good(fronted: Bench) -> None:
+    fronted.slots().activate(V1, Request(run="r1"))
+    fronted.slots().activate(V2, Request(run="r2"))
+    assert fronted.slots().revert(Request(run="r2", mark_bad=False, reason="workers did not end their tasks")).changed
+    assert fronted.marks() == {"v1": "good", "v2": "good"}
+    assert fronted.slots().activate(V2, Request(run="r3")).changed, "nobody has to say allow_bad"
 
 
 def test_what_stays_live_is_not_judged_by_the_gate_of_another_release(fronted: Bench) -> None:
