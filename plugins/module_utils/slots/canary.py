@@ -71,11 +71,14 @@ class SharingSlots(Slots):
         return before or previous
 
     def _not_activated(self, observed: sp.ObservedState, records: Sequence[Record], request: Request, nothing: Outcome) -> Outcome:
-        """Have what is live get all requests again. Whichever run began it: who takes back holds the node's lock."""
+        """Have what is live get all requests again, where this run shared them out. Of another run's share nothing is known to be wrong."""
         component = self.spec.component
         known = open_canary(records, component)
         before: Served | None = known.detail.get("previous") if known is not None else None
         if known is None or not before:
+            return nothing
+        if known.run != request.run:
+            nothing.message += f"; {known.release} keeps the share of the requests that run {known.run} gave it"
             return nothing
         target = Content(before["release"], before["config"])
         slot = next((name for name in sp.SLOTS if observed.slot(name).content == target), None)

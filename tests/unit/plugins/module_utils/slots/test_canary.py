@@ -93,6 +93,21 @@ def test_where_the_live_release_died_meanwhile_it_is_what_comes_back(yard: Yard)
     yard.tidy("v1")
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_what_another_run_shares_out_is_left_where_this_one_fails_before_its_turn(yard: Yard, check: bool) -> None:
+    yard.slots().share(V2, 25, R2)
+    yard.machine.did.clear()
+    outcome = yard.slots().revert(Request(run="r3", reason="the backup failed", check=check))
+    assert (outcome.changed, yard.machine.did) == (False, [])
+    assert outcome.message == ("web: run r3 activated nothing here that is still to be taken back; v2 keeps the share of the requests that "
+                               "run r2 gave it")  # fmt: skip
+    assert (shares(yard), yard.marks(), opened(yard).run) == ({"blue": 75, "green": 25}, {"v1": "good"}, "r2")
+    yard.slots().share(V2, 25, Request(run="r3"))
+    yard.slots().revert(Request(run="r3", reason="errors above 5 %"))
+    yard.tidy("v1")
+    assert yard.marks()["v2"] == "bad", "it was this run's by then"
+
+
 @pytest.mark.parametrize("percent", [5, 25])
 def test_one_that_does_not_pass_its_gate_gets_nothing(yard: Yard, percent: int) -> None:
     if percent == 25:
