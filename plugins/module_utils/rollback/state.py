@@ -103,9 +103,11 @@ def attempted(component: Component) -> Content | None:
 
 def beside_itself(component: Component) -> Content | None:
     """What is live, where the same release has a share of its requests in another configuration; None elsewhere."""
+    interrupted = component.get("interrupted")
     tried, before = attempted(component), _content(component.get("journal_live"))
-    shares = (component.get("interrupted") or {}).get("op") == CANARY
-    return before if shares and tried and before and tried.release == before.release else None
+    if interrupted is None or interrupted.get("op") != CANARY or tried is None or before is None:
+        return None
+    return before if tried.release == before.release else None
 
 
 def elsewhere(entry: Candidate) -> set[str]:

@@ -108,6 +108,48 @@ def test_what_another_run_shares_out_is_left_where_this_one_fails_before_its_tur
     assert yard.marks()["v2"] == "bad", "it was this run's by then"
 
 
+def at_edge(yard: Yard, **states: str) -> None:
+    state = yard.machine.load()
+    state["edge"].update(states)
+    yard.machine._store(state)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_beside_what_is_down_there_is_no_share(yard: Yard, check: bool) -> None:
+    at_edge(yard, blue="down")
+    with pytest.raises(Refused, match="v1, which is live in blue, is down at the edge: v2 would get all requests, and not 5 %"):
+        yard.slots().share(V2, 5, Request(run="r2", check=check))
+    assert (yard.machine.did, opened(yard), yard.marks()) == ([], None, {"v1": "good"})
+    at_edge(yard, blue="ready")
+    yard.slots().share(V2, 5, R2)
+    at_edge(yard, blue="down")
+    with pytest.raises(Refused, match="v3 would get all requests"):
+        yard.slots().share(V3, 5, Request(run="r3", check=check))
+    assert shares(yard) == {"green": 5}, "what answers is left alone"
+
+
+def test_where_what_is_live_goes_down_meanwhile_it_stays_what_the_switch_replaces(yard: Yard) -> None:
+    yard.slots().share(V2, 5, R2)
+    at_edge(yard, blue="down")
+    outcome = yard.slots().share(V2, 25, R2)
+    assert outcome.previous == {"slot": "blue", "release": "v1", "config": "c1"}
+    assert outcome.warnings == ["web: v1, which is live in blue, is down at the edge: v2 gets all requests, and not 25 %"]
+    assert (opened(yard).detail["weight"], yard.machine.load()["edge"]) == (25, {"blue": "down", "green": "ready"})
+    assert yard.slots().activate(V2, R2).previous == {"slot": "blue", "release": "v1", "config": "c1"}
+    yard.tidy("v2")
+    yard.slots().revert(R2)
+    yard.tidy("v1")
+
+
+def test_a_switch_to_a_third_release_replaces_what_was_live_and_not_what_had_the_share(yard: Yard) -> None:
+    yard.slots().share(V2, 5, R2)
+    at_edge(yard, blue="down")
+    assert yard.slots().activate(V3, Request(run="r3")).previous == {"slot": "blue", "release": "v1", "config": "c1"}
+    yard.tidy("v3")
+    yard.slots().revert(Request(run="r3"))
+    yard.tidy("v1")
+
+
 @pytest.mark.parametrize("percent", [5, 25])
 def test_one_that_does_not_pass_its_gate_gets_nothing(yard: Yard, percent: int) -> None:
     if percent == 25:
