@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import CANARY, open_canary
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import CANARY, STILL_OPEN, open_canary
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Outcome, Refused, Request
@@ -64,7 +65,13 @@ class SharingSlots(Slots):
         with self._operation(CANARY, target.release, request, detail) as op:
             gate = self.gate_for(target.release, live=previous)
             asked = self._still_to_ask(gate, plan, target, records, request)
-            self._carry_out(plan, target, asked, serves, previous, outcome, request, op)
+            try:
+                self._carry_out(plan, target, asked, serves, previous, outcome, request, op)
+            except BaseException as error:
+                report = op.detail.get("report") or {}
+                if isinstance(error, LeaseLost) or report.get("going_back_failed"):
+                    op.detail[STILL_OPEN] = True  # nobody has taken its share away, so that the next one has to
+                raise
             self._save_gate(target.release, gate)
         return outcome
 

@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.keep import kept
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import canaries_of_run, derive, open_canary
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.reconcile import BootSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import operations
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import V1, V2, V3
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_prepare import Yard
@@ -249,3 +253,37 @@ def test_where_nothing_can_be_shared_out(tmp_path: Path) -> None:
     checked = first.slots().share(V2, 5, Request(run="r2", check=True))
     assert (checked.changed, checked.message) == (True, "web: v2 would get 5 % of the requests in green, beside v1")
     first.tidy("v1")
+
+
+def test_a_run_that_loses_its_lease_in_its_share_leaves_it_open(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    yard.slots().share(V2, 5, R2)
+
+    def require(_state_dir: Any, _run: str, what: str) -> None:
+        if "weigh" in what:
+            raise LeaseLost("run r9 has the lock", {})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(operations, "require", require)
+        with pytest.raises(LeaseLost):
+            yard.slots().share(V2, 25, R2)
+    last = yard.journal.read()[-1]
+    assert (last["op"], last["outcome"], last["detail"]["error"]) == ("canary", "failed", "run r9 has the lock")
+    assert shares(yard) == {"blue": 95, "green": 5}, "whoever has the lock decides"
+    assert (opened(yard).release, [found.release for found in canaries_of_run(yard.journal.read(), "r2")]) == ("v2", ["v2"])
+    assert open_canary(kept(yard.journal.read(), 0), "web") is not None, "also once the journal was archived"
+    yard.slots().activate(V1, Request(run="r9"), back=True)
+    yard.tidy("v1")
+    assert opened(yard) is None
+
+
+def test_a_share_that_could_not_be_taken_away_is_open(yard: Yard) -> None:
+    yard.slots().share(V2, 5, R2)
+    yard.gate.fails = ("v2",)
+    yard.machine.raise_at = {"drain green": EdgeError("no answer")}
+    with pytest.raises(Failed, match="Going back failed too"):
+        yard.slots().share(V2, 25, R2)
+    assert (shares(yard).keys(), opened(yard).release) == ({"blue", "green"}, "v2")
+    yard.machine.raise_at = {}
+    yard.slots().revert(R2)
+    yard.tidy("v1")
+    assert opened(yard) is None
