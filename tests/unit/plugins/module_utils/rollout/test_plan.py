@@ -133,6 +133,26 @@ def test_shares_of_a_canary() -> None:
     ]
 
 
+def test_a_host_on_which_nothing_is_live_has_its_turn_when_all_requests_move() -> None:
+    canary = {"strategy": {"canary": {"weights": [5, 25, 100], "hold": 60, "triggers": ["errors"]}}}
+    hosts, everywhere = {"api": ["a", "b", "c"]}, ["a", "b", "c", "d"]
+    found = steps(["api"], {"api": canary}, hosts, everywhere, {}, live={"api": ["a", "c"]})
+    assert [(step["weight"], step["hosts"], step["judges"]) for step in found] == [
+        (5, ["a", "c"], ["a", "c", "d"]), (25, ["a", "c"], ["a", "c", "d"]), (100, ["a", "b", "c"], everywhere),
+    ]  # fmt: skip
+    assert [step["armed"] for step in found] == [["a", "c"], ["a", "c"], ["a", "c", "b"]]
+    assert first(found) == {"a": ["api"], "c": ["api"]}, "what waits for hours would be stopped again"
+    assert page(found, {}).splitlines()[2:] == [
+        "    1. 5 % on a, c, then 60 s in which errors judges it",
+        "    2. 25 % on a, c, then 60 s in which errors judges it",
+        "    3. a, b, c, then its gate, 60 s in which errors judges, and its gate again",
+    ]
+
+
+def test_without_a_live_release_anywhere_a_canary_is_one_switch() -> None:
+    assert [batch.weight for batch in batches(["a"], {"canary": {"weights": [5, 100]}}, live=())] == [100]
+
+
 def test_triggers_judge_the_slot_that_has_the_share() -> None:
     given: list[dict[str, Any]] = [
         {"name": "errors", "source": "haproxy", "target": "api", "ratio": ["hrsp_5xx", "req_tot"]},
