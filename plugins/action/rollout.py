@@ -42,12 +42,13 @@ class ActionModule(ControllerAction):
         hosts = {name: [host for host in groups.get(described[name]["hosts"], []) if host in in_play] for name in args["released"]}
         answers, configured = parts.of_hosts(task_vars, args["answers"]), parts.of_hosts(task_vars, args["configured"])
         there = {name: [host for host in hosts[name] if has_it(name, args["release"], answers[host], configured[host])] for name in hosts}
+        live = {name: [host for host in hosts[name] if (answers[host].get("components") or {}).get(name, {}).get("live")] for name in hosts}
         for name in args["released"]:  # beside nothing nothing can be shared out
-            if not any((answers[host].get("components") or {}).get(name, {}).get("live") for host in hosts[name]):
+            if not live[name]:
                 described[name] = {**described[name], "strategy": at_first(described[name].get("strategy"))}
         triggers = self._templar.template(task_vars.get("aistack_triggers") or [])
         windows = {str(one["name"]): float(one["window"]) for one in triggers if one.get("window")}
-        found = plan.steps(args["released"], described, hosts, in_play, there, windows, args["drain"])
+        found = plan.steps(args["released"], described, hosts, in_play, there, windows, live, args["drain"])
         text = plan.page(found, there)
         if text:
             pages.show(self._task, text)

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
   - Works out for all hosts at once the steps of a deployment, by C(strategy) of each component. A component whose strategy is rolling has
-    a step for each batch of its hosts, every other one a single step.
+    a step for each batch of its hosts, one whose strategy is canary a step for each share of the requests, every other one a single step.
+    A host on which nothing is live takes part in the last share alone.
   - What an earlier run has switched already keeps its place, and is held again only where that run may have ended in its hold.
   - Prints the order where a component has more than one batch.
   - Runs on the controller alone, once, and changes nothing.

@@ -23,7 +23,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain im
 
 _SWITCHES = ("activate", "revert")
 CANARY = "canary"
-"""A release that has a share of the requests beside what is live. It is open, whatever its end says, until a switch settles it."""
+"""A release that has a share of the requests beside what is live. It is open until a switch settles it, or it failed and lost the share."""
+STILL_OPEN = "still_open"
+"""In the detail of one that failed: whether it may have its share all the same."""
 
 
 class Served(TypedDict):
@@ -197,7 +199,8 @@ def settles(end: Record, start: Record) -> bool:
     if end.get("component") != start.get("component"):
         return False
     if start.get("op") == CANARY:
-        return end.get("outcome") == ("ok" if end.get("op") in _SWITCHES else "failed") and end.get("op") in (CANARY, *_SWITCHES)
+        taken_away = end.get("op") == CANARY and end.get("outcome") == "failed" and not _detail(end).get(STILL_OPEN)
+        return taken_away or (end.get("op") in _SWITCHES and end.get("outcome") == "ok")
     if end.get("op") in _SWITCHES and start.get("op") in _SWITCHES:
         return end.get("outcome") == "ok" or _same(end, start)
     return _same(end, start)

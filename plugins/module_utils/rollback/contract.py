@@ -204,13 +204,20 @@ class View(TypedDict, total=False):
 # -- the plan
 
 
-class Candidate(TypedDict):
-    """Where a component can go: the release that is ``present``, and ``tags`` that it can be at afterwards, the newest first."""
-
+class _Candidate(TypedDict):
     node: str
     component: str
     present: str
     tags: list[str]
+
+
+class Candidate(_Candidate, total=False):
+    """Where a component can go: the release that is ``present``, and ``tags`` that it can be at afterwards, the newest first.
+
+    ``beside`` where ``present`` shares the requests with itself in another configuration: there is a way back to it.
+    """
+
+    beside: bool
 
 
 class Refusal(TypedDict, total=False):

@@ -14,6 +14,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.text impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import begun as rollback_begun
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.node_answer import plain
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.plan import common_target
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.state import elsewhere
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.text import environment
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def decide(
         target = begun["to"]
     target = target or common_target(candidates)
     if target is None and best_effort:
-        target = common_target([entry for entry in candidates if set(entry["tags"]) - {entry["present"]}])
+        target = common_target([entry for entry in candidates if elsewhere(entry)])
     refusals: list[Refusal] = [
         {**refusal, "node": node, "remedy": for_playbooks(str(refusal.get("remedy") or ""))}
         for node, plan in plans.items()

@@ -67,7 +67,8 @@ def candidates(view: View, application: str | None = None) -> list[Candidate]:
         present = rollback_state.present(component)
         if present is not None:
             tags = rollback_state.options(component)
-            found.append({"node": view.get("node", ""), "component": name, "present": present.release, "tags": tags})
+            entry: Candidate = {"node": view.get("node", ""), "component": name, "present": present.release, "tags": tags}
+            found.append({**entry, "beside": True} if rollback_state.beside_itself(component) else entry)
     return found
 
 
@@ -80,7 +81,7 @@ def common_target(candidate_lists: Sequence[Candidate]) -> str | None:
     if not candidate_lists:
         return None
     shared = set(candidate_lists[0]["tags"]).intersection(*(entry["tags"] for entry in candidate_lists))
-    shared -= {tag for tag in shared if all(entry["present"] == tag for entry in candidate_lists)}
+    shared -= {tag for tag in shared if all(entry["present"] == tag and not entry.get("beside") for entry in candidate_lists)}
 
     def rank(tag: str) -> tuple[int, int]:
         places = [list(entry["tags"]).index(tag) for entry in candidate_lists]
@@ -270,7 +271,7 @@ def _release_targets(
     if tag is None:
         tag = common_target(made["candidates"])
         if tag is None and request.best_effort:
-            tag = common_target([entry for entry in made["candidates"] if set(entry["tags"]) - {entry["present"]}])
+            tag = common_target([entry for entry in made["candidates"] if rollback_state.elsewhere(entry)])
         if tag is None:
             return {}, rollback_state.no_target(made["candidates"])
         made["to"] = tag

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import CANARY
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 
 if TYPE_CHECKING:
@@ -93,11 +94,25 @@ def _content(found: LiveLinks | JournalLive | Cut | None) -> Content | None:
 def attempted(component: Component) -> Content | None:
     """What a switch that was interrupted was about to make live; None where none was, or where it only repeated what is live."""
     interrupted = component.get("interrupted")
-    if not interrupted or interrupted.get("op") not in ("activate", "canary"):
+    if not interrupted or interrupted.get("op") not in ("activate", CANARY):
         return None
     before = _content(component.get("journal_live"))
     content = _content(interrupted)
     return content if content != before else None
+
+
+def beside_itself(component: Component) -> Content | None:
+    """What is live, where the same release has a share of its requests in another configuration; None elsewhere."""
+    interrupted = component.get("interrupted")
+    tried, before = attempted(component), _content(component.get("journal_live"))
+    if interrupted is None or interrupted.get("op") != CANARY or tried is None or before is None:
+        return None
+    return before if tried.release == before.release else None
+
+
+def elsewhere(entry: Candidate) -> set[str]:
+    """The releases of a candidate that it is not at as a whole."""
+    return set(entry["tags"]) - (set() if entry.get("beside") else {entry["present"]})
 
 
 def present(component: Component) -> Content | None:
@@ -161,6 +176,9 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     )
     deploy = f"deploy it: deploy.yml -e release={tag}"
     remedy = f"choose one of {', '.join(behind)}, or {deploy}" if behind else deploy
+    own = beside_itself(component)
+    if own is not None and own.release == tag:
+        return Target(tag, own.config)
     if now.release == tag:  # a switch that was interrupted on its way there has to be finished
         return Target(tag, now.config, here=component.get("interrupted") is None)
 
@@ -227,7 +245,7 @@ def _as_of_today(component: Component, config: str) -> str:
 
 def no_target(lists: Sequence[Candidate]) -> list[Problem]:
     """Why there is no release that all can go back to."""
-    stuck = [entry for entry in lists if not set(entry["tags"]) - {entry["present"]}]
+    stuck = [entry for entry in lists if not elsewhere(entry)]
     if stuck:
         return [
             Problem(

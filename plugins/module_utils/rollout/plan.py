@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -75,10 +75,11 @@ class Step(TypedDict):
     label: str
 
 
-def batches(hosts: Sequence[str], strategy: Any) -> list[Batch]:
+def batches(hosts: Sequence[str], strategy: Any, live: Collection[str] | None = None) -> list[Batch]:
     """The batches of *hosts*, in their order; none without hosts.
 
-    ``rolling`` cuts them, ``canary`` has all of them take a rising share of requests; else they change together.
+    ``rolling`` cuts them, ``canary`` has all of them take a rising share of requests, those on which something is *live* (None: all), since
+    beside nothing nothing can be shared out; the others have their turn with the last one. Else they change together.
     """
     if not hosts:
         return []
@@ -88,7 +89,9 @@ def batches(hosts: Sequence[str], strategy: Any) -> list[Batch]:
         limit = limit_of(settings.get("limit", 1), len(hosts))
         return [Batch(tuple(hosts[start:start + limit]), 100, hold, triggers) for start in range(0, len(hosts), limit)]
     if kind == CANARY:
-        return [Batch(tuple(hosts), int(weight), hold, triggers) for weight in settings["weights"]]
+        beside = tuple(host for host in hosts if live is None or host in live)
+        turns = [(int(weight), tuple(hosts) if int(weight) == 100 else beside) for weight in settings["weights"]]
+        return [Batch(mine, weight, hold, triggers) for weight, mine in turns if mine]
     return [Batch(tuple(hosts))]
 
 
@@ -104,7 +107,8 @@ def held(found: Sequence[Batch], there: Sequence[str]) -> list[float]:
 
 def steps(
     order: Sequence[str], described: Mapping[str, Mapping[str, Any]], hosts: Mapping[str, Sequence[str]], everywhere: Sequence[str],
-    there: Mapping[str, Sequence[str]], windows: Mapping[str, float] | None = None, drain: bool = False,
+    there: Mapping[str, Sequence[str]], windows: Mapping[str, float] | None = None, live: Mapping[str, Collection[str]] | None = None,
+    drain: bool = False,
 ) -> list[Step]:  # fmt: skip
     """The steps of a run, one after the other: of each component its batches.
 
@@ -115,12 +119,13 @@ def steps(
         everywhere: all hosts of this run.
         there: of each the hosts that had the release, with its configuration, before this run.
         windows: trigger to the seconds that it judges together, where it says so.
+        live: of each the hosts that had any release before this run; all of them where it is not named.
         drain: whether this run has workers end the tasks that they hold.
     """
     found: list[Step] = []
+    cuts = {name: batches(hosts[name], described[name].get("strategy"), (live or {}).get(name)) for name in order}
     switched: list[str] = []
-    for name in order:
-        cut = batches(hosts[name], described[name].get("strategy"))
+    for name, cut in cuts.items():
         holds = held(cut, there.get(name, ()))
         proof = kind_of(described[name].get("strategy")) in (ROLLING, CANARY)
         waiting = list(hosts[name])

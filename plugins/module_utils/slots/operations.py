@@ -355,13 +355,16 @@ class Slots:
         return serves, {"slot": serves, "release": content.release, "config": content.config}
 
     def _interrupted_previous(self, records: Sequence[Record], target: Content) -> Served | None:
-        """What was live before a switch that was interrupted and is now taken up: the journal knows, the links no longer do."""
+        """What was live before a switch that was interrupted and is now taken up, or a share: the journal knows, links and edge may not."""
         left = release_state.interrupted(records, self.spec.component)
         for found in reversed(left):
             if found.op in ("activate", "revert") and found.release == target.release and found.detail.get("config") == target.config:
                 before: Served | None = found.detail.get("previous")
                 return {**before} if before else None
-        return self._previous(self.node.observe())[1]
+        # beside a share the edge may send everything to what has it: what is live is down, or drained already
+        shared: list[Served | None] = [found.detail.get("previous") for found in left if found.op == release_state.CANARY]
+        known = next((before for before in shared if before), None)
+        return {**known} if known else self._previous(self.node.observe())[1]
 
     def _refuse(self, target: Content, previous: Served | None, records: Sequence[Record], request: Request) -> None:
         missing = self.node.missing(target)

@@ -67,6 +67,8 @@ def test_a_canary_needs_something_to_share_with(monkeypatch: pytest.MonkeyPatch)
     canary = {"canary": {"weights": [5, 100], "hold": 60, "triggers": ["errors"]}}
     shared, _shown = run(monkeypatch, {name: host("v1") for name in "abc"}, strategy=canary)
     assert [(step["component"], step["weight"]) for step in shared["steps"]] == [("api", 5), ("api", 100), ("web", 100)]
+    some, _shown = run(monkeypatch, {"a": host("v1"), "c": host("v1")}, strategy=canary)
+    assert [(step["weight"], step["hosts"]) for step in some["steps"][:2]] == [(5, ["a", "c"]), (100, ["a", "b", "c"])]
     first, shown = run(monkeypatch, {}, strategy=canary)
     assert ([(step["component"], step["weight"]) for step in first["steps"]], shown) == ([("api", 100), ("web", 100)], [])
 

@@ -121,7 +121,7 @@ def test_who_goes_back_by_himself_counts_again_while_others_take_their_turn() ->
 ])  # fmt: skip
 def test_what_is_done_about_tasks_and_how_long_it_may_take(web: dict[str, Any], drain: bool, expected: tuple[str, float]) -> None:
     """Who refuses is not overruled by a flag for all, and the dead man's switch has to outlast the waiting."""
-    found = steps(["api", "web"], {"api": {}, "web": web}, {"api": ["a"], "web": ["b"]}, ["a", "b"], {}, None, drain)
+    found = steps(["api", "web"], {"api": {}, "web": web}, {"api": ["a"], "web": ["b"]}, ["a", "b"], {}, None, drain=drain)
     assert [(step["long_tasks"], step["drain"]) for step in found] == [("", 0), expected]
 
 
@@ -169,6 +169,26 @@ def test_shares_of_a_canary() -> None:
         "    2. 25 % on a, b, c, then 60 s in which errors, slow judge it",
         "    3. a, b, c, then its gate, 60 s in which errors, slow judge, and its gate again",
     ]
+
+
+def test_a_host_on_which_nothing_is_live_has_its_turn_when_all_requests_move() -> None:
+    canary = {"strategy": {"canary": {"weights": [5, 25, 100], "hold": 60, "triggers": ["errors"]}}}
+    hosts, everywhere = {"api": ["a", "b", "c"]}, ["a", "b", "c", "d"]
+    found = steps(["api"], {"api": canary}, hosts, everywhere, {}, live={"api": ["a", "c"]})
+    assert [(step["weight"], step["hosts"], step["judges"]) for step in found] == [
+        (5, ["a", "c"], ["a", "c", "d"]), (25, ["a", "c"], ["a", "c", "d"]), (100, ["a", "b", "c"], everywhere),
+    ]  # fmt: skip
+    assert [step["armed"] for step in found] == [["a", "c"], ["a", "c"], ["a", "c", "b"]]
+    assert first(found) == {"a": ["api"], "c": ["api"]}, "what waits for hours would be stopped again"
+    assert page(found, {}).splitlines()[2:] == [
+        "    1. 5 % on a, c, then 60 s in which errors judges it",
+        "    2. 25 % on a, c, then 60 s in which errors judges it",
+        "    3. a, b, c, then its gate, 60 s in which errors judges, and its gate again",
+    ]
+
+
+def test_without_a_live_release_anywhere_a_canary_is_one_switch() -> None:
+    assert [batch.weight for batch in batches(["a"], {"canary": {"weights": [5, 100]}}, live=())] == [100]
 
 
 def test_triggers_judge_the_slot_that_has_the_share() -> None:

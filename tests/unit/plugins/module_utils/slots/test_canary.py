@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.keep import kept
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import canaries_of_run, derive, open_canary
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.reconcile import BootSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import operations
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import V1, V2, V3
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_prepare import Yard
@@ -90,6 +94,63 @@ def test_where_the_live_release_died_meanwhile_it_is_what_comes_back(yard: Yard)
     state["blue"]["running"] = False
     yard.machine._store(state)
     yard.slots().revert(R2)
+    yard.tidy("v1")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_another_run_shares_out_is_left_where_this_one_fails_before_its_turn(yard: Yard, check: bool) -> None:
+    yard.slots().share(V2, 25, R2)
+    yard.machine.did.clear()
+    outcome = yard.slots().revert(Request(run="r3", reason="the backup failed", check=check))
+    assert (outcome.changed, yard.machine.did) == (False, [])
+    assert outcome.message == ("web: run r3 activated nothing here that is still to be taken back; v2 keeps the share of the requests that "
+                               "run r2 gave it")  # fmt: skip
+    assert (shares(yard), yard.marks(), opened(yard).run) == ({"blue": 75, "green": 25}, {"v1": "good"}, "r2")
+    yard.slots().share(V2, 25, Request(run="r3"))
+    yard.slots().revert(Request(run="r3", reason="errors above 5 %"))
+    yard.tidy("v1")
+    assert yard.marks()["v2"] == "bad", "it was this run's by then"
+
+
+def at_edge(yard: Yard, **states: str) -> None:
+    state = yard.machine.load()
+    state["edge"].update(states)
+    yard.machine._store(state)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_beside_what_is_down_there_is_no_share(yard: Yard, check: bool) -> None:
+    at_edge(yard, blue="down")
+    with pytest.raises(Refused, match="v1, which is live in blue, is down at the edge: v2 would get all requests, and not 5 %"):
+        yard.slots().share(V2, 5, Request(run="r2", check=check))
+    assert (yard.machine.did, opened(yard), yard.marks()) == ([], None, {"v1": "good"})
+    at_edge(yard, blue="ready")
+    yard.slots().share(V2, 5, R2)
+    at_edge(yard, blue="down")
+    with pytest.raises(Refused, match="v3 would get all requests"):
+        yard.slots().share(V3, 5, Request(run="r3", check=check))
+    assert shares(yard) == {"green": 5}, "what answers is left alone"
+
+
+def test_where_what_is_live_goes_down_meanwhile_it_stays_what_the_switch_replaces(yard: Yard) -> None:
+    yard.slots().share(V2, 5, R2)
+    at_edge(yard, blue="down")
+    outcome = yard.slots().share(V2, 25, R2)
+    assert outcome.previous == {"slot": "blue", "release": "v1", "config": "c1"}
+    assert outcome.warnings == ["web: v1, which is live in blue, is down at the edge: v2 gets all requests, and not 25 %"]
+    assert (opened(yard).detail["weight"], yard.machine.load()["edge"]) == (25, {"blue": "down", "green": "ready"})
+    assert yard.slots().activate(V2, R2).previous == {"slot": "blue", "release": "v1", "config": "c1"}
+    yard.tidy("v2")
+    yard.slots().revert(R2)
+    yard.tidy("v1")
+
+
+def test_a_switch_to_a_third_release_replaces_what_was_live_and_not_what_had_the_share(yard: Yard) -> None:
+    yard.slots().share(V2, 5, R2)
+    at_edge(yard, blue="down")
+    assert yard.slots().activate(V3, Request(run="r3")).previous == {"slot": "blue", "release": "v1", "config": "c1"}
+    yard.tidy("v3")
+    yard.slots().revert(Request(run="r3"))
     yard.tidy("v1")
 
 
@@ -192,3 +253,37 @@ def test_where_nothing_can_be_shared_out(tmp_path: Path) -> None:
     checked = first.slots().share(V2, 5, Request(run="r2", check=True))
     assert (checked.changed, checked.message) == (True, "web: v2 would get 5 % of the requests in green, beside v1")
     first.tidy("v1")
+
+
+def test_a_run_that_loses_its_lease_in_its_share_leaves_it_open(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    yard.slots().share(V2, 5, R2)
+
+    def require(_state_dir: Any, _run: str, what: str) -> None:
+        if "weigh" in what:
+            raise LeaseLost("run r9 has the lock", {})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(operations, "require", require)
+        with pytest.raises(LeaseLost):
+            yard.slots().share(V2, 25, R2)
+    last = yard.journal.read()[-1]
+    assert (last["op"], last["outcome"], last["detail"]["error"]) == ("canary", "failed", "run r9 has the lock")
+    assert shares(yard) == {"blue": 95, "green": 5}, "whoever has the lock decides"
+    assert (opened(yard).release, [found.release for found in canaries_of_run(yard.journal.read(), "r2")]) == ("v2", ["v2"])
+    assert open_canary(kept(yard.journal.read(), 0), "web") is not None, "also once the journal was archived"
+    yard.slots().activate(V1, Request(run="r9"), back=True)
+    yard.tidy("v1")
+    assert opened(yard) is None
+
+
+def test_a_share_that_could_not_be_taken_away_is_open(yard: Yard) -> None:
+    yard.slots().share(V2, 5, R2)
+    yard.gate.fails = ("v2",)
+    yard.machine.raise_at = {"drain green": EdgeError("no answer")}
+    with pytest.raises(Failed, match="Going back failed too"):
+        yard.slots().share(V2, 25, R2)
+    assert (shares(yard).keys(), opened(yard).release) == ({"blue", "green"}, "v2")
+    yard.machine.raise_at = {}
+    yard.slots().revert(R2)
+    yard.tidy("v1")
+    assert opened(yard) is None
