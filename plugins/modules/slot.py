@@ -83,7 +83,7 @@ options:
       - With O(state=active) the share of the requests in percent that O(release) gets, 1 to 100. Below V(100) it is started and proven in
         the idle slot and takes that share beside what is live, which stays live; the journal calls that C(canary). V(100) makes it live.
       - It needs an edge, and O(strategy=bluegreen). Where nothing is live, or the release is, a smaller share does nothing.
-        It is refused where what is live is down at the edge: the release would get all requests.
+        It is refused where what is live is down at the edge, since the release would get all requests.
       - O(state=reverted) of the run that shared, a switch to any release, and a boot of the node give what is live all requests again.
     type: int
     default: 100
