@@ -52,6 +52,10 @@ options:
     description: Run it in every deployment, also in one of a release for which it was done.
     type: bool
     default: false
+  cut_off:
+    description: Run it only where the journal has no good end of the run that made O(release) live, which was cut off then.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - phasegate.aistack.places
   - phasegate.aistack.caller
@@ -128,6 +132,7 @@ def main() -> None:
             "command": {"type": "list", "elements": "str", "required": True},
             "timeout": {"type": "float", "default": core.TIMEOUT},
             "always": {"type": "bool", "default": False},
+            "cut_off": {"type": "bool", "default": False},
             **PLACES,
             **CALLER,
         },

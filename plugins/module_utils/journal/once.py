@@ -52,3 +52,20 @@ def done(records: Sequence[Record], component: str, release: str, point: str, ta
     since = next((at for at in range(len(records), 0, -1) if takes_back(records[at - 1])), 0)
     ended = (one for one in records[since:] if one.get("op") == TASK and one.get("outcome") == "ok" and called(one) == wanted)
     return next(ended, None)
+
+
+def cut_off(records: Sequence[Record], component: str, release: str) -> bool:
+    """Whether the run that made a release live has no good end behind that: it was cut off, and what was to come did not.
+
+    A restart makes nothing live. Of what a journal does not know, nobody says so.
+    """
+    switches = [
+        at for at, one in enumerate(records)
+        if (one.get("op"), one.get("outcome"), one.get("component"), one.get("release")) == ("activate", "ok", component, release)
+        and not _detail(one).get("restart")
+    ]  # fmt: skip
+    if not switches:
+        return False
+    run = records[switches[-1]].get("run")
+    behind = records[switches[-1] :]
+    return not any((one.get("op"), one.get("outcome"), one.get("run")) == ("phase", "ok", run) for one in behind)

@@ -44,7 +44,10 @@ class TaskFailed(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """A task of one release, and who runs it; ``timeout`` in seconds, ``config`` is the configuration of its environment."""
+    """A task of one release, and who runs it; ``timeout`` in seconds, ``config`` is the configuration of its environment.
+
+    With ``cut_off`` it is run only where the run that made the release live did not come to its end.
+    """
 
     name: str
     point: str
@@ -56,6 +59,7 @@ class Task:
     actor: str
     timeout: float = TIMEOUT
     always: bool = False
+    cut_off: bool = False
 
     @property
     def called(self) -> str:
@@ -80,10 +84,13 @@ def run(root: str, state_dir: Path, task: Task, check: bool = False) -> dict[str
         LeaseLost: the node's lock is another run's.
     """
     journal = Journal.of(state_dir)
-    before = None if task.always else once.done(journal.read(), task.component, task.release, task.point, task.name)
+    records = journal.read()
+    before = None if task.always else once.done(records, task.component, task.release, task.point, task.name)
     if before is not None:
         when = str(before.get("time"))
         return {"changed": False, "done": True, "when": when, "msg": f"{task.called} was done at {when} by run {before.get('run')}"}
+    if task.cut_off and not once.cut_off(records, task.component, task.release):
+        return {"changed": False, "done": False, "msg": f"{task.called} is not run: what made it live came to its end"}
     if check:
         return {"changed": True, "done": False, "msg": f"would run {task.called}"}
     lines: deque[str] = deque(maxlen=LINES)

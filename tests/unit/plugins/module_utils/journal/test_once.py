@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.keep import kept
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.once import done
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.once import cut_off, done
 
 ASKED = ("api", "v1", "after_migration", "seed")
 
@@ -61,3 +61,25 @@ def test_a_journal_that_is_rotated_remembers_it() -> None:
     assert done(left, *ASKED) is None
     moves = [record("migrate", state="downgraded"), *(record("migrate", state="upgraded") for _number in range(250))]
     assert done(kept([stage, TASK, *moves, *many], newest=5, switches=2), *ASKED) is None
+
+
+def by(run: str, op: str, outcome: str = "ok", **more: Any) -> Record:
+    return {**record(op, outcome, **more), "run": run}
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], False),
+        ([by("r1", "activate")], True),
+        ([by("r1", "phase"), by("r1", "activate")], True),  # the end of the phase before
+        ([by("r1", "activate"), by("r1", "phase")], False),
+        ([by("r1", "activate"), by("r2", "phase")], True),
+        ([by("r1", "activate"), by("r1", "phase", "failed")], True),
+        ([by("r1", "activate"), by("r2", "activate", restart=True), by("r2", "phase")], True),
+        ([by("r1", "activate", "started")], False),
+        ([by("r1", "activate", release="v2")], False),
+    ],
+)
+def test_a_run_that_was_cut_off_behind_its_switch(records: list[Record], expected: bool) -> None:
+    assert cut_off(records, "api", "v1") is expected

@@ -100,6 +100,18 @@ def test_a_run_that_lost_the_lock_runs_nothing(staged: Path, tmp_path: Path) -> 
     assert "task" not in [record["op"] for record in Journal.of(staged).read()]
 
 
+def test_what_was_cut_off_is_made_up_for_and_nothing_else(staged: Path, tmp_path: Path) -> None:
+    late = replace(NEXT, point="after_activation", cut_off=True)
+    journal = Journal.of(staged)
+    assert run(staged, tmp_path, late)["msg"] == "the task seed (after_activation) of api v2 is not run: what made it live came to its end"
+    journal.append({"op": "activate", "component": "api", "release": "v2", "run": "run-0", "actor": "", "outcome": "ok", "detail": {}})
+    assert run(staged, tmp_path, late, check=True)["changed"]
+    assert run(staged, tmp_path, late)["changed"]
+    assert run(staged, tmp_path, late)["done"]
+    journal.append({"op": "phase", "component": "p1", "release": None, "run": "run-0", "actor": "", "outcome": "ok", "detail": {}})
+    assert not run(staged, tmp_path, replace(late, always=True))["changed"], "what has been live for long runs none"
+
+
 @pytest.mark.parametrize("gives_back", [False, True])
 def test_one_that_was_ended_because_another_run_took_the_lock_was_not_done(
     staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gives_back: bool
