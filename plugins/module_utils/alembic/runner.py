@@ -122,5 +122,3 @@ class InImage:
 def container(name: str) -> str:
     """What a session's container is called: Docker takes no slash."""
     return name.replace("/", "-")
-
-

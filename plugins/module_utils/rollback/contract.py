@@ -204,19 +204,16 @@ class View(TypedDict, total=False):
 # -- the plan
 
 
-class _Candidate(TypedDict):
-    node: str
-    component: str
-    present: str
-    tags: list[str]
-
-
-class Candidate(_Candidate, total=False):
+class Candidate(TypedDict, total=False):
     """Where a component can go: the release that is ``present``, and ``tags`` that it can be at afterwards, the newest first.
 
     ``beside`` where ``present`` shares the requests with itself in another configuration: there is a way back to it.
     """
 
+    node: str
+    component: str
+    present: str
+    tags: list[str]
     beside: bool
 
 
