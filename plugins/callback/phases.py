@@ -108,10 +108,11 @@ class Clock:
 
     def clear(self) -> None:
         """Take the running line away, so that another one can be written."""
-        if self._transient:
-            sys.stdout.write("\r\x1b[K")
-            sys.stdout.flush()
-            self._transient = False
+        with self._guard:  # else a tick in between is a line that nobody takes away
+            if self._transient:
+                sys.stdout.write("\r\x1b[K")
+                sys.stdout.flush()
+                self._transient = False
 
     def _go_on(self) -> None:
         lines = 0

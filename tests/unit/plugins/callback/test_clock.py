@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from ansible_collections.phasegate.aistack.plugins.callback import phases
 
@@ -101,3 +106,26 @@ def test_what_a_task_was_at_goes_with_it(tmp_path: Path) -> None:
     before = set(Path("/run/aistack-progress").glob("*"))
     seen(tmp_path, "phasegate.aistack.phases", terminal=False)
     assert set(Path("/run/aistack-progress").glob("*")) <= before
+
+
+def test_a_tick_while_the_line_is_taken_away_is_taken_away_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = phases.Clock(SimpleNamespace(_lock=threading.RLock()))
+    clock._name, clock._transient = "Build a server", True
+
+    def tick() -> None:
+        with clock._guard:
+            clock._draw()
+
+    ticking = threading.Thread(target=tick)
+
+    class Terminal(io.StringIO):
+        def write(self, text: str) -> int:
+            if ticking.ident is None:
+                ticking.start()
+                ticking.join(0.2)  # long enough, were nothing in its way
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    clock.clear()
+    ticking.join(10)
+    assert clock._transient, "what is drawn is known to be there"
