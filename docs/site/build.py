@@ -148,7 +148,7 @@ def index_page(pages: set[str]) -> None:
 
 def main() -> int:
     """Build everything from scratch; return the exit status of the first tool that fails."""
-    shutil.rmtree(OUTPUT, ignore_errors=True)
+    shutil.rmtree(OUTPUT, ignore_errors=True)  # not there the first time; what cannot go makes mkdir fail
     SOURCE.mkdir(parents=True, mode=0o700)
     tools = Path(sys.executable).parent
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "PATH": f"{tools}:{os.environ['PATH']}"}

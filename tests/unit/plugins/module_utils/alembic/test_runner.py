@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,11 +32,11 @@ exec {python} "$@"
 """
 
 
-def image(folder: Path, before: str = "cd /", **given: object) -> InImage:
+def image(folder: Path, before: str = "cd /", **given: Any) -> InImage:
     docker = folder / "docker"
     docker.write_text(DOCKER.format(folder=folder, digest=DIGEST, before=before, python=sys.executable))
     docker.chmod(0o755)
-    return InImage(DIGEST, docker=str(docker), **given)  # type: ignore[arg-type]
+    return InImage(DIGEST, docker=str(docker), **given)
 
 
 def test_the_command_line() -> None:

@@ -117,7 +117,7 @@ def test_a_run_that_is_not_confirmed_loses_its_share(fleet: Fleet, monkeypatch: 
 
 
 def test_the_nodes_status_tells_of_it(fleet: Fleet) -> None:
-    found = status.observe(fleet.state, "shop", "/opt", AllUnits(fleet))  # type: ignore[arg-type]
+    found = status.observe(fleet.state, "shop", "/opt", AllUnits(fleet))
     assert [(item["op"], item["release"], item["detail"]["weight"]) for item in found["interrupted"]] == [("canary", "v3", 25)]
     said = " ".join(" ".join(text._cut(found["interrupted"][0])).split())
     assert said.startswith("- canary: v3 of web gets 25 % of the requests beside what is live, run deploy-3")
