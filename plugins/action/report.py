@@ -28,7 +28,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
     verify_text,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text, schema_lines
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages, parts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
@@ -246,6 +246,9 @@ class ActionModule(ControllerAction):
         notes = RollbackPages(self._templar, task_vars, args["rollback"]).notes(args["ended"]) if args["rollback"] else []
         still = task_vars.get("ansible_play_hosts") or []
         results = {node: said or ({} if node in still else LEFT) for node, said in args["results"].items()}
+        if args["ended"] == "failed" and not args["rollback"]:
+            moved, proven = (parts.of_hosts(task_vars, name) for name in ("migrate_result", "migrate_proof"))
+            notes = schema_lines({host: (moved[host], proven[host]) for host in moved})
         return Page("\n".join([live_text(results), *notes]))
 
     def _rollback_plan(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:

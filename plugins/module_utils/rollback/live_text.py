@@ -42,6 +42,25 @@ def live_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(["", "Live now", *lines, *unknown, *_next(at, silent)]) if lines or unknown else ""
 
 
+def schema_lines(migrated: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """Where the schemas stay that a run has moved before it failed: a line each.
+
+    ``migrated`` maps a node to what C(alembic) returned there, and to what noted that the live release passed its gate on it.
+    """
+    lines: list[str] = []
+    for result, proof in migrated.values():
+        now, before = result.get("current") or [], result.get("from") or []
+        if not result.get("changed") or result.get("failed") or sorted(now) == sorted(before):
+            continue
+        component = (result.get("noted") or {}).get("component") or "the application"
+        proven = (proof.get("record") or {}).get("release")
+        lines.append(
+            f"  the schema of {component}'s database stays at {', '.join(now) or 'nothing'}, to which this run took it from "
+            f"{', '.join(before) or 'nothing'}; {f'{proven} has passed its gate' if proven else 'no gate has proven what is live'} on it"
+        )
+    return lines
+
+
 def _next(at: Mapping[str, Mapping[str, Sequence[str]]], silent: Sequence[str]) -> list[str]:
     """What to do where nodes differ, or are not known; nothing where all are at one release.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -100,6 +101,9 @@ def test_results_of_one_node_are_joined() -> None:
 def test_a_host_that_left_the_run_is_named_on_the_page_of_what_is_live() -> None:
     plugin = report.ActionModule.__new__(report.ActionModule)
     args = {"results": {"a": {"answer": {"applications": {}}}, "b": {}, "c": {}}, "rollback": {}, "ended": "failed"}
-    text = plugin._live(args, {"ansible_play_hosts": ["a", "c"]}).text
+    moved = {"changed": True, "from": ["0001"], "current": ["0002"], "noted": {"component": "api"}}
+    hosts = SimpleNamespace(raw_get={"a": {"migrate_result": moved}, "b": {}, "c": {}}.get)
+    text = plugin._live(args, {"ansible_play_hosts": ["a", "c"], "ansible_play_hosts_all": ["a", "b", "c"], "hostvars": hosts}).text
     assert "not known of b: not reached: it left this run before its end" in text
     assert "known of c" not in text, "it was not asked, and is still there"
+    assert "the schema of api's database stays at 0002, to which this run took it from 0001; no gate has proven" in text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text, schema_lines
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.node_answer import read
 
 
@@ -59,3 +59,15 @@ def test_what_a_node_says_is_not_trusted() -> None:
 
 def test_nothing_released_is_nothing_said() -> None:
     assert live_text({"b1": {"answer": read(127, "", "")}, "b2": status(), "b3": {"skipped": True}}) == ""
+
+
+def test_where_a_schema_stays_that_this_run_has_moved() -> None:
+    moved = {"changed": True, "from": ["0001"], "current": ["0002"], "noted": {"component": "api"}}
+    proof = {"record": {"release": "v4.0.0", "component": "api"}}
+    assert schema_lines({"b1": (moved, proof), "b2": ({}, {})}) == [
+        "  the schema of api's database stays at 0002, to which this run took it from 0001; v4.0.0 has passed its gate on it"
+    ]
+    assert schema_lines({"b1": ({**moved, "from": []}, {})}) == [
+        "  the schema of api's database stays at 0002, to which this run took it from nothing; no gate has proven what is live on it"
+    ]
+    assert schema_lines({"b1": ({**moved, "failed": True}, {}), "b2": ({**moved, "current": ["0001"]}, {})}) == []
