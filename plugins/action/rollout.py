@@ -40,6 +40,9 @@ class ActionModule(ControllerAction):
         described = parts.described(self._templar, task_vars, ("hosts", "strategy", "gate_settings", "role", "slots"))
         groups, in_play = task_vars.get("groups", {}), list(task_vars.get("ansible_play_hosts_all") or [])
         hosts = {name: [host for host in groups.get(described[name]["hosts"], []) if host in in_play] for name in args["released"]}
+        judged = self._templar.template(task_vars.get("release_gate_settings") or {})  # as the role release has it for every slot
+        for name in args["released"]:
+            described[name] = {**described[name], "gate_settings": {**judged, **(described[name].get("gate_settings") or {})}}
         answers, configured = parts.of_hosts(task_vars, args["answers"]), parts.of_hosts(task_vars, args["configured"])
         there = {name: [host for host in hosts[name] if has_it(name, args["release"], answers[host], configured[host])] for name in hosts}
         live = {name: [host for host in hosts[name] if (answers[host].get("components") or {}).get(name, {}).get("live")] for name in hosts}

@@ -19,6 +19,8 @@ RECENT = 5
 """How many of the latest attempts are remembered, besides the first."""
 SAME_TIMES, SAME_S = 3, 2.0
 """How often in a row, and for how many seconds, an answer that cannot change has to come before it ends a gate."""
+OF_A_SLOT: Mapping[str, int] = {"interval": 1, "successes": 2, "failures": 0, "min_healthy_time": 2, "start_period": 0, "deadline": 60}
+"""How a component's gate is judged where it does not say: more than once, and for a while. Those of :class:`Settings` ask once."""
 _GRACE = 5.0
 """Seconds between two attempts, beyond what their interval and length explain, that break a healthy time."""
 

@@ -10,10 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import OF_A_SLOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import CANARY, ROLLING, kind_of, limit_of, settings_of
 
-GATE: Mapping[str, float] = {"interval": 1, "successes": 2, "min_healthy_time": 2, "deadline": 60}
-"""How a gate behind a batch is judged where the component does not say."""
 LOOKS = 60
 """A hold is looked at so many times at most."""
 LOOK_S = 5.0
@@ -182,7 +181,7 @@ def not_drained(released: Mapping[str, Mapping[str, Any]]) -> str:
 
 def gate_of(given: Mapping[str, Any], hold: float) -> dict[str, float]:
     """How a gate is judged behind a switch: it has to pass for *hold* seconds without a break."""
-    asked = {**GATE, **{key: float(value) for key, value in given.items()}}
+    asked = {**OF_A_SLOT, **{key: float(value) for key, value in given.items()}}
     asked["min_healthy_time"] = max(asked["min_healthy_time"], hold)
     asked["interval"] = max(asked["interval"], hold / LOOKS)
     asked["deadline"] += hold

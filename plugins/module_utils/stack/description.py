@@ -17,6 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options i
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import ROTATION
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import OF_A_SLOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import NOTICES
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import STRATEGY
@@ -56,13 +57,15 @@ _COMMANDS = Option("list", "the program and its arguments", items=Option("text|n
 _PROBES = Option("dict", "a probe")
 
 GATE_SETTINGS: Mapping[str, Option] = {
-    "interval": Option("number", "seconds between two attempts of a probe", minimum=0, default=1),
-    "successes": Option("int", "passes one after another that a probe needs", minimum=1, default=2),
-    "failures": Option("int", "failures one after another that end the gate; 0 waits for the deadline", minimum=0, default=0),
-    "min_healthy_time": Option("number", "seconds of passing without a break", minimum=0, default=2),
-    "start_period": Option("number", "seconds at the beginning in which failures do not count", minimum=0, default=0),
-    "deadline": Option("number", "seconds that the gate may take", minimum=0, default=60),
-}
+    "interval": Option("number", "seconds between two attempts of a probe", minimum=0, default=OF_A_SLOT["interval"]),
+    "successes": Option("int", "passes one after another that a probe needs", minimum=1, default=OF_A_SLOT["successes"]),
+    "failures": Option("int", "failures one after another that end the gate; 0 waits for the deadline", minimum=0,
+                       default=OF_A_SLOT["failures"]),
+    "min_healthy_time": Option("number", "seconds of passing without a break", minimum=0, default=OF_A_SLOT["min_healthy_time"]),
+    "start_period": Option("number", "seconds at the beginning in which failures do not count", minimum=0,
+                           default=OF_A_SLOT["start_period"]),
+    "deadline": Option("number", "seconds that the gate may take", minimum=0, default=OF_A_SLOT["deadline"]),
+}  # fmt: skip
 
 IN_PHASES: Mapping[str, Option] = {
     **GATE_SETTINGS,

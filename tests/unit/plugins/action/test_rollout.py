@@ -24,7 +24,7 @@ def host(release: str, config: str = "c1", made: str = "c1") -> dict[str, Any]:
 
 def run(
     monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Any], in_play: tuple[str, ...] = ("a", "b", "c", "w"), strategy: Any = None,
-    drain: bool = False,
+    drain: bool = False, **more: Any,
 ) -> tuple[Any, list[str]]:
     shown: list[str] = []
     monkeypatch.setattr(rollout.pages, "show", lambda _task, text: shown.append(text))
@@ -32,7 +32,7 @@ def run(
     plugin._task, plugin._templar = Task({}), Templar()
     described = {**DESCRIBED, **({"api": {"hosts": "be", "strategy": strategy}} if strategy else {})}
     variables = {"aistack_components": described, "groups": {"be": ["a", "b", "c"], "fe": ["w"]}, "ansible_play_hosts_all": list(in_play),
-                 "hostvars": Hosts(hosts)}  # fmt: skip
+                 "hostvars": Hosts(hosts), **more}  # fmt: skip
     return plugin.answer({**ARGS, "drain": drain}, variables), shown
 
 
@@ -77,3 +77,8 @@ def test_what_this_run_does_about_the_tasks_of_workers(monkeypatch: pytest.Monke
     drained, _shown = run(monkeypatch, {name: host("v1") for name in "abc"}, drain=True)
     found = [(step["component"], step["long_tasks"], step["drain"]) for step in drained["steps"]]
     assert found[2:] == [("api", "", 0), ("web", "wait", 90)]
+
+
+def test_a_batch_is_judged_as_the_operator_has_slots_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _shown = run(monkeypatch, {name: host("v1") for name in "abc"}, release_gate_settings={"successes": 5, "deadline": 10})
+    assert [(step["gate"]["successes"], step["gate"]["deadline"]) for step in result["steps"]] == [(5, 40), (5, 40), (5, 40), (5, 10)]

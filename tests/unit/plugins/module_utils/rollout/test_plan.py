@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import OF_A_SLOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.plan import (
     Batch,
     Step,
@@ -98,9 +99,9 @@ def test_a_short_window_is_looked_at_often_enough() -> None:
 def test_the_gate_of_a_batch_has_to_pass_for_its_hold() -> None:
     with_triggers = walk()[0]
     assert (with_triggers["hold"], with_triggers["triggers"]) == (120, ["errors"])
-    assert with_triggers["gate"] == {"interval": 1, "successes": 2, "min_healthy_time": 2, "deadline": 90}, "the triggers take the time"
+    assert with_triggers["gate"] == {**OF_A_SLOT, "deadline": 90}, "the triggers take the time"
     alone = walk(api={"strategy": {"rolling": {"hold": 120}}})[0]
-    assert alone["gate"] == {"interval": 2, "successes": 2, "min_healthy_time": 120, "deadline": 180}
+    assert alone["gate"] == {**OF_A_SLOT, "interval": 2, "min_healthy_time": 120, "deadline": 180}
     again = walk(["a", "b"])
     assert [(step["hold"], step["triggers"]) for step in again[:3]] == [(0, []), (120, ["errors"]), (120, ["errors"])]
 
