@@ -1,0 +1,162 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every strategy there and back while 200 requests a second are asked, fifty sessions are open and 2,000 tasks wait: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crowd import Crowd, Seen
+
+RATE, SESSIONS, TASKS = 200, 50, 2000
+PORT = 8700
+STATE, ROOT_OF_STACK = "/var/lib/fleet", "/opt/fleet"
+STRATEGIES = ("bluegreen", "rolling", "canary")
+REPORT = Path(__file__).resolve().parents[3] / "build" / "load.jsonl"
+
+
+def ask(url: str, said: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(url, json.dumps(said).encode() if said else None, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+def live(lab: Any) -> dict[str, str]:
+    """The release of each host and component."""
+    return {
+        f"{host} {name}": lab.node(host).check_output(f"readlink {ROOT_OF_STACK}/{name}/slots/live/release").rpartition("/")[2]
+        for host in lab.names for name in ("api", "worker")
+    }
+
+
+@contextmanager
+def users(lab: Any, what: str) -> Iterator[Seen]:
+    """Users for as long as something goes on. Behind it every task has been done once, no request failed and no session was cut."""
+    places = [(lab.addresses[host], PORT) for host in lab.names]
+    base, series = f"http://{places[0][0]}:{PORT}", f"{what} {time.time():.0f}".replace(" ", "-")
+    over = threading.Event()
+    queued = 0
+
+    def fill() -> None:
+        nonlocal queued
+        while queued < TASKS and not over.wait(0.2):  # 250 at once, then 50 more at a time, as long as it goes on
+            few = min(50 if queued else 250, TASKS - queued)
+            queued += ask(f"{base}/tasks", {"series": series, "first": queued, "last": queued + few})["queued"]
+
+    with Crowd(places, RATE, SESSIONS) as crowd:
+        queue = threading.Thread(target=fill, daemon=True)
+        queue.start()
+        time.sleep(3)
+        began = time.monotonic()
+        yield crowd.seen
+        took = time.monotonic() - began
+        time.sleep(3)
+    queue.join(120)
+    over.set()
+    end = time.monotonic() + 180
+    while (done := ask(f"{base}/results?series={series}"))["tasks"] < queued and time.monotonic() < end:
+        time.sleep(1)
+    time.sleep(2)
+    done = ask(f"{base}/results?series={series}")
+    seen = crowd.seen
+    told = {
+        "what": what, "seconds": round(took, 1), "requests": seen.asked, "failed": len(seen.failed), "late": seen.late,
+        "sessions": seen.sessions, "refused": len(seen.refused), "cut": seen.cut, "tasks": queued,
+        "lost": queued - done["tasks"], "twice": done["done"] - done["tasks"], "answers": dict(seen.versions),
+    }  # fmt: skip
+    REPORT.parent.mkdir(exist_ok=True)
+    with REPORT.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(told) + "\n")
+    assert (seen.failed, seen.refused, seen.cut) == ([], [], []), (told, seen.failed[:5], seen.refused[:5])
+    assert (queued, told["lost"], told["twice"]) == (TASKS, 0, 0), told
+    assert seen.asked > 0.9 * RATE * took, told
+
+
+
+def deploy(release: str, strategy: str) -> tuple[str, ...]:
+    return ("playbooks/deploy.yml", "-e", f"release={release}", "-e", f"fleet_strategy={strategy}", "-e", "backup=false")
+
+
+def back(release: str, strategy: str) -> tuple[str, ...]:
+    return ("playbooks/rollback.yml", "-e", "level=app", "-e", f"to={release}", "-e", f"confirm={release}",
+            "-e", f"fleet_strategy={strategy}", "-e", "reason=the load test goes back")  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _first(lab: Any) -> None:
+    """Both hosts begin at the first release."""
+    if set(live(lab).values()) != {"v1.0.0"}:
+        lab.play(*deploy("v1.0.0", "bluegreen")).ended_well()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_there_and_back(lab: Any, strategy: str) -> None:
+    with users(lab, f"{strategy} there"):
+        lab.play(*deploy("v1.1.0", strategy)).ended_well()
+    assert set(live(lab).values()) == {"v1.1.0"}
+    with users(lab, f"{strategy} back"):
+        lab.play(*back("v1.0.0", strategy)).ended_well()
+    assert set(live(lab).values()) == {"v1.0.0"}
+
+
+def test_a_slow_release_is_stopped_by_its_trigger(lab: Any) -> None:
+    """It answers every request, but slowly: it had a fifth of them for as long as the trigger looked, and nobody lost anything."""
+    with users(lab, "canary stopped") as seen:
+        ran = lab.play(*deploy("v1.2.0", "canary")).ended_badly()
+    assert "answers are slow" in ran.output, ran.output[-4000:]
+    assert 0 < seen.versions["v1.2.0"] < 0.3 * seen.asked, seen.versions
+    assert set(live(lab).values()) == {"v1.0.0"}
+
+
+def killed(lab: Any, arguments: tuple[str, ...], when: Callable[[], bool]) -> None:
+    """Run a playbook and kill it, and all that it started, as soon as *when* says so."""
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(lab.inventory), *arguments]
+    root = Path(__file__).resolve().parents[3]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg")}
+    run = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
+    words: list[str] = []
+    reader = threading.Thread(target=lambda: words.extend(run.stdout or ()), daemon=True)
+    reader.start()
+    end = time.monotonic() + 400
+    while not when() and run.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    early = run.poll()
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(30)
+    reader.join(10)
+    assert early is None, f"it ended by itself ({early}) before it could be killed: {''.join(words)[-3000:]}"
+
+
+def under_way(lab: Any) -> Callable[[], bool]:
+    """Whether the first host has begun to move its users: its journal has a switch without an end, or one more than before."""
+    node = lab.node(lab.names[0])
+    count = f"grep -cE '\"op\": ?\"(activate|canary|revert)\"' {STATE}/journal.jsonl || true"
+    before = int(node.check_output(count))
+    return lambda: int(node.check_output(count)) > before
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_killed_controller(lab: Any, strategy: str) -> None:
+    """In the middle of the switch, there and back; the same command again ends it."""
+    with users(lab, f"{strategy} there, killed"):
+        killed(lab, deploy("v1.1.0", strategy), under_way(lab))
+        lab.play(*deploy("v1.1.0", strategy), "-e", "break_lock=true").ended_well()
+    assert set(live(lab).values()) == {"v1.1.0"}
+    with users(lab, f"{strategy} back, killed"):
+        killed(lab, back("v1.0.0", strategy), under_way(lab))
+        lab.play(*back("v1.0.0", strategy), "-e", "break_lock=true").ended_well()
+    assert set(live(lab).values()) == {"v1.0.0"}
