@@ -9,7 +9,10 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -314,6 +317,10 @@ def schema(lab: Any) -> tuple[str, str]:
     return asked(lab, "SELECT version_num FROM alembic_version"), asked(lab, columns)
 
 
+MIGRATES = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'aistack-migrate%' AND query LIKE '%pg_sleep%'"
+"""Whether the slow step runs: 1 or 0."""
+
+
 def left_of_migrations(lab: Any) -> list[str]:
     """Containers and images that a migration, or a plan of one, should have taken along, and its sessions on the server."""
     node = lab.node("docker-1")
@@ -359,6 +366,18 @@ def test_an_image_migrates_the_database_before_it_takes_over(lab: Any) -> None:
     assert left_of_migrations(lab) == []
 
 
+def test_the_way_back_is_rehearsed_through_the_newer_image(lab: Any) -> None:
+    """On a copy of the newest set: up with the image of what is live, and back again; the live database is not touched."""
+    lab.play("playbooks/backup.yml").ended_well()
+    said = lab.play("playbooks/drill.yml", "-e", "to=v1.1.0").ended_well().output
+    assert "0002" in said, said[-3000:]
+    found = json.loads(lab.node("docker-1").file(f"{ROOT}/api/releases/v1.9.0.drill.json").content_string)
+    assert "v1.1.0" in json.dumps(found)
+    assert schema(lab) == ("0002", "id,text,author")
+    assert asked(lab, "SELECT count(*) FROM pg_database WHERE datname LIKE '%drill%'") == "0"
+    assert left_of_migrations(lab) == []
+
+
 def test_what_nobody_can_undo_is_refused(lab: Any) -> None:
     """Before it runs: the database is as before, and what served serves."""
     said = deploy(lab, "v1.10.0").ended_badly().output
@@ -373,9 +392,8 @@ def test_a_migration_whose_container_is_killed_leaves_the_database_as_before(lab
     ended: list[Any] = []
     run = threading.Thread(target=lambda: ended.append(deploy(lab, "v1.11.0")), daemon=True)
     run.start()
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'aistack-migrate%' AND query LIKE '%pg_sleep%'"
     deadline = time.monotonic() + 120
-    while asked(lab, waiting) == "0":
+    while asked(lab, MIGRATES) == "0":
         assert run.is_alive(), ended[0].output[-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.5)
@@ -398,4 +416,28 @@ def test_the_schema_goes_back_through_the_newer_image(lab: Any) -> None:
     lab.play(*back, "-e", "accept_loss=notes.author").ended_well()
     assert (live(lab), schema(lab)) == ({"v1.1.0"}, ("0001", "id,text"))
     assert asked(lab, "SELECT text FROM notes") == "longer than ten letters"
+    assert left_of_migrations(lab) == []
+
+
+def test_a_controller_that_is_killed_in_a_migration_is_followed_by_the_same_command(lab: Any, root: Path) -> None:
+    """What served serves all the time, the steps are done once, and nothing is left of the first attempt."""
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(lab.inventory), "playbooks/deploy.yml", "-e",
+               "release=v1.11.0", "-e", "backup=false"]  # fmt: skip
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg")}
+    with visitors(lab):
+        run = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        deadline = time.monotonic() + 180
+        while asked(lab, MIGRATES) == "0":
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait(30)
+        assert live(lab) == {"v1.1.0"}
+        deploy(lab, "v1.11.0", "-e", "break_lock=true").ended_well()
+    assert (live(lab), schema(lab)[0]) == ({"v1.11.0"}, "0004")
+    records = [json.loads(line) for line in lab.node("docker-1").check_output(f"cat {STATE}/journal.jsonl").splitlines()]
+    ended = [record["outcome"] for record in records if (record["op"], record["release"]) == ("migrate", "v1.11.0")]
+    assert ended.count("ok") == 1, ended
     assert left_of_migrations(lab) == []
