@@ -113,6 +113,13 @@ def artefacts(figures: Figures, unit: float) -> None:
     kept.measure(figures)
 
 
+def builds(figures: Figures, unit: float) -> None:
+    """a deployment that builds, one that lays down what was built, and back to a release that the nodes do not have any more"""
+    import builds as releases
+
+    releases.measure(figures, unit)
+
+
 def hosts(figures: Figures, unit: float) -> None:
     """phase.yml with 1 to 100 hosts that answer from a file: the controller's work; needs no lab"""
     import manyhosts
@@ -124,6 +131,7 @@ PARTS: dict[str, Part] = {
     "idle": idle,
     "gate": gate,
     "deploy": deploy,
+    "builds": builds,
     "rollback": rollback,
     "disk": disk,
     "memory": memory,
