@@ -38,7 +38,7 @@ def live(lab: Any) -> dict[str, str]:
     """The release of each host and component."""
     return {
         f"{host} {name}": lab.node(host).check_output(f"readlink {ROOT_OF_STACK}/{name}/slots/live/release").rpartition("/")[2]
-        for host in lab.names for name in ("api", "worker")
+        for host in lab.names for name in ("hub", "worker")
     }
 
 
