@@ -92,7 +92,7 @@ def deploy(release: str, strategy: str) -> tuple[str, ...]:
 
 def back(release: str, strategy: str) -> tuple[str, ...]:
     return ("playbooks/rollback.yml", "-e", "level=app", "-e", f"to={release}", "-e", f"confirm={release}",
-            "-e", f"fleet_strategy={strategy}", "-e", "reason=the load test goes back")  # fmt: skip
+            "-e", f"fleet_strategy={strategy}", "-e", "reason=load")  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
