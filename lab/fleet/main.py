@@ -1,4 +1,5 @@
 """An application that is asked, spoken to and given work, and can say afterwards what became of it."""
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -24,9 +25,7 @@ async def health(_request: Request) -> Response:
 async def work(_request: Request) -> Response:
     """A request that costs a question to the store."""
     began = time.monotonic()
-    if SLOW_S:
-        import asyncio
-        await asyncio.sleep(SLOW_S)
+    await asyncio.sleep(SLOW_S)
     await store.ping()
     asked["seconds"] += time.monotonic() - began
     asked["count"] += 1
@@ -37,7 +36,7 @@ async def enqueue(request: Request) -> Response:
     """Put tasks first to last of a series into the queue."""
     said = await request.json()
     for number in range(said["first"], said["last"]):
-        settle.apply_async([f"{said['series']}:{number}"])
+        settle.apply_async([f"{said['series']}:{number}", said["seconds"]])
     return JSONResponse({"queued": said["last"] - said["first"]})
 
 

@@ -11,7 +11,7 @@ app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=1, broker_co
 
 
 @app.task
-def settle(name: str) -> None:
-    """Take a moment, then note the task as done."""
-    time.sleep(0.05)
+def settle(name: str, seconds: float) -> None:
+    """Take so many seconds, then note the task as done."""
+    time.sleep(seconds)
     redis.from_url(os.environ["REDIS_URL"]).rpush(DONE, name)

@@ -22,6 +22,8 @@ import pytest
 from crowd import Crowd, Seen
 
 RATE, SESSIONS, TASKS = 200, 50, 2000
+TASK_S, TASKS_PER_S = 0.5, 12
+"""Each task takes so long, and so many come: with the eight processes of both hosts' workers some are under way at any time."""
 PORT = 8700
 STATE, ROOT_OF_STACK = "/var/lib/fleet", "/opt/fleet"
 STRATEGIES = ("bluegreen", "rolling", "canary")
@@ -50,11 +52,14 @@ def users(lab: Any, what: str) -> Iterator[Seen]:
     over = threading.Event()
     queued = 0
 
-    def fill() -> None:
+    def put(count: int) -> None:
         nonlocal queued
-        while queued < TASKS and not over.wait(0.2):  # 250 at once, then 50 more at a time, as long as it goes on
-            few = min(50 if queued else 250, TASKS - queued)
-            queued += ask(f"{base}/tasks", {"series": series, "first": queued, "last": queued + few})["queued"]
+        queued += ask(f"{base}/tasks", {"series": series, "first": queued, "last": queued + count, "seconds": TASK_S})["queued"]
+
+    def fill() -> None:
+        while not over.wait(1):
+            put(TASKS_PER_S)
+        put(max(0, TASKS - queued))
 
     with Crowd(places, RATE, SESSIONS) as crowd:
         queue = threading.Thread(target=fill, daemon=True)
@@ -64,9 +69,9 @@ def users(lab: Any, what: str) -> Iterator[Seen]:
         yield crowd.seen
         took = time.monotonic() - began
         time.sleep(3)
-    queue.join(120)
-    over.set()
-    end = time.monotonic() + 180
+        over.set()
+        queue.join(120)
+    end = time.monotonic() + 300
     while (done := ask(f"{base}/results?series={series}"))["tasks"] < queued and time.monotonic() < end:
         time.sleep(1)
     time.sleep(2)
@@ -81,7 +86,8 @@ def users(lab: Any, what: str) -> Iterator[Seen]:
     with REPORT.open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")
     assert (seen.failed, seen.refused, seen.cut) == ([], [], []), (told, seen.failed[:5], seen.refused[:5])
-    assert (queued, told["lost"], told["twice"]) == (TASKS, 0, 0), told
+    assert (told["lost"], told["twice"]) == (0, 0), told
+    assert queued >= TASKS, told
     assert seen.asked > 0.9 * RATE * took, told
 
 
