@@ -166,3 +166,51 @@ def test_a_killed_controller(lab: Any, strategy: str) -> None:
         killed(lab, back("v1.0.0", strategy), under_way(lab))
         lab.play(*back("v1.0.0", strategy), "-e", "break_lock=true").ended_well()
     assert set(live(lab).values()) == {"v1.0.0"}
+
+
+def scale(number: int) -> tuple[str, ...]:
+    return ("playbooks/scale.yml", "-e", "component=worker", "-e", f"instances={number}")
+
+
+def processes(lab: Any) -> dict[str, int]:
+    """How many units of the worker run on each host, and how many of them start at boot; the two have to be the same."""
+    running = {host: lab.node(host).check_output("systemctl list-units --state=active --plain --no-legend 'aistack-worker@*.service'")
+               for host in lab.names}  # fmt: skip
+    at_boot = {host: lab.node(host).check_output("ls /etc/systemd/system/multi-user.target.wants | grep 'aistack-worker@'")
+               for host in lab.names}  # fmt: skip
+    found = {host: len(text.splitlines()) for host, text in running.items()}
+    assert found == {host: len(text.splitlines()) for host, text in at_boot.items()}, (running, at_boot)
+    return found
+
+
+def test_workers_come_and_go_five_times(lab: Any) -> None:
+    """Whoever goes ends what it holds first: nothing is lost and nothing is done twice."""
+    with users(lab, "scaled five times"):
+        for number in (4, 1) * 5:
+            lab.play(*scale(number)).ended_well()
+            assert set(processes(lab).values()) == {number}
+    again = lab.play(*scale(1)).ended_well()
+    assert set(again.changed.values()) == {0}, again.output[-3000:]
+
+
+def test_the_number_outlives_a_deployment_and_a_way_back(lab: Any) -> None:
+    """It stays what scale.yml set, on the node, whatever comes; the deployment says that the inventory says another one."""
+    lab.play(*scale(3)).ended_well()
+    with users(lab, "three workers, there"):
+        ran = lab.play(*deploy("v1.1.0", "bluegreen")).ended_well()
+    assert "runs 3 instances, the inventory says 1" in ran.output, ran.output[-4000:]
+    assert (set(processes(lab).values()), set(live(lab).values())) == ({3}, {"v1.1.0"})
+    with users(lab, "three workers, back"):
+        lab.play(*back("v1.0.0", "bluegreen")).ended_well()
+    assert (set(processes(lab).values()), set(live(lab).values())) == ({3}, {"v1.0.0"})
+
+
+def test_a_scaling_that_is_killed_is_finished_by_the_same_command(lab: Any) -> None:
+    node = lab.node(lab.names[0])
+    count = f"grep -cE '\"op\": ?\"scale\"' {STATE}/journal.jsonl || true"
+    for number in (4, 1):
+        before = int(node.check_output(count))
+        with users(lab, f"scaled to {number}, killed"):
+            killed(lab, scale(number), lambda before=before: int(node.check_output(count)) > before)
+            lab.play(*scale(number), "-e", "break_lock=true").ended_well()
+        assert set(processes(lab).values()) == {number}
