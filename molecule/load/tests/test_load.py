@@ -93,7 +93,8 @@ def users(lab: Any, what: str) -> Iterator[Seen]:
 
 
 def deploy(release: str, strategy: str) -> tuple[str, ...]:
-    return ("playbooks/deploy.yml", "-e", f"release={release}", "-e", f"fleet_strategy={strategy}", "-e", "backup=false")
+    return ("playbooks/deploy.yml", "-e", f"release={release}", "-e", f"fleet_strategy={strategy}", "-e", "backup=false",
+            "-e", "allow_bad=true")  # a way back has marked it so  # fmt: skip
 
 
 def back(release: str, strategy: str) -> tuple[str, ...]:
