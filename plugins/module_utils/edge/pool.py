@@ -16,12 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest
-from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import (
-    health_problems,
-    is_address,
-    is_host_name,
-    size,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import health_problems, is_address, is_host_name, size
 
 POOL = ".pool"
 """Ends the name of a pool's sections; no component's name has a dot."""
@@ -54,7 +49,8 @@ def hosts_of(component: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) 
 
 def _taken(name: str, components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], ports: Mapping[str, Any]) -> dict[Any, str]:
     """The ports that are in use where the pool of *name* listens, each with a sentence's part that says of whom."""
-    hosts, found = set(hosts_of(components[name], groups)[0]), {}
+    hosts = set(hosts_of(components[name], groups)[0])
+    found: dict[Any, str] = {}
     for other, component in components.items():
         shared = sorted(hosts & set(groups.get(str(component.get("hosts")), ())))
         role = str(component.get("role", "")).rpartition(".")[2]
@@ -107,7 +103,7 @@ def host_problems(name: str, component: Mapping[str, Any], groups: Mapping[str, 
     where = f"aistack_components.{name}.pool"
     front, behind = hosts_of(component, groups)
     found = [
-        f"{where}: aistack_address of {host} is {given!r}; expected an address, such as 10.0.0.11: the edges of a pool know each other by it"
+        f"{where}: aistack_address of {host} is {given!r}; expected an address, such as 10.0.0.11: edges of a pool know each other by it"
         for host in dict.fromkeys([*front, *behind])
         if not is_address(given := read(host, "aistack_address"))
     ]
@@ -115,31 +111,35 @@ def host_problems(name: str, component: Mapping[str, Any], groups: Mapping[str, 
         address = read(host, "aistack_address")
         bind = (component.get("edge") or {}).get("bind") or read(host, "edge_bind") or [address]
         if not EVERYWHERE & {*bind} and address not in bind:
-            found.append(f"{where}: the edge of {host} listens for '{name}' on {', '.join(map(str, bind))} and not on {address} "
-                         "(aistack_address), where the pool asks it; add that to edge.bind (of the component) or edge_bind (of the host)")
-        if not _speaks_tls(host, read):
-            continue
-        tls = read(host, "edge_tls") or {}
-        if not tls:
-            found.append(f"{where}: the edge of {host} speaks TLS with what edge_tls_certificate names, and nobody says for which name that "
-                         "is; give it by edge_tls, with names, which the pool proves it by")
-            continue
-        if not _proven_by(host, read):
-            found.append(f"{where}: the edge of {host} speaks TLS, and edge_tls.names of it has no host name ({_told(tls, address)}), by "
-                         "which HAProxy proves a certificate; add one that the certificate has")
-        for other in front:
-            authority = read(other, "aistack_ca")
-            if not authority:
-                found.append(f"{where}: the edge of {host} speaks TLS, and aistack_ca of {other} is missing: a file with the certificate "
-                             "of who signed that of the edge; add it")
-            elif tls.get("ca") and tls["ca"] != authority:
-                found.append(f"{where}: the certificate of the edge of {host} is signed by edge_tls.ca ({tls['ca']}), and the pool on "
-                             f"{other} trusts aistack_ca ({authority}); put both into the file of aistack_ca, and leave edge_tls.ca out")
-    return found  # fmt: skip
+            found.append(
+                f"{where}: the edge of {host} listens for '{name}' on {', '.join(map(str, bind))} and not on {address} (aistack_address), "
+                "where the pool asks it; add that to edge.bind (of the component) or edge_bind (of the host)"
+            )
+        if _speaks_tls(host, read):
+            found += [f"{where}: {line}" for line in _tls_problems(host, front, read)]
+    return found
 
 
-def _told(tls: Mapping[str, Any], address: Any) -> str:
-    return ", ".join(map(str, tls.get("names") or [address]))
+def _tls_problems(host: str, front: Sequence[str], read: Read) -> list[str]:
+    """Why hosts of a pool cannot prove the certificate of a host's edge."""
+    tls = read(host, "edge_tls") or {}
+    if not tls:
+        told = "and nobody says for which name that file is; give it by edge_tls, with names, which the pool proves it by"
+        return [f"the edge of {host} speaks TLS by edge_tls_certificate, {told}"]
+    found = []
+    if not _proven_by(host, read):
+        told = ", ".join(map(str, tls.get("names") or [read(host, "aistack_address")]))
+        found.append(f"the edge of {host} speaks TLS, and edge_tls.names of it has no host name ({told}), by which HAProxy proves a "
+                     "certificate; add one that the certificate has")  # fmt: skip
+    for other in front:
+        authority = read(other, "aistack_ca")
+        if not authority:
+            found.append(f"the edge of {host} speaks TLS, and aistack_ca of {other} is missing: a file with the certificate of who signed "
+                         "that of the edge; add it")  # fmt: skip
+        elif tls.get("ca") and tls["ca"] != authority:
+            found.append(f"the certificate of the edge of {host} is signed by edge_tls.ca ({tls['ca']}), and the pool on {other} trusts "
+                         f"aistack_ca ({authority}); put both into the file of aistack_ca, and leave edge_tls.ca out")  # fmt: skip
+    return found
 
 
 def _speaks_tls(host: str, read: Read) -> bool:

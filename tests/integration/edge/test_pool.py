@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two hosts behind one address, each a real HAProxy as the role configures it, and a third one that leads to them: who asks loses nothing."""
+"""Two hosts behind one address, each a real HAProxy as the role configures it, and a third that leads to them: who asks loses nothing."""
 
 from __future__ import annotations
 
@@ -50,11 +50,19 @@ PLAY = """
 """
 
 
-class One(Slot):
+class Whole(Slot):
+    """It answers in one piece: what has begun to arrive cannot be asked for again."""
+
+    def say(self, status: int, what: dict[str, Any]) -> None:
+        body = json.dumps(what).encode()
+        self.wfile.write(f"HTTP/1.1 {status} Said\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+class One(Whole):
     release = "one"
 
 
-class Two(Slot):
+class Two(Whole):
     release = "two"
 
 
