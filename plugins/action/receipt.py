@@ -20,6 +20,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
 
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import role_files
 
@@ -33,6 +34,9 @@ OWN_AFFAIRS = {"build", "build_env", "cache", "devices", "gate", "gate_settings"
 
 NAMING_FILES = re.compile(r"\w+_tls|aistack_ca|toolchain_ca")
 """Variables that name files of the controller, whose contents are inputs: a renewed certificate has the path of the one before."""
+
+OF_HOSTS = re.compile(r"\b(?:groups|hostvars)\b")
+"""Defaults that speak of these say something else where another host joins, or one has another address."""
 
 role_files.read_own_roles()  # Ansible loads actions before it forks the workers that run them: so all of them have it
 
@@ -80,7 +84,10 @@ class ActionModule(ActionBase):
             variables["aistack_components"] = {other: _seen_by_others(described) for other, described in others}
         if isinstance(variables.get("aistack_applications"), Mapping):
             variables["aistack_applications"] = {name: _without_tasks(told) for name, told in variables["aistack_applications"].items()}
+        hosts = {key: self._value(trust_as_template(value), templar) for key, value in role.defaults.items()
+                 if isinstance(value, str) and OF_HOSTS.search(value) and task_vars.get(key, value) == value}
         described = {
+            **({"hosts": hosts} if hosts else {}),
             **({"files": {path: self._digest(path) for path in named}} if named else {}),
             "component": component,
             "role": role.digest,

@@ -22,6 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated,
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings as artefacts, source_check
@@ -255,6 +256,8 @@ class ActionModule(ControllerAction):
                   for host in stack["groups"].get(value.get("hosts"), [])}
         environments = {host: read(host, "aistack_env") or {} for host in sorted(wanted)}
         accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
+        problems += [line for name, value in components.items() if value.get("pool")
+                     for line in pool.host_problems(name, value, stack["groups"], read)]
         return problems or env_check.problems(components, stack["groups"], environments, accounts)
 
     def _extra(self, verb: Mapping[str, Any]) -> dict[str, object]:

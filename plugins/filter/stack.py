@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -14,6 +15,7 @@ from jinja2 import pass_context
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import names as core_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import service_users
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import assets_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import Read, probes_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
@@ -126,15 +128,32 @@ def on_host(names: Iterable[str], components: Mapping[str, Any], groups: Mapping
 
 
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
-                   host: str) -> list[dict[str, object]]:
-    """What the edge of a host has to front: the slotted components with a port that run on the same host."""
-    return [
-        {"name": name, "port": ports[components[name]["port"]],
-         "servers": {slot: ports[f"{components[name]['port']}_{slot}"] for slot in ("blue", "green")},
-         "assets": assets_of(components[name]), **components[name].get("edge", {})}
-        for name in released(components)
-        if components[name].get("port") and host in groups.get(components[name]["hosts"], [])
-    ]
+                   host: str, hostvars: Mapping[str, Any] | None = None) -> list[dict[str, object]]:
+    """What the edge of a host has to front: the slotted components with a port that run on the same host, and the pools that it leads.
+
+    Raises AnsibleFilterError where a pool joins what it cannot join; *hostvars* is needed for pools alone.
+    """
+    def read(other: str, variable: str) -> Any:
+        return ((hostvars or {}).get(other) or {}).get(variable)
+
+    pools = [name for name, one in components.items() if one.get("pool") and host in [*chain(*pool.hosts_of(one, groups))]]
+    problems = [line for name in pools for line in pool.problems(name, components, groups, ports) or
+                pool.host_problems(name, components[name], groups, read)]
+    if problems:
+        raise AnsibleFilterError("The edge cannot be written like this:\n" + "\n".join(problems))
+    found: list[dict[str, object]] = []
+    for name in released(components):
+        component = components[name]
+        if component.get("port") and host in groups.get(component["hosts"], []):
+            front = {"name": name, "port": ports[component["port"]],
+                     "servers": {slot: ports[f"{component['port']}_{slot}"] for slot in ("blue", "green")},
+                     "assets": assets_of(component), **component.get("edge", {})}
+            if component.get("pool"):
+                front["trusted_proxies"] = [*front.get("trusted_proxies", []), *pool.addresses(component, groups, read)]
+            found.append({**front, "alive": pool.alive(component)} if pool.alive(component) else front)
+        if component.get("pool") and host in pool.hosts_of(component, groups)[0]:
+            found.append(pool.frontend(name, components, ports, groups, read))
+    return found
 
 
 def of_slot(conditions: Sequence[Mapping[str, Any]], component: str, slot: str, port: int) -> list[dict[str, object]]:

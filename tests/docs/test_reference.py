@@ -73,7 +73,7 @@ def specs(role: str) -> dict[str, Any]:
 
 def test_tables_and_those_who_read_them_know_the_same_keys() -> None:
     fronted = specs("edge")["edge_frontends"]["options"]
-    assert set(description.EDGE) == set(fronted) - {"name", "port", "servers", "assets"}
+    assert set(description.EDGE) == set(fronted) - {"name", "port", "servers", "assets", "pool", "alive", "alpn"}
     saved = specs("backup")["backup_description"]["options"]
     assert set(BACKUP.keys or {}) == set(saved)
     for kind in ("postgres", "redis", "buckets", "sqlite"):

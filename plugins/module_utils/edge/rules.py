@@ -42,7 +42,8 @@ def _a_list(value: Any) -> list[Any] | None:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else None
 
 
-def _check_of(where: str, check: Any) -> list[str]:
+def health_problems(where: str, check: Any) -> list[str]:
+    """Problems in what is said of a health check, a line each; *where* is its key."""
     if isinstance(check, str):
         return [] if check == "" or _TARGET.match(check) else [f"{where}: must be a path such as /healthz, is {check!r}"]
     if not isinstance(check, Mapping):
@@ -70,7 +71,7 @@ def check_edge(where: str, edge: Any, components: Collection[str] = ()) -> list[
         return [f"{where}: must be a mapping, is {what(edge)}"]
     problems = [f"{where}: unknown key '{key}'; known: {', '.join(sorted(EDGE_KEYS))}" for key in edge if key not in EDGE_KEYS]
     if "check" in edge:
-        problems += _check_of(f"{where}.check", edge["check"])
+        problems += health_problems(f"{where}.check", edge["check"])
     for key in ("bind", "hosts", "trusted_proxies"):
         if key in edge and _a_list(edge[key]) is None:
             problems.append(f"{where}.{key}: must be a list, is {edge[key]!r}")
@@ -82,7 +83,7 @@ def check_edge(where: str, edge: Any, components: Collection[str] = ()) -> list[
     problems += [
         f"{where}.bind: {address!r} is no address to listen on, such as 0.0.0.0, :: or 10.0.0.5 (the port is that of aistack_ports)"
         for address in _a_list(edge.get("bind", [])) or []
-        if address != "*" and not _address(address) and not _HOST.match(str(address))
+        if address != "*" and not is_address(address) and not _HOST.match(str(address))
     ]
     problems += [
         f"{where}.trusted_proxies: {network!r} is no address and no network, such as 10.0.0.5 or 10.0.0.0/8"
@@ -147,7 +148,13 @@ def assets_of(component: Mapping[str, Any]) -> list[str]:
     return list(component.get("assets", ["/_next/static/"] if component.get("output") == "next-standalone" else []))
 
 
-def _address(text: Any) -> bool:
+def is_host_name(text: str) -> bool:
+    """Whether *text* is a host name in lower case, without a port."""
+    return _HOST.match(text) is not None
+
+
+def is_address(text: Any) -> bool:
+    """Whether *text* is an address, of IPv4 or IPv6, that is the same on each host."""
     try:
         ipaddress.ip_address(str(text))
     except ValueError:
@@ -228,6 +235,11 @@ def _names(hosts: Sequence[str], others: Sequence[str], port: Any, trusted: bool
     return [*lines, f"http-request redirect code 308 location {place}{visible}%[pathq] unless own_name"]
 
 
+def _alive(name: str, path: Any) -> list[str]:
+    """Where a pool asks whether this host is fit: while a slot takes requests, and be it one without a check."""
+    return [f"monitor-uri {path}", f"monitor fail if {{ nbsrv({name}) lt 1 }}"] if path else []
+
+
 def _timeouts(timeouts: Mapping[str, object], of_frontend: bool) -> list[str]:
     return [f"timeout {key.replace('_', '-')} {value}" for key, value in timeouts.items() if (key in _OF_FRONTEND) is of_frontend]
 
@@ -287,12 +299,40 @@ def _led(routes: Mapping[str, str], assets: Mapping[str, Sequence[str]]) -> list
     return lines
 
 
-def edge_rules(item: Mapping[str, Any], frontends: Sequence[Mapping[str, Any]] = ()) -> dict[str, list[str]]:
+def _joined(item: Mapping[str, Any], check: Sequence[str], beyond: Mapping[str, Any]) -> list[str]:
+    """A pool: the edges of other hosts, of which one that is gone is not asked, and what it left unanswered is asked of another."""
+    lines = [
+        "load-server-state-from-file none",
+        "# WebSockets stay for hours: who comes goes where fewest are, also to a host that was away",
+        "balance leastconn",
+        "option redispatch 1",
+        "retry-on conn-failure empty-response",
+        "# nothing is done twice; what was never sent may go elsewhere, whatever it is",
+        "http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+        *check,
+    ]
+    source = str(beyond.get("source") or "")
+    for server in item["pool"]:
+        address, name = str(server["address"]), server.get("server_name")
+        own_family = source and (":" in source) == (":" in address)
+        lines.append(
+            f"server {server['name']} {f'[{address}]' if ':' in address else address}:{server['port']} check"
+            + (f" source {source}" if own_family else "")
+            + (f" ssl verify required ca-file {beyond['ca']} verifyhost {name} sni str({name}) check-sni {name}" if name else "")
+        )
+    return lines
+
+
+def edge_rules(
+    item: Mapping[str, Any], frontends: Sequence[Mapping[str, Any]] = (), beyond: Mapping[str, Any] | None = None
+) -> dict[str, list[str]]:
     """The lines of a frontend that only it has.
 
     Args:
-        item: an entry of C(edge_frontends): C(name), C(port), C(servers), C(assets) and what a component's C(edge) may say.
+        item: an entry of C(edge_frontends): C(name), C(port), C(servers), C(assets) and what a component's C(edge) may say; or C(pool)
+            instead of C(servers), the edges of other hosts: C(name), C(address), C(port) and, over TLS, C(server_name) of each.
         frontends: all of them, for what a route leads to.
+        beyond: how a pool asks: C(source), the address that it asks from, and C(ca), the file with certificates that it trusts.
 
     Returns:
         ``frontend`` and ``backend``: lines of these sections; ``assets``: those of the section that asks both slots, if there is one;
@@ -306,15 +346,17 @@ def edge_rules(item: Mapping[str, Any], frontends: Sequence[Mapping[str, Any]] =
     # over HTTP/2 HAProxy cancels what is still being sent, and browsers show that instead of the page of a limit
     limits = {other["name"]: other.get("max_body") for other in frontends}
     limited = item.get("max_body") or any(limits.get(to) for to in routes.values())
+    servers = _joined(item, check, beyond or {}) if item.get("pool") else [
+        *check,
+        "# `disabled` counts only while the state file knows nothing of the slot.",
+        *_slots(item["servers"], " check disabled" if check else " disabled"),
+    ]
     return {
-        "alpn": ["http/1.1"] if limited else ["h2", "http/1.1"],
-        "frontend": [*_timeouts(timeouts, True), *_proxies(trusted), *_names(hosts, named, item["port"], bool(trusted)), *led],
-        "backend": [
-            *_timeouts(timeouts, False),
-            *_limit(item.get("max_body")),
-            *check,
-            "# `disabled` counts only while the state file knows nothing of the slot.",
-            *_slots(item["servers"], " check disabled" if check else " disabled"),
+        "alpn": list(item.get("alpn") or (["http/1.1"] if limited else ["h2", "http/1.1"])),
+        "frontend": [
+            *_timeouts(timeouts, True), *_alive(name, item.get("alive")), *_proxies(trusted),
+            *_names(hosts, named, item["port"], bool(trusted)), *led,
         ],
+        "backend": [*_timeouts(timeouts, False), *_limit(item.get("max_body")), *servers],
         "assets": [*_timeouts(timeouts, False), *_both(name, item["servers"])] if assets else [],
     }

@@ -14,6 +14,8 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.pool import POOL, hosts_of
+
 ONE_PER_NODE = ("postgres", "redis", "minio", "ollama", "comfyui")
 """Roles whose units, configuration and data have one name on a node, whosever they are."""
 
@@ -24,6 +26,8 @@ def node_claims(components: Mapping[str, Any], ports: Mapping[str, Any], groups:
     """What the stack of *components* has to itself on a host: C(components), C(roles) and C(ports), by number, of whom."""
     claims: Claims = {"components": [], "roles": [], "ports": {}}
     for name, component in components.items():
+        if host in hosts_of(component, groups)[0] and component["pool"].get("port") in ports:
+            claims["ports"][str(ports[component["pool"]["port"]])] = f"{name}{POOL}"
         if host not in groups.get(component.get("hosts", ""), ()):
             continue
         role = str(component.get("role", "")).removeprefix("phasegate.aistack.")

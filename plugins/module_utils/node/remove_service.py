@@ -195,7 +195,7 @@ def _backup(state_dir: Path, component: str, data: bool, places: Places) -> Plan
 def _edge(state_dir: Path, _component: str, _data: bool, places: Places) -> Plan:
     name = str(entry_of(state_dir, places).get("name", ""))
     stacks = re.findall(r"^# BEGIN stack (\S+)$", text(places.edge), re.MULTILINE)
-    found = Plan(paths=there([places.edge.parent / f"aistack-{name}.pem"]))
+    found = Plan(paths=there(places.edge.parent / f"aistack-{name}{kind}.pem" for kind in ("", "-ca")))
     if set(stacks) - {name}:
         if name in stacks:
             said = re.escape(name)

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, NODE_PATH, OWN_UNITS, STACK_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import examine, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import check_user, same_user
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
@@ -332,6 +333,8 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _check_counted(where, component) + _unread(where, component) + _check_making(where, name, component, stack)
         if "edge" in component:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
+        if component.get("pool"):
+            problems += pool.problems(name, components, groups, stack["ports"])
         if "assets" in component:
             problems += check_assets(f"{where}.assets", component["assets"])
         problems += check_user(where, component)

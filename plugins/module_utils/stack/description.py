@@ -132,6 +132,13 @@ EDGE: Mapping[str, Option] = {
                      expected="a mapping of paths to components"),
 }
 
+POOL: Mapping[str, Option] = {
+    "edge": Option("str", "the group of hosts whose edges lead to those of its own hosts", required=True),
+    "port": Option("str", "name in aistack_ports of the port that they listen on", required=True),
+    "check": Option("str|dict", "path that a fit host answers with 2xx or 3xx, or path, host, headers; without one a host is fit while a "
+                    "slot of it takes requests"),
+}
+
 PYTHON: Mapping[str, Option] = {
     "version": Option("text", "major and minor version, in quotes; without a source it has to be on the node", required=True,
                       example='"3.13"'),
@@ -183,6 +190,7 @@ COMPONENT: Mapping[str, Option] = {
     "env": Option("str", "its entry in aistack_env; its own name if left out"),
     "port": Option("str", "name of its port in aistack_ports; <name>_blue and <name>_green are its slots'"),
     "edge": Option("dict", "how the edge fronts it", keys=EDGE),
+    "pool": Option("dict", "one address for all of its hosts", keys=POOL),
     "options": Option("dict", "settings of its role; see below", expected="a mapping of names to values"),
     "assets": _listed("paths below which the other slot answers for a file that the live one lacks", "a list of paths, such as [/assets/]"),
     "writable": Option("list", "folders that its process may write: kept over releases, part of backup sets", expected="a list of folders"),

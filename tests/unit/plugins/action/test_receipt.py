@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar as AnsibleTemplar, trust_as_template
+from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.phasegate.aistack.plugins.action import receipt
+from ansible_collections.phasegate.aistack.plugins.filter import stack
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import role_files
 
 FILES = {
@@ -208,3 +211,46 @@ def test_the_roles_of_this_collection_are_read_before_the_workers_are_forked(mon
     assert role_files.role_files("edge") == before
     with pytest.raises(AssertionError, match=r"own\.own\.thing is read again"):
         role_files.role_files("own.own.thing")
+
+
+def test_a_host_that_joins_makes_stale_what_is_made_of_hosts(roles: Path) -> None:
+    """A default that speaks of groups or of other hosts says something else then, though nothing that is written has changed."""
+    (roles / "ship/defaults/main.yml").write_text(
+        "ship_patience: 30\nship_hosts: \"{{ groups['web'] | map('extract', hostvars, 'place') | join(' ') }}\"\n", encoding="utf-8"
+    )
+    one = {"groups": {"web": ["a"]}, "hostvars": {"a": {"place": "10.0.0.1"}, "b": {"place": "10.0.0.2"}}}
+    alone = real(**one)
+    assert real(**one) == alone
+    assert real(**{**one, "groups": {"web": ["a", "b"]}}) != alone
+    assert real(**{**one, "hostvars": {"a": {"place": "10.0.0.9"}}}) != alone
+    assert real(**{**one, "groups": {"web": ["a"], "other": ["b"]}}) == alone, "another group is nothing to it"
+    given = {"ship_hosts": "x"}
+    assert real(**one, **given) == real(**{**one, "groups": {"web": ["a", "b"]}}, **given), "what the inventory says instead counts"
+
+
+def test_an_edge_is_stale_where_a_host_of_a_pool_joins_or_moves() -> None:
+    """The role as it is: at the edges that lead to the host, and at the host's own, which trusts those that lead to it."""
+    components = {
+        "edge": {"role": "edge", "hosts": "all"},
+        "web": {"role": "backend", "hosts": "web", "application": "shop", "port": "web", "pool": {"edge": "front", "port": "public"}},
+    }
+
+    def converged(host: str, web: list[str], front: str = "10.0.0.5") -> str:
+        action = receipt.ActionModule.__new__(receipt.ActionModule)
+        action._loader = DataLoader()
+        addresses = {"w1": "10.0.0.1", "w2": "10.0.0.2", "f": front}
+        variables = {
+            "aistack_components": components, "aistack_ports": {"web": 1, "web_blue": 2, "web_green": 3, "public": 4},
+            "groups": {"all": ["w1", "w2", "f"], "web": web, "front": ["f"]}, "inventory_hostname": host,
+            "hostvars": {name: {"aistack_address": address} for name, address in addresses.items()},
+        }  # fmt: skip
+        engine = NativeEnvironment()
+        engine.filters["phasegate.aistack.edge_frontends"] = stack.edge_frontends
+        action._templar = SimpleNamespace(
+            template=lambda value: engine.from_string(value).render(variables) if isinstance(value, str) else value
+        )
+        return action._inputs(components["edge"], "edge", {}, variables)
+
+    assert converged("f", ["w1"]) == converged("f", ["w1"]) != converged("f", ["w1", "w2"])
+    assert converged("w1", ["w1"]) == converged("w1", ["w1", "w2"]), "its own frontend is as it was"
+    assert converged("w1", ["w1"]) != converged("w1", ["w1"], "10.0.0.6")

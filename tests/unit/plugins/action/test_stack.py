@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,3 +74,22 @@ def test_a_receiver_that_makes_no_sense_is_named_before_the_first_task(stack: Ac
     assert found[0] == problem
     assert "s3cret" not in str(found)
     assert "vault_is_closed" not in str(found)
+
+
+def test_a_pool_is_looked_at_as_its_hosts_are(stack: ActionModule) -> None:
+    """Variables of each host, filled in: where the edges of a pool and of its hosts do not fit, no host is asked anything."""
+    hosts = {
+        "w": {"aistack_address": trust_as_template("10.0.0.{{ number }}"), "number": 11, "edge_tls": {"certificate": "/c", "key": "/k"}},
+        "f": {"aistack_address": "10.0.0.5", "aistack_ca": "/ca"},
+    }
+    web = {"role": "backend", "hosts": "web", "application": "shop", "port": "web", "pool": {"edge": "front", "port": "public"}}
+    described = {"components": {"web": web}, "groups": {"web": ["w"], "front": ["f"]}}
+    stack._loader = DataLoader()
+
+    def told(**w: Any) -> list[str]:
+        given = {**hosts, "w": {**hosts["w"], **w}}
+        return stack._environment_problems(described, {"hostvars": SimpleNamespace(raw_get=given.__getitem__)})
+
+    assert len(told()) == 1
+    assert "the edge of w speaks TLS, and edge_tls.names of it has no host name (10.0.0.11)" in told()[0]
+    assert told(edge_tls={}) == told(edge_tls={"certificate": "/c", "key": "/k", "names": ["shop.example.com"]}) == []

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 
 from ansible_collections.phasegate.aistack.plugins.filter import stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
@@ -189,6 +190,38 @@ def test_edge_frontends_are_those_of_the_host() -> None:
     assert stack.edge_frontends(COMPONENTS, PORTS, GROUPS, "elsewhere") == []
     site = {"web": {**COMPONENTS["web"], "output": "next-standalone"}}
     assert stack.edge_frontends(site, PORTS, GROUPS, "w1")[0]["assets"] == ["/_next/static/"], "Next.js needs no word for it"
+
+
+POOLED: dict[str, Any] = {
+    "edge": {"role": "edge", "hosts": "all"},
+    "api": {"hosts": "backend", "application": "shop", "port": "api", "pool": {"edge": "front", "port": "public"},
+            "edge": {"trusted_proxies": ["192.0.2.1"]}},
+}  # fmt: skip
+POOL_GROUPS = {"all": ["b1", "b2", "f1"], "backend": ["b1", "b2"], "front": ["f1", "b1"]}
+ADDRESSES = {host: {"aistack_address": f"10.0.0.{number}"} for number, host in enumerate(POOL_GROUPS["all"], 1)}
+
+
+def test_edge_frontends_with_a_pool() -> None:
+    """A host that leads, one that is led to, and one that is both; who leads is trusted where it leads to."""
+    def made(host: str) -> list[dict[str, Any]]:
+        return stack.edge_frontends(POOLED, {**PORTS, "public": 443}, POOL_GROUPS, host, ADDRESSES)
+
+    assert [front["name"] for front in made("b1")] == ["api", "api.pool"]
+    assert made("f1") == made("b1")[1:]
+    assert made("f1")[0]["trusted_proxies"] == ["192.0.2.1"], "who stands before the pool"
+    assert [front["name"] for front in made("b2")] == ["api"]
+    assert made("b2")[0]["trusted_proxies"] == ["192.0.2.1", "10.0.0.3", "10.0.0.1"]
+    assert made("b2")[0]["alive"] == made("f1")[0]["check"]
+    assert POOLED["api"]["edge"]["trusted_proxies"] == ["192.0.2.1"], "the description stays as it is"
+
+
+def test_a_pool_that_cannot_be_is_refused_where_it_would_be_written() -> None:
+    for hosts, expected in (({}, "aistack_address of f1 is None"), ({**ADDRESSES, "b2": {"aistack_address": "b2"}}, "of b2 is 'b2'")):
+        with pytest.raises(AnsibleFilterError, match=expected):
+            stack.edge_frontends(POOLED, {**PORTS, "public": 443}, POOL_GROUPS, "b1", hosts)
+    with pytest.raises(AnsibleFilterError, match=r"aistack_components\.api\.pool\.port: aistack_ports has no 'public'"):
+        stack.edge_frontends(POOLED, PORTS, POOL_GROUPS, "f1", ADDRESSES)
+    assert stack.edge_frontends(POOLED, PORTS, {**POOL_GROUPS, "all": ["x"]}, "x") == [], "it is nothing to other hosts"
 
 
 def test_migrated_and_order() -> None:

@@ -31,7 +31,7 @@ PURE = {
     "journal": "begun chain keep once state",
     "release": "artefact_key artefact_settings content git_words image lock_file place provenance tree_names unit_access uv_text "
     "yarn_text",
-    "edge": "config rules",
+    "edge": "config pool rules",
     "backup": "options plan",
     "rotation": "scram",
     "gate": "default proof text trigger verdict watch_text window",

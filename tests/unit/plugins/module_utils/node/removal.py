@@ -71,7 +71,7 @@ class Node:
         sections = "".join(f"backend {name}\n" for name in backends)
         self.write(path, f"{before}# BEGIN stack {stack}\n{sections}# END stack {stack}\n")
         files = [path, "etc/systemd/system/haproxy.service.d/aistack.conf", "usr/local/sbin/aistack-edge-state",
-                 f"etc/haproxy/aistack-{stack}.pem"]  # fmt: skip
+                 f"etc/haproxy/aistack-{stack}.pem", f"etc/haproxy/aistack-{stack}-ca.pem"]  # fmt: skip
         self.made(stack, "edge", files, kept=path)
         self.write("var/lib/haproxy/server-state", "")
 

@@ -33,6 +33,12 @@ def test_a_host_has_what_runs_there() -> None:
     assert node_claims(COMPONENTS, PORTS, GROUPS, "three") == {"components": [], "roles": [], "ports": {}}
 
 
+def test_a_host_has_the_ports_of_the_pools_that_it_leads() -> None:
+    pooled = {**COMPONENTS, "page": {**COMPONENTS["page"], "pool": {"edge": "data", "port": "other"}}}
+    assert node_claims(pooled, PORTS, GROUPS, "one")["ports"] == {**SHOP["claims"]["ports"], "1": "page.pool"}
+    assert node_claims(pooled, PORTS, GROUPS, "two") == node_claims(COMPONENTS, PORTS, GROUPS, "two")
+
+
 def test_tools_edge_and_backup_are_no_one_stacks() -> None:
     mine = {"name": "mine", "root": "/opt/mine", "state_dir": "/var/lib/mine"}
     other = {name: component for name, component in COMPONENTS.items() if name in ("toolchain", "edge", "backup")}
