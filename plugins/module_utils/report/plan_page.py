@@ -346,9 +346,10 @@ def _unknown(migration: Mapping[str, Any]) -> bool:
     return migration.get("known") is False or bool((migration.get("verdict") or {}).get("undecided"))
 
 
-def refusals(facts: Mapping[str, object]) -> list[str]:
+def refusals(facts: Mapping[str, Any]) -> list[str]:
     """Why deploy.yml would be refused, a text for each reason; ``facts`` as of :func:`page`."""
-    return _opening(facts)[1] + _leases(facts) + [text for row in rows_of(facts) for text in row.refused]
+    beside = [str(text) for text in facts.get("beside") or []]
+    return _opening(facts)[1] + _leases(facts) + beside + [text for row in rows_of(facts) for text in row.refused]
 
 
 def refusal(facts: Mapping[str, object]) -> str:

@@ -214,3 +214,11 @@ def test_hosts_that_change_one_after_the_other(facts: dict[str, Any]) -> None:
     assert told.endswith(f"2. backend on b3: {steps} by shares of the requests, 5 %, 100 %, then 60 s in which errors judges it")
     facts["components"]["backend"]["strategy"] = "bluegreen"
     assert "batch" not in page(facts)
+
+
+def test_what_does_not_run_side_by_side_is_a_refusal(facts: dict[str, Any]) -> None:
+    facts["beside"] = ["worker would be at v2 beside gateway, which stays at v1\nFix: deploy gateway first"]
+    text = page(facts)
+    assert "would be REFUSED (why: below)" in text
+    assert "  - worker would be at v2 beside gateway, which stays at v1\n    Fix: deploy gateway first" in text
+    assert refusal(facts).startswith("deploy.yml -e release=v2 would be refused. The reason stands on the page above")
