@@ -30,7 +30,7 @@ MAKING = (
     "test_env_from", "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
-SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "runs_with", "env")
+SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "careful", "runs_with", "env")
 """Further keys that only a component which runs a release has a use for."""
 NOT_IN_IMAGES = (
     "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",

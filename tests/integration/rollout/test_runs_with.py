@@ -51,6 +51,16 @@ def test_a_release_that_would_not_run_beside_what_is_live_is_refused_before_the_
     assert [world.journal(host) for host in "abc"] == [[], [], []]
 
 
+def test_the_plan_says_so(world: World) -> None:
+    status, said = world.plan("v2")
+    assert status == 2, said
+    told = " ".join(said.split())
+    assert "- api would be at v2 beside jobs, which stays at v1; jobs runs with api of the same major version" in told
+    assert "deploy.yml -e release=v2 would be refused. The reason stands on the page above" in told
+    status, said = world.plan("v1.1.0")
+    assert status == 0, said
+
+
 def test_who_means_it_deploys_it_and_is_warned(world: World) -> None:
     status, said = world.deploy("v2", "-e", "runs_with=ignore")
     assert status == 0, said

@@ -37,7 +37,7 @@ PURE = {
     "gate": "default proof text trigger verdict watch_text window",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
-    "rollout": "compatible plan strategy",
+    "rollout": "compatible plan risk strategy",
     "report": "junit plan_page refusals run_story run_text text verify",
     "drill": "plan text",
     "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text todo",
