@@ -161,7 +161,7 @@ def broken(rules: Iterable[Rule], order: Sequence[str], target: str, live: Mappi
     found: list[Broken] = []
     for name, other, rule in rules:
         if live.get(name) or live.get(other):
-            found += _judged(name, other, rule, _met(name, other, order, target, live), live)
+            found += _judged(name, other, rule, _met((name, other, rule), order, target, live), live)
     return found
 
 
@@ -175,12 +175,14 @@ def broken_back(rules: Iterable[Rule], after: Mapping[str, Collection[str]], liv
     return [one.reason for one in found]
 
 
-def _met(name: str, other: str, order: Sequence[str], target: str, live: Mapping[str, Collection[str]]) -> list[Meeting]:
+def _met(of: Rule, order: Sequence[str], target: str, live: Mapping[str, Collection[str]]) -> list[Meeting]:
     """Which releases of two components a deployment brings side by side: once it is through, and on the way there."""
+    name, other, rule = of
     now, new = {one: sorted(live.get(one, ())) for one in (name, other)}, tag_of(target)
     if name in order and other in order:
         either = f"deploy another release; or correct {_path(name, other)}, if they do run side by side"
-        between = f"deploy a release in between first, which runs with both; or correct {_path(name, other)}, if they do run side by side"
+        say = "correct" if isinstance(rule, Mapping) else "say so by a range in"  # of another version a word never lets one in
+        between = f"deploy a release in between first, which runs with both; where these two do, {say} {_path(name, other)}"
         first, last = sorted((name, other), key=order.index)
         tags = [(target, old) if first == name else (old, target) for old in now[last]]
         words = [f"{first} would switch to {new} while {last} is still at {tag_of(old)}" for old in now[last]]

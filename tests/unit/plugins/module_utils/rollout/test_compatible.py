@@ -158,3 +158,14 @@ def test_a_way_back_is_told_what_it_leaves_side_by_side() -> None:
     (said,) = compatible.broken_back(rules, {"worker": {"v4.0.0"}, "mail": {"v5.1.0"}}, live)
     assert said.startswith("worker will be at v4.0.0, and mail at v5.1.0; worker runs with mail of the same major version (aistack_")
     assert compatible.broken_back(rules, {"worker": {"v5.0.0"}, "mail": {"v5.0.0"}}, live) == []
+
+
+def test_the_way_out_of_a_moment_depends_on_the_rule() -> None:
+    def remedy(rule: Any) -> str:
+        live = {"gateway": {"v4.1.0"}, "worker": {"v4.1.0"}}
+        (found,) = compatible.broken([("worker", "gateway", rule)], ["worker", "gateway"], "v5.0.0", live)
+        return found.remedy
+
+    first = "deploy a release in between first, which runs with both; where these two do, "
+    assert remedy("major") == f"{first}say so by a range in aistack_components.worker.runs_with.gateway"
+    assert remedy({"ge": "v5.0.0"}) == f"{first}correct aistack_components.worker.runs_with.gateway"
