@@ -16,6 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.mirror i
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import todo
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.begun import settled
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import answer_of, decide, decision_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 
@@ -65,6 +66,17 @@ def moves(decision: Mapping[str, Any]) -> bool:
     return any(decision["plans"][node].get("steps") for node in decision["nodes"])
 
 
+def beside(plans: Mapping[str, Answer], nodes: Iterable[str], to: str, components: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What does not run side by side, by C(runs_with) of the components, once the nodes are at a release; a line each."""
+    live: dict[str, set[str]] = {}
+    after: dict[str, set[str]] = {}
+    for node, plan in plans.items():
+        for entry in plan.get("candidates") or []:
+            live.setdefault(entry["component"], set()).add(entry["present"])
+            after.setdefault(entry["component"], set()).add(to if node in nodes else entry["present"])
+    return compatible.broken_back(compatible.rules_of(components, components), after, live)
+
+
 class ActionModule(ControllerAction):
     """Read the answers, decide, say so."""
 
@@ -81,6 +93,10 @@ class ActionModule(ControllerAction):
         to, since = release_name(args["to"]) or None, None if args["again"] else time.time()
         decision = decide(plans, to, args["best_effort"], since, args["level"])
         plans = settled(plans, decision)
+        # whoever calls for an emergency has no time for it, and a config is that of the same release
+        if decision["allowed"] and not args["best_effort"] and args["level"] != "config":
+            told = beside(plans, decision["nodes"], str(decision["to"]), parts.described(self._templar, task_vars, ("runs_with",)))
+            decision = {**decision, "warnings": [*decision["warnings"], *told], "notes": [*decision["notes"], *told]}
         text = decision_text({**decision, "plans": plans})
         if not decision["allowed"]:
             return pages.refusal(text)

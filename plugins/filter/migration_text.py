@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter plan_text."""
+"""Filters about the plans of migrations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import text as migration_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.risk import contracts
 
 
 def plan_text(plan: Any, sql: bool = True) -> str:
@@ -25,4 +26,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to function."""
-        return {"plan_text": plan_text}
+        return {"contracts": contracts, "plan_text": plan_text}

@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.leavings import on_controller
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, access_of, check_access, check_places
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan as rollout
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible, plan as rollout
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import server_clients as clients
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import dependency_order, required_phases
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.verbs import matches_none
@@ -220,6 +220,7 @@ class FilterModule:
             "release_name": release_name,
             "released": released,
             "required_phases": required_phases,
+            "runs_beside": compatible.beside,
             "service_users": service_users,
             "slot_probes": slot_probes,
             "unit_access": unit_access,

@@ -78,6 +78,7 @@ components:
     - C(slots) is what blue and green point at, C(previous_good) the release to go back to or null,
       C(interrupted) what was begun and never ended.
     - C(drills) is tag to what was drilled from there (M(phasegate.aistack.drill)), the record for each release that it went back to.
+    - C(contracted) tells whether a migration took away what the release before may use, since a run that ended well brought a release.
     - C(disk) is C(bytes) of all releases, shared files counted where they were first staged.
   returned: always
   type: dict
@@ -104,6 +105,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal import c
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, Manifest
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import risk
 
 
 def _component(layout: Layout, records: list[journal_chain.Record], run: str) -> dict[str, object]:
@@ -124,6 +126,7 @@ def _component(layout: Layout, records: list[journal_chain.Record], run: str) ->
         "previous_good": state.previous_good,
         "interrupted": [asdict(item) for item in state.interrupted],
         "drills": {tag: drills for tag in releases if (drills := layout.drills(tag))},
+        "contracted": risk.contracted(records, layout.component),
         "disk": {"bytes": sum(sizes)},
     }
 

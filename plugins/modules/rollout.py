@@ -14,8 +14,10 @@ description:
   - Works out for all hosts at once the steps of a deployment, by C(strategy) of each component. A component whose strategy is rolling has
     a step for each batch of its hosts, one whose strategy is canary a step for each share of the requests, every other one a single step.
     A host on which nothing is live takes part in the last share alone.
+  - Where a component has C(careful), that is taken instead where the tag has another major version than what is live, where a schema has
+    lost what the release before may use, or where O(risk) says so.
   - What an earlier run has switched already keeps its place, and is held again only where that run may have ended in its hold.
-  - Prints the order where a component has more than one batch.
+  - Prints the order where a component has more than one batch, and which strategy was taken where there was one to choose.
   - Runs on the controller alone, once, and changes nothing.
 options:
   released:
@@ -40,6 +42,15 @@ options:
       - Have workers end the tasks that they hold before they are switched, whatever C(slots.long_tasks) says; but C(refuse) stays so.
     type: bool
     default: false
+  risk:
+    description: V(high) takes C(careful) wherever there is one, V(low) C(strategy).
+    type: str
+    choices: ['', high, low]
+    default: ''
+  contracted:
+    description: Name of the variable in which a host has the components from whose schema this run has taken something away.
+    type: str
+    default: ''
 extends_documentation_fragment:
   - phasegate.aistack.attributes.controller
 seealso:
@@ -73,7 +84,7 @@ first:
   returned: success
   type: dict
 text:
-  description: The order in words; empty where each component has one step.
+  description: The order in words; empty where each component has one step, and there was nothing to choose.
   returned: success
   type: str
 """

@@ -87,7 +87,7 @@ def question(parameter: Mapping[str, Any], releases: Sequence[str]) -> Spec:
     if name == NEEDS_RELEASE and releases:
         # what would be taken without it is not guessed: whoever runs a job names the release
         asked.update(type="multiplechoice", choices="\n".join(releases), required=True)
-    elif choices:
+    elif choices and (default is not None or parameter.get("required")):
         said = str(default).lower() if kind == "bool" else str(default or "")
         asked.update(type="multiplechoice", choices="\n".join(choices), default=said)
     elif kind in NUMBERS and default is not None:

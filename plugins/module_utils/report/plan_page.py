@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate import proo
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration import text as migration_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table, worst
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan as rollout
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import plan as rollout, risk
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import CANARY, kind_of
 
 WIDTH = 100
@@ -260,16 +260,28 @@ def _tasks(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _turns(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[Sequence[Row], str]]:
+def _chosen(facts: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, risk.Choice]:
+    """Component to the strategy that a deployment would take, and why."""
+    names = list(dict.fromkeys(row.name for row in rows))
+    would = [row.name for row in rows if risk.contracts(row.answer("migration"))]
+    contracted = risk.contracting(names, ({row.name: row.said.get("info") or {}} for row in rows), [would])
+    found: dict[str, risk.Choice] = {}
+    for name in names:
+        mine = [row for row in rows if row.name == name]
+        live = {str(row.live["release"]) for row in mine if row.live.get("release")}
+        found[name] = risk.chosen(name, mine[0].described, str(facts["release"]), live, str(facts.get("risk") or ""), contracted)
+    return found
+
+
+def _turns(facts: Mapping[str, Any], rows: Sequence[Row], chosen: Mapping[str, risk.Choice]) -> list[tuple[Sequence[Row], str]]:
     """The rows that change together, in the order of the deployment, and what stands behind them."""
     turns: list[tuple[Sequence[Row], str]] = []
-    for name in dict.fromkeys(row.name for row in rows):
+    for name, (strategy, _why) in chosen.items():
         mine = [row for row in rows if row.name == name]
-        described = mine[0].described
-        hosts = facts.get("groups", {}).get(described.get("hosts"), [row.node for row in mine])
-        cut = rollout.batches([host for host in hosts if host in facts["nodes"]], described.get("strategy"))
+        hosts = facts.get("groups", {}).get(mine[0].described.get("hosts"), [row.node for row in mine])
+        cut = rollout.batches([host for host in hosts if host in facts["nodes"]], strategy)
         there = [row.node for row in mine if row.answer("slot") and not row.answer("slot").get("changed")]
-        if kind_of(described.get("strategy")) == CANARY and len(cut) > 1:
+        if kind_of(strategy) == CANARY and len(cut) > 1:
             shares = ", ".join(f"{batch.weight} %" for batch in cut)
             turns.append((mine, f"by shares of the requests, {shares}, {rollout.proof_words(cut[0].hold_s, cut[0].triggers, 1)}"))
             continue
@@ -281,9 +293,11 @@ def _turns(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[Sequence
 
 
 def _switches(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
-    lines: list[str] = []
+    chosen = _chosen(facts, rows)
+    turns = _turns(facts, rows, chosen)
+    lines = [line for choice in chosen.values() if choice.why for line in _wrapped(choice.why)]
     number = 0
-    for row, behind in ((row, behind if row is together[-1] else "") for together, behind in _turns(facts, rows) for row in together):
+    for row, behind in ((row, behind if row is together[-1] else "") for together, behind in turns for row in together):
         answer = row.answer("slot")
         if not answer.get("changed"):
             lines += _wrapped(f"-  {row.place}: there already; {behind}") if behind else []
@@ -346,9 +360,10 @@ def _unknown(migration: Mapping[str, Any]) -> bool:
     return migration.get("known") is False or bool((migration.get("verdict") or {}).get("undecided"))
 
 
-def refusals(facts: Mapping[str, object]) -> list[str]:
+def refusals(facts: Mapping[str, Any]) -> list[str]:
     """Why deploy.yml would be refused, a text for each reason; ``facts`` as of :func:`page`."""
-    return _opening(facts)[1] + _leases(facts) + [text for row in rows_of(facts) for text in row.refused]
+    beside = [str(text) for text in facts.get("beside") or []]
+    return _opening(facts)[1] + _leases(facts) + beside + [text for row in rows_of(facts) for text in row.refused]
 
 
 def refusal(facts: Mapping[str, object]) -> str:

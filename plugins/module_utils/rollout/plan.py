@@ -217,9 +217,9 @@ def _judging(triggers: Sequence[str]) -> str:
     return f"{', '.join(triggers)} judge{'s' if len(triggers) == 1 else ''}"
 
 
-def page(found: Sequence[Step], there: Mapping[str, Sequence[str]]) -> str:
-    """The order of the switch, for people; empty where every component's hosts change together."""
-    lines: list[str] = []
+def page(found: Sequence[Step], there: Mapping[str, Sequence[str]], chosen: Sequence[str] = ()) -> str:
+    """The order of the switch, for people, below what of strategies was *chosen*; empty where every component's hosts change together."""
+    lines = [f"  {one}" for one in chosen]
     for step in found:
         if step["of"] == 1:
             continue

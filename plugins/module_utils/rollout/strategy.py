@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, nearest, what
@@ -44,6 +45,14 @@ STRATEGY = Option(
         }),
     },
 )  # fmt: skip
+CAREFUL = replace(
+    STRATEGY,
+    kind="dict",
+    help="a strategy that deploy.yml takes instead where a release changes a lot: another major version than what is live, a migration "
+    "that takes away what the release before may use, or -e risk=high",
+    default=None,
+    expected="{rolling: {…}} or {canary: {…}}",
+)
 
 
 def kind_of(strategy: Any) -> str:
@@ -72,7 +81,7 @@ def limit_of(limit: Any, hosts: int) -> int:
 
 
 def problems(where: str, component: Mapping[str, Any], hosts: int, triggers: Any) -> list[str]:
-    """What is wrong with the strategy of a component, one line each, each with the key that has to be changed.
+    """What is wrong with the strategies of a component, one line each, each with the key that has to be changed.
 
     Args:
         where: the path of the component.
@@ -80,7 +89,15 @@ def problems(where: str, component: Mapping[str, Any], hosts: int, triggers: Any
         hosts: how many hosts its group has; 0 where that is not known.
         triggers: ``aistack_triggers``.
     """
-    strategy, here = component.get("strategy"), f"{where}.strategy"
+    found = _problems(f"{where}.strategy", component.get("strategy"), component, hosts, triggers)
+    careful = component.get("careful")
+    if careful is not None and component.get("strategy") == "recreate":
+        told = "strategy: recreate stops the old slot on the one host that runs it, so that nothing of it can change bit by bit; drop it"
+        return [*found, f"{where}.careful: {told}"]
+    return found + _problems(f"{where}.careful", careful, component, hosts, triggers)
+
+
+def _problems(here: str, strategy: Any, component: Mapping[str, Any], hosts: int, triggers: Any) -> list[str]:
     if isinstance(strategy, str):
         return _word_problems(here, strategy)
     if not isinstance(strategy, Mapping):
@@ -91,7 +108,8 @@ def problems(where: str, component: Mapping[str, Any], hosts: int, triggers: Any
         return [f"{here}: {said}; write one of {{rolling: {{limit: 1}}}} and {{canary: {{weights: [5, 25, 100]}}}}"]
     name, settings = given[0], settings_of(strategy)
     here = f"{here}.{name}"
-    found = _limit_problems(f"{here}.limit", settings.get("limit", 1), hosts) if name == ROLLING else _canary_problems(here, component)
+    limit = settings.get("limit", 1)
+    found = _limit_problems(f"{here}.limit", limit, hosts) if name == ROLLING else _canary_problems(here, settings, component)
     return found + _hold_problems(here, settings, component, triggers)
 
 
@@ -120,8 +138,8 @@ def _limit_problems(here: str, limit: Any, hosts: int) -> list[str]:
     return []
 
 
-def _canary_problems(here: str, component: Mapping[str, Any]) -> list[str]:
-    weights = list(settings_of(component.get("strategy")).get("weights") or [])
+def _canary_problems(here: str, settings: Mapping[str, Any], component: Mapping[str, Any]) -> list[str]:
+    weights = list(settings.get("weights") or [])
     found = []
     if not component.get("port"):
         found.append(f"{here}: the component has no port, so that no edge leads requests to it, and none can be shared out; "
@@ -131,7 +149,6 @@ def _canary_problems(here: str, component: Mapping[str, Any]) -> list[str]:
         found.append(f"{here}.weights: {_shown(weights)}: each is a share in percent, 1 to 100")
     elif any(after <= before for before, after in zip(numbers, numbers[1:])):
         found.append(f"{here}.weights: {_shown(weights)} does not rise; expected shares such as [5, 25, 100]")
-    settings = settings_of(component.get("strategy"))
     if weights and not (settings.get("triggers") and settings.get("hold")):
         found.append(f"{here}: nothing would judge a share before it rises; name triggers, and how long to hold: "
                      "triggers: [NAME], hold: 300")  # fmt: skip

@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import strategy
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible, strategy
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import release_tasks
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
@@ -31,7 +31,7 @@ MAKING = (
     "test_env_from", "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
-SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
+SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "careful", "runs_with", "env")
 """Further keys that only a component which runs a release has a use for."""
 NOT_IN_IMAGES = (
     "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
@@ -330,6 +330,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _check_release_keys(where, name, component, stack)
         problems += _check_image(where, name, component, components)
         problems += strategy.problems(where, component, len(groups.get(component.get("hosts", ""), ())), stack.get("triggers"))
+        problems += compatible.problems(where, name, components)
         problems += _check_counted(where, component) + _unread(where, component) + _check_making(where, name, component, stack)
         if "edge" in component:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))

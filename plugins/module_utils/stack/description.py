@@ -20,7 +20,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.sche
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import OF_A_SLOT
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import NOTICES
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import STRATEGY
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.compatible import RUNS_WITH
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import CAREFUL, STRATEGY
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.release_tasks import OPTION as RELEASE_TASKS
 
 KINDS = ("python", "node", "static", "image")
@@ -199,6 +200,8 @@ COMPONENT: Mapping[str, Option] = {
     "just_in_time": Option("bool", "whether its process may run code that it makes itself", default=False),
     "slots": Option("dict", "how long slots take their time", keys=SLOTS),
     "strategy": STRATEGY,
+    "careful": CAREFUL,
+    "runs_with": RUNS_WITH,
     "migrations": Option("dict", "that it brings Alembic's migrations, and how these run", keys=MIGRATIONS),
     "user": Option("str", "system user of its process; aistack-<component> if left out"),
 }

@@ -84,7 +84,7 @@ class Connection(Local):
 
 @dataclass
 class World:
-    """A component on three hosts, and a repository with the releases v1 and v2."""
+    """A component on three hosts, and a repository with the releases v1, v1.1.0 and v2."""
 
     folder: Path
     strategy: Any = field(default_factory=lambda: {"rolling": {"limit": 1}})
@@ -92,6 +92,8 @@ class World:
     hosts: tuple[str, ...] = HOSTS
     port: int = 0
     """Where an edge stands in front of the component; 0 without one."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further keys of the component."""
 
     def __post_init__(self) -> None:
         role = self.folder / "collections" / "ansible_collections" / "own" / "own" / "roles" / "thing" / "tasks"
@@ -117,7 +119,7 @@ class World:
         (self.folder / "tasks").symlink_to(ROOT / "playbooks" / "tasks")
         (self.folder / "repo" / "app").mkdir(parents=True)
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        for tag in ("v1", "v2"):
+        for tag in ("v1", "v1.1.0", "v2"):
             (self.folder / "repo" / "app" / "index.html").write_text(tag, encoding="utf-8")
             for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", tag], ["tag", tag]):
                 subprocess.run(["git", *who, *words], cwd=self.folder / "repo", check=True, capture_output=True)
@@ -151,7 +153,7 @@ class World:
             "release_user": me["user"], "release_group": me["group"], "release_build_user": me["user"], "release_test_user": me["user"],
             "aistack_components": {"api": {
                 "role": "own.own.thing", "hosts": "aistack", "application": "shop", "path": "app", "kind": "static",
-                "strategy": self.strategy, "gate": gate, **fronted,
+                "strategy": self.strategy, "gate": gate, **fronted, **self.more,
                 "gate_settings": {"interval": 0.1, "min_healthy_time": 0, "successes": 1, "deadline": 1},
             }},
             "aistack_phases": {"phase1": {"components": ["api"]}},
@@ -165,6 +167,13 @@ class World:
 
     def deploy(self, release: str, *words: str) -> tuple[int, str]:
         """Exit status, and what was printed."""
+        return self._run("deploy.yml", release, "-e", "backup=false", *words)
+
+    def plan(self, release: str, *words: str) -> tuple[int, str]:
+        """The same of the page that says what would be done."""
+        return self._run(str(ROOT / "playbooks" / "plan.yml"), release, *words)
+
+    def _run(self, book: str, release: str, *words: str) -> tuple[int, str]:
         (self.folder / "hosts.json").write_text(json.dumps(self.inventory()), encoding="utf-8")
         (self.folder / "log").write_text("", encoding="utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
@@ -173,8 +182,8 @@ class World:
             ANSIBLE_HOME=str(self.folder / "ansible"), ANSIBLE_PIPELINING="1", HOME=str(self.folder),
             ANSIBLE_CONNECTION_PLUGINS=str(self.folder / "connection"), ANSIBLE_STDOUT_CALLBACK="default",
         )  # fmt: skip
-        command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "hosts.json", "deploy.yml", "-e", f"release={release}",
-                   "-e", "backup=false", *words]  # fmt: skip
+        command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "hosts.json", book, "-e", f"release={release}",
+                   *words]  # fmt: skip
         said = self.folder / "said"
         with said.open("w", encoding="utf-8") as file:  # what outlives a killed controller holds no pipe open
             run = subprocess.Popen(command, cwd=self.folder, env=clean, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)

@@ -29,15 +29,15 @@ PURE = {
     "clients": "unit_text",
     "postgres": "fingerprint foreign_keys names row_compare settings table_swap version_table",
     "journal": "begun chain keep once state",
-    "release": "artefact_key artefact_settings content git_words image lock_file place provenance tree_names unit_access uv_text "
-    "yarn_text",
+    "release": "artefact_key artefact_settings content git_words image lock_file place provenance tag_version tree_names unit_access "
+    "uv_text yarn_text",
     "edge": "config pool rules",
     "backup": "options plan",
     "rotation": "scram",
     "gate": "default proof text trigger verdict watch_text window",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
-    "rollout": "plan strategy",
+    "rollout": "compatible plan risk strategy",
     "report": "junit plan_page refusals run_story run_text text verify",
     "drill": "plan text",
     "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text todo",

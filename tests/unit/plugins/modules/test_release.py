@@ -126,6 +126,18 @@ def test_the_manifest_and_the_tree(node: Node) -> None:
     assert os.listdir(node.root / "backend" / "staging") == []
 
 
+def test_a_schema_that_lost_something_is_told_until_a_run_ends_well(node: Node) -> None:
+    node.stage("v1")
+    assert node.info("backend")["components"]["backend"]["contracted"] is False
+    journal = Journal.of(node.state)
+    detail = {"state": "upgraded", "phase": "contract"}
+    journal.append({"op": "migrate", "component": "backend", "release": "v1", "outcome": "ok", "detail": detail})
+    assert node.info("backend")["components"]["backend"]["contracted"] is True
+    node.activate("v1")
+    journal.append({"op": "phase", "component": "deploy", "outcome": "ok"})
+    assert node.info("backend")["components"]["backend"]["contracted"] is False
+
+
 def test_a_second_release_costs_what_differs(node: Node) -> None:
     files = {f"lib/{number}.py": f"{number}" * 20_000 for number in range(10)}
     node.stage("v1", files)

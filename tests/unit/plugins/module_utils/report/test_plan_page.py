@@ -214,3 +214,34 @@ def test_hosts_that_change_one_after_the_other(facts: dict[str, Any]) -> None:
     assert told.endswith(f"2. backend on b3: {steps} by shares of the requests, 5 %, 100 %, then 60 s in which errors judges it")
     facts["components"]["backend"]["strategy"] = "bluegreen"
     assert "batch" not in page(facts)
+
+
+def test_what_does_not_run_side_by_side_is_a_refusal(facts: dict[str, Any]) -> None:
+    facts["beside"] = ["worker would be at v2 beside gateway, which stays at v1\nFix: deploy gateway first"]
+    text = page(facts)
+    assert "would be REFUSED (why: below)" in text
+    assert "  - worker would be at v2 beside gateway, which stays at v1\n    Fix: deploy gateway first" in text
+    assert refusal(facts).startswith("deploy.yml -e release=v2 would be refused. The reason stands on the page above")
+
+
+def test_which_strategy_it_would_take_and_why(facts: dict[str, Any]) -> None:
+    """By the version, by what would be migrated, by what an earlier run has migrated, and by what the operator says."""
+    facts["groups"] = {"b": ["b1", "b2"]}
+    facts["nodes"]["b2"] = {"backend": said()}
+    facts["components"]["backend"]["careful"] = {"rolling": {"limit": 1}}
+
+    def text() -> str:
+        return " ".join(page(facts).split())
+
+    assert "backend: careful, because v2 is another major version than v1 1. backend on b1" in text()
+    assert "batch 1 of 2, then its gate" in text()
+    facts["risk"] = "low"
+    assert "backend: strategy, because of -e risk=low" in text()
+    assert "batch 1 of 2" not in text()
+    facts["risk"], facts["release"] = "", "v1.1.0"
+    assert "backend: strategy, because the major version of v1.1.0 is that of what is live" in text()
+    facts["nodes"]["b1"]["backend"]["info"]["contracted"] = True
+    assert "backend: careful, because the schema of backend has lost what the release before may use" in text()
+    facts["nodes"]["b1"]["backend"]["info"]["contracted"] = False
+    facts["nodes"]["b1"]["backend"]["migration"]["pending"][0]["phase"] = "contract"
+    assert "backend: careful, because the schema of backend has lost" in text()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import examine
-from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import STRATEGY, at_first, limit_of, problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.strategy import CAREFUL, STRATEGY, at_first, limit_of, problems
 
 TRIGGERS = [
     {"name": "errors", "source": "haproxy", "target": "web", "then": {"level": "app"}},
@@ -93,3 +93,29 @@ def test_where_nothing_is_live_there_is_nothing_to_share_with() -> None:
     assert at_first({"canary": {"weights": [5, 100]}}) == "bluegreen"
     assert at_first({"rolling": {"limit": 2}}) == {"rolling": {"limit": 2}}
     assert at_first(None) is None
+
+
+@pytest.mark.parametrize(("careful", "said"), [
+    ("bluegreen", "web.careful: must be {rolling: {…}} or {canary: {…}}, is the text 'bluegreen'"),
+    ({}, "web.careful: says nothing; write one of {rolling: {limit: 1}} and"),
+    ({"roling": {}}, "web.careful: unknown key 'roling'; did you mean 'rolling'?"),
+    ({"rolling": {"limit": 4}}, "web.careful.rolling.limit: 4 is more than the 3 hosts of the component"),
+    ({"canary": {"weights": [25, 5, 100]}}, "web.careful.canary.weights: [25, 5, 100] does not rise"),
+    ({"canary": {"weights": [5, 100]}}, "web.careful.canary: nothing would judge a share before it rises"),
+    ({"rolling": {"hold": 60, "triggers": ["eror"]}}, "web.careful.rolling.triggers: aistack_triggers has no 'eror'; did you mean"),
+])  # fmt: skip
+def test_what_is_wrong_with_the_careful_one(careful: Any, said: str) -> None:
+    component = {"port": "web", "gate": [{"name": "health"}], "strategy": {"rolling": {"limit": 2}}}
+    kept, found = examine("web.careful", careful, CAREFUL)
+    found = found or problems("web", {**component, "careful": kept}, 3, TRIGGERS)
+    assert any(said in line for line in found), found
+    assert all(line.startswith("web.careful") for line in found), "what is right is not complained of"
+
+
+def test_both_strategies_of_a_component() -> None:
+    careful = {"rolling": {"limit": 1}}
+    assert problems("web", {"strategy": "bluegreen", "careful": careful}, 3, TRIGGERS) == []
+    assert problems("web", {"careful": careful}, 3, TRIGGERS) == []
+    (said,) = problems("web", {"strategy": "recreate", "careful": careful}, 1, TRIGGERS)
+    assert said.startswith("web.careful: strategy: recreate stops the old slot on the one host that runs it, so that nothing of it can")
+    assert len(problems("web", {"strategy": "yolo", "careful": {"rolling": {"limit": 9}}}, 3, TRIGGERS)) == 2
