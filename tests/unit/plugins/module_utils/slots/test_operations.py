@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -114,6 +114,9 @@ class FakeSystemd:
     def stop(self, unit: str) -> bool:
         self._set("stop", unit, "running", False)
         return not self.stubborn
+
+    def stop_all(self, units: Sequence[str]) -> list[str]:
+        return [unit for unit in units if not self.stop(unit)]
 
     def enable(self, unit: str) -> None:
         self._at_boot("enable", unit, True)
