@@ -255,7 +255,7 @@ class Node:
     @property
     def own(self) -> SlotUnits:
         """The units of the slots."""
-        return SlotUnits(self.spec, self.systemd, self.slots)
+        return SlotUnits(self.spec, self.systemd)
 
     def units(self, lenient: bool = False) -> dict[str, UnitState]:
         """States of the units of both slots, by instance, and of their timers, under ``<slot>.timer``."""

@@ -201,7 +201,8 @@ def _bluegreen(observed: ObservedState, target: Content, slot: str, warm: bool, 
     if edge == DOWN:  # made ready again after its gate it is up at once; left alone, only after some health checks
         steps.append(Step(TO_MAINT, slot))
         edge = MAINT
-    if not running or new_is.retiring or new_is.short:  # the timer may have fired before it was taken back: starting twice does no harm
+    # the timer may have fired before it was taken back: starting twice does no harm
+    if not running or new_is.retiring or new_is.short:
         steps.append(Step(START, slot))
     unproven = bool(steps) or observed.live != slot or observed.interrupted or (observed.edge and edge != READY)
     early = observed.live == slot and running and edge == READY and observed.slot(other(slot)).edge in (READY, DOWN)
@@ -210,7 +211,8 @@ def _bluegreen(observed: ObservedState, target: Content, slot: str, warm: bool, 
         observed = observed.put(other(slot), replace(observed.slot(other(slot)), edge=DRAIN))
     if unproven and not (trusted and running):
         steps.append(Step(GATE, slot))
-    if not new_is.enabled or new_is.short_at_boot:  # before it takes traffic: a boot starts what is enabled, and the edge remembers where to send
+    # before it takes traffic: a boot starts what is enabled, and the edge remembers where to send
+    if not new_is.enabled or new_is.short_at_boot:
         steps.append(Step(ENABLE, slot))
     if observed.edge:
         steps += _shift(observed, slot, edge, trusted, early)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitState, Watch
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, replace_link
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names, number_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Slot
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ class SlotUnits:
     Attributes:
         spec: what is said about the slots.
         systemd: how units are reached.
-        folder: where the slots are.
     """
 
     spec: Spec
     systemd: Systemd
-    folder: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the slots are."""
+        return Home(self.spec.root, self.spec.component).slots_dir
 
     def wanted(self, slot: str) -> list[str]:
         """The instances that *slot* is to have."""
@@ -46,11 +50,7 @@ class SlotUnits:
 
     def existing(self, slot: str) -> list[str]:
         """The instances that *slot* is to have, and those beyond that are still there."""
-        try:
-            there = number_of(os.listdir(self.folder), slot)
-        except OSError:  # nothing was ever in a slot
-            there = 1
-        return instance_names(slot, max(there, self.spec.instances))
+        return existing(self.spec, slot)
 
     def units(self, slot: str) -> list[str]:
         """The units of :meth:`wanted`."""
@@ -119,3 +119,12 @@ class SlotUnits:
         """Shell script of a timer: stops *slot* unless *live*, the link, has come to name it in the meantime."""
         units = shlex.join(self.all_units(slot))
         return f'[ "$(readlink {shlex.quote(str(live))})" = {slot} ] || {{ systemctl disable --quiet {units}; systemctl stop {units}; }}'
+
+
+def existing(spec: Spec, slot: str) -> list[str]:
+    """The instances that *slot* is to have, and those beyond that are still there."""
+    try:
+        there = number_of(os.listdir(Home(spec.root, spec.component).slots_dir), slot)
+    except OSError:  # nothing was ever in a slot
+        there = 1
+    return instance_names(slot, max(there, spec.instances))
