@@ -342,7 +342,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import chosen
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import chosen, refusal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
@@ -353,7 +353,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import of_live
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots, refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
 
 COMMAND = "/usr/local/bin/aistack"
 

@@ -18,6 +18,9 @@ LIMIT = 64
 NAME = re.compile(r"(blue|green)(?:-([1-9][0-9]?))?")
 _SLOT = "${slot}"
 
+OWN_OPTION = "More processes are its role's own option (role backend: options.arguments with uvicorn's --workers)"
+"""What to do where a component has a port."""
+
 
 def instance_names(slot: str, number: int) -> list[str]:
     """The names of the first *number* instances of *slot*; of at least one."""
@@ -67,3 +70,13 @@ def chosen(said: int, kept: int | None, kept_said: int | None) -> int:
         kept_said: what the inventory said when that was set; None where that is not known.
     """
     return kept if kept is not None and kept_said == said else said
+
+
+def refusal(component: str, number: int, fronted: bool) -> str:
+    """Why a component cannot have *number* instances, and what to do instead; empty where it can. *fronted*: it has a port."""
+    if fronted and number != 1:
+        return f"{component} has a port, and one process per slot, which is reached there. {OWN_OPTION}"
+    if number == 0:
+        return (f"{component}: 0 instances would leave nobody to do its work; expected 1 to {LIMIT}. To stop it on a node: "
+                f"systemctl disable --now 'aistack-{component}@*'; to take it away: remove.yml")  # fmt: skip
+    return "" if 1 <= number <= LIMIT else f"{component}: {number} instances; expected 1 to {LIMIT}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import LIMIT, instance_names
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names, refusal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -35,17 +35,6 @@ FindIntake = Callable[[], Optional[Intake]]
 ENDS = "end tasks"
 """A step: an instance takes nothing more and ends what it holds."""
 _TROUBLE = (GateFailed, EdgeError, UnitError, DrainError, OSError, ValueError)
-
-
-def refusal(component: str, number: int, fronted: bool) -> str:
-    """Why a component cannot have *number* instances, and what to do instead; empty where it can. *fronted*: it has a port."""
-    if fronted and number != 1:
-        return (f"{component} has a port, and one process per slot, which is reached there. More processes are its role's own option "
-                "(role backend: options.arguments with uvicorn's --workers)")  # fmt: skip
-    if number == 0:
-        return (f"{component}: 0 instances would leave nobody to do its work; expected 1 to {LIMIT}. To stop it on a node: "
-                f"systemctl disable --now 'aistack-{component}@*'; to take it away: remove.yml")  # fmt: skip
-    return "" if 1 <= number <= LIMIT else f"{component}: {number} instances; expected 1 to {LIMIT}"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import strategy
-from ansible_collections.phasegate.aistack.plugins.module_utils.stack import release_tasks
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import instances, release_tasks
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
@@ -30,7 +30,7 @@ MAKING = (
     "test_env_from", "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
-SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "env")
+SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "instances", "env")
 """Further keys that only a component which runs a release has a use for."""
 NOT_IN_IMAGES = (
     "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
@@ -334,7 +334,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
         if "assets" in component:
             problems += check_assets(f"{where}.assets", component["assets"])
-        problems += check_user(where, component)
+        problems += instances.problems(where, component) + check_user(where, component)
         problems += check_access(where, component)
     problems += same_user(components)
     if stack.get("root") and stack.get("state"):

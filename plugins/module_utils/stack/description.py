@@ -191,6 +191,8 @@ COMPONENT: Mapping[str, Option] = {
     "just_in_time": Option("bool", "whether its process may run code that it makes itself", default=False),
     "slots": Option("dict", "how long slots take their time", keys=SLOTS),
     "strategy": STRATEGY,
+    "instances": Option("int", "processes of a slot on each host, 1 to 64, of workers and containers without a port; scale.yml changes it "
+                        "while they work", minimum=1, default=1),
     "migrations": Option("dict", "that it brings Alembic's migrations, and how these run", keys=MIGRATIONS),
     "user": Option("str", "system user of its process; aistack-<component> if left out"),
 }
