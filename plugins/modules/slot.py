@@ -352,7 +352,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract i
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import of_live
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import given, options, spec_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
 
 COMMAND = "/usr/local/bin/aistack"
@@ -452,7 +452,7 @@ def main() -> None:
     )
     if not 1 <= module.params["weight"] <= 100:
         module.fail_json(msg=f"weight: {module.params['weight']} is no share; expected 1 to 100 percent")
-    why = refusal(module.params["component"], module.params["instances"], bool(module.params["ports"]))
+    why = refusal(module.params["component"], module.params["instances"], bool(given(module.params["ports"])))
     if why:
         module.fail_json(msg=f"instances: {why}")
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

@@ -55,7 +55,7 @@ def document(root: str, state_dir: Path, component: str, slot: str, docker: Dock
     except ValueError as error:
         raise ContainerError(f"{component}@{error}") from error
     if not COMPONENT_NAME.fullmatch(component):
-        raise ContainerError(f"{component}@{instance}: {component} is no name of a component")
+        raise ContainerError(f"{component}@{instance} is no slot of a component: nothing is called {component}")
     layout = Layout(root, component)
     try:
         environment = read_env(layout.slots_dir / slot / "config" / "env")
