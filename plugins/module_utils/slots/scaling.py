@@ -141,7 +141,7 @@ class ScalingSlots(PreparingSlots):
                 self._settle(outcome)
             finally:
                 outcome.timings = dict(self.node.timings)
-                op.detail.update({"gates": self.node.asked} if self.node.asked else {})
+                op.detail.update({"timings": outcome.timings, **({"gates": self.node.asked} if self.node.asked else {})})
         outcome.warnings += self.node.remarks()
         return outcome
 

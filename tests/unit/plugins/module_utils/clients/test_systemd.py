@@ -212,7 +212,7 @@ def test_those_that_do_not_end_are_killed() -> None:
     shell = Shell(stop=[Ended(124, "", ""), Ended(0, "", "")], show=Ended(0, left, ""))
     assert Systemd(shell).stop_all(["a", "b"]) == ["b"]
     assert "systemctl kill --signal=SIGKILL -- b" in shell.asked
-    assert not any("-- a" == line[-4:] for line in shell.asked)
+    assert not any(line.endswith("-- a") for line in shell.asked)
     shell = Shell(stop=Ended(1, "", "no"), show=Ended(0, left, ""))
     with pytest.raises(UnitError, match="could not stop b, not even by SIGKILL"):
         Systemd(shell).stop_all(["a", "b"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import OWN_OPTION
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import check_stack
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.instances import scale_problems
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.stack.test_check import GOOD
@@ -32,11 +33,9 @@ def test_a_worker_may_have_several() -> None:
 @pytest.mark.parametrize(
     ("name", "keys", "said"),
     [
-        ("web", {"instances": 2}, "aistack_components.web.instances: it has a port, and one process per slot, which is reached there. More "
-         "processes are its role's own option (role backend: options.arguments with uvicorn's --workers). Write 1, or drop the key"),
+        ("web", {"instances": 2}, f"reached there. {OWN_OPTION}. Write 1, or drop the key"),
         ("beat", {"instances": 2}, "with strategy recreate exactly one process runs at any time"),
-        ("beat", {"instances": 2, "strategy": "bluegreen"}, "a component with role beat has one process per slot; expected role container or "
-         "worker, without a port"),
+        ("beat", {"instances": 2, "strategy": "bluegreen"}, "a component with role beat has one process per slot; expected role container"),
         ("worker", {"instances": 0}, "aistack_components.worker.instances: must be a whole number from 1 on, is 0"),
         ("worker", {"instances": 65}, "aistack_components.worker.instances: must be a whole number from 1 to 64, is 65"),
         ("worker", {"instances": "many"}, "aistack_components.worker.instances: must be a whole number"),
