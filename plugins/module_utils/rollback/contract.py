@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 
 class SlotView(TypedDict):
-    """A slot: its ``release`` and ``config``, whether it is ``running`` (None: could not be asked), ``pid`` of its main process; where it
-    runs, those of its instances that are ``idle``."""
+    """A slot: its ``release`` and ``config``, whether it is ``running`` (None: not known), its main ``pid``; instances that are ``idle``."""
 
     release: str | None
     config: str | None

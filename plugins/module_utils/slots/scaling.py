@@ -84,6 +84,10 @@ class ScalingSlots(PreparingSlots):
         if scaled.changed:
             outcome.changed, outcome.message = True, f"{outcome.message}; {scaled.message.partition(': ')[2]}"
             outcome.warnings += scaled.warnings
+            # what is only looked at has not switched yet: it comes and goes in the slot that would be live
+            slot, was = str(outcome.plan.slot), str(scaled.plan.slot)
+            steps = [replace(step, slot=step.slot.replace(was, slot, 1)) for step in scaled.plan.steps]
+            outcome.plan = sp.Plan(outcome.plan.slot, (*outcome.plan.steps, *steps))
         if number != said:
             outcome.warnings.append(
                 f"{component} runs {number} instances, the inventory says {said}: scale.yml set that, and it stays so until the inventory "

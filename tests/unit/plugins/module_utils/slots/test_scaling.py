@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.reconcile import BootSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request, Terminated
@@ -230,12 +231,19 @@ def test_what_was_set_outlives_deployments_ways_back_and_boots(crew: Crew) -> No
     crew.are(4)
 
 
-def agreed(crew: Crew, number: int, said: int) -> Outcome:
-    slots = crew.slots()
-    outcome = slots.activate(V1, R)
+def agreed(crew: Crew, number: int, said: int, target: Content = V1, check: bool = False) -> Outcome:
+    slots, request = crew.slots(), replace(R, check=check)
+    outcome = slots.activate(target, request)
     workers: Any = crew.workers
-    slots.agree(number, said, R, lambda: workers, outcome)
+    slots.agree(number, said, request, lambda: workers, outcome)
     return outcome
+
+
+def test_a_plan_says_who_would_come_behind_the_switch(crew: Crew) -> None:
+    steps = [str(step) for step in agreed(crew, 3, 3, V2, check=True).plan.steps]
+    assert steps[:3] == ["write green", "start green", "gate green"]
+    assert steps[-2:] == ["start green-3", "gate green"]
+    crew.are(2)
 
 
 def test_behind_a_switch_another_number_of_the_inventory_is_brought_about(crew: Crew) -> None:
