@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class SlotView(TypedDict):
-    """A slot: its ``release`` and ``config``, whether it is ``running`` (None: not known), its main ``pid``; instances that are ``idle``."""
+    """A slot: its ``release`` and ``config``, whether it is ``running`` (None: not known), main ``pid``; instances that are ``idle``."""
 
     release: str | None
     config: str | None
