@@ -26,7 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice import messages as notice
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact_settings as artefacts, source_check
-from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, verbs
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description, extra_vars as said, instances, verbs
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check import (
     SECTIONS,
     addressed,
@@ -452,7 +452,10 @@ class ActionModule(ControllerAction):
                             f"{nearest(args['application'], stack['applications'])}")
         if args["release"] in MOVING:
             problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
-        return stack, problems + only_problems(args["only"], stack.get("components", ()), verb)
+        problems += only_problems(args["only"], stack.get("components", ()), verb)
+        if args["verb"] == "scale" and not problems:
+            problems += instances.scale_problems(stack["components"], args["only"], self._templar.template(task_vars.get("instances")))
+        return stack, problems
 
     def _page(self, args: Mapping[str, Any], verb: Mapping[str, Any], stack: dict[str, Any], same_run: bool, warnings: Sequence[str],
               task_vars: dict[str, Any]) -> dict[str, object]:

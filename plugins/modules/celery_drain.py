@@ -36,7 +36,8 @@ options:
     required: true
   workers:
     description:
-      - Names of the workers; C(${slot}) and the other names of the live slot are filled in.
+      - Names of the workers; C(${slot}) and the other names of the live slot are filled in. One with C(${slot}) stands for those of
+        all its instances.
       - Empty means every worker that answers, which takes the whole time of an answer.
       - With O(state=resumed) they count only together with O(queues); otherwise it is those that were stopped, whichever slot is
         live by now.
@@ -178,6 +179,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import for_each
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user import service_user
@@ -225,9 +227,9 @@ def asker(params: dict[str, Any], names: Names) -> Ask:
 
 
 def named(workers: list[str], names: Names) -> list[str]:
-    """The workers' names, filled in. Raises DrainError where nothing is live that would give them."""
+    """The workers' names, filled in, of all instances of the slot. Raises DrainError where nothing is live that would give them."""
     try:
-        return [str(worker) for worker in fill(workers, names)]
+        return [str(worker) for worker in fill(for_each(workers, names.get("instances") or ()), names)]
     except MissingName as problem:
         why = names.get("missing") or "nothing is known of its live slot; see aistack status on the node"
         raise DrainError(f"{names['component']}: workers: {problem.args[0]}; {why}.") from None

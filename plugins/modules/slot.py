@@ -24,9 +24,12 @@ options:
       - V(stopped) takes the component out of traffic, stops it and has it not started at boot. The live slot is remembered.
       - V(drained) has the edge refuse new requests, and waits for those that the live slot has; V(resumed) ends that, and so does a
         switch. Without an edge both do nothing. With O(resume_after) the node ends it by itself where nobody does.
+      - V(scaled) has what is live run as O(scale_to) processes, while it works. Those that come have to pass the gate that the release was
+        activated with; those that go take nothing more and end what they hold before they are stopped. Where that fails there are as many
+        as before.
       - V(status) changes nothing and returns what is real.
     type: str
-    choices: [active, reverted, restarted, stopped, drained, resumed, status]
+    choices: [active, reverted, restarted, stopped, drained, resumed, scaled, status]
     default: active
   component:
     description: Name of the component.
@@ -141,6 +144,28 @@ options:
       - Without an edge the old slot is always stopped at once, because it would go on working.
     type: int
     default: 0
+  instances:
+    description:
+      - Processes of a slot, as the inventory says, of a component without a port.
+      - The node keeps the number that it has. V(active) and V(restarted) keep one that V(scaled) set, as long as the inventory says the
+        same as it did then, and warn of it; another number of the inventory is brought about behind the switch, as by V(scaled).
+    type: int
+    default: 1
+  scale_to:
+    description: Processes that the live slot is to have with O(state=scaled), 1 to 64.
+    type: int
+  workers:
+    description: Celery's workers that the processes of a slot are. Those that go are told to take nothing more, and have O(drain_timeout).
+    type: dict
+    suboptions:
+      app:
+        description: The application, as C(celery -A) takes it.
+        type: str
+        required: true
+      name:
+        description: Name of a worker, with C(${slot}) where that of the process goes.
+        type: str
+        required: true
   description:
     description:
       - What a node has to know of the component besides the other options, so that it can plan and go back by itself.
@@ -198,6 +223,7 @@ attributes:
     platforms: linux
     details: Needs systemd.
 seealso:
+  - module: phasegate.aistack.celery_drain
   - module: phasegate.aistack.gate
   - module: phasegate.aistack.journal
 """
@@ -227,6 +253,16 @@ EXAMPLES = r"""
     edge: {}
     run: "{{ aistack_run }}"
     reason: the frontend did not pass its gate
+
+- name: Four workers where there were two
+  phasegate.aistack.slot:
+    component: worker
+    state: scaled
+    instances: 2
+    scale_to: 4
+    workers: {app: app.celery_app, name: "worker-${slot}@{{ inventory_hostname }}"}
+    drain_timeout: 300
+    run: "{{ aistack_run }}"
 """
 
 RETURN = r"""
@@ -273,6 +309,10 @@ warm_until:
   description: When the old slot will be stopped, in UTC; null where it was stopped, or there was none.
   returned: success, unless O(state=status)
   type: str
+instances:
+  description: Processes of a slot that the component has on this node.
+  returned: success, unless O(state=status)
+  type: int
 described:
   description: Whether the node's description of the component changed.
   returned: success, unless O(state=status)
@@ -292,6 +332,8 @@ report:
 import shlex
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -300,6 +342,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import chosen, refusal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
@@ -307,9 +350,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.content 
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import of_live
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import given, options, spec_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
 
 COMMAND = "/usr/local/bin/aistack"
 
@@ -318,7 +362,9 @@ def describe(params: Mapping[str, Any], spec: Spec, check: bool) -> bool:
     """Keep on the node what it needs to go back by itself; returns whether that changed. Before the switch: it may be interrupted."""
     if params["description"] is None or params["state"] not in ("active", "restarted"):
         return False
-    return component_file.save(component_file.describe(spec, params["description"]), spec.state_dir, check)
+    kept, kept_said = component_file.instances_of(spec.state_dir, spec.component)
+    said = kept_said if kept is not None else params["instances"]
+    return component_file.save(component_file.describe(spec, {**params["description"], "instances_said": said}), spec.state_dir, check)
 
 
 def resume_command(stack: str, component: str, run_id: str) -> str:
@@ -336,9 +382,11 @@ def run(module: AnsibleModule) -> dict[str, object]:
     """Do what was asked and return the result."""
     params = module.params
     gate = SlotGate()
-    spec = spec_of(params)
+    kept, kept_said = component_file.instances_of(params["state_dir"], params["component"])
+    wanted = chosen(params["instances"], kept, kept_said)
+    spec = replace(spec_of(params), instances=kept or params["instances"])
     journal = EmergencyJournal(Journal.of(params["state_dir"]).path)
-    slots = PreparingSlots(spec, gate, journal if params["state"] == "reverted" else Journal.of(params["state_dir"]))
+    slots = ScalingSlots(spec, gate, journal if params["state"] == "reverted" else Journal.of(params["state_dir"]))
     if params["state"] == "status":
         status = slots.status()
         live = status["slots"].get(status["live"], {})
@@ -355,6 +403,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
     )
     target = Content(params["release"], params["config"]) if params["release"] else None
     described = describe(params, spec, module.check_mode)
+    intake = partial(of_live, slots.node, params["workers"], params["drain_timeout"])
     if params["state"] == "stopped":
         outcome = slots.stop(request)
     elif params["state"] == "drained":
@@ -366,14 +415,21 @@ def run(module: AnsibleModule) -> dict[str, object]:
             journal.begin()
         outcome = slots.revert(request)
         outcome.warnings += journal.notes()
+    elif params["state"] == "scaled":
+        outcome = slots.scale(params["scale_to"], params["instances"], request, intake)
     elif params["state"] == "restarted" or target is None:
         outcome = slots.restart(target, request)
+        if params["description"] is not None:
+            slots.agree(wanted, params["instances"], request, intake, outcome)
     elif params["weight"] < 100:
         outcome = slots.share(target, params["weight"], request)
     else:
         outcome = slots.activate(target, request)
+        if params["description"] is not None:
+            slots.agree(wanted, params["instances"], request, intake, outcome)
     result = outcome.as_dict()
     result["described"] = described
+    result["instances"] = slots.spec.instances
     result["port"] = spec.ports.get(str(result["slot"]))
     result["changed"] = result["changed"] or described
     result["gate"] = gate.evidence
@@ -391,11 +447,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=options(),
         supports_check_mode=True,
-        required_if=[("state", "active", ("release", "config")), ("state", "reverted", ("run",))],
+        required_if=[("state", "active", ("release", "config")), ("state", "reverted", ("run",)), ("state", "scaled", ("scale_to",))],
         required_by={"release": ("config",)},
     )
     if not 1 <= module.params["weight"] <= 100:
         module.fail_json(msg=f"weight: {module.params['weight']} is no share; expected 1 to 100 percent")
+    why = refusal(module.params["component"], module.params["instances"], bool(given(module.params["ports"])))
+    if why:
+        module.fail_json(msg=f"instances: {why}")
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, leave)
     try:
@@ -420,7 +479,9 @@ def main() -> None:
     except EdgeError as error:
         module.fail_json(msg=f"{module.params['component']}: {error}")
     except Terminated as error:
-        module.fail_json(msg=f"{module.params['component']}: {error}; what was begun has been taken back. Run the same again")
+        ending = "run the same again, which finishes it" if module.params["state"] == "scaled" else (
+            "what was begun has been taken back. Run the same again")
+        module.fail_json(msg=f"{module.params['component']}: {error}; {ending}")
     module.exit_json(**result)
 
 

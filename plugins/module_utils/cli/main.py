@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("--by-timer", action="store_true", help=argparse.SUPPRESS)
     container = verb("container", "write the compose file that a slot of containers is started by (its unit's way)")
     container.add_argument("component", metavar="COMPONENT", help="the component")
-    container.add_argument("slot", metavar="SLOT", help="blue or green")
+    container.add_argument("slot", metavar="SLOT", help="blue or green, or an instance of one, such as blue-2")
     verb("reconcile", "what a boot runs: have what starts by itself, the edge and the live link agree after a power cut")
     for found in (rollback, resume, ran, shell, gone):
         found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, last_line
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitState, parse_show, show_command
@@ -34,8 +35,8 @@ def since_activation(state: UnitState) -> float | None:
     return time.time() - (time.monotonic() - state.began) - _MARGIN if state.began else None
 
 
-def lines(unit: str, context: Context, since: float | None, count: int | None = None) -> list[str]:
-    """What a unit wrote, oldest first.
+def lines(units: Sequence[str], context: Context, since: float | None, count: int | None = None) -> list[str]:
+    """What units wrote, oldest first.
 
     Args:
         since: seconds since 1970; None for everything.
@@ -44,7 +45,7 @@ def lines(unit: str, context: Context, since: float | None, count: int | None = 
     Raises:
         CannotJudge: the journal cannot be read.
     """
-    argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--unit={unit}"]
+    argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", *(f"--unit={unit}" for unit in units)]
     if since is not None:
         argv.append(f"--since=@{since:.6f}")
     if count is not None:
@@ -55,16 +56,16 @@ def lines(unit: str, context: Context, since: float | None, count: int | None = 
     return done.stdout.splitlines()
 
 
-def unit_log(unit: str, context: Context, count: int, since: float | None = None) -> list[str]:
-    """The newest lines of a unit for a report; what prevents reading them stands in their place.
+def unit_log(units: Sequence[str], context: Context, count: int, since: float | None = None) -> list[str]:
+    """The newest lines of units, those of one slot, for a report; what prevents reading them stands in their place.
 
     A unit that systemd restarts again and again says why in an earlier life, so its activation counts only where it
     never was restarted.
     """
     try:
         if since is None:
-            state = show(unit, context)
+            state = show(units[0], context)
             since = since_activation(state) if not state.restarts else None
-        return end_of_log("\n".join(lines(unit, context, since, 2 * count)), count)
+        return end_of_log("\n".join(lines(units, context, since, 2 * count)), count)
     except (CannotJudge, NotAsExpected) as error:
         return [f"(no log: {error})"]

@@ -243,6 +243,27 @@ class Systemd:
         self._run_checked(["systemctl", "stop", "--", unit], QUICK, f"could not stop {unit}, not even by SIGKILL")
         return False
 
+    def stop_all(self, units: Sequence[str]) -> list[str]:
+        """Stop *units* side by side and wait until all are down.
+
+        Returns:
+            Those that had to be killed, see :meth:`stop`.
+
+        Raises:
+            UnitError: one is still there afterwards.
+        """
+        if len(units) == 1:
+            return [] if self.stop(units[0]) else list(units)
+        asked = self._run(["systemctl", "stop", "--", *units], self.stop_timeout + 5.0)
+        states = self.show(*units)
+        if asked.rc == 0:
+            return [state.name for state in states if state.result == "timeout"]
+        left = [state.name for state in states if state.active not in ("inactive", "failed")]
+        for unit in left:
+            self._run(["systemctl", "kill", "--signal=SIGKILL", "--", unit], QUICK)
+        self._run_checked(["systemctl", "stop", "--", *units], QUICK, f"could not stop {', '.join(left or units)}, not even by SIGKILL")
+        return left
+
     def end(self, unit: str, wait: bool = False) -> None:
         """Have a transient *unit* end; no error where there is none. Who does not *wait* leaves it to systemd when it is killed.
 
@@ -319,10 +340,11 @@ class Systemd:
         if any(state.failed for state in left):
             self._run(["systemctl", "reset-failed", "--", *units], QUICK)
 
-    def log_tail(self, unit: str, since: float, lines: int = 30) -> list[str]:
-        """The last *lines* lines that *unit* wrote since *since* (seconds since 1970); empty where there is no journal."""
+    def log_tail(self, unit: str, since: float, lines: int = 30, further: Sequence[str] = ()) -> list[str]:
+        """The last *lines* lines that *unit*, or one of *further*, wrote since *since* (seconds since 1970); empty without a journal."""
         begin = f"--since=@{since:.6f}"  # whole seconds would begin with the end of whoever had the slot before
-        done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{2 * lines}", begin, f"--unit={unit}"], QUICK)
+        shown = [f"--unit={one}" for one in (unit, *further)]
+        done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{2 * lines}", begin, *shown], QUICK)
         return end_of_log(done.stdout, lines) if done.rc == 0 else []
 
     def _run_checked(self, cmd: list[str], timeout: float, what: str) -> Ended:
@@ -355,7 +377,10 @@ class Watch:
 
     def trouble(self) -> str:
         """Why it will not come up, in words; empty while there is hope."""
-        state = self.systemd.show(self.unit)[0]
+        return self.judge(self.systemd.show(self.unit)[0])
+
+    def judge(self, state: UnitState) -> str:
+        """The same of a state that somebody has asked for."""
         if not state.exists:
             return f"{self.unit} has no unit file"
         self.last_reason = state.reason or self.last_reason

@@ -23,6 +23,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Children, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.journald import unit_log
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names, number_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import boot_id
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill, names_in
@@ -31,7 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secr
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import text as gate_text, verdict as v
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names, ProbeRow, Settings, Tally
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, units_meant
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 LOG_LINES = 20
@@ -134,7 +135,7 @@ class Gate:
         probe: Probe | None = None
         broken = ""
         try:
-            probe = kind(spec if kind.raw else fill(spec, names))
+            probe = kind(spec if kind.raw else fill(kind.for_instances(spec, names.get("instances") or ()), names))
         except MissingName as missing:
             broken = f"{missing}: {_why_missing(missing.name, names, spec.get('component'))}"
         tally = Tally.from_dict(saved) if saved else Tally(once=bool(probe and probe.changes))
@@ -352,7 +353,8 @@ class Gate:
                 continue
             if unit not in seen:
                 learn_config(self.secrets, watched.names)
-                seen[unit] = unit_log(str(unit), Context(children=Children()), LOG_LINES, watched.names.get("since"))
+                units = units_meant(str(unit), watched.names)
+                seen[unit] = unit_log(units, Context(children=Children()), LOG_LINES, watched.names.get("since"))
             row["log_unit"] = unit
             row["log_tail"] = [self.secrets.mask(line) for line in seen[unit]]
 
@@ -436,6 +438,10 @@ def live_context(root: str | os.PathLike[str], component: str, port: int | None 
     slot = live.resolve()
     names["slot"] = slot.name
     names["unit"] = f"aistack-{component}@{slot.name}.service"
+    linked = number_of((entry for entry in os.listdir(slot.parent)), slot.name) if slot.parent.is_dir() else 1
+    if linked > 1:
+        names["instances"] = instance_names(slot.name, linked)
+        names["units"] = [f"aistack-{component}@{instance}.service" for instance in names["instances"]]
     if (slot / "release").exists():
         names["release_path"] = str((slot / "release").resolve())
     if (slot / "config").exists():

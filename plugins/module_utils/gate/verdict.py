@@ -47,6 +47,7 @@ class Names(TypedDict, total=False):
 
     Attributes:
         component, release, slot, unit: names; ``release_path``, ``config_path``: folders; ``port``: of the slot, or of the edge.
+        instances: of the slot, by name, and ``units``, theirs, in the same order; the first are ``slot`` and ``unit``.
         own: whether that port is the slot's own.
         since: seconds since 1970 from which its log counts.
     """
@@ -58,6 +59,8 @@ class Names(TypedDict, total=False):
     slot: str
     port: int | None
     unit: str
+    instances: list[str]
+    units: list[str]
     own: bool
     since: float | None
     missing: str

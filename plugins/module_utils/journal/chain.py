@@ -76,6 +76,7 @@ OPERATIONS = (
     "migrate",
     "canary",
     "activate",
+    "scale",
     "revert",
     "mark",
     "retire",

@@ -22,6 +22,8 @@ from typing import Any, TypedDict
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 
 _SWITCHES = ("activate", "revert")
+SCALE = "scale"
+"""Another number of instances of what is live."""
 CANARY = "canary"
 """A release that has a share of the requests beside what is live. It is open until a switch settles it, or it failed and lost the share."""
 STILL_OPEN = "still_open"
@@ -201,6 +203,8 @@ def settles(end: Record, start: Record) -> bool:
     if start.get("op") == CANARY:
         taken_away = end.get("op") == CANARY and end.get("outcome") == "failed" and not _detail(end).get(STILL_OPEN)
         return taken_away or (end.get("op") in _SWITCHES and end.get("outcome") == "ok")
+    if start.get("op") == SCALE and end.get("op") in _SWITCHES and end.get("outcome") == "ok":
+        return True  # the slot that was started and proven has the number that the node keeps
     if end.get("op") in _SWITCHES and start.get("op") in _SWITCHES:
         return end.get("outcome") == "ok" or _same(end, start)
     return _same(end, start)

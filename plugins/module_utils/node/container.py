@@ -16,11 +16,12 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker import Docker, DockerError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import place_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import IMAGES_OWN, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import SLOTS, Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import compose
 
 
@@ -43,13 +44,18 @@ def account(name: str) -> str:
 
 
 def document(root: str, state_dir: Path, component: str, slot: str, docker: Docker, who: Callable[[str], str] = account) -> dict[str, Any]:
-    """The compose file of a slot as a mapping.
+    """The compose file of a slot, or of one of its instances, as a mapping.
 
     Raises:
         ContainerError: something of the slot is not there, or its image is not the one that was staged.
     """
-    if not COMPONENT_NAME.fullmatch(component) or slot not in SLOTS:
-        raise ContainerError(f"{component}@{slot} is no slot of a component; expected one of {', '.join(SLOTS)}")
+    instance = slot
+    try:
+        slot, place = place_of(instance)
+    except ValueError as error:
+        raise ContainerError(f"{component}@{error}") from error
+    if not COMPONENT_NAME.fullmatch(component):
+        raise ContainerError(f"{component}@{instance} is no slot of a component: nothing is called {component}")
     layout = Layout(root, component)
     try:
         environment = read_env(layout.slots_dir / slot / "config" / "env")
@@ -57,19 +63,24 @@ def document(root: str, state_dir: Path, component: str, slot: str, docker: Dock
     except (OSError, ValueError) as error:
         raise ContainerError(f"slot {slot} of {component} cannot be read: {error}; deploy {component} again") from error
     port = given.get("AISTACK_PORT", "")
-    what = _What(component, slot, given.get("AISTACK_RELEASE", ""), int(port) if port else None, environment)
+    if port and place > 1:
+        raise ContainerError(f"{component}@{instance}: slot {slot} listens on port {port}, which one container alone can have")
+    release = given.get("AISTACK_RELEASE", "")
+    what = _What(component, slot, release, int(port) if port else None, environment, instance if place > 1 else "")
     return _document(layout, state_dir, what, docker, who)
 
 
 @dataclass(frozen=True)
 class _What:
-    """What a container is: whose, in which slot (empty: none), of which release, at which port, with which variables."""
+    """What a container is: whose, in which slot (empty: none), of which release, at which port, with which variables; behind the first one
+    of the slot, which ``instance``."""
 
     component: str
     slot: str
     release: str
     port: int | None
     environment: Mapping[str, str]
+    instance: str = ""
 
 
 def _document(layout: Layout, state_dir: Path, what: _What, docker: Docker, who: Callable[[str], str]) -> dict[str, Any]:
@@ -102,6 +113,7 @@ def _document(layout: Layout, state_dir: Path, what: _What, docker: Docker, who:
             port=what.port,
             environment=what.environment,
             user="" if user == IMAGES_OWN or not user else who(user),
+            instance=what.instance,
         ),
         container,
     )

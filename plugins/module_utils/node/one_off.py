@@ -263,7 +263,7 @@ def log(state_dir: Path, component: str, units: Sequence[str], lines: int, since
     wanted = list(units)
     if not wanted:
         node = _slots(state_dir, component).node
-        wanted = [node.spec.unit_of(slot) for slot in ("blue", "green")]
+        wanted = [unit for slot in ("blue", "green") for unit in node.own.all_units(slot)]
         for slot in ("blue", "green"):
             path = node.slots / slot / "config" / "env"
             if path.exists():

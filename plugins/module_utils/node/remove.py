@@ -6,7 +6,7 @@
 
 Of one whose releases ran here go
 
-    both slots, their timers                          stopped, not started at boot
+    both slots, all instances, their timers           stopped, not started at boot
     <units>/aistack-<component>@.service, ….d/        removed, as are nginx's files of the slots
     <root>/<component>, <root>/cache/<component>      trees, environments, slots, downloads
     <state>/cache/<component>, /var/cache/aistack-…   what may be fetched or made again
@@ -48,6 +48,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.units import existing
 
 OF_A_COMPONENT = ("components", "gates", "receipts", "schema", "drained", "containers")
 """Folders of the state that have a file for each component. The description goes last, since it says where everything is."""
@@ -92,7 +93,7 @@ def released(state_dir: Path, description: component_file.Description, data: boo
     unit_file = places.units / spec.unit_of("")
     stem = unit_file.name.removesuffix("@.service")
     found = Plan(last=[component_file.path_of(state_dir, component)])
-    found.units = [spec.unit_of(slot) for slot in ("blue", "green")]
+    found.units = [spec.unit_of(instance) for slot in ("blue", "green") for instance in existing(spec, slot)]
     found.timers = [f"{name}.timer" for name in (spec.timer_of("blue"), spec.timer_of("green"), spec.resume_timer)]
     wanted = [unit_file, Path(f"{unit_file}.d"), *sorted((places.top / "etc/nginx").glob(f"{stem}@*.conf"))]
     wanted += [spec.root / component, spec.root / "cache" / component]

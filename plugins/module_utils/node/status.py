@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 
 class SlotStatus(TypedDict, total=False):
-    """A slot: what it holds, whether it runs, and its state at the ``edge`` where one stands before it."""
+    """A slot: what it holds, whether it runs, which of its instances are ``idle`` then, and its state at the ``edge`` where one stands
+    before it."""
 
     release: str | None
     config: str | None
     running: bool | None
     pid: int | None
+    idle: list[str]
     edge: str
 
 
@@ -48,13 +50,15 @@ class Had(TypedDict):
 
 
 class ComponentStatus(TypedDict):
-    """One component; keys as in :class:`rollback.contract.Component`, ``mark`` is what was said of what is live, ``since`` its switch."""
+    """One component; keys as in :class:`rollback.contract.Component`, ``mark`` is what was said of what is live, ``since`` its switch,
+    ``instances`` how many processes a slot has."""
 
     component: str
     live: LiveLinks | None
     mark: str | None
     since: str | None
     slots: dict[str, SlotStatus]
+    instances: int
     candidates: list[str]
     bad: dict[str, str]
     staged: list[str]
@@ -132,7 +136,8 @@ def _component(name: str, component: Component, problems: list[str]) -> Componen
     live = component.get("live")
     slots: dict[str, SlotStatus] = {}
     for slot, found in (component.get("slots") or {}).items():
-        slots[slot] = {"release": found["release"], "config": found["config"], "running": found["running"], "pid": found["pid"]}
+        slots[slot] = {"release": found["release"], "config": found["config"], "running": found["running"], "pid": found["pid"],
+                       "idle": found.get("idle") or []}  # fmt: skip
     for slot, state in _edge(name, component["description"].get("edge"), problems).items():
         slots.setdefault(slot, {"release": None, "config": None, "running": False})["edge"] = state
     marks, release = component.get("marks") or {}, live["release"] if live else None
@@ -142,6 +147,7 @@ def _component(name: str, component: Component, problems: list[str]) -> Componen
         "mark": marks.get(str(release)) if release else None,
         "since": next((record["time"] for record in reversed(component["history"]) if record["release"] == release), None),
         "slots": slots,
+        "instances": int(component["description"].get("instances") or 1),
         "candidates": component.get("candidates") or [],
         "bad": component.get("bad") or {},
         "staged": component.get("staged") or [],

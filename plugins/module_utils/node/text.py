@@ -82,11 +82,12 @@ def status_text(answer: Status) -> str:
 def _behind(row: ComponentStatus) -> str:
     """What stands in the other slot."""
     here = row["live"]["slot"] if row["live"] else None
-    told = []
+    told = [f"{row['instances']} instances"] if row.get("instances", 1) > 1 else []
     for slot, found in row["slots"].items():
         if slot == here:
             told += [f"the edge has {slot} in {found['edge']}"] if found.get("edge") not in (None, "ready") else []
             told += [f"{slot} does NOT run"] if found.get("running") is False else []
+            told += [f"{', '.join(found['idle'])}: NOT running"] if found.get("idle") else []
         elif found.get("release"):
             runs = {True: ", warm", False: ", stopped", None: ""}
             takes = ", takes a share of the requests" if found.get("edge") == "ready" and found.get("running") else ""

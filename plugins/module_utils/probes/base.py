@@ -82,6 +82,11 @@ class Probe:
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.spec = spec
 
+    @classmethod
+    def for_instances(cls, spec: Mapping[str, Any], instances: Sequence[str]) -> Mapping[str, Any]:
+        """*spec* as it is asked of a slot of several *instances*, before names are filled in."""
+        return spec
+
     @staticmethod
     def check(spec: Mapping[str, Any]) -> list[str]:
         """Problems between the keys of a canonical probe; each key by itself has been looked at already."""
@@ -150,6 +155,12 @@ def judge(
         detail,
         wrong=tuple(mismatches),
     )
+
+
+def units_meant(unit: str, names: Mapping[str, Any]) -> list[str]:
+    """The units that the name of one stands for: that of a slot, ``${unit}``, for those of all its instances."""
+    units = [str(one) for one in names.get("units") or ()]
+    return units if units and unit == names.get("unit") else [unit]
 
 
 def at_least(expected: Any) -> Any:

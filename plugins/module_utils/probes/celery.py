@@ -26,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
     last_line,
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, show
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import for_each
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.loading import (
     IMPORT_TIMEOUT,
     PREAMBLE,
@@ -90,7 +91,7 @@ class Celery(Probe):
         "broker": Option("str", "variable of env_file with the broker's address; the application is then not imported, which is faster"),
         "user": Option("str", "system user that asks; that of the component if left out, where this process may choose"),
         "workers": Option("list", "names of the workers that have to answer; they are called <component>-<slot>@<name in the inventory>, "
-                          "such as worker-${slot}@node-1"),
+                          "such as worker-${slot}@node-1; one with ${slot} stands for all instances of the slot"),
         "count": Option("figure", "how many workers answer, where they are not named; those of both slots do during a switch, when 1 "
                         "would fail"),
         "queues": Option("list", "queues that each worker has to take from, exactly"),
@@ -122,6 +123,10 @@ class Celery(Probe):
         if spec.get("busy") and not spec.get("workers"):
             problems.append("busy needs workers: who is not named is not missed")
         return problems
+
+    @classmethod
+    def for_instances(cls, spec: Mapping[str, Any], instances: Sequence[str]) -> Mapping[str, Any]:
+        return {**spec, "workers": for_each(spec["workers"], instances)} if spec.get("workers") else spec
 
     @property
     def default_timeout(self) -> float:
@@ -190,10 +195,15 @@ class Celery(Probe):
         return judge(found, self.expectation(), "; ".join(part for part in (self._shown(answer), stands_in) if part))
 
     def _stands_in(self, silent: list[str], given: Mapping[str, str], context: Context) -> str:
-        """What speaks for the one worker of this node's slot that does not answer, in words; empty where nothing does."""
-        unit = str(context.names.get("unit") or "")
-        if len(silent) != 1 or not unit:
+        """What speaks for the workers of this node's slot that do not answer, in words; empty where nothing does for one of them."""
+        units = _units_of(silent, context.names)
+        if not units:
             return ""
+        told = [self._runs(worker, unit, given, context) for worker, unit in units.items()]
+        return "; ".join(told) if all(told) else ""
+
+    def _runs(self, worker: str, unit: str, given: Mapping[str, str], context: Context) -> str:
+        """What speaks for a worker that does not answer, and whose unit is *unit*."""
         state = state_of(journald.show(unit, context))
         ports = _broker_ports(given, self.spec.get("broker"))
         held = {port: connected(unit, port) for port in ports}
@@ -201,7 +211,7 @@ class Celery(Probe):
         if state["state"] != "active" or state["restarts"] or port is None:
             return ""
         return (
-            f"{silent[0]} does not answer; counted by its unit ({unit}, running for {state['stable_for']} s without a restart) and by "
+            f"{worker} does not answer; counted by its unit ({unit}, running for {state['stable_for']} s without a restart) and by "
             f"{held[port]} connections to the broker's port {port}"
         )
 
@@ -252,6 +262,16 @@ class Celery(Probe):
         if self.spec.get("schedule") is not None:
             parts.append(f"schedule {show(sorted(answer['schedule']))}")
         return ", ".join(parts) or "no worker answers"
+
+
+def _units_of(workers: Sequence[str], names: Mapping[str, Any]) -> dict[str, str]:
+    """The unit of each of the *workers* of a slot; empty where one of them is not known to be of this slot."""
+    instances = dict(zip(names.get("instances") or (), names.get("units") or ()))
+    if len(instances) < 2:
+        unit = str(names.get("unit") or "")
+        return {workers[0]: unit} if len(workers) == 1 and unit else {}
+    found = {worker: str(instances[name]) for worker in workers for name in instances if worker.partition("@")[0].endswith(f"-{name}")}
+    return found if len(found) == len(workers) else {}
 
 
 def _broker_ports(given: Mapping[str, str], variable: str | None) -> list[int]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients import journald
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, excerpt
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, units_meant
 
 
 class Log(Probe):
@@ -46,7 +46,7 @@ class Log(Probe):
             since: float | None = time.time() - float(self.spec["since"])
         else:
             since = context.since or journald.since_activation(journald.show(unit, context))
-        lines = journald.lines(unit, context, since)
+        lines = journald.lines(units_meant(unit, context.names), context, since)
         counted = f"{len(lines)} lines of {unit}"
         if self.spec.get("absent"):
             bad = [line for line in lines if re.search(self.spec["absent"], line)]

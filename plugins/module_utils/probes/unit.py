@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, judge, units_meant
 
 PROC = Path("/proc")
 
@@ -28,7 +29,7 @@ class Unit(Probe):
     """Ask systemd once and compare."""
 
     type = "unit"
-    target = Option("str", "name of the unit", required=True)
+    target = Option("str", "name of the unit; ${unit} stands for those of all instances of the slot", required=True)
     options = {
         "state": Option("scalar", "ActiveState", default="active"),
         "sub": Option("scalar", "SubState, such as running"),
@@ -52,13 +53,25 @@ class Unit(Probe):
         return wanted
 
     def observe(self, context: Context) -> Attempt:
-        shown = journald.show(str(self.spec["target"]), context)
-        unit = self.spec["target"]
+        units = units_meant(str(self.spec["target"]), context.names)
+        if len(units) < 2:
+            return self._look(units[0], context)
+        seen = {unit: self._look(unit, context) for unit in units}
+        wrong = {unit: attempt for unit, attempt in seen.items() if not attempt.ok}
+        if not wrong:
+            return replace(seen[units[0]], got=f"{len(units)} instances: {seen[units[0]].got}",
+                           detail="\n".join(attempt.detail for attempt in seen.values()))  # fmt: skip
+        first = next(iter(wrong.values()))
+        return replace(first, got="; ".join(f"{unit}: {attempt.got}" for unit, attempt in wrong.items()),
+                       detail="\n".join(attempt.detail for attempt in wrong.values() if attempt.detail))  # fmt: skip
+
+    def _look(self, unit: str, context: Context) -> Attempt:
+        shown = journald.show(unit, context)
         if shown.load == "not-found" and check(self._wanted()["state"], "inactive"):
             return Attempt(False, f"there is no unit {unit}", self.expectation())
         came = state_of(shown)
         if self.spec.get("release") is not None and shown.active == "active":
-            came["release"] = release_of(shown, str(unit), context.names)
+            came["release"] = release_of(shown, unit, context.names)
         found: list[Mismatch] = check_all(self._wanted(), came)
         if found and found[0].path == "state":  # the rest follows from it
             found = found[:1]
@@ -100,7 +113,7 @@ def release_of(shown: UnitState, unit: str, names: Mapping[str, Any]) -> str:
             return release
     except OSError:  # another user's, in a container; it may also have ended, which its state says at the next attempt
         pass
-    if unit != names.get("unit") or not names.get("config_path"):
+    if unit not in units_meant(str(names.get("unit")), names) or not names.get("config_path"):
         raise CannotJudge(f"it cannot be told which release {unit} runs: neither its process nor a slot says so. Expected ${{unit}}")
     base = Path(str(names["config_path"])).parents[1]
     path = Home(base.parent, base.name).slots_dir / str(names.get("slot")) / "slot.env"

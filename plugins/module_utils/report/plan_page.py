@@ -39,6 +39,7 @@ WORDS = {
     "no live": "nothing is live",
     "wait drained": "wait until {slot} has no request left",
     "keep warm": "keep {slot} warm",
+    "end tasks": "let {slot} end its tasks",
 }
 """The steps of a slot's plan in plain words."""
 

@@ -31,10 +31,10 @@ SWITCHES = ("activate", "revert")
 STATES = {"ok": "ok", "failed": "failed", "open": "open"}
 TITLES = {"deploy": "Deployment", "rollback": "Rollback", "emergency_rollback": "Emergency rollback", "backup": "Backup",
           "restore": "Restore", "drill": "Drill", "rotate": "Rotation", "run": "One-off command", "remove": "Removal",
-          "restart": "Restart", "migrate": "Migration", "site": "Run of the phases"}  # fmt: skip
+          "restart": "Restart", "scale": "Another number of instances", "migrate": "Migration", "site": "Run of the phases"}  # fmt: skip
 DONE = {"mark": "marked", "stage": "staged",
         "activate": "made live", "revert": "taken back to", "prepare": "proven ahead", "migrate": "migrated by",
-        "canary": "given a share of the requests",
+        "canary": "given a share of the requests", "scale": "given another number of instances",
         "configure": "configured", "retire": "stopped", "prune": "pruned", "converge": "converged", "backup": "saved",
         "restore": "put back", "drill": "rehearsed", "rotate": "rotated", "run": "ran beside", "remove": "removed",
         "rollback": "went back to"}  # fmt: skip
@@ -211,7 +211,7 @@ def _gates(bars: Sequence[Facts]) -> list[Facts]:
     """
     found: list[Facts] = []
     for one in bars:
-        if one["op"] not in (*SWITCHES, "prepare", "canary"):
+        if one["op"] not in (*SWITCHES, "prepare", "canary", "scale"):
             continue
         whose = {"node": one["node"], "component": one["component"], "at": one["end"]}
         entries = [entry for entry in one["detail"].get("gates") or [] if isinstance(entry, Mapping)]

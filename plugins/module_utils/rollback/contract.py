@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 
 class SlotView(TypedDict):
-    """A slot: its ``release`` and ``config``, whether it is ``running`` (None: could not be asked), ``pid`` of its main process."""
+    """A slot: its ``release`` and ``config``, whether it is ``running`` (None: not known), main ``pid``; instances that are ``idle``."""
 
     release: str | None
     config: str | None
     running: bool | None
     pid: int | None
+    idle: list[str]
 
 
 class JournalLive(TypedDict):

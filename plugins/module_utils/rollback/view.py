@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
@@ -158,13 +159,19 @@ def _running(
     described: Mapping[str, component_file.Description], state_dir: str | os.PathLike[str], systemd: Systemd
 ) -> tuple[dict[str, int] | None, str]:
     """Units of slots that run, with their main process, asked with one command; None and why where it could not be asked."""
-    units = [component_file.spec_of(found, state_dir).unit_of(slot) for found in described.values() for slot in SLOTS]
+    units = [unit for found in described.values() for slot in SLOTS for unit in _units(found, slot).values()]
     if not units:
         return {}, ""
     try:
         return {state.name: state.main_pid for state in systemd.show(*units) if state.running}, ""
     except UnitError as error:
         return None, f"which slots run could not be asked: {' '.join(str(error).split())}"
+
+
+def _units(description: component_file.Description, slot: str) -> dict[str, str]:
+    """The units of a slot, by instance."""
+    instances = instance_names(slot, int(description.get("instances") or 1))
+    return {instance: str(description["unit"]).replace("{slot}", instance) for instance in instances}
 
 
 def _component(
@@ -176,12 +183,14 @@ def _component(
     slots: dict[str, SlotView] = {}
     for slot, found in layout.slots().items():
         if found:
-            unit = str(description["unit"]).replace("{slot}", slot)
+            units = _units(description, slot)
+            runs = [instance for instance, unit in units.items() if unit in (running or {})]
             slots[slot] = {
                 "release": found["release"],
                 "config": found["config"],
-                "running": None if running is None else unit in running,
-                "pid": (running or {}).get(unit) or None,
+                "running": None if running is None else bool(runs),
+                "pid": next((pid for unit in units.values() if (pid := (running or {}).get(unit))), None),
+                "idle": [instance for instance in units if instance not in runs] if runs else [],
             }
     configs = _configs(layout.configs)
     facts = rollback_facts.component_facts(records, description, staged, layout.live())

@@ -102,10 +102,10 @@ class BaselineComparison:
 
     def _dead(self, slot: str) -> str:
         """Why nobody can be served from *slot*; empty where it runs and, where it has a port, somebody listens there."""
-        unit, port = self._node.spec.unit_of(slot), self._node.spec.ports.get(slot)
-        state = self._node.systemd.show(unit)[0]
-        if not state.running or state.crash_looping:
-            return f"{unit} does not run"
+        units, port = self._node.own.units(slot), self._node.spec.ports.get(slot)
+        unit = units[0]
+        if all(not state.running or state.crash_looping for state in self._node.systemd.show(*units)):
+            return f"{' and '.join(units)} does not run"
         return f"nobody listens on port {port} of {unit}" if port and not self._node.holder(port) else ""
 
     def _answer(self, seconds: float) -> Serving | None:

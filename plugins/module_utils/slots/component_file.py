@@ -6,7 +6,8 @@
 
 C(<state>/components/<component>.json), 0644: C(format), C(component), C(source) (the component whose releases it runs),
 C(application), C(order) (in the order of dependencies), C(root), C(unit) (with C({slot})), C(strategy), C(ports), C(edge),
-C(drain_timeout), C(stop_timeout), C(warm), C(database). Its gate is kept per release, see :meth:`Slots.gate_for`.
+C(drain_timeout), C(stop_timeout), C(warm), C(database), C(instances), C(instances_said). Its gate is kept per release, see
+:meth:`Slots.gate_for`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node impor
 FORMAT = 1
 FOLDER = "components"
 _EDGE = ("socket", "backend", "state_file", "address")
-_NUMBERS = ("order", "drain_timeout", "stop_timeout", "warm")
+_NUMBERS = ("order", "drain_timeout", "stop_timeout", "warm", "instances", "instances_said")
 
 
 class EdgeFile(TypedDict):
@@ -61,6 +62,7 @@ class Description(_Needed, total=False):
         strategy: C(bluegreen) or C(recreate); ``ports``: of each slot, and the C(public) one.
         edge: None where none stands before it; ``database``: None where it migrates none.
         drain_timeout, stop_timeout: seconds; ``warm``: seconds that the slot before runs on.
+        instances: processes of a slot, as they were set last; ``instances_said``: what the inventory said of them when they were.
     """
 
     source: str
@@ -73,10 +75,14 @@ class Description(_Needed, total=False):
     stop_timeout: float
     warm: int
     database: Database | None
+    instances: int
+    instances_said: int
 
 
 def describe(spec: Spec, given: Mapping[str, Any]) -> Description:
-    """The description of a component. *given* holds ``source``, ``application``, ``order`` and ``database``; all may be missing."""
+    """The description of a component. *given* holds ``source``, ``application``, ``order``, ``database`` and ``instances_said``; all may be
+    missing.
+    """
     edge = spec.edge
     database = given.get("database")
     return {
@@ -96,6 +102,8 @@ def describe(spec: Spec, given: Mapping[str, Any]) -> Description:
         "stop_timeout": spec.stop_timeout,
         "warm": spec.warm,
         "database": {"url_variable": database.get("url_variable") or "DATABASE_URL"} if database is not None else None,
+        "instances": spec.instances,
+        "instances_said": int(given.get("instances_said") or spec.instances),
     }
 
 
@@ -116,6 +124,36 @@ def save(description: Description, state_dir: str | os.PathLike[str], check: boo
     if not check:
         write_file(path, json.dumps(description, indent=1, sort_keys=True) + "\n", 0o644)
     return True
+
+
+def instances_of(state_dir: str | os.PathLike[str], component: str) -> tuple[int | None, int | None]:
+    """How many instances a slot of the component has on this node, and what the inventory said when that was set.
+
+    None for the first where there is no description yet; for the second where it is of a version that knew of one instance alone.
+    """
+    try:
+        there = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
+        kept, said = there.get("instances"), there.get("instances_said")
+    except (OSError, ValueError, AttributeError):  # who activates writes it anew
+        return None, None
+    return (kept if _count(kept) else 1), (said if _count(said) else None)
+
+
+def set_instances(state_dir: str | os.PathLike[str], component: str, number: int, said: int) -> None:
+    """Keep another number of instances; what else the file says stays.
+
+    Raises:
+        OSError, ValueError: there is no description of the component that could be changed.
+    """
+    path = path_of(state_dir, component)
+    there = json.loads(path.read_text(encoding="utf-8"))
+    wanted = {**there, "instances": number, "instances_said": said}
+    if wanted != there:
+        write_file(path, json.dumps(wanted, indent=1, sort_keys=True) + "\n", 0o644)
+
+
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description], list[str]]:
@@ -183,4 +221,5 @@ def spec_of(description: Description, state_dir: str | os.PathLike[str]) -> Spec
         drain_timeout=float(description.get("drain_timeout", 60.0)),
         stop_timeout=float(description.get("stop_timeout", 30.0)),
         warm=int(description.get("warm") or 0),
+        instances=int(description.get("instances") or 1),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FOLDER = "/run/aistack-{component}-{slot}"
-"""Where the compose file of a slot lies while it runs: in memory, since the environment stands in it."""
+"""Where the compose file of a slot, or of an instance, lies while it runs: in memory, since the environment stands in it."""
 FILE = "compose.json"
 NAME = re.compile(r"[^a-z0-9_-]+")
 
@@ -27,6 +27,7 @@ class Slot:
         port: port on the loopback address that it is reached at; None for a component that listens nowhere.
         environment: the variables of its configuration.
         user: who its process is, as Docker takes it (``uid:gid``); empty for the image's own.
+        instance: which of the slot's processes it is, by name; empty for the only one, or the first.
     """
 
     stack: str
@@ -37,11 +38,12 @@ class Slot:
     port: int | None
     environment: Mapping[str, str]
     user: str
+    instance: str = ""
 
 
-def project(stack: str, component: str, slot: str) -> str:
-    """The name of a slot's containers and network: Docker takes small letters, digits, '-' and '_'."""
-    return NAME.sub("-", f"aistack-{stack}-{component}-{slot}".lower())
+def project(stack: str, component: str, instance: str) -> str:
+    """The name of a slot's, or an instance's, containers and network: Docker takes small letters, digits, '-' and '_'."""
+    return NAME.sub("-", f"aistack-{stack}-{component}-{instance}".lower())
 
 
 def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
         **({"AISTACK_PORT": str(inside)} if inside else {}),
     }
     service: dict[str, Any] = {
-        "container_name": f"aistack-{of.component}-{of.slot}",  # by which the unit starts it
+        "container_name": f"aistack-{of.component}-{of.instance or of.slot}",  # by which the unit starts it
         "image": of.image,
         "pull_policy": "never",
         "restart": "no",  # systemd's business, as for any slot
@@ -93,7 +95,7 @@ def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
         service["ports"] = [{"mode": "host", "host_ip": "127.0.0.1", "target": int(inside), "published": str(of.port), "protocol": "tcp"}]
     limits = (("memory", "mem_limit"), ("cpus", "cpus"), ("pids", "pids_limit"))
     service.update({key: container[name] for name, key in limits if container.get(name)})
-    return {"name": project(of.stack, of.component, of.slot), "services": {of.component: _escaped(service)}}
+    return {"name": project(of.stack, of.component, of.instance or of.slot), "services": {of.component: _escaped(service)}}
 
 
 def _escaped(value: Any) -> Any:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import Served
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import Plan
+
+if TYPE_CHECKING:
+    from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ProbeRow
 
 
 class Log(Protocol):
@@ -58,6 +61,16 @@ class Report(TypedDict, total=False):
     going_back_failed: str
     fix_gate: str
     marked_bad: bool
+
+
+NOTED = 300
+"""Characters that are noted of what a probe expected and got."""
+
+
+def noted(row: ProbeRow) -> dict[str, object]:
+    """What the journal keeps of a probe."""
+    told = {key: row[key] for key in ("name", "severity", "verdict", "expected", "got", "attempts", "latency_ms") if key in row}
+    return {key: value[:NOTED] if isinstance(value, str) else value for key, value in told.items()}
 
 
 class Refused(Exception):

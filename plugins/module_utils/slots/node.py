@@ -10,15 +10,14 @@ import errno
 import json
 import os
 import re
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, Watch, now
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, now
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, replace_link, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
@@ -27,7 +26,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import noted
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Slot, Step
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.units import SlotUnits
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition, Names, ProbeRow
@@ -76,6 +77,7 @@ class Spec:
         ports: ``blue``, ``green`` and ``public``; empty for a component that listens nowhere.
         gate: ``probes`` (canonical) and the settings of the gate; None where nothing was given.
         drain_timeout, stop_timeout, warm: seconds.
+        instances: processes of a slot.
     """
 
     component: str
@@ -89,9 +91,10 @@ class Spec:
     drain_timeout: float = 60.0
     stop_timeout: float = 30.0
     warm: int = 0
+    instances: int = 1
 
     def unit_of(self, slot: str) -> str:
-        """The unit that runs *slot*."""
+        """The unit that runs *slot*, or one of its instances."""
         template = self.unit or f"aistack-{self.component}@{{slot}}.service"
         return template.replace("{slot}", slot).replace("%s", slot)
 
@@ -163,7 +166,7 @@ class Node:
         left: sessions that were still open when a slot's draining was given up, by slot; and what of them is not known.
         killed: units that did not end when they were asked to, in order.
         asked: the gates that slots had to pass, in order, as the journal keeps them: ``slot``, ``release``, ``public`` (through the edge),
-            ``verdict``, ``probes`` (see :func:`noted`).
+            ``verdict``, ``probes`` (see :func:`contract.noted`).
     """
 
     spec: Spec
@@ -249,9 +252,14 @@ class Node:
         found = {slot: self._slot(slot, units, states[slot], weights.get(slot)) for slot in sp.SLOTS}
         return ObservedState(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
 
+    @property
+    def own(self) -> SlotUnits:
+        """The units of the slots."""
+        return SlotUnits(self.spec, self.systemd)
+
     def units(self, lenient: bool = False) -> dict[str, UnitState]:
-        """States of the units and timers of both slots; timers under ``<slot>.timer``."""
-        names = {slot: self.spec.unit_of(slot) for slot in sp.SLOTS}
+        """States of the units of both slots, by instance, and of their timers, under ``<slot>.timer``."""
+        names = {instance: self.spec.unit_of(instance) for slot in sp.SLOTS for instance in self.own.existing(slot)}
         names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in sp.SLOTS})
         try:
             found = self.systemd.show(*names.values())
@@ -265,11 +273,10 @@ class Node:
             return {key: UnitState(name) for key, name in names.items()}
 
     def _slot(self, slot: str, units: Mapping[str, UnitState], edge: str | None, weight: int | None) -> Slot:
-        unit = units[slot]
         content = self.content(slot)
         stale = content is not None and _read(self.slots / slot / "slot.env") != self.slot_env(slot, content)
         retiring = units[f"{slot}.timer"].active == "active"
-        return Slot(content, unit.running, unit.enabled, edge, retiring, stale, unit.crash_looping, unit.outdated, weight)
+        return replace(self.own.seen(slot, units), content=content, edge=edge, retiring=retiring, stale=stale, weight=weight)
 
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""
@@ -302,6 +309,8 @@ class Node:
             "slot": slot,
             "port": self.spec.ports.get("public" if public else slot),
             "unit": self.spec.unit_of(slot),
+            "instances": self.own.wanted(slot),
+            "units": self.own.units(slot),
             "own": not public,
         }
 
@@ -323,27 +332,22 @@ class Node:
         self.done.append(step)
 
     def _execute(self, step: Step, target: Content, definition: Definition) -> None:
-        slot, unit = step.slot, self.spec.unit_of(step.slot)
+        slot, own = step.slot, self.own
         if step.do == sp.CANCEL:
             self.systemd.cancel(self.spec.timer_of(slot))
         elif step.do == sp.WRITE:
             self.write(slot, target)
         elif step.do == sp.START:
-            self.began[slot] = now()
-            self.fresh_starts.add(slot)
-            if not self.systemd.show(unit)[0].running:  # a warm slot is, unless its timer was quicker than this
-                taken = self.port_taken(slot)
-                if taken:
-                    raise UnitError(taken, [], 1, "")
-                self.systemd.start(unit)
+            self._start(slot)
         elif step.do == sp.STOP:
             self.systemd.cancel(self.spec.timer_of(slot))
-            if not self.systemd.stop(unit):
-                self.killed.append(unit)
+            self.killed += own.stop(slot)
         elif step.do == sp.ENABLE:
-            self.systemd.enable(unit)
+            for unit in own.units(slot):
+                self.systemd.enable(unit)
         elif step.do == sp.DISABLE:
-            self.systemd.disable(unit)
+            for unit in own.all_units(slot):
+                self.systemd.disable(unit)
         elif step.do in (sp.GATE, sp.PUBLIC):
             self._gate(slot, definition, step.do == sp.PUBLIC)
         elif step.do == sp.LIVE:
@@ -363,6 +367,18 @@ class Node:
             self.edge.weigh(slot, step.value)
         else:
             self.edge.set_state(slot, step.do)
+
+    def _start(self, slot: str) -> None:
+        """Start what is to run in *slot* and does not: a warm slot does, unless its timer was quicker than this."""
+        self.began[slot] = now()
+        self.own.link(slot)
+        idle = self.own.idle(slot)
+        self.fresh_starts.update([self.spec.unit_of(slot)] if self.spec.instances == 1 else idle)
+        taken = self.port_taken(slot) if idle else ""
+        if taken:
+            raise UnitError(taken, [], 1, "")
+        for unit in idle:
+            self.systemd.start(unit)
 
     def port_taken(self, slot: str) -> str:
         """Say who listens where a slot is to listen, and what to do; empty if nobody does."""
@@ -388,8 +404,7 @@ class Node:
 
     def retire_script(self, slot: str) -> str:
         """Shell script of the timer: stops the slot unless it has become the live one in the meantime."""
-        unit, live = shlex.quote(self.spec.unit_of(slot)), shlex.quote(str(self.home.live_link))
-        return f'[ "$(readlink {live})" = {slot} ] || {{ systemctl disable --quiet {unit}; systemctl stop {unit}; }}'
+        return self.own.retire_script(slot, self.home.live_link)
 
     def write(self, slot: str, content: Content) -> None:
         """Point *slot* at *content*. ``slot.env`` goes last: until it fits, the slot counts as not written."""
@@ -397,6 +412,8 @@ class Node:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         replace_link(folder / "release", f"../../releases/{content.release}")
         replace_link(folder / "config", f"../../config/{content.config}")
+        self.own.unlink(slot)
+        self.own.link(slot)
         write_file(folder / "slot.env", self.slot_env(slot, content), 0o644)
 
     def _gate(self, slot: str, definition: Definition, public: bool) -> None:
@@ -405,14 +422,12 @@ class Node:
             folder = self.slots / slot
             lost = f"slot {slot} of {self.spec.component} has lost its links ({folder}/release and config). Deploy its release again"
             raise UnitError(lost, [], 1, "")
-        unit = self.spec.unit_of(slot)
         began = self.began.setdefault(slot, now())
-        baseline = 0 if slot in self.fresh_starts else self.systemd.show(unit)[0].restarts
-        watch = Watch(self.systemd, unit, baseline=baseline)
+        trouble = self.own.watch(slot, self.fresh_starts)
         if public:
             address = self.spec.edge.address if self.spec.edge else "127.0.0.1"
             definition = public_gate(definition, address)
-        judged = self.gate(definition, self.context(slot, content, public), watch.trouble)
+        judged = self.gate(definition, self.context(slot, content, public), trouble)
         told = {"slot": slot, "release": content.release, "public": public, "verdict": judged.verdict}
         self.asked.append({**told, "probes": [noted(row) for row in judged.probes]})
         if judged.verdict != "pass":
@@ -422,17 +437,7 @@ class Node:
         """The last lines of the slot's log since *since*, without what its environment keeps secret."""
         env = self.config_path(content) / "env"
         masker = Masker.of(parse_env(_read(env)), secrets_beside(env))
-        return [masker.mask(line) for line in self.systemd.log_tail(self.spec.unit_of(slot), since)]
-
-
-NOTED = 300
-"""Characters that are noted of what a probe expected and got."""
-
-
-def noted(row: ProbeRow) -> dict[str, object]:
-    """What the journal keeps of a probe."""
-    told = {key: row[key] for key in ("name", "severity", "verdict", "expected", "got", "attempts", "latency_ms") if key in row}
-    return {key: value[:NOTED] if isinstance(value, str) else value for key, value in told.items()}
+        return [masker.mask(line) for line in self.own.log_tail(slot, since)]
 
 
 def failure_report(error: BaseException) -> Report:

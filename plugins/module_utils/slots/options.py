@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node impor
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Definition
 
-STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "status")
+STATES = ("active", "reverted", "restarted", "stopped", "drained", "resumed", "scaled", "status")
 
 
 def options() -> dict[str, object]:
@@ -62,6 +62,9 @@ def options() -> dict[str, object]:
         "stack": {"type": "str", "default": ""},
         "stop_timeout": {"type": "float", "default": 30},
         "warm": {"type": "int", "default": 0},
+        "instances": {"type": "int", "default": 1},
+        "scale_to": {"type": "int"},
+        "workers": {"type": "dict", "options": {"app": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}},
         "description": {
             "type": "dict",
             "options": {

@@ -61,6 +61,7 @@ class Slot:
         crash_looping: whether its process dies and is started again and again.
         outdated: whether its unit was changed after it was started.
         weight: what it weighs at the edge; None without an edge.
+        short, short_at_boot: whether some of its instances do not run, or do not start at boot, while others do.
     """
 
     content: Content | None = None
@@ -72,6 +73,8 @@ class Slot:
     crash_looping: bool = False
     outdated: bool = False
     weight: int | None = None
+    short: bool = False
+    short_at_boot: bool = False
 
     @property
     def unhealthy(self) -> bool:
@@ -198,7 +201,8 @@ def _bluegreen(observed: ObservedState, target: Content, slot: str, warm: bool, 
     if edge == DOWN:  # made ready again after its gate it is up at once; left alone, only after some health checks
         steps.append(Step(TO_MAINT, slot))
         edge = MAINT
-    if not running or new_is.retiring:  # the timer may have fired before it was taken back: starting twice does no harm
+    # the timer may have fired before it was taken back: starting twice does no harm
+    if not running or new_is.retiring or new_is.short:
         steps.append(Step(START, slot))
     unproven = bool(steps) or observed.live != slot or observed.interrupted or (observed.edge and edge != READY)
     early = observed.live == slot and running and edge == READY and observed.slot(other(slot)).edge in (READY, DOWN)
@@ -207,7 +211,8 @@ def _bluegreen(observed: ObservedState, target: Content, slot: str, warm: bool, 
         observed = observed.put(other(slot), replace(observed.slot(other(slot)), edge=DRAIN))
     if unproven and not (trusted and running):
         steps.append(Step(GATE, slot))
-    if not new_is.enabled:  # before it takes traffic: a boot starts what is enabled, and the edge remembers where to send
+    # before it takes traffic: a boot starts what is enabled, and the edge remembers where to send
+    if not new_is.enabled or new_is.short_at_boot:
         steps.append(Step(ENABLE, slot))
     if observed.edge:
         steps += _shift(observed, slot, edge, trusted, early)
@@ -314,7 +319,7 @@ def _recreate(observed: ObservedState, target: Content, slot: str, fresh: bool) 
         edge = MAINT
     if write:
         add(WRITE, slot)
-    if not new_is.running or stop_new or new_is.retiring:
+    if not new_is.running or stop_new or new_is.retiring or new_is.short:
         add(START, slot)
     if steps or observed.live != slot or observed.interrupted or (observed.edge and edge != READY):
         add(GATE, slot)
@@ -329,7 +334,7 @@ def _recreate(observed: ObservedState, target: Content, slot: str, fresh: bool) 
         add(LIVE, slot)
     if old_is.enabled:  # off before on: a boot in between starts none rather than two
         add(DISABLE, old)
-    if not new_is.enabled:
+    if not new_is.enabled or new_is.short_at_boot:
         add(ENABLE, slot)
     return steps
 
@@ -370,7 +375,9 @@ def plan_boot(observed: ObservedState, strategy: str = "bluegreen") -> Plan:
     for name in SLOTS:  # what is enabled is on its way; whether it answers yet is not asked
         slot = observed.slot(name)
         edge = READY if slot.edge == DOWN else slot.edge
-        observed = observed.put(name, replace(slot, running=slot.running or slot.enabled, crash_looping=False, stale=False, edge=edge))
+        missing = slot.short and slot.short_at_boot  # an instance that starts at boot is on its way as well
+        on_its_way = replace(slot, running=slot.running or slot.enabled, crash_looping=False, stale=False, edge=edge, short=missing)
+        observed = observed.put(name, on_its_way)
     order = [serving(observed), *(name for name in SLOTS if observed.slot(name).enabled)]
     serves, content = next(((name, observed.slot(name).content) for name in order if name and observed.slot(name).content), (None, None))
     if content is None:

@@ -23,7 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible, strategy
-from ansible_collections.phasegate.aistack.plugins.module_utils.stack import release_tasks
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import instances, release_tasks
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
@@ -31,7 +31,7 @@ MAKING = (
     "test_env_from", "test_network",
 )  # fmt: skip
 """Keys about how a release is made."""
-SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "careful", "runs_with", "env")
+SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "careful", "runs_with", "instances", "env")
 """Further keys that only a component which runs a release has a use for."""
 NOT_IN_IMAGES = (
     "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
@@ -338,7 +338,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
             problems += pool.problems(name, components, groups, stack["ports"])
         if "assets" in component:
             problems += check_assets(f"{where}.assets", component["assets"])
-        problems += check_user(where, component)
+        problems += instances.problems(where, component) + check_user(where, component)
         problems += check_access(where, component)
     problems += same_user(components)
     if stack.get("root") and stack.get("state"):

@@ -202,6 +202,8 @@ COMPONENT: Mapping[str, Option] = {
     "strategy": STRATEGY,
     "careful": CAREFUL,
     "runs_with": RUNS_WITH,
+    "instances": Option("int", "processes of a slot on each host, 1 to 64, of workers and containers without a port; scale.yml changes it "
+                        "while they work", minimum=1, default=1),
     "migrations": Option("dict", "that it brings Alembic's migrations, and how these run", keys=MIGRATIONS),
     "user": Option("str", "system user of its process; aistack-<component> if left out"),
 }

@@ -24,7 +24,7 @@ FLOORS = (
 """The folders of the core from the ground up: a file imports of its own folder and of those before it. So there is no circle of folders."""
 
 PURE = {
-    "core": "caller expect levels masking names probe_spec schema service_user substitute",
+    "core": "caller expect instances levels masking names probe_spec schema service_user substitute",
     "environment": "check database_url dsn fetching placeholders rotation schema todays_secrets",
     "clients": "unit_text",
     "postgres": "fingerprint foreign_keys names row_compare settings table_swap version_table",
@@ -42,7 +42,7 @@ PURE = {
     "drill": "plan text",
     "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text todo",
     "notice": "messages",
-    "stack": "check description extra_vars release_tasks server_clients verbs",
+    "stack": "check description extra_vars instances release_tasks server_clients verbs",
     "init": "detect detect_env detect_image detect_made detect_project environment inventory",
     "node": "claims text",
 }

@@ -157,3 +157,11 @@ def test_what_makes_no_sense(call: Call, node: Node) -> None:
     failed = call("celery_drain", **node.arguments("resumed"))
     assert failed["failed"]
     assert "drained/worker.json, which says what was stopped, cannot be used" in failed["msg"]
+
+
+def test_the_name_of_a_slot_stands_for_all_of_its_instances(call: Call, node: Node) -> None:
+    for name in ("blue-2", "blue-3"):
+        (node.root / "root" / "worker" / "slots" / name).symlink_to("blue")
+    (node.tree / "workers.json").write_text(json.dumps({BLUE: ["celery"], "worker-blue-3@a": ["celery"]}))
+    seen = call("celery_drain", **node.arguments("status"))
+    assert (set(seen["workers"]), seen["missing"]) == ({BLUE, "worker-blue-3@a"}, ["worker-blue-2@a"])

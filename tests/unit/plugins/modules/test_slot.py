@@ -36,6 +36,7 @@ def test_the_description_is_kept_before_anything_moves(call: Call, tmp_path: Pat
         "edge": {"socket": "/run/haproxy/admin.sock", "backend": "backend", "state_file": "/var/lib/haproxy/server-state",
                  "address": "10.0.0.1"},
         "drain_timeout": 60.0, "stop_timeout": 30.0, "warm": 300, "database": {"url_variable": "DATABASE_URL"},
+        "instances": 1, "instances_said": 1,
     }  # fmt: skip
     assert path.stat().st_mode & 0o777 == 0o644
     again = call("slot", check=True, **arguments(tmp_path))
@@ -55,3 +56,41 @@ def test_a_description_leads_back_to_the_same_slots(tmp_path: Path) -> None:
     back = component_file.spec_of(described, tmp_path / "state")
     assert back.unit_of("blue") == spec.unit_of("blue")
     assert (back.edge, back.ports, back.warm, back.root) == (spec.edge, spec.ports, spec.warm, spec.root)
+
+
+def worker(tmp_path: Path, **given: Any) -> dict[str, Any]:
+    return arguments(tmp_path, component="worker", ports={}, edge=None, warm=0, **given)
+
+
+def test_the_number_of_instances_is_the_inventorys_until_another_was_set(call: Call, tmp_path: Path) -> None:
+    def kept() -> tuple[int | None, int | None]:
+        return component_file.instances_of(tmp_path / "state", "worker")
+
+    assert kept() == (None, None)
+    call("slot", **worker(tmp_path, instances=2))  # fails: nothing is live here
+    assert kept() == (2, 2)
+    component_file.set_instances(tmp_path / "state", "worker", 4, 2)
+    call("slot", **worker(tmp_path, instances=2))
+    assert kept() == (4, 2)
+    call("slot", **worker(tmp_path, instances=3))
+    assert kept() == (4, 2), "another number is brought about behind a switch that went well"
+
+
+def test_a_file_of_a_version_before_knows_of_one_instance(tmp_path: Path) -> None:
+    path = component_file.path_of(tmp_path, "worker")
+    path.parent.mkdir()
+    path.write_text('{"format": 1, "component": "worker", "root": "/opt", "unit": "w@{slot}.service"}')
+    assert component_file.instances_of(tmp_path, "worker") == (1, None)
+    assert component_file.spec_of(component_file.load_all(tmp_path)[0]["worker"], tmp_path).instances == 1
+    component_file.set_instances(tmp_path, "worker", 4, 2)
+    described = component_file.load_all(tmp_path)[0]["worker"]
+    assert (described["unit"], component_file.spec_of(described, tmp_path).instances) == ("w@{slot}.service", 4)
+
+
+def test_numbers_that_make_no_sense_are_refused(call: Call, tmp_path: Path) -> None:
+    failed = call("slot", **arguments(tmp_path, instances=2))
+    assert failed["msg"].startswith("instances: backend has a port, and one process per slot")
+    assert "expected 1 to 64" in call("slot", **worker(tmp_path, instances=65))["msg"]
+    assert "scale_to" in call("slot", **worker(tmp_path, state="scaled"))["msg"]
+    failed = call("slot", **worker(tmp_path, state="scaled", scale_to=0))
+    assert failed["msg"].startswith("worker: 0 instances would leave nobody to do its work")

@@ -192,3 +192,27 @@ def test_the_end_of_a_log_is_not_spent_on_underlines() -> None:
     shell = Shell(journalctl=Ended(0, trace, ""))
     assert Systemd(shell).log_tail("a", 0, 4) == ["    call()", "  File 19", "    call()", "KeyError: 'x'"]
     assert "-n8" in shell.asked[-1]
+
+
+STOPPED = "Id={}\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nResult={}\n"
+
+
+def test_several_units_are_stopped_side_by_side() -> None:
+    shell = Shell(show=Ended(0, f"{STOPPED.format('a', 'success')}\n{STOPPED.format('b', 'timeout')}", ""))
+    assert Systemd(shell).stop_all(["a", "b"]) == ["b"], "systemd had to kill it"
+    assert shell.verbs() == ["stop"]
+    assert "systemctl stop -- a b" in shell.asked
+    alone = Shell(show=Ended(0, "Result=success\n", ""))
+    assert Systemd(alone).stop_all(["a"]) == []
+    assert alone.verbs() == ["stop"]
+
+
+def test_those_that_do_not_end_are_killed() -> None:
+    left = f"{STOPPED.format('a', 'success')}\n{RUNS.replace('Id=a', 'Id=b')}"
+    shell = Shell(stop=[Ended(124, "", ""), Ended(0, "", "")], show=Ended(0, left, ""))
+    assert Systemd(shell).stop_all(["a", "b"]) == ["b"]
+    assert "systemctl kill --signal=SIGKILL -- b" in shell.asked
+    assert not any(line.endswith("-- a") for line in shell.asked)
+    shell = Shell(stop=Ended(1, "", "no"), show=Ended(0, left, ""))
+    with pytest.raises(UnitError, match="could not stop b, not even by SIGKILL"):
+        Systemd(shell).stop_all(["a", "b"])

@@ -452,6 +452,15 @@ def test_live_slot(node):
     assert live_context(node, "backend", 8000)["port"] == 8000
 
 
+def test_live_slot_of_several_instances(node):
+    for name in ("green-2", "green-3", "blue-2", "green-x"):
+        (node / "backend/slots" / name).symlink_to("green")
+    names = live_context(node, "backend")
+    assert (names["slot"], names["unit"]) == ("green", "aistack-backend@green.service")
+    assert names["instances"] == ["green", "green-2", "green-3"]
+    assert names["units"] == [f"aistack-backend@{name}.service" for name in names["instances"]]
+
+
 def test_releases_of_another_component(node):
     """A worker runs the tree that the backend staged: its folder of releases is a link."""
     worker = node / "worker"

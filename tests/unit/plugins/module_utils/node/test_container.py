@@ -90,6 +90,19 @@ def test_a_release_that_is_a_tree_and_a_slot_that_is_none(node: Path) -> None:
     (node / "opt/api/slots/blue/slot.env").unlink()
     with pytest.raises(container.ContainerError, match="slot blue of api cannot be read"):
         made(node, Images())
-    for component, slot in (("api", "red"), ("../api", "blue")):
+    for component, slot in (("api", "red"), ("../api", "blue"), ("api", "blue-1"), ("api", "blue-65"), ("api", "blue-2/x")):
         with pytest.raises(container.ContainerError, match="is no slot of a component"):
             container.document(str(node / "opt"), node / "state", component, slot, Images())
+
+
+def test_an_instance_is_a_container_of_its_own_and_of_the_same_slot(node: Path) -> None:
+    with pytest.raises(container.ContainerError, match=r"api@blue-2: slot blue listens on port 18000, which one container alone can have"):
+        container.document(str(node / "opt"), node / "state", "api", "blue-2", Images())
+    (node / "opt/api/slots/blue/slot.env").write_text("AISTACK_RELEASE=v1.0.0\nAISTACK_PORT=\n")
+    first, second = (container.document(str(node / "opt"), node / "state", "api", name, Images()) for name in ("blue", "blue-2"))
+    assert (first["name"], second["name"]) == ("aistack-shop-api-blue", "aistack-shop-api-blue-2")
+    one, two = first["services"]["api"], second["services"]["api"]
+    assert (one.pop("container_name"), two.pop("container_name")) == ("aistack-api-blue", "aistack-api-blue-2")
+    assert one == two, "all else is the slot's"
+    assert two["environment"]["AISTACK_SLOT"] == "blue"
+    assert container.file_of("api", "blue-2") == Path("/run/aistack-api-blue-2/compose.json"), "as the unit names it"

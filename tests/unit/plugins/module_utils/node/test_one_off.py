@@ -16,6 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.cli import main 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import one_off
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 
 SYSTEMD_RUN = '#!/bin/sh\nprintf "%s\\n" "$@" > "$0.words"\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n'
 SYSTEMCTL = '#!/bin/sh\n[ "$1" = cat ] && printf "[Service]\\nUser=shop\\nWorkingDirectory=/slots/%%i\\nRestart=always\\n"\n'
@@ -146,3 +147,9 @@ def test_the_log_of_both_slots_masked(state: Path) -> None:
     assert text.startswith("--no-pager --quiet --output=short-iso --lines=5 --since=10 min ago")
     assert "--unit=aistack-api@blue.service --unit=aistack-api@green.service" in text
     assert "--unit=redis.service" in one_off.log(state, "redis", ["redis.service"], 5, "")
+
+
+def test_the_log_of_every_instance(state: Path) -> None:
+    component_file.set_instances(state, "api", 2, 2)
+    text = one_off.log(state, "api", [], 5, "")
+    assert all(f"--unit=aistack-api@{name}.service" in text for name in ("blue", "blue-2", "green", "green-2"))

@@ -51,6 +51,13 @@ def test_nothing_of_it_is_left_and_nothing_of_others_goes(node: Node, data: bool
     assert (stays == []) == data, stays
 
 
+def test_every_instance_ends(node: Node) -> None:
+    (node.places.top / "opt/shop/web/slots/green-3").symlink_to("green")
+    take(node, "web")
+    ended = [call[-1] for call in node.calls if call[:3] == ["systemctl", "disable", "--now"]]
+    assert {f"aistack-web@{name}.service" for name in ("blue", "green", "green-2", "green-3")} <= set(ended)
+
+
 def test_images_go_with_the_releases_that_have_them(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     release = node.places.top / "opt/shop/web/releases/v9.0.0"
     release.mkdir(parents=True)

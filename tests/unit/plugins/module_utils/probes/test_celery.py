@@ -196,3 +196,33 @@ def test_an_application_that_is_not_loaded_is_told_from_workers_that_do_not_answ
     monkeypatch.setattr(celery, "IMPORT_TIMEOUT", 60.0)
     seen = observe(**slow(0.0, 30.0), timeout=0.5)
     assert seen.got == "no answer within 0.5 s"
+
+
+SEVERAL = {"slot": "blue", "unit": "w@blue.service", "instances": ["blue", "blue-2"], "units": ["w@blue.service", "w@blue-2.service"]}
+
+
+def test_a_name_with_the_slot_stands_for_all_of_its_instances():
+    spec = {"type": "celery", "target": "app", "workers": ["worker-${slot}@a", "video@a"]}
+    assert celery.Celery.for_instances(spec, ["blue", "blue-2"])["workers"] == ["worker-blue@a", "worker-blue-2@a", "video@a"]
+    assert celery.Celery.for_instances(spec, []) == spec
+    assert celery.Celery.for_instances({"count": 1}, ["blue", "blue-2"]) == {"count": 1}
+
+
+@pytest.mark.parametrize(("restarts", "ok"), [(0, True), (1, False)])
+def test_each_of_several_that_are_busy_is_counted_by_its_own_unit(observe, release, monkeypatch, restarts, ok):
+    asked = []
+
+    def show(unit, _context):
+        asked.append(unit)
+        return replace(RUNNING, restarts=restarts if unit == "w@blue-2.service" else 0)
+
+    monkeypatch.setattr(celery.journald, "show", show)
+    monkeypatch.setattr(celery, "connected", lambda unit, port: 1)
+    workers = ["worker-blue@a", "worker-blue-2@a"]
+    seen = observe(celery="app", **release(NOBODY), component="worker", workers=workers, busy=True, names=SEVERAL)
+    assert seen.ok is ok, seen
+    assert sorted(asked) == ["w@blue-2.service", "w@blue.service"]
+    if ok:
+        assert "worker-blue-2@a does not answer; counted by its unit (w@blue-2.service" in seen.got
+    strange = observe(celery="app", **release(NOBODY), component="worker", workers=["other@a"], busy=True, names=SEVERAL)
+    assert not strange.ok, "it is none of this slot"

@@ -198,3 +198,25 @@ def test_a_unit_that_does_not_run_runs_no_release(observe, shows):
     shows(DEAD)
     seen = observe(unit="x", release="v2")
     assert (seen.ok, seen.got, seen.error) == (False, "state = failed", False)
+
+
+SEVERAL = {"unit": "w@blue.service", "units": ["w@blue.service", "w@blue-2.service"]}
+
+
+def test_the_unit_of_a_slot_stands_for_those_of_all_instances(observe, program):
+    program("systemctl", f"for last; do :; done; case $last in *blue-2*) cat <<'X'\n{DEAD}\nX\n;; *) cat <<'X'\n{good(30)}\nX\n;; esac")
+    seen = observe(unit="w@blue.service", names=SEVERAL)
+    assert not seen.ok
+    assert seen.got == "w@blue-2.service: state = failed"
+    assert observe(unit="w@blue.service").ok, "one alone"
+    assert observe(unit="other.service", names=SEVERAL).ok, "another unit is asked for itself"
+    program("systemctl", f"cat <<'X'\n{good(30)}\nX")
+    seen = observe(unit="w@blue.service", names=SEVERAL, restarts=0)
+    assert (seen.ok, seen.got.startswith("2 instances: ")) == (True, True)
+
+
+def test_the_log_of_a_slot_is_that_of_all_instances(observe, program, tmp_path):
+    program("systemctl", f"cat <<'X'\n{good(30)}\nX")
+    program("journalctl", f"echo \"$@\" > {tmp_path}/asked; echo ready")
+    assert observe(log="w@blue.service", present="ready", names=SEVERAL).ok
+    assert "--unit=w@blue.service --unit=w@blue-2.service" in (tmp_path / "asked").read_text()

@@ -41,8 +41,8 @@ def test_what_is_there(fleet: Fleet) -> None:
     web = view_of(fleet)["components"]["web"]
     assert web["live"] == {"slot": "green", "release": "v2", "config": "c2"}
     assert web["slots"] == {
-        "blue": {"release": "v1", "config": "c1", "running": True, "pid": 101},
-        "green": {"release": "v2", "config": "c2", "running": True, "pid": 102},
+        "blue": {"release": "v1", "config": "c1", "running": True, "pid": 101, "idle": []},
+        "green": {"release": "v2", "config": "c2", "running": True, "pid": 102, "idle": []},
     }
     assert view_of(fleet)["components"]["worker"]["slots"]["blue"]["running"] is False
     assert web["staged"] == ["v3", "v2", "v1"]
@@ -51,6 +51,17 @@ def test_what_is_there(fleet: Fleet) -> None:
     assert web["candidates"] == ["v1"]
     assert web["database"] is None
     assert sorted(web["env"]) == ["c1", "c2"], "configs that nothing uses are not read"
+
+
+def test_a_slot_runs_while_any_of_its_instances_does(fleet: Fleet) -> None:
+    component_file.set_instances(fleet.state, "worker", 3, 2)
+    live = view_of(fleet)["components"]["worker"]["live"]["slot"]
+    machine = fleet.systemd("worker").machine
+    machine.change("more", lambda state: state.update({f"{live}-3": {"running": True, "enabled": True}}))
+    slots = view_of(fleet)["components"]["worker"]["slots"]
+    assert (slots[live]["running"], slots[live]["idle"]) == (True, [f"{live}-2"])
+    machine.change("less", lambda state: state[live].update(running=False))
+    assert view_of(fleet)["components"]["worker"]["slots"][live]["idle"] == [live, f"{live}-2"]
 
 
 def test_values_of_the_environment_are_told_apart_and_not_told(fleet: Fleet) -> None:

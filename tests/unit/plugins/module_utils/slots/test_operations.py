@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -70,8 +70,19 @@ class Machine:
         self.tick(before=False)
 
 
+OFF = {"running": False, "enabled": False}
+
+
 def slot_of(unit: str) -> str:
-    return "green" if "green" in unit else "blue"
+    """The slot of a unit or a timer; of the second and further instances of a slot their own names."""
+    found = re.search(r"(?:blue|green)(?:-\d+)?(?=\.|$)", unit)
+    assert found, unit
+    return found[0]
+
+
+def slot_like(name: str) -> bool:
+    """Whether it is the name of a slot or of an instance."""
+    return name.startswith(("blue", "green"))
 
 
 class FakeSystemd:
@@ -96,24 +107,29 @@ class FakeSystemd:
             if unit.endswith(".timer"):
                 found.append(UnitState(unit, active="active" if slot in state["timers"] else "inactive"))
             else:
-                active = "active" if state[slot]["running"] else "inactive"
-                really = state[slot]["enabled"]
-                known = state[slot].get("known", really)  # as of when the units were read
-                since, files = state[slot].get("since", 0.0), tuple(state.get("files", ()))
+                here = state.get(slot, OFF)
+                active = "active" if here["running"] else "inactive"
+                really = here["enabled"]
+                known = here.get("known", really)  # as of when the units were read
+                since, files = here.get("since", 0.0), tuple(state.get("files", ()))
                 found.append(UnitState(unit, "loaded", active, enabled=known, needs_reload=known != really, entered=since, files=files))
         return found
 
     def _set(self, verb: str, unit: str, key: str, value: bool) -> None:
         slot = slot_of(unit)
-        self.machine.change(f"{verb} {slot}", lambda state: state[slot].update({key: value}))
+        self.machine.change(f"{verb} {slot}", lambda state: state.setdefault(slot, dict(OFF)).update({key: value}))
 
     def start(self, unit: str) -> None:
         slot = slot_of(unit)
-        self.machine.change(f"start {slot}", lambda state: state[slot].update(running=True, since=time.monotonic()))
+        started = {"running": True, "since": time.monotonic()}
+        self.machine.change(f"start {slot}", lambda state: state.setdefault(slot, dict(OFF)).update(started))
 
     def stop(self, unit: str) -> bool:
         self._set("stop", unit, "running", False)
         return not self.stubborn
+
+    def stop_all(self, units: Sequence[str]) -> list[str]:
+        return [unit for unit in units if not self.stop(unit)]
 
     def enable(self, unit: str) -> None:
         self._at_boot("enable", unit, True)
@@ -125,8 +141,9 @@ class FakeSystemd:
         slot = slot_of(unit)
 
         def apply(state: dict[str, Any]) -> None:
-            state[slot].setdefault("known", state[slot]["enabled"])
-            state[slot]["enabled"] = value
+            here = state.setdefault(slot, dict(OFF))
+            here.setdefault("known", here["enabled"])
+            here["enabled"] = value
 
         self.machine.change(f"{verb} {slot}", apply)
         self.outdated = True
@@ -136,7 +153,7 @@ class FakeSystemd:
             self.reload()
 
     def reload(self) -> None:
-        self.machine.change("reload", lambda state: [state[slot].pop("known", None) for slot in ("blue", "green")])
+        self.machine.change("reload", lambda state: [here.pop("known", None) for name, here in state.items() if slot_like(name)])
         self.outdated = False
 
     def schedule(self, name: str, seconds: int, script: str) -> None:
@@ -154,8 +171,8 @@ class FakeSystemd:
         if slot in self.machine.load()["timers"]:
             self.machine.change(f"cancel {slot}", lambda state: state["timers"].remove(slot))
 
-    def log_tail(self, unit: str, since: float, lines: int = 30) -> list[str]:
-        return ["connecting to postgresql://app:hunter22@db/x", f"{unit} says boo"]
+    def log_tail(self, unit: str, since: float, lines: int = 30, further: Sequence[str] = ()) -> list[str]:
+        return ["connecting to postgresql://app:hunter22@db/x", f"{' and '.join([unit, *further])} says boo"]
 
 
 class FakeEdge:
