@@ -24,7 +24,7 @@ from crowd import Crowd, Seen
 RATE, SESSIONS, TASKS = 200, 50, 2000
 TASK_S, TASKS_PER_S = 0.5, 12
 """Each task takes so long, and so many come: with the eight processes of both hosts' workers some are under way at any time."""
-PORT = 8700
+PORT, POOL = 8700, 8710
 STATE, ROOT_OF_STACK = "/var/lib/fleet", "/opt/fleet"
 STRATEGIES = ("bluegreen", "rolling", "canary")
 REPORT = Path(__file__).resolve().parents[3] / "build" / "load.jsonl"
@@ -47,7 +47,7 @@ def live(lab: Any) -> dict[str, str]:
 @contextmanager
 def users(lab: Any, what: str) -> Iterator[Seen]:
     """Users for as long as something goes on. Behind it every task has been done once, no request failed and no session was cut."""
-    places = [(lab.addresses[host], PORT) for host in lab.names]
+    places = [(lab.addresses[host], PORT) for host in lab.names] + [(lab.addresses[lab.names[0]], POOL)]
     base, series = f"http://{places[0][0]}:{PORT}", f"{what} {time.time():.0f}".replace(" ", "-")
     over = threading.Event()
     queued = 0
