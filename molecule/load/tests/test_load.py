@@ -22,7 +22,7 @@ import pytest
 from crowd import Crowd, Seen
 
 RATE, SESSIONS, TASKS = 200, 50, 2000
-TASK_S, TASKS_PER_S = 0.5, 12
+TASK_S, TASKS_PER_S = 0.5, 9
 """Each task takes so long, and so many come: with the eight processes of both hosts' workers some are under way at any time."""
 PORT, POOL = 8700, 8710
 STATE, ROOT_OF_STACK = "/var/lib/fleet", "/opt/fleet"
