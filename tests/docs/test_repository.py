@@ -42,7 +42,7 @@ REGISTRIES = [
 # A folder of one machine: the checkout itself, wherever it is, and a wheel folder that build machines like to have.
 MACHINE = [f"{ROOT}/", "/opt/" + "wheels", "/home/" + "runner/"]
 # The sample applications that the lab deploys are repositories of their own.
-SAMPLES = ("lab/app/", "lab/tiny/", "lab/comfyui-standin/", "lab/containers/", "lab/workspace/")
+SAMPLES = ("lab/app/", "lab/tiny/", "lab/comfyui-standin/", "lab/containers/", "lab/fleet/", "lab/workspace/")
 ROLES = sorted(path.parent.name for path in (ROOT / "roles").glob("*/meta"))
 PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem != "__init__")
