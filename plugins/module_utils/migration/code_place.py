@@ -81,7 +81,7 @@ def runner(request: Request) -> Runner:
 def _user(request: Request) -> str:
     """``uid:gid`` of the component's user; empty where its containers run as the user of the image."""
     try:
-        described = json.loads(container_file(request.state_dir, request.component).read_text(encoding="utf-8"))
+        described = json.loads(container_file(request.node_state or request.state_dir, request.component).read_text(encoding="utf-8"))
         own = described.get("user") == IMAGES_OWN
     except (OSError, ValueError, AttributeError):  # nothing was converged here yet: the default is the component's user
         own = False
