@@ -46,7 +46,8 @@ def missing(request: Request, docker: Docker | None = None) -> str:
             there = (docker or Docker()).digest(digest)
         except DockerError as problem:
             return f"whether the image of {whose} is there is not known: {problem}"
-        return "" if there else f"the image of {whose} is not on this node any more ({digest}): somebody removed it (docker image prune?)"
+        gone = f"the image of {whose} is not on this node any more ({digest}): somebody removed it (docker image prune?)"
+        return "" if there else f"{gone}; remove {request.tree} and deploy the release again, which makes it anew"
     if not os.access(request.interpreter, os.X_OK):
         return f"{whose} has no interpreter: {request.interpreter} cannot be run"
     return ""
