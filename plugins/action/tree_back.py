@@ -64,10 +64,13 @@ class ActionModule(release.ActionModule):
         except ValueError as error:
             return {**result, "failed": True, "msg": str(error)}
         for name in names:
+            described = args["components"][name]
+            if described.get("kind") == "image":
+                said[name] = "images are kept by Docker alone, and go with their releases"
+                continue
             if settings is None:
                 said[name] = "artefacts are not kept (aistack_artefacts is false)"
                 continue
-            described = args["components"][name]
             repo = str((args["applications"].get(described.get("application")) or {}).get("repo") or "")
             shelf = Shelf(settings, without_credentials(repo), name)
             said[name] = self._one_back(name, described, args, shelf, laid, task_vars)

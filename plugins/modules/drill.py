@@ -17,6 +17,8 @@ description:
   - The live database is not touched. The code of the releases gets an environment in which the copy has the place of the live database,
     and a connection of it that leads elsewhere is refused.
   - What was found is written beside the newer release's tree, into the journal, and into plans that take the schema back.
+  - The code of a release that is an image runs in a container of that image, as in a migration. An older release that brought no
+    migrations is not asked; the way back to it ends where no revision is.
   - Nobody waits for a drill. It does not begin while another run holds this node's lock or a migration is under way, and gives way at its
     next step where one has begun since.
 author: phasegate contributors (@phasegate)
@@ -49,7 +51,7 @@ options:
     description: System user that runs the releases' code; that of the component if left out.
     type: str
   ini:
-    description: Alembic's configuration, from the release's tree; see M(phasegate.aistack.alembic).
+    description: Alembic's configuration, from the release's tree or its image's folder; see M(phasegate.aistack.alembic).
     type: str
     default: alembic.ini
   x:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import config as alembic_config, version_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import version_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import catalog
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.catalog import BackupSetError
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.parts import (
@@ -41,10 +41,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.drill.scratch im
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal, utc_now
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import interrupted
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import migrate as alembic, plan as alembic_plan
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import code_place, migrate as alembic, plan as alembic_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.plan import MigrationError, NotYet
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.revision_graph import RevisionGraph
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import words
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration.schema_path import heads_of_release, words
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.admin import RestoreError, Server
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.dump import BackupError
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
@@ -150,7 +150,7 @@ class _Drill:
         """A request to a release's code, about the scratch database alone."""
         asked = self.request
         return alembic_plan.Request(
-            component=asked.component, release=tag, root=str(asked.root), state_dir=str(self.place),
+            component=asked.component, release=tag, root=str(asked.root), state_dir=str(self.place), node_state=str(asked.state_dir),
             release_path=str(asked.layout.release(tag)), env_file=str(self.env), user=asked.user, ini=asked.ini, x=asked.x,
             url_variable=asked.url_variable, database=self.scratch, policy=ALLOW, budget=asked.budget, lock_timeout=asked.lock_timeout,
             statement_timeout=asked.statement_timeout, lock_wait=10.0, backup=False, allow_base=True, run=asked.run, actor=asked.actor,
@@ -216,7 +216,7 @@ def _begin(request: Request) -> _Drill:
 
 
 def _tags(request: Request) -> tuple[str, str]:
-    """The newer and the older release, both staged, both with migrations. Raises DrillError."""
+    """The newer and the older release, both staged, both with migrations, which an older one may have none of. Raises DrillError."""
     layout, name = request.layout, request.component
     serves = layout.live()
     live = str((serves["release"] if serves else None) or "")
@@ -241,14 +241,20 @@ def _tags(request: Request) -> tuple[str, str]:
                 f"Nothing was drilled: {name} {tag} is not staged on this node ({tree}); staged: {shown}. Deploy it, which stages it,"
                 " or name one of these.",
             )
-        missing = alembic_config.missing(tree, request.ini)
-        if missing:
+        code = alembic_plan.Request(name, tag, str(request.root), release_path=str(tree), ini=request.ini)
+        missing = code_place.unconfigured(code)
+        if missing and not (tag == older and _without(layout, tag)):
             raise DrillError(
                 "no_migrations",
                 f"Nothing was drilled: {name} {tag} has no migrations ({missing}). Going back from or to it"
-                " moves no schema: rollback.yml -e level=app; or name the file: aistack_components.{name}.migrations.config.",
+                f" moves no schema: rollback.yml -e level=app; or name the file: aistack_components.{name}.migrations.config.",
             )
     return newer, older
+
+
+def _without(layout: Layout, tag: str) -> bool:
+    """Whether a release told that it has no migrations when it was staged: the way back to it ends where no revision is."""
+    return heads_of_release(tag, layout.manifest(tag), []) == []
 
 
 @contextlib.contextmanager
@@ -312,7 +318,9 @@ def _calm(drill: _Drill, what: str) -> None:
 
 
 def _graph(drill: _Drill, tag: str) -> RevisionGraph:
-    """The revisions of a release, told by its own code. Raises MigrationError, NotYet."""
+    """The revisions of a release, told by its own code; one that has none may not even have Alembic. Raises MigrationError, NotYet."""
+    if _without(drill.request.layout, tag):
+        return RevisionGraph()
     asked = drill.alembic(tag)
     with alembic_plan.start(asked, alembic_plan.context_of(asked)) as session:
         alembic_plan.ask(asked, session, "open")
@@ -472,7 +480,7 @@ def _write(drill: _Drill, result: Mapping[str, object]) -> Path:
         "format": pure.FORMAT,
         "component": drill.request.component,
         "release": newer,
-        "tree_hash": (layout.manifest(newer) or {}).get("tree_hash"),
+        **layout.made_of(newer),
         "drills": {**layout.drills(newer), drill.older: record},
     }
     write_file(path, json.dumps(document, indent=1, sort_keys=True) + "\n", 0o640)

@@ -46,7 +46,8 @@ def missing(request: Request, docker: Docker | None = None) -> str:
             there = (docker or Docker()).digest(digest)
         except DockerError as problem:
             return f"whether the image of {whose} is there is not known: {problem}"
-        return "" if there else f"the image of {whose} is not on this node any more ({digest}): somebody removed it (docker image prune?)"
+        gone = f"the image of {whose} is not on this node any more ({digest}): somebody removed it (docker image prune?)"
+        return "" if there else f"{gone}; remove {request.tree} and deploy the release again, which makes it anew"
     if not os.access(request.interpreter, os.X_OK):
         return f"{whose} has no interpreter: {request.interpreter} cannot be run"
     return ""
@@ -81,7 +82,7 @@ def runner(request: Request) -> Runner:
 def _user(request: Request) -> str:
     """``uid:gid`` of the component's user; empty where its containers run as the user of the image."""
     try:
-        described = json.loads(container_file(request.state_dir, request.component).read_text(encoding="utf-8"))
+        described = json.loads(container_file(request.node_state or request.state_dir, request.component).read_text(encoding="utf-8"))
         own = described.get("user") == IMAGES_OWN
     except (OSError, ValueError, AttributeError):  # nothing was converged here yet: the default is the component's user
         own = False

@@ -115,6 +115,9 @@ class Request:
     image: str = ""
     """Digest of the image that the release's code is in, where its manifest does not name it: a plan is made of one that is not staged."""
 
+    node_state: str = ""
+    """Where the node says how containers are run, where ``state_dir`` is none of the node's: a drill's."""
+
     @property
     def digest(self) -> str:
         return self.image or code_place.digest_of(self.tree)

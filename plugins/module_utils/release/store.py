@@ -16,7 +16,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.places impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, derive
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.image import ImageEntry
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.image import ImageEntry, images_of
 
 MANIFEST = "release.json"
 FILES = "release.files.json"
@@ -206,11 +206,17 @@ class Layout(Home):
         """Where the drills of going back from a release are written down."""
         return self.releases / f"{tag}{DRILL}"
 
+    def made_of(self, tag: str) -> dict[str, str | None]:
+        """What tells a release from another with its name: C(tree_hash), and the digest of its C(image), whose tree is empty."""
+        manifest = self.manifest(tag) or {}
+        return {"tree_hash": manifest.get("tree_hash"), "image": next((one["digest"] for one in images_of(manifest).values()), None)}
+
     def drills(self, tag: str) -> dict[str, Drilled]:
-        """Return the last drill of going back from a release to each other one; those of another tree with its name do not count."""
+        """Return the last drill of going back from a release to each other one; those of another with its name do not count."""
         try:
             value = json.loads(self.drill_file(tag).read_text(encoding="utf-8"))
-            found: dict[str, Any] = dict(value["drills"]) if value.get("tree_hash") == (self.manifest(tag) or {}).get("tree_hash") else {}
+            same = all(value.get(key) == now for key, now in self.made_of(tag).items())
+            found: dict[str, Any] = dict(value["drills"]) if same else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}  # never drilled, or nothing that a drill wrote: the next one writes it again
         return {str(to): record for to, record in found.items() if _mapping(record)}

@@ -158,7 +158,7 @@ def _schema(
                 "do": "downgrade",
                 "component": name,
                 "detail": {
-                    "release": entry.get("release"),
+                    "release": _knows_all(component, present, way.downgrades),
                     "revisions": list(reversed(entry.get("undo") or [])),
                     "from": list(entry.get("to") or []),
                     "to": list(entry.get("from") or []) if entry.get("undo") == entry.get("steps") else list(wanted),
@@ -171,6 +171,16 @@ def _schema(
             f"{name}: what {', '.join(way.lost)} brought into the database goes, with the rows written into it since"
         )
     return []
+
+
+def _knows_all(component: Component, present: Sequence[str], downgrades: Sequence[schema_path.Migration]) -> str | None:
+    """The release whose code undoes all of *downgrades*: what is live where the schema is its own, else what brought the newest of them.
+
+    A release that brought an older one does not know what lies above it, and need not be here any more.
+    """
+    live, migrations = require_live(component).release, component.get("migrations") or []
+    own = schema_path.heads_of_release(live, (component.get("manifests") or {}).get(live), migrations)
+    return live if own is not None and schema_path.same(own, present) else downgrades[0].get("release")
 
 
 def _databases(name: str, found: BackupSet) -> list[str]:

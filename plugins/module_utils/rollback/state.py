@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import CANARY
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.image import images_of
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import LiveLinks
@@ -190,6 +191,8 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
     if not was_live and not staged:
         return refuse("never_deployed", f"{tag} was never deployed here", remedy)
     if not staged:
+        if images_of((component.get("manifests") or {}).get(now.release)):  # Docker alone keeps those
+            return refuse(TREE_GONE, f"{tag} was live here once, but it went with its image", remedy)
         return refuse(TREE_GONE, f"{tag} was live here once, but its tree is gone", f"{remedy}; rollback.yml -e to={tag} lays it down from "
                       "what is kept of it")  # fmt: skip
     reason = (component.get("bad") or {}).get(tag)

@@ -225,6 +225,12 @@ def _check_image(where: str, name: str, component: Mapping[str, Any], components
     if role in ROLE_KINDS and role != "container":
         problems.append(f"{where}.role: role {role} runs processes of systemd and no image; write role: container")
     problems += [f"{where}.{key}: nothing reads it of an image; drop it" for key in NOT_IN_IMAGES if key in component]
+    gate = component.get("gate")
+    problems += [
+        f"{where}.gate[{number}]: celery asks with the release's Python, which is in the image; name one of the node (python), with its cwd"
+        for number, probe in enumerate(gate if isinstance(gate, list) else [])
+        if isinstance(probe, Mapping) and probe.get("celery") and not probe.get("python")
+    ]
     if not source:
         problems += image.source_problems(f"{where}.image", component.get("image"))
         try:

@@ -35,6 +35,10 @@ OPTION = Option("dict", "commands that run once for each release, when it is dep
 })  # fmt: skip
 
 
+OF_A_NODE = ("{python}", "{release_path}", "{tools}")
+"""What is filled in."""
+
+
 def _listed(application: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each task of an application with where it stands."""
     described = application.get("release_tasks") or {}
@@ -59,8 +63,11 @@ def _component_problem(task: Mapping[str, Any], application: str, components: Ma
     kind = source.get("kind", "python")
     if kind == "static":
         return f"'{name}' is files that nginx serves (kind static): it has no environment to run a command in; name another component"
-    if kind != "python" and any("{python}" in str(word) for word in task.get("command", ())):
+    named = [word for word in OF_A_NODE if any(word in str(part) for part in task.get("command", ()))]
+    if kind != "python" and "{python}" in named:
         return f"'{name}' is of kind {kind} and has no " + "{python} of its own; name the program, such as node, in its command"
+    if kind == "image" and named:
+        return f"'{name}' is of kind image, and {named[0]} lies on the node, where its container does not see it; name a path in the image"
     return ""
 
 

@@ -13,18 +13,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.alembic.runner import InImage
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import sets as backup_set
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill import run as drill, text as drill_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill.run import DrillError
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.migration import locks as migration_locks, migrate as alembic
+from ansible_collections.phasegate.aistack.plugins.module_utils.migration import code_place, locks as migration_locks, migrate as alembic
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.modules import drill as module
 
@@ -371,3 +374,61 @@ def test_the_module(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
     assert door(**{"from": NEW, "to": OLD})["verdict"] == "passed"
     failed = door(to="v9")
     assert (failed["failed"], failed["code"]) == (True, "not_staged")
+
+
+IN_AN_IMAGE = """#!/bin/sh
+case "$1" in
+run) ;;
+*) exit 0 ;;
+esac
+printf '%%s\\n' "$*" >> %(said)s
+while :; do
+    case "$1" in
+%(images)s
+    esac
+    shift
+done
+shift
+exec %(python)s "$@"
+"""
+
+
+def test_through_the_images(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases that are images have nothing in their trees; the first of them brought no migration, and has no Alembic at all."""
+    node.brings(UP, DOWN)
+    node.migrate(NEW)
+    name = node.save()
+    digests, folders = {OLD: f"sha256:{'1' * 64}", NEW: f"sha256:{'2' * 64}"}, {}
+    for tag, digest in digests.items():
+        tree, folders[tag] = node.layout.release(tag), tmp_path / tag
+        manifest = json.loads((tree / "release.json").read_text())
+        shutil.move(tree, folders[tag])
+        tree.mkdir()
+        (tree / "release.json").write_text(json.dumps({**manifest, "images": {"backend": {"reference": "", "digest": digest}}}))
+    docker, said = tmp_path / "docker", tmp_path / "said"
+    images = "\n".join(f"    {digest}) cd {folders[tag]}; break ;;" for tag, digest in digests.items())
+    docker.write_text(IN_AN_IMAGE % {"said": said, "images": images, "python": node.stage.python})
+    docker.chmod(0o755)
+    monkeypatch.setattr(code_place, "Docker", lambda: SimpleNamespace(digest=lambda digest: digest))
+    monkeypatch.setattr(code_place, "InImage", partial(InImage, docker=str(docker)))
+
+    found = node.drill()
+    assert (found["verdict"], found["set"], found["from"], found["to"]) == ("passed", name, NEW, OLD)
+    assert set(found["seconds"]) == {"restore", "prepare", "upgrade", "downgrade", "all"}
+    assert node.live() == ("bbb2", "id,name,owner")
+    commands = said.read_text()
+    assert digests[OLD] in commands, "it told where its schema ends"
+    for secret in (PASSWORD, QUOTED, "__drill"):
+        assert secret not in commands
+    assert node.layout.drills(NEW)[OLD]["verdict"] == "passed"
+    node.clean()
+
+    tree = node.layout.release(OLD)
+    manifest = json.loads((tree / "release.json").read_text())
+    (tree / "release.json").write_text(json.dumps({**manifest, "alembic_heads": [], "alembic_asked": True}))
+    shutil.rmtree(folders[OLD])
+    found = node.drill()
+    assert found["steps"]["downgrade"] == f"bbb2 → no revision, by the code of {NEW}"
+    assert (found["verdict"], found["lost"]) == ("loses", ["public.workflows (written by the newer release): 5 of 5 rows are gone"])
+    assert node.live() == ("bbb2", "id,name,owner")
+    node.clean()

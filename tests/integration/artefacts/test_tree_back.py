@@ -96,3 +96,10 @@ def test_what_is_not_kept_and_what_was_changed_is_said(world: World) -> None:
     assert plan["allowed"] is False
     assert "is damaged: its SHA-256 is not" in plan["refusals"][0]["reason"]
     assert not world.release("one").exists()
+
+
+def test_an_image_is_not_looked_for_among_what_is_kept(world: World) -> None:
+    image = {"role": "container", "runtime": "compose", "kind": "image", "hosts": "all", "application": "shop"}
+    plan, _said = asked(world, aistack_components={"api": image})
+    assert "images are kept by Docker alone, and go with their releases" in plan["refusals"][0]["reason"]
+    assert not world.release("one").exists()

@@ -240,6 +240,17 @@ def test_a_release_that_was_pruned_and_a_config_that_is_gone(node: Node) -> None
     assert codes(node.plan(to="v1")) == ["config_gone"]
 
 
+def test_an_image_that_was_pruned_is_laid_down_from_nothing(node: Node) -> None:
+    node.staged.remove("v2")
+    view = node.view()
+    for component in view["components"].values():
+        component["manifests"]["v3"]["images"] = {"api": {"reference": "api:3.0.0-0a1b2c3", "digest": f"sha256:{'3' * 64}"}}
+    made = plan(view, RollbackRequest(to="v2"))
+    refusal = made["refusals"][0]
+    assert refusal["reason"].endswith("v2 was live here once, but it went with its image")
+    assert refusal["remedy"] == "choose one of v1, or deploy it: deploy.yml -e release=v2"
+
+
 def test_a_tree_that_was_laid_down_again_gets_the_config_of_today(node: Node) -> None:
     """Retention takes a release and its config; the tree can be brought back."""
     node.configs.remove("c1")
@@ -407,6 +418,20 @@ def test_a_host_that_is_at_the_target_stands_still_while_another_one_moves_its_d
     story = Node().migrated("v1", "", "aa").switched("v1").migrated("v2", "aa", "bb", "contract")
     made = story.plan(level="schema", to="v1", elsewhere={"backend": "host-1"})
     assert [step["do"] for step in made["steps"]] == ["stop"] * 3 + ["start"] * 3 + ["verify"]
+
+
+def test_several_migrations_are_undone_by_code_that_knows_them_all(node: Node) -> None:
+    """The release that brought the older one would be asked about a schema that it does not know, before anything is undone."""
+
+    def undone() -> list[tuple[str, list[str]]]:
+        made = node.plan(level="schema", to="v1")
+        return [(step["detail"]["release"], step["detail"]["revisions"]) for step in made["steps"] if step["do"] == "downgrade"]
+
+    assert undone() == [("v3", ["cc"]), ("v3", ["bb"])]
+    node.switched("v4")
+    assert undone() == [("v4", ["cc"]), ("v4", ["bb"])], "what is live is there, and the release that migrated may be no more"
+    node.switched("v2", op="revert")
+    assert undone() == [("v3", ["cc"]), ("v3", ["bb"])], "what is live is behind the schema"
 
 
 def test_where_a_step_cannot_be_undone_a_restore_is_proposed_with_its_price() -> None:

@@ -69,6 +69,16 @@ def test_what_does_not_go_together_is_refused(keys: dict[str, Any], said: str) -
     assert any(said in problem for problem in problems), problems
 
 
+def test_a_probe_that_runs_the_releases_python_finds_none_in_a_tree() -> None:
+    stack = copy.deepcopy(GOOD)
+    probe = {"name": "takes tasks", "celery": "app.worker:app", "count": 1}
+    stack["components"]["worker"]["gate"] = [probe]
+    (problem,) = check_stack(stack)
+    assert problem.startswith("aistack_components.worker.gate[0]: celery asks with the release's Python, which is in the image; name one")
+    stack["components"]["worker"]["gate"] = [{**probe, "python": "/usr/bin/python3", "cwd": "/"}]
+    assert check_stack(stack) == []
+
+
 def test_an_image_may_bring_migrations() -> None:
     assert changed(migrations={"tables": ["orders"]}) == []
 

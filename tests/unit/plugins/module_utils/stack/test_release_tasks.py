@@ -62,3 +62,13 @@ def test_what_a_component_cannot_run(kind: str, said: str) -> None:
     described = stack({**TASK, "component": "web"})
     described["components"]["web"].update(kind=kind, role=f"own.own.{kind}")
     assert any(".component: 'web' is " in problem and said in problem for problem in check_stack(described))
+
+
+@pytest.mark.parametrize("word", ["{release_path}/seed.sh", "{tools}/uv"])
+def test_a_container_sees_nothing_that_lies_on_the_node(word: str) -> None:
+    described = stack({**TASK, "component": "web", "command": ["sh", word]})
+    described["components"]["web"].update(kind="image", role="container", runtime="compose")
+    said = f"'web' is of kind image, and {word.partition('/')[0]} lies on the node, where its container does not see it"
+    assert any(".component: " + said in problem for problem in check_stack(described))
+    described["applications"]["shop"]["release_tasks"]["after_migration"][0]["command"] = ["sh", "/srv/seed.sh"]
+    assert not any("release_tasks" in problem for problem in check_stack(described))
