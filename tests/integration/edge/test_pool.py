@@ -23,9 +23,14 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import stat_rows
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.pool import ALIVE
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Snapshot
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import normalise as normalise_trigger
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
 
 from .test_drain import PATIENCE, free_port, until
@@ -281,6 +286,17 @@ def test_a_host_that_goes_away_costs_nobody_an_answer(fleet: Fleet) -> None:
     finally:
         for session in [one for some in sessions for one in some]:
             session.close()
+
+
+def test_probes_and_triggers_ask_a_pool_as_any_section(fleet: Fleet) -> None:
+    place = str(fleet.folder / "lead" / "admin")
+    until(lambda: fleet.state("one") == fleet.state("two") == "ready")
+    probe = normalise({"name": "both", "haproxy": "web.pool", "socket": place, "ready": {"ge": 2}}, None)
+    assert REGISTRY["haproxy"](probe).run(Context(PATIENCE)).ok
+    trigger = {"name": "errors", "source": "haproxy", "target": "web.pool", "socket": place, "ratio": ["hrsp_5xx", "req_tot"], "value": 0.1}
+    fleet.ask()
+    looked = Snapshot("/nowhere", PATIENCE, Context(PATIENCE)).reading(normalise_trigger(trigger), time.monotonic())
+    assert looked.values["req_tot"] > 0
 
 
 def test_a_host_where_nothing_serves_is_left_out(fleet: Fleet) -> None:
