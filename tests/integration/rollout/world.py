@@ -92,6 +92,8 @@ class World:
     hosts: tuple[str, ...] = HOSTS
     port: int = 0
     """Where an edge stands in front of the component; 0 without one."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """What the component's description says besides."""
 
     def __post_init__(self) -> None:
         role = self.folder / "collections" / "ansible_collections" / "own" / "own" / "roles" / "thing" / "tasks"
@@ -151,7 +153,7 @@ class World:
             "release_user": me["user"], "release_group": me["group"], "release_build_user": me["user"], "release_test_user": me["user"],
             "aistack_components": {"api": {
                 "role": "own.own.thing", "hosts": "aistack", "application": "shop", "path": "app", "kind": "static",
-                "strategy": self.strategy, "gate": gate, **fronted,
+                "strategy": self.strategy, "gate": gate, **fronted, **self.more,
                 "gate_settings": {"interval": 0.1, "min_healthy_time": 0, "successes": 1, "deadline": 1},
             }},
             "aistack_phases": {"phase1": {"components": ["api"]}},
@@ -164,7 +166,11 @@ class World:
         return {"all": {"vars": variables, "children": {"aistack": {"hosts": hosts}}}}
 
     def deploy(self, release: str, *words: str) -> tuple[int, str]:
-        """Exit status, and what was printed."""
+        """Exit status of a deployment, and what was printed."""
+        return self.play("deploy.yml", "-e", f"release={release}", "-e", "backup=false", *words)
+
+    def play(self, playbook: str, *words: str) -> tuple[int, str]:
+        """Exit status of a playbook, and what was printed."""
         (self.folder / "hosts.json").write_text(json.dumps(self.inventory()), encoding="utf-8")
         (self.folder / "log").write_text("", encoding="utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
@@ -173,8 +179,7 @@ class World:
             ANSIBLE_HOME=str(self.folder / "ansible"), ANSIBLE_PIPELINING="1", HOME=str(self.folder),
             ANSIBLE_CONNECTION_PLUGINS=str(self.folder / "connection"), ANSIBLE_STDOUT_CALLBACK="default",
         )  # fmt: skip
-        command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "hosts.json", "deploy.yml", "-e", f"release={release}",
-                   "-e", "backup=false", *words]  # fmt: skip
+        command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "hosts.json", playbook, *words]
         said = self.folder / "said"
         with said.open("w", encoding="utf-8") as file:  # what outlives a killed controller holds no pipe open
             run = subprocess.Popen(command, cwd=self.folder, env=clean, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
@@ -185,6 +190,13 @@ class World:
     def started(self) -> str:
         """Which host started which release, in order."""
         return " ".join((self.folder / "log").read_text(encoding="utf-8").split())
+
+    def running(self, host: str) -> list[str]:
+        """The instances that run on a host, in order; each starts at boot as well, and nothing else does."""
+        names = sorted(path.name for path in (self.folder / host / "units").iterdir())
+        units = [name for name in names if not name.endswith(".enabled")]
+        assert [name for name in names if name.endswith(".enabled")] == [f"{unit}.enabled" for unit in units]
+        return [unit.partition("@")[2].removesuffix(".service") for unit in units]
 
     def on(self, what: str, host: str, script: str) -> None:
         """What happens when a unit is started on that host (C(start)), or its gate is asked (C(gate))."""
