@@ -166,14 +166,15 @@ class World:
         return {"all": {"vars": variables, "children": {"aistack": {"hosts": hosts}}}}
 
     def deploy(self, release: str, *words: str) -> tuple[int, str]:
-        """Exit status, and what was printed."""
-        return self._run("deploy.yml", release, "-e", "backup=false", *words)
+        """Exit status of a deployment, and what was printed."""
+        return self.play("deploy.yml", "-e", f"release={release}", "-e", "backup=false", *words)
 
     def plan(self, release: str, *words: str) -> tuple[int, str]:
         """The same of the page that says what would be done."""
-        return self._run(str(ROOT / "playbooks" / "plan.yml"), release, *words)
+        return self.play(str(ROOT / "playbooks" / "plan.yml"), "-e", f"release={release}", *words)
 
-    def _run(self, book: str, release: str, *words: str) -> tuple[int, str]:
+    def play(self, playbook: str, *words: str) -> tuple[int, str]:
+        """Exit status of a playbook, and what was printed."""
         (self.folder / "hosts.json").write_text(json.dumps(self.inventory()), encoding="utf-8")
         (self.folder / "log").write_text("", encoding="utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
@@ -182,8 +183,7 @@ class World:
             ANSIBLE_HOME=str(self.folder / "ansible"), ANSIBLE_PIPELINING="1", HOME=str(self.folder),
             ANSIBLE_CONNECTION_PLUGINS=str(self.folder / "connection"), ANSIBLE_STDOUT_CALLBACK="default",
         )  # fmt: skip
-        command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "hosts.json", book, "-e", f"release={release}",
-                   *words]  # fmt: skip
+        command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "hosts.json", playbook, *words]
         said = self.folder / "said"
         with said.open("w", encoding="utf-8") as file:  # what outlives a killed controller holds no pipe open
             run = subprocess.Popen(command, cwd=self.folder, env=clean, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
@@ -194,6 +194,13 @@ class World:
     def started(self) -> str:
         """Which host started which release, in order."""
         return " ".join((self.folder / "log").read_text(encoding="utf-8").split())
+
+    def running(self, host: str) -> list[str]:
+        """The instances that run on a host, in order; each starts at boot as well, and nothing else does."""
+        names = sorted(path.name for path in (self.folder / host / "units").iterdir())
+        units = [name for name in names if not name.endswith(".enabled")]
+        assert [name for name in names if name.endswith(".enabled")] == [f"{unit}.enabled" for unit in units]
+        return [unit.partition("@")[2].removesuffix(".service") for unit in units]
 
     def on(self, what: str, host: str, script: str) -> None:
         """What happens when a unit is started on that host (C(start)), or its gate is asked (C(gate))."""
