@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.command import Command
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import LEVELS
 
-(PLAY,) = yaml.safe_load((Path(__file__).resolve().parents[3] / "playbooks/verify.yml").read_text(encoding="utf-8"))
+ROOT = Path(__file__).resolve().parents[3]
+(PLAY,) = yaml.safe_load((ROOT / "playbooks/verify.yml").read_text(encoding="utf-8"))
 JOURNAL = PLAY["vars"]["__journal"]
 
 
@@ -43,3 +45,22 @@ def test_the_journal_is_asked_where_the_node_has_the_stack(tmp_path: Path, says:
     attempt = Command({**probe, "target": [shell, c, script, "shop"]}).observe(Context())
     assert attempt.ok == verdict
     assert verdict or says is None or says.splitlines()[-1] in attempt.got, "what is wrong, on the page"
+
+
+def test_the_database_is_the_one_that_the_component_migrates() -> None:
+    """Whoever reads an address out of a component's environment goes by the variable that its migrations name."""
+    found = []
+    for path in sorted((ROOT / "playbooks").rglob("*.yml")):
+        for task in _tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            for module, given in task.items():
+                if isinstance(given, dict) and "/slots/live/config/env" in str(given.get("env_file")) and module != "vars":
+                    found.append((path.name, module, "migrations.database" in str(given.get("url_variable"))))
+    assert len(found) >= 3
+    assert [one for one in found if not one[2]] == []
+
+
+def _tasks(value: object) -> Iterator[dict[str, object]]:
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _tasks(one)
