@@ -313,6 +313,10 @@ instances:
   description: Processes of a slot that the component has on this node.
   returned: success, unless O(state=status)
   type: int
+scaled:
+  description: False where the switch went well, and the number of processes that O(instances) says was not to be had behind it.
+  returned: failure of that
+  type: bool
 described:
   description: Whether the node's description of the component changed.
   returned: success, unless O(state=status)
@@ -353,7 +357,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import of_live
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import given, options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import NotScaled, ScalingSlots
 
 COMMAND = "/usr/local/bin/aistack"
 
@@ -471,7 +475,8 @@ def main() -> None:
             module.exit_json(changed=False, msg=told)
         module.fail_json(msg=str(error), lease=error.lease)
     except Failed as error:
-        module.fail_json(msg=str(error), report=error.report)
+        more: dict[str, Any] = {"scaled": False} if isinstance(error, NotScaled) else {}
+        module.fail_json(msg=str(error), report=error.report, **more)
     except Refused as error:
         module.fail_json(msg=str(error))
     except UnitError as error:

@@ -37,6 +37,10 @@ ENDS = "end tasks"
 _TROUBLE = (GateFailed, EdgeError, UnitError, DrainError, OSError, ValueError)
 
 
+class NotScaled(Failed):
+    """What was switched to runs, and the number of instances that the inventory says was not to be had."""
+
+
 @dataclass(frozen=True)
 class _Change:
     """What is to be done to the slot that is live.
@@ -76,11 +80,18 @@ class ScalingSlots(PreparingSlots):
     def agree(self, number: int, said: int, request: Request, find: FindIntake, outcome: Outcome) -> None:
         """Behind a switch: as :meth:`scale`, where there is something to do. *outcome*, that of the switch, gets what came of it, and that
         *number* is not what the inventory says.
+
+        Raises:
+            NotScaled: the number was not to be had.
         """
         component = self.spec.component
         if self.spec.ports:
             return
-        scaled = self.scale(number, said, request, find)
+        try:
+            scaled = self.scale(number, said, request, find)
+        except Failed as error:
+            blame = f"The inventory says {number} of {component}; what was switched is not to blame"
+            raise NotScaled(f"{error}. {blame}", error.report) from error
         if scaled.changed:
             outcome.changed, outcome.message = True, f"{outcome.message}; {scaled.message.partition(': ')[2]}"
             outcome.warnings += scaled.warnings
@@ -126,7 +137,7 @@ class ScalingSlots(PreparingSlots):
         former = kept or self.spec.instances
         change = self._change(live, observed.slot(live).running, (former, kept_said or former), (number, said))
         plan = sp.Plan(live, change.steps)
-        changed = bool(plan.steps) or change.begun or (former, kept_said) != (number, said)
+        changed = bool(plan.steps) or change.begun or (former, kept_said or former) != (number, said)
         outcome = Outcome(changed, live, content, previous, plan)
         word = "instance" if number == 1 else "instances"
         outcome.message = f"{component}: {'would run' if request.check and outcome.changed else 'runs'} {number} {word}"

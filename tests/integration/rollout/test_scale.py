@@ -17,13 +17,12 @@ SCALE = "phasegate.aistack.scale"
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Two hosts, on each of which v2 is live as two processes."""
+    """Two hosts, on each of which v1 is live as two processes."""
     tmp_path.chmod(0o755)
     made = World(tmp_path, strategy="bluegreen", hosts=("a", "b"), more={"instances": 2})
-    made.serving("v1")
-    status, text = made.deploy("v2")
+    status, text = made.deploy("v1")
     assert status == 0, text
-    assert made.running("a") == made.running("b") == ["green", "green-2"]
+    assert made.running("a") == made.running("b") == ["blue", "blue-2"]
     return made
 
 
@@ -33,34 +32,34 @@ def scale(world: World, number: int, *words: str) -> tuple[int, str]:
 
 def test_out_in_and_what_deployments_keep_of_it(world: World) -> None:
     status, text = scale(world, 4, "--check")
-    assert (status, world.running("a")) == (0, ["green", "green-2"]), text
+    assert (status, world.running("a")) == (0, ["blue", "blue-2"]), text
     assert "api: would run 4 instances, 2 before" in text
     status, text = scale(world, 4)
     assert status == 0, text
-    assert world.running("a") == world.running("b") == ["green", "green-2", "green-3", "green-4"]
+    assert world.running("a") == world.running("b") == ["blue", "blue-2", "blue-3", "blue-4"]
     assert "api: runs 4 instances, 2 before" in text
     status, text = scale(world, 4)
     assert (status, text.count("changed=0")) == (0, 2), text
-    status, text = world.deploy("v1")
+    status, text = world.deploy("v2")
     assert status == 0, text
-    assert world.running("a") == ["blue", "blue-2", "blue-3", "blue-4"]
+    assert world.running("a") == ["green", "green-2", "green-3", "green-4"]
     assert "api runs 4 instances, the inventory says 2: scale.yml set that" in " ".join(text.split())
     status, text = scale(world, 1, "--limit", "a")
-    assert (status, world.running("a")) == (0, ["blue"]), text
+    assert (status, world.running("a")) == (0, ["green"]), text
     assert len(world.running("b")) == 4
     world.more = {"instances": 3}
-    status, text = world.deploy("v1")
+    status, text = world.deploy("v2")
     assert status == 0, text
-    assert world.running("a") == world.running("b") == ["blue", "blue-2", "blue-3"], "another number of the inventory"
+    assert world.running("a") == world.running("b") == ["green", "green-2", "green-3"], "another number of the inventory"
 
 
 def test_those_that_do_not_pass_go_again(world: World) -> None:
-    world.on("start", "a", f"test ! -e {world.folder}/a/units/aistack-api@green-3.service || touch {world.folder}/a/api/unfit")
+    world.on("start", "a", f"test ! -e {world.folder}/a/units/aistack-api@blue-3.service || touch {world.folder}/a/api/unfit")
     status, text = scale(world, 3)
     assert status == 2, text
-    assert "3 instances were not to be had: slot green did not pass its gate" in text
+    assert "3 instances were not to be had: slot blue did not pass its gate" in text
     assert "There are 2 as before" in text
-    assert world.running("a") == ["green", "green-2"]
+    assert world.running("a") == ["blue", "blue-2"]
     assert not (world.folder / "a/state/lock.json").exists(), "the lock was given back"
 
 

@@ -200,7 +200,7 @@ class World:
         names = sorted(path.name for path in (self.folder / host / "units").iterdir())
         units = [name for name in names if not name.endswith(".enabled")]
         assert [name for name in names if name.endswith(".enabled")] == [f"{unit}.enabled" for unit in units]
-        return [unit.partition("@")[2].removesuffix(".service") for unit in units]
+        return sorted(unit.partition("@")[2].removesuffix(".service") for unit in units)
 
     def on(self, what: str, host: str, script: str) -> None:
         """What happens when a unit is started on that host (C(start)), or its gate is asked (C(gate))."""

@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import com
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import NotScaled, ScalingSlots
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import V1, V2, Bench, Machine, slot_like
 
 R = Request(run="r2")
@@ -252,6 +252,17 @@ def test_behind_a_switch_another_number_of_the_inventory_is_brought_about(crew: 
     assert outcome.warnings == []
     crew.are(3)
     assert agreed(crew, 3, 3).changed is False
+
+
+def test_a_number_that_cannot_be_had_behind_a_switch_is_not_the_releases_fault(crew: Crew) -> None:
+    slots = crew.slots()
+    outcome = slots.activate(V2, R)
+    crew.gate.fails = ("v2",)
+    with pytest.raises(NotScaled, match=r"3 instances were not to be had: .* The inventory says 3 of web; what was switched is not to"):
+        slots.agree(3, 3, R, lambda: None, outcome)
+    assert crew.marks()["v2"] == "good"
+    crew.gate.fails = ()
+    crew.are(2, "green")
 
 
 def test_behind_a_switch_it_is_said_that_the_inventory_says_otherwise(crew: Crew) -> None:
