@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names, refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import refusal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -216,7 +216,7 @@ class ScalingSlots(PreparingSlots):
     def _back(self, change: _Change, intake: Intake | None) -> str:
         """Have as many as before; what became of that, in words."""
         former = change.former
-        beyond = [name for name in change.come if name not in instance_names(change.slot, former)]
+        beyond = self.node.own.existing(change.slot)[former:]  # also those that a run before this one has started
         try:
             self._keep(former, change.former_said)
             with contextlib.suppress(DrainError):  # one that does not even answer: it has the time that any stop leaves
