@@ -22,8 +22,10 @@ import pytest
 from crowd import Crowd, Seen
 
 RATE, SESSIONS, TASKS = 200, 50, 2000
+PROCESSES = 8
+"""Of the workers of both hosts."""
 TASK_S, TASKS_PER_S = 0.5, 9
-"""Each task takes so long, and so many come: with the eight processes of both hosts' workers some are under way at any time."""
+"""Each task takes so long, and so many come: some are under way at any time."""
 PORT, POOL = 8700, 8710
 STATE, ROOT_OF_STACK = "/var/lib/fleet", "/opt/fleet"
 STRATEGIES = ("bluegreen", "rolling", "canary")
@@ -45,8 +47,13 @@ def live(lab: Any) -> dict[str, str]:
 
 
 @contextmanager
-def users(lab: Any, what: str) -> Iterator[Seen]:
-    """Users for as long as something goes on. Behind it every task has been done once, no request failed and no session was cut."""
+def users(lab: Any, what: str, again: int = 0) -> Iterator[Seen]:
+    """Users for as long as something goes on. Behind it every task has been done once, no request failed and no session was cut.
+
+    Args:
+        again: tasks that may have been done twice. A way back of level app waits for no task, and Celery, asked to end in the moment in
+            which it has begun one, hands that to the broker again: one for each process that it ends, at most.
+    """
     places = [(lab.addresses[host], PORT) for host in lab.names] + [(lab.addresses[lab.names[0]], POOL)]
     base, series = f"http://{places[0][0]}:{PORT}", f"{what} {time.time():.0f}".replace(" ", "-")
     over = threading.Event()
@@ -86,7 +93,8 @@ def users(lab: Any, what: str) -> Iterator[Seen]:
     with REPORT.open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")
     assert (seen.failed, seen.refused, seen.cut) == ([], [], []), (told, seen.failed[:5], seen.refused[:5])
-    assert (told["lost"], told["twice"]) == (0, 0), told
+    assert told["lost"] == 0, told
+    assert told["twice"] <= again, told
     assert queued >= TASKS, told
     assert seen.asked > 0.9 * RATE * took, told
 
@@ -114,7 +122,7 @@ def test_there_and_back(lab: Any, strategy: str) -> None:
     with users(lab, f"{strategy} there"):
         lab.play(*deploy("v1.1.0", strategy)).ended_well()
     assert set(live(lab).values()) == {"v1.1.0"}
-    with users(lab, f"{strategy} back"):
+    with users(lab, f"{strategy} back", PROCESSES):
         lab.play(*back("v1.0.0", strategy)).ended_well()
     assert set(live(lab).values()) == {"v1.0.0"}
 
@@ -163,7 +171,7 @@ def test_a_killed_controller(lab: Any, strategy: str) -> None:
         killed(lab, deploy("v1.1.0", strategy), under_way(lab))
         lab.play(*deploy("v1.1.0", strategy), "-e", "break_lock=true").ended_well()
     assert set(live(lab).values()) == {"v1.1.0"}
-    with users(lab, f"{strategy} back, killed"):
+    with users(lab, f"{strategy} back, killed", PROCESSES):
         killed(lab, back("v1.0.0", strategy), under_way(lab))
         lab.play(*back("v1.0.0", strategy), "-e", "break_lock=true").ended_well()
     assert set(live(lab).values()) == {"v1.0.0"}
@@ -201,7 +209,7 @@ def test_the_number_outlives_a_deployment_and_a_way_back(lab: Any) -> None:
         ran = lab.play(*deploy("v1.1.0", "bluegreen")).ended_well()
     assert "runs 3 instances, the inventory says 1" in ran.output, ran.output[-4000:]
     assert (set(processes(lab).values()), set(live(lab).values())) == ({3}, {"v1.1.0"})
-    with users(lab, "three workers, back"):
+    with users(lab, "three workers, back", 3 * PROCESSES):
         lab.play(*back("v1.0.0", "bluegreen")).ended_well()
     assert (set(processes(lab).values()), set(live(lab).values())) == ({3}, {"v1.0.0"})
 
