@@ -10,7 +10,7 @@ An instance is what C(%i) is in the units of a slot. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 LIMIT = 64
 """Instances that a slot may have."""
@@ -70,6 +70,11 @@ def chosen(said: int, kept: int | None, kept_said: int | None) -> int:
         kept_said: what the inventory said when that was set; None where that is not known.
     """
     return kept if kept is not None and kept_said == said else said
+
+
+def alone(ports: Mapping[str, int], strategy: str) -> bool:
+    """Whether a slot has one process: it is reached at a port, or never may two of them run."""
+    return bool(ports) or strategy == "recreate"
 
 
 def refusal(component: str, number: int, fronted: bool) -> str:

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import alone, chosen
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
 if TYPE_CHECKING:
@@ -85,6 +88,35 @@ def options() -> dict[str, object]:
 def given(values: Mapping[str, Any] | None) -> dict[str, Any]:
     """*values* without those that were left out."""
     return {key: value for key, value in (values or {}).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How many instances a slot is to have.
+
+    Attributes:
+        starts: of what is started.
+        wanted: in the end.
+        said: what the inventory says.
+        kept, kept_said: what the node keeps until they are had: their number, and what the inventory said when that was set.
+    """
+
+    starts: int
+    wanted: int
+    said: int
+    kept: int
+    kept_said: int | None
+
+
+def numbers_of(params: Mapping[str, Any]) -> Numbers:
+    """What the options, and what the node keeps, say about the number of instances."""
+    if alone(given(params["ports"]), params["strategy"]):  # whatever it was before
+        return Numbers(1, 1, 1, 1, 1)
+    said: int = params["instances"]
+    kept, kept_said = component_file.instances_of(params["state_dir"], params["component"])
+    if kept is None:
+        return Numbers(said, said, said, said, said)
+    return Numbers(kept, chosen(said, kept, kept_said), said, kept, kept_said)
 
 
 def spec_of(params: Mapping[str, Any]) -> Spec:

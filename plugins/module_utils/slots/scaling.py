@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names, refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import alone, instance_names, refusal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -85,7 +85,8 @@ class ScalingSlots(PreparingSlots):
             NotScaled: the number was not to be had.
         """
         component = self.spec.component
-        if self.spec.ports:
+        live = self.node.live()
+        if alone(self.spec.ports, self.spec.strategy) and (live is None or len(self.node.own.existing(live)) == 1):
             return
         try:
             scaled = self.scale(number, said, request, find)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
@@ -74,6 +76,14 @@ def test_the_number_of_instances_is_the_inventorys_until_another_was_set(call: C
     assert kept() == (4, 2)
     call("slot", **worker(tmp_path, instances=3))
     assert kept() == (4, 2), "another number is brought about behind a switch that went well"
+
+
+@pytest.mark.parametrize("given", [{"strategy": "recreate"}, {"ports": {"blue": 18000, "green": 18001, "public": 8000}}])
+def test_a_number_of_before_ends_where_one_process_alone_may_run(call: Call, tmp_path: Path, given: dict[str, Any]) -> None:
+    call("slot", **worker(tmp_path, instances=2))
+    component_file.set_instances(tmp_path / "state", "worker", 4, 2)
+    call("slot", **{**worker(tmp_path), **given})
+    assert component_file.instances_of(tmp_path / "state", "worker") == (1, 1)
 
 
 def test_a_file_of_a_version_before_knows_of_one_instance(tmp_path: Path) -> None:

@@ -265,6 +265,31 @@ def test_a_number_that_cannot_be_had_behind_a_switch_is_not_the_releases_fault(c
     crew.are(2, "green")
 
 
+def test_where_one_process_alone_may_run_by_now_the_others_end(crew: Crew) -> None:
+    crew.scale(4)
+    slots = crew.slots()
+    slots.spec = slots.node.spec = replace(slots.spec, strategy="recreate", instances=1)
+    workers: Any = crew.workers
+    outcome = slots.activate(V1, R)
+    slots.agree(1, 1, R, lambda: workers, outcome)
+    assert "idle blue-2 blue-3 blue-4" in crew.machine.did
+    crew.are(1)
+    crew.machine.did.clear()
+    slots.agree(1, 1, R, lambda: workers, outcome)
+    assert crew.machine.did == []
+
+
+def test_links_of_a_time_without_a_port_go(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    plain = bench.slots()
+    component_file.save(component_file.describe(plain.spec, {}), plain.spec.state_dir)
+    slots = ScalingSlots(plain.spec, plain.node.gate, plain.journal, plain.node.systemd, plain.node.edge)
+    outcome = slots.activate(V1, R)
+    (tmp_path / "opt/web/slots/blue-3").symlink_to("blue")
+    slots.agree(1, 1, R, lambda: None, outcome)
+    assert not os.path.lexists(tmp_path / "opt/web/slots/blue-3")
+
+
 def test_behind_a_switch_it_is_said_that_the_inventory_says_otherwise(crew: Crew) -> None:
     crew.scale(4)
     outcome = agreed(crew, 4, 2)
