@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FindIntake = Callable[[], Optional[Intake]]
 ENDS = "end tasks"
 """A step: an instance takes nothing more and ends what it holds."""
+TAKES = "take tasks"
+"""A step: an instance that was made to take nothing more does again."""
 _TROUBLE = (GateFailed, EdgeError, UnitError, DrainError, OSError, ValueError)
 
 
@@ -49,6 +51,7 @@ class _Change:
         former: how many instances there were, and ``former_said`` what the inventory said then.
         number, said: the same afterwards.
         come, go: instances that are not there yet, or not wholly, and that are there still.
+        idle: instances that stay, and were made to take nothing more by a call that came to no end.
         begun: whether a change of their number was begun and has no end.
     """
 
@@ -59,6 +62,7 @@ class _Change:
     said: int
     come: list[str]
     go: list[str]
+    idle: list[str]
     begun: bool
 
     @property
@@ -69,7 +73,7 @@ class _Change:
     @property
     def steps(self) -> tuple[sp.Step, ...]:
         """In this order."""
-        steps = [sp.Step(sp.START, name) for name in self.come]
+        steps = [sp.Step(sp.START, name) for name in self.come] + [sp.Step(TAKES, name) for name in self.idle]
         steps += [sp.Step(sp.GATE, self.slot)] if self.unproven else []
         return (*steps, *(sp.Step(do, name) for name in self.go for do in (ENDS, sp.STOP, sp.DISABLE)))
 
@@ -136,13 +140,14 @@ class ScalingSlots(PreparingSlots):
             raise Refused(f"{component}: this node keeps no description of it ({component_file.path_of(self.spec.state_dir, component)}). "
                           "Deploy it once, which writes it")  # fmt: skip
         former = kept or self.spec.instances
-        change = self._change(live, observed.slot(live).running, (former, kept_said or former), (number, said))
+        runs, intake = observed.slot(live).running, find()
+        change = self._change(live, runs, (former, kept_said or former), (number, said), intake)
         plan = sp.Plan(live, change.steps)
         changed = bool(plan.steps) or change.begun or (former, kept_said or former) != (number, said)
         outcome = Outcome(changed, live, content, previous, plan)
         word = "instance" if number == 1 else "instances"
         outcome.message = f"{component}: {'would run' if request.check and outcome.changed else 'runs'} {number} {word}"
-        if not observed.slot(live).running:
+        if not runs:
             outcome.message = f"{component}: is stopped; started again, it runs {number} {word}"
         elif change.former != number:
             outcome.message += f", {change.former} before"
@@ -151,7 +156,6 @@ class ScalingSlots(PreparingSlots):
         detail: dict[str, Any] = {"from": change.former, "to": number, "slot": live, "steps": [str(step) for step in plan.steps]}
         with self._operation(release_state.SCALE, content.release, request, detail) as op:
             try:
-                intake = find()
                 self._out(change, request, intake)
                 self._in(change, request, intake)
                 self._settle(outcome)
@@ -161,8 +165,12 @@ class ScalingSlots(PreparingSlots):
         outcome.warnings += self.node.remarks()
         return outcome
 
-    def _change(self, live: str, runs: bool, before: tuple[int, int], after: tuple[int, int]) -> _Change:
-        """What is to be done, by what is real. What was begun and has no end counts from where it began."""
+    def _change(self, live: str, runs: bool, before: tuple[int, int], after: tuple[int, int], intake: Intake | None) -> _Change:
+        """What is to be done, by what is real. What was begun and has no end counts from where it began.
+
+        Raises:
+            Failed: nobody can tell who was made to take nothing more.
+        """
         begun = [found for found in release_state.interrupted(self.journal.read(), self.spec.component)
                  if found.op == release_state.SCALE]  # fmt: skip
         (former, former_said), (number, said) = before, after
@@ -170,13 +178,17 @@ class ScalingSlots(PreparingSlots):
             former = int(begun[0].detail.get("from") or former)
         self._count(number)
         if not runs:  # it was stopped on purpose: whoever starts it goes by the number that is kept
-            return _Change(live, former, former_said, number, said, [], [], bool(begun))
+            return _Change(live, former, former_said, number, said, [], [], [], bool(begun))
         units, there = self.node.units(lenient=True), self.node.own.existing(live)
         come = [name for name in self.node.own.wanted(live) if not (units[name].running and units[name].enabled)]
         go = there[number:]
         if go and former <= number:  # the number was written, and no more
             former = len(there)
-        return _Change(live, former, former_said, number, said, come, go, bool(begun))
+        try:
+            idle = intake.stopped(self.node.own.wanted(live)) if intake is not None else []
+        except DrainError as error:
+            raise Failed(str(error), {"got": str(error)}) from error
+        return _Change(live, former, former_said, number, said, come, go, idle, bool(begun))
 
     def _count(self, number: int) -> None:
         """From here on a slot has *number* instances."""

@@ -34,9 +34,13 @@ class Workers:
         self.machine = machine
         self.busy = ""
         """Who does not end what it holds."""
+        self.signal = False
+        """Whether a signal comes while they end what they hold."""
 
     def end(self, instances: Sequence[str]) -> str:
         self.machine.change(f"idle {' '.join(instances)}", lambda state: state.setdefault("idle", []).extend(instances))
+        if self.signal:
+            raise Terminated("ended by signal 15")
         if self.busy:
             self.go_on(instances)
             raise DrainError(f"web: {self.busy}: 1 task still held.")
@@ -45,6 +49,9 @@ class Workers:
     def go_on(self, instances: Sequence[str]) -> None:
         if set(instances) & set(self.machine.load().get("idle", [])):
             self.machine.change("go on", lambda state: state.update(idle=[name for name in state["idle"] if name not in instances]))
+
+    def stopped(self, instances: Sequence[str]) -> list[str]:
+        return [name for name in instances if name in self.machine.load().get("idle", [])]
 
     def forget(self, instances: Sequence[str]) -> None:
         self.machine.change("forget", lambda state: state.update(idle=[one for one in state.get("idle", []) if one not in instances]))
@@ -419,3 +426,29 @@ def test_a_signal_leaves_the_former_number_and_the_same_call_goes_on(crew: Crew)
     crew.machine.raise_at = {}
     crew.scale(2)
     crew.are(2)
+
+
+def test_who_was_made_idle_when_a_signal_came_takes_tasks_again_by_the_same_call(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, 4)
+    crew.workers.signal = True
+    with pytest.raises(Terminated):
+        crew.scale(2, 4)
+    crew.workers.signal = False
+    assert crew.kept == (4, 4)
+    assert crew.workers.stopped(["blue", "blue-3", "blue-4"]) == ["blue-3", "blue-4"]
+    said = crew.scale(4, 4, check=True)
+    assert [str(step) for step in said.plan.steps] == ["take tasks blue-3", "take tasks blue-4"]
+    outcome = crew.scale(4, 4)
+    assert (outcome.changed, outcome.message) == (True, "web: runs 4 instances")
+    crew.are(4)
+    assert crew.gate.asked == []
+    assert crew.scale(4, 4).changed is False
+
+
+def test_that_nobody_can_tell_who_was_made_idle_is_said(crew: Crew) -> None:
+    def torn(_instances: Sequence[str]) -> list[str]:
+        raise DrainError("web: drained/web.json, which says what was stopped, cannot be used: torn")
+
+    crew.workers.stopped = torn  # type: ignore[method-assign]
+    with pytest.raises(Failed, match="drained/web.json, which says what was stopped, cannot be used: torn"):
+        crew.scale(2)
