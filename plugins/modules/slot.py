@@ -148,7 +148,8 @@ options:
     description:
       - Processes of a slot, as the inventory says, of a component without a port.
       - The node keeps the number that it has. V(active) and V(restarted) keep one that V(scaled) set, as long as the inventory says the
-        same as it did then, and warn of it; another number of the inventory is brought about behind the switch, as by V(scaled).
+        same as it did then, and warn of it; a higher number of the inventory is brought about behind the switch, as by V(scaled), a
+        lower one by starting no more in the other slot. Where it cannot be had, a warning says so, and the next run tries again.
     type: int
     default: 1
   scale_to:
@@ -313,10 +314,6 @@ instances:
   description: Processes of a slot that the component has on this node.
   returned: success, unless O(state=status)
   type: int
-scaled:
-  description: False where the switch went well, and the number of processes that O(instances) says was not to be had behind it.
-  returned: failure of that
-  type: bool
 described:
   description: Whether the node's description of the component changed.
   returned: success, unless O(state=status)
@@ -357,7 +354,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import of_live
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import Numbers, given, numbers_of, options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import NotScaled, ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
 
 COMMAND = "/usr/local/bin/aistack"
 
@@ -475,8 +472,7 @@ def main() -> None:
             module.exit_json(changed=False, msg=told)
         module.fail_json(msg=str(error), lease=error.lease)
     except Failed as error:
-        more: dict[str, Any] = {"scaled": False} if isinstance(error, NotScaled) else {}
-        module.fail_json(msg=str(error), report=error.report, **more)
+        module.fail_json(msg=str(error), report=error.report)
     except Refused as error:
         module.fail_json(msg=str(error))
     except UnitError as error:

@@ -116,7 +116,10 @@ def numbers_of(params: Mapping[str, Any]) -> Numbers:
     kept, kept_said = component_file.instances_of(params["state_dir"], params["component"])
     if kept is None:
         return Numbers(said, said, said, said, said)
-    return Numbers(kept, chosen(said, kept, kept_said), said, kept, kept_said)
+    wanted = chosen(said, kept, kept_said)
+    # a switch to fewer starts no more of them: nobody has to end what it holds behind it
+    switches = params["state"] in ("active", "restarted") and params["description"] is not None
+    return Numbers(min(kept, wanted) if switches else kept, wanted, said, kept, kept_said)
 
 
 def spec_of(params: Mapping[str, Any]) -> Spec:

@@ -39,10 +39,6 @@ TAKES = "take tasks"
 _TROUBLE = (GateFailed, EdgeError, UnitError, DrainError, OSError, ValueError)
 
 
-class NotScaled(Failed):
-    """What was switched to runs, and the number of instances that the inventory says was not to be had."""
-
-
 @dataclass(frozen=True)
 class _Change:
     """What is to be done to the slot that is live.
@@ -83,10 +79,8 @@ class ScalingSlots(PreparingSlots):
 
     def agree(self, number: int, said: int, request: Request, find: FindIntake, outcome: Outcome) -> None:
         """Behind a switch: as :meth:`scale`, where there is something to do. *outcome*, that of the switch, gets what came of it, and that
-        *number* is not what the inventory says.
-
-        Raises:
-            NotScaled: the number was not to be had.
+        *number* is not what the inventory says. That it was not to be had is a warning: what was switched is not to blame, and the node keeps
+        the number of before, by which the next call tries again.
         """
         component = self.spec.component
         live = self.node.live()
@@ -95,14 +89,16 @@ class ScalingSlots(PreparingSlots):
         try:
             scaled = self.scale(number, said, request, find)
         except Failed as error:
-            blame = f"The inventory says {number} of {component}; what was switched is not to blame"
-            raise NotScaled(f"{error}. {blame}", error.report) from error
+            stays = f"{outcome.message.partition(': ')[2]} all the same"
+            outcome.warnings.append(f"{error}. The inventory says {number}, and the next deployment tries it again; {stays}")
+            return
         if scaled.changed:
             outcome.changed, outcome.message = True, f"{outcome.message}; {scaled.message.partition(': ')[2]}"
             outcome.warnings += scaled.warnings
-            # what is only looked at has not switched yet: it comes and goes in the slot that would be live
+            # what is only looked at has not switched yet: who comes does in the slot that would be live, and who goes is not started there
             slot, was = str(outcome.plan.slot), str(scaled.plan.slot)
-            steps = [replace(step, slot=step.slot.replace(was, slot, 1)) for step in scaled.plan.steps]
+            steps = [replace(step, slot=step.slot.replace(was, slot, 1)) for step in scaled.plan.steps
+                     if slot == was or step.do in (sp.START, sp.GATE)]
             outcome.plan = sp.Plan(outcome.plan.slot, (*outcome.plan.steps, *steps))
         if number != said:
             outcome.warnings.append(

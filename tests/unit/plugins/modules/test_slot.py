@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import numbers_of
 
 Call = Callable[..., dict[str, Any]]
 
@@ -84,6 +85,22 @@ def test_a_number_of_before_ends_where_one_process_alone_may_run(call: Call, tmp
     component_file.set_instances(tmp_path / "state", "worker", 4, 2)
     call("slot", **{**worker(tmp_path), **given})
     assert component_file.instances_of(tmp_path / "state", "worker") == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "starts", "wanted"),
+    [(2, "active", 2, 2), (2, "restarted", 2, 2), (6, "active", 4, 6), (4, "active", 4, 4), (2, "reverted", 4, 2), (2, "scaled", 4, 2)],
+)
+def test_a_lower_number_is_started_at_once_and_a_higher_one_behind_the_switch(
+    tmp_path: Path, said: int, state: str, starts: int, wanted: int
+) -> None:
+    description = component_file.describe(Spec("worker", tmp_path, tmp_path, instances=4), {"instances_said": 4})
+    component_file.save(description, tmp_path)
+    params = {"component": "worker", "state": state, "state_dir": tmp_path, "ports": {}, "strategy": "bluegreen", "instances": said,
+              "description": {}}  # fmt: skip
+    found = numbers_of(params)
+    assert (found.starts, found.wanted, found.said) == (starts, wanted, said)
+    assert (found.kept, found.kept_said) == (4, 4), "until they are had"
 
 
 def test_a_file_of_a_version_before_knows_of_one_instance(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import com
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import NotScaled, ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import V1, V2, Bench, Machine, slot_like
 
 R = Request(run="r2")
@@ -238,8 +238,9 @@ def test_what_was_set_outlives_deployments_ways_back_and_boots(crew: Crew) -> No
     crew.are(4)
 
 
-def agreed(crew: Crew, number: int, said: int, target: Content = V1, check: bool = False) -> Outcome:
+def agreed(crew: Crew, number: int, said: int, target: Content = V1, check: bool = False, starts: int = 0) -> Outcome:
     slots, request = crew.slots(), replace(R, check=check)
+    slots.spec = slots.node.spec = replace(slots.spec, instances=starts or slots.spec.instances)
     outcome = slots.activate(target, request)
     workers: Any = crew.workers
     slots.agree(number, said, request, lambda: workers, outcome)
@@ -261,15 +262,42 @@ def test_behind_a_switch_another_number_of_the_inventory_is_brought_about(crew: 
     assert agreed(crew, 3, 3).changed is False
 
 
-def test_a_number_that_cannot_be_had_behind_a_switch_is_not_the_releases_fault(crew: Crew) -> None:
+def test_a_number_that_cannot_be_had_behind_a_switch_is_a_warning_and_tried_again(crew: Crew) -> None:
     slots = crew.slots()
     outcome = slots.activate(V2, R)
     crew.gate.fails = ("v2",)
-    with pytest.raises(NotScaled, match=r"3 instances were not to be had: .* The inventory says 3 of web; what was switched is not to"):
-        slots.agree(3, 3, R, lambda: None, outcome)
+    slots.agree(3, 3, R, lambda: None, outcome)
+    (said,) = outcome.warnings
+    assert "3 instances were not to be had: slot green did not pass its gate" in said
+    assert said.endswith("The inventory says 3, and the next deployment tries it again; v2 is live in green all the same")
     assert crew.marks()["v2"] == "good"
     crew.gate.fails = ()
     crew.are(2, "green")
+    assert crew.kept == (2, 2)
+    assert agreed(crew, 3, 3, V2).warnings == []
+    crew.are(3, "green")
+
+
+def test_fewer_of_what_is_live_already_wait_for_the_next_run_where_they_are_busy(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, 4)
+    crew.workers.busy = "worker-blue-3@here"
+    (said,) = agreed(crew, 2, 2, starts=2).warnings
+    assert "1 task still held. There are 4 instances as before" in said
+    crew.are(4)
+    crew.workers.busy = ""
+    agreed(crew, 2, 2, starts=2)
+    crew.are(2)
+
+
+def test_fewer_start_in_the_other_slot_and_nobody_has_to_end_there(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, 4)
+    crew.workers.busy = "worker-green-3@here"
+    assert [str(step) for step in agreed(crew, 2, 2, V2, check=True, starts=2).plan.steps if step.slot.startswith("green-")] == []
+    outcome = agreed(crew, 2, 2, V2, starts=2)
+    assert (outcome.message, outcome.warnings) == ("web: v2 is live in green; runs 2 instances, 4 before", [])
+    assert "start green-3" not in crew.machine.did
+    crew.are(2, "green")
+    assert not any(here["running"] for name, here in crew.machine.load().items() if name.startswith("blue"))
 
 
 def test_where_one_process_alone_may_run_by_now_the_others_end(crew: Crew) -> None:
