@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import alone, chosen
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def numbers_of(params: Mapping[str, Any]) -> Numbers:
     if alone(given(params["ports"]), params["strategy"]):  # whatever it was before
         return Numbers(1, 1, 1, 1, 1)
     said: int = params["instances"]
-    kept, kept_said = component_file.instances_of(params["state_dir"], params["component"])
+    kept, kept_said = instances_of(params["state_dir"], params["component"])
     if kept is None:
         return Numbers(said, said, said, said, said)
     wanted = chosen(said, kept, kept_said)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import alone, instance_names, refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -131,7 +132,7 @@ class ScalingSlots(PreparingSlots):
             if request.check:
                 return Outcome(False, None, None, None, sp.Plan(None, ()), f"{component}: nothing is live that could be scaled")
             raise Refused(f"{component}: nothing is live here that could have more or fewer instances; activate a release first")
-        kept, kept_said = component_file.instances_of(self.spec.state_dir, component)
+        kept, kept_said = instances_of(self.spec.state_dir, component)
         if kept is None and not request.check:
             raise Refused(f"{component}: this node keeps no description of it ({component_file.path_of(self.spec.state_dir, component)}). "
                           "Deploy it once, which writes it")  # fmt: skip

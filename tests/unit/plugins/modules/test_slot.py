@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import numbers_of
@@ -67,7 +68,7 @@ def worker(tmp_path: Path, **given: Any) -> dict[str, Any]:
 
 def test_the_number_of_instances_is_the_inventorys_until_another_was_set(call: Call, tmp_path: Path) -> None:
     def kept() -> tuple[int | None, int | None]:
-        return component_file.instances_of(tmp_path / "state", "worker")
+        return instances_of(tmp_path / "state", "worker")
 
     assert kept() == (None, None)
     call("slot", **worker(tmp_path, instances=2))  # fails: nothing is live here
@@ -84,7 +85,7 @@ def test_a_number_of_before_ends_where_one_process_alone_may_run(call: Call, tmp
     call("slot", **worker(tmp_path, instances=2))
     component_file.set_instances(tmp_path / "state", "worker", 4, 2)
     call("slot", **{**worker(tmp_path), **given})
-    assert component_file.instances_of(tmp_path / "state", "worker") == (1, 1)
+    assert instances_of(tmp_path / "state", "worker") == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_a_file_of_a_version_before_knows_of_one_instance(tmp_path: Path) -> Non
     path = component_file.path_of(tmp_path, "worker")
     path.parent.mkdir()
     path.write_text('{"format": 1, "component": "worker", "root": "/opt", "unit": "w@{slot}.service"}')
-    assert component_file.instances_of(tmp_path, "worker") == (1, None)
+    assert instances_of(tmp_path, "worker") == (1, None)
     assert component_file.spec_of(component_file.load_all(tmp_path)[0]["worker"], tmp_path).instances == 1
     component_file.set_instances(tmp_path, "worker", 4, 2)
     described = component_file.load_all(tmp_path)[0]["worker"]

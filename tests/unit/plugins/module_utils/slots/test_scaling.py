@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.reconcile import BootSlots
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -72,7 +73,7 @@ class Crew(Bench):
 
     def slots(self, **options: Any) -> ScalingSlots:
         plain = super().slots(**options)
-        kept, _said = component_file.instances_of(plain.spec.state_dir, "web")
+        kept, _said = instances_of(plain.spec.state_dir, "web")
         spec = replace(plain.spec, instances=kept or self.number)
         return ScalingSlots(spec, self.gate, self.journal, plain.node.systemd)
 
@@ -82,7 +83,7 @@ class Crew(Bench):
 
     @property
     def kept(self) -> tuple[int | None, int | None]:
-        return component_file.instances_of(self.root / "state", "web")
+        return instances_of(self.root / "state", "web")
 
     def are(self, number: int, slot: str = "blue") -> None:
         """So many processes run, start at boot and take tasks; nothing is left of others, and nothing is open."""
