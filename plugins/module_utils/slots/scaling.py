@@ -50,6 +50,7 @@ class _Change:
         come, go: instances that are not there yet, or not wholly, and that are there still.
         idle: instances that stay, and were made to take nothing more by a call that came to no end.
         begun: whether a change of their number was begun and has no end.
+        runs: whether the slot does.
     """
 
     slot: str
@@ -61,11 +62,12 @@ class _Change:
     go: list[str]
     idle: list[str]
     begun: bool
+    runs: bool = True
 
     @property
     def unproven(self) -> bool:
         """Whether the slot has to pass its gate."""
-        return bool(self.come) or (self.begun and not self.go)
+        return bool(self.come) or (self.begun and self.runs and not self.go)
 
     @property
     def steps(self) -> tuple[sp.Step, ...]:
@@ -175,7 +177,7 @@ class ScalingSlots(PreparingSlots):
             former = int(begun[0].detail.get("from") or former)
         self._count(number)
         if not runs:  # it was stopped on purpose: whoever starts it goes by the number that is kept
-            return _Change(live, former, former_said, number, said, [], [], [], bool(begun))
+            return _Change(live, former, former_said, number, said, [], [], [], bool(begun), runs=False)
         units, there = self.node.units(lenient=True), self.node.own.existing(live)
         come = [name for name in self.node.own.wanted(live) if not (units[name].running and units[name].enabled)]
         go = there[number:]

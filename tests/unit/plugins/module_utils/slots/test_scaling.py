@@ -481,3 +481,15 @@ def test_that_nobody_can_tell_who_was_made_idle_is_said(crew: Crew) -> None:
     crew.workers.stopped = torn  # type: ignore[method-assign]
     with pytest.raises(Failed, match="drained/web.json, which says what was stopped, cannot be used: torn"):
         crew.scale(2)
+
+
+def test_what_was_stopped_behind_a_kill_is_not_proven_and_the_journal_is_closed(crew: Crew) -> None:
+    assert died(crew, (4, True), lambda: crew.scale(4))
+    assert [found.op for found in interrupted(crew.journal.read(), "web")] == ["scale"]
+    crew.slots().stop(R)
+    crew.gate.asked.clear()
+    assert crew.scale(4).message == "web: is stopped; started again, it runs 4 instances"
+    assert crew.gate.asked == []
+    assert interrupted(crew.journal.read(), "web") == []
+    crew.slots().activate(V1, R)
+    crew.are(4)
