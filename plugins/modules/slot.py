@@ -354,7 +354,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import of_live
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import Numbers, given, numbers_of, options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import EndedBehind, ScalingSlots
 
 COMMAND = "/usr/local/bin/aistack"
 
@@ -480,8 +480,8 @@ def main() -> None:
     except EdgeError as error:
         module.fail_json(msg=f"{module.params['component']}: {error}")
     except Terminated as error:
-        ending = "run the same again, which finishes it" if module.params["state"] == "scaled" else (
-            "what was begun has been taken back. Run the same again")
+        stays = module.params["state"] == "scaled" or isinstance(error, EndedBehind)
+        ending = "run the same again, which finishes it" if stays else "what was begun has been taken back. Run the same again"
         module.fail_json(msg=f"{module.params['component']}: {error}; {ending}")
     module.exit_json(**result)
 

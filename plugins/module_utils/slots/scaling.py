@@ -24,7 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file, plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import Intake
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateFailed, failure_report
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots
@@ -38,6 +38,10 @@ ENDS = "end tasks"
 TAKES = "take tasks"
 """A step: an instance that was made to take nothing more does again."""
 _TROUBLE = (GateFailed, EdgeError, UnitError, DrainError, OSError, ValueError)
+
+
+class EndedBehind(Terminated):
+    """A signal came when the number of instances was changed behind a switch, which stays."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ class ScalingSlots(PreparingSlots):
         """Behind a switch: as :meth:`scale`, where there is something to do. *outcome*, that of the switch, gets what came of it, and that
         *number* is not what the inventory says. That it was not to be had is a warning: what was switched is not to blame, and the node keeps
         the number of before, by which the next call tries again.
+
+        Raises:
+            EndedBehind: a signal came.
         """
         component = self.spec.component
         live = self.node.live()
@@ -95,6 +102,8 @@ class ScalingSlots(PreparingSlots):
             stays = f"{outcome.message.partition(': ')[2]} all the same"
             outcome.warnings.append(f"{error}. The inventory says {number}, and the next deployment tries it again; {stays}")
             return
+        except Terminated as error:
+            raise EndedBehind(f"{error} behind the switch, which stays: {outcome.message.partition(': ')[2]}") from error
         if scaled.changed:
             outcome.changed, outcome.message = True, f"{outcome.message}; {scaled.message.partition(': ')[2]}"
             outcome.warnings += scaled.warnings

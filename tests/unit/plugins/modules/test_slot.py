@@ -14,8 +14,11 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import numbers_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import EndedBehind
+from ansible_collections.phasegate.aistack.plugins.modules import slot
 
 Call = Callable[..., dict[str, Any]]
 
@@ -122,3 +125,21 @@ def test_numbers_that_make_no_sense_are_refused(call: Call, tmp_path: Path) -> N
     assert "scale_to" in call("slot", **worker(tmp_path, state="scaled"))["msg"]
     failed = call("slot", **worker(tmp_path, state="scaled", scale_to=0))
     assert failed["msg"].startswith("worker: 0 instances would leave nobody to do its work")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Terminated("ended by signal 15"), "worker: ended by signal 15; what was begun has been taken back. Run the same again"),
+        (EndedBehind("ended by signal 15 behind the switch, which stays: v2 is live in green"),
+         "worker: ended by signal 15 behind the switch, which stays: v2 is live in green; run the same again, which finishes it"),
+    ],
+)  # fmt: skip
+def test_a_signal_is_said_by_what_it_left(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Terminated, said: str
+) -> None:
+    def ended(_module: object) -> None:
+        raise error
+
+    monkeypatch.setattr(slot, "run", ended)
+    assert call("slot", **worker(tmp_path))["msg"] == said

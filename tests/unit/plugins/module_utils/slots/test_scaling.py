@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import com
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import EndedBehind, ScalingSlots
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import V1, V2, Bench, Machine, slot_like
 
 R = Request(run="r2")
@@ -299,6 +299,18 @@ def test_fewer_start_in_the_other_slot_and_nobody_has_to_end_there(tmp_path: Pat
     assert "start green-3" not in crew.machine.did
     crew.are(2, "green")
     assert not any(here["running"] for name, here in crew.machine.load().items() if name.startswith("blue"))
+
+
+def test_a_signal_behind_a_switch_leaves_it_and_says_so(crew: Crew) -> None:
+    slots = crew.slots()
+    outcome = slots.activate(V2, R)
+    crew.machine.raise_at = {"start green-4": Terminated("ended by signal 15")}
+    with pytest.raises(EndedBehind, match=r"^ended by signal 15 behind the switch, which stays: v2 is live in green$"):
+        slots.agree(4, 4, R, lambda: None, outcome)
+    crew.machine.raise_at = {}
+    assert crew.kept == (2, 2)
+    agreed(crew, 4, 4, V2)
+    crew.are(4, "green")
 
 
 def test_where_one_process_alone_may_run_by_now_the_others_end(crew: Crew) -> None:
