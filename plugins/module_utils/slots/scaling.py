@@ -86,8 +86,8 @@ class ScalingSlots(PreparingSlots):
 
     def agree(self, number: int, said: int, request: Request, find: FindIntake, outcome: Outcome) -> None:
         """Behind a switch: as :meth:`scale`, where there is something to do. *outcome*, that of the switch, gets what came of it, and that
-        *number* is not what the inventory says. That it was not to be had is a warning: what was switched is not to blame, and the node keeps
-        the number of before, by which the next call tries again.
+        *number* is not what the inventory says. That it was not to be had is a warning: what was switched is not to blame, and the node
+        keeps the number of before, by which the next call tries again.
 
         Raises:
             EndedBehind: a signal came.

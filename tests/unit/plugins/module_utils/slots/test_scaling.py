@@ -491,7 +491,7 @@ def test_that_nobody_can_tell_who_was_made_idle_is_said(crew: Crew) -> None:
         raise DrainError("web: drained/web.json, which says what was stopped, cannot be used: torn")
 
     crew.workers.stopped = torn  # type: ignore[method-assign]
-    with pytest.raises(Failed, match="drained/web.json, which says what was stopped, cannot be used: torn"):
+    with pytest.raises(Failed, match=r"drained/web\.json, which says what was stopped, cannot be used: torn"):
         crew.scale(2)
 
 
