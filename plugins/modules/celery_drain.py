@@ -237,7 +237,7 @@ def named(workers: list[str], names: Names) -> list[str]:
 
 def act(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Do what is asked for. Raises DrainError, and OSError or ValueError for the file of what was stopped."""
-    names = live_context(params["root"], params["component"])
+    names = live_context(params["root"], params["component"], state_dir=params["state_dir"])
     memory = Memory.of(params["state_dir"], params["component"])
 
     def ask(question: dict[str, Any]) -> dict[str, object]:

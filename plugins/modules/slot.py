@@ -148,7 +148,8 @@ options:
     description:
       - Processes of a slot, as the inventory says, of a component without a port.
       - The node keeps the number that it has. V(active) and V(restarted) keep one that V(scaled) set, as long as the inventory says the
-        same as it did then, and warn of it; another number of the inventory is brought about behind the switch, as by V(scaled).
+        same as it did then, and warn of it; a higher number of the inventory is brought about behind the switch, as by V(scaled), a
+        lower one by starting no more in the other slot. Where it cannot be had, a warning says so, and the next run tries again.
     type: int
     default: 1
   scale_to:
@@ -313,10 +314,6 @@ instances:
   description: Processes of a slot that the component has on this node.
   returned: success, unless O(state=status)
   type: int
-scaled:
-  description: False where the switch went well, and the number of processes that O(instances) says was not to be had behind it.
-  returned: failure of that
-  type: bool
 described:
   description: Whether the node's description of the component changed.
   returned: success, unless O(state=status)
@@ -346,7 +343,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import chosen, refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import refusal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.emergency import EmergencyJournal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, keep_lease
@@ -356,19 +353,20 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract i
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate import SlotGate
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import of_live
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import given, options, spec_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import NotScaled, ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import Numbers, given, numbers_of, options, spec_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import EndedBehind, ScalingSlots
 
 COMMAND = "/usr/local/bin/aistack"
 
 
-def describe(params: Mapping[str, Any], spec: Spec, check: bool) -> bool:
+def describe(params: Mapping[str, Any], spec: Spec, numbers: Numbers, check: bool) -> bool:
     """Keep on the node what it needs to go back by itself; returns whether that changed. Before the switch: it may be interrupted."""
     if params["description"] is None or params["state"] not in ("active", "restarted"):
         return False
-    kept, kept_said = component_file.instances_of(spec.state_dir, spec.component)
-    said = kept_said if kept is not None else params["instances"]
-    return component_file.save(component_file.describe(spec, {**params["description"], "instances_said": said}), spec.state_dir, check)
+    described = component_file.describe(
+        replace(spec, instances=numbers.kept), {**params["description"], "instances_said": numbers.kept_said}
+    )
+    return component_file.save(described, spec.state_dir, check)
 
 
 def resume_command(stack: str, component: str, run_id: str) -> str:
@@ -386,9 +384,8 @@ def run(module: AnsibleModule) -> dict[str, object]:
     """Do what was asked and return the result."""
     params = module.params
     gate = SlotGate()
-    kept, kept_said = component_file.instances_of(params["state_dir"], params["component"])
-    wanted = chosen(params["instances"], kept, kept_said)
-    spec = replace(spec_of(params), instances=kept or params["instances"])
+    numbers = numbers_of(params)
+    spec = replace(spec_of(params), instances=numbers.starts)
     journal = EmergencyJournal(Journal.of(params["state_dir"]).path)
     slots = ScalingSlots(spec, gate, journal if params["state"] == "reverted" else Journal.of(params["state_dir"]))
     if params["state"] == "status":
@@ -406,7 +403,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
         check=module.check_mode,
     )
     target = Content(params["release"], params["config"]) if params["release"] else None
-    described = describe(params, spec, module.check_mode)
+    described = describe(params, spec, numbers, module.check_mode)
     intake = partial(of_live, slots.node, params["workers"], params["drain_timeout"])
     if params["state"] == "stopped":
         outcome = slots.stop(request)
@@ -424,13 +421,13 @@ def run(module: AnsibleModule) -> dict[str, object]:
     elif params["state"] == "restarted" or target is None:
         outcome = slots.restart(target, request)
         if params["description"] is not None:
-            slots.agree(wanted, params["instances"], request, intake, outcome)
+            slots.agree(numbers.wanted, numbers.said, request, intake, outcome)
     elif params["weight"] < 100:
         outcome = slots.share(target, params["weight"], request)
     else:
         outcome = slots.activate(target, request)
         if params["description"] is not None:
-            slots.agree(wanted, params["instances"], request, intake, outcome)
+            slots.agree(numbers.wanted, numbers.said, request, intake, outcome)
     result = outcome.as_dict()
     result["described"] = described
     result["instances"] = slots.spec.instances
@@ -475,8 +472,7 @@ def main() -> None:
             module.exit_json(changed=False, msg=told)
         module.fail_json(msg=str(error), lease=error.lease)
     except Failed as error:
-        more: dict[str, Any] = {"scaled": False} if isinstance(error, NotScaled) else {}
-        module.fail_json(msg=str(error), report=error.report, **more)
+        module.fail_json(msg=str(error), report=error.report)
     except Refused as error:
         module.fail_json(msg=str(error))
     except UnitError as error:
@@ -484,8 +480,8 @@ def main() -> None:
     except EdgeError as error:
         module.fail_json(msg=f"{module.params['component']}: {error}")
     except Terminated as error:
-        ending = "run the same again, which finishes it" if module.params["state"] == "scaled" else (
-            "what was begun has been taken back. Run the same again")
+        stays = module.params["state"] == "scaled" or isinstance(error, EndedBehind)
+        ending = "run the same again, which finishes it" if stays else "what was begun has been taken back. Run the same again"
         module.fail_json(msg=f"{module.params['component']}: {error}; {ending}")
     module.exit_json(**result)
 

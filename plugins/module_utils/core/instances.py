@@ -10,7 +10,7 @@ An instance is what C(%i) is in the units of a slot. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 LIMIT = 64
 """Instances that a slot may have."""
@@ -72,11 +72,16 @@ def chosen(said: int, kept: int | None, kept_said: int | None) -> int:
     return kept if kept is not None and kept_said == said else said
 
 
+def alone(ports: Mapping[str, int], strategy: str) -> bool:
+    """Whether a slot has one process: it is reached at a port, or never may two of them run."""
+    return bool(ports) or strategy == "recreate"
+
+
 def refusal(component: str, number: int, fronted: bool) -> str:
     """Why a component cannot have *number* instances, and what to do instead; empty where it can. *fronted*: it has a port."""
     if fronted and number != 1:
         return f"{component} has a port, and one process per slot, which is reached there. {OWN_OPTION}"
     if number == 0:
-        return (f"{component}: 0 instances would leave nobody to do its work; expected 1 to {LIMIT}. To stop it on a node: "
-                f"systemctl disable --now 'aistack-{component}@*'; to take it away: remove.yml")  # fmt: skip
+        return (f"{component}: 0 instances would leave nobody to do its work; expected 1 to {LIMIT}. To stop it on a node: systemctl stop "
+                f"'aistack-{component}@*'; systemctl disable aistack-{component}@.service; to take it away: remove.yml")  # fmt: skip
     return "" if 1 <= number <= LIMIT else f"{component}: {number} instances; expected 1 to {LIMIT}"

@@ -17,6 +17,9 @@ STATE = "/var/lib/aistack"
 PLACES: dict[str, dict[str, Any]] = {"root": {"type": "path", "default": ROOT}, "state_dir": {"type": "path", "default": STATE}}
 """The two options that all modules have which work on a node (fragment C(places)), in Ansible's form."""
 
+DESCRIPTIONS = "components"
+"""Folder of what a node keeps of each component, below its state."""
+
 IMAGES_OWN = "image"
 """Says of a component's user that it is the one that the image names."""
 
@@ -24,6 +27,11 @@ IMAGES_OWN = "image"
 def container_file(state_dir: str | os.PathLike[str], component: str) -> Path:
     """Where the role says how a component's containers are run."""
     return Path(state_dir) / "containers" / f"{component}.json"
+
+
+def description_file(state_dir: str | os.PathLike[str], component: str) -> Path:
+    """Where a node keeps how a component is driven."""
+    return Path(state_dir) / DESCRIPTIONS / f"{component}.json"
 
 
 class Home:

@@ -95,7 +95,8 @@ def _judge(params: Mapping[str, Any], check: bool) -> dict[str, Any]:
         raise CannotUse({"msg": msg, "verdict": "error"})
     contexts = _contexts(params, probes)
     once = Settings.of({**vars(settings), "deadline": 0})
-    asked = {**contexts, **{name: live_context(params["root"], name) for name in params["elsewhere"] if name not in contexts}}
+    elsewhere = [name for name in params["elsewhere"] if name not in contexts]
+    asked = {**contexts, **{name: live_context(params["root"], name, state_dir=params["state_dir"]) for name in elsewhere}}
     live = {name: str(names["release"]) for name, names in asked.items() if names.get("release") and name not in params["contexts"]}
     judging = Judging(params["judge_by"], probes, live, params["state_dir"], params["elsewhere"], params["aside"])
     if params["judge_by"] == KEPT:
@@ -159,7 +160,7 @@ def _contexts(params: Mapping[str, Any], probes: list[dict[str, Any]]) -> dict[s
         if component in given:
             contexts[component] = {"component": component, **({"port": int(port)} if port else {}), **given[component]}
             continue
-        contexts[component] = live_context(params["root"], component, int(port) if port else None)
+        contexts[component] = live_context(params["root"], component, int(port) if port else None, params["state_dir"])
         unit = params["units"].get(component)
         if unit:
             contexts[component].setdefault("unit", unit)

@@ -24,6 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.journald import unit_log
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import progress
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names, number_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import boot_id
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill, names_in
@@ -418,12 +419,15 @@ def run_gate(
     return Gate(canonical, chosen, contexts or {}, on_event, resume, check_mode).run(slice_s, trouble)
 
 
-def live_context(root: str | os.PathLike[str], component: str, port: int | None = None) -> Names:
+def live_context(
+    root: str | os.PathLike[str], component: str, port: int | None = None, state_dir: str | os.PathLike[str] | None = None
+) -> Names:
     """What this node knows about a component: its live slot's release, configuration, port and unit.
 
     Args:
         root: ``aistack_root``.
         port: where the component's users reach it, instead of the slot's own port.
+        state_dir: ``aistack_state``, which keeps how many instances there are; without it links say so, also those that a kill left.
 
     Returns:
         ``component`` alone (and ``port``) where it has no slots; ``missing`` says why where nothing is live.
@@ -438,9 +442,10 @@ def live_context(root: str | os.PathLike[str], component: str, port: int | None 
     slot = live.resolve()
     names["slot"] = slot.name
     names["unit"] = f"aistack-{component}@{slot.name}.service"
-    linked = number_of((entry for entry in os.listdir(slot.parent)), slot.name) if slot.parent.is_dir() else 1
-    if linked > 1:
-        names["instances"] = instance_names(slot.name, linked)
+    kept = instances_of(state_dir, component)[0] if state_dir is not None else None
+    number = kept or (number_of(os.listdir(slot.parent), slot.name) if slot.parent.is_dir() else 1)
+    if number > 1:
+        names["instances"] = instance_names(slot.name, number)
         names["units"] = [f"aistack-{component}@{instance}.service" for instance in names["instances"]]
     if (slot / "release").exists():
         names["release_path"] = str((slot / "release").resolve())

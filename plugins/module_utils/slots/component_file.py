@@ -20,10 +20,10 @@ from typing import Any, TypedDict
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import DESCRIPTIONS, description_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
 FORMAT = 1
-FOLDER = "components"
 _EDGE = ("socket", "backend", "state_file", "address")
 _NUMBERS = ("order", "drain_timeout", "stop_timeout", "warm", "instances", "instances_said")
 
@@ -109,7 +109,7 @@ def describe(spec: Spec, given: Mapping[str, Any]) -> Description:
 
 def path_of(state_dir: str | os.PathLike[str], component: str) -> Path:
     """Where the description of a component is."""
-    return Path(state_dir) / FOLDER / f"{component}.json"
+    return description_file(state_dir, component)
 
 
 def save(description: Description, state_dir: str | os.PathLike[str], check: bool = False) -> bool:
@@ -126,19 +126,6 @@ def save(description: Description, state_dir: str | os.PathLike[str], check: boo
     return True
 
 
-def instances_of(state_dir: str | os.PathLike[str], component: str) -> tuple[int | None, int | None]:
-    """How many instances a slot of the component has on this node, and what the inventory said when that was set.
-
-    None for the first where there is no description yet; for the second where it is of a version that knew of one instance alone.
-    """
-    try:
-        there = json.loads(path_of(state_dir, component).read_text(encoding="utf-8"))
-        kept, said = there.get("instances"), there.get("instances_said")
-    except (OSError, ValueError, AttributeError):  # who activates writes it anew
-        return None, None
-    return (kept if _count(kept) else 1), (said if _count(said) else None)
-
-
 def set_instances(state_dir: str | os.PathLike[str], component: str, number: int, said: int) -> None:
     """Keep another number of instances; what else the file says stays.
 
@@ -152,15 +139,11 @@ def set_instances(state_dir: str | os.PathLike[str], component: str, number: int
         write_file(path, json.dumps(wanted, indent=1, sort_keys=True) + "\n", 0o644)
 
 
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def load_all(state_dir: str | os.PathLike[str]) -> tuple[dict[str, Description], list[str]]:
     """All descriptions of a node by component, and one sentence for each file that cannot be used."""
     found: dict[str, Description] = {}
     problems: list[str] = []
-    for path in sorted((Path(state_dir) / FOLDER).glob("*.json")):
+    for path in sorted((Path(state_dir) / DESCRIPTIONS).glob("*.json")):
         if not COMPONENT_NAME.fullmatch(path.stem):
             continue  # what somebody put aside
         try:

@@ -65,6 +65,7 @@ def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
         "AISTACK_COMPONENT": of.component,
         "AISTACK_RELEASE": of.release,
         "AISTACK_SLOT": of.slot,
+        "AISTACK_INSTANCE": of.instance or of.slot,
         **({"AISTACK_PORT": str(inside)} if inside else {}),
     }
     service: dict[str, Any] = {

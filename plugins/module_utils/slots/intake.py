@@ -59,10 +59,18 @@ class Intake:
         Raises:
             DrainError: one does not.
         """
-        memory = self._memory()
-        stopped = sorted(set(self.workers(instances)) & set(memory.workers))
+        stopped = self.stopped(instances)
         if stopped:
-            celery_drain.resume(Request(self.component, self.app, stopped), self.ask, memory)
+            celery_drain.resume(Request(self.component, self.app, sorted(self.workers(stopped))), self.ask, self._memory())
+
+    def stopped(self, instances: Sequence[str]) -> list[str]:
+        """Those of *instances* that were stopped and do not take tasks again since; nobody is asked.
+
+        Raises:
+            DrainError: what was stopped cannot be read.
+        """
+        stopped = self._memory().workers
+        return [instance for instance, worker in zip(instances, self.workers(instances)) if worker in stopped]
 
     def forget(self, instances: Sequence[str]) -> None:
         """*instances* have ended."""

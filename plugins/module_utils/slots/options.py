@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import alone, chosen
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
 
@@ -85,6 +88,38 @@ def options() -> dict[str, object]:
 def given(values: Mapping[str, Any] | None) -> dict[str, Any]:
     """*values* without those that were left out."""
     return {key: value for key, value in (values or {}).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How many instances a slot is to have.
+
+    Attributes:
+        starts: of what is started.
+        wanted: in the end.
+        said: what the inventory says.
+        kept, kept_said: what the node keeps until they are had: their number, and what the inventory said when that was set.
+    """
+
+    starts: int
+    wanted: int
+    said: int
+    kept: int
+    kept_said: int | None
+
+
+def numbers_of(params: Mapping[str, Any]) -> Numbers:
+    """What the options, and what the node keeps, say about the number of instances."""
+    if alone(given(params["ports"]), params["strategy"]):  # whatever it was before
+        return Numbers(1, 1, 1, 1, 1)
+    said: int = params["instances"]
+    kept, kept_said = instances_of(params["state_dir"], params["component"])
+    if kept is None:
+        return Numbers(said, said, said, said, said)
+    wanted = chosen(said, kept, kept_said)
+    # a switch to fewer starts no more of them: nobody has to end what it holds behind it
+    switches = params["state"] in ("active", "restarted") and params["description"] is not None
+    return Numbers(min(kept, wanted) if switches else kept, wanted, said, kept, kept_said)
 
 
 def spec_of(params: Mapping[str, Any]) -> Spec:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import alone, refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file, plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import Intake
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import GateFailed, failure_report
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.prepare import PreparingSlots
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 FindIntake = Callable[[], Optional[Intake]]
 ENDS = "end tasks"
 """A step: an instance takes nothing more and ends what it holds."""
+TAKES = "take tasks"
+"""A step: an instance that was made to take nothing more does again."""
 _TROUBLE = (GateFailed, EdgeError, UnitError, DrainError, OSError, ValueError)
 
 
-class NotScaled(Failed):
-    """What was switched to runs, and the number of instances that the inventory says was not to be had."""
+class EndedBehind(Terminated):
+    """A signal came when the number of instances was changed behind a switch, which stays."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class _Change:
         former: how many instances there were, and ``former_said`` what the inventory said then.
         number, said: the same afterwards.
         come, go: instances that are not there yet, or not wholly, and that are there still.
+        idle: instances that stay, and were made to take nothing more by a call that came to no end.
         begun: whether a change of their number was begun and has no end.
+        runs: whether the slot does.
     """
 
     slot: str
@@ -59,17 +64,19 @@ class _Change:
     said: int
     come: list[str]
     go: list[str]
+    idle: list[str]
     begun: bool
+    runs: bool = True
 
     @property
     def unproven(self) -> bool:
         """Whether the slot has to pass its gate."""
-        return bool(self.come) or (self.begun and not self.go)
+        return bool(self.come) or (self.begun and self.runs and not self.go)
 
     @property
     def steps(self) -> tuple[sp.Step, ...]:
         """In this order."""
-        steps = [sp.Step(sp.START, name) for name in self.come]
+        steps = [sp.Step(sp.START, name) for name in self.come] + [sp.Step(TAKES, name) for name in self.idle]
         steps += [sp.Step(sp.GATE, self.slot)] if self.unproven else []
         return (*steps, *(sp.Step(do, name) for name in self.go for do in (ENDS, sp.STOP, sp.DISABLE)))
 
@@ -79,25 +86,31 @@ class ScalingSlots(PreparingSlots):
 
     def agree(self, number: int, said: int, request: Request, find: FindIntake, outcome: Outcome) -> None:
         """Behind a switch: as :meth:`scale`, where there is something to do. *outcome*, that of the switch, gets what came of it, and that
-        *number* is not what the inventory says.
+        *number* is not what the inventory says. That it was not to be had is a warning: what was switched is not to blame, and the node
+        keeps the number of before, by which the next call tries again.
 
         Raises:
-            NotScaled: the number was not to be had.
+            EndedBehind: a signal came.
         """
         component = self.spec.component
-        if self.spec.ports:
+        live = self.node.live()
+        if alone(self.spec.ports, self.spec.strategy) and (live is None or len(self.node.own.existing(live)) == 1):
             return
         try:
             scaled = self.scale(number, said, request, find)
         except Failed as error:
-            blame = f"The inventory says {number} of {component}; what was switched is not to blame"
-            raise NotScaled(f"{error}. {blame}", error.report) from error
+            stays = f"{outcome.message.partition(': ')[2]} all the same"
+            outcome.warnings.append(f"{error}. The inventory says {number}, and the next deployment tries it again; {stays}")
+            return
+        except Terminated as error:
+            raise EndedBehind(f"{error} behind the switch, which stays: {outcome.message.partition(': ')[2]}") from error
         if scaled.changed:
             outcome.changed, outcome.message = True, f"{outcome.message}; {scaled.message.partition(': ')[2]}"
             outcome.warnings += scaled.warnings
-            # what is only looked at has not switched yet: it comes and goes in the slot that would be live
+            # what is only looked at has not switched yet: who comes does in the slot that would be live, and who goes is not started there
             slot, was = str(outcome.plan.slot), str(scaled.plan.slot)
-            steps = [replace(step, slot=step.slot.replace(was, slot, 1)) for step in scaled.plan.steps]
+            steps = [replace(step, slot=step.slot.replace(was, slot, 1)) for step in scaled.plan.steps
+                     if slot == was or step.do in (sp.START, sp.GATE)]
             outcome.plan = sp.Plan(outcome.plan.slot, (*outcome.plan.steps, *steps))
         if number != said:
             outcome.warnings.append(
@@ -130,18 +143,19 @@ class ScalingSlots(PreparingSlots):
             if request.check:
                 return Outcome(False, None, None, None, sp.Plan(None, ()), f"{component}: nothing is live that could be scaled")
             raise Refused(f"{component}: nothing is live here that could have more or fewer instances; activate a release first")
-        kept, kept_said = component_file.instances_of(self.spec.state_dir, component)
+        kept, kept_said = instances_of(self.spec.state_dir, component)
         if kept is None and not request.check:
             raise Refused(f"{component}: this node keeps no description of it ({component_file.path_of(self.spec.state_dir, component)}). "
                           "Deploy it once, which writes it")  # fmt: skip
         former = kept or self.spec.instances
-        change = self._change(live, observed.slot(live).running, (former, kept_said or former), (number, said))
+        runs, intake = observed.slot(live).running, find()
+        change = self._change(live, runs, (former, kept_said or former), (number, said), intake)
         plan = sp.Plan(live, change.steps)
         changed = bool(plan.steps) or change.begun or (former, kept_said or former) != (number, said)
         outcome = Outcome(changed, live, content, previous, plan)
         word = "instance" if number == 1 else "instances"
         outcome.message = f"{component}: {'would run' if request.check and outcome.changed else 'runs'} {number} {word}"
-        if not observed.slot(live).running:
+        if not runs:
             outcome.message = f"{component}: is stopped; started again, it runs {number} {word}"
         elif change.former != number:
             outcome.message += f", {change.former} before"
@@ -150,7 +164,6 @@ class ScalingSlots(PreparingSlots):
         detail: dict[str, Any] = {"from": change.former, "to": number, "slot": live, "steps": [str(step) for step in plan.steps]}
         with self._operation(release_state.SCALE, content.release, request, detail) as op:
             try:
-                intake = find()
                 self._out(change, request, intake)
                 self._in(change, request, intake)
                 self._settle(outcome)
@@ -160,8 +173,12 @@ class ScalingSlots(PreparingSlots):
         outcome.warnings += self.node.remarks()
         return outcome
 
-    def _change(self, live: str, runs: bool, before: tuple[int, int], after: tuple[int, int]) -> _Change:
-        """What is to be done, by what is real. What was begun and has no end counts from where it began."""
+    def _change(self, live: str, runs: bool, before: tuple[int, int], after: tuple[int, int], intake: Intake | None) -> _Change:
+        """What is to be done, by what is real. What was begun and has no end counts from where it began.
+
+        Raises:
+            Failed: nobody can tell who was made to take nothing more.
+        """
         begun = [found for found in release_state.interrupted(self.journal.read(), self.spec.component)
                  if found.op == release_state.SCALE]  # fmt: skip
         (former, former_said), (number, said) = before, after
@@ -169,13 +186,17 @@ class ScalingSlots(PreparingSlots):
             former = int(begun[0].detail.get("from") or former)
         self._count(number)
         if not runs:  # it was stopped on purpose: whoever starts it goes by the number that is kept
-            return _Change(live, former, former_said, number, said, [], [], bool(begun))
+            return _Change(live, former, former_said, number, said, [], [], [], bool(begun), runs=False)
         units, there = self.node.units(lenient=True), self.node.own.existing(live)
         come = [name for name in self.node.own.wanted(live) if not (units[name].running and units[name].enabled)]
         go = there[number:]
         if go and former <= number:  # the number was written, and no more
             former = len(there)
-        return _Change(live, former, former_said, number, said, come, go, bool(begun))
+        try:
+            idle = intake.stopped(self.node.own.wanted(live)) if intake is not None else []
+        except DrainError as error:
+            raise Failed(str(error), {"got": str(error)}) from error
+        return _Change(live, former, former_said, number, said, come, go, idle, bool(begun))
 
     def _count(self, number: int) -> None:
         """From here on a slot has *number* instances."""

@@ -45,7 +45,8 @@ def scale_problems(components: Mapping[str, Any], named: Sequence[str], number: 
     """Why the components *named*, each of which there is, cannot have *number* instances, as it was typed."""
     found: list[str] = []
     for name in named:
-        why = _alone(components.get(name) or {})
+        component = components.get(name) or {}
+        why = _alone({**component, "strategy": ""} if str(number) == "1" else component)  # one is what recreate is for
         try:
             wrong = refusal(name, int(str(number)), fronted=False)
         except ValueError:  # the verb's parameters say so

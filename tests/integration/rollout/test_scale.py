@@ -12,7 +12,7 @@ import pytest
 
 from .world import World
 
-SCALE = "phasegate.aistack.scale"
+SCALE = "scale.yml"
 
 
 @pytest.fixture

@@ -109,13 +109,14 @@ class World:
                 (self.folder / host / "bin" / name).chmod(0o755)
         (self.folder / "connection").mkdir()
         (self.folder / "connection" / "standing.py").write_text(DOWN, encoding="utf-8")
-        book = yaml.safe_load((ROOT / "playbooks" / "deploy.yml").read_text(encoding="utf-8"))
-        # the play as it is, but for the place of the node's command: this machine keeps its own
-        book[0]["module_defaults"]["phasegate.aistack.node_command"] = {
-            "command": "{{ aistack_root }}/aistack", "registry": "{{ aistack_root }}/registry", "python": sys.executable,
-            "root": "{{ aistack_root }}", "state_dir": "{{ aistack_state }}", "units": "{{ aistack_root }}/unit-files",
-        }  # fmt: skip
-        (self.folder / "deploy.yml").write_text(yaml.safe_dump(book, sort_keys=False), encoding="utf-8")
+        for name in ("deploy.yml", "scale.yml"):
+            book = yaml.safe_load((ROOT / "playbooks" / name).read_text(encoding="utf-8"))
+            # the play as it is, but for the place of the node's command: this machine keeps its own
+            book[0]["module_defaults"]["phasegate.aistack.node_command"] = {
+                "command": "{{ aistack_root }}/aistack", "registry": "{{ aistack_root }}/registry", "python": sys.executable,
+                "root": "{{ aistack_root }}", "state_dir": "{{ aistack_state }}", "units": "{{ aistack_root }}/unit-files",
+            }  # fmt: skip
+            (self.folder / name).write_text(yaml.safe_dump(book, sort_keys=False), encoding="utf-8")
         (self.folder / "tasks").symlink_to(ROOT / "playbooks" / "tasks")
         (self.folder / "repo" / "app").mkdir(parents=True)
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]

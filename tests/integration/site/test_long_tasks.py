@@ -17,12 +17,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 TASKS = ROOT / "playbooks" / "tasks"
-UNSCALED = """#!/usr/bin/python
-from ansible.module_utils.basic import AnsibleModule
-
-AnsibleModule(argument_spec={}).fail_json(msg="4 instances were not to be had", scaled=False)
-"""
-"""What module slot says where a switch went well, and its number of processes did not."""
 
 
 def told(folder: Path, fails: str) -> dict[str, Any]:
@@ -33,10 +27,7 @@ def told(folder: Path, fails: str) -> dict[str, Any]:
         "drain": [{"ansible.builtin.include_tasks": f"{TASKS}/long_tasks.yml", "when": "inventory_hostname == 'b'",
                    "vars": {"aistack_component_name": "worker", "aistack_component": {"role": "worker"}, "__slots": {}, "__step": step}}],
         "gate": [{"ansible.builtin.fail": {"msg": "no"}, "when": "inventory_hostname == 'b'"}],
-        "scale": [{"unscaled": {}, "when": "inventory_hostname == 'b'"}],
     }  # fmt: skip
-    (folder / "library").mkdir(exist_ok=True)
-    (folder / "library" / "unscaled.py").write_text(UNSCALED, encoding="utf-8")
     place = f"{folder}/{{{{ inventory_hostname }}}}.json"
     said = {"ansible.builtin.copy": {"content": "{{ said | to_json }}", "dest": place, "mode": "0600"},
             "vars": {"said": block["block"][0]["vars"]["release_slot_mark_bad"]}}  # fmt: skip
@@ -59,7 +50,3 @@ def told(folder: Path, fails: str) -> dict[str, Any]:
 def test_workers_that_do_not_end_their_tasks_are_no_reason_to_mark_a_release_bad(tmp_path: Path) -> None:
     assert told(tmp_path, "drain") == {"a": False, "b": False}
     assert told(tmp_path, "gate") == {"a": True, "b": True}
-
-
-def test_a_number_of_workers_that_cannot_be_had_is_none_either(tmp_path: Path) -> None:
-    assert told(tmp_path, "scale") == {"a": False, "b": False}

@@ -56,6 +56,10 @@ def test_there_are_services() -> None:
     assert {path.parent.parent.name for path in SERVICES} >= {"release", "minio", "ollama", "comfyui"}
 
 
+def test_a_process_knows_which_instance_of_its_slot_it_is() -> None:
+    assert "Environment=AISTACK_INSTANCE=%i" in rendered()["Service"]
+
+
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.parent.parent.name)
 def test_a_service_is_started_again_for_as_long_as_what_it_needs_is_not_there(path: Path) -> None:
     """A database may replay its log for minutes after a power cut: systemd gives up on nothing that is to run."""
@@ -94,7 +98,8 @@ CLOSED = {"PrivateDevices=yes", "MemoryDenyWriteExecute=yes", "ProtectSystem=str
 def test_a_slot_writes_nowhere_and_sees_no_device_unless_its_description_says_so() -> None:
     service = rendered()["Service"]
     assert set(service) >= CLOSED
-    assert [line for line in service if line.startswith(("ReadWritePaths", "Device", "Environment=", "SupplementaryGroups"))] == []
+    opens = ("ReadWritePaths", "Device", "Environment=", "SupplementaryGroups")
+    assert [line for line in service if line.startswith(opens)] == ["Environment=AISTACK_INSTANCE=%i"]
     assert [line for line in rendered()["Unit"] if line.startswith("RequiresMountsFor")] == []
 
 

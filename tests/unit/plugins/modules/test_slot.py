@@ -10,8 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import EdgeSpec, Spec
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.options import numbers_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import EndedBehind
+from ansible_collections.phasegate.aistack.plugins.modules import slot
 
 Call = Callable[..., dict[str, Any]]
 
@@ -64,7 +71,7 @@ def worker(tmp_path: Path, **given: Any) -> dict[str, Any]:
 
 def test_the_number_of_instances_is_the_inventorys_until_another_was_set(call: Call, tmp_path: Path) -> None:
     def kept() -> tuple[int | None, int | None]:
-        return component_file.instances_of(tmp_path / "state", "worker")
+        return instances_of(tmp_path / "state", "worker")
 
     assert kept() == (None, None)
     call("slot", **worker(tmp_path, instances=2))  # fails: nothing is live here
@@ -76,11 +83,35 @@ def test_the_number_of_instances_is_the_inventorys_until_another_was_set(call: C
     assert kept() == (4, 2), "another number is brought about behind a switch that went well"
 
 
+@pytest.mark.parametrize("given", [{"strategy": "recreate"}, {"ports": {"blue": 18000, "green": 18001, "public": 8000}}])
+def test_a_number_of_before_ends_where_one_process_alone_may_run(call: Call, tmp_path: Path, given: dict[str, Any]) -> None:
+    call("slot", **worker(tmp_path, instances=2))
+    component_file.set_instances(tmp_path / "state", "worker", 4, 2)
+    call("slot", **{**worker(tmp_path), **given})
+    assert instances_of(tmp_path / "state", "worker") == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "starts", "wanted"),
+    [(2, "active", 2, 2), (2, "restarted", 2, 2), (6, "active", 4, 6), (4, "active", 4, 4), (2, "reverted", 4, 2), (2, "scaled", 4, 2)],
+)
+def test_a_lower_number_is_started_at_once_and_a_higher_one_behind_the_switch(
+    tmp_path: Path, said: int, state: str, starts: int, wanted: int
+) -> None:
+    description = component_file.describe(Spec("worker", tmp_path, tmp_path, instances=4), {"instances_said": 4})
+    component_file.save(description, tmp_path)
+    params = {"component": "worker", "state": state, "state_dir": tmp_path, "ports": {}, "strategy": "bluegreen", "instances": said,
+              "description": {}}  # fmt: skip
+    found = numbers_of(params)
+    assert (found.starts, found.wanted, found.said) == (starts, wanted, said)
+    assert (found.kept, found.kept_said) == (4, 4), "until they are had"
+
+
 def test_a_file_of_a_version_before_knows_of_one_instance(tmp_path: Path) -> None:
     path = component_file.path_of(tmp_path, "worker")
     path.parent.mkdir()
     path.write_text('{"format": 1, "component": "worker", "root": "/opt", "unit": "w@{slot}.service"}')
-    assert component_file.instances_of(tmp_path, "worker") == (1, None)
+    assert instances_of(tmp_path, "worker") == (1, None)
     assert component_file.spec_of(component_file.load_all(tmp_path)[0]["worker"], tmp_path).instances == 1
     component_file.set_instances(tmp_path, "worker", 4, 2)
     described = component_file.load_all(tmp_path)[0]["worker"]
@@ -94,3 +125,21 @@ def test_numbers_that_make_no_sense_are_refused(call: Call, tmp_path: Path) -> N
     assert "scale_to" in call("slot", **worker(tmp_path, state="scaled"))["msg"]
     failed = call("slot", **worker(tmp_path, state="scaled", scale_to=0))
     assert failed["msg"].startswith("worker: 0 instances would leave nobody to do its work")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Terminated("ended by signal 15"), "worker: ended by signal 15; what was begun has been taken back. Run the same again"),
+        (EndedBehind("ended by signal 15 behind the switch, which stays: v2 is live in green"),
+         "worker: ended by signal 15 behind the switch, which stays: v2 is live in green; run the same again, which finishes it"),
+    ],
+)  # fmt: skip
+def test_a_signal_is_said_by_what_it_left(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Terminated, said: str
+) -> None:
+    def ended(_module: object) -> None:
+        raise error
+
+    monkeypatch.setattr(slot, "run", ended)
+    assert call("slot", **worker(tmp_path))["msg"] == said

@@ -59,5 +59,7 @@ def test_which_number_counts(said: int, kept: int | None, kept_said: int | None,
 def test_numbers_that_cannot_be_had() -> None:
     assert refusal("worker", 1, False) == refusal("worker", 64, False) == refusal("api", 1, True) == ""
     assert "one process per slot" in refusal("api", 2, True)
-    assert "remove.yml" in refusal("worker", 0, False)
+    # "disable" takes no globs, and the template stands for all of its instances
+    assert "systemctl stop 'aistack-worker@*'; systemctl disable aistack-worker@.service; to take it away: remove.yml" in (
+        refusal("worker", 0, False))
     assert refusal("worker", 65, False) == "worker: 65 instances; expected 1 to 64"

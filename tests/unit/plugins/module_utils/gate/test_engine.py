@@ -461,6 +461,19 @@ def test_live_slot_of_several_instances(node):
     assert names["units"] == [f"aistack-backend@{name}.service" for name in names["instances"]]
 
 
+@pytest.mark.parametrize(("kept", "number"), [(1, 1), (2, 2), (3, 3)])
+def test_the_number_that_the_node_keeps_counts_and_not_what_a_kill_left(node, kept, number):
+    for name in ("green-2", "green-3"):
+        (node / "backend/slots" / name).symlink_to("green")
+    path = node / "state/components/backend.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"instances": kept}))
+    names = live_context(node, "backend", state_dir=node / "state")
+    assert len(names.get("instances", ["green"])) == number
+    path.unlink()
+    assert len(live_context(node, "backend", state_dir=node / "state")["instances"]) == 3, "what no file says"
+
+
 def test_releases_of_another_component(node):
     """A worker runs the tree that the backend staged: its folder of releases is a link."""
     worker = node / "worker"

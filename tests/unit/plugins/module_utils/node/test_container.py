@@ -103,6 +103,7 @@ def test_an_instance_is_a_container_of_its_own_and_of_the_same_slot(node: Path) 
     assert (first["name"], second["name"]) == ("aistack-shop-api-blue", "aistack-shop-api-blue-2")
     one, two = first["services"]["api"], second["services"]["api"]
     assert (one.pop("container_name"), two.pop("container_name")) == ("aistack-api-blue", "aistack-api-blue-2")
+    assert (one["environment"].pop("AISTACK_INSTANCE"), two["environment"].pop("AISTACK_INSTANCE")) == ("blue", "blue-2")
     assert one == two, "all else is the slot's"
     assert two["environment"]["AISTACK_SLOT"] == "blue"
     assert container.file_of("api", "blue-2") == Path("/run/aistack-api-blue-2/compose.json"), "as the unit names it"

@@ -98,7 +98,7 @@ def test_a_node_with_the_descriptions_of_another_version_is_not_left_out(
     fleet: Fleet, format_: int | None, gone: tuple[str, ...], more: dict[str, Any]
 ) -> None:
     """What is missing has its default, what nobody knows here is left alone; it goes back, and that is said."""
-    for path in sorted((fleet.state / component_file.FOLDER).glob("*.json")):
+    for path in sorted(component_file.path_of(fleet.state, "web").parent.glob("*.json")):
         kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in gone}
         kept.update({"format": format_, **more})
         if format_ is None:

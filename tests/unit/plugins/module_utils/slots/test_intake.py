@@ -79,6 +79,15 @@ def test_only_who_was_stopped_is_asked_to_go_on(tmp_path: Path, workers: Workers
     assert workers.asked[0]["workers"] == [TWO]
 
 
+def test_who_was_stopped_is_known_by_instance(tmp_path: Path, workers: Workers) -> None:
+    one = intake(tmp_path, workers)
+    assert one.stopped(["blue", "blue-2"]) == []
+    one.end(["blue-2", "blue-3"])
+    workers.asked.clear()
+    assert one.stopped(["blue", "blue-2"]) == ["blue-2"]
+    assert workers.asked == []
+
+
 def test_a_file_that_nobody_can_read_is_said(tmp_path: Path, workers: Workers) -> None:
     (tmp_path / "drained").mkdir()
     (tmp_path / "drained/worker.json").write_text("{torn")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.kept_instances import instances_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import interrupted
 from ansible_collections.phasegate.aistack.plugins.module_utils.node.reconcile import BootSlots
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
@@ -20,7 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import com
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import DrainError
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.contract import Failed, Outcome, Refused, Request, Terminated
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Judged
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import NotScaled, ScalingSlots
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import EndedBehind, ScalingSlots
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.slots.test_operations import V1, V2, Bench, Machine, slot_like
 
 R = Request(run="r2")
@@ -33,9 +34,13 @@ class Workers:
         self.machine = machine
         self.busy = ""
         """Who does not end what it holds."""
+        self.signal = False
+        """Whether a signal comes while they end what they hold."""
 
     def end(self, instances: Sequence[str]) -> str:
         self.machine.change(f"idle {' '.join(instances)}", lambda state: state.setdefault("idle", []).extend(instances))
+        if self.signal:
+            raise Terminated("ended by signal 15")
         if self.busy:
             self.go_on(instances)
             raise DrainError(f"web: {self.busy}: 1 task still held.")
@@ -44,6 +49,9 @@ class Workers:
     def go_on(self, instances: Sequence[str]) -> None:
         if set(instances) & set(self.machine.load().get("idle", [])):
             self.machine.change("go on", lambda state: state.update(idle=[name for name in state["idle"] if name not in instances]))
+
+    def stopped(self, instances: Sequence[str]) -> list[str]:
+        return [name for name in instances if name in self.machine.load().get("idle", [])]
 
     def forget(self, instances: Sequence[str]) -> None:
         self.machine.change("forget", lambda state: state.update(idle=[one for one in state.get("idle", []) if one not in instances]))
@@ -64,7 +72,7 @@ class Crew(Bench):
 
     def slots(self, **options: Any) -> ScalingSlots:
         plain = super().slots(**options)
-        kept, _said = component_file.instances_of(plain.spec.state_dir, "web")
+        kept, _said = instances_of(plain.spec.state_dir, "web")
         spec = replace(plain.spec, instances=kept or self.number)
         return ScalingSlots(spec, self.gate, self.journal, plain.node.systemd)
 
@@ -74,7 +82,7 @@ class Crew(Bench):
 
     @property
     def kept(self) -> tuple[int | None, int | None]:
-        return component_file.instances_of(self.root / "state", "web")
+        return instances_of(self.root / "state", "web")
 
     def are(self, number: int, slot: str = "blue") -> None:
         """So many processes run, start at boot and take tasks; nothing is left of others, and nothing is open."""
@@ -230,8 +238,9 @@ def test_what_was_set_outlives_deployments_ways_back_and_boots(crew: Crew) -> No
     crew.are(4)
 
 
-def agreed(crew: Crew, number: int, said: int, target: Content = V1, check: bool = False) -> Outcome:
+def agreed(crew: Crew, number: int, said: int, target: Content = V1, check: bool = False, starts: int = 0) -> Outcome:
     slots, request = crew.slots(), replace(R, check=check)
+    slots.spec = slots.node.spec = replace(slots.spec, instances=starts or slots.spec.instances)
     outcome = slots.activate(target, request)
     workers: Any = crew.workers
     slots.agree(number, said, request, lambda: workers, outcome)
@@ -253,15 +262,79 @@ def test_behind_a_switch_another_number_of_the_inventory_is_brought_about(crew: 
     assert agreed(crew, 3, 3).changed is False
 
 
-def test_a_number_that_cannot_be_had_behind_a_switch_is_not_the_releases_fault(crew: Crew) -> None:
+def test_a_number_that_cannot_be_had_behind_a_switch_is_a_warning_and_tried_again(crew: Crew) -> None:
     slots = crew.slots()
     outcome = slots.activate(V2, R)
     crew.gate.fails = ("v2",)
-    with pytest.raises(NotScaled, match=r"3 instances were not to be had: .* The inventory says 3 of web; what was switched is not to"):
-        slots.agree(3, 3, R, lambda: None, outcome)
+    slots.agree(3, 3, R, lambda: None, outcome)
+    (said,) = outcome.warnings
+    assert "3 instances were not to be had: slot green did not pass its gate" in said
+    assert said.endswith("The inventory says 3, and the next deployment tries it again; v2 is live in green all the same")
     assert crew.marks()["v2"] == "good"
     crew.gate.fails = ()
     crew.are(2, "green")
+    assert crew.kept == (2, 2)
+    assert agreed(crew, 3, 3, V2).warnings == []
+    crew.are(3, "green")
+
+
+def test_fewer_of_what_is_live_already_wait_for_the_next_run_where_they_are_busy(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, 4)
+    crew.workers.busy = "worker-blue-3@here"
+    (said,) = agreed(crew, 2, 2, starts=2).warnings
+    assert "1 task still held. There are 4 instances as before" in said
+    crew.are(4)
+    crew.workers.busy = ""
+    agreed(crew, 2, 2, starts=2)
+    crew.are(2)
+
+
+def test_fewer_start_in_the_other_slot_and_nobody_has_to_end_there(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, 4)
+    crew.workers.busy = "worker-green-3@here"
+    assert [str(step) for step in agreed(crew, 2, 2, V2, check=True, starts=2).plan.steps if step.slot.startswith("green-")] == []
+    outcome = agreed(crew, 2, 2, V2, starts=2)
+    assert (outcome.message, outcome.warnings) == ("web: v2 is live in green; runs 2 instances, 4 before", [])
+    assert "start green-3" not in crew.machine.did
+    crew.are(2, "green")
+    assert not any(here["running"] for name, here in crew.machine.load().items() if name.startswith("blue"))
+
+
+def test_a_signal_behind_a_switch_leaves_it_and_says_so(crew: Crew) -> None:
+    slots = crew.slots()
+    outcome = slots.activate(V2, R)
+    crew.machine.raise_at = {"start green-4": Terminated("ended by signal 15")}
+    with pytest.raises(EndedBehind, match=r"^ended by signal 15 behind the switch, which stays: v2 is live in green$"):
+        slots.agree(4, 4, R, lambda: None, outcome)
+    crew.machine.raise_at = {}
+    assert crew.kept == (2, 2)
+    agreed(crew, 4, 4, V2)
+    crew.are(4, "green")
+
+
+def test_where_one_process_alone_may_run_by_now_the_others_end(crew: Crew) -> None:
+    crew.scale(4)
+    slots = crew.slots()
+    slots.spec = slots.node.spec = replace(slots.spec, strategy="recreate", instances=1)
+    workers: Any = crew.workers
+    outcome = slots.activate(V1, R)
+    slots.agree(1, 1, R, lambda: workers, outcome)
+    assert "idle blue-2 blue-3 blue-4" in crew.machine.did
+    crew.are(1)
+    crew.machine.did.clear()
+    slots.agree(1, 1, R, lambda: workers, outcome)
+    assert crew.machine.did == []
+
+
+def test_links_of_a_time_without_a_port_go(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    plain = bench.slots()
+    component_file.save(component_file.describe(plain.spec, {}), plain.spec.state_dir)
+    slots = ScalingSlots(plain.spec, plain.node.gate, plain.journal, plain.node.systemd, plain.node.edge)
+    outcome = slots.activate(V1, R)
+    (tmp_path / "opt/web/slots/blue-3").symlink_to("blue")
+    slots.agree(1, 1, R, lambda: None, outcome)
+    assert not os.path.lexists(tmp_path / "opt/web/slots/blue-3")
 
 
 def test_behind_a_switch_it_is_said_that_the_inventory_says_otherwise(crew: Crew) -> None:
@@ -392,3 +465,41 @@ def test_a_signal_leaves_the_former_number_and_the_same_call_goes_on(crew: Crew)
     crew.machine.raise_at = {}
     crew.scale(2)
     crew.are(2)
+
+
+def test_who_was_made_idle_when_a_signal_came_takes_tasks_again_by_the_same_call(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, 4)
+    crew.workers.signal = True
+    with pytest.raises(Terminated):
+        crew.scale(2, 4)
+    crew.workers.signal = False
+    assert crew.kept == (4, 4)
+    assert crew.workers.stopped(["blue", "blue-3", "blue-4"]) == ["blue-3", "blue-4"]
+    said = crew.scale(4, 4, check=True)
+    assert [str(step) for step in said.plan.steps] == ["take tasks blue-3", "take tasks blue-4"]
+    outcome = crew.scale(4, 4)
+    assert (outcome.changed, outcome.message) == (True, "web: runs 4 instances")
+    crew.are(4)
+    assert crew.gate.asked == []
+    assert crew.scale(4, 4).changed is False
+
+
+def test_that_nobody_can_tell_who_was_made_idle_is_said(crew: Crew) -> None:
+    def torn(_instances: Sequence[str]) -> list[str]:
+        raise DrainError("web: drained/web.json, which says what was stopped, cannot be used: torn")
+
+    crew.workers.stopped = torn  # type: ignore[method-assign]
+    with pytest.raises(Failed, match=r"drained/web\.json, which says what was stopped, cannot be used: torn"):
+        crew.scale(2)
+
+
+def test_what_was_stopped_behind_a_kill_is_not_proven_and_the_journal_is_closed(crew: Crew) -> None:
+    assert died(crew, (4, True), lambda: crew.scale(4))
+    assert [found.op for found in interrupted(crew.journal.read(), "web")] == ["scale"]
+    crew.slots().stop(R)
+    crew.gate.asked.clear()
+    assert crew.scale(4).message == "web: is stopped; started again, it runs 4 instances"
+    assert crew.gate.asked == []
+    assert interrupted(crew.journal.read(), "web") == []
+    crew.slots().activate(V1, R)
+    crew.are(4)

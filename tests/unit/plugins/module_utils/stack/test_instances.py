@@ -56,3 +56,11 @@ def test_what_scale_asks_for() -> None:
     assert scale_problems(components, ["worker"], 65) == ["instances: worker: 65 instances; expected 1 to 64"]
     assert scale_problems(components, ["worker"], "many") == [], "the parameters of the verb say so"
     assert scale_problems(components, [], 4) == []
+
+
+def test_one_process_alone_may_be_gone_back_to() -> None:
+    """As where the number was kept on the node, and the strategy says since that one runs alone."""
+    components = {"render": {**CONTAINER, "strategy": "recreate"}}
+    assert scale_problems(components, ["render"], 1) == scale_problems(components, ["render"], "1") == []
+    (said,) = scale_problems(components, ["render"], 2)
+    assert said.startswith("component: render cannot be scaled: with strategy recreate")
