@@ -312,6 +312,20 @@ def test_a_host_where_nothing_serves_is_left_out(fleet: Fleet) -> None:
     assert fleet.edge("lead", "web.pool").load("one").status == "UP"
 
 
+def test_a_host_that_answers_503_costs_nobody_a_page(fleet: Fleet) -> None:
+    """Until its check has failed it answers faster than those that serve, so that who comes goes there: a page is asked for elsewhere."""
+    until(lambda: fleet.state("one") == fleet.state("two") == "ready")
+    try:
+        with Visitors(fleet) as visitors:
+            until(lambda: {"one", "two"} <= set(visitors.since(0)))
+            fleet.edge("one").set_state("blue", "maint")
+            until(lambda: fleet.state("one") == "down")
+        assert visitors.failed() == []
+    finally:
+        fleet.edge("one").set_state("blue", "ready")
+    until(lambda: fleet.state("one") == "ready")
+
+
 def test_what_was_sent_is_not_sent_twice(fleet: Fleet) -> None:
     """A host that hangs up without an answer may have done what was asked: a page is asked for elsewhere, an order is not given again."""
     asked: Counter[str] = Counter()

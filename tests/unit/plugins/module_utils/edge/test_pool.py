@@ -198,7 +198,7 @@ def test_what_counts_of_the_edge_of_its_component() -> None:
 
 def test_a_request_that_was_begun_is_repeated_only_where_that_is_safe() -> None:
     backend = edge_rules(front())["backend"]
-    assert "retry-on conn-failure empty-response" in backend
+    assert "retry-on conn-failure empty-response 503" in backend
     assert "http-request disable-l7-retry unless { method GET HEAD OPTIONS }" in backend
     assert "load-server-state-from-file none" in backend, "no slot of it is anywhere written down"
     assert backend[-3:] == ["option httpchk GET /health", "server w1 10.0.0.11:8443 check", "server w2 10.0.0.12:8443 check"]
