@@ -226,3 +226,6 @@ def test_tls_is_proven_by_a_name_of_the_certificate() -> None:
 def test_the_edge_of_a_host_says_whether_it_is_fit() -> None:
     rules = edge_rules({"name": "web", "port": 1, "servers": {"blue": 2, "green": 3}, "alive": "/.aistack-pool"})
     assert rules["frontend"][:2] == ["monitor-uri /.aistack-pool", "monitor fail if { nbsrv(web) lt 1 }"]
+    told = rules["backend"][-2:]
+    assert told == ["server blue 127.0.0.1:2 check disabled", "server green 127.0.0.1:3 check disabled"], "else no slot is ever down"
+    assert "httpchk" not in " ".join(rules["backend"]), "that its port takes connections is enough"
