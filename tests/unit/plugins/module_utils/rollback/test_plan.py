@@ -430,7 +430,12 @@ def test_several_migrations_are_undone_by_code_that_knows_them_all(node: Node) -
     assert undone() == [("v3", ["cc"]), ("v3", ["bb"])]
     node.switched("v4")
     assert undone() == [("v4", ["cc"]), ("v4", ["bb"])], "what is live is there, and the release that migrated may be no more"
-    node.switched("v2", op="revert")
+    back = {"state": "downgraded", "steps": ["cc"]}
+    node.migrated("v4", "cc", "bb", **back)
+    assert undone() == [("v4", ["bb"])], "killed between the two, it goes on by the same code: that of what brought bb may be no more"
+    node.migrated("v3", "bb", "cc").migrated("v3", "cc", "bb", **back)
+    assert undone() == [("v2", ["bb"])], "what is live has undone nothing of it"
+    node.migrated("v3", "bb", "cc").switched("v2", op="revert")
     assert undone() == [("v3", ["cc"]), ("v3", ["bb"])], "what is live is behind the schema"
 
 
