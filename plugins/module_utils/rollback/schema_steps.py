@@ -166,6 +166,10 @@ def _schema(
                 },
             }
         )
+    if way.downgrades and not wanted:
+        made["warnings"].append(
+            f"{name}: {tag} has no migrations, and its schema no revision: only -e migrate_allow_base=true lets a downgrade undo them all"
+        )
     if way.lost and way.restore is None:
         made["losses"].append(
             f"{name}: what {', '.join(way.lost)} brought into the database goes, with the rows written into it since"
