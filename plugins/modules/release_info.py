@@ -78,7 +78,8 @@ components:
     - C(slots) is what blue and green point at, C(previous_good) the release to go back to or null,
       C(interrupted) what was begun and never ended.
     - C(drills) is tag to what was drilled from there (M(phasegate.aistack.drill)), the record for each release that it went back to.
-    - C(contracted) tells whether a migration took away what the release before may use, since a run that ended well brought a release.
+    - C(contracted) tells whether a migration took away what the release before may use, since a run that ended well brought another
+      release.
     - C(disk) is C(bytes) of all releases, shared files counted where they were first staged.
   returned: always
   type: dict

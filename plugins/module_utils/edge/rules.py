@@ -236,7 +236,7 @@ def _names(hosts: Sequence[str], others: Sequence[str], port: Any, trusted: bool
 
 
 def _alive(name: str, path: Any) -> list[str]:
-    """Where a pool asks whether this host is fit: while a slot takes requests, and be it one without a check."""
+    """Where a pool asks whether this host is fit: while a slot takes requests, which without a check one does whose port is listened on."""
     return [f"monitor-uri {path}", f"monitor fail if {{ nbsrv({name}) lt 1 }}"] if path else []
 
 
@@ -306,7 +306,8 @@ def _joined(item: Mapping[str, Any], check: Sequence[str], beyond: Mapping[str, 
         "# WebSockets stay for hours: who comes goes where fewest are, also to a host that was away",
         "balance leastconn",
         "option redispatch 1",
-        "retry-on conn-failure empty-response",
+        "# a host that serves nothing says 503, faster than others serve, so that it would be asked most until its check has failed",
+        "retry-on conn-failure empty-response 503",
         "# nothing is done twice; what was never sent may go elsewhere, whatever it is",
         "http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
         *check,
@@ -349,7 +350,7 @@ def edge_rules(
     servers = _joined(item, check, beyond or {}) if item.get("pool") else [
         *check,
         "# `disabled` counts only while the state file knows nothing of the slot.",
-        *_slots(item["servers"], " check disabled" if check else " disabled"),
+        *_slots(item["servers"], " check disabled" if check or item.get("alive") else " disabled"),
     ]
     return {
         "alpn": list(item.get("alpn") or (["http/1.1"] if limited else ["h2", "http/1.1"])),

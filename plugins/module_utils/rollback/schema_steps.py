@@ -166,6 +166,10 @@ def _schema(
                 },
             }
         )
+    if way.downgrades and not wanted:
+        made["warnings"].append(
+            f"{name}: {tag} has no migrations, and its schema no revision: only -e migrate_allow_base=true lets a downgrade undo them all"
+        )
     if way.lost and way.restore is None:
         made["losses"].append(
             f"{name}: what {', '.join(way.lost)} brought into the database goes, with the rows written into it since"
@@ -176,11 +180,15 @@ def _schema(
 def _knows_all(component: Component, present: Sequence[str], downgrades: Sequence[schema_path.Migration]) -> str | None:
     """The release whose code undoes all of *downgrades*: what is live where the schema is its own, else what brought the newest of them.
 
-    A release that brought an older one does not know what lies above it, and need not be here any more.
+    A release that brought an older one does not know what lies above it, and need not be here any more. What is live counts as well where
+    it has led to *present* by a downgrade: a rollback that was killed between two goes on by the code that it began with.
     """
     live, migrations = require_live(component).release, component.get("migrations") or []
     own = schema_path.heads_of_release(live, (component.get("manifests") or {}).get(live), migrations)
-    return live if own is not None and schema_path.same(own, present) else downgrades[0].get("release")
+    done = [entry for entry in migrations if entry.get("outcome") == "ok"]
+    begun = bool(done) and (done[-1].get("state"), done[-1].get("release")) == ("downgraded", live)
+    known = begun and schema_path.same(done[-1].get("to") or [], present)
+    return live if known or (own is not None and schema_path.same(own, present)) else downgrades[0].get("release")
 
 
 def _databases(name: str, found: BackupSet) -> list[str]:

@@ -18,8 +18,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tag_version import SUCH, version_of
 
-MAJOR, MINOR, SAME = "major", "minor", "same"
-WORDS = {MAJOR: "of the same major version", MINOR: "of the same major and minor version", SAME: "of the same release"}
+MAJOR, MINOR = "major", "minor"
+WORDS = {MAJOR: "of the same major version", MINOR: "of the same major and minor version"}
 """Rules that are a word, and what they ask for."""
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "ne": "not"}
 """Operators of a range, as they are said."""
@@ -28,9 +28,9 @@ IGNORED = "-e runs_with=ignore"
 
 RUNS_WITH = Option(
     "dict",
-    "beside which releases of other components it can run, by component: major or minor, where the versions have that in common, same for "
-    "the same tag, or a range of the other one's versions; a deployment of either that would break it is refused",
-    expected="a mapping of components to major, minor, same or a range such as {ge: v4.1.0, lt: v5.0.0}",
+    "beside which releases of other components it can run, by component: major or minor, where the versions have that in common, or a "
+    "range of the other one's versions; a deployment of either that would break it is refused",
+    expected="a mapping of components to major, minor or a range such as {ge: v4.1.0, lt: v5.0.0}",
     items=Option(
         "str|dict", "what of the other one", choices=tuple(WORDS),
         expected=f"{', '.join(WORDS)} or a range such as {{ge: v4.1.0, lt: v5.0.0}}",
@@ -90,9 +90,6 @@ def problems(where: str, name: str, components: Mapping[str, Mapping[str, Any]])
             found.append(f"{here}: unknown component '{other}'{nearest(other, others)}")
         elif other not in others:
             found.append(f"{here}: '{other}' has no releases, so that nothing of it can be compared; drop it")
-        elif rule == SAME and source_of(other, components) == source_of(name, components):
-            found.append(f"{here}: no deployment keeps 'same' between components of one application: they switch one after the other, and "
-                         f"in between they are at two releases; write {MAJOR} or {MINOR}")  # fmt: skip
         elif isinstance(rule, Mapping):
             found += _range_problems(here, rule)
     return found
@@ -128,7 +125,7 @@ def words(rule: Any) -> str:
 
 def unreadable(own: str, other: str, rule: Any) -> list[str]:
     """Of two releases the tags that name no version where the rule asks for one: nobody can tell then whether it holds."""
-    if rule == SAME or (own == other and not isinstance(rule, Mapping)):
+    if own == other and not isinstance(rule, Mapping):
         return []
     asked = [other] if isinstance(rule, Mapping) else [own, other]
     return [tag_of(tag) for tag in dict.fromkeys(asked) if version_of(tag) is None]
@@ -142,7 +139,7 @@ def holds(own: str, other: str, rule: Any) -> bool:
     if isinstance(rule, Mapping):
         ends = {key: version_of(str(end)) for key, end in rule.items()}
         return its is not None and all(end is not None and _ORDER[key](its, end) for key, end in ends.items())
-    if rule == SAME or mine is None or its is None:
+    if mine is None or its is None:
         return False
     return mine[:1] == its[:1] if rule == MAJOR else mine[:2] == its[:2]
 
@@ -181,18 +178,30 @@ def _met(of: Rule, order: Sequence[str], target: str, live: Mapping[str, Collect
     now, new = {one: sorted(live.get(one, ())) for one in (name, other)}, tag_of(target)
     if name in order and other in order:
         either = f"deploy another release; or correct {_path(name, other)}, if they do run side by side"
-        say = "correct" if isinstance(rule, Mapping) else "say so by a range in"  # of another version a word never lets one in
-        between = f"deploy a release in between first, which runs with both; where these two do, {say} {_path(name, other)}"
+        between = f"deploy a release in between first, which runs with both; where these two do, correct {_path(name, other)}"
         first, last = sorted((name, other), key=order.index)
         tags = [(target, old) if first == name else (old, target) for old in now[last]]
         words = [f"{first} would switch to {new} while {last} is still at {tag_of(old)}" for old in now[last]]
         return [Meeting(target, target, f"{name} and {other} would both be at {new}", either),
-                *(Meeting(*pair, said, between) for pair, said in zip(tags, words))]  # fmt: skip
+                *(Meeting(*pair, said, _by_word(of) or between) for pair, said in zip(tags, words))]  # fmt: skip
     moves, stays = (name, other) if name in order else (other, name)
-    remedy = f"bring {stays} to a release first that runs with both; or correct {_path(name, other)}, if they do run side by side"
+    path = _path(name, other)
+    remedy = f"bring {stays} to a release first that runs with both; or correct {path}, if they do run side by side"
+    if not isinstance(rule, Mapping):
+        first = f"bring {stays} to a release first that is {WORDS[rule]}; or, if they do run side by side, say so by a range in {path}"
+        there = all(holds(target, old, rule) for old in now[moves])  # so that the other one can follow
+        remedy = first if there else _by_word(of)
     pairs = [(target, old) if moves == name else (old, target) for old in now[stays]]
     words = [f"{moves} would be at {new} beside {stays}, which stays at {tag_of(old)}" for old in now[stays]]
     return [Meeting(*pair, said, remedy) for pair, said in zip(pairs, words)]
+
+
+def _by_word(of: Rule) -> str:
+    """What is left where a rule is a word, which lets nothing be of two versions; empty where it is a range."""
+    name, other, rule = of
+    if isinstance(rule, Mapping):
+        return ""
+    return f"by '{rule}' no release in between runs with both: say so by a range in {_path(name, other)}, if these two do run side by side"
 
 
 def _judged(name: str, other: str, rule: Any, meet: Iterable[Meeting], live: Mapping[str, Collection[str]]) -> list[Broken]:
@@ -207,7 +216,7 @@ def _judged(name: str, other: str, rule: Any, meet: Iterable[Meeting], live: Map
         if unknown:
             names = f"{' and '.join(unknown)} name{'s' if len(unknown) == 1 else ''} no version"
             found[pair] = Broken(f"{one.when}; {said}, and {names}, so that nobody can tell",
-                                 f"the rule asks for {SUCH}; of others only 'same' can be judged")  # fmt: skip
+                                 f"the rule asks for {SUCH}")  # fmt: skip
         elif not holds(*pair, rule):
             found[pair] = Broken(f"{one.when}; {said}", one.remedy)
     return list(found.values())

@@ -64,20 +64,28 @@ def contracts(plan: Any) -> bool:
 
 
 def contracted(records: Iterable[Record], component: str) -> bool:
-    """Whether a component's schema has lost something since it last came to a release in a run that ended well, by the node's journal.
+    """Whether a component's schema has lost something since it came to another release in a run that ended well, by the node's journal.
 
-    A deployment that was killed or failed behind its migrations is gone on with later, when nothing is pending any more.
+    A deployment that was killed or failed behind its migrations is gone on with later, when nothing is pending any more. What was live when
+    the schema lost something may be started again meanwhile.
     """
     lost = moved = False
+    live: str | None = None
+    then: str | None = None
     for record in records:
         op, own, detail = record.get("op"), record.get("component") == component, record.get("detail") or {}
         if record.get("outcome") != "ok":
             continue
-        if op == "migrate" and own:
-            lost = detail.get("state") == "upgraded" and (lost or detail.get("phase") == "contract")
+        if op == "migrate" and own and detail.get("state") == "downgraded":
+            lost = False
+        elif op == "migrate" and own and detail.get("state") == "upgraded":
             moved = False
+            if detail.get("phase") == "contract":
+                lost, then = True, live
         elif op in ("activate", "revert") and own:
-            moved = op == "activate"
+            live = record.get("release")
+            then = str((detail.get("previous") or {}).get("release")) if then is None else then
+            moved = op == "activate" and live != then
         elif op == "phase" and moved:
             lost = False
     return lost

@@ -312,6 +312,55 @@ def test_a_host_where_nothing_serves_is_left_out(fleet: Fleet) -> None:
     assert fleet.edge("lead", "web.pool").load("one").status == "UP"
 
 
+def test_a_host_whose_process_is_dead_is_left_out(fleet: Fleet) -> None:
+    """Its edge is told to send requests to a slot where nobody listens, and no component has a check."""
+    try:
+        fleet.edge("one").set_state("green", "ready")
+        fleet.edge("one").set_state("blue", "maint")
+        until(lambda: fleet.edge("one").servers()["green"].state == "down")
+        until(lambda: fleet.state("one") == "down")
+        assert {fleet.ask()[1]["release"] for _ in range(6)} == {"two"}
+        fleet.edge("one").set_state("blue", "ready")
+        assert fleet.edge("one").servers()["blue"].state == "ready", "it is asked at once, and not only once it was checked"
+    finally:
+        fleet.edge("one").set_state("blue", "ready")
+        fleet.edge("one").set_state("green", "maint")
+    until(lambda: fleet.state("one") == "ready")
+
+
+def test_what_was_written_before_slots_had_a_check_holds(fleet: Fleet) -> None:
+    """An edge comes up with a configuration that checks slots, and the state that one without a check has left."""
+    folder = fleet.folder / "one"
+    config, text = folder / "haproxy.cfg", (folder / "haproxy.cfg").read_text()
+    fleet.kill("one")
+    config.write_text(text.replace(" check disabled", " disabled"))
+    fleet.start("one")
+    try:
+        fleet.edge("one").persist()
+        assert fleet.edge("one").load("blue").status == "no check"
+    finally:
+        fleet.kill("one")
+        config.write_text(text)
+        fleet.start("one")
+    now = {name: (server.state, fleet.edge("one").load(name).status) for name, server in fleet.edge("one").servers().items()}
+    assert now == {"blue": ("ready", "UP"), "green": ("maint", "MAINT")}
+    until(lambda: fleet.state("one") == "ready")
+
+
+def test_a_host_that_answers_503_costs_nobody_a_page(fleet: Fleet) -> None:
+    """Until its check has failed it answers faster than those that serve, so that who comes goes there: a page is asked for elsewhere."""
+    until(lambda: fleet.state("one") == fleet.state("two") == "ready")
+    try:
+        with Visitors(fleet) as visitors:
+            until(lambda: {"one", "two"} <= set(visitors.since(0)))
+            fleet.edge("one").set_state("blue", "maint")
+            until(lambda: fleet.state("one") == "down")
+        assert visitors.failed() == []
+    finally:
+        fleet.edge("one").set_state("blue", "ready")
+    until(lambda: fleet.state("one") == "ready")
+
+
 def test_what_was_sent_is_not_sent_twice(fleet: Fleet) -> None:
     """A host that hangs up without an answer may have done what was asked: a page is asked for elsewhere, an order is not given again."""
     asked: Counter[str] = Counter()

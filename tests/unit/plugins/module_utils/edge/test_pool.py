@@ -198,7 +198,7 @@ def test_what_counts_of_the_edge_of_its_component() -> None:
 
 def test_a_request_that_was_begun_is_repeated_only_where_that_is_safe() -> None:
     backend = edge_rules(front())["backend"]
-    assert "retry-on conn-failure empty-response" in backend
+    assert "retry-on conn-failure empty-response 503" in backend
     assert "http-request disable-l7-retry unless { method GET HEAD OPTIONS }" in backend
     assert "load-server-state-from-file none" in backend, "no slot of it is anywhere written down"
     assert backend[-3:] == ["option httpchk GET /health", "server w1 10.0.0.11:8443 check", "server w2 10.0.0.12:8443 check"]
@@ -226,3 +226,6 @@ def test_tls_is_proven_by_a_name_of_the_certificate() -> None:
 def test_the_edge_of_a_host_says_whether_it_is_fit() -> None:
     rules = edge_rules({"name": "web", "port": 1, "servers": {"blue": 2, "green": 3}, "alive": "/.aistack-pool"})
     assert rules["frontend"][:2] == ["monitor-uri /.aistack-pool", "monitor fail if { nbsrv(web) lt 1 }"]
+    told = rules["backend"][-2:]
+    assert told == ["server blue 127.0.0.1:2 check disabled", "server green 127.0.0.1:3 check disabled"], "else no slot is ever down"
+    assert "httpchk" not in " ".join(rules["backend"]), "that its port takes connections is enough"

@@ -40,6 +40,7 @@ class Node:
         self.configs = ["c0", "c1", "c2", "c3", "c4"]
         self.ways: dict[str, dict[str, Any]] = {}
         self.built: dict[str, str] = {}
+        self.bare: set[str] = set()
 
     def tell(
         self, op: str, component: str | None, release: str | None, outcome: str = "ok", run: str = "", **detail: Any
@@ -80,6 +81,10 @@ class Node:
             self.tell("mark", name, release, state="bad", reason="5xx after an hour")
         return self
 
+    def manifest(self, tag: str) -> dict[str, Any]:
+        heads = {"alembic_heads": [], "alembic_asked": True} if tag in self.bare else {"alembic_heads": HEADS.get(tag)}
+        return {**heads, "commit": f"commit-{tag}", "build_env": self.built}
+
     def view(self) -> dict[str, Any]:
         views = {}
         for name in self.components:
@@ -100,9 +105,7 @@ class Node:
             facts.update(
                 slots=slots,
                 configs=self.configs,
-                manifests={
-                    tag: {"alembic_heads": HEADS.get(tag), "commit": f"commit-{tag}", "build_env": self.built} for tag in self.staged
-                },
+                manifests={tag: self.manifest(tag) for tag in self.staged},
                 env={"c2": {"A": "1", "B": "2"}, "c3": {"A": "1", "B": "3", "C": "4"}, "c2new": {"A": "1", "B": "3"}},
                 way_back=self.ways,
                 database=None,
@@ -430,8 +433,25 @@ def test_several_migrations_are_undone_by_code_that_knows_them_all(node: Node) -
     assert undone() == [("v3", ["cc"]), ("v3", ["bb"])]
     node.switched("v4")
     assert undone() == [("v4", ["cc"]), ("v4", ["bb"])], "what is live is there, and the release that migrated may be no more"
-    node.switched("v2", op="revert")
+    back = {"state": "downgraded", "steps": ["cc"]}
+    node.migrated("v4", "cc", "bb", **back)
+    assert undone() == [("v4", ["bb"])], "killed between the two, it goes on by the same code: that of what brought bb may be no more"
+    node.migrated("v3", "bb", "cc").migrated("v3", "cc", "bb", **back)
+    assert undone() == [("v2", ["bb"])], "what is live has undone nothing of it"
+    node.migrated("v3", "bb", "cc").switched("v2", op="revert")
     assert undone() == [("v3", ["cc"]), ("v3", ["bb"])], "what is live is behind the schema"
+
+
+def test_a_downgrade_to_no_revision_says_what_it_needs() -> None:
+    """A release without migrations: the schema is refused by the name of a parameter, which is said before anything stands still."""
+    story = Node("backend").tell("stage", "backend", "v0").switched("v0").migrated("v1", "", "aa").switched("v1")
+    story.migrated("v2", "aa", "bb").switched("v2")
+    story.staged, story.bare = [*story.staged, "v0"], {"v0"}
+    said = "backend: v0 has no migrations, and its schema no revision: only -e migrate_allow_base=true lets a downgrade undo them all"
+    made = story.plan(level="schema", to="v0")
+    assert [step["detail"]["to"] for step in made["steps"] if step["do"] == "downgrade"] == [["aa"], []]
+    assert made["warnings"].count(said) == 1
+    assert said not in story.plan(level="schema", to="v1")["warnings"]
 
 
 def test_where_a_step_cannot_be_undone_a_restore_is_proposed_with_its_price() -> None:

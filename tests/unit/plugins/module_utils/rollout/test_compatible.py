@@ -25,16 +25,16 @@ def wrong(runs_with: Any, name: str = "worker") -> list[str]:
 
 
 @pytest.mark.parametrize("runs_with", [
-    {}, {"gateway": "major"}, {"gateway": "minor", "mail": "same"}, {"gateway": RANGE}, {"mail": {"ne": "mail/v1.2.0"}},
+    {}, {"gateway": "major"}, {"gateway": "minor", "mail": "major"}, {"gateway": RANGE}, {"mail": {"ne": "mail/v1.2.0"}},
 ])  # fmt: skip
 def test_what_may_be_said(runs_with: Any) -> None:
     assert wrong(runs_with) == []
 
 
 @pytest.mark.parametrize(("runs_with", "said"), [
-    ("major", "worker.runs_with: must be a mapping of components to major, minor, same or a range such as {ge: v4.1.0, lt: v5.0.0}"),
-    ({"gateway": "mayor"}, "worker.runs_with.gateway: 'mayor' is not one of major, minor, same; did you mean 'major'?"),
-    ({"gateway": ["major"]}, "worker.runs_with.gateway: must be major, minor, same or a range such as {ge: v4.1.0, lt: v5.0.0}, is a list"),
+    ("major", "worker.runs_with: must be a mapping of components to major, minor or a range such as {ge: v4.1.0, lt: v5.0.0}"),
+    ({"gateway": "mayor"}, "worker.runs_with.gateway: 'mayor' is not one of major, minor; did you mean 'major'?"),
+    ({"gateway": ["major"]}, "worker.runs_with.gateway: must be major, minor or a range such as {ge: v4.1.0, lt: v5.0.0}, is a list"),
     ({"gateway": {"geq": "v4"}}, "worker.runs_with.gateway: unknown key 'geq'; did you mean 'ge'?"),
     ({"gateway": {"ge": 4.1}}, "worker.runs_with.gateway.ge: must be a text, is 4.1 to YAML; quote it"),
     ({"gateway": {"ge": "nightly"}}, "worker.runs_with.gateway.ge: 'nightly' is no version; expected one such as v4.1.0"),
@@ -42,7 +42,8 @@ def test_what_may_be_said(runs_with: Any) -> None:
     ({"gatway": "major"}, "worker.runs_with.gatway: unknown component 'gatway'; did you mean 'gateway'?"),
     ({"worker": "major"}, "worker.runs_with.worker: is the component itself; name another one"),
     ({"redis": "major"}, "worker.runs_with.redis: 'redis' has no releases, so that nothing of it can be compared; drop it"),
-    ({"gateway": "same"}, "worker.runs_with.gateway: no deployment keeps 'same' between components of one application: they switch one"),
+    ({"gateway": "same"}, "worker.runs_with.gateway: 'same' is not one of major, minor"),  # no deployment could keep it
+    ({"mail": "same"}, "worker.runs_with.mail: 'same' is not one of major, minor"),
 ])  # fmt: skip
 def test_what_is_wrong_with_it(runs_with: Any, said: str) -> None:
     (line,) = wrong(runs_with)
@@ -52,7 +53,6 @@ def test_what_is_wrong_with_it(runs_with: Any, said: str) -> None:
 @pytest.mark.parametrize(("own", "other", "rule", "runs"), [
     ("v4.1.0", "v4.9.2", "major", True), ("v4.1.0", "v5.0.0", "major", False), ("v4.1.0", "gateway..v4.0.0", "major", True),
     ("v4.1.0", "v4.1.7", "minor", True), ("v4.1.0", "v4.2.0", "minor", False), ("v4.1.0", "v5.1.0", "minor", False),
-    ("v4.1.0", "v4.1.0", "same", True), ("v4.1.0", "4.1.0", "same", False), ("nightly", "nightly", "same", True),
     ("nightly", "nightly", "major", True), ("nightly", "v4.1.0", "major", False),
     ("v1.0.0", "v4.1.0", RANGE, True), ("v1.0.0", "v4.10.0", RANGE, True), ("v1.0.0", "v5.0.0", RANGE, False),
     ("v1.0.0", "v4.0.9", RANGE, False), ("nightly", "v4.1.0", RANGE, True), ("v4.1.0", "nightly", RANGE, False),
@@ -67,7 +67,7 @@ def test_which_releases_run_side_by_side(own: str, other: str, rule: Any, runs: 
 
 @pytest.mark.parametrize(("own", "other", "rule", "tags"), [
     ("nightly", "v4.1.0", "major", ["nightly"]), ("nightly", "api..daily", "minor", ["nightly", "api/daily"]), ("nightly", "v1", RANGE, []),
-    ("v1", "nightly", RANGE, ["nightly"]), ("nightly", "daily", "same", []), ("nightly", "nightly", "major", []),
+    ("v1", "nightly", RANGE, ["nightly"]), ("nightly", "nightly", "major", []),
     ("nightly", "nightly", RANGE, ["nightly"]),
 ])  # fmt: skip
 def test_what_nobody_can_tell(own: str, other: str, rule: Any, tags: list[str]) -> None:
@@ -129,7 +129,7 @@ def test_a_tag_without_a_version_is_refused_with_words() -> None:
     live = {"gateway": {"nightly"}, "worker": {"nightly"}}
     (said,) = judged({"worker": {"gateway": "major"}}, ["gateway", "worker"], live)
     assert said.startswith(f"gateway would switch to v5.0.0 while worker is still at nightly; {MAJOR}, and nightly names no version, so")
-    assert judged({"mail": {"gateway": "same"}}, ["mail"], {"gateway": {"nightly"}, "mail": {"daily"}}, "nightly") == []
+    assert judged({"mail": {"gateway": "major"}}, ["mail"], {"gateway": {"nightly"}, "mail": {"daily"}}, "nightly") == []
 
 
 def test_what_is_told_besides() -> None:
@@ -138,8 +138,8 @@ def test_what_is_told_besides() -> None:
     assert compatible.refusal(found) == (
         "Refused. Nothing was touched: releases would run side by side that are not made for it.\n"
         f"  - gateway would be at v5 beside worker, which stays at v4; {MAJOR}\n"
-        "    Fix: bring worker to a release first that runs with both; or correct aistack_components.worker.runs_with.gateway, if they do"
-        " run side by side\n"
+        "    Fix: bring worker to a release first that is of the same major version; or, if they do run side by side, say so by a range in"
+        " aistack_components.worker.runs_with.gateway\n"
         "  Where that is taken into account, say so: -e runs_with=ignore"
     )
     assert compatible.beside(components, ["gateway"]) == compatible.beside(components, ["worker"]) == ["gateway", "worker"]
@@ -167,5 +167,30 @@ def test_the_way_out_of_a_moment_depends_on_the_rule() -> None:
         return found.remedy
 
     first = "deploy a release in between first, which runs with both; where these two do, "
-    assert remedy("major") == f"{first}say so by a range in aistack_components.worker.runs_with.gateway"
     assert remedy({"ge": "v5.0.0"}) == f"{first}correct aistack_components.worker.runs_with.gateway"
+    assert remedy("major") == NO_WAY.format("gateway", "major")
+
+
+NO_WAY = (
+    "by '{1}' no release in between runs with both: say so by a range in aistack_components.worker.runs_with.{0}, if these two do run "
+    "side by side"
+)
+
+
+def test_of_two_applications_a_word_lets_neither_go_first() -> None:
+    """Whichever is told to be brought along first would be refused for the other one's old release."""
+
+    def remedy(rule: Any, moves: str, live: dict[str, set[str]]) -> str:
+        (found,) = compatible.broken([("worker", "mail", rule)], [moves], "v5.0.0", live)
+        return found.remedy
+
+    both = {"worker": {"v4.1.0"}, "mail": {"v4.1.0"}}
+    assert remedy("major", "mail", both) == remedy("major", "worker", both) == NO_WAY.format("mail", "major")
+    assert remedy("minor", "worker", both) == NO_WAY.format("mail", "minor")
+    apart = "bring mail to a release first that is of the same major version; or, if they do run side by side, say so by a range in "
+    assert remedy("major", "worker", {"worker": {"v5.1.0"}, "mail": {"v4.1.0"}}).startswith(apart), "worker is there already"
+    assert remedy("major", "worker", {"mail": {"v4.1.0"}}).startswith(apart), "a first release of worker"
+    assert remedy({"ge": "v5.0.0"}, "worker", both) == (
+        "bring mail to a release first that runs with both; or correct aistack_components.worker.runs_with.mail, if they do run side by "
+        "side"
+    )

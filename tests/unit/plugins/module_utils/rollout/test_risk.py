@@ -58,11 +58,12 @@ def test_what_a_migration_takes_away(plan: Any, does: bool) -> None:
     assert risk.contracts(plan) is does
 
 
-def record(op: str, component: str = "api", outcome: str = "ok", **detail: Any) -> Any:
-    return {"op": op, "component": component, "outcome": outcome, "release": "v2", "detail": detail}
+def record(op: str, component: str = "api", outcome: str = "ok", release: str = "v2", **detail: Any) -> Any:
+    return {"op": op, "component": component, "outcome": outcome, "release": release, "detail": detail}
 
 
 LOST = record("migrate", state="upgraded", phase="contract")
+WAS, AGAIN, ENDED = record("activate", release="v1"), record("activate", release="v1"), record("phase", "deploy")
 
 
 @pytest.mark.parametrize(("records", "lost"), [
@@ -77,6 +78,16 @@ LOST = record("migrate", state="upgraded", phase="contract")
     ([LOST, record("activate"), record("revert"), record("phase", "deploy")], True),
     ([LOST, record("activate", "mail"), record("phase", "deploy")], True),
     ([LOST, record("activate"), record("phase", "deploy"), LOST], True),
+    # what was live all the time is started again
+    ([WAS, LOST, AGAIN, ENDED], True), ([WAS, LOST, record("activate"), ENDED], False),
+    ([WAS, LOST, record("activate"), AGAIN, ENDED], True), ([WAS, LOST, record("activate"), record("activate"), ENDED], False),
+    ([WAS, LOST, AGAIN, record("activate"), ENDED], False), ([WAS, record("activate", "mail"), LOST, AGAIN, ENDED], True),
+    ([WAS, LOST, record("activate"), LOST, record("activate"), ENDED], True),
+    # where the journal does not go back so far, what an activation replaced tells it
+    ([LOST, record("activate", previous={"release": "v2"}), ENDED], True),
+    ([LOST, record("activate", previous={"release": "v1"}), record("activate", previous={"release": "v2"}), ENDED], False),
+    # what is written down as applied gives nothing back
+    ([LOST, record("migrate", state="stamped")], True), ([LOST, record("migrate", state="stamped"), record("activate"), ENDED], False),
 ])  # fmt: skip
 def test_a_run_that_never_came_to_its_end_is_remembered(records: list[Any], lost: bool) -> None:
     assert risk.contracted(records, "api") is lost
