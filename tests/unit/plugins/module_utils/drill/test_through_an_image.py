@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -75,16 +76,9 @@ def test_an_image_without_alembic_is_not_asked(tmp_path: Path, monkeypatch: pyte
     """The way back from the first release that has migrations leads to an empty schema, by the newer image alone."""
     asked: list[str] = []
 
-    class Session:
-        def __enter__(self) -> Session:
-            return self
-
-        def __exit__(self, *_unused: object) -> None:
-            return
-
     def start(to_code: alembic_plan.Request, _context: object) -> Any:
         asked.append(to_code.release)
-        return Session()
+        return contextlib.nullcontext()
 
     answers = {"open": {}, "graph": {"revisions": [{"revision": "0001"}]}}
     monkeypatch.setattr(alembic_plan, "context_of", lambda _request: None)

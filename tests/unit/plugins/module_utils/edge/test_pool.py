@@ -40,8 +40,8 @@ HOSTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def read(hosts: Mapping[str, Any] = HOSTS) -> pool.Read:
-    return lambda host, variable: hosts[host].get(variable)
+def read(hosts: Mapping[str, Any] | None = None) -> pool.Read:
+    return lambda host, variable: (hosts or HOSTS)[host].get(variable)
 
 
 def changed(pooled: Any = None, **component: Any) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_every_host_of_it_needs_an_address() -> None:
     assert addressed(COMPONENTS, GROUPS) == ["front", "w1", "w2"]
 
 
-def front(hosts: Mapping[str, Any] = HOSTS, **web: Any) -> dict[str, Any]:
+def front(hosts: Mapping[str, Any] | None = None, **web: Any) -> dict[str, Any]:
     components = {**COMPONENTS, "web": {**COMPONENTS["web"], **web}}
     return pool.frontend("web", components, PORTS, GROUPS, read(hosts))
 
