@@ -20,7 +20,7 @@ def forget(release: str) -> None:
     """Have the nodes without the trees of a release, as retention would. Raises PartError where a slot still runs one."""
     for component, node in TREES.items():
         folder = f"/opt/aistack/{component}"
-        slots = on(node, f"readlink {folder}/slots/blue/release {folder}/slots/green/release || true").split()
+        slots = on(node, f"find {folder}/slots -mindepth 2 -maxdepth 2 -name release -printf '%l\\n'").split()
         if any(path.endswith(f"/{release}") for path in slots):
             raise PartError(f"a slot of {component} on {node} still has {release}; retention would not remove it")
         on(node, f"rm -rf {folder}/releases/{release} {folder}/releases/{release}.*")

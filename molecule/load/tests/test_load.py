@@ -156,23 +156,30 @@ def killed(lab: Any, arguments: tuple[str, ...], when: Callable[[], bool]) -> No
     assert early is None, f"it ended by itself ({early}) before it could be killed: {''.join(words)[-3000:]}"
 
 
-def under_way(lab: Any) -> Callable[[], bool]:
-    """Whether the first host has begun to move its users: its journal has a switch without an end, or one more than before."""
+SWITCHES = ("activate", "canary", "revert")
+
+
+def under_way(lab: Any, *operations: str) -> Callable[[], bool]:
+    """Whether the first host's journal has one of *operations* that it had not when this was called: each is written as it begins."""
     node = lab.node(lab.names[0])
-    count = f"grep -cE '\"op\": ?\"(activate|canary|revert)\"' {STATE}/journal.jsonl || true"
-    before = int(node.check_output(count))
-    return lambda: int(node.check_output(count)) > before
+
+    def count() -> int:
+        records = [json.loads(line) for line in node.check_output(f"cat {STATE}/journal.jsonl").splitlines()]
+        return sum(record["op"] in operations for record in records)
+
+    before = count()
+    return lambda: count() > before
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_killed_controller(lab: Any, strategy: str) -> None:
     """In the middle of the switch, there and back; the same command again ends it."""
     with users(lab, f"{strategy} there, killed"):
-        killed(lab, deploy("v1.1.0", strategy), under_way(lab))
+        killed(lab, deploy("v1.1.0", strategy), under_way(lab, *SWITCHES))
         lab.play(*deploy("v1.1.0", strategy), "-e", "break_lock=true").ended_well()
     assert set(live(lab).values()) == {"v1.1.0"}
     with users(lab, f"{strategy} back, killed", PROCESSES):
-        killed(lab, back("v1.0.0", strategy), under_way(lab))
+        killed(lab, back("v1.0.0", strategy), under_way(lab, *SWITCHES))
         lab.play(*back("v1.0.0", strategy), "-e", "break_lock=true").ended_well()
     assert set(live(lab).values()) == {"v1.0.0"}
 
@@ -215,11 +222,8 @@ def test_the_number_outlives_a_deployment_and_a_way_back(lab: Any) -> None:
 
 
 def test_a_scaling_that_is_killed_is_finished_by_the_same_command(lab: Any) -> None:
-    node = lab.node(lab.names[0])
-    count = f"grep -cE '\"op\": ?\"scale\"' {STATE}/journal.jsonl || true"
     for number in (4, 1):
-        before = int(node.check_output(count))
         with users(lab, f"scaled to {number}, killed"):
-            killed(lab, scale(number), lambda before=before: int(node.check_output(count)) > before)
+            killed(lab, scale(number), under_way(lab, "scale"))
             lab.play(*scale(number), "-e", "break_lock=true").ended_well()
         assert set(processes(lab).values()) == {number}

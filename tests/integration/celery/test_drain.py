@@ -124,15 +124,21 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, python: str) -> Iterator[Stage]:
+def empty(tmp_path: Path, python: str) -> Iterator[Stage]:
+    """Without a worker yet."""
     if not shutil.which("redis-server"):
         pytest.fail("no Redis on this machine: apt-get install redis-server")
     here = Stage(tmp_path, python)
     try:
-        here.worker(BLUE)
         yield here
     finally:
         here.end()
+
+
+@pytest.fixture
+def stage(empty: Stage) -> Stage:
+    empty.worker(BLUE)
+    return empty
 
 
 def request(*workers: str, **changes: Any) -> Request:

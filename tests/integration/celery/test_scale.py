@@ -11,9 +11,8 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,9 +26,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.gate impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.intake import Intake
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.node import Spec
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.scaling import ScalingSlots
-from ansible_collections.phasegate.aistack.tests.integration.celery.test_drain import Stage, python, until
+from ansible_collections.phasegate.aistack.tests.integration.celery.test_drain import Stage, empty, python, until
 
-__all__ = ["python"]
+__all__ = ["empty", "python"]
 NAME = "worker-${slot}@here"
 V1 = Content("v1", "c1")
 
@@ -124,14 +123,8 @@ class Herd:
 
 
 @pytest.fixture
-def herd(tmp_path: Path, python: str) -> Iterator[Herd]:
-    if not shutil.which("redis-server"):
-        pytest.fail("no Redis on this machine: apt-get install redis-server")
-    stage = Stage(tmp_path, python)
-    try:
-        yield Herd(stage)
-    finally:
-        stage.end()
+def herd(empty: Stage) -> Herd:
+    return Herd(empty)
 
 
 def test_out_and_in_five_times_while_tasks_come_and_every_one_is_done_once(herd: Herd) -> None:

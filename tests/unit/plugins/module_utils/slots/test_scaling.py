@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -361,7 +362,7 @@ def test_a_boot_starts_what_is_to_start_by_itself_and_does_not(crew: Crew) -> No
     crew.are(2)
 
 
-def test_the_crash_of_any_process_is_seen(crew: Crew) -> None:
+def test_the_crash_of_any_process_is_seen(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     class Asking:
         said: list[str] = []
 
@@ -375,9 +376,9 @@ def test_the_crash_of_any_process_is_seen(crew: Crew) -> None:
     slots = crew.slots()
     slots.node.gate = gate
     real = slots.node.systemd.show
-    slots.node.systemd.show = lambda *units: [  # type: ignore[method-assign]
-        replace(state, active="failed") if not state.running else state for state in real(*units)
-    ]
+    monkeypatch.setattr(slots.node.systemd, "show", lambda *units: [
+        state if state.running else replace(state, active="failed") for state in real(*units)
+    ])  # fmt: skip
     slots.scale(3, 2, R)
     assert gate.said == ["aistack-web@blue-3.service failed: no reason given"]
     assert gate.context["instances"] == ["blue", "blue-2", "blue-3"]
@@ -413,7 +414,7 @@ def test_killed_anywhere_the_same_call_finishes_it(tmp_path: Path, first: int, n
     deaths = 0
     for step in range(1, 40):
         crew = Crew(tmp_path / str(step), first)
-        if not died(crew, (step, before), lambda crew=crew: crew.scale(number, first)):  # type: ignore[misc]
+        if not died(crew, (step, before), partial(crew.scale, number, first)):
             break
         deaths += 1
         if then == "same":
@@ -437,7 +438,7 @@ def test_a_failure_behind_a_kill_goes_back_to_what_there_was_at_first(tmp_path: 
     failures = 0
     for step in range(2, 40):
         crew = Crew(tmp_path / str(step))
-        if not died(crew, (step, True), lambda crew=crew: crew.scale(4)):  # type: ignore[misc]
+        if not died(crew, (step, True), partial(crew.scale, 4)):
             break
         crew.gate.fails = ("v1",)
         with pytest.raises(Failed, match="There are 2 as before"):
@@ -451,20 +452,14 @@ def test_a_failure_behind_a_kill_goes_back_to_what_there_was_at_first(tmp_path: 
 
 
 def test_a_signal_leaves_the_former_number_and_the_same_call_goes_on(crew: Crew) -> None:
-    crew.machine.raise_at = {"start blue-4": Terminated("ended by signal 15")}
-    with pytest.raises(Terminated):
-        crew.scale(4)
-    assert crew.kept == (2, 2)
-    crew.machine.raise_at = {}
-    crew.scale(4)
-    crew.are(4)
-    crew.machine.raise_at = {"idle blue-3 blue-4": Terminated("ended by signal 15")}
-    with pytest.raises(Terminated):
-        crew.scale(2)
-    assert crew.kept == (4, 2)
-    crew.machine.raise_at = {}
-    crew.scale(2)
-    crew.are(2)
+    for moment, former, number in (("start blue-4", 2, 4), ("idle blue-3 blue-4", 4, 2)):
+        crew.machine.raise_at = {moment: Terminated("ended by signal 15")}
+        with pytest.raises(Terminated):
+            crew.scale(number)
+        assert crew.kept == (former, 2)
+        crew.machine.raise_at = {}
+        crew.scale(number)
+        crew.are(number)
 
 
 def test_who_was_made_idle_when_a_signal_came_takes_tasks_again_by_the_same_call(tmp_path: Path) -> None:
@@ -484,11 +479,11 @@ def test_who_was_made_idle_when_a_signal_came_takes_tasks_again_by_the_same_call
     assert crew.scale(4, 4).changed is False
 
 
-def test_that_nobody_can_tell_who_was_made_idle_is_said(crew: Crew) -> None:
+def test_that_nobody_can_tell_who_was_made_idle_is_said(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     def torn(_instances: Sequence[str]) -> list[str]:
         raise DrainError("web: drained/web.json, which says what was stopped, cannot be used: torn")
 
-    crew.workers.stopped = torn  # type: ignore[method-assign]
+    monkeypatch.setattr(crew.workers, "stopped", torn)
     with pytest.raises(Failed, match=r"drained/web\.json, which says what was stopped, cannot be used: torn"):
         crew.scale(2)
 
