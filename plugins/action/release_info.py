@@ -12,7 +12,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import release_name
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import application_of, release_name
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import source_check
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import pages, parts
 
@@ -40,8 +40,7 @@ def marked_bad(there: Mapping[str, Any], release: str, components: Mapping[str, 
     known, found = components or {}, []
     for name, said in there.items():
         live = (said.get("live") or {}).get("release")
-        source = known.get((known.get(name) or {}).get("release_from") or name) or {}
-        tag = release or live or ((applications or {}).get(str(source.get("application"))) or {}).get("release")
+        tag = release or live or ((applications or {}).get(application_of(name, known)) or {}).get("release")
         tag = release_name(str(tag)) if tag else tag
         if tag != live and (said.get("marks") or {}).get(tag) == "bad":
             reason = (said.get("reasons") or {}).get(tag) or "no reason given"

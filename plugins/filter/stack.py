@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -115,9 +114,8 @@ def released(components: Mapping[str, Any], application: str | None = None) -> l
     """Names of the components that run a release (of one application, or of any), in dependency order."""
     names = []
     for name in dependency_order(components):
-        component = components[name]
-        source = components.get(component.get("release_from") or name, {})
-        if source.get("application") and application in (None, source["application"]):
+        own = core_names.application_of(name, components)
+        if own and application in (None, own):
             names.append(name)
     return names
 
@@ -136,7 +134,7 @@ def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], grou
     def read(other: str, variable: str) -> Any:
         return ((hostvars or {}).get(other) or {}).get(variable)
 
-    pools = [name for name, one in components.items() if one.get("pool") and host in [*chain(*pool.hosts_of(one, groups))]]
+    pools = [name for name, one in components.items() if any(host in hosts for hosts in pool.hosts_of(one, groups))]
     problems = [line for name in pools for line in pool.problems(name, components, groups, ports) or
                 pool.host_problems(name, components[name], groups, read)]
     if problems:
@@ -150,7 +148,8 @@ def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], grou
                      "assets": assets_of(component), **component.get("edge", {})}
             if component.get("pool"):
                 front["trusted_proxies"] = [*front.get("trusted_proxies", []), *pool.addresses(component, groups, read)]
-            found.append({**front, "alive": pool.alive(component)} if pool.alive(component) else front)
+            alive = pool.alive(component)
+            found.append({**front, "alive": alive} if alive else front)
         if component.get("pool") and host in pool.hosts_of(component, groups)[0]:
             found.append(pool.frontend(name, components, ports, groups, read))
     return found

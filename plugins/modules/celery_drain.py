@@ -186,7 +186,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.unit_user i
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import celery_drain
-from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request
+from ansible_collections.phasegate.aistack.plugins.module_utils.slots.celery_drain import Ask, DrainError, Memory, Request, unusable
 
 
 def argument_spec() -> dict[str, dict[str, object]]:
@@ -276,10 +276,7 @@ def main() -> None:
     except DrainError as problem:
         module.fail_json(msg=str(problem), **problem.facts)
     except (OSError, ValueError) as problem:
-        where = f"{params['state_dir']}/drained/{params['component']}.json"
-        module.fail_json(
-            msg=f"{params['component']}: {where}, which says what was stopped, cannot be used: {privileges.in_words(problem)}"
-        )
+        module.fail_json(msg=unusable(params["state_dir"], params["component"], privileges.in_words(problem)))
     for sentence in result.get("foretold", []):
         module.warn(f"{params['component']}: {sentence}.")
     if params["state"] == "drained" and not result["drained"] and not module.check_mode:

@@ -340,10 +340,10 @@ class Systemd:
         if any(state.failed for state in left):
             self._run(["systemctl", "reset-failed", "--", *units], QUICK)
 
-    def log_tail(self, unit: str, since: float, lines: int = 30, further: Sequence[str] = ()) -> list[str]:
-        """The last *lines* lines that *unit*, or one of *further*, wrote since *since* (seconds since 1970); empty without a journal."""
+    def log_tail(self, units: Sequence[str], since: float, lines: int = 30) -> list[str]:
+        """The last *lines* lines that *units* wrote since *since* (seconds since 1970); empty without a journal."""
         begin = f"--since=@{since:.6f}"  # whole seconds would begin with the end of whoever had the slot before
-        shown = [f"--unit={one}" for one in (unit, *further)]
+        shown = [f"--unit={one}" for one in units]
         done = self._run(["journalctl", "-q", "--no-pager", "-o", "cat", f"-n{2 * lines}", begin, *shown], QUICK)
         return end_of_log(done.stdout, lines) if done.rc == 0 else []
 

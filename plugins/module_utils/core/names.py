@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 """What may be the name of a part of a backup set: it becomes a folder's."""
@@ -103,3 +104,9 @@ def newest(tags: Iterable[str]) -> str | None:
     """Return the tag with the highest version, or None when there are none."""
     ordered = sorted(tags, key=version_key)
     return ordered[-1] if ordered else None
+
+
+def application_of(name: str, components: Mapping[str, Mapping[str, Any]]) -> str:
+    """The application that a component comes to a release with, its own or that of whom it has its releases; empty where it has none."""
+    own = components.get(name) or {}
+    return str((components.get(own.get("release_from") or name) or {}).get("application") or "")

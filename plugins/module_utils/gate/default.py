@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.edge.pool import EVERYWHERE
+
 UNITS = {
     "redis": "redis-server.service",
     "minio": "minio.service",
@@ -22,7 +24,6 @@ LISTENS = ("postgres", "redis", "minio", "ollama", "comfyui")
 """Roles that take connections at C(<role>_listen) and C(<role>_port)."""
 ANSWERS = {"ollama": "/api/version", "comfyui": "/system_stats"}
 """Roles whose server answers to everybody, and where."""
-_EVERYWHERE = ("*", "0.0.0.0", "::")
 Read = Callable[[str], Any]
 
 
@@ -68,7 +69,7 @@ def _place(role: str, read: Read) -> str:
     address = listen[0] if isinstance(listen, (list, tuple)) and listen else listen
     if not port or not isinstance(address, str):
         return ""
-    address = "127.0.0.1" if address in _EVERYWHERE else address
+    address = "127.0.0.1" if address in EVERYWHERE else address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 

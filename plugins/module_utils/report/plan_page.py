@@ -40,6 +40,7 @@ WORDS = {
     "wait drained": "wait until {slot} has no request left",
     "keep warm": "keep {slot} warm",
     "end tasks": "let {slot} end its tasks",
+    "take tasks": "let {slot} take tasks again",
 }
 """The steps of a slot's plan in plain words."""
 

@@ -154,6 +154,11 @@ def next_step(report: Mapping[str, object]) -> str:
         return f"{said}. Or, where {right} is right: {other}" if other else said
     if report.get("verdict") == "error" and report.get("probe"):
         return "fix the gate, or what it names on the node, and run the same command again; the release is not marked bad"
+    if report.get("verdict") == "inconclusive":
+        return (
+            "look in its log whether it was on its way, and run the same command again; where it takes longer than that, raise deadline in"
+            " gate_settings of the component. The release is not marked bad"
+        )
     return "fix that, and run the same command again"
 
 

@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import tag_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import application_of, tag_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.tag_version import SUCH, version_of
 
@@ -67,12 +67,6 @@ class Broken(NamedTuple):
     remedy: str
 
 
-def source_of(name: str, components: Mapping[str, Mapping[str, Any]]) -> str:
-    """The application that a component comes to a release with; empty where it has none."""
-    own = components.get(name) or {}
-    return str((components.get(own.get("release_from") or name) or {}).get("application") or "")
-
-
 def problems(where: str, name: str, components: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What is wrong with the rules of a component, one line each, each with the key that has to be changed.
 
@@ -81,7 +75,7 @@ def problems(where: str, name: str, components: Mapping[str, Mapping[str, Any]])
         components: all of them, with what the table has let pass.
     """
     found = []
-    others = [other for other in components if other != name and source_of(other, components)]
+    others = [other for other in components if other != name and application_of(other, components)]
     for other, rule in (components[name].get("runs_with") or {}).items():
         here = f"{where}.runs_with.{other}"
         if other == name:

@@ -158,6 +158,16 @@ class Request:
     poll: float = 0.5
 
 
+def path_of(state_dir: str | os.PathLike[str], component: str) -> Path:
+    """Where it is written down what was stopped of a component."""
+    return Path(state_dir) / "drained" / f"{component}.json"
+
+
+def unusable(state_dir: str | os.PathLike[str], component: str, why: object) -> str:
+    """That this cannot be read, in words."""
+    return f"{component}: {path_of(state_dir, component)}, which says what was stopped, cannot be used: {why}"
+
+
 @dataclass
 class Memory:
     """What was stopped, on disk: C({"component", "since", "workers": {name: [queues]}})."""
@@ -169,7 +179,7 @@ class Memory:
     @classmethod
     def of(cls, state_dir: str | os.PathLike[str], component: str) -> Memory:
         """Read it; empty where nothing was stopped. Raises OSError, ValueError where it cannot be read."""
-        path = Path(state_dir) / "drained" / f"{component}.json"
+        path = path_of(state_dir, component)
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -45,13 +45,13 @@ class Intake:
         """The workers of *instances*."""
         return [self.worker.replace("${slot}", instance) for instance in instances]
 
-    def end(self, instances: Sequence[str]) -> str:
-        """Have *instances* take nothing more and end what they hold; returns what they did, in words.
+    def end(self, instances: Sequence[str]) -> None:
+        """Have *instances* take nothing more and end what they hold.
 
         Raises:
             DrainError: they did not, or do not answer; they take tasks again then.
         """
-        return str(celery_drain.drain_or_go_on(self._request(instances), self.ask, self._memory())["msg"])
+        celery_drain.drain_or_go_on(self._request(instances), self.ask, self._memory())
 
     def go_on(self, instances: Sequence[str]) -> None:
         """Have those of *instances* take tasks again that were stopped; who was not is not asked.
@@ -80,8 +80,7 @@ class Intake:
         try:
             return Memory.of(self.state_dir, self.component)
         except (OSError, ValueError) as error:
-            where = self.state_dir / "drained" / f"{self.component}.json"
-            raise DrainError(f"{self.component}: {where}, which says what was stopped, cannot be used: {error}") from error
+            raise DrainError(celery_drain.unusable(self.state_dir, self.component, error)) from error
 
 
 def of_live(node: Node, workers: Mapping[str, str] | None, timeout: float) -> Intake | None:

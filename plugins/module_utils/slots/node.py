@@ -356,7 +356,7 @@ class Node:
             self.home.live_link.unlink()
             fsync(self.slots)
         elif step.do == sp.RETIRE:
-            self.systemd.schedule(self.spec.timer_of(slot), self.spec.warm, self.retire_script(slot))
+            self.systemd.schedule(self.spec.timer_of(slot), self.spec.warm, self.own.retire_script(slot))
         elif self.edge is None:
             raise EdgeError(f"step `{step}` needs an edge, and {self.spec.component} has none")
         elif step.do == sp.DRAINED:
@@ -401,10 +401,6 @@ class Node:
             f"{at(self.spec.edge.address, port)} is held by {held}. Expected nobody there but HAProxy. "
             "Stop what holds the place, or give the component another port in aistack_ports and have site.yml bring it to the edge"
         )
-
-    def retire_script(self, slot: str) -> str:
-        """Shell script of the timer: stops the slot unless it has become the live one in the meantime."""
-        return self.own.retire_script(slot, self.home.live_link)
 
     def write(self, slot: str, content: Content) -> None:
         """Point *slot* at *content*. ``slot.env`` goes last: until it fits, the slot counts as not written."""

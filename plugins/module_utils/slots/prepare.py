@@ -62,7 +62,7 @@ class PreparingSlots(SharingSlots):
         detail: dict[str, Any] = {"slot": plan.slot, "config": target.config, "steps": [str(step) for step in plan.steps]}
         with self._operation(OP, target.release, request, detail) as op:
             slot = str(plan.slot)
-            self.node.systemd.schedule(self.spec.timer_of(slot), PATIENCE_S, self.node.retire_script(slot))
+            self.node.systemd.schedule(self.spec.timer_of(slot), PATIENCE_S, self.node.own.retire_script(slot))
             steps = tuple(step for step in plan.steps if step.do != sp.CANCEL)  # the timer is the new one now
             gate = self.gate_for(target.release, live=previous)
             try:

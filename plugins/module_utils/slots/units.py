@@ -112,12 +112,11 @@ class SlotUnits:
 
     def log_tail(self, slot: str, since: float) -> list[str]:
         """The last lines that the units of *slot* wrote since *since* (seconds since 1970)."""
-        first, *further = self.units(slot)
-        return self.systemd.log_tail(first, since, further=further) if further else self.systemd.log_tail(first, since)
+        return self.systemd.log_tail(self.units(slot), since)
 
-    def retire_script(self, slot: str, live: Path) -> str:
-        """Shell script of a timer: stops *slot* unless *live*, the link, has come to name it in the meantime."""
-        units = shlex.join(self.all_units(slot))
+    def retire_script(self, slot: str) -> str:
+        """Shell script of a timer: stops *slot* unless it has become the live one in the meantime."""
+        units, live = shlex.join(self.all_units(slot)), Home(self.spec.root, self.spec.component).live_link
         return f'[ "$(readlink {shlex.quote(str(live))})" = {slot} ] || {{ systemctl disable --quiet {units}; systemctl stop {units}; }}'
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import LIMIT, OWN_OPTION, refusal
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import role_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ROLE_KINDS
 
 SCALED = ("container", "worker")
@@ -18,7 +19,7 @@ SCALED = ("container", "worker")
 
 def _alone(component: Mapping[str, Any]) -> str:
     """Why a slot of the component has one process, and what to do; empty where it may have more."""
-    role = str(component.get("role", "")).removeprefix("phasegate.aistack.")
+    role = role_of(component)
     if not (component.get("application") or component.get("release_from")):
         return "it runs no release, and only that has slots"
     if component.get("port"):

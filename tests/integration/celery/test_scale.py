@@ -89,8 +89,9 @@ class Processes:
     def end(self, unit: str, wait: bool = False) -> None:
         """No task of a release runs."""
 
-    def log_tail(self, unit: str, since: float, lines: int = 30, further: Sequence[str] = ()) -> list[str]:
-        return (self.stage.folder / f"{self.name(unit)}.log").read_text().splitlines()[-lines:]
+    def log_tail(self, units: Sequence[str], since: float, lines: int = 30) -> list[str]:
+        found = [line for unit in units for line in (self.stage.folder / f"{self.name(unit)}.log").read_text().splitlines()]
+        return found[-lines:]
 
 
 class Herd:

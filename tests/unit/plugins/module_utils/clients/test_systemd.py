@@ -183,14 +183,14 @@ def test_run_command() -> None:
 
 def test_the_log_begins_where_it_was_asked_for_and_not_a_second_before() -> None:
     shell = Shell(journalctl=Ended(0, "one\ntwo\n", ""))
-    assert Systemd(shell).log_tail("a", 1700000000.75) == ["one", "two"]
+    assert Systemd(shell).log_tail(["a"], 1700000000.75) == ["one", "two"]
     assert "--since=@1700000000.750000" in shell.asked[0]
 
 
 def test_the_end_of_a_log_is_not_spent_on_underlines() -> None:
     trace = "\n".join(f"  File {number}\n    call()\n    ~~~~^^" for number in range(20)) + "\nKeyError: 'x'\n"
     shell = Shell(journalctl=Ended(0, trace, ""))
-    assert Systemd(shell).log_tail("a", 0, 4) == ["    call()", "  File 19", "    call()", "KeyError: 'x'"]
+    assert Systemd(shell).log_tail(["a"], 0, 4) == ["    call()", "  File 19", "    call()", "KeyError: 'x'"]
     assert "-n8" in shell.asked[-1]
 
 

@@ -171,8 +171,8 @@ class FakeSystemd:
         if slot in self.machine.load()["timers"]:
             self.machine.change(f"cancel {slot}", lambda state: state["timers"].remove(slot))
 
-    def log_tail(self, unit: str, since: float, lines: int = 30, further: Sequence[str] = ()) -> list[str]:
-        return ["connecting to postgresql://app:hunter22@db/x", f"{' and '.join([unit, *further])} says boo"]
+    def log_tail(self, units: Sequence[str], since: float, lines: int = 30) -> list[str]:
+        return ["connecting to postgresql://app:hunter22@db/x", f"{' and '.join(units)} says boo"]
 
 
 class FakeEdge:
@@ -844,7 +844,7 @@ def test_status(fronted: Bench) -> None:
 
 def test_the_retire_timer_looks_before_it_stops(fronted: Bench) -> None:
     node = replace(fronted.slots().node)
-    script = node.retire_script("blue")
+    script = node.own.retire_script("blue")
     assert re.search(r'\[ "\$\(readlink \S+/slots/live\)" = blue \] \|\| \{ systemctl disable', script)
 
 
