@@ -32,6 +32,7 @@ KNOWN_HOSTS = settings.SSH / "known_hosts"
 MEMORY = settings.STATE / "nodes.json"  # per node: the container's id, the hash of the files laid on it, its host key
 JOURNALS = settings.STATE / "journal"
 DOCKER = settings.STATE / "docker"  # what Docker keeps, per node: an overlay cannot lie on an overlay
+BYTECODE = settings.ROOT / "lab" / "bytecode" / "sitecustomize.py"
 BOOT_SECONDS = 90
 
 FIRST_BOOT = """\
@@ -169,9 +170,20 @@ def _files(node: Node, public_key: str) -> dict[str, tuple[int, bytes]]:
     """Return everything that is laid on the node from outside: path to (mode, content)."""
     return {
         **machine.node_files(node),
+        **(_bytecode() if os.environ.get("AISTACK_TEST_BYTECODE") else {}),
         f"/etc/ssh/authorized_keys.d/{settings.USER}": (0o644, public_key.encode()),
         "/usr/local/sbin/lab-first-boot": (0o755, FIRST_BOOT.encode()),
         "/etc/systemd/system/lab-first-boot.service": (0o644, FIRST_BOOT_UNIT.encode()),
+    }
+
+
+def _bytecode() -> dict[str, tuple[int, bytes]]:
+    """Return what makes the node's own Python keep what it compiled of Ansible's modules: for tests (see the file that is laid there)."""
+    packages = "/usr/lib/python3/dist-packages"
+    return {
+        f"{packages}/lab_bytecode.py": (0o644, BYTECODE.read_bytes()),
+        f"{packages}/lab_bytecode.pth": (0o644, b"import lab_bytecode\n"),
+        "/var/cache/lab-bytecode/README": (0o644, b"Modules that were compiled during tests; may be removed at any time.\n"),
     }
 
 

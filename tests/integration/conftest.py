@@ -84,11 +84,24 @@ OF_A_NODE = (Path("/etc/aistack"), Path("/usr/local/bin/aistack"))
 
 @pytest.fixture(scope="session", autouse=True)
 def bytecode() -> Iterator[None]:
-    """What Python makes of Ansible's modules is kept as long as these tests run: see bytecode/sitecustomize.py."""
+    """What Python makes of Ansible's modules is kept as long as these tests run: see lab/bytecode/sitecustomize.py."""
+    if os.environ.get("AISTACK_TEST_BYTECODE"):  # `make test` keeps it for all its jobs
+        yield
+        return
     with tempfile.TemporaryDirectory(prefix="aistack-bytecode-", dir="/tmp") as folder, pytest.MonkeyPatch.context() as patch:
         Path(folder).chmod(0o755)
         patch.setenv("AISTACK_TEST_BYTECODE", folder)
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "bytecode"), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2] / "lab" / "bytecode"), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def postgres_programs() -> Iterator[None]:
+    """The programs of PostgreSQL themselves, and not Debian's wrapper, which costs more than what it starts: there is one server here."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"), key=lambda path: int(path.parts[-3]))
+    with pytest.MonkeyPatch.context() as patch:
+        if found:
+            patch.setenv("PATH", str(found[-1].parent), prepend=os.pathsep)
         yield
 
 

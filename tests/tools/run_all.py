@@ -18,6 +18,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ class Job:
     after: list[str] = field(default_factory=list)
     limit: float = 1200.0
     lab: str = ""  # number of a further lab that it works on
+    plays: bool = False  # it runs playbooks again and again: what Python makes of the same texts is kept for it (lab/bytecode)
     result: str = "waiting"  # then: running, passed, failed, not run
     started: float = 0.0
     seconds: float = 0.0
@@ -71,7 +73,7 @@ def jobs() -> list[Job]:
         Job("changelog", ["changelog"]),
         Job("unit", ["unit", "ARGS=--ignore=tests/unit/plugins"]),  # which ansible-units runs, as the collection's users would
         Job("test-docs", ["test-docs"]),
-        Job("integration", ["integration"], limit=2700.0),
+        Job("integration", ["integration"], limit=2700.0, plays=True),
         Job("ansible-lint", ["ansible-lint"]),
         Job("sanity", ["sanity"]),
         Job("ansible-units", ["ansible-units"]),
@@ -79,13 +81,13 @@ def jobs() -> list[Job]:
         Job("docs-lint", ["docs-lint"]),
         Job("docs", ["docs"]),
     ]
-    lab = [Job("lab-ready", ["lab-ready"], lane="lab", limit=2400.0)]
+    lab = [Job("lab-ready", ["lab-ready"], lane="lab", limit=2400.0, plays=True)]
     for name in scenarios:
-        lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=2700.0))
-    lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=2700.0))
+        lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=2700.0, plays=True))
+    lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=2700.0, plays=True))
     further = [
-        Job("lab-further", ["lab-up"], after=["lab-ready"], lab="1"),
-        Job("scenario-refusals", ["scenario", "NAME=refusals"], after=["lab-further"], limit=2700.0, lab="1"),
+        Job("lab-further", ["lab-up"], after=["lab-ready"], lab="1", plays=True),
+        Job("scenario-refusals", ["scenario", "NAME=refusals"], after=["lab-further"], limit=2700.0, lab="1", plays=True),
     ]
     return static + lab + further
 
@@ -104,16 +106,19 @@ class Runner:
         # left over from an outer make: its options and its job server are not for these
         self.environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         self.environment.update(ANSIBLE_NOCOLOR="1", PY_COLORS="0", NO_COLOR="1", PYTHONUNBUFFERED="1")
+        self.kept = ""  # a folder while they run: see lab/bytecode
 
     def run(self) -> None:
         """Run every job; returns when none is left."""
-        while any(self.lanes.values()) or self.running:
-            for lane, queue in self.lanes.items():
-                while queue and lane not in self.running and not self.waits(queue[0]):
-                    self.begin(lane, queue.popleft())
-            for lane, (job, process) in list(self.running.items()):
-                self.observe(lane, job, process)
-            time.sleep(0.1)
+        with tempfile.TemporaryDirectory(prefix="aistack-bytecode-", dir="/tmp", ignore_cleanup_errors=True) as self.kept:
+            Path(self.kept).chmod(0o755)  # for the users that tests run parts as
+            while any(self.lanes.values()) or self.running:
+                for lane, queue in self.lanes.items():
+                    while queue and lane not in self.running and not self.waits(queue[0]):
+                        self.begin(lane, queue.popleft())
+                for lane, (job, process) in list(self.running.items()):
+                    self.observe(lane, job, process)
+                time.sleep(0.1)
 
     def waits(self, job: Job) -> bool:
         """Tell whether something that a job needs has not ended, in the other queue."""
@@ -131,7 +136,7 @@ class Runner:
             process = subprocess.Popen(
                 ["make", "--no-print-directory", *job.target],
                 cwd=ROOT,
-                env={**self.environment, **({"AISTACK_LAB": job.lab} if job.lab else {})},
+                env=self.environment_of(job),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -139,6 +144,14 @@ class Runner:
             )
         self.running[lane] = (job, process)
         print(f"[{clock()}] {job.name}: started", flush=True)
+
+    def environment_of(self, job: Job) -> dict[str, str]:
+        """Return what a job sees beside what this program sees."""
+        more = {"AISTACK_LAB": job.lab} if job.lab else {}
+        if job.plays:
+            search = [str(ROOT / "lab" / "bytecode"), *filter(None, [self.environment.get("PYTHONPATH")])]
+            more.update(AISTACK_TEST_BYTECODE=self.kept, PYTHONPATH=os.pathsep.join(search))
+        return {**self.environment, **more}
 
     def observe(self, lane: str, job: Job, process: subprocess.Popen[bytes]) -> None:
         """See whether a running job has ended or taken too long."""
