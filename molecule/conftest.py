@@ -121,6 +121,15 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def secrets() -> dict[str, str]:
+    """The lab's secrets by the names of their files."""
+    folder = Path(os.environ.get("AISTACK_SECRETS_DIR") or ROOT / ".lab" / "secrets")
+    found = {path.name: path.read_text(encoding="utf-8").split()[0] for path in folder.iterdir() if path.is_file()}
+    assert len(found) >= 5
+    return found
+
+
 @pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Lab:
     """The scenario's own inventory where it has one, else the lab's."""

@@ -49,7 +49,7 @@ def test_workflow_ran_in_parallel(lab: Any) -> None:
     "arguments",
     [
         ["site.yml"],
-        ["playbooks/deploy.yml", "-e", "release=v4.1.0"],
+        ["playbooks/deploy.yml", "-e", "release=v4.10.0"],
         ["playbooks/migrate.yml", "-e", "release=v4.1.0"],
         ["playbooks/restart.yml"],
         ["playbooks/healthcheck.yml"],
@@ -57,11 +57,13 @@ def test_workflow_ran_in_parallel(lab: Any) -> None:
     ],
     ids=lambda arguments: arguments[0].rpartition("/")[2],
 )
-def test_check_mode_changes_nothing(lab: Any, arguments: list[str]) -> None:
-    """`--check --diff` ends well and leaves files, units and journal as they were."""
+def test_check_mode_changes_nothing(lab: Any, secrets: dict[str, str], arguments: list[str]) -> None:
+    """`--check --diff -vvv` ends well, leaves files, units and journal as they were, and shows every argument but no secret."""
     before = state(lab)
-    lab.play(*arguments, "--check", "--diff").ended_well()
+    ran = lab.play(*arguments, "--check", "--diff", "-vvv").ended_well()
     assert state(lab) == before
+    assert len(ran.output) > 2000
+    assert [name for name, secret in secrets.items() if secret in ran.output] == []
 
 
 def test_second_run_changes_nothing(lab: Any) -> None:
