@@ -91,10 +91,28 @@ def remember_templates(module):
     environment.compile = compile
 
 
+def remember_plugins(module):
+    """Have the loader of collections compile a plugin only where nobody compiled the same text before: it keeps nothing itself."""
+
+    def compile_once(source, filename, mode, *more, **named):
+        if mode != "exec" or not isinstance(source, (bytes, str)):
+            return compile(source, filename, mode, *more, **named)
+        text = source if isinstance(source, bytes) else source.encode()
+        code = kept(bytes(text), "-plugin", lambda: compile(source, filename, mode, *more, **named))
+        _imp._fix_co_filename(code, str(filename))
+        return code
+
+    module.compile = compile_once
+
+
 class WhenImported:
     """Has parts of Ansible remember what they made, as soon as a process imports them."""
 
-    parts = {"ansible.executor.module_common": remember_imports, "ansible._internal._templating._jinja_bits": remember_templates}
+    parts = {
+        "ansible.executor.module_common": remember_imports,
+        "ansible._internal._templating._jinja_bits": remember_templates,
+        "ansible.utils.collection_loader._collection_finder": remember_plugins,
+    }
 
     def find_spec(self, name, path, target=None):
         if name not in self.parts:

@@ -150,7 +150,7 @@ class Runner:
         more = {"AISTACK_LAB": job.lab} if job.lab else {}
         if job.plays:
             search = [str(ROOT / "lab" / "bytecode"), *filter(None, [self.environment.get("PYTHONPATH")])]
-            more.update(AISTACK_TEST_BYTECODE=self.kept, PYTHONPATH=os.pathsep.join(search))
+            more.update(AISTACK_TEST_BYTECODE=self.kept, PYTHONPATH=os.pathsep.join(search), PYTEST_ADDOPTS="-m 'not whole'")
         return {**self.environment, **more}
 
     def observe(self, lane: str, job: Job, process: subprocess.Popen[bytes]) -> None:

@@ -26,6 +26,8 @@ TOKEN = "hunted-T0ken-of-an-index"
 LINES = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n-----END KEY-----"
 SAMPLER = """
 import os, sys, time
+
+pytestmark = pytest.mark.whole
 secrets = [s.encode() for s in sys.stdin.read().split("\\0")]
 end, seen = time.monotonic() + float(sys.argv[1]), set()
 while time.monotonic() < end and not os.path.exists(sys.argv[2]):

@@ -22,6 +22,8 @@ import yaml
 from ..refusals.conftest import BACKEND, ROOT, WEB, Lab
 from .conftest import BEFORE, bring
 
+pytestmark = pytest.mark.whole
+
 FAULTY = "v4.16.0"
 """Healthy, and 500 on the router's route from the fiftieth decision of a process on."""
 SHORT = ("-e", "interval=5", "-e", "window=20")
