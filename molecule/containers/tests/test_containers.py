@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from nodes import settings
 
 NODES = ("docker-1", "docker-2")
 QUICK = {"interval": 1, "successes": 2, "min_healthy_time": 2, "deadline": 20}
@@ -195,6 +197,19 @@ def _until_well(lab: Any, name: str, seconds: float = 30.0) -> None:
             time.sleep(0.2)
 
 
+def test_a_node_that_was_restarted_serves_what_was_live(lab: Any) -> None:
+    """Killed like a power cut and started again: the same release, in one container, whatever was left of the one before."""
+    node = lab.node("docker-1")
+    slot, before = node.check_output(f"readlink {ROOT}/api/slots/live"), health(lab, "docker-1")
+    held = next(one.container for one in settings.ALL if one.name == "docker-1")
+    for command in ("kill", "start"):
+        subprocess.run(["podman", command, held], check=True, capture_output=True, timeout=60)
+    _until_well(lab, "docker-1", 120.0)
+    assert health(lab, "docker-1") == before
+    assert containers(lab, "docker-1") == [f"aistack-api-{slot}"]
+    lab.play("playbooks/healthcheck.yml", "-e", "deadline=60").ended_well()
+
+
 def test_a_container_that_does_not_end_is_ended(lab: Any) -> None:
     """It ignores SIGTERM: the switch takes stop_timeout, and no more; nothing of it is left."""
     deploy(lab, "v1.5.0").ended_well()
@@ -239,6 +254,13 @@ def test_an_image_is_loaded_from_an_archive(lab: Any, root: Path, tmp_path: Path
     with packed.open("rb") as archive:
         image["sha256"] = {"v1.6.0": hashlib.file_digest(archive, "sha256").hexdigest()}
     with visitors(lab):
+        node.check_output("mount -t tmpfs -o size=256k,mode=0700 none /var/lib/docker/tmp")  # where Docker unpacks what it loads
+        try:
+            said = deploy(lab, "v1.6.0", "-e", described(lab, tmp_path, image)).ended_badly().output
+        finally:
+            node.check_output("umount /var/lib/docker/tmp")
+        assert "Docker's disk is full (/var/lib/docker). Free some space" in said, said[-3000:]
+        assert not node.file(f"{ROOT}/api/releases/v1.6.0").exists, "nothing was staged"
         deploy(lab, "v1.6.0", "-e", described(lab, tmp_path, image)).ended_well()
     assert live(lab) == {"v1.6.0"}
     manifests = [json.loads(lab.node(one).file(f"{ROOT}/api/releases/v1.6.0/release.json").content_string) for one in NODES]
@@ -417,6 +439,25 @@ def test_the_schema_goes_back_through_the_newer_image(lab: Any) -> None:
     assert (live(lab), schema(lab)) == ({"v1.1.0"}, ("0001", "id,text"))
     assert asked(lab, "SELECT text FROM notes") == "longer than ten letters"
     assert left_of_migrations(lab) == []
+
+
+def test_the_whole_system_goes_back_to_the_set_of_the_targets_time(lab: Any) -> None:
+    """Database and image: what was written since is lost, which is counted, named, and accepted by the name of the set."""
+    kept = asked(lab, "SELECT count(*) FROM notes")
+    lab.play("playbooks/deploy.yml", "-e", "release=v1.9.0", "-e", "allow_bad=true").ended_well()  # with the set that it makes first
+    assert (live(lab), schema(lab)) == ({"v1.9.0"}, ("0002", "id,text,author"))
+    asked(lab, "INSERT INTO notes (text) VALUES ('written since')")
+    back = ("playbooks/rollback.yml", "-e", "level=system", "-e", "to=v1.1.0", "-e", "confirm=v1.1.0")
+    said = " ".join(lab.play(*back).ended_badly().output.split())
+    named = re.search(r"-e accept_set=([\w.-]+)", said)
+    assert named, said[-3000:]
+    assert "public.notes" in said, said[-3000:]
+    assert (live(lab), schema(lab)) == ({"v1.9.0"}, ("0002", "id,text,author"))
+    lab.play(*back, "-e", f"accept_set={named[1]}").ended_well()
+    assert (live(lab), schema(lab)) == ({"v1.1.0"}, ("0001", "id,text"))
+    assert asked(lab, "SELECT count(*) FROM notes") == kept
+    assert left_of_migrations(lab) == []
+    lab.play("playbooks/healthcheck.yml").ended_well()
 
 
 def test_a_controller_that_is_killed_in_a_migration_is_followed_by_the_same_command(lab: Any, root: Path) -> None:
