@@ -18,6 +18,9 @@ UNITS = {
     "comfyui": "comfyui.service",
     "edge": "haproxy.service",
     "backup": "aistack-backup@{stack}.timer",
+    "prometheus": "aistack-prometheus.service",
+    "alertmanager": "aistack-alertmanager.service",
+    "exporters": "aistack-node-exporter.service",
 }
 """Role to the unit that has to run. PostgreSQL's is named after a version that only the node knows."""
 LISTENS = ("postgres", "redis", "minio", "ollama", "comfyui")

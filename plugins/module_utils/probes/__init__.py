@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import TypeSpec
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.alertmanager import Alertmanager
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.backup import Backup
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Probe
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.celery import Celery
@@ -25,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.ollama im
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.port import Port
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.postgres import Postgres
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.process import Process
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.prometheus import Prometheus
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Redis
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.s3 import S3
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.sequence import Sequence
@@ -34,8 +36,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import Usage
 
 _ALL: tuple[type[Probe], ...] = (
-    Backup, Celery, Comfyui, Command, Disk, Dns, File, Haproxy, Http, Log, Metrics, Ollama,
-    Port, Postgres, Process, Redis, S3, Sequence, Tcp, Tls, Unit, Usage,
+    Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Haproxy, Http, Log, Metrics, Ollama,
+    Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Tcp, Tls, Unit, Usage,
 )  # fmt: skip
 
 REGISTRY: Mapping[str, type[Probe]] = {probe.type: probe for probe in _ALL}

@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_use
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import description as monitoring
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible, strategy
@@ -345,7 +346,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         if "assets" in component:
             problems += check_assets(f"{where}.assets", component["assets"])
         problems += instances.problems(where, component) + check_user(where, component)
-        problems += check_access(where, component)
+        problems += check_access(where, component) + monitoring.problems(where, component, stack["ports"])
     problems += same_user(components)
     if stack.get("root") and stack.get("state"):
         problems += check_places(components, Places(stack["root"], stack["state"]), groups)

@@ -18,6 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import ROTATION
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import OF_A_SLOT
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import METRICS
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import NOTICES
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.compatible import RUNS_WITH
@@ -192,6 +193,7 @@ COMPONENT: Mapping[str, Option] = {
     "port": Option("str", "name of its port in aistack_ports; <name>_blue and <name>_green are its slots'"),
     "edge": Option("dict", "how the edge fronts it", keys=EDGE),
     "pool": Option("dict", "one address for all of its hosts", keys=POOL),
+    "metrics": METRICS,
     "options": Option("dict", "settings of its role; see below", expected="a mapping of names to values"),
     "assets": _listed("paths below which the other slot answers for a file that the live one lacks", "a list of paths, such as [/assets/]"),
     "writable": Option("list", "folders that its process may write: kept over releases, part of backup sets", expected="a list of folders"),

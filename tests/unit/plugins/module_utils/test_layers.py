@@ -19,7 +19,7 @@ PACKAGE = "ansible_collections.phasegate.aistack.plugins.module_utils"
 
 FLOORS = (
     "core", "environment", "clients", "postgres", "alembic", "journal", "release", "edge", "backup", "rotation", "probes", "gate",
-    "migration", "slots", "rollout", "report", "drill", "rollback", "notice", "stack", "init", "node", "cli",
+    "monitoring", "migration", "slots", "rollout", "report", "drill", "rollback", "notice", "stack", "init", "node", "cli",
 )  # fmt: skip
 """The folders of the core from the ground up: a file imports of its own folder and of those before it. So there is no circle of folders."""
 
@@ -35,6 +35,7 @@ PURE = {
     "backup": "options plan",
     "rotation": "scram",
     "gate": "default proof text trigger verdict watch_text window",
+    "monitoring": "description rules settings targets trigger_rules usual_rules",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
     "rollout": "compatible plan risk strategy",

@@ -73,6 +73,8 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/web\n", {}, "the name is to be of a-z"),
         ("components/reconcile", {"application": "shop"}, "aistack_components.reconcile: aistack-reconcile@ is a unit of this collection"),
         ("components/web/gates", [], "aistack_components.web: unknown key 'gates'; did you mean 'gate'?"),
+        ("components/web/metrics", {"pth": "/m"}, "aistack_components.web.metrics: unknown key 'pth'; did you mean 'path'?"),
+        ("components/db/metrics", {"port": "dbs"}, "aistack_components.db.metrics.port: aistack_ports has no 'dbs'; did you mean 'db'?"),
         ("components/web/migrations", {"evidence": ["smoky"]},
          "aistack_components.web.migrations.evidence: unknown acceptance probe 'smoky'; did you mean 'smoke'?"),
         ("components/web/runs_with", {"workr": "major"},

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that make the files of Prometheus, its exporters and Alertmanager out of the description of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import rules, settings, targets, trigger_rules, usual_rules
+
+
+def _address(hostvars: Mapping[str, Any], host: str) -> str:
+    """The address under which other nodes reach a host; empty where it has none."""
+    try:
+        return str(hostvars[host]["aistack_address"])
+    except KeyError:
+        return ""
+
+
+def _stack(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, ports: Mapping[str, int] | None = None,
+           hostvars: Mapping[str, Any] | None = None, tls: bool = False, ca: str = "") -> targets.Stack:  # fmt: skip
+    used = {str(component.get("hosts")) for component in components.values()}
+    addresses = {host: _address(hostvars or {}, host) for group in used for host in groups.get(group, ())}
+    return targets.Stack(name, components, groups, ports or {}, {host: at for host, at in addresses.items() if at}, tls, ca)
+
+
+def scrape_configs(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, name: str, ports: Mapping[str, int],
+                   hostvars: Mapping[str, Any], own: Mapping[str, Any] | None = None, tls: bool = False,
+                   ca: str = "") -> list[dict[str, Any]]:  # fmt: skip
+    """What the Prometheus of a host reads."""
+    return targets.scrape_configs(_stack(components, groups, name, ports, hostvars, bool(tls), ca), host, own)
+
+
+def target_count(jobs: Sequence[Mapping[str, Any]]) -> int:
+    """How many targets these jobs have when all of them are up."""
+    return targets.count(jobs)
+
+
+def alert_rules(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, triggers: Sequence[Any] | None = None,
+                tls: bool = False, file: str = "rules.yml") -> dict[str, object]:
+    """The alert rules of a stack: C(rules) and C(cases) as Prometheus and promtool read them, and which triggers have no rule, and why."""
+    stack = _stack(components, groups, name, tls=bool(tls))
+    try:
+        found, without = trigger_rules.trigger_rules(list(triggers or ()), stack)
+    except TriggerError as error:
+        raise AnsibleFilterError("aistack_triggers: " + "; ".join(error.problems)) from error
+    made = {f"{name} triggers": found, f"{name} usual": usual_rules.usual_rules(stack)}
+    return {"rules": rules.groups(made), "cases": rules.cases(made, file), "without": without, "untested": rules.untested(made)}
+
+
+def prometheus_config(jobs: Sequence[Mapping[str, Any]], rule_files: Sequence[str], **known: Any) -> dict[str, object]:
+    """The configuration of Prometheus."""
+    return settings.prometheus(jobs, rule_files, known)
+
+
+def alertmanager_config(receivers: Sequence[Any], wait: int = 10, interval: int = 60, repeat: int = 14400) -> dict[str, object]:
+    """The configuration of Alertmanager. Raises AnsibleFilterError with all that is wrong with its receivers."""
+    try:
+        return settings.alertmanager(receivers, {"wait": wait, "interval": interval, "repeat": repeat})
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def exporters_of(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, ports: Mapping[str, int],
+                 address: str = "") -> list[dict[str, object]]:
+    """The exporters of a host: C(name), C(listen), C(port)."""
+    listen = targets.listens_at(components, groups, host, address)
+    return [{"name": name, "listen": listen, "port": targets.exporter_port(ports, name)}
+            for name in targets.exporters_on(components, groups, host)]  # fmt: skip
+
+
+def metric_readers(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Any]) -> list[str]:
+    """Addresses of the hosts that read figures: those of the components with role prometheus."""
+    found = [_address(hostvars, host) for host in targets.hosts_of_role(components, groups, "prometheus")]
+    return [at for at in found if at]
+
+
+class FilterModule:
+    """Filters about monitoring."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name to function."""
+        return {
+            "alert_rules": alert_rules,
+            "alertmanager_config": alertmanager_config,
+            "exporters_of": exporters_of,
+            "metric_readers": metric_readers,
+            "prometheus_config": prometheus_config,
+            "scrape_configs": scrape_configs,
+            "target_count": target_count,
+        }

@@ -1,0 +1,250 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is read, judged and told follows from the description of a stack; the two slots of a component can be told apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import rules, settings, targets
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.trigger_rules import trigger_rules
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.usual_rules import usual_rules
+
+COMPONENTS: dict[str, dict[str, Any]] = {
+    "db": {"role": "postgres", "hosts": "data"},
+    "queue": {"role": "phasegate.aistack.redis", "hosts": "data"},
+    "saved": {"role": "backup", "hosts": "all"},
+    "edge": {"role": "edge", "hosts": "all", "metrics": {"port": "edge_metrics"}},
+    "api": {"role": "backend", "hosts": "data", "application": "shop", "port": "api", "metrics": {}, "edge": {"check": "/health"}},
+    "site": {"role": "frontend", "hosts": "web", "application": "shop", "port": "site", "metrics": {"path": "/figures"}},
+    "exporters": {"role": "exporters", "hosts": "all"},
+    "prometheus": {"role": "prometheus", "hosts": "data"},
+    "alerts": {"role": "alertmanager", "hosts": "data"},
+}
+GROUPS = {"all": ["one", "two"], "data": ["one"], "web": ["two"]}
+PORTS = {"api": 8000, "api_blue": 18000, "api_green": 18001, "site": 3000, "site_blue": 13000, "site_green": 13001, "edge_metrics": 8405}
+ADDRESSES = {"one": "10.0.0.11", "two": "fd00::2"}
+
+
+def stack(components: dict[str, dict[str, Any]] | None = None, **more: Any) -> targets.Stack:
+    return targets.Stack("shop", components or COMPONENTS, GROUPS, PORTS, ADDRESSES, **more)
+
+
+def read(jobs: list[dict[str, Any]], name: str) -> list[tuple[str, dict[str, str]]]:
+    """The targets of a job: place and labels, ``stack`` left out, which all have."""
+    found = []
+    for job in jobs:
+        for one in job["static_configs"] if job["job_name"] == name else []:
+            assert one["labels"]["stack"] == "shop"
+            found += [(at, {key: value for key, value in one["labels"].items() if key != "stack"}) for at in one["targets"]]
+    return found
+
+
+def test_slots_are_told_apart_on_the_host_of_prometheus() -> None:
+    jobs = targets.scrape_configs(stack(), "one")
+    of_api = {"component": "api", "node": "one"}
+    assert read(jobs, "api") == [("127.0.0.1:18000", {**of_api, "slot": "blue"}), ("127.0.0.1:18001", {**of_api, "slot": "green"})]
+    assert next(job for job in jobs if job["job_name"] == "api")["metrics_path"] == "/metrics"
+
+
+def test_elsewhere_the_slot_that_serves_is_read_through_the_edge() -> None:
+    jobs = targets.scrape_configs(stack(), "one")
+    assert read(jobs, "site") == []
+    assert read(jobs, "site_edge") == [("[fd00::2]:3000", {"component": "site", "node": "two", "slot": "live"})]
+    assert next(job for job in jobs if job["job_name"] == "site_edge")["metrics_path"] == "/figures"
+    secure = next(job for job in targets.scrape_configs(stack(tls=True, ca="/opt/ca.pem"), "one") if job["job_name"] == "site_edge")
+    assert (secure["scheme"], secure["tls_config"]) == ("https", {"ca_file": "/opt/ca.pem"})
+
+
+def test_other_figures_are_read_at_the_address_of_the_host() -> None:
+    assert [at for at, _labels in read(targets.scrape_configs(stack(), "one"), "edge")] == ["10.0.0.11:8405", "[fd00::2]:8405"]
+
+
+def test_an_exporter_is_where_its_server_is_and_speaks_for_it() -> None:
+    jobs = targets.scrape_configs(stack(), "one")
+    assert [labels for _at, labels in read(jobs, "postgres_exporter")] == [{"component": "db", "node": "one"}]
+    assert [labels for _at, labels in read(jobs, "redis_exporter")] == [{"component": "queue", "node": "one"}]
+    assert [labels["node"] for _at, labels in read(jobs, "node_exporter")] == ["one", "two"]
+    assert targets.exporters_on(COMPONENTS, GROUPS, "two") == ["node"]
+    assert targets.exporters_on({key: value for key, value in COMPONENTS.items() if key != "exporters"}, GROUPS, "one") == []
+
+
+def test_an_exporter_listens_where_its_readers_are() -> None:
+    jobs = targets.scrape_configs(stack(), "one")
+    assert [at for at, _labels in read(jobs, "node_exporter")] == ["127.0.0.1:9100", "[fd00::2]:9100"]
+    two = {**COMPONENTS, "prometheus": {"role": "prometheus", "hosts": "all"}}
+    assert targets.listens_at(two, GROUPS, "one", "10.0.0.11") == "10.0.0.11", "another host reads it as well"
+
+
+def test_doors_are_knocked_at_as_users_do() -> None:
+    jobs = targets.scrape_configs(stack(), "one")
+    assert read(jobs, "doors_http") == [("http://10.0.0.11:8000/health", {"component": "api", "node": "one"})]
+    assert read(jobs, "doors_tcp") == [("[fd00::2]:3000", {"component": "site", "node": "two"})]
+    secure = targets.scrape_configs(stack(tls=True), "one")
+    assert [at for at, _labels in read(secure, "doors_tls")] == ["10.0.0.11:8000", "[fd00::2]:3000"]
+
+
+def test_what_prometheus_knows_of_itself_and_its_alertmanager() -> None:
+    own = {"prometheus": {"places": {"one": "127.0.0.1:9090"}},
+           "alertmanager": {"places": {"one": "10.0.0.11:9093"},
+                            "auth": {"basic_auth": {"username": "u", "password_file": "/f"}}}}  # fmt: skip
+    jobs = targets.scrape_configs(stack(), "one", own)
+    assert read(jobs, "prometheus") == [("127.0.0.1:9090", {"component": "prometheus", "node": "one"})]
+    assert read(jobs, "alertmanager") == [("10.0.0.11:9093", {"component": "alerts", "node": "one"})]
+    assert jobs[1]["basic_auth"] == {"username": "u", "password_file": "/f"}
+
+
+def test_two_slots_count_as_one_target() -> None:
+    jobs = targets.scrape_configs(stack(), "one")
+    both = sum(len(one["targets"]) for job in jobs for one in job["static_configs"])
+    assert targets.count(jobs) == both - 1
+
+
+@pytest.mark.parametrize(
+    ("component", "said"),
+    [
+        ({}, ""),
+        ({"metrics": {"port": "edge_metrics"}}, ""),
+        ({"metrics": {"port": "edge_metric"}}, "c.metrics.port: aistack_ports has no 'edge_metric'; did you mean 'edge_metrics'?"),
+        ({"metrics": {}}, "c.metrics: 'port' is missing: the name in aistack_ports"),
+        ({"metrics": {"port": "api", "path": "metrics"}}, "c.metrics.path: 'metrics' is no path; it begins with /"),
+        ({"application": "shop", "port": "api", "metrics": {"port": "api"}}, ""),
+        ({"application": "shop", "port": "api", "metrics": {"port": "site"}}, "c.metrics.port: slots are read at the component's own port"),
+        ({"release_from": "api", "metrics": {}}, "c.metrics: its slots have no port"),
+    ],
+)
+def test_what_a_component_may_say(component: dict[str, Any], said: str) -> None:
+    found = problems("c", component, PORTS)
+    assert len(found) == bool(said)
+    assert not said or found[0].startswith(said)
+
+
+ERRORS = {"name": "errors", "kind": "emergency", "hosts": "data", "source": "haproxy", "target": "api", "ratio": ["hrsp_5xx", "req_tot"],
+          "value": {"le": 0.05}, "window": 300, "min_sample": 20, "then": {"level": "app"}}  # fmt: skip
+SLOW = {"name": "slow", "source": "metrics", "component": "api", "target": "http://x", "ratio": ['t_sum{path=~"/a/.*"}', "t_count"],
+        "value": 3, "then": {"level": "config"}}  # fmt: skip
+
+
+def test_a_trigger_is_a_rule_with_its_verb() -> None:
+    found, without = trigger_rules([ERRORS], stack())
+    assert without == {}
+    rule = found[0]
+    assert rule.expr == (
+        '(sum by (stack, component, node, slot) (increase(haproxy_backend_http_responses_total{stack="shop",proxy="api",code="5xx",'
+        'node=~"one"}[300s])) / sum by (stack, component, node, slot) (increase(haproxy_backend_http_requests_total{stack="shop",'
+        'proxy="api",node=~"one"}[300s]))) > 0.05 and sum by (stack, component, node, slot) (increase('
+        'haproxy_backend_http_requests_total{stack="shop",proxy="api",node=~"one"}[300s])) >= 20'
+    )
+    assert rule.labels == {"severity": "critical", "kind": "emergency"}
+    verb = "ansible-playbook phasegate.aistack.emergency_rollback -e \"reason='errors on {{ $labels.node }}'\""
+    assert rule.verb == verb
+
+
+def test_a_trigger_of_a_component_is_judged_for_each_slot() -> None:
+    rule = trigger_rules([SLOW], stack())[0][0]
+    assert rule.expr.startswith('(sum by (stack, component, node, slot) (increase(t_sum{path=~"/a/.*",stack="shop",component="api"}[60s]))')
+    assert " > 3 and " in rule.expr
+    assert "rollback -e level=config" in rule.verb
+    assert {one.name for one in rule.fires} == {
+        't_sum{stack="shop",component="api",node="one",slot="blue",path="/a/x"}',
+        't_count{stack="shop",component="api",node="one",slot="blue"}'
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limit", "sign"),
+    [({"value": {"lt": 5}}, ">= 5"), ({"value": {"ge": 5}}, "< 5"), ({"value": {"gt": 5}}, "<= 5"), ({"value": {"ne": 5}}, "== 5")],
+)
+def test_a_rule_fires_where_the_figure_is_not_as_it_has_to_be(limit: dict[str, Any], sign: str) -> None:
+    given = {"name": "g", "source": "metrics", "component": "api", "target": "http://x", "gauge": "depth", "then": "notice", **limit}
+    rule = trigger_rules([given], stack())[0][0]
+    assert rule.expr.endswith(sign)
+    assert rule.labels["severity"] == "info"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"source": "manual"}, "a person pulls it"),
+        ({"ratio": ["lastchg", "req_tot"]}, "HAProxy's exporter has no figure for the column lastchg"),
+        ({"source": "metrics", "ratio": ["a", "b"], "component": "db", "target": "http://x"}, "'db' says no 'metrics'"),
+        ({"source": "metrics", "ratio": ["a", "b"], "target": "http://x"}, "it names no component"),
+        ({"value": {"ge": 1, "le": 3}}, "a rule has one limit of"),
+    ],
+)
+def test_a_trigger_without_a_rule_says_why(change: dict[str, Any], why: str) -> None:
+    given = {**ERRORS, **change}
+    if change.get("source") == "manual":
+        given = {"name": "errors", "source": "manual", "then": "manual"}
+    found, without = trigger_rules([given], stack())
+    assert found == []
+    assert why in without["errors"]
+
+
+def test_a_wrong_trigger_is_refused() -> None:
+    with pytest.raises(TriggerError, match="unknown source 'promtheus'"):
+        trigger_rules([{**ERRORS, "source": "promtheus"}], stack())
+
+
+def test_of_a_baseline_the_same_figure_of_the_day_before() -> None:
+    given = {key: value for key, value in SLOW.items() if key != "value"}
+    rule = trigger_rules([{**given, "times": {"lt": 2}}], stack())[0][0]
+    assert rule.expr.count("[60s] offset 1d") == 2
+    assert rule.notes == {"compared": "with the same figure a day before"}
+    assert rules.untested({"g": [rule]}) == ["slow"]
+
+
+def test_the_usual_rules_are_those_whose_figures_somebody_shows() -> None:
+    every = {"TargetDown", "NoSlotUp", "DiskFullSoon", "ServiceRestarts", "BackupTooOld", "NotReached", "CertificateEnds",
+             "EdgeWithoutServer"}  # fmt: skip
+    found = usual_rules(stack(tls=True))
+    assert {rule.alert for rule in found} == every
+    assert all(rule.verb.startswith("ansible-playbook phasegate.aistack.") for rule in found)
+    assert {rule.alert for rule in usual_rules(stack())} == every - {"CertificateEnds"}
+    assert {rule.alert for rule in usual_rules(stack({"api": COMPONENTS["api"]}))} == {"TargetDown", "NoSlotUp"}
+
+
+def test_each_rule_has_a_case_that_fires_and_one_that_does_not() -> None:
+    made = {"usual": usual_rules(stack(tls=True)), "none": []}
+    tests: Any = rules.cases(made, "rules.yml")["tests"]
+    assert len(tests) == 2 * len(made["usual"])
+    assert [bool(test["promql_expr_test"][0]["exp_samples"]) for test in tests] == [True, False] * len(made["usual"])
+    groups: Any = rules.groups(made)["groups"]
+    assert [group["name"] for group in groups] == ["usual"], "promtool takes no group without rules"
+    assert groups[0]["rules"][0]["annotations"]["verb"] == made["usual"][0].verb
+
+
+def test_who_is_told() -> None:
+    ops = {"name": "ops", "url": "http://x/hook", "severity": ["critical"]}
+    made: Any = settings.alertmanager([ops], {"wait": 1, "interval": 2, "repeat": 3})
+    assert made["route"]["receiver"] == "nobody"
+    assert made["route"]["routes"] == [{"receiver": "ops", "matchers": ['severity=~"critical"'], "continue": True}]
+    assert made["receivers"][1] == {"name": "ops", "webhook_configs": [{"url": "http://x/hook", "send_resolved": True}]}
+
+
+def test_a_wrong_receiver_is_refused_and_its_address_not_shown() -> None:
+    given = [{"name": "a", "url": 7, "sevrity": []}, {"name": "a", "url": "http://secret/token", "kind": "mail"},
+             {"name": "nobody", "url": "x"}]  # fmt: skip
+    found = settings.receiver_problems(given)
+    assert any("unknown key 'sevrity'; did you mean 'severity'?" in line for line in found)
+    assert any("'mail' is not one of webhook" in line for line in found)
+    assert any("the name 'a' is there twice" in line for line in found)
+    assert any("'nobody' is the name of who gets the rest" in line for line in found)
+    assert "token" not in str(found)
+    with pytest.raises(ValueError, match="sevrity"):
+        settings.alertmanager(given, {"wait": 1, "interval": 2, "repeat": 3})
+
+
+def test_prometheus_tells_its_alertmanagers() -> None:
+    known = {"stack": "shop", "interval": 15, "timeout": 10, "evaluation": 20, "alertmanagers": ["127.0.0.1:9093"]}
+    made: Any = settings.prometheus([], ["rules.yml"], known)
+    assert made["global"] == {"scrape_interval": "15s", "scrape_timeout": "10s", "evaluation_interval": "20s",
+                              "external_labels": {"stack": "shop"}}  # fmt: skip
+    assert made["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]}
+    assert "alerting" not in settings.prometheus([], [], {**known, "alertmanagers": []})
