@@ -80,6 +80,18 @@ def metric_readers(components: Mapping[str, Any], groups: Mapping[str, Sequence[
     return [at for at in found if at]
 
 
+def listens_at(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, address: str = "") -> str:
+    """Where something listens that Prometheus alone asks: on loopback where that is on the same host, else at the host's address."""
+    return targets.listens_at(components, groups, host, address)
+
+
+def server_places(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], role: str, port: int,
+                  hostvars: Mapping[str, Any]) -> dict[str, str]:  # fmt: skip
+    """Host to address and port of the components that have a role and that Prometheus alone asks."""
+    return {host: targets.place(targets.listens_at(components, groups, host, _address(hostvars, host)), port)
+            for host in targets.hosts_of_role(components, groups, role)}  # fmt: skip
+
+
 class FilterModule:
     """Filters about monitoring."""
 
@@ -89,8 +101,10 @@ class FilterModule:
             "alert_rules": alert_rules,
             "alertmanager_config": alertmanager_config,
             "exporters_of": exporters_of,
+            "listens_at": listens_at,
             "metric_readers": metric_readers,
             "prometheus_config": prometheus_config,
             "scrape_configs": scrape_configs,
+            "server_places": server_places,
             "target_count": target_count,
         }

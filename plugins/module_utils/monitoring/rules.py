@@ -59,6 +59,11 @@ def selector(name: str, labels: Mapping[str, str]) -> str:
     return f"{name}{{{inner}}}"
 
 
+def told(stack: str, verb: str) -> dict[str, str]:
+    """Labels by which the rulebook of events knows what an alert wants: C(emergency_rollback), or a C(ticket)."""
+    return {"aistack": verb, "aistack_stack": stack}
+
+
 def flat(value: Any, seconds: int) -> str:
     """A value that stays for some time, as promtool writes it."""
     return f"{value}+0x{seconds // EVERY + 1}"

@@ -21,6 +21,7 @@ RECEIVER: Mapping[str, Option] = {
     "url": Option("str", "address that gets Alertmanager's JSON; it may hold a token", required=True, secret=True),
     "severity": Option("list", "which alerts it gets", items=Option("str", "", choices=SEVERITIES), default=list(SEVERITIES)),
     "resolved": Option("bool", "whether it is told when an alert is over", default=True),
+    "token": Option("str", "what is sent along to be let in (Authorization: Bearer …)", secret=True),
     "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
 }
 """One receiver of alerts."""
@@ -76,8 +77,10 @@ def alertmanager(receivers: Sequence[Mapping[str, Any]], times: Mapping[str, Any
     for one in receivers:
         severities = list(one.get("severity") or SEVERITIES)
         routes.append({"receiver": one["name"], "matchers": [f'severity=~"{"|".join(severities)}"'], "continue": True})
-        http = {"http_config": {"tls_config": {"ca_file": one["ca_file"]}}} if one.get("ca_file") else {}
-        known.append({"name": one["name"], "webhook_configs": [{"url": one["url"], "send_resolved": one.get("resolved", True), **http}]})
+        http: dict[str, Any] = {"tls_config": {"ca_file": one["ca_file"]}} if one.get("ca_file") else {}
+        http.update({"authorization": {"credentials": one["token"]}} if one.get("token") else {})
+        hook = {"url": one["url"], "send_resolved": one.get("resolved", True), **({"http_config": http} if http else {})}
+        known.append({"name": one["name"], "webhook_configs": [hook]})
     return {
         "route": {
             "receiver": NOBODY, "group_by": ["alertname", "component", "node"], "group_wait": f"{times['wait']}s",

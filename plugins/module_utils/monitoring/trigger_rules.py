@@ -16,12 +16,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import normalise
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import command_for
-from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import EVERY, Rule, Series, flat, growing, selector
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import AUTOMATIC, command_for
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import (
+    EVERY,
+    Rule,
+    Series,
+    flat,
+    growing,
+    selector,
+    told,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import Stack, of_role
 
 HOLD = 30
-"""Seconds for which a trigger's figure, which is one over a whole window already, has to stay."""
+"""Seconds for which a trigger's figure, which is one over a whole window already, has to stay; not longer than that window."""
 DAY = 86400
 _NOT = {"le": ">", "lt": ">=", "ge": "<", "gt": "<=", "ne": "=="}
 """What a figure has to be, as what it is where it is not."""
@@ -74,11 +82,13 @@ def _rule(trigger: Mapping[str, Any], stack: Stack) -> Rule:
     then = trigger["then"]
     labels = {"severity": "critical" if trigger.get("kind") == "emergency" else "info" if then == "notice" else "warning"}
     labels.update({"kind": trigger["kind"]} if trigger.get("kind") else {})
+    automatic = isinstance(then, Mapping) and then.get("level") == AUTOMATIC
+    labels.update(told(stack.name, "emergency_rollback" if automatic else "ticket"))
     name = str(trigger["name"])
     node = "{{ $labels.node }}"
     notes = {"compared": "with the same figure a day before"} if "times" in trigger else {}
-    return Rule(name, expr, HOLD, labels, f"{name} on {node}", command_for(then, f"{name} on @node@").replace("@node@", node),
-                fires, quiet, after, notes)  # fmt: skip
+    verb = command_for(then, f"{name} on @node@").replace("@node@", node)  # which takes $ away
+    return Rule(name, expr, min(HOLD, figure.window), labels, f"{name} on {node}", verb, fires, quiet, after, notes)  # fmt: skip
 
 
 def _limit(trigger: Mapping[str, Any]) -> tuple[str, float]:

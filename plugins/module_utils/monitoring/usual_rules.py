@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import has_slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import Rule, Series, flat, growing, selector
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import Rule, Series, flat, growing, selector, told
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import Stack, hosts_of_role, of_role
 
 RUN = "ansible-playbook phasegate.aistack."
@@ -36,10 +36,14 @@ def _target(stack: Stack, **more: str) -> dict[str, str]:
     return {"stack": stack.name, "component": "part", "node": "node", **more}
 
 
+def _labels(stack: Stack, severity: str) -> dict[str, str]:
+    return {"severity": severity, **told(stack.name, "ticket")}
+
+
 def _down(stack: Stack) -> Rule:
     series = selector("up", _target(stack, job="part"))
     return Rule(
-        "TargetDown", f'up{{stack="{stack.name}",slot!~"blue|green"}} == 0', 60, {"severity": "critical"},
+        "TargetDown", f'up{{stack="{stack.name}",slot!~"blue|green"}} == 0', 60, _labels(stack, "critical"),
         "{{ $labels.component }} on {{ $labels.node }} shows no figures ({{ $labels.job }})",
         RUN + "healthcheck -e only={{ $labels.component }}",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),
@@ -49,7 +53,7 @@ def _down(stack: Stack) -> Rule:
 def _slots_down(stack: Stack) -> Rule:
     blue, green = (selector("up", _target(stack, job="part", slot=slot)) for slot in ("blue", "green"))
     return Rule(
-        "NoSlotUp", f'max by (stack, component, node) (up{{stack="{stack.name}",slot=~"blue|green"}}) == 0', 60, {"severity": "critical"},
+        "NoSlotUp", f'max by (stack, component, node) (up{{stack="{stack.name}",slot=~"blue|green"}}) == 0', 60, _labels(stack, "critical"),
         "{{ $labels.component }} on {{ $labels.node }} shows no figures: neither slot answers",
         RUN + "emergency_rollback -e \"reason='no slot of {{ $labels.component }} answers'\"",
         (Series(blue, flat(0, 600)), Series(green, flat(0, 600))), (Series(blue, flat(0, 600)), Series(green, flat(1, 600))),
@@ -64,7 +68,7 @@ def _disk(stack: Stack) -> Rule:
         "DiskFullSoon",
         f"predict_linear(node_filesystem_avail_bytes{where}[1h], {DISK_HOURS} * 3600) < 0"
         f" and node_filesystem_avail_bytes{where} / node_filesystem_size_bytes{where} < 0.4",
-        300, {"severity": "warning"},
+        300, _labels(stack, "warning"),
         f"{{{{ $labels.mountpoint }}}} on {{{{ $labels.node }}}} will be full within {DISK_HOURS} hours, as it fills now",
         RUN + "backup -e reason=disk",
         (Series(free, "300-1x100"), Series(size, flat(1000, 6000))), (Series(free, flat(300, 6000)), Series(size, flat(1000, 6000))), 5400,
@@ -77,7 +81,7 @@ def _restarts(stack: Stack) -> Rule:
     return Rule(
         "ServiceRestarts",
         f'increase(node_systemd_service_restart_total{{stack="{stack.name}",name=~"aistack-.+"}}[15m]) > {RESTARTS}', 0,
-        {"severity": "warning"},
+        _labels(stack, "warning"),
         "{{ $labels.name }} on {{ $labels.node }} starts again and again",
         RUN + "healthcheck",
         (Series(series, growing(1, 1800)),), (Series(series, flat(7, 1800)),), 1500,
@@ -96,7 +100,7 @@ def _backup(stack: Stack) -> Rule:
     return Rule(
         "BackupTooOld",
         f'time() - node_systemd_timer_last_trigger_seconds{{stack="{stack.name}",name="{unit}.timer"}} > {old}'
-        f' or node_systemd_unit_state{{stack="{stack.name}",name="{unit}.service",state="failed"}} == 1', 60, {"severity": "warning"},
+        f' or node_systemd_unit_state{{stack="{stack.name}",name="{unit}.service",state="failed"}} == 1', 60, _labels(stack, "warning"),
         f"no backup set was made on {{{{ $labels.node }}}} within {BACKUP_HOURS} hours, or the last attempt failed",
         RUN + "backup",
         (Series(timer, flat(1, old + 1200)),), (Series(timer, growing(60, old + 1200)), Series(state, flat(0, old + 1200))), old + 600,
@@ -106,7 +110,7 @@ def _backup(stack: Stack) -> Rule:
 def _door(stack: Stack) -> Rule:
     series = selector("probe_success", _target(stack))
     return Rule(
-        "NotReached", f'probe_success{{stack="{stack.name}"}} == 0', 60, {"severity": "critical"},
+        "NotReached", f'probe_success{{stack="{stack.name}"}} == 0', 60, _labels(stack, "critical"),
         "{{ $labels.component }} on {{ $labels.node }} does not answer where its users ask ({{ $labels.instance }})",
         RUN + "healthcheck -e only={{ $labels.component }}",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),
@@ -117,7 +121,7 @@ def _certificate(stack: Stack) -> Rule:
     series = selector("probe_ssl_earliest_cert_expiry", _target(stack))
     return Rule(
         "CertificateEnds", f'(probe_ssl_earliest_cert_expiry{{stack="{stack.name}"}} - time()) / 86400 < {CERTIFICATE_DAYS}', 60,
-        {"severity": "warning"},
+        _labels(stack, "warning"),
         f"a certificate that {{{{ $labels.component }}}} on {{{{ $labels.node }}}} shows ends within {CERTIFICATE_DAYS} days",
         RUN + "site",
         (Series(series, flat(86400, 600)),), (Series(series, flat(86400 * 90, 600)),), 600,
@@ -129,7 +133,7 @@ def _no_server(stack: Stack, fronted: list[str]) -> Rule:
     series = selector("haproxy_backend_active_servers", _target(stack, proxy=fronted[0]))
     return Rule(
         "EdgeWithoutServer", f'haproxy_backend_active_servers{{stack="{stack.name}",proxy=~"{"|".join(fronted)}"}} == 0', 60,
-        {"severity": "critical"},
+        _labels(stack, "critical"),
         "the edge of {{ $labels.node }} has no slot of {{ $labels.proxy }} that is ready",
         RUN + "emergency_rollback -e \"reason='no slot of {{ $labels.proxy }} is ready'\"",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),

@@ -29,6 +29,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
 
 SERVERS = ("minio", "ollama", "comfyui")
 """Roles that bring a server, its unit and its user themselves."""
+WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "exporters")}
+"""Roles that run a program of a package under units of their own: each with the folder in C(/etc), and that of its data."""
 
 
 def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
@@ -81,7 +83,8 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
         return "backup"
     if "etc/haproxy/haproxy.cfg" in below:
         return "edge"
-    named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{name: name for name in SERVERS}}
+    named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{name: name for name in SERVERS},
+             **{folder: role for role, folder in WATCHERS.items()}}  # fmt: skip
     return next((role for folder, role in named.items() if ("etc", folder) in folders), "")
 
 
@@ -210,6 +213,20 @@ def _edge(state_dir: Path, _component: str, _data: bool, places: Places) -> Plan
     return found
 
 
+def _watcher(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+    role = role_of(state_dir, component, places)
+    folder = WATCHERS[role]
+    units = [path for path in map(Path, _files(state_dir, component)) if path.parent == places.units]
+    found = Plan(units=[path.name for path in units], paths=there([*units, places.top / "etc" / folder]))
+    found.tables = [
+        f"aistack_{re.sub('[^A-Za-z0-9]+', '_', path.name)}" for path in units
+        if (places.top / "etc" / folder / f"{path.name.removeprefix('aistack-').removesuffix('-exporter.service')}.nft").exists()
+    ]  # fmt: skip
+    _kept(found, data, [places.data / folder], "figures" if role == "prometheus" else "silences, and what was sent")
+    found.stays.append(f"the packages of {role}, whose own units are masked")
+    return found
+
+
 MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     "edge": _edge,
     "redis": _redis,
@@ -217,4 +234,5 @@ MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     "docker": _docker,
     "postgres": _postgres,
     **dict.fromkeys(SERVERS, _server),
+    **dict.fromkeys(WATCHERS, _watcher),
 }

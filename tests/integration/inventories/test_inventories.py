@@ -48,7 +48,7 @@ def test_a_fault_is_found(tmp_path: Path) -> None:
     [
         (
             ('{"aistack_secrets": {"postgres": "s3cret1", "redis": "s3cret2", "minio_app": "minioadmin", "minio_root": "s3cret3",'
-             ' "redis_backup": "s3cret4", "server_actions": "s3cret5"}}'),
+             ' "redis_backup": "s3cret4", "server_actions": "s3cret5", "postgres_monitor": "s3cret6", "redis_monitor": "s3cret7"}}'),
             ["aistack_env.backend: MINIO_SECRET_KEY: is left at the forbidden", "NEXT_SERVER_ACTIONS_ENCRYPTION_KEY: expected at least 32"],
         ),
         (

@@ -141,7 +141,7 @@ def test_a_trigger_is_a_rule_with_its_verb() -> None:
         'proxy="api",node=~"one"}[300s]))) > 0.05 and sum by (stack, component, node, slot) (increase('
         'haproxy_backend_http_requests_total{stack="shop",proxy="api",node=~"one"}[300s])) >= 20'
     )
-    assert rule.labels == {"severity": "critical", "kind": "emergency"}
+    assert rule.labels == {"severity": "critical", "kind": "emergency", "aistack": "emergency_rollback", "aistack_stack": "shop"}
     verb = "ansible-playbook phasegate.aistack.emergency_rollback -e \"reason='errors on {{ $labels.node }}'\""
     assert rule.verb == verb
 
@@ -151,6 +151,7 @@ def test_a_trigger_of_a_component_is_judged_for_each_slot() -> None:
     assert rule.expr.startswith('(sum by (stack, component, node, slot) (increase(t_sum{path=~"/a/.*",stack="shop",component="api"}[60s]))')
     assert " > 3 and " in rule.expr
     assert "rollback -e level=config" in rule.verb
+    assert rule.labels["aistack"] == "ticket", "a watch does not go back to that level by itself either"
     assert {one.name for one in rule.fires} == {
         't_sum{stack="shop",component="api",node="one",slot="blue",path="/a/x"}',
         't_count{stack="shop",component="api",node="one",slot="blue"}'
@@ -226,6 +227,10 @@ def test_who_is_told() -> None:
     assert made["route"]["receiver"] == "nobody"
     assert made["route"]["routes"] == [{"receiver": "ops", "matchers": ['severity=~"critical"'], "continue": True}]
     assert made["receivers"][1] == {"name": "ops", "webhook_configs": [{"url": "http://x/hook", "send_resolved": True}]}
+    made = settings.alertmanager([{**ops, "token": "t0ken", "ca_file": "/ca"}], {"wait": 1, "interval": 2, "repeat": 3})
+    assert made["receivers"][1]["webhook_configs"][0]["http_config"] == {
+        "tls_config": {"ca_file": "/ca"}, "authorization": {"credentials": "t0ken"}
+    }  # fmt: skip
 
 
 def test_a_wrong_receiver_is_refused_and_its_address_not_shown() -> None:

@@ -47,6 +47,30 @@ def test_a_server_of_ours_goes(node: Node, name: str, data: bool) -> None:
 
 
 @pytest.mark.parametrize("data", [False, True])
+def test_what_watches_goes_and_its_figures_by_their_own_word(node: Node, data: bool) -> None:
+    unit, folder = "etc/systemd/system/aistack-prometheus.service", "etc/aistack-prometheus"
+    node.made("shop", "metrics", [unit, f"{folder}/prometheus.yml", f"{folder}/rules.yml"])
+    node.write(f"{folder}/web.yml", "")
+    node.write("var/lib/aistack-prometheus/wal/0", "")
+    gone, found = taken(node, "metrics", data)
+    assert gone == {
+        unit, f"{folder}/prometheus.yml", f"{folder}/rules.yml", f"{folder}/web.yml", "var/lib/shop/receipts/metrics.json",
+        *(["var/lib/aistack-prometheus/wal/0"] if data else []),
+    }  # fmt: skip
+    assert ["systemctl", "disable", "--now", "aistack-prometheus.service"] in node.calls
+    assert any("whose own units are masked" in line for line in found.stays)
+
+
+def test_exporters_go_with_the_filters_of_their_ports(node: Node) -> None:
+    units = [f"etc/systemd/system/aistack-{name}-exporter.service" for name in ("node", "postgres")]
+    node.made("shop", "exporters", [*units, "etc/aistack-exporters/postgres.env", "etc/aistack-exporters/node.nft"])
+    gone, _found = taken(node, "exporters")
+    assert gone == {*units, "etc/aistack-exporters/postgres.env", "etc/aistack-exporters/node.nft", "var/lib/shop/receipts/exporters.json"}
+    tables = [call for call in node.calls if call[:2] == ["nft", "delete"]]
+    assert tables == [["nft", "delete", "table", "inet", "aistack_aistack_node_exporter_service"]]
+
+
+@pytest.mark.parametrize("data", [False, True])
 def test_redis_loses_what_is_ours_and_stops(node: Node, data: bool) -> None:
     node.packaged()
     gone, _found = taken(node, "redis", data)
