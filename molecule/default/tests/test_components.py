@@ -14,11 +14,16 @@ from typing import Any
 import pytest
 import yaml
 
-COMPONENTS = ["toolchain", "postgres", "redis", "minio", "ollama", "comfyui", "edge", "backend", "worker", "beat", "frontend"]
+COMPONENTS = ["toolchain", "postgres", "redis", "minio", "ollama", "comfyui", "edge", "backend", "worker", "beat", "frontend",
+              "exporters", "alertmanager", "prometheus"]  # fmt: skip
 TABLES = {"workflows", "workflow_nodes", "workflow_edges", "agent_logs", "context_traces", "router_logs"}
 SLOTTED = [("backend-1", "backend"), ("backend-1", "worker"), ("backend-1", "beat"), ("web-1", "frontend")]
 # units and the exposure that systemd-analyze may find at most; 10 is worst. PostgreSQL's and HAProxy's units are Debian's.
-HARDENED = [("backend-1", "minio.service"), ("gpu-1", "ollama.service"), ("gpu-1", "comfyui.service")]
+HARDENED = [
+    ("backend-1", "minio.service"), ("gpu-1", "ollama.service"), ("gpu-1", "comfyui.service"),
+    ("backend-1", "aistack-prometheus.service"), ("backend-1", "aistack-alertmanager.service"),
+    ("backend-1", "aistack-postgres-exporter.service"), ("gpu-1", "aistack-node-exporter.service"),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +129,11 @@ def test_nothing_failed(lab: Any, name: str) -> None:
         ("web-1", "backend-1", 18000, False),
         ("web-1", "backend-1", 18001, False),
         ("backend-1", "web-1", 13000, False),
+        ("backend-1", "web-1", 9100, True),
+        ("gpu-1", "web-1", 9100, False),
+        ("web-1", "backend-1", 9090, False),
+        ("web-1", "backend-1", 9093, False),
+        ("web-1", "backend-1", 9187, False),
     ],
 )
 def test_ports_answer_their_users_only(lab: Any, source: str, target: str, port: int, reached: bool) -> None:

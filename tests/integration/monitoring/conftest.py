@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,7 @@ PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager", "amtool", "prom
 PASSWORD = "s3cret-of-the-reader"
 HTML = "<!DOCTYPE html><html><body>a page</body></html>"
 PAGE = "# TYPE depth gauge\ndepth {depth}\n"
-CONFIGURE = [
-    {"ansible.builtin.include_role": {"name": f"phasegate.aistack.{role}", "tasks_from": "configure"}}
-    for role in ("exporters", "alertmanager", "prometheus")
-]  # fmt: skip
+ROLES = ("exporters", "alertmanager", "prometheus")
 
 
 class Web(http.server.ThreadingHTTPServer):
@@ -66,6 +64,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.told += [(alert["labels"]["alertname"], alert["status"]) for alert in body["alerts"]]
         self.send_response(200)
         self.end_headers()
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # whoever asks has hung up
+            super().handle()
 
     def log_message(self, *_arguments: Any) -> None:
         pass
@@ -108,14 +110,16 @@ class World:
             "alertmanager_wait": 1, "alertmanager_interval": 1,
             "alertmanager_receivers": [{"name": "ops", "url": f"http://127.0.0.1:{self.web.server_port}/hook"}],
         }  # fmt: skip
-        for role in ("prometheus", "alertmanager", "exporters"):
+        for role in ROLES:
             (folder / role).mkdir()
             self.variables[f"__{role}_folder"] = str(folder / role)
             self.variables[f"__{role}_unit_file"] = str(folder / role / "unit.service")
 
-    def configure(self, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Run what the roles do between installation and start."""
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": CONFIGURE}]
+    def configure(self, *roles: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run what roles do between installation and start."""
+        names = [f"phasegate.aistack.{role}" for role in roles]
+        tasks = [{"ansible.builtin.include_role": {"name": name, "tasks_from": "configure"}} for name in names]
+        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
         (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
         (self.folder / "variables.json").write_text(json.dumps({**self.variables, **more}), encoding="utf-8")
         return subprocess.run(
@@ -179,7 +183,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     missing = [name for name in PROGRAMS if not shutil.which(name)]
     assert not missing, f"{', '.join(missing)} are needed: tests/tools/host-packages.sh, see make/quality.mk"
     one = World(tmp_path_factory.mktemp("monitoring"))
-    done = one.configure()
+    done = one.configure(*ROLES)
     assert done.returncode == 0, done.stdout + done.stderr
     one.start()
     yield one

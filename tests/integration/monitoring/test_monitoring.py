@@ -62,18 +62,17 @@ def test_an_alert_goes_all_the_way(world: World) -> None:
         world.web.depth = 1
     assert wait(lambda: state() == "none"), states
     assert wait(lambda: ("too deep", "resolved") in world.web.told), world.web.told
-    assert states == ["none", "pending", "firing", "none"]
+    assert states.index("none") < states.index("pending") < states.index("firing") < len(states) - 1
 
 
 def test_a_target_that_answers_html_is_named_with_prometheus_words(world: World) -> None:
     world.web.html = True
+    words = 'api@localhost: "INVALID" is not a valid start token', 'api@localhost: expected a valid start token, got "<"'
     try:
-        seen = wait(lambda: not (got := world.probe(prometheus=None, up=1)).ok and got)
+        said = wait(lambda: any(one in world.probe(prometheus=None, up=1).detail for one in words))
     finally:
         world.web.html = False
-    assert seen, "a page was taken for figures"
-    assert "api@localhost: " in seen.detail
-    assert "valid start token" in seen.detail
+    assert said, world.probe(prometheus=None, up=1)
     assert wait(lambda: world.probe(prometheus=None, up=TARGETS).ok)
 
 
@@ -108,7 +107,7 @@ def test_the_cases_beside_the_rules_pass_and_can_fail(world: World, tmp_path: Pa
 def test_a_rule_with_a_typing_error_replaces_nothing(world: World) -> None:
     before = texts(world.folder / "prometheus")
     wrong = [{"name": "mine", "rules": [{"alert": "Wrong", "expr": "sum(up"}]}]
-    done = world.configure(prometheus_rules=wrong)
+    done = world.configure("prometheus", prometheus_rules=wrong)
     assert done.returncode != 0
     assert "unclosed left parenthesis" in done.stdout
     assert texts(world.folder / "prometheus") == before
@@ -116,7 +115,8 @@ def test_a_rule_with_a_typing_error_replaces_nothing(world: World) -> None:
 
 def test_a_wrong_receiver_is_refused_and_its_address_not_shown(world: World) -> None:
     before = texts(world.folder / "alertmanager")
-    done = world.configure(alertmanager_receivers=[{"name": "ops", "url": "http://127.0.0.1/token-of-ops", "severity": ["sever"]}])
+    wrong = [{"name": "ops", "url": "http://127.0.0.1/token-of-ops", "severity": ["sever"]}]
+    done = world.configure("alertmanager", alertmanager_receivers=wrong)
     assert done.returncode != 0
     assert "token-of-ops" not in done.stdout + done.stderr
     assert texts(world.folder / "alertmanager") == before
@@ -124,7 +124,7 @@ def test_a_wrong_receiver_is_refused_and_its_address_not_shown(world: World) -> 
 
 def test_it_takes_another_configuration_without_a_restart(world: World) -> None:
     more = [{"job_name": "again", "static_configs": [{"targets": [f"127.0.0.1:{world.web.server_port}"]}]}]
-    done = world.configure(prometheus_jobs=more)
+    done = world.configure("prometheus", prometheus_jobs=more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b1 change", done.stdout), f"all but the configuration is as it was: {done.stdout}"
     process = world.processes["prometheus"]

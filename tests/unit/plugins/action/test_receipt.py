@@ -16,7 +16,7 @@ from ansible.template import Templar as AnsibleTemplar, trust_as_template
 from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.phasegate.aistack.plugins.action import receipt
-from ansible_collections.phasegate.aistack.plugins.filter import stack
+from ansible_collections.phasegate.aistack.plugins.filter import monitoring, stack
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import role_files
 
 FILES = {
@@ -246,6 +246,7 @@ def test_an_edge_is_stale_where_a_host_of_a_pool_joins_or_moves() -> None:
         }  # fmt: skip
         engine = NativeEnvironment()
         engine.filters["phasegate.aistack.edge_frontends"] = stack.edge_frontends
+        engine.filters["phasegate.aistack.metric_readers"] = monitoring.metric_readers
         action._templar = SimpleNamespace(
             template=lambda value: engine.from_string(value).render(variables) if isinstance(value, str) else value
         )
@@ -254,3 +255,30 @@ def test_an_edge_is_stale_where_a_host_of_a_pool_joins_or_moves() -> None:
     assert converged("f", ["w1"]) == converged("f", ["w1"]) != converged("f", ["w1", "w2"])
     assert converged("w1", ["w1"]) == converged("w1", ["w1", "w2"]), "its own frontend is as it was"
     assert converged("w1", ["w1"]) != converged("w1", ["w1"], "10.0.0.6")
+
+
+@pytest.mark.parametrize("change", [{"web": ["w1", "w2"]}, {"w1": "10.0.0.9"}])
+def test_prometheus_is_stale_where_a_host_joins_or_moves(change: dict[str, Any]) -> None:
+    """The role as it is: what it reads follows from groups and addresses of other hosts."""
+
+    def converged(**more: Any) -> str:
+        components = {
+            "edge": {"role": "edge", "hosts": "web", "metrics": {"port": "edge_metrics"}},
+            "prometheus": {"role": "prometheus", "hosts": "one"},
+        }
+        action = receipt.ActionModule.__new__(receipt.ActionModule)
+        action._loader = DataLoader()
+        variables = {
+            "aistack_components": components, "aistack_ports": {"edge_metrics": 8405}, "aistack_name": "shop", "inventory_hostname": "p",
+            "groups": {"one": ["p"], "web": more.get("web", ["w1"])},
+            "hostvars": {name: {"aistack_address": more.get(name, f"10.0.0.{number}")} for number, name in enumerate(("p", "w1", "w2"))},
+        }  # fmt: skip
+        engine = NativeEnvironment()
+        for name, call in monitoring.FilterModule().filters().items():
+            engine.filters[f"phasegate.aistack.{name}"] = call
+        action._templar = SimpleNamespace(
+            template=lambda value: engine.from_string(value).render(variables) if isinstance(value, str) else value
+        )
+        return action._inputs(components["prometheus"], "prometheus", {}, variables)
+
+    assert converged() == converged() != converged(**change)
