@@ -30,7 +30,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targe
 
 HOLD = 30
 """Seconds for which a trigger's figure, which is one over a whole window already, has to stay; not longer than that window."""
-DAY = 86400
 _NOT = {"le": ">", "lt": ">=", "ge": "<", "gt": "<=", "ne": "=="}
 """What a figure has to be, as what it is where it is not."""
 _COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -79,15 +78,15 @@ def _rule(trigger: Mapping[str, Any], stack: Stack) -> Rule:
     figure = {"metrics": _of_metrics, "haproxy": _of_haproxy, "node": _of_node}[trigger["source"]](trigger, stack)
     sign, limit = _limit(trigger)
     expr, fires, quiet, after = figure.judged(sign, limit, "times" in trigger)
-    then = trigger["then"]
-    labels = {"severity": "critical" if trigger.get("kind") == "emergency" else "info" if then == "notice" else "warning"}
+    follows = trigger["then"]
+    labels = {"severity": "critical" if trigger.get("kind") == "emergency" else "info" if follows == "notice" else "warning"}
     labels.update({"kind": trigger["kind"]} if trigger.get("kind") else {})
-    automatic = isinstance(then, Mapping) and then.get("level") == AUTOMATIC
+    automatic = isinstance(follows, Mapping) and follows.get("level") == AUTOMATIC
     labels.update(told(stack.name, "emergency_rollback" if automatic else "ticket"))
     name = str(trigger["name"])
     node = "{{ $labels.node }}"
     notes = {"compared": "with the same figure a day before"} if "times" in trigger else {}
-    verb = command_for(then, f"{name} on @node@").replace("@node@", node)  # which takes $ away
+    verb = command_for(follows, f"{name} on @node@").replace("@node@", node)  # which takes $ away
     return Rule(name, expr, min(HOLD, figure.window), labels, f"{name} on {node}", verb, fires, quiet, after, notes)  # fmt: skip
 
 
@@ -122,7 +121,7 @@ class _Figure:
             return f"({self.expr}) {sign} {limit:g}{enough}", *_both(made), after
         before = self._a_day_before()
         expr = f"({self.expr}) {sign} {limit:g} * ({before}){enough}"
-        return expr, (), (), DAY
+        return expr, (), (), 0  # promtool would evaluate all rules for a day, which takes it half a minute
 
     def _a_day_before(self) -> str:
         return re.sub(r"(\[\d+[sm](?::\d+s)?\])", r"\1 offset 1d", self.expr)
@@ -246,7 +245,18 @@ def _counted(trigger: Mapping[str, Any], more: Sequence[Mapping[str, str]], node
         share, name = trigger["quantile"]
         buckets = _with(_suffixed(name, "_bucket"), more[0], nodes)
         sample = f"{_by()} (increase({_with(_suffixed(name, '_count'), more[0], nodes)}{over}))"
-        return _Figure(f"histogram_quantile({share:g}, {_by(', le')} (rate({buckets}{over})))", window, sample, least)
+        counted, total = (_series_of(_suffixed(name, suffix), {**target, **more[0]}) for suffix in ("_bucket", "_count"))
+
+        def spread(value: float, seconds: int) -> tuple[Series, ...] | None:
+            """All of it between a bit less than the value and the value."""
+            if not counted or not total:
+                return None
+            step = max(100.0, least * 10)
+            bounds = ((f"{value * 0.99:g}", 0.0), (f"{value:g}", step), ("+Inf", step))
+            parts = [Series(f'{counted[:-1]},le="{bound}"}}', growing(f"{grows:g}", seconds)) for bound, grows in bounds]
+            return (*parts, Series(total, growing(f"{step:g}", seconds)))
+
+        return _Figure(f"histogram_quantile({share:g}, {_by(', le')} (rate({buckets}{over})))", window, sample, least, spread)
     key = "rate" if "rate" in trigger else "gauge"
     chosen = _with(name_of(trigger[key]), more[0], nodes)
     one = _series_of(name_of(trigger[key]), {**target, **more[0]})

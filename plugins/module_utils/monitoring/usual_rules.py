@@ -103,7 +103,8 @@ def _backup(stack: Stack) -> Rule:
         f' or node_systemd_unit_state{{stack="{stack.name}",name="{unit}.service",state="failed"}} == 1', 60, _labels(stack, "warning"),
         f"no backup set was made on {{{{ $labels.node }}}} within {BACKUP_HOURS} hours, or the last attempt failed",
         RUN + "backup",
-        (Series(timer, flat(1, old + 1200)),), (Series(timer, growing(60, old + 1200)), Series(state, flat(0, old + 1200))), old + 600,
+        # a test begins at second 0
+        (Series(timer, flat(-old - 60, 600)),), (Series(timer, flat(-60, 600)), Series(state, flat(0, 600))),
     )  # fmt: skip
 
 

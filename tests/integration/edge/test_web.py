@@ -130,6 +130,7 @@ def configured(folder: Path, ports: dict[str, int]) -> Path:
     given = {
         "ansible_python_interpreter": sys.executable, "aistack_name": "shop", "aistack_address": NODE,
         "edge_frontends": [web, api], "edge_bind": [NODE, "127.0.0.1"],
+        "edge_metrics_port": ports["metrics"], "edge_metrics_readers": [PROXY],
         "edge_check": {"inter": "50ms", "fastinter": "50ms", "fall": 3, "rise": 1},
         "edge_admin_socket": f"{folder}/admin", "edge_state_file": f"{folder}/state", "__edge_places": [],
         "__edge_config": f"{folder}/haproxy.cfg", "__edge_registry": f"{folder}/etc",
@@ -154,7 +155,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     assert program, "haproxy is needed: tests/tools/host-packages.sh haproxy"
     folder = tmp_path_factory.mktemp("h")
     servers = {slot.release: Server(("127.0.0.1", 0), slot) for slot in (Blue, Green)}
-    ports = {"web": free_port(), "api": free_port(), "blue": servers["v1"].server_port, "green": servers["v2"].server_port}
+    ports = {name: free_port() for name in ("web", "api", "metrics")}
+    ports.update(blue=servers["v1"].server_port, green=servers["v2"].server_port)
     site = Site(folder, ports, servers)
     for server in servers.values():
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -225,6 +227,18 @@ def test_an_upload_has_a_limit(site: Site) -> None:
         assert (said == "200") is goes, "HTTP/2 has no sign of a body but its first byte; its answer may come too late to be read"
     assert site.ask("/api/", body=b"x" * 1025)[0] == 413, "wherever it comes in"
     assert site.ask("/", body=b"x" * 1025)[0] == 200, "another component has its own limits"
+
+
+def test_figures_are_for_their_readers(site: Site) -> None:
+    """Those of other nodes are named; who is on this node comes over loopback."""
+    status, _headers, text = site.ask("/metrics", PROXY, "metrics")
+    assert status == 200
+    assert 'haproxy_backend_active_servers{proxy="web"}' in text
+    assert site.ask("/metrics", CLIENT, "metrics")[0] == 403
+    assert site.ask("/", PROXY, "metrics")[0] == 404
+    client = http.client.HTTPConnection("127.0.0.1", site.ports["metrics"], timeout=PATIENCE)
+    client.request("GET", "/metrics")
+    assert client.getresponse().status == 200
 
 
 def test_a_path_or_a_name_leads_to_another_component(site: Site) -> None:

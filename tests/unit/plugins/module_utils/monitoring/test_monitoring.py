@@ -201,6 +201,14 @@ def test_of_a_baseline_the_same_figure_of_the_day_before() -> None:
     assert rules.untested({"g": [rule]}) == ["slow"]
 
 
+def test_what_nobody_can_make_up_has_no_case() -> None:
+    given = {"name": "odd", "source": "metrics", "component": "api", "target": "http://x", "gauge": 'depth{queue=~"a{2}[^x]b"}', "value": 3,
+             "then": "notice"}  # fmt: skip
+    made = {"g": trigger_rules([given], stack())[0]}
+    assert rules.untested(made) == ["odd"]
+    assert rules.cases(made, "rules.yml")["tests"] == []
+
+
 def test_the_usual_rules_are_those_whose_figures_somebody_shows() -> None:
     every = {"TargetDown", "NoSlotUp", "DiskFullSoon", "ServiceRestarts", "BackupTooOld", "NotReached", "CertificateEnds",
              "EdgeWithoutServer"}  # fmt: skip

@@ -1,0 +1,61 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Units of what watches: each exporter as a user of its own, behind its filter where it is not on loopback; bounds of what is kept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+
+
+def rendered(role: str, name: str, **more: Any) -> list[str]:
+    """The lines of a unit as a role writes it."""
+    engine = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)
+    engine.filters["regex_replace"] = lambda text, what, by: re.sub(what, by, text)
+    known = yaml.safe_load((ROLES / role / "vars/main.yml").read_text(encoding="utf-8"))
+    text = (ROLES / role / "templates" / f"{name}.service.j2").read_text(encoding="utf-8")
+    return engine.from_string(text).render({**known, **more}).splitlines()
+
+
+def exporter(name: str, listen: str = "127.0.0.1", filtered: bool = False, environment: bool = False) -> list[str]:
+    given = {
+        "__exporter": {"name": name, "listen": listen, "port": 9100}, "__exporter_filtered": filtered,
+        "__exporter_filter_file": "/etc/node.nft", "__exporter_environment": environment, "__exporter_env_file": "/etc/node.env",
+    }  # fmt: skip
+    return rendered("exporters", "exporter", **given)
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_an_exporter_does_not_start_without_its_filter(filtered: bool) -> None:
+    lines = exporter("node", "fd00::2", filtered)
+    assert ("ExecStartPre=+/usr/sbin/nft -f /etc/node.nft" in lines) is filtered
+    assert ("ReloadPropagatedFrom=nftables.service" in lines) is filtered
+    assert any(line.startswith("ExecStart=/usr/bin/prometheus-node-exporter --web.listen-address=[fd00::2]:9100 --coll") for line in lines)
+
+
+def test_exporters_are_users_of_their_own_and_their_passwords_on_no_command_line() -> None:
+    lines = exporter("redis", environment=True)
+    assert {"DynamicUser=true", "EnvironmentFile=/etc/node.env"} <= set(lines)
+    assert "ExecStart=/usr/bin/prometheus-redis-exporter --web.listen-address=127.0.0.1:9100" in lines
+    assert "EnvironmentFile=/etc/node.env" not in exporter("node")
+
+
+@pytest.mark.parametrize("password", ["", "s3cret-of-the-reader"])
+def test_prometheus_keeps_no_more_than_it_may_and_asks_for_a_password_where_there_is_one(password: str) -> None:
+    given = {"prometheus_retention_days": 7, "prometheus_retention_bytes": "1GB", "prometheus_listen": "10.0.0.11", "prometheus_port": 9090,
+             "prometheus_password": password, "__prometheus_config": "/etc/p.yml", "__prometheus_web": "/etc/web.yml"}  # fmt: skip
+    lines = rendered("prometheus", "prometheus", **given)
+    start = next(line for line in lines if line.startswith("ExecStart="))
+    assert "--storage.tsdb.retention.time=7d --storage.tsdb.retention.size=1GB --web.listen-address=10.0.0.11:9090" in start
+    assert ("--web.config.file=/etc/web.yml" in start) is bool(password)
+    assert "s3cret" not in "\n".join(lines)
+    assert {"ExecReload=/bin/kill -HUP $MAINPID", "StateDirectory=aistack-prometheus"} <= set(lines)
