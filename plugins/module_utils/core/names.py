@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
@@ -21,6 +21,9 @@ RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 
 RELEASE_WORDS = "a letter or a digit, then letters, digits and . _ + -, 100 at most"
 """The same for people."""
+
+MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
+"""Names of a release that can mean something else tomorrow."""
 
 _APART = ".."
 """Stands for the / of a tag in the name of its release: no tag of git has it, so that one leads back to the other."""
@@ -110,3 +113,10 @@ def application_of(name: str, components: Mapping[str, Mapping[str, Any]]) -> st
     """The application that a component comes to a release with, its own or that of whom it has its releases; empty where it has none."""
     own = components.get(name) or {}
     return str((components.get(own.get("release_from") or name) or {}).get("application") or "")
+
+
+def hosts_with(role: str, components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> set[str]:
+    """Hosts that run a component of this role."""
+    names = (role, f"phasegate.aistack.{role}")
+    named = [one.get("hosts") for one in components.values() if isinstance(one, Mapping) and one.get("role") in names]
+    return {host for group in named for host in groups.get(str(group), ())}
