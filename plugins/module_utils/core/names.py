@@ -116,7 +116,7 @@ def application_of(name: str, components: Mapping[str, Mapping[str, Any]]) -> st
 
 
 def hosts_with(role: str, components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> set[str]:
-    """Hosts that run a component of this role."""
-    names = (role, f"phasegate.aistack.{role}")
-    named = [one.get("hosts") for one in components.values() if isinstance(one, Mapping) and one.get("role") in names]
+    """Hosts that run a component of this role, or of one that is called so elsewhere."""
+    described = [one for one in components.values() if isinstance(one, Mapping)]
+    named = [one.get("hosts") for one in described if str(one.get("role")).rpartition(".")[2] == role]
     return {host for group in named for host in groups.get(str(group), ())}

@@ -20,7 +20,8 @@ def problems(where: str, component: Mapping[str, Any], components: Mapping[str, 
         found.append(f"{where}.strategy: two beats would run during a switch, and everything would be due twice; write strategy: recreate")
     released = component.get("application") or component.get("release_from")
     needed = []
-    if released and component.get("port") and not component.get("pool"):  # a pool says so itself
+    # a pool says so itself, and what a role of somebody else's needs is not known here
+    if released and component.get("port") and not component.get("pool") and "." not in role_of(component):
         needed.append(("edge", "port", "requests reach the slots through it", ", or drop the port"))
     if component.get("runtime") == "compose":
         needed.append(("docker", "runtime", "containers need it", ""))
