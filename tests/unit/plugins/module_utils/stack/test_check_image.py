@@ -111,8 +111,8 @@ def test_a_name_that_no_image_can_have() -> None:
 
 
 def test_names_and_files_that_no_image_has() -> None:
-    (said,) = changed(image={"pull": "https://registry.example.com/shop/api", "digests": {"v1.0.0": "sha256:" + "1" * 64}})
-    assert said.endswith("is an address of the web; an image is named without scheme: registry.example.com/shop/api")
+    (said,) = changed(image={"pull": "https://images.example.com/shop/api", "digests": {"v1.0.0": "sha256:" + "1" * 64}})
+    assert said.endswith("is an address of the web; an image is named without scheme: images.example.com/shop/api")
     (said,) = changed(image={"load": "/images/api-{tag}.tar", "sha256": {"v1.0.0": "1" * 64}})
     assert said.endswith("image.load: '/images/api-{tag}.tar' has '{tag}', which nothing fills; there is {release} alone")
     assert changed(image={"load": "/images/api-{release}.tar", "sha256": {"v1.0.0": "1" * 64}}) == []
