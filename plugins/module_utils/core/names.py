@@ -1,7 +1,7 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names an operator may have mistyped: the nearest known ones, and the newest of a list of tags."""
+"""Names: the nearest known ones to what was mistyped, tags and what they are called as releases, and which hosts a role names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 RELEASE_WORDS = "a letter or a digit, then letters, digits and . _ + -, 100 at most"
 """The same for people."""
 
-MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
+_MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
 """Names of a release that can mean something else tomorrow."""
 
 _APART = ".."
@@ -107,6 +107,11 @@ def newest(tags: Iterable[str]) -> str | None:
     """Return the tag with the highest version, or None when there are none."""
     ordered = sorted(tags, key=version_key)
     return ordered[-1] if ordered else None
+
+
+def moving(where: str, release: object) -> list[str]:
+    """Why *release*, which stands at *where*, is refused for its name; empty where it always means the same."""
+    return [f"{where}: '{release}' can mean something else tomorrow; name a tag, such as v1.2.3"] if release in _MOVING else []
 
 
 def application_of(name: str, components: Mapping[str, Mapping[str, Any]]) -> str:

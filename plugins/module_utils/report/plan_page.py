@@ -320,9 +320,8 @@ def _silent(facts: Mapping[str, Any]) -> str:
     return f"not known: {', '.join(nodes)} did not answer" if nodes else ""
 
 
-def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: Sequence[str]) -> list[str]:
-    nothing = _silent(facts) or "nothing that the release stands on has a gate"
-    lines = _wrapped(f"before:  {', '.join(opening) or nothing}", rest=" " * 11)
+def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: str) -> list[str]:
+    lines = _wrapped(f"before:  {opening or 'nothing that the release stands on has a gate'}", rest=" " * 11)
     switched = list(dict.fromkeys(row.name for row in rows if row.answer("slot").get("changed")))
     for name in switched:
         probes = []
@@ -392,7 +391,8 @@ def page(facts: Mapping[str, object]) -> str:
         return (f"{name} is live on {', '.join(dict.fromkeys(row.node for row in rows))} with this environment and nothing is pending:"
                 " deploy.yml would change nothing.")
     lives = sorted({str(row.live.get("release")) for row in rows if row.live})
-    live = ", ".join(lives) or ("what is live is not known" if _silent(facts) else "nothing live")
+    silent = _silent(facts)
+    live = ", ".join(lives) or ("what is live is not known" if silent else "nothing live")
     title = f"Plan: {facts['application']} {live} → {facts['release']} on the stack {facts['stack']}"
     lines = [title, "═" * len(title)]
     verdict = "would be REFUSED (why: below); nothing would be switched." if refused else (
@@ -415,6 +415,6 @@ def page(facts: Mapping[str, object]) -> str:
             lines += _section(f"Migration of {row.name}", [f"  {line}".rstrip() for line in body])
     lines += _section("Run once for the release", _tasks(facts, rows))
     lines += _section("Switched, were it not refused" if refused else "Switched, one after the other", _switches(facts, rows))
-    lines += _section("Judged by", _gates(facts, rows, opening))
-    lines += _section("Lost", _lost(rows, _silent(facts)))
+    lines += _section("Judged by", _gates(facts, rows, ", ".join(opening) or silent))
+    lines += _section("Lost", _lost(rows, silent))
     return "\n".join(lines)

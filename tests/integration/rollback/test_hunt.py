@@ -27,7 +27,7 @@ LINES = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n-----END KEY-----"
 SAMPLER = """
 import os, sys, time
 
-pytestmark = pytest.mark.whole
+pytestmark = pytest.mark.whole(beside="molecule/default/tests/test_phases.py")
 secrets = [s.encode() for s in sys.stdin.read().split("\\0")]
 end, seen = time.monotonic() + float(sys.argv[1]), set()
 while time.monotonic() < end and not os.path.exists(sys.argv[2]):
