@@ -40,7 +40,7 @@ test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
 
 .PHONY: integration
 integration: venv ## Migrations, artefacts, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
-	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy nginx curl node=nodejs npm
+	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy nginx curl ip=iproute2 node=nodejs npm
 	$(PY) -m pytest -q --durations 25 $(addprefix tests/integration/,alembic artefacts awx backup celery diagnose disk edge emergency environment inventories lease locks \
 	  notices postgres restore_step rollout runner seen site tls) $(ARGS)
 

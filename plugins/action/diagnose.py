@@ -18,6 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.action.journal import is_dead
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis import rules
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import UNITS, role_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ACTIVATED
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import diagnoses, owner, pages, parts
 
@@ -93,6 +94,7 @@ class ActionModule(ActionBase):
             "addresses": [str(place["address"]) for place in places if place["host"] == host],
             "workers": {name: queues_of(one) for name, one in components.items() if role_of(one) == "worker"},
             "gate": {
+                "judge_by": ACTIVATED,
                 "ports": {name: ports[one["port"]] for name, one in components.items() if one.get("port") in ports},
                 "units": {name: one["unit"] for name, one in components.items() if one.get("unit")},
             },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ LOG_LINES = 5000
 """Of each part."""
 RECORDS = 500
 """Of the journal, the newest."""
+_ASSIGNED = re.compile(r"""\b(?!Environment=)([A-Za-z_]\w*)=("[^"\n]*"|'[^'\n]*'|[^\s"']+)""")
+_WORDED = re.compile(r"(\b(?:insecure-password|password|stats\s+auth)\s+)\S+")
 _CUT = "[the beginning is left out: it would be more than the bytes that were asked for]\n"
 _SAID = (
     ("versions.txt", ("uname", "-a")),
@@ -82,10 +85,16 @@ def _configuration(asked: Asked, part: Part) -> dict[str, str]:
     with contextlib.suppress(OSError):  # it has no slots
         found[f"{part.component}/component.json"] = description_file(asked.state_dir, part.component).read_text(encoding="utf-8")
     for unit in part.units[:1]:
-        found[f"{part.component}/{Path(unit).name}"] = _said(("systemctl", "cat", "--", unit))
+        found[f"{part.component}/{Path(unit).name}"] = without_settings(_said(("systemctl", "cat", "--", unit)))
     if part.role == "edge":
-        found[f"{part.component}/haproxy.cfg"] = _said(("cat", "/etc/haproxy/haproxy.cfg"))
+        found[f"{part.component}/haproxy.cfg"] = without_settings(_said(("cat", "/etc/haproxy/haproxy.cfg")))
     return {name: text for name, text in found.items() if text}
+
+
+def without_settings(text: str) -> str:
+    """The text of a configuration without the values that its own words call secret, which no environment may know."""
+    text = _ASSIGNED.sub(lambda found: f"{found[1]}={MASK}" if is_secret(found[1]) else found[0], text)
+    return _WORDED.sub(rf"\g<1>{MASK}", text)
 
 
 def bounded(files: dict[str, str], limit: int) -> dict[str, str]:

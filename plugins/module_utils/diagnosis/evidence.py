@@ -31,6 +31,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import com
 
 LOG_LINES = 200
 """Of each part, for rules."""
+CELERY = ("worker", "beat")
+"""Roles whose Redis is a broker, whatever the variable is called."""
 _AT_ONCE = 16
 _ROW = ("component", "type", "severity", "verdict", "expected", "got", "hint")
 
@@ -151,27 +153,27 @@ def _servers(
     """Begin to ask; what is returned waits for the answers. An address that several components have with the same login is asked once."""
     known = sorted({queue for queues in asked.workers.values() for queue in queues})
     queues = {str(one["component"]): one.get("queues") or () for one in asked.components}
-    jobs: dict[tuple[str, str], tuple[servers.Named, Any]] = {}
-    named: list[tuple[Part, servers.Named]] = []
+    jobs: dict[tuple[str, str, bool], tuple[servers.Named, Any]] = {}
+    named: list[tuple[Part, servers.Named, tuple[str, str, bool]]] = []
     for part in found:
         if not part.live and any(other.component == part.component and other.live for other in found):
             continue
         for server in servers.named(part.environment):
-            named.append((part, server))
-            key = (server.kind, server.url)
+            key = (server.kind, server.url, part.role in CELERY or servers.is_broker(server.variable))
+            named.append((part, server, key))
             if key not in jobs:
-                models = servers.models_named(part.environment)
-                jobs[key] = (server, pool.submit(servers.ask, server, part.env_file, models, known, context()))
+                wanted = servers.Wanted(servers.models_named(part.environment), known, key[-1])
+                jobs[key] = (server, pool.submit(servers.ask, server, part.env_file, wanted, context()))
 
     def answers() -> dict[str, list[dict[str, Any]]]:
-        rows, waiting, seen = list[dict[str, Any]](), list[dict[str, Any]](), set[tuple[str, ...]]()
-        for part, server in named:
-            first, job = jobs[(server.kind, server.url)]
+        rows, waiting, seen = list[dict[str, Any]](), list[dict[str, Any]](), set[tuple[str, str]]()
+        for part, server, key in named:
+            first, job = jobs[key]
             job.result()
             whose = {"component": part.component, "role": part.role}
-            if (part.component, server.kind, server.url) in seen:
+            if (part.component, server.url) in seen:
                 continue
-            seen.add((part.component, server.kind, server.url))
+            seen.add((part.component, server.url))
             in_container = components.in_container(asked.state_dir, part.component)
             rows.append({
                 **whose, "variable": server.variable, "kind": server.kind, "address": server.address, "host": server.host,
@@ -206,7 +208,7 @@ def _ports(asked: Asked, found: Sequence[Part]) -> list[dict[str, Any]]:
             wanted = {slot: int(port) for slot, port in spec.ports.items() if slot in components.SLOTS}
         else:
             units, wanted = [unit for part in mine for unit in part.units], {"server": int(one["port"])} if one.get("port") else {}
-        for use, port in wanted.items():
+        for use, port in wanted.items() if units else ():  # else nobody can say whose a process is
             own = next((part.state for part in mine if part.slot == use), state)
             things += [{**whose, "use": "slot" if use != "server" else use, **holder} for holder in system.holders(port, units, own)]
     return things

@@ -56,6 +56,21 @@ _REDIS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a server besides whether it answers.
+
+    Attributes:
+        models: that Ollama should have.
+        queues: whose length is counted, where it is a broker.
+        broker: whether Celery works with it, and so needs its commands and keys.
+    """
+
+    models: Sequence[str] = ()
+    queues: Sequence[str] = ()
+    broker: bool = False
+
+
 @dataclass
 class Named:
     """A server as a variable names it.
@@ -115,16 +130,21 @@ def models_named(environment: Mapping[str, str]) -> list[str]:
     return [full_name(name.strip()) for value in wanted for name in value.split(",") if name.strip()]
 
 
-def ask(server: Named, env_file: str, models: Sequence[str], queues: Iterable[str], context: Context) -> None:
+def is_broker(variable: str) -> bool:
+    """Whether a variable is called as one that holds the address of Celery's broker."""
+    return "BROKER" in variable.upper() or "CELERY" in variable.upper()
+
+
+def ask(server: Named, env_file: str, wanted: Wanted, context: Context) -> None:
     """Ask a server what the component would; what comes is in its C(seen) and C(queues) then."""
     seen: dict[str, Any] = {"state": "answers", "error": ""}
     try:
         if server.kind == "redis":
-            seen.update(_redis(server, env_file, queues, context))
+            seen.update(_redis(server, env_file, wanted, context))
         elif server.kind == "postgres":
             seen.update(_postgres(server, env_file, context))
         elif server.kind == "ollama":
-            seen.update(_ollama(server, models, context))
+            seen.update(_ollama(server, wanted.models, context))
         else:
             socket.create_connection((server.host, server.port), timeout=context.remaining()).close()
     except RedisError as error:
@@ -167,8 +187,8 @@ def classified(table: Sequence[tuple[str, str]], text: str) -> str:
     return next((state for state, pattern in table if re.search(pattern, text)), "error")
 
 
-def _redis(server: Named, env_file: str, queues: Iterable[str], context: Context) -> dict[str, object]:
-    """Log in, then what a client of Celery needs: to read a list, and to be allowed to write."""
+def _redis(server: Named, env_file: str, wanted: Wanted, context: Context) -> dict[str, object]:
+    """Log in, then what a client needs: that it takes writes; and one of Celery, that it may read a list."""
     probe = Redis({"env_file": env_file, "env_key": server.variable})
     host, port, user, password, number, tls = probe._address(context)
     connection = Connection(host, port, context, tls)
@@ -178,14 +198,15 @@ def _redis(server: Named, env_file: str, queues: Iterable[str], context: Context
         if number:
             connection.command("SELECT", str(number))
         connection.command("PING")
-        connection.command("LLEN", "celery")
+        if wanted.broker:
+            connection.command("LLEN", "celery")
         found = _memory(connection)
         try:  # adds to a list that is there, and to none else: this one is not
             connection.command("LPUSHX", "_kombu.aistack.diagnosis", "")
         except RedisError as error:
-            if not str(error).startswith("NOPERM"):  # what Celery has to be allowed is another matter
+            if not str(error).startswith("NOPERM"):  # a login that may not try it may be right all the same
                 raise RedisError(f"{error} ({found['memory_percent']} % of maxmemory in use)" if found else str(error)) from error
-        server.queues = _queues(connection, queues)
+        server.queues = _queues(connection, wanted.queues) if wanted.broker else {}
         return found
     finally:
         connection.close()

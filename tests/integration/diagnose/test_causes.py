@@ -95,6 +95,13 @@ def test_the_rules_of_its_user_do_not_let_it(node: Node, redis: Redis) -> None:
     first(node.diagnosed(places=at(redis.port)), "broker_acl", "NOPERM")
 
 
+def test_a_cache_is_no_broker(node: Node, redis: Redis) -> None:
+    """Who uses Redis for something else needs no rights of Celery."""
+    redis.ask("ACL", "SETUSER", "cache", "on", ">pw", "~cache:*", "+@all", "-@dangerous")
+    node.component("api", {"CACHE_URL": f"redis://cache:pw@127.0.0.1:{redis.port}/0"})
+    assert [cause["rule"] for cause in node.diagnosed(places=at(redis.port)) if cause["certainty"] >= 50] == []
+
+
 def test_the_memory_of_the_broker_is_full(node: Node, redis: Redis) -> None:
     node.component("worker", {"CELERY_BROKER_URL": f"redis://:right@127.0.0.1:{redis.port}/0"})
     redis.ask("CONFIG", "SET", "maxmemory", "1")

@@ -86,7 +86,7 @@ def test_what_answers_is_something_else() -> None:
         port = server.getsockname()[1]
         found = Named("OLLAMA_URL", "ollama", "127.0.0.1", port, f"http://127.0.0.1:{port}")
         server.settimeout(0.01)
-        servers.ask(found, "", [], [], Context(timeout=0.3))
+        servers.ask(found, "", servers.Wanted(), Context(timeout=0.3))
     assert found.seen["state"] == "timeout"
     assert servers._of_answer(NotAsExpected("status 404: nothing")) == "foreign"
     assert servers._of_answer(NotAsExpected("the connection was closed")) == "error"
@@ -94,7 +94,7 @@ def test_what_answers_is_something_else() -> None:
 
 def test_an_unreadable_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Named("REDIS_URL", "redis", "127.0.0.1", 1, "redis://127.0.0.1:1")
-    servers.ask(found, "/none/env", [], [], Context(timeout=0.3))
+    servers.ask(found, "/none/env", servers.Wanted(), Context(timeout=0.3))
     assert found.seen == {"state": "error", "error": "/none/env: No such file or directory"}
 
 

@@ -159,6 +159,16 @@ def test_an_archive_holds_no_secret(tmp_path: Path) -> None:
     assert [secret for secret in secrets if secret in text] == []
 
 
+def test_a_configuration_that_calls_something_secret() -> None:
+    """A unit or the edge's configuration may hold what no environment of a component does."""
+    text = 'Environment="A=1" API_TOKEN=abc1\nEnvironment=PASSWORD="a b"\nExecStart=/x --port=1\n'
+    text += "user ann insecure-password pw12\nstats auth ann:pw34\n"
+    found = bundle.without_settings(text)
+    assert [secret for secret in ("abc1", "a b", "pw12", "pw34") if secret in found] == []
+    assert 'Environment="A=1"' in found
+    assert "--port=1" in found
+
+
 def evidence_run(cmd: object, said: str) -> Ended:
     """A unit that runs, with what its log says."""
     words = list(cmd) if isinstance(cmd, (list, tuple)) else []
