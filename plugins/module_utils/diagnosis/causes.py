@@ -48,8 +48,11 @@ def follows(one: Finding, other: Finding) -> bool:
         return True
     if other["symptom"]:
         return False
-    if one["symptom"] and one["component"] and one["component"] == other["component"] and other["certainty"] >= CAUSE:
-        return True
+    if one["symptom"] and other["certainty"] >= CAUSE:
+        if one["component"] and one["component"] == other["component"]:
+            return True
+        if one["role"] in other["blames"]:  # the same, seen from the other end
+            return True
     return other["role"] in one["blames"] and other["role"] not in other["blames"] and other["certainty"] >= CAUSE
 
 

@@ -22,6 +22,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.component_
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.units import existing
 
 SLOTS = ("blue", "green")
+NAMED_ON_NODE = {"postgres": "postgresql@*.service"}
+"""Roles whose unit only the node knows, to how it is called."""
 SINCE_S = 3600.0
 """Seconds of the log that count."""
 _SWITCHES = ("activate", "canary", "prepare", "revert")
@@ -76,7 +78,9 @@ def word(state: UnitState) -> str:
     return "running" if state.running else "stopped"
 
 
-def parts(given: Sequence[Mapping[str, Any]], root: str, state_dir: str, records: Sequence[Record], problems: list[str]) -> list[Part]:
+def parts(
+    given: Sequence[Mapping[str, Any]], root: str, state_dir: str, records: Sequence[Record], systemd: Systemd, problems: list[str]
+) -> list[Part]:
     """The parts of the components of this node.
 
     Args:
@@ -93,6 +97,9 @@ def parts(given: Sequence[Mapping[str, Any]], root: str, state_dir: str, records
             found += _slots(name, role, root, state_dir, descriptions[name], records)
         elif one.get("unit"):
             found.append(Part(name, role, "-", [str(one["unit"])]))
+        elif role in NAMED_ON_NODE:
+            units = systemd.matching(NAMED_ON_NODE[role])
+            found += [Part(name, role, "-", units)] if units else []
     return found
 
 

@@ -89,7 +89,7 @@ def gather(asked: Asked, systemd: Systemd | None = None) -> Gathered:
         problems.append(f"the journal: {error}")
     components.learn_all(asked.root, asked.state_dir, secrets)
     systemd = systemd or Systemd()
-    found = components.parts(asked.components, asked.root, asked.state_dir, records, problems)
+    found = components.parts(asked.components, asked.root, asked.state_dir, records, systemd, problems)
 
     def context(seconds: float = servers.SECONDS) -> Context:
         return Context(timeout=seconds, secrets=secrets, children=children)

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import http.server
 import json
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import holders
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
 
-from ..conftest import PASSWORD, Cluster
 from .conftest import Node, Redis, free_port, listening
 
 
@@ -75,13 +72,6 @@ def test_the_broker_is_not_to_be_reached(node: Node) -> None:
         first(node.diagnosed(), "broker_network", "198.51.100.7:6379", "No route to host")
     finally:
         subprocess.run(["ip", "route", "del", "unreachable", "198.51.100.7/32"], check=True)
-
-
-def test_the_broker_does_not_answer(node: Node) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        node.component("worker", {"CELERY_BROKER_URL": f"redis://127.0.0.1:{port}/0"})
-        first(node.diagnosed(places=at(port)), "broker_network", "no answer within 3 s")
 
 
 def test_its_name_is_not_resolved(node: Node) -> None:
@@ -153,35 +143,6 @@ def test_somebody_else_has_its_port(node: Node) -> None:
     finally:
         holder.kill()
         holder.wait()
-
-
-@pytest.mark.parametrize(("change", "url", "rule"), [
-    ("", "app:wrong@127.0.0.1:{port}/postgres", "database_password"),
-    ("", "app:{password}@127.0.0.1:{port}/nothing", "database_missing"),
-    ("ALTER ROLE app CONNECTION LIMIT 0", "app:{password}@127.0.0.1:{port}/postgres", "connections_used_up"),
-    ("", "app:{password}@127.0.0.1:1/postgres", "database_down"),
-])  # fmt: skip
-def test_the_database(node: Node, cluster: Cluster, change: str, url: str, rule: str) -> None:
-    address = url.format(port=cluster.port, password=quote(PASSWORD, safe=""))
-    node.component("api", {"DATABASE_URL": f"postgresql+asyncpg://{address}"})
-    node.fails("api", "raise SystemExit('sqlalchemy.exc.OperationalError: connection to server at \"127.0.0.1\" failed: refused')")
-    if change:
-        cluster.admin(change)
-    try:
-        cause = first(node.diagnosed(), rule, "DATABASE_URL")
-        assert PASSWORD not in json.dumps(cause)
-        assert "node: api does not reach its database" in cause["follows"]
-    finally:
-        cluster.admin("ALTER ROLE app CONNECTION LIMIT -1")
-
-
-def test_a_migration_is_missing(node: Node, cluster: Cluster) -> None:
-    """What PostgreSQL itself says of a table that is not there."""
-    argv = ["psql", "-X", "-h", str(cluster.folder), "-p", str(cluster.port), "-U", "postgres", "-c", "SELECT * FROM orders_v2"]
-    said = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False).stderr
-    node.component("api", {"LOG_LEVEL": "info"})
-    node.fails("api", f"raise SystemExit({said!r})")
-    first(node.diagnosed(), "migration_missing", "orders_v2")
 
 
 # --- models ---

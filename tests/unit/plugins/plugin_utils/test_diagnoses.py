@@ -67,6 +67,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("database_refused_by_log", failed('psycopg2.OperationalError: connection to server at "db", port 5432 failed: Connection refused')),
     ("broker_refused_by_log", failed("[ERROR/MainProcess] consumer: Cannot connect to redis://10.0.0.1:6379/0: Error 111.")),
     ("broker_refused_by_log", failed("kombu.exceptions.OperationalError: Error 111 connecting to 10.0.0.1:6379. Connection refused.")),
+    ("broker_lost_by_log", failed("ready.", "[ERROR/MainProcess] consumer: Cannot connect to redis://10.0.0.1:6379/0: Error 111.",
+                                  "Trying again in 2.00 seconds... (1/100)", state="running")),
     ("killed_for_memory", failed(result="oom-kill")),
     ("killed_for_memory", failed(reason="killed by signal 9")),
     ("unit_does_not_run", failed()),
@@ -132,7 +134,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 """A rule, and a thing that has to be the first cause by it."""
 
 WELL: dict[str, list[dict[str, Any]]] = {
-    "components": [failed("KeyError: 'A_NAME'", "address already in use", "ImportError: x", state="running", reason="-", result="success")],
+    "components": [
+        failed("KeyError: 'A_NAME'", "address already in use", "ImportError: x", state="running", reason="-", result="success"),
+        failed("consumer: Cannot connect to redis://", "Trying again", "Connected to redis://", "ready.", state="running", reason="-"),
+    ],
     "ports": [{**PORT, "own": True, "state": "running"}],
     "servers": [server("redis", "answers", memory_percent=99.0, policy="allkeys-lru"),
                 server("postgres", "answers", connections_percent=20.0),

@@ -59,6 +59,12 @@ def test_who_blames_a_role_follows_from_a_cause_there() -> None:
     assert (cause["rule"], cause["follows"]) == ("port_taken", ["n2: broker_down"])
 
 
+def test_a_server_that_does_not_run_is_the_same_seen_from_its_own_node() -> None:
+    seen_by_worker = finding("broker_down", 90, node="n2", component="worker", role="worker", blames=["redis"])
+    (cause,) = ranked([seen_by_worker, finding("unit", 60, component="redis", role="redis", symptom=True)])
+    assert (cause["rule"], cause["follows"]) == ("broker_down", ["n1: unit"])
+
+
 def test_a_chain_stands_below_its_beginning() -> None:
     found = [finding("a", explains=["b"]), finding("b", 90, explains=["c"]), finding("c", 99)]
     (cause,) = ranked(found)

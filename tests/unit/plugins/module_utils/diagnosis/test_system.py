@@ -113,8 +113,12 @@ def test_which_slots_are_looked_at(tmp_path: Path, live: str, last: Record | Non
     (tmp_path / "components" / "api.json").write_text(json.dumps(described), encoding="utf-8")
     records = [{**last, "component": "api"}] if last else []
     given = [{"component": "api", "role": "backend"}, {"component": "redis", "role": "redis", "unit": "redis.service"}, {"component": "x"}]
-    found = components.parts(given, str(tmp_path / "root"), str(tmp_path), records, [])  # type: ignore[arg-type]
-    assert [(part.slot, part.live) for part in found] == [*wanted, ("-", True)]
+    given.append({"component": "db", "role": "postgres"})
+    shown = "postgresql@15-main.service loaded active running PostgreSQL Cluster 15-main\n"
+    systemd = Systemd(run=lambda cmd, timeout: Ended(0, shown if "postgresql@*.service" in cmd else "", ""))
+    found = components.parts(given, str(tmp_path / "root"), str(tmp_path), records, systemd, [])  # type: ignore[arg-type]
+    assert [(part.slot, part.live) for part in found] == [*wanted, ("-", True), ("-", True)]
+    assert found[-1].units == ["postgresql@15-main.service"]
     assert found[0].env_file.endswith("/config/env")
 
 
