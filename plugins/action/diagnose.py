@@ -126,7 +126,7 @@ class ActionModule(ActionBase):
         """Where the servers of the inventory are. An address that cannot be filled in is left out."""
         hostvars, groups = variables.get("hostvars") or {}, variables.get("groups", {})
         found: list[dict[str, Any]] = []
-        for one in components.values():
+        for name, one in components.items():
             role = role_of(one)
             port = int(ports.get(one.get("port") or role) or 0)
             for host in groups.get(one.get("hosts"), []) if role in SERVERS and port else []:
@@ -134,7 +134,7 @@ class ActionModule(ActionBase):
                     address = str(hostvars[host].get("aistack_address") or "")
                 except (AnsibleError, KeyError):
                     continue
-                found.append({"role": role, "address": address, "port": port, "host": host})
+                found.append({"component": name, "role": role, "address": address, "port": port, "host": host})
         return [place for place in found if place["address"]]
 
     @staticmethod

@@ -44,7 +44,7 @@ class Asked:
     Attributes:
         components: of this node, each C(component), C(role), C(unit) and C(port) where it has no slots, C(queues) of a worker.
         gate: the parameters of a gate that asks their probes.
-        places: where servers of the inventory are: C(role), C(address), C(port).
+        places: where servers of the inventory are: C(component), C(role), C(address), C(port).
         addresses: of this node.
         workers: worker to its queues, on all nodes.
         controller_time: seconds since 1970, by the controller's clock.

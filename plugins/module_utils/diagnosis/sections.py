@@ -81,10 +81,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "address": "host and port",
         "host": "the host alone",
         "state": "answers, refused, timeout, unreachable, unresolved, password, acl, memory_full, disk, read_only, starting, full, missing,"
-                 " tls, expired, foreign (something else answers there) or error",
+                 " tls, expired, foreign (something else answers there), error, or unknown"
+                 " (a container's: it is asked from outside)",
         "error": "what was said",
         "known": "whether the inventory has such a server at that address",
         "wanted": "where the inventory has one; - for nowhere",
+        "server": "the component that it is in the inventory, else its kind",
         "memory_percent": "of Redis: memory in use, of maxmemory",
         "policy": "of Redis: what it does when memory is used up",
         "connections": "of PostgreSQL: connections in use",

@@ -270,16 +270,16 @@ def known_as(server: Named, places: Iterable[Mapping[str, Any]], own: Iterable[s
     """Whether the inventory has such a server at that address, and where it has one.
 
     Args:
-        places: C(role), C(address), C(port) of servers.
+        places: C(component), C(role), C(address), C(port) of servers.
         own: addresses of this node.
     """
     of_kind = [place for place in places if place["role"] == server.kind]
-    here, known = set(own), False
-    for place in of_kind:
-        same = place["address"] == server.host or (_loopback(server.host) and place["address"] in here)
-        known = known or (same and int(place["port"]) == server.port)
+    here = set(own)
+    there = [place for place in of_kind if int(place["port"]) == server.port
+             and (place["address"] == server.host or (_loopback(server.host) and place["address"] in here))]  # fmt: skip
+    names = dict.fromkeys(str(place.get("component") or server.kind) for place in there or of_kind)
     wanted = ", ".join(sorted({f"{place['address']}:{place['port']}" for place in of_kind}))
-    return {"known": known, "wanted": wanted or "-"}
+    return {"known": bool(there), "wanted": wanted or "-", "server": ",".join(names) or server.kind}
 
 
 def _loopback(host: str) -> bool:

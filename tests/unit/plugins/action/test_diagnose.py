@@ -45,8 +45,8 @@ def test_the_queues_of_a_worker(options: Any, queues: list[str]) -> None:
 def test_where_servers_are() -> None:
     variables = {"groups": {"backend": ["n1", "n2"]}, "hostvars": {"n1": {"aistack_address": "10.0.0.1"}, "n2": {}}}
     assert ActionModule._places(COMPONENTS, PORTS, variables) == [
-        {"role": "redis", "address": "10.0.0.1", "port": 6379, "host": "n1"},
-        {"role": "postgres", "address": "10.0.0.1", "port": 5433, "host": "n1"},
+        {"component": "redis", "role": "redis", "address": "10.0.0.1", "port": 6379, "host": "n1"},
+        {"component": "postgres", "role": "postgres", "address": "10.0.0.1", "port": 5433, "host": "n1"},
     ]
 
 

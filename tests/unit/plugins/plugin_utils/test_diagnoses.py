@@ -24,7 +24,7 @@ BAD = {"component": "api", "role": "backend", "unit": "aistack-api@blue.service"
 def server(kind: str, state: str, **more: object) -> dict[str, Any]:
     """A server that a component looks for."""
     return {"component": "worker", "role": "worker", "variable": "X_URL", "kind": kind, "address": "10.0.0.1:1", "host": "10.0.0.1",
-            "state": state, "error": "said", "known": True, "wanted": "10.0.0.1:1", **more}  # fmt: skip
+            "state": state, "error": "said", "known": True, "wanted": "10.0.0.1:1", "server": "broker", **more}  # fmt: skip
 
 
 def failed(*log: str, **more: object) -> dict[str, Any]:

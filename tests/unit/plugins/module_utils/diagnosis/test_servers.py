@@ -102,10 +102,11 @@ def test_an_unreadable_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     ("10.0.0.1", 6379, True), ("10.0.0.1", 6380, False), ("10.0.0.9", 6379, False), ("127.0.0.1", 6379, True), ("localhost", 6379, True),
 ])  # fmt: skip
 def test_whether_the_inventory_has_it_there(host: str, port: int, known: bool) -> None:
-    places = [{"role": "redis", "address": "10.0.0.1", "port": 6379}, {"role": "postgres", "address": "10.0.0.9", "port": 6379}]
+    places = [{"component": "broker", "role": "redis", "address": "10.0.0.1", "port": 6379},
+              {"component": "db", "role": "postgres", "address": "10.0.0.9", "port": 6379}]  # fmt: skip
     found = servers.known_as(Named("X", "redis", host, port, ""), places, ["10.0.0.1"])
-    assert found == {"known": known, "wanted": "10.0.0.1:6379"}
+    assert found == {"known": known, "wanted": "10.0.0.1:6379", "server": "broker"}
 
 
 def test_an_inventory_that_has_none() -> None:
-    assert servers.known_as(Named("X", "redis", "h", 1, ""), [], []) == {"known": False, "wanted": "-"}
+    assert servers.known_as(Named("X", "redis", "h", 1, ""), [], []) == {"known": False, "wanted": "-", "server": "redis"}
