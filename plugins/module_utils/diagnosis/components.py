@@ -131,7 +131,7 @@ def _env_file(home: Home, slot: str) -> str:
 
 
 def look(found: Sequence[Part], secrets: Secrets, systemd: Systemd, lines: int, problems: list[str]) -> None:
-    """Fill in states, environments and logs; logs are masked. *lines*: of each part."""
+    """Fill in states, environments and logs, which are not masked yet. *lines*: of each part."""
     for part in found:
         if part.env_file:
             try:
@@ -146,7 +146,7 @@ def look(found: Sequence[Part], secrets: Secrets, systemd: Systemd, lines: int, 
         problems.append(str(error))
     for part in found:
         part.states = [states[unit] for unit in part.units if unit in states]
-        part.log = [secrets.mask(line) for line in systemd.log_tail(part.units, time.time() - SINCE_S, lines)] if part.units else []
+        part.log = systemd.log_tail(part.units, time.time() - SINCE_S, lines) if part.units else []
 
 
 def learn_all(root: str, state_dir: str, secrets: Secrets) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitState
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import Ended
 from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis import bundle, components, evidence, system
+from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 
@@ -161,6 +162,17 @@ def test_an_archive_holds_no_secret(tmp_path: Path) -> None:
     assert "quoted ****" in text
     secrets = ["0ld+pa", "n3w", "k3y-of", "rcl0ne", "t0ken"]
     assert [secret for secret in secrets if secret in text] == []
+
+
+@pytest.mark.parametrize("odd", ["", "\n\x1e\n"])
+def test_all_texts_are_masked_and_stay_in_their_places(odd: str) -> None:
+    secrets = Secrets()
+    secrets.add("s3cret")
+    value = {"a": [{"x": f"one s3cret{odd}", "n": 5, "log": ["two", f"s3cret?token=abc{odd}", ""]}], "b": "https://u:pw@h/", "c": None}
+    assert evidence.masked(value, secrets) == {
+        "a": [{"x": f"one ****{odd}", "n": 5, "log": ["two", f"****?token=****{odd}", ""]}], "b": "https://u:****@h/", "c": None,
+    }  # fmt: skip
+    assert evidence.masked([], secrets) == []
 
 
 def test_a_configuration_that_calls_something_secret() -> None:
