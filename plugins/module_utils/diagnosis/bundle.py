@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def texts(asked: Asked, found: Gathered, limit: int, systemd: Systemd | None = N
     for part in found.parts:
         files.update(_configuration(asked, part))
     for part in found.parts:
-        lines = (systemd or Systemd()).log_tail(part.units, time.time() - 24 * SINCE_S, LOG_LINES) if part.units else []
+        lines = part.said(systemd or Systemd(), 24 * SINCE_S, LOG_LINES)
         if lines:
             files[f"{part.component}/{part.slot if part.slot != '-' else part.component}.log"] = "\n".join(lines) + "\n"
     return bounded({name: mask(text) for name, text in files.items()}, limit)

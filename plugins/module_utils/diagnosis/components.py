@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.units impo
 SLOTS = ("blue", "green")
 NAMED_ON_NODE = {"postgres": "postgresql@*.service"}
 """Roles whose unit only the node knows, to how it is called."""
+_AT_ONCE = 8
 SINCE_S = 3600.0
-"""Seconds of the log that count."""
+"""Seconds of the log that count of what runs."""
 _SWITCHES = ("activate", "canary", "prepare", "revert")
 _WORST = ("failed", "restarting", "absent", "stopped", "unknown", "running")
 
@@ -55,6 +57,11 @@ class Part:
     def state(self) -> str:
         """Of all its units the worst, in a word."""
         return min((word(state) for state in self.states), key=_WORST.index, default="unknown")
+
+    def said(self, systemd: Systemd, seconds: float, lines: int) -> list[str]:
+        """The last lines of its units: of the last *seconds*, and of any age where it does not run, which may be so since long ago."""
+        since = time.time() - seconds if self.state == "running" else 0.0
+        return systemd.log_tail(self.units, since, lines) if self.units else []
 
     def thing(self) -> dict[str, object]:
         """What rules see of it."""
@@ -146,7 +153,9 @@ def look(found: Sequence[Part], secrets: Secrets, systemd: Systemd, lines: int, 
         problems.append(str(error))
     for part in found:
         part.states = [states[unit] for unit in part.units if unit in states]
-        part.log = systemd.log_tail(part.units, time.time() - SINCE_S, lines) if part.units else []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for part, log in zip(found, pool.map(lambda part: part.said(systemd, SINCE_S, lines), found)):
+            part.log = log
 
 
 def learn_all(root: str, state_dir: str, secrets: Secrets) -> None:

@@ -181,7 +181,7 @@ def _servers(
             named.append((part, server, key))
             if key not in jobs:
                 wanted = servers.Wanted(servers.models_named(part.environment), known, key[-1])
-                jobs[key] = (server, pool.submit(servers.ask, server, part.env_file, wanted, context()))
+                jobs[key] = (server, pool.submit(_ask, server, part.env_file, wanted, context))
 
     def answers() -> dict[str, list[dict[str, Any]]]:
         rows, waiting, seen = list[dict[str, Any]](), list[dict[str, Any]](), set[tuple[str, str]]()
@@ -207,6 +207,10 @@ def _servers(
         return {"servers": rows, "queues": waiting}
 
     return answers
+
+
+def _ask(server: servers.Named, env_file: str, wanted: servers.Wanted, context: Callable[[], Context]) -> None:
+    servers.ask(server, env_file, wanted, context())  # only now, since its time begins with it
 
 
 def _ports(asked: Asked, found: Sequence[Part]) -> list[dict[str, Any]]:

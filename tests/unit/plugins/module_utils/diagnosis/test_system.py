@@ -87,6 +87,17 @@ def test_states(state: UnitState, word: str) -> None:
     assert components.word(state) == word
 
 
+@pytest.mark.parametrize(("active", "old"), [("active", False), ("failed", True)])
+def test_the_log_of_what_does_not_run_is_of_any_age(active: str, old: bool) -> None:
+    """It may have ended the night before."""
+    asked: list[str] = []
+    part = components.Part("api", "backend", "blue", ["a.service"], states=[UnitState("a.service", load="loaded", active=active)])
+    part.said(Systemd(run=lambda cmd, timeout: asked.extend(cmd) or Ended(0, "", "")), 3600, 10)
+    (since,) = (float(word.partition("@")[2]) for word in asked if word.startswith("--since=@"))
+    assert (since == 0) is old
+    assert old or abs(time.time() - 3600 - since) < 5
+
+
 def slot(home: Path, name: str) -> None:
     """A slot that holds something."""
     (home / "slots" / name).mkdir(parents=True)
