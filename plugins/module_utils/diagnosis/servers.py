@@ -24,8 +24,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.ollama im
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.postgres import Postgres
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Redis
 
-SECONDS = 3.0
-"""For one server."""
+SECONDS = 5.0
+"""For one server: a node that is at its limit is slow to ask, and that is no fault of the server's."""
 QUEUES = 200
 """Lists of a broker that are looked at, at most."""
 _PORTS = {"redis": 6379, "rediss": 6379, "postgresql": 5432, "postgres": 5432, "http": 80, "https": 443, "amqp": 5672}
@@ -246,7 +246,7 @@ def _queues(connection: Connection, known: Iterable[str]) -> dict[str, int]:
 def _postgres(server: Named, env_file: str, context: Context) -> dict[str, object]:
     probe = Postgres({"env_file": env_file, "env_key": server.variable})
     environment, _where = probe._address(context)
-    environment.update(PGCONNECT_TIMEOUT="2", PGAPPNAME="aistack-diagnosis")
+    environment.update(PGCONNECT_TIMEOUT="4", PGAPPNAME="aistack-diagnosis")
     done = context.execute(["psql", "-XAtq", "-w", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", _FIGURES], env=environment, cwd="/")
     said = " ".join(done.stderr.split()).removeprefix("psql: error: ")[:400]
     if done.rc != 0:

@@ -32,6 +32,12 @@ def first(found: Sequence[Any], rule: str, *words: str) -> dict[str, Any]:
     return dict(found[0])
 
 
+def well(found: Sequence[Any]) -> bool:
+    """Whether nothing is found of a component; what this machine itself lacks, such as memory, is another matter."""
+    assert [(cause["rule"], cause["seen"]) for cause in found if cause["component"] and cause["certainty"] >= 50] == []
+    return True
+
+
 # --- worker and broker ---
 
 
@@ -42,7 +48,7 @@ def at(port: int) -> list[dict[str, Any]]:
 
 def test_a_worker_that_reaches_its_broker(node: Node, redis: Redis) -> None:
     node.component("worker", {"CELERY_BROKER_URL": f"redis://:right@127.0.0.1:{redis.port}/0"})
-    assert [cause["rule"] for cause in node.diagnosed(places=at(redis.port)) if cause["certainty"] >= 50] == []
+    assert well(node.diagnosed(places=at(redis.port)))
 
 
 def test_the_broker_has_another_password(node: Node, redis: Redis) -> None:
@@ -89,7 +95,7 @@ def test_a_cache_is_no_broker(node: Node, redis: Redis) -> None:
     """Who uses Redis for something else needs no rights of Celery."""
     redis.ask("ACL", "SETUSER", "cache", "on", ">pw", "~cache:*", "+@all", "-@dangerous")
     node.component("api", {"CACHE_URL": f"redis://cache:pw@127.0.0.1:{redis.port}/0"})
-    assert [cause["rule"] for cause in node.diagnosed(places=at(redis.port)) if cause["certainty"] >= 50] == []
+    assert well(node.diagnosed(places=at(redis.port)))
 
 
 def test_the_memory_of_the_broker_is_full(node: Node, redis: Redis) -> None:
