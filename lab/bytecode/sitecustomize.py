@@ -59,10 +59,6 @@ def remember_imports(module):
         def __init__(self, name, source):
             self.name, self.source = name, source
 
-        @property
-        def body(self):
-            return parse(self.name, self.source).body
-
     def imports(self, fqn, tree, is_pkg_init=False):
         def read():
             look(self, fqn, parse(tree.name, tree.source), is_pkg_init)

@@ -21,6 +21,7 @@ from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, phase_components, released
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import moving
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
@@ -50,8 +51,6 @@ ABOUT_SETS = ("backup", "restore", "site", "verify")
 """Verbs that say where sets lie unprotected; under every one it would soon be read by nobody."""
 
 OF_PHASES = ("site", "phase")
-
-MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
 
 
 def tags(task_vars: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str]]:
@@ -452,8 +451,7 @@ class ActionModule(ControllerAction):
         if args["application"] and args["application"] not in stack["applications"]:
             problems.append(f"application: unknown application '{args['application']}'"
                             f"{nearest(args['application'], stack['applications'])}")
-        if args["release"] in MOVING:
-            problems.append(f"release: '{args['release']}' can mean something else tomorrow; name a tag, such as v1.2.3")
+        problems += moving("release", args["release"])
         problems += only_problems(args["only"], stack.get("components", ()), verb)
         if args["verb"] == "scale" and not problems:
             problems += instances.scale_problems(stack["components"], args["only"], self._templar.template(task_vars.get("instances")))

@@ -313,3 +313,25 @@ def test_the_readme_tells_how_to_begin() -> None:
     named = set(re.findall(r"phasegate\.aistack\.([a-z_]+)", section)) - {"phases"}
     assert {f"{name}.yml" for name in named} <= set(PLAYBOOKS)
     assert yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])["collections"]
+
+
+def marks_of_long_tests() -> list[tuple[str, str]]:
+    """Each use of the mark `whole`, by file and line, and what it says is proven beside it; empty where it says nothing."""
+    found = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        said = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "pytest.mark.whole":
+                call = said.get(id(node))
+                named = {word.arg: word.value for word in call.keywords} if call else {}
+                value = named.get("beside")
+                beside = str(value.value) if isinstance(value, ast.Constant) else ""
+                found.append((f"{path.relative_to(ROOT)}:{node.lineno}", beside))
+    return found
+
+
+def test_what_make_test_leaves_out_names_what_proves_it_there() -> None:
+    marks = marks_of_long_tests()
+    assert marks
+    assert [place for place, beside in marks if not (ROOT / (beside or "-")).is_file()] == []

@@ -4,10 +4,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make test`: every check as a job, two at a time, with a table at the end.
 
-Static checks run beside the building of the node images; the scenarios share the lab and run one after another, but for the
-last of the other queue, which has nodes of its own. Each job is a make target, so
-that `make NAME` repeats one alone; its whole output is in build/logs/NAME.log. What failed stands at the very end, and in
-build/logs/failed.txt. Usage: run_all.py [NAME ...]: the named jobs and what they need.
+Static checks run beside the building of the node images; the scenarios share the lab and run one after another. Each job
+is a make target, so that `make NAME` repeats one alone, with the tests that are marked `whole` as well; its whole output is
+in build/logs/NAME.log. What failed stands at the very end, and in build/logs/failed.txt.
+Usage: run_all.py [NAME ...]: the named jobs and what they need.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class Job:
     lane: str = "static"
     after: list[str] = field(default_factory=list)
     limit: float = 1200.0
-    lab: str = ""  # number of a further lab that it works on
     plays: bool = False  # it runs playbooks again and again: what Python makes of the same texts is kept for it (lab/bytecode)
     result: str = "waiting"  # then: running, passed, failed, not run
     started: float = 0.0
@@ -65,7 +64,7 @@ class Job:
 
 def jobs() -> list[Job]:
     """Return all jobs in the order in which they are considered."""
-    scenarios = ["default", "tiny", "rollback", "artefact"]
+    scenarios = ["default", "tiny", "rollback", "refusals", "artefact"]
     static = [
         Job("ruff", ["ruff"]),
         Job("types", ["types"]),
@@ -85,11 +84,7 @@ def jobs() -> list[Job]:
     for name in scenarios:
         lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=2700.0, plays=True))
     lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=2700.0, plays=True))
-    further = [
-        Job("lab-further", ["lab-up"], after=["lab-ready"], lab="1", plays=True),
-        Job("scenario-refusals", ["scenario", "NAME=refusals"], after=["lab-further"], limit=2700.0, lab="1", plays=True),
-    ]
-    return static + lab + further
+    return static + lab
 
 
 class Runner:
@@ -147,7 +142,7 @@ class Runner:
 
     def environment_of(self, job: Job) -> dict[str, str]:
         """Return what a job sees beside what this program sees."""
-        more = {"AISTACK_LAB": job.lab} if job.lab else {}
+        more = {}
         if job.plays:
             search = [str(ROOT / "lab" / "bytecode"), *filter(None, [self.environment.get("PYTHONPATH")])]
             more.update(AISTACK_TEST_BYTECODE=self.kept, PYTHONPATH=os.pathsep.join(search), PYTEST_ADDOPTS="-m 'not whole'")
@@ -295,7 +290,7 @@ def main() -> int:
         runner.run()
     except KeyboardInterrupt:
         runner.stop_all()
-    if any(job.lane == "lab" or job.lab for job in chosen) and not os.environ.get("KEEP_LAB"):
+    if any(job.lane == "lab" for job in chosen) and not os.environ.get("KEEP_LAB"):
         down = Job("lab-down", ["lab-away"], lane="lab", limit=300.0)
         last = Runner([down])
         last.run()

@@ -164,6 +164,11 @@ def test_a_release_is_laid_down_where_nothing_can_build(lab: Any, tmp_path: Path
 
 ROOT_CONF = "/etc/ssh/sshd_config.d/05-root.conf"
 ROOT_KEYS = "/etc/ssh/authorized_keys.d/root"
+# a daemon that is reloaded starts itself anew, and for a moment nobody listens: it says when it does
+RELOAD = (
+    "began=$(date +%s) && systemctl reload ssh && timeout 30 sh -c "
+    '"until journalctl --quiet --output cat --unit ssh --since @$began | grep -q \'Server listening\'; do sleep 0.1; done"'
+)
 
 
 @pytest.fixture
@@ -172,11 +177,11 @@ def root_password(lab: Any) -> Iterator[str]:
     node, password = lab.node("gpu-1"), secrets.token_hex(8)
     try:
         node.check_output(f"printf 'PermitRootLogin prohibit-password\\nAllowUsers root\\n' > {ROOT_CONF}")
-        node.check_output(f"install -m 0644 /etc/ssh/authorized_keys.d/ops {ROOT_KEYS} && systemctl reload ssh")
+        node.check_output(f"install -m 0644 /etc/ssh/authorized_keys.d/ops {ROOT_KEYS} && {RELOAD}")
         node.check_output("echo root:%s | chpasswd", password)
         yield password
     finally:
-        node.check_output(f"rm -f {ROOT_CONF} {ROOT_KEYS} && systemctl reload ssh && usermod --password '*' root")
+        node.check_output(f"rm -f {ROOT_CONF} {ROOT_KEYS} && usermod --password '*' root && {RELOAD}")
 
 
 @pytest.mark.parametrize("way", ["as root", "su"])

@@ -18,7 +18,7 @@ LIMIT = 64
 NAME = re.compile(r"(blue|green)(?:-([1-9][0-9]?))?")
 _SLOT = "${slot}"
 
-OWN_OPTION = "More processes are its role's own option (role backend: options.arguments with uvicorn's --workers)"
+OWN_OPTION = "More processes are its server's own option, as uvicorn's --workers (role backend: options.arguments; an image: its command)"
 """What to do where a component has a port."""
 
 

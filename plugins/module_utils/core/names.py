@@ -1,13 +1,13 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names an operator may have mistyped: the nearest known ones, and the newest of a list of tags."""
+"""Names: the nearest known ones to what was mistyped, tags and what they are called as releases, and which hosts a role names."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PART_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
@@ -21,6 +21,9 @@ RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 
 RELEASE_WORDS = "a letter or a digit, then letters, digits and . _ + -, 100 at most"
 """The same for people."""
+
+_MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
+"""Names of a release that can mean something else tomorrow."""
 
 _APART = ".."
 """Stands for the / of a tag in the name of its release: no tag of git has it, so that one leads back to the other."""
@@ -106,7 +109,19 @@ def newest(tags: Iterable[str]) -> str | None:
     return ordered[-1] if ordered else None
 
 
+def moving(where: str, release: object) -> list[str]:
+    """Why *release*, which stands at *where*, is refused for its name; empty where it always means the same."""
+    return [f"{where}: '{release}' can mean something else tomorrow; name a tag, such as v1.2.3"] if release in _MOVING else []
+
+
 def application_of(name: str, components: Mapping[str, Mapping[str, Any]]) -> str:
     """The application that a component comes to a release with, its own or that of whom it has its releases; empty where it has none."""
     own = components.get(name) or {}
     return str((components.get(own.get("release_from") or name) or {}).get("application") or "")
+
+
+def hosts_with(role: str, components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> set[str]:
+    """Hosts that run a component of this role, or of one that is called so elsewhere."""
+    described = [one for one in components.values() if isinstance(one, Mapping)]
+    named = [one.get("hosts") for one in described if str(one.get("role")).rpartition(".")[2] == role]
+    return {host for group in named for host in groups.get(str(group), ())}

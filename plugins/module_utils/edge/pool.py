@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import hosts_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import health_problems, is_address, is_host_name, size
 
@@ -33,12 +34,6 @@ Read = Callable[[str, str], Any]
 
 def _is_released(component: Mapping[str, Any]) -> bool:
     return bool(component.get("application") or component.get("release_from"))
-
-
-def _edges(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> set[str]:
-    """Hosts that run a component of role edge."""
-    named = [one.get("hosts") for one in components.values() if str(one.get("role", "")).rpartition(".")[2] == "edge"]
-    return {host for group in named for host in groups.get(str(group), ())}
 
 
 def hosts_of(component: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
@@ -77,7 +72,7 @@ def problems(name: str, components: Mapping[str, Any], groups: Mapping[str, Sequ
     if not _is_released(component):
         return [f"{where}: leads to slots behind the edges of its hosts, and only a component that runs a release has them; drop it"]
     found = [] if component.get("port") else [f"{where}: leads to the port of '{name}', which has none; give it a port (aistack_ports)"]
-    edges, (front, behind) = _edges(components, groups), hosts_of(component, groups)
+    edges, (front, behind) = hosts_with("edge", components, groups), hosts_of(component, groups)
     if "edge" in pool and pool["edge"] not in groups:
         found.append(f"{where}.edge: no inventory group '{pool['edge']}'{nearest(str(pool['edge']), groups)}")
     elif "edge" in pool and not front:

@@ -170,7 +170,9 @@ def source_problems(where: str, given: Mapping[str, Any] | None) -> list[str]:
         for name in source.args
         if not _ARGUMENT.fullmatch(name)
     ]
-    if re.search(r"@|\s|:[^/]*$", source.pull):
+    if "://" in source.pull:
+        problems.append(f"{where}.pull: '{source.pull}' is an address of the web; an image is named without scheme: {source.pull.partition('://')[2]}")
+    elif re.search(r"@|\s|:[^/]*$", source.pull):
         problems.append(f"{where}.pull: '{source.pull}' has to be a name alone, such as registry.example.com/shop/api; see digests")
     problems += [
         f"{where}.digests.{release}: '{digest}' is no digest; expected sha256: and 64 hexadecimal digits"
@@ -181,6 +183,11 @@ def source_problems(where: str, given: Mapping[str, Any] | None) -> list[str]:
         f"{where}.sha256.{release}: '{value}' is no SHA-256; expected 64 hexadecimal digits"
         for release, value in source.sha256.items()
         if not _SHA256.fullmatch(value)
+    ]
+    problems += [
+        f"{where}.load: '{source.load}' has '{{{name}}}', which nothing fills; there is {{release}} alone"
+        for name in re.findall(r"{(\w*)}", source.load)
+        if name != "release"
     ]
     readers = {"digests": "pull", "sha256": "load", **dict.fromkeys(_BUILDING, "build")}
     problems += [

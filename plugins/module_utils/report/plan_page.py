@@ -161,7 +161,8 @@ def _opening(facts: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     unwell: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for node, answer in facts["opening"].items():
         if answer.get("unreachable"):
-            refused.append(f"{node} cannot be reached: {(str(answer.get('msg') or 'no answer').splitlines() or [''])[0]}")
+            said = (str(answer.get("msg") or "no answer").splitlines() or [""])[0]
+            refused.append(f"{node} cannot be reached: {said.rstrip('.')}. Have it answer (ansible {node} -m ping), and plan again")
         elif answer.get("failed"):
             refused.append(f"{node}: {answer.get('msg')}")
         for probe in answer.get("probes") or []:
@@ -313,8 +314,14 @@ def _switches(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: Sequence[str]) -> list[str]:
-    lines = _wrapped(f"before:  {', '.join(opening) or 'nothing that the release stands on has a gate'}", rest=" " * 11)
+def _silent(facts: Mapping[str, Any]) -> str:
+    """Which nodes did not answer; empty where all did."""
+    nodes = [node for node, answer in facts["opening"].items() if answer.get("unreachable")]
+    return f"not known: {', '.join(nodes)} did not answer" if nodes else ""
+
+
+def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: str) -> list[str]:
+    lines = _wrapped(f"before:  {opening or 'nothing that the release stands on has a gate'}", rest=" " * 11)
     switched = list(dict.fromkeys(row.name for row in rows if row.answer("slot").get("changed")))
     for name in switched:
         probes = []
@@ -335,7 +342,7 @@ def _gates(facts: Mapping[str, Any], rows: Sequence[Row], opening: Sequence[str]
     return lines
 
 
-def _lost(rows: Sequence[Row]) -> list[str]:
+def _lost(rows: Sequence[Row], silent: str) -> list[str]:
     lines: list[str] = []
     for row in rows:
         migration = row.answer("migration")
@@ -349,12 +356,12 @@ def _lost(rows: Sequence[Row]) -> list[str]:
         if row.answer("slot").get("changed") and row.live and row.described.get("strategy") == "recreate":
             lines += _wrapped(f"time: {row.name} stops before the new one starts; what would be due in between is late by some seconds")
     if not any(row.live for row in rows):
-        return ["  nothing: nothing serves yet"]
+        return [f"  {silent or 'nothing: nothing serves yet'}"]
     kept = [] if any(line.startswith("  data:") for line in lines) else ["  data: nothing"]
     served = [row.name for row in rows if row.described.get("port") and row.answer("slot").get("changed") and row.live]
     if served:
         kept += _wrapped(f"requests: none; the old slots of {', '.join(served)} serve until the new ones take over")
-    return kept + lines
+    return kept + lines + ([f"  besides: {silent}"] if silent else [])
 
 
 def _unknown(migration: Mapping[str, Any]) -> bool:
@@ -384,7 +391,9 @@ def page(facts: Mapping[str, object]) -> str:
         return (f"{name} is live on {', '.join(dict.fromkeys(row.node for row in rows))} with this environment and nothing is pending:"
                 " deploy.yml would change nothing.")
     lives = sorted({str(row.live.get("release")) for row in rows if row.live})
-    title = f"Plan: {facts['application']} {', '.join(lives) or 'nothing live'} → {facts['release']} on the stack {facts['stack']}"
+    silent = _silent(facts)
+    live = ", ".join(lives) or ("what is live is not known" if silent else "nothing live")
+    title = f"Plan: {facts['application']} {live} → {facts['release']} on the stack {facts['stack']}"
     lines = [title, "═" * len(title)]
     verdict = "would be REFUSED (why: below); nothing would be switched." if refused else (
         f"would change {sum(not row.quiet for row in rows)} of {len(rows)} places. Nothing was changed now.")
@@ -406,6 +415,6 @@ def page(facts: Mapping[str, object]) -> str:
             lines += _section(f"Migration of {row.name}", [f"  {line}".rstrip() for line in body])
     lines += _section("Run once for the release", _tasks(facts, rows))
     lines += _section("Switched, were it not refused" if refused else "Switched, one after the other", _switches(facts, rows))
-    lines += _section("Judged by", _gates(facts, rows, opening))
-    lines += _section("Lost", _lost(rows))
+    lines += _section("Judged by", _gates(facts, rows, ", ".join(opening) or silent))
+    lines += _section("Lost", _lost(rows, silent))
     return "\n".join(lines)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, NODE_PATH, OWN_UNITS, STACK_NAME
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, NODE_PATH, OWN_UNITS, STACK_NAME, moving
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import examine, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
@@ -23,7 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible, strategy
-from ansible_collections.phasegate.aistack.plugins.module_utils.stack import instances, release_tasks
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack import hosts, instances, release_tasks
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ASKING, REACHED, ROLE_KINDS, VARIABLES
 
 MAKING = (
@@ -156,7 +156,7 @@ def _check_release_keys(where: str, name: str, component: Mapping[str, Any], sta
     problems += _unknown_names(f"{where}.migrations.evidence", named, stack["acceptance"], "acceptance probe")
     slots = component.get("slots", {})
     if "long_tasks" in slots and str(component.get("role")).rpartition(".")[2] != "worker":
-        problems.append(f"{where}.slots.long_tasks: only workers (role worker) hold tasks")
+        problems.append(f"{where}.slots.long_tasks: read of workers alone (role worker), which hold tasks; drop it")
     port = component.get("port")
     if port is not None:
         wanted = [port]
@@ -165,9 +165,6 @@ def _check_release_keys(where: str, name: str, component: Mapping[str, Any], sta
         problems += [f"{where}.port: aistack_ports has no '{key}'" for key in wanted if key not in stack["ports"]]
     if component.get("env") is not None and component["env"] not in stack["env"]:
         problems.append(f"{where}.env: aistack_env has no '{component['env']}'{nearest(component['env'], stack['env'])}")
-    if component.get("strategy") == "recreate" and len(stack["groups"].get(component.get("hosts", ""), ())) > 1:
-        problems.append(f"{where}.hosts: exactly one host may run '{name}' (strategy recreate), the group "
-                        f"'{component['hosts']}' has {len(stack['groups'][component['hosts']])}")
     return problems
 
 
@@ -345,7 +342,7 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         if "assets" in component:
             problems += check_assets(f"{where}.assets", component["assets"])
         problems += instances.problems(where, component) + check_user(where, component)
-        problems += check_access(where, component)
+        problems += check_access(where, component) + hosts.problems(where, name, components, groups)
     problems += same_user(components)
     if stack.get("root") and stack.get("state"):
         problems += check_places(components, Places(stack["root"], stack["state"]), groups)
@@ -411,6 +408,8 @@ def check_stack(stack: Mapping[str, Any], refer: bool = True) -> list[str]:
         problems += found
         faulty |= {name} if found else set()
     problems += check_ports(left["ports"])
+    for name, application in left["applications"].items():
+        problems += moving(f"aistack_applications.{name}.release", application.get("release"))
     if not refer:
         return problems
     # what is wrong in itself is left out, but its name is there to be referred to

@@ -33,8 +33,11 @@ def _alone(component: Mapping[str, Any]) -> str:
 
 def problems(where: str, component: Mapping[str, Any]) -> list[str]:
     """Faults of the key ``instances`` of the component that is described at *where*."""
-    number = component.get("instances")
-    if not isinstance(number, int) or number == 1:
+    try:
+        number = int(component.get("instances", 1))  # a text of digits is a number to the table of keys as well
+    except (TypeError, ValueError):  # which names what is none
+        return []
+    if number == 1:
         return []
     if number > LIMIT:
         return [f"{where}.instances: must be a whole number from 1 to {LIMIT}, is {number}"]

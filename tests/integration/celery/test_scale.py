@@ -128,7 +128,7 @@ def herd(empty: Stage) -> Herd:
     return Herd(empty)
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/slots/test_scaling.py")
 def test_out_and_in_five_times_while_tasks_come_and_every_one_is_done_once(herd: Herd) -> None:
     sent, stop = [0], threading.Event()
 
@@ -159,7 +159,7 @@ def test_out_and_in_five_times_while_tasks_come_and_every_one_is_done_once(herd:
     assert not (herd.spec.state_dir / "drained" / "worker.json").exists()
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/slots/test_scaling.py")
 def test_a_task_that_does_not_end_keeps_its_worker_which_goes_on(herd: Herd) -> None:
     herd.scale(2)
     herd.stage.send((1, 40.0, 0), (2, 40.0, 0))

@@ -130,7 +130,7 @@ def inventory(folder: Path, ports: Mapping[str, int], **more: Any) -> Path:
     }  # fmt: skip
     variables = {
         "aistack_name": "shop", "edge_bind": ["{{ aistack_address }}"],
-        "edge_check": {"inter": "100ms", "fastinter": "50ms", "fall": 3, "rise": 1},
+        "edge_check": {"inter": "100ms", "fastinter": "50ms", "fall": 10, "rise": 1},  # a check has 100 ms, which a busy machine may miss
         "aistack_components": {"edge": {"role": "edge", "hosts": "all"}, "web": web}, **more,
     }  # fmt: skip
     groups = {"web": {"hosts": {"one": None, "two": None}}, "front": {"hosts": {"lead": None}}}

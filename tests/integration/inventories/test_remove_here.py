@@ -27,7 +27,7 @@ def test_what_was_built_for_a_removed_stack_goes_from_the_controller(tmp_path: P
         "aistack_address": "127.0.0.1", "aistack_ports": {"api": 8080, "api_blue": 18080, "api_green": 18081},
         "aistack_applications": {"shop": {"repo": "/none/shop.git", "release": "v1"}},
         "aistack_components": {
-            "api": {"role": "backend", "hosts": "aistack", "application": "shop", "lock": "requirements.lock", "port": "api",
+            "api": {"role": "backend", "hosts": "aistack", "application": "shop", "lock": "requirements.lock",
                     "options": {"app": "main:app"}},
         },
         "aistack_phases": {"phase0": {"title": "Service", "components": ["api"]}},

@@ -19,7 +19,7 @@ def overriding(**variables: Any) -> list[str]:
     return ["-e", json.dumps(variables)]
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/stack/test_check.py")
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -60,7 +60,7 @@ def test_a_release_that_can_mean_something_else_tomorrow(lab: Lab) -> None:
     assert outcome.rc != 0
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/stack/test_extra_vars.py")
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
     ("arguments", "said"),

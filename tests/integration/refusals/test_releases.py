@@ -16,6 +16,7 @@ import pytest
 from .conftest import ROOT, Lab
 
 pytestmark = pytest.mark.usefixtures("untouched")
+SCHEMA = pytest.mark.whole(beside="tests/unit/plugins/module_utils/environment/test_check.py")
 REPOSITORY = ROOT / ".lab" / "repos" / "sparklio.git"
 SOON = ["-e", json.dumps({"release_gate_settings": {"interval": 1, "successes": 2, "min_healthy_time": 2, "deadline": 20}})]
 """A gate that waits less long than usual for what will not come."""
@@ -26,12 +27,27 @@ SOON = ["-e", json.dumps({"release_gate_settings": {"interval": 1, "successes": 
     [
         ("v4.2.0", ["health", "connection refused", "attempts", "serving", "as before"]),
         ("v4.3.0", ["health", "expected", "version", "v4.3.0", "serving", "as before"]),
-        ("v4.4.0", ["own tests", "v4.4.0"]),
-        ("v4.5.0", ["two heads", "alembic merge"]),
+        pytest.param(
+            "v4.4.0", ["own tests", "v4.4.0"],
+            marks=pytest.mark.whole(beside="tests/unit/plugins/modules/test_release.py"),
+        ),
+        pytest.param(
+            "v4.5.0", ["two heads", "alembic merge"],
+            marks=pytest.mark.whole(beside="tests/integration/alembic/test_controller.py"),
+        ),
         ("v4.6.0", ["v4.6.0", "database is as before"]),
-        ("v4.8.0", ["hash", "requirements.lock"]),
-        ("v4.9.0", ["npm", "build"]),
-        ("v4.0.9", ["no tag 'v4.0.9'", "v4.0.0"]),
+        pytest.param(
+            "v4.8.0", ["hash", "requirements.lock"],
+            marks=pytest.mark.whole(beside="tests/unit/plugins/module_utils/release/test_build.py"),
+        ),
+        pytest.param(
+            "v4.9.0", ["npm", "build"],
+            marks=pytest.mark.whole(beside="tests/integration/artefacts/test_build_host.py"),
+        ),
+        pytest.param(
+            "v4.0.9", ["no tag 'v4.0.9'", "v4.0.0"],
+            marks=pytest.mark.whole(beside="tests/unit/plugins/action/test_release.py"),
+        ),
     ],
     ids=["fails to boot", "wrong version", "own tests fail", "two heads", "migration fails half-way", "wrong hash",
          "build fails", "no such tag"],
@@ -42,6 +58,7 @@ def test_a_release_that_cannot_work(lab: Lab, release: str, said: list[str]) -> 
     outcome.says(*said)
 
 
+@pytest.mark.whole(beside="tests/integration/site/test_site.py")
 def test_a_release_that_was_marked_bad_is_not_chosen_again(lab: Lab) -> None:
     first = lab.play("deploy", "-e", "release=v4.2.0", "-e", "allow_bad=true", "-e", "backup=false")
     assert first.rc != 0
@@ -50,6 +67,7 @@ def test_a_release_that_was_marked_bad_is_not_chosen_again(lab: Lab) -> None:
     outcome.says("v4.2.0", "marked bad", "allow_bad=true")
 
 
+@pytest.mark.whole(beside="tests/integration/alembic/test_migrate.py")
 def test_a_migration_that_would_wait_for_a_lock(lab: Lab) -> None:
     lab.on("backend-1", "systemd-run --quiet --unit=test-lock --uid=postgres psql -X sparklio "
                         "-c 'begin; lock table workflows in access share mode; select pg_sleep(900)'")
@@ -61,6 +79,7 @@ def test_a_migration_that_would_wait_for_a_lock(lab: Lab) -> None:
     outcome.says("lock", "pid", "workflows")
 
 
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/release/test_mirror.py")
 def test_a_checkout_with_changes_that_are_not_committed(lab: Lab, tmp_path: Path) -> None:
     checkout = tmp_path / "sparklio"
     subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(checkout)], check=True)
@@ -72,6 +91,7 @@ def test_a_checkout_with_changes_that_are_not_committed(lab: Lab, tmp_path: Path
     outcome.says("not committed", "backend/VERSION")
 
 
+@pytest.mark.whole(beside="tests/unit/plugins/modules/test_release.py")
 def test_a_tag_that_moved(lab: Lab, tmp_path: Path) -> None:
     live = lab.serving()["backend"]
     moved = tmp_path / "sparklio.git"
@@ -88,9 +108,9 @@ def test_a_tag_that_moved(lab: Lab, tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"OLLAMA_MODEL": ""}, ["OLLAMA_MODEL"]),
-        ({"OLLAMA_BASE_URL": "not a url"}, ["OLLAMA_BASE_URL", "url"]),
-        ({"MINIO_ACCESS_KEY": "minioadmin"}, ["MINIO_ACCESS_KEY", "minioadmin"]),
-        ({"OLAMA_MODEL": "x"}, ["OLAMA_MODEL", "OLLAMA_MODEL"]),
+        pytest.param({"OLLAMA_BASE_URL": "not a url"}, ["OLLAMA_BASE_URL", "url"], marks=SCHEMA),
+        pytest.param({"MINIO_ACCESS_KEY": "minioadmin"}, ["MINIO_ACCESS_KEY", "minioadmin"], marks=SCHEMA),
+        pytest.param({"OLAMA_MODEL": "x"}, ["OLAMA_MODEL", "OLLAMA_MODEL"], marks=SCHEMA),
     ],
     ids=["missing", "wrong type", "forbidden default", "unknown"],
 )

@@ -14,6 +14,8 @@ import pytest
 
 from .conftest import FINGERPRINT, Lab
 
+OTHERS = pytest.mark.whole(beside="tests/integration/refusals/test_world.py")  # the same, for one case
+
 
 @pytest.mark.usefixtures("untouched")
 def test_a_port_that_something_else_holds(lab: Lab) -> None:
@@ -29,6 +31,7 @@ def test_a_port_that_something_else_holds(lab: Lab) -> None:
     outcome.says(str(idle_port), "python3", "pid")
 
 
+@pytest.mark.whole(beside="tests/integration/edge/test_taken.py")
 @pytest.mark.usefixtures("untouched")
 def test_a_port_of_the_edge_that_something_else_holds(lab: Lab) -> None:
     """Refused before the configuration is replaced: HAProxy would take it for good, and fail at its next restart."""
@@ -46,6 +49,7 @@ def test_a_port_of_the_edge_that_something_else_holds(lab: Lab) -> None:
     assert [lab.on(node, held) for node in nodes] == before
 
 
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/probes/test_postgres.py")
 @pytest.mark.usefixtures("untouched")
 def test_a_wrong_database_password(lab: Lab) -> None:
     lab.on("backend-1", "cp -p /var/lib/aistack/credentials/postgres_sparklio /root/kept;"
@@ -69,6 +73,7 @@ def test_a_database_that_is_not_reachable(lab: Lab) -> None:
     outcome.says("postgres", "onnection refused")
 
 
+@pytest.mark.whole(beside="tests/integration/disk/test_full.py")
 @pytest.mark.usefixtures("untouched")
 def test_a_disk_that_is_too_full_to_stage(lab: Lab) -> None:
     lab.on("backend-1", "rm -rf /opt/aistack/backend/releases/v4.10.0")
@@ -88,6 +93,7 @@ def test_a_second_deployment_while_one_runs(lab: Lab) -> None:
     second.says("lock", "held by", "since", "until")
 
 
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/probes/test_local.py")
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -110,7 +116,9 @@ def still_serving(lab: Lab) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("untouched")
-@pytest.mark.parametrize("playbook", ["site.yml", "deploy", "healthcheck", "restart", "migrate"])
+@pytest.mark.parametrize(
+    "playbook", ["deploy", *(pytest.param(name, marks=OTHERS) for name in ("site.yml", "healthcheck", "restart", "migrate"))]
+)
 def test_a_node_that_is_not_reachable(lab: Lab, playbook: str) -> None:
     unreachable = ["-e", json.dumps({"ansible_port": 9})]
     release = ["-e", "release=v4.10.0", "-e", "allow_bad=true"] if playbook in ("deploy", "migrate") else []
@@ -120,7 +128,8 @@ def test_a_node_that_is_not_reachable(lab: Lab, playbook: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "release"), [("stage", "v4.10.0"), ("migrate", "v4.7.0"), ("prepare", "v4.2.0")],
+    ("operation", "release"),
+    [pytest.param("stage", "v4.10.0", marks=OTHERS), ("migrate", "v4.7.0"), pytest.param("prepare", "v4.2.0", marks=OTHERS)],
     ids=["staging", "a migration", "a slot that is proven"],
 )
 @pytest.mark.usefixtures("still_serving")

@@ -55,7 +55,7 @@ class Node:
             (folder / name).mkdir()
         gate = [{"name": "what is live", "file": str(folder / "live")}]
         api = {
-            "role": "backend", "hosts": "aistack", "application": "tiny", "lock": "requirements.lock", "port": "api",
+            "role": "backend", "hosts": "aistack", "application": "tiny", "lock": "requirements.lock",
             "options": {"app": "main:app"}, "gate": gate,
         }  # fmt: skip
         receiver = {"kind": "command", "name": "pager", "command": ["sh", "-c", f"cat >> {folder}/told; echo >> {folder}/told"]}

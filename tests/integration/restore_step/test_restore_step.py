@@ -93,7 +93,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     components = {
         "toolchain": {"role": "toolchain", "hosts": "aistack"},
         "api": {
-            "role": "backend", "hosts": "aistack", "application": "tiny", "lock": "requirements.lock", "port": "api",
+            "role": "backend", "hosts": "aistack", "application": "tiny", "lock": "requirements.lock",
             "options": {"app": "main:app"}, "gate": [{"name": "a file", "file": str(tmp_path / "state/backup.json")}],
         },
     }  # fmt: skip

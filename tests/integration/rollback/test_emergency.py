@@ -59,7 +59,10 @@ def test_a_node_goes_back_by_itself_and_the_controller_agrees(deployed: Lab) -> 
     health.says(f"backend backend-1 {BEFORE}")
 
 
-@pytest.mark.parametrize("reboot", [False, True])
+WITHOUT = pytest.mark.whole(beside="tests/integration/rollback/test_emergency.py")  # with a reboot
+
+
+@pytest.mark.parametrize("reboot", [pytest.param(False, marks=WITHOUT), True])
 def test_what_nobody_confirms_goes_back(lab: Lab, reboot: bool) -> None:
     """The controller is killed after the backend was activated; the node takes it back by itself when its time is over.
 

@@ -21,13 +21,13 @@ import yaml
 from ..refusals.conftest import ROOT
 from .conftest import AFTER, BEFORE, OperatorLab, bring, keep
 
+pytestmark = pytest.mark.whole(beside="molecule/default/tests/test_secrets.py")
+
 NASTY = "q'u\"o$t%e\\b`a@c:k/s#l sp é"
 TOKEN = "hunted-T0ken-of-an-index"
 LINES = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n-----END KEY-----"
 SAMPLER = """
 import os, sys, time
-
-pytestmark = pytest.mark.whole
 secrets = [s.encode() for s in sys.stdin.read().split("\\0")]
 end, seen = time.monotonic() + float(sys.argv[1]), set()
 while time.monotonic() < end and not os.path.exists(sys.argv[2]):

@@ -133,7 +133,7 @@ def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab, tmp_p
     assert all(int(kept[name]) >= int(count) for name, count in lost.items() if name != "workflow_feedback"), "rows went besides"
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/rollback/test_plan.py")
 def test_the_configuration_goes_back_alone(lab: Lab, tmp_path: Path) -> None:
     bring(lab, BEFORE)
     first, page = config(lab, "backend-1", "backend"), config(lab, "web-1", "frontend")
@@ -159,7 +159,7 @@ def test_the_configuration_goes_back_alone(lab: Lab, tmp_path: Path) -> None:
     assert value not in plan, "values of the environment are never told"
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/slots/test_operations.py")
 def test_a_drain_that_nobody_ends_ends_by_itself(lab: OperatorLab) -> None:
     """As where the controller is lost while it waits."""
     bring(lab, BEFORE)
@@ -223,7 +223,7 @@ def test_the_whole_system_goes_back_to_the_set_of_the_targets_time(lab: Lab, tmp
     assert health.rc == 0, health.text
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/integration/restore_step/test_restore_step.py")
 def test_a_set_that_is_not_there_is_refused_before_anything_is_touched(deployed: Lab) -> None:
     asked = ["-e", "level=system", "-e", f"to={BEFORE}", "-e", f"confirm={BEFORE}"]
     said = deployed.play("rollback", *asked, "-e", "set=20200101T000000Z-typo")

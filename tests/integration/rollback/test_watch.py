@@ -22,7 +22,7 @@ import yaml
 from ..refusals.conftest import BACKEND, ROOT, WEB, Lab
 from .conftest import BEFORE, bring
 
-pytestmark = pytest.mark.whole
+pytestmark = pytest.mark.whole(beside="tests/unit/plugins/action/test_metric_gate.py")
 
 FAULTY = "v4.16.0"
 """Healthy, and 500 on the router's route from the fiftieth decision of a process on."""

@@ -80,7 +80,7 @@ def secrets_file(name: str) -> Path:
     return Path(os.environ.get("AISTACK_SECRETS_DIR") or ROOT / ".lab" / "secrets") / name
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/integration/rollback/test_without_outage.py")
 @pytest.mark.parametrize(
     ("secret", "name", "lets_in"), [("redis", "redis", redis_lets_in), ("minio", "minio_app", minio_lets_in)], ids=["redis", "minio"]
 )

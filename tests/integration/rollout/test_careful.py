@@ -47,7 +47,7 @@ def test_a_schema_that_lost_something_in_a_run_that_never_ended_is_remembered(wo
     assert "3 batches one after the other" in words(said)
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/rollout/test_risk.py")
 def test_the_operator_has_the_last_word(world: World) -> None:
     status, said = world.deploy("v2", "-e", "risk=low")
     assert status == 0, said

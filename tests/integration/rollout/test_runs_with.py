@@ -51,7 +51,7 @@ def test_a_release_that_would_not_run_beside_what_is_live_is_refused_before_the_
     assert [world.journal(host) for host in "abc"] == [[], [], []]
 
 
-@pytest.mark.whole
+@pytest.mark.whole(beside="tests/unit/plugins/module_utils/rollout/test_compatible.py")
 def test_the_plan_says_so(world: World) -> None:
     status, said = world.plan("v2")
     assert status == 2, said

@@ -90,4 +90,4 @@ def test_a_component_with_a_port_is_refused_with_the_other_way(tmp_path: Path) -
     status, text = scale(made, 4)
     assert status == 2, text
     assert "component: api cannot be scaled: it has a port, and one process per slot, which is reached there." in text
-    assert "More processes are its role's own option" in text
+    assert "More processes are its server's own option" in text

@@ -65,7 +65,7 @@ class Shop:
             "aistack_ports": {"api": 18490, "api_blue": 18491, "api_green": 18492},
             "aistack_components": {
                 "files": {"role": "toolchain", "hosts": "aistack", "gate": probes(one=0, two=0)},
-                "api": {"role": "backend", "hosts": "aistack", "application": "shop", "port": "api", "options": {"app": "main:app"}},
+                "api": {"role": "backend", "hosts": "aistack", "application": "shop", "options": {"app": "main:app"}},
             },
             "aistack_phases": {"phase0": {"components": ["files"]}, "phase1": {"components": ["api"], "requires": ["phase0"]}},
         }

@@ -43,7 +43,7 @@ PURE = {
     "drill": "plan text",
     "rollback": "baseline begun contract decision facts live_text node_answer plan postmortem schema_steps state system_steps text todo",
     "notice": "messages",
-    "stack": "check description extra_vars instances release_tasks server_clients verbs",
+    "stack": "check description extra_vars hosts instances release_tasks server_clients verbs",
     "init": "detect detect_env detect_image detect_made detect_project environment inventory",
     "node": "claims text",
 }

@@ -120,7 +120,8 @@ def test_a_stack_is_checked_for_both() -> None:
         "phases": {}, "acceptance": {}, "env": {}, "groups": {"web": ["w1"], "all": ["w1"]},
         "applications": {"shop": {"repo": "r", "release": "v1"}},
         "ports": {"web": 80, "web_blue": 81, "web_green": 82, "api": 90, "api_blue": 91, "api_green": 92},
-        "components": {"web": {**component, "edge": {"routes": {"/api": "api"}}, "assets": ["/a/"]}, "api": {**component, "port": "api"}},
+        "components": {"web": {**component, "edge": {"routes": {"/api": "api"}}, "assets": ["/a/"]}, "api": {**component, "port": "api"},
+                       "edge": {"role": "edge", "hosts": "web"}},
     }  # fmt: skip
     assert check_stack(stack) == []
     wrong = copy.deepcopy(stack)

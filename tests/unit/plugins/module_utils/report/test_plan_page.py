@@ -137,9 +137,21 @@ def test_what_it_stands_on_and_who_is_at_work(facts: dict[str, Any]) -> None:
     facts["leases"]["b1"]["lease"] = {"run": "r1", "expires": "10:00", "owner": {"actor": "ann"}}
     text = page(facts)
     assert "postgres on b1: select: expected 1, got connection refused" in text
-    assert "web1 cannot be reached: no route" in text
+    assert "web1 cannot be reached: no route. Have it answer (ansible web1 -m ping), and plan again" in text
+    assert "besides: not known: web1 did not answer" in text
     assert "b1 is locked by run r1 of ann until 10:00" in text
     assert "postgres FAIL" in text
+
+
+def test_nodes_that_do_not_answer_make_nothing_known(facts: dict[str, Any]) -> None:
+    facts["opening"] = {node: {"unreachable": True, "msg": "no route"} for node in ("b1", "web1")}
+    facts["nodes"] = {}
+    text = page(facts)
+    assert "what is live is not known →" in text
+    assert "before:  not known: b1, web1 did not answer" in text
+    assert text.endswith("────\n  not known: b1, web1 did not answer")
+    for untrue in ("nothing live", "has a gate", "nothing serves yet"):
+        assert untrue not in text
 
 
 def test_environment_differences(facts: dict[str, Any]) -> None:

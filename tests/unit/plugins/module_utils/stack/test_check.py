@@ -26,11 +26,11 @@ GOOD: dict[str, Any] = {
     "applications": {"shop": {"repo": "/repo.git", "release": "v1"}},
     "ports": {"db": 5432, "web": 8000, "web_blue": 18000, "web_green": 18001},
     "env": {"web": {"schema": [{"name": "PUBLIC_URL"}], "values": {}}},
-    "roles": ["backend", "beat", "frontend", "postgres", "redis", "worker"],
+    "roles": ["backend", "beat", "edge", "frontend", "postgres", "redis", "worker"],
     "groups": {"all": ["a", "b"], "one": ["a"], "two": ["a", "b"]},
     "acceptance": {"smoke": {"http": "http://x", "from": "one"}},
     "phases": {
-        "phase0": {"title": "Ground", "components": ["db"]},
+        "phase0": {"title": "Ground", "components": ["db", "edge"]},
         "phase1": {"title": "House", "requires": ["phase0"], "components": ["web", "worker", "beat"], "acceptance": ["smoke"]},
     },
     "components": {
@@ -39,6 +39,7 @@ GOOD: dict[str, Any] = {
         "web": {"role": "backend", "hosts": "one", "application": "shop", "port": "web", "after": ["db"], "build_env": ["PUBLIC_URL"],
                 "sdists": ["lxml"], "test_env": {"A": 1}, "test_network": True, "install_scripts": True},
         "db": {"role": "postgres", "hosts": "one"},
+        "edge": {"role": "edge", "hosts": "two"},
     },
 }
 
@@ -101,7 +102,8 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/web/strategy", {"rolling": {"hold": 60, "triggers": ["x"]}}, "aistack_triggers has no 'x'; there is no trigger"),
         ("components/db/strategy", {"rolling": {"limit": 1}}, "aistack_components.db.strategy: nothing reads it, since postgres runs no"),
         ("components/worker/slots", {"long_tasks": "kill"}, "components.worker.slots.long_tasks: 'kill' is not one of tell, wait, refuse"),
-        ("components/web/slots", {"long_tasks": "wait"}, "components.web.slots.long_tasks: only workers (role worker) hold tasks"),
+        ("applications/shop/release", "latest", "aistack_applications.shop.release: 'latest' can mean something else tomorrow; name a tag"),
+        ("components/web/slots", {"long_tasks": "wait"}, "components.web.slots.long_tasks: read of workers alone (role worker)"),
         ("components/db/runtime", "docker", "'docker' is not one of systemd"),
         ("components/web/env", "webb", "aistack_env has no 'webb'; did you mean 'web'?"),
         ("ports/web", 5432, "aistack_ports.web: 5432 is already the port of 'db'"),
@@ -211,7 +213,7 @@ def test_all_faults_are_reported_at_once() -> None:
 
 
 def test_order_follows_after_and_the_source_of_a_release() -> None:
-    assert dependency_order(GOOD["components"]) == ["db", "web", "worker", "beat"]
+    assert dependency_order(GOOD["components"]) == ["db", "web", "worker", "beat", "edge"]
     assert dependency_order(GOOD["components"], ["worker", "db"]) == ["db", "worker"]
 
 

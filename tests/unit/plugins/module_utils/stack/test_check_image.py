@@ -17,12 +17,13 @@ GOOD: dict[str, Any] = {
     "applications": {"shop": {"repo": "/repo.git", "release": "v1.0.0"}},
     "ports": {"api": 8000, "api_blue": 18000, "api_green": 18001},
     "env": {},
-    "roles": ["backend", "container", "docker", "worker"],
+    "roles": ["backend", "container", "docker", "edge", "worker"],
     "groups": {"all": ["a"], "one": ["a"]},
     "acceptance": {},
-    "phases": {"phase0": {"components": ["docker", "api", "worker"]}},
+    "phases": {"phase0": {"components": ["docker", "edge", "api", "worker"]}},
     "components": {
         "docker": {"role": "docker", "hosts": "one"},
+        "edge": {"role": "edge", "hosts": "one"},
         "api": {
             "role": "container", "hosts": "one", "application": "shop", "runtime": "compose", "kind": "image", "port": "api",
             "after": ["docker"], "options": {"port": 8000}, "image": {"build": "docker/Dockerfile", "args": {"A": 1}, "target": "run"},
@@ -103,7 +104,15 @@ def test_a_name_that_no_image_can_have() -> None:
     stack = copy.deepcopy(GOOD)
     stack["components"]["api_"] = stack["components"].pop("api")
     stack["components"]["worker"].update(release_from="api_", after=["docker", "api_"])
-    stack["phases"]["phase0"]["components"][1] = "api_"
+    stack["phases"]["phase0"]["components"][2] = "api_"
     assert check_stack(stack) == [
         "aistack_components.api_: an image cannot be called 'api_': expected a-z and 0-9, with '.', '_' or '-' between them"
     ]
+
+
+def test_names_and_files_that_no_image_has() -> None:
+    (said,) = changed(image={"pull": "https://images.example.com/shop/api", "digests": {"v1.0.0": "sha256:" + "1" * 64}})
+    assert said.endswith("is an address of the web; an image is named without scheme: images.example.com/shop/api")
+    (said,) = changed(image={"load": "/images/api-{tag}.tar", "sha256": {"v1.0.0": "1" * 64}})
+    assert said.endswith("image.load: '/images/api-{tag}.tar' has '{tag}', which nothing fills; there is {release} alone")
+    assert changed(image={"load": "/images/api-{release}.tar", "sha256": {"v1.0.0": "1" * 64}}) == []

@@ -38,6 +38,8 @@ def test_a_worker_may_have_several() -> None:
         ("beat", {"instances": 2, "strategy": "bluegreen"}, "a component with role beat has one process per slot; expected role container"),
         ("worker", {"instances": 0}, "aistack_components.worker.instances: must be a whole number from 1 on, is 0"),
         ("worker", {"instances": 65}, "aistack_components.worker.instances: must be a whole number from 1 to 64, is 65"),
+        ("worker", {"instances": "65"}, "aistack_components.worker.instances: must be a whole number from 1 to 64, is 65"),
+        ("web", {"instances": "2"}, "aistack_components.web.instances: it has a port, and one process per slot"),
         ("worker", {"instances": "many"}, "aistack_components.worker.instances: must be a whole number"),
         ("db", {"instances": 2}, "aistack_components.db.instances: nothing reads it, since postgres runs no release; drop it"),
     ],
