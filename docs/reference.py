@@ -18,10 +18,11 @@ sys.path.insert(0, str(ROOT / ".collections"))  # before what is imported from t
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import COMMON, FILLED_IN  # noqa: E402 - see path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.sections import SECTIONS  # noqa: E402 - see path
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import SOURCES  # noqa: E402 - see path
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY  # noqa: E402 - see path
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import ROLE_KINDS, VARIABLES  # noqa: E402 - see path
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import roles  # noqa: E402 - see path
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import diagnoses, roles  # noqa: E402 - see path
 
 TYPES = {
     "str": "text", "text": "text", "int": "whole number", "number": "number", "port": "port", "bool": "true or false", "list": "list",
@@ -143,7 +144,21 @@ def page() -> str:
     lines += ["## Triggers", "", "Of `aistack_triggers`; each has a `name`, a `source`, and what its source knows.", ""]
     for name, spec in SOURCES.items():
         lines += [f"### source `{name}`", "", *with_target(spec.target, "target", spec.options)]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines, *diagnosis()]).rstrip() + "\n"
+
+
+def diagnosis() -> list[str]:
+    """What rules of a diagnosis look at, and those that come along."""
+    said = ("What a rule of `aistack_diagnoses` may name in `each`, and of each such thing in `when`, `any`, `unless` and `${...}`. "
+            "`components` have a log besides.")  # fmt: skip
+    lines = ["## Diagnosis", "", said, ""]
+    for name, fields in SECTIONS.items():
+        lines += [f"### section `{name}`", "", "| field | meaning |", "| --- | --- |"]
+        lines += [f"| `{field}` | {cell(help[:1].upper() + help[1:])} |" for field, help in fields.items()]
+        lines.append("")
+    lines += ["### Rules that come along", "", "| rule | cause | looks at | certainty |", "| --- | --- | --- | --- |"]
+    known = diagnoses.come_along()
+    return [*lines, *(f"| `{rule['name']}` | {cell(rule['title'])} | {rule['each']} | {rule['certainty']} |" for rule in known)]
 
 
 if __name__ == "__main__":

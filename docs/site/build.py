@@ -25,8 +25,8 @@ COLLECTION = "collections/phasegate/aistack/index"
 
 GROUPS = {
     "First steps": ["readme", "guide-first", "guide-stack"],
-    "Guides": ["guide-deploy", "guide-build", "guide-back", "guide-disaster", "guide-secrets", "guide-web", "guide-containers", "guide-awx",
-               "guide-runner", "guide-eda", "guide-monitoring", "guide-upgrade"],
+    "Guides": ["guide-deploy", "guide-build", "guide-back", "guide-diagnose", "guide-disaster", "guide-secrets", "guide-web",
+               "guide-containers", "guide-awx", "guide-runner", "guide-eda", "guide-monitoring", "guide-upgrade"],
     "Reference": ["verbs", "playbooks", "reference", COLLECTION],
     "Design": ["architecture", "coverage", "faults", "testing", "contributing"],
 }

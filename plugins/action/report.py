@@ -17,6 +17,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.plan import restore_page
+from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis import causes as diagnosis
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import without
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, plan_page, run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
@@ -29,11 +30,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify im
 )
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.decision import outcome_rows, outcome_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.live_text import live_text, schema_lines
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import documents, owner, pages, parts
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import diagnosis_archive, documents, owner, pages, parts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages import RollbackPages
 
-KINDS = ["failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "ticket", "verify"]
+KINDS = [
+    "diagnosis", "failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "ticket",
+    "verify",
+]  # fmt: skip
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kind": {"type": "str", "required": True, "choices": KINDS},
     "results": {"type": "dict", "default": {}},
@@ -51,6 +55,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "failure": {"type": "str", "default": ""},
     "output": {"type": "path", "default": ""},
     "junit": {"type": "path", "default": ""},
+    "archive": {"type": "path", "default": ""},
     "run": {"type": "str", "default": ""},
     "format": {"type": "str", "default": "text", "choices": ["text", "html", "markdown", "json", "junit"]},
     "quiet": {"type": "bool", "default": False},
@@ -140,7 +145,7 @@ class ActionModule(ControllerAction):
             page: Page = getattr(self, f"_{args['kind']}")(args, task_vars)
         except documents.Unwritable as error:
             return pages.refusal(str(error))
-        as_json = args["kind"] in ("health", "rollback") or (args["kind"] == "verify" and args["output"].endswith(".json"))
+        as_json = args["kind"] in ("health", "rollback") or (args["kind"] in ("diagnosis", "verify") and args["output"].endswith(".json"))
         content = json.dumps(page.rows, indent=1) if as_json else page.markdown or page.text
         main = page.file if page.file[0] else (args["output"], content)
         files = {name: text for name, text in (main, (args["junit"], page.junit)) if name and text.strip()}
@@ -183,6 +188,25 @@ class ActionModule(ControllerAction):
         text = health_text(rows, without=unasked) if rows else NO_PROBE
         xml = junit.document(str(task_vars.get("aistack_name") or "stack"), junit.health_suites(args["results"]), _now("%Y-%m-%dT%H:%M:%S"))
         return Page(text, rows, failure=(summed(text) if rows else NO_PROBE) if failed else "", junit=xml if args["junit"] else "")
+
+    def _diagnosis(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
+        nodes = diagnosis.nodes_of(args["results"])
+        silent = [diagnosis.unreachable(node, found["silent"]) for node, found in nodes.items() if found["silent"]]
+        found = diagnosis.ranked([*silent, *(one for result in args["results"].values() for one in result.get("findings") or [])])
+        name = str(self._templar.template(task_vars.get("aistack_name") or "the stack"))
+        text = diagnosis.page(name, found, nodes)
+        bad = diagnosis.failed(found) and not self._task.check_mode
+        failed = f"{text.splitlines()[-1]}. What was seen and what to do stands on the page above." if bad else ""
+        if args["archive"]:
+            written = {"diagnosis.txt": text, "causes.json": json.dumps(found, indent=1)}
+            files = {node: result["files"] for node, result in args["results"].items() if result.get("files")}
+            try:
+                place = diagnosis_archive.write(args["archive"], name, written, files, datetime.datetime.now(datetime.timezone.utc))
+            except OSError as error:
+                said = f"The archive cannot be written to {args['archive']}: {error.strerror or error}. Name a folder that you may write to"
+                raise documents.Unwritable(f"{text}\n\n{said}: -e archive=FOLDER.") from error
+            pages.show(self._task, f"Archive on this machine, for you alone: {place}")
+        return Page(text, found, failure=failed)
 
     def _run(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         read = {node: result for node, result in args["results"].items() if "records" in result}

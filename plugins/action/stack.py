@@ -36,7 +36,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check impo
     dependency_order,
     phases_of,
 )
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, parts, roles
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import diagnoses, owner, pages, parts, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
@@ -202,6 +202,8 @@ class ActionModule(ControllerAction):
                 continue
             if name == "aistack_artefacts":
                 problems += artefacts.settings_problems(read[name], stack["hosts"])
+            elif name == "aistack_diagnoses":
+                problems += diagnoses.problems(read[name])
             elif name not in APART:
                 problems += faults(name, read[name], entry)
         stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),

@@ -11,6 +11,7 @@ version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
   - C(kind=health) prints a table of every component and its gate, and fails if one of them fails.
+  - C(kind=diagnosis) prints causes, the likeliest first, out of what M(phasegate.aistack.diagnose) found, and fails where there is one.
   - C(kind=failure) prints what failed, what was expected, what came instead, what is live now, and always fails.
   - C(kind=verify) prints a checklist on four levels (system, function, performance, data) with the evidence of every item,
     and fails if one of them fails.
@@ -31,10 +32,11 @@ options:
     description: What to print.
     type: str
     required: true
-    choices: [failure, health, live, page, plan, post_mortem, restore, rollback, rollback_plan, run, ticket, verify]
+    choices: [diagnosis, failure, health, live, page, plan, post_mortem, restore, rollback, rollback_plan, run, ticket, verify]
   results:
     description:
       - For C(kind=health) and C(kind=verify), node name to the result of M(phasegate.aistack.gate) there.
+      - For C(kind=diagnosis), node name to the result of M(phasegate.aistack.diagnose) there.
       - For C(kind=run), node name to the result of M(phasegate.aistack.journal) there.
       - For C(kind=rollback), node name to what Ansible returned for C(aistack rollback --json) there.
     type: dict
@@ -100,11 +102,17 @@ options:
     description:
       - A file on the controller that the result is written into as well. JSON for C(kind=health) and C(kind=rollback),
         the text for C(kind=page),
-        for C(kind=verify) Markdown, or JSON where the name ends with C(.json).
+        for C(kind=verify) Markdown, or JSON where the name ends with C(.json), as for C(kind=diagnosis).
     type: path
     default: ''
   junit:
     description: For C(kind=health), a file on the controller that every probe is written into as JUnit XML.
+    type: path
+    default: ''
+  archive:
+    description:
+      - For C(kind=diagnosis), a folder on the controller for an archive of mode 0600. It holds the page, what every node gave for it, and
+        C(CONTENTS), which lists all of it with SHA-256 and bytes.
     type: path
     default: ''
   run:

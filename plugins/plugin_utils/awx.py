@@ -19,13 +19,13 @@ Spec = dict[str, Any]
 
 NOT_A_JOB = ("awx", "init", "ticket")
 """Verbs that work for the one who sits at the controller: what they write would go with a job's container."""
-FILES = {"output", "report", "documents", "junit"}
+FILES = {"archive", "output", "report", "documents", "junit"}
 """Parameters that name a file on the controller. A job has artefacts instead, and a folder that is set once for all."""
 NUMBERS = {"int": "integer", "float": "float"}
 NEEDS_RELEASE = "release"
 FLOW = ("plan", "backup", "deploy", "verify", "healthcheck", "emergency_rollback")
 """What the workflow is made of, beside the approval."""
-OPERATES = ("backup", "deploy", "emergency_rollback", "healthcheck", "logs", "plan", "report", "rollback", "verify")
+OPERATES = ("backup", "deploy", "diagnose", "emergency_rollback", "healthcheck", "logs", "plan", "report", "rollback", "verify")
 """What an operator may run: deploy, go back, and what is looked at before and after."""
 MARK = "Made by phasegate.aistack for"
 """How the description of each object begins that the role made: only those are changed and taken away."""
@@ -120,7 +120,7 @@ def outliving(name: str, verb: Verb, folder: str) -> dict[str, str]:
     known = {str(parameter["name"]) for parameter in verb["parameters"]}
     job = "{{ awx_job_id | default(tower_job_id | default('0')) }}"
     endings = {"junit": "xml", "output": {**dict.fromkeys(JSON, "json"), "report": "html"}.get(name, "md")}
-    said = {word: f"{folder.rstrip('/')}/{name}-{job}.{endings.get(word, 'md')}" for word in sorted(FILES & known)}
+    said = {word: f"{folder.rstrip('/')}/{name}-{job}.{endings.get(word, 'md')}" for word in sorted(FILES & known) if word != "archive"}
     if "documents" in said:
         said["documents"] = f"{folder.rstrip('/')}/rollbacks"
     return said if folder else {}

@@ -212,6 +212,12 @@ class Systemd:
             raise UnitError(f"systemctl show answered for {len(states)} of {len(units)} units", ["systemctl", "show", *units], 0, "")
         return states
 
+    def matching(self, pattern: str) -> list[str]:
+        """Services that systemd knows by a *pattern* such as C(postgresql@*.service); none where it does not answer."""
+        done = self._run(["systemctl", "list-units", "--all", "--plain", "--full", "--no-legend", "--no-pager", "--", pattern], QUICK)
+        words = [line.split()[0] for line in done.stdout.splitlines() if line.strip()] if done.rc == 0 else []
+        return [word for word in words if word.endswith(".service")]
+
     def start(self, unit: str) -> None:
         """Have *unit* started, without waiting for it: whether it comes up is for its gate to say.
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import BACKUP
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
+from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.rules import RULES
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import ROTATION
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import OF_A_SLOT
@@ -248,6 +249,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_notices": NOTICES,
     "aistack_rotations": Option("dict", "secrets by name that rotate.yml changes while they are in use", items=ROTATION),
     "aistack_triggers": Option("list", "when to go back (see Triggers)", items=Option("dict", ""), expected="a list of triggers"),
+    "aistack_diagnoses": RULES,
     "aistack_verify": Option("list", "probes of verify.yml, each with its level", items=_PROBES, expected="a list of probes"),
     "aistack_drain": Option("list", "probes that say that a rollback may go on after a drain", items=_PROBES, expected="a list of probes"),
     "aistack_gate_settings": Option("dict", "how every component's gate is judged in a phase", keys=IN_PHASES),

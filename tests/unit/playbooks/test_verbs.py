@@ -246,7 +246,7 @@ def texts() -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for path in sorted((ROOT / "plugins").rglob("*.py")):
         found += [(str(path.relative_to(ROOT)), text) for text in python_texts(path)]
-    for folder in ("playbooks", "roles"):
+    for folder in ("playbooks", "roles", "meta/diagnoses"):
         for path in sorted((ROOT / folder).rglob("*.yml")):
             if "argument_specs" not in path.name:
                 loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
