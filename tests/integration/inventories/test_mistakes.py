@@ -143,6 +143,28 @@ def test_components_under_another_name_are_one_mistake(inventory: Inventory) -> 
     assert "unknown component" not in output
 
 
+def test_nothing_described_is_one_mistake(inventory: Inventory) -> None:
+    inventory.stack["aistack_components"] = {}
+    status, output = inventory.check()
+    assert status != 0
+    assert "aistack_components: is empty: what runs where, behind which gate; write such as {api: " in output
+    assert "(1 problem)" in output
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("latest", "release: 'latest' can mean something else tomorrow; name a tag, such as v1.2.3"),
+        ("../x", "release: '../x' can be the name of no release; expected a letter or a digit"),
+    ],
+)
+def test_what_was_asked_for_is_no_fault_of_the_description(inventory: Inventory, release: str, said: str) -> None:
+    status, output = inventory.play("phasegate.aistack.deploy", "-e", f"release={release}")
+    assert status == 2, output
+    assert f"deploy.yml cannot be run like this. Nothing was touched.\n      - {said}" in output
+    assert [word for word in ("cannot be used", "aistack_extra_vars") if word in output] == []
+
+
 def test_what_yaml_makes_of_a_value_without_quotes(inventory: Inventory) -> None:
     values = {"COUNTRY": False, "VERSION": 1.1, "START": 45000, "CODE": 42798, "DATABASE_URL": "postgresql://shop:@127.0.0.1/shop"}
     inventory.stack["aistack_env"] = {"api": {"values": values}}
