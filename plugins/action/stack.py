@@ -36,15 +36,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check impo
     dependency_order,
     phases_of,
 )
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import owner, pages, parts, roles
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import described, owner, pages, parts, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
-from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import (
-    managed_accounts,
-    nothing_described,
-    probe_problems,
-    unmanaged_hosts,
-)
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.role_files import role_directory
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.run_facts import new_run_id, remembered, this_process
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import COLLECTION, read_verbs
@@ -211,7 +205,7 @@ class ActionModule(ControllerAction):
                 problems += faults(name, read[name], entry)
         stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),
                      drain=read.get("aistack_drain"))
-        empty = nothing_described(stack["components"]) if whole and "aistack_components" in task_vars else []
+        empty = described.nothing_described(stack["components"]) if whole and "aistack_components" in task_vars else []
         problems += empty
         problems += check_base(self._place("aistack_name", task_vars), stack["root"], stack["state"])
         if "aistack_hosts" in task_vars and "aistack_hosts" not in load_extra_vars(self._loader):
@@ -219,7 +213,7 @@ class ActionModule(ControllerAction):
                             "say -e aistack_hosts=GROUP each time")
         whole = whole and not empty and "aistack_components" in task_vars and "aistack_phases" in task_vars
         problems += check_stack(stack, refer=whole)
-        problems += probe_problems(stack)
+        problems += described.probe_problems(stack)
         if whole:
             problems += rotation.problems(read.get("aistack_rotations"), stack["components"])
             problems += self._backup_problems(read["aistack_backup"], stack) if read.get("aistack_backup") is not None else []
@@ -233,7 +227,7 @@ class ActionModule(ControllerAction):
         nowhere = [host for host in addressed(components, stack["groups"]) if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
         if nowhere:
             problems += [f"{line} (on {', '.join(nowhere)})" for line in self._missing({}, ["aistack_address"])]
-        problems += unmanaged_hosts(components, stack["groups"], task_vars["hostvars"].raw_get) if verb else []
+        problems += described.unmanaged_hosts(components, stack["groups"], task_vars["hostvars"].raw_get) if verb else []
         if verb:
             unmanaged = {str(value["runtime"]) for value in components.values() if value.get("runtime") in description.RUNTIMES}
             for runtime in sorted(unmanaged - set(description.MANAGED)):
@@ -261,7 +255,7 @@ class ActionModule(ControllerAction):
         wanted = {host for value in components.values() if value.get("application") or value.get("release_from")
                   for host in stack["groups"].get(value.get("hosts"), [])}
         environments = {host: read(host, "aistack_env") or {} for host in sorted(wanted)}
-        accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
+        accounts = [account for value in components.values() for account in described.managed_accounts(value, stack, read)]
         problems += [line for name, value in components.items() if value.get("pool")
                      for line in pool.host_problems(name, value, stack["groups"], read)]
         return problems or env_check.problems(components, stack["groups"], environments, accounts)
@@ -482,6 +476,8 @@ class ActionModule(ControllerAction):
             if left.get("failed"):
                 return left
             page.update(left, doubts={}, warnings=[*warnings, *left.get("warnings", [])], **self._parts(args, task_vars))
+        if args["verb"] == "check":
+            page["good"] = described.good_words(task_vars.get("aistack_name"), stack)
         if verb and not same_run:
             sources = self._sources(args, stack, task_vars)
             if sources.refused and args["verb"] in ("deploy", "migrate"):

@@ -31,6 +31,14 @@ def nothing_described(components: Mapping[str, Any]) -> list[str]:
     return [] if components else [f"aistack_components: is empty: {entry.help}; write such as {entry.example}"]
 
 
+def good_words(name: object, stack: Mapping[str, Any]) -> str:
+    """What is said of a description without faults: how much of it there is."""
+    hosts = {host for value in stack["components"].values() for host in stack["groups"].get(str(value.get("hosts")), ())}
+    numbers = [(len(stack["components"]), "component"), (len(hosts), "host"), (len(stack["phases"]), "phase")]
+    counted = ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in numbers)
+    return f"The description of the stack '{name}' is good: {counted}. No node was asked."
+
+
 def probe_problems(stack: dict[str, Any]) -> list[str]:
     """Faults of all probes: those of the gates, and those of the acceptance."""
     lists = [

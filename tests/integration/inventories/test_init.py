@@ -219,6 +219,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ([], "has to know stack and repo: say -e stack=… -e repo=…"),
+        (["-e", "stack=shop", "-e", "repo=/nope"], "that this user may see: check -e repo=…."),
         (["-e", "stack=shop", "-e", "repo=REPO"], "has no tags; releases are tags. Make one (git tag v1.0.0)"),
         (["-e", "stack=shop", "-e", "repo=REPO", "-e", "relase=v9"], "did you mean 'release'?"),
         (["-e", "name=shop", "-e", "repo=REPO"], "name: init.yml knows no such variable; did you mean 'stack'?"),

@@ -108,6 +108,17 @@ def test_the_shortest_stack_is_good(inventory: Inventory) -> None:
     assert status == 0, output
 
 
+def test_a_good_one_is_told_by_a_word_without_any_node(inventory: Inventory) -> None:
+    status, output = inventory.play("phasegate.aistack.check")
+    assert status == 0, output
+    assert "The description of the stack 'shop' is good: 4 components, 1 host, 2 phases. No node was asked." in output
+    inventory.stack["aistack_components"]["api"]["port"] = "apii"
+    status, output = inventory.play("phasegate.aistack.check")
+    assert status == 2, output
+    assert "aistack_ports has no 'apii'" in output
+    assert "is good" not in output
+
+
 def test_all_mistakes_are_said_at_once(inventory: Inventory) -> None:
     inventory.stack.update(WRONG)
     inventory.stack["aistack_components"]["api"] = COMPONENT
