@@ -24,6 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report.text impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import (
     data_items,
     failed_items,
+    figure_items,
     verify_items,
     verify_markdown,
     verify_text,
@@ -242,10 +243,12 @@ class ActionModule(ControllerAction):
         items = verify_items(args["results"], args["levels"])
         for node, reports in args["data"].items():
             items += data_items(node, reports)
+        asked = bool(items)
+        items += figure_items(args["facts"].get("figures") or {})
         title = f"Verification of {task_vars.get('aistack_name', 'the stack')}"
         now = _now("%Y-%m-%d %H:%M:%S UTC")
         text = verify_text(items)
-        failed = not self._task.check_mode and (failed_items(items) or not items)
+        failed = not self._task.check_mode and (failed_items(items) or not asked)
         return Page(text, items, verify_markdown(items, title, now), summed(text) if failed else "")
 
     def _rollback(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
