@@ -19,6 +19,8 @@ LEVELS = ("system", "function", "performance", "data")
 JOURNAL = "the journal is as it was written"
 """What verify.yml asks besides what the inventory does."""
 _PASSED = ("pass", "skipped", "warning")
+_OPEN = "not verified: "
+"""What stands before why Prometheus could not judge."""
 
 
 def verify_items(results: Mapping[str, Mapping[str, Any]], levels: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ def figure_items(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, obj
     items = []
     for host, result in results.items():
         for row in result.get("conditions") or []:
-            said = {PASS: "", FAIL: "it would be pulled: "}.get(row["verdict"], "not verified: ")
+            said = {PASS: "", FAIL: "it would be pulled: "}.get(row["verdict"], _OPEN)
             got = row["got"] if row["got"].startswith(said) else said + row["got"]
             verdict = PASS if row["verdict"] == PASS else "warning"
             name = f"trigger: {row['name']} (Prometheus)"
@@ -131,6 +133,8 @@ def summary(items: Sequence[Mapping[str, object]]) -> str:
             parts.append(f"{level} {sum(item['verdict'] in _PASSED for item in mine)}/{len(mine)}")
         else:
             parts.append(f"{level} not asked")
+    left = sum(str(item["got"]).startswith(_OPEN) for item in items)
+    parts += [f"{left} of Prometheus not verified"] if left else []
     return ("verified: " if items and not failed_items(items) else "NOT verified: ") + ", ".join(parts)
 
 
