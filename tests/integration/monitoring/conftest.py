@@ -38,12 +38,12 @@ ROLES = ("exporters", "alertmanager", "prometheus")
 
 
 class Web(http.server.ThreadingHTTPServer):
-    """The blue slot of the component C(api), which shows its figures; and a receiver of alerts, which keeps what it was told."""
+    """A slot of the component C(api), which shows its figures; and a receiver of alerts, which keeps what it was told."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.depth, self.html = 1, False
         self.told: list[tuple[str, str]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -65,7 +65,8 @@ def test_what_is_wrong_is_said() -> None:
 
 def test_triggers_and_what_prometheus_is_asked_beside_them() -> None:
     memory = {"name": "memory", "source": "node", "target": "memory", "value": 90, "then": "notice"}
-    hostvars = {"a": {**HOSTVARS["a"], "aistack_ports": {"prometheus": 9191}, "prometheus_password": "secret-of-readers"}, "b": HOSTVARS["b"]}
+    own = {"aistack_ports": {"prometheus": 9191}, "prometheus_password": "secret-of-readers"}
+    hostvars = {"a": {**HOSTVARS["a"], **own}, "b": HOSTVARS["b"]}
     kept, asked = monitoring.asked_of_prometheus([memory], COMPONENTS, GROUPS, "shop", hostvars, ["a", "b"])
     assert (kept, asked["target"], asked["from"], asked["nodes"]) == (memory, "http://127.0.0.1:9191", "a", ["a", "b"])
     assert (asked["username"], "secret-of-readers" in str(asked)) == ("reader", False)

@@ -254,7 +254,7 @@ def test_how_a_server_is_asked() -> None:
     assert found == {"target": "http://[fd00::1]:9091", "from": "one", "username": "ann", "password_file": PASSWORD_FILE}
     assert server("one", {"listen": "0.0.0.0"})["target"] == "http://127.0.0.1:9090"
     role = yaml.safe_load((Path(__file__).parents[5] / "roles/prometheus/vars/main.yml").read_text(encoding="utf-8"))
-    assert PASSWORD_FILE == f"{role['__prometheus_folder']}/own.password"
+    assert f"{role['__prometheus_folder']}/own.password" == PASSWORD_FILE
 
 
 def test_of_a_baseline_the_same_figure_of_the_day_before() -> None:

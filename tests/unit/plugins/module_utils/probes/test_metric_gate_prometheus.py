@@ -170,7 +170,9 @@ def test_questions_and_endpoints_are_asked_side_by_side(standin: StandIn, watch:
     assert time.monotonic() - began < 2.0, "two looks at six sources, of which each takes 0.4 s"
 
 
-def test_a_release_that_is_called_like_a_query_stays_a_label(standin: StandIn, watch: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_a_release_that_is_called_like_a_query_stays_a_label(
+    standin: StandIn, watch: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     slot = tmp_path / "root" / "api" / "slots" / "blue"
     slot.mkdir(parents=True)
     (slot.parent / "live").symlink_to("blue")

@@ -91,7 +91,8 @@ def test_what_prometheus_says_of_triggers_is_evidence_and_fails_nothing() -> Non
     row = {"name": "errors", "expected": "share <= 0.05", "where": "w1"}
     silent = "not verified: Prometheus does not answer: connection refused"
     rows = [{**row, "verdict": "pass", "got": "0.01"}, {**row, "verdict": "fail", "got": "0.5"},
-            {**row, "verdict": "inconclusive", "got": "too few to judge"}, {**row, "verdict": "inconclusive", "got": silent, "where": ""}]  # fmt: skip
+            {**row, "verdict": "inconclusive", "got": "too few to judge"},
+            {**row, "verdict": "inconclusive", "got": silent, "where": ""}]  # fmt: skip
     items = vt.figure_items({"b1": {"conditions": rows}, "w1": {"unreachable": True}, "w2": {"conditions": []}})
     assert {(item["level"], item["item"]) for item in items} == {("performance", "trigger: errors (Prometheus)")}
     assert [(item["verdict"], item["node"], item["got"]) for item in items] == [
