@@ -139,20 +139,25 @@ def test_a_token_that_expired_is_not_shown(standin: StandIn, watch: Callable[...
 
 
 def test_twenty_conditions_are_asked_side_by_side(standin: StandIn, watch: Callable[..., dict[str, Any]]) -> None:
-    """With their samples these are 40 questions and one that all share; one after the other they would take 20 s."""
-    standin.slow = 0.5
+    """With their samples these are 40 questions and one that all share; one after the other they would take a minute."""
+    standin.slow = 1.0
     conditions = []
     for number in range(20):
         standin.vectors.update({f"share{number}": [({"node": "b1"}, 0.01)], f"count{number}": [({"node": "b1"}, 100.0)]})
         conditions.append(share(standin, name=f"c{number}", query=f"share{number}", sample=f"count{number}", value=None, times=2,
                                 baseline="share"))  # fmt: skip
-    began = time.monotonic()
-    found = watch(*conditions, at_once=True)
-    took = time.monotonic() - began
-    assert found["verdict"] == "pass"
-    assert (len(standin.asked), standin.asked.count("share")) == (41, 1)
-    assert standin.most > 20, "how many were under way at the same time"
-    assert took <= 1.3 * standin.slow, took
+    took = []
+    for _turn in range(3):  # a busy machine may be late itself
+        standin.asked.clear()
+        began = time.monotonic()
+        found = watch(*conditions, at_once=True, interval=5)
+        took.append(time.monotonic() - began)
+        assert found["verdict"] == "pass"
+        assert (len(standin.asked), standin.asked.count("share")) == (41, 1)
+        assert standin.most > 20, "how many were under way at the same time"
+        if took[-1] <= 1.3 * standin.slow:
+            return
+    pytest.fail(f"{took} s, of queries that take {standin.slow} s")
 
 
 def test_questions_and_endpoints_are_asked_side_by_side(standin: StandIn, watch: Callable[..., dict[str, Any]]) -> None:
