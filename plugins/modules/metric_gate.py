@@ -14,8 +14,8 @@ description:
   - Looks at counters and gauges every O(interval), from a metrics endpoint in Prometheus' text format, from HAProxy's counters,
     from the node itself or from Prometheus, and judges what they did within a window, against a limit or against a baseline.
   - The verdict of each condition is C(pass), C(fail), C(inconclusive) (too small a sample, or nothing to compare with) or C(error)
-    (its source does not answer). A Prometheus that does not answer is C(inconclusive) and named as not verified: it is what watches that
-    is away, not what is watched. What C(inconclusive) counts as is declared per condition; no data at all is never a pass.
+    (its source does not answer). A Prometheus that does not answer is C(inconclusive) and named as not verified, since it is what watches
+    that is away, not what is watched. What C(inconclusive) counts as is declared per condition; no data at all is never a pass.
   - Counters are followed over restarts. Where a source names its process (C(process_start_time_seconds), HAProxy's C(Pid)), figures
     of two processes are never subtracted from each other, such as those of two slots.
   - Whatever is asked over HTTP is asked side by side, each question once.
