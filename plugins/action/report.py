@@ -22,6 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, plan_page, run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import (
+    LEVELS,
     data_items,
     failed_items,
     figure_items,
@@ -244,7 +245,7 @@ class ActionModule(ControllerAction):
         for node, reports in args["data"].items():
             items += data_items(node, reports)
         asked = bool(items)
-        items += figure_items(args["facts"].get("figures") or {})
+        items = sorted([*items, *figure_items(args["facts"].get("figures") or {})], key=lambda item: LEVELS.index(item["level"]))
         title = f"Verification of {task_vars.get('aistack_name', 'the stack')}"
         now = _now("%Y-%m-%d %H:%M:%S UTC")
         text = verify_text(items)

@@ -40,7 +40,9 @@ _COUNTS = (
 
 def progress_line(host: str, answer: Mapping[str, Any]) -> str:
     """How it goes, while it goes on: the time, and the figures as they are now."""
-    figures = "; ".join(f"{row['name']}: {row['now']}" for row in answer.get("conditions", []) if row["now"])
+    asked = {True: " by Prometheus", False: ""}
+    figures = "; ".join(f"{row['name']}{asked[row.get('source') == PROMETHEUS]}: {row['now']}"
+                        for row in answer.get("conditions", []) if row["now"])  # fmt: skip
     return f"  … {host} {answer['elapsed_s']:.0f} of {answer['duration_s']:.0f} s  {figures or 'the first window is not over'}"
 
 

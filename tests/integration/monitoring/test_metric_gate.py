@@ -119,9 +119,10 @@ def test_watch_and_verify_go_by_prometheus_and_say_where_they_may_not_ask(world:
     query = 'max by (node, slot) (depth{component="api"})'
     triggers = [{"name": "too deep", "source": "metrics", "component": "api", "target": pages, "gauge": "depth", **rest},
                 {"name": "asked", "source": "prometheus", "query": query, **own, **rest}]  # fmt: skip
-    components = {name: {**one, "hosts": "aistack"} for name, one in world.variables["aistack_components"].items()}
-    components["api"].update(options={"app": "main:app"})
-    components["edge"] = {"role": "edge", "hosts": "aistack", "gate": [{"name": "there", "command": ["true"]}]}
+    there = {"hosts": "aistack", "gate": [{"name": "there", "command": ["true"]}]}
+    components = {name: {**one, **there} for name, one in world.variables["aistack_components"].items() if name != "api"}
+    components["edge"] = {"role": "edge", **there}
+    components["api"] = {**world.variables["aistack_components"]["api"], "hosts": "aistack", "options": {"app": "main:app"}}
     variables = {
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "aistack_name": "shop", "aistack_address": "127.0.0.1",
         "aistack_root": f"{tmp_path}/root", "aistack_state": f"{tmp_path}/state", "aistack_ports": {
@@ -151,5 +152,5 @@ def test_watch_and_verify_go_by_prometheus_and_say_where_they_may_not_ask(world:
     text = play("phasegate.aistack.verify")
     assert re.search(r"performance +trigger: asked [(]Prometheus[)] +localhost +PASS +1 ", text), text
     assert re.search(r"performance +trigger: too deep [(]Prometheus[)] +localhost +WARNING +not verified: Prometheus does not answer", text)
-    assert "verified: system 1/1" in text
+    assert "verified: system 4/4" in text
     assert "1 of Prometheus not verified" in text

@@ -34,6 +34,7 @@ def answer(*rows: dict[str, Any]) -> dict[str, Any]:
 
 def test_one_line_for_each() -> None:
     assert row_line(row("fail")) == "FAIL  errors: 0.25 (25 of 100) (expected share <= 0.05; 1 failed)"
+    assert "errors by Prometheus: 0.2" in progress_line("b1", answer(judged("waiting")))
     assert progress_line("b1", answer(row("waiting"))) == "  … b1 30 of 1800 s  errors: 0.2 (20 of 100)"
 
 
