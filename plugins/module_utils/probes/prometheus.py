@@ -27,8 +27,11 @@ LOGIN: Mapping[str, Option] = {
 }
 
 
-def ask(spec: Mapping[str, Any], context: Context, path: str) -> Any:
+def ask(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str, str] | None = None) -> Any:
     """Ask one of the servers of Prometheus' family; what its API answers.
+
+    Args:
+        form: sent along, where it would make too long an address.
 
     Raises:
         NotAsExpected: no answer, another status, or no JSON.
@@ -39,9 +42,12 @@ def ask(spec: Mapping[str, Any], context: Context, path: str) -> Any:
         headers["Authorization"] = basic_auth(str(spec["username"]), password)
     elif spec.get("secret_file"):
         headers["Authorization"] = f"Bearer {context.secrets.read(spec['secret_file'])}"
-    answer = request(str(spec["target"]).rstrip("/") + path, context, headers=headers, ca_file=spec.get("ca_file"))
+    body = urlencode(form).encode() if form else None
+    headers.update({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
+    method = "POST" if form else "GET"
+    answer = request(str(spec["target"]).rstrip("/") + path, context, method, body, headers, ca_file=spec.get("ca_file"))
     if answer.status != 200:
-        raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200", f"GET {answer.url}")
+        raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200", f"{method} {answer.url}")
     return answer.json()
 
 
@@ -51,7 +57,7 @@ def series(spec: Mapping[str, Any], context: Context, query: str) -> list[tuple[
     Raises:
         NotAsExpected: as :func:`ask`, or the answer is no vector.
     """
-    result = get_path(ask(spec, context, f"/api/v1/query?{urlencode({'query': query})}"), "data.result")
+    result = get_path(ask(spec, context, "/api/v1/query", {"query": query}), "data.result")
     try:
         if len(result) == 2 and not isinstance(result[0], Mapping):
             return [({}, float(result[1]))]

@@ -60,7 +60,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.html:
+            self.do_GET()
+            return
+        body = json.loads(sent)
         self.server.told += [(alert["labels"]["alertname"], alert["status"]) for alert in body["alerts"]]
         self.send_response(200)
         self.end_headers()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -34,8 +34,8 @@ class StandIn:
         self.server = server
         server.routes["/api/v1/query"] = self.answer
 
-    def answer(self, handler: Any, _body: bytes) -> tuple[int, Any]:
-        query = parse_qs(urlsplit(handler.path).query)["query"][0]
+    def answer(self, _handler: Any, body: bytes) -> tuple[int, Any]:
+        query = parse_qs(body.decode())["query"][0]
         with self.lock:
             self.asked.append(query)
             self.now += 1
