@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import description as monitoring
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import of_role
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible, strategy
@@ -438,4 +439,4 @@ def check_stack(stack: Mapping[str, Any], refer: bool = True) -> list[str]:
     problems += release_tasks.problems(left["applications"], left["components"])
     problems += check_phases(left["phases"], left["components"], left["acceptance"], "phases" not in faulty)
     places = [*stack["groups"], *stack["groups"].get("all", ())]
-    return problems + check_triggers(stack.get("triggers"), places, left["components"])
+    return problems + check_triggers(stack.get("triggers"), places, left["components"], bool(of_role(left["components"], "prometheus")))
