@@ -198,8 +198,9 @@ def _until_well(lab: Any, name: str, seconds: float = 30.0) -> None:
 
 
 def test_a_node_that_was_restarted_serves_what_was_live(lab: Any) -> None:
-    """Killed like a power cut and started again: the same release, in one container. Of a slot that was kept warm one may be left that stands
-    still; it keeps no image, and the next release in that slot takes its place.
+    """Killed like a power cut and started again: the same release, in one container.
+
+    Of a slot that was kept warm one may be left that stands still; it keeps no image, and the next release in that slot takes its place.
     """
     node = lab.node("docker-1")
     slot, before = node.check_output(f"readlink {ROOT}/api/slots/live"), health(lab, "docker-1")
