@@ -453,8 +453,7 @@ class ActionModule(ControllerAction):
         if args["phase"] and args["phase"] not in stack["phases"]:
             asked.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
         if args["application"] and args["application"] not in stack["applications"]:
-            asked.append(f"application: unknown application '{args['application']}'"
-                         f"{nearest(args['application'], stack['applications'])}")
+            asked.append(f"application: unknown application '{args['application']}'{nearest(args['application'], stack['applications'])}")
         # as it was typed: the argument is the name of its release on nodes
         asked += unfit_release("release", self._templar.template(task_vars.get("release")) if args["release"] else "")
         asked += only_problems(args["only"], stack.get("components", ()), verb)
