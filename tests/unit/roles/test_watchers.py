@@ -46,7 +46,10 @@ def test_exporters_are_users_of_their_own_and_their_passwords_on_no_command_line
     lines = exporter("redis", environment=True)
     assert {"DynamicUser=true", "EnvironmentFile=/etc/node.env"} <= set(lines)
     assert "ExecStart=/usr/bin/prometheus-redis-exporter --web.listen-address=127.0.0.1:9100" in lines
-    assert "EnvironmentFile=/etc/node.env" not in exporter("node")
+    node = exporter("node")
+    assert "EnvironmentFile=/etc/node.env" not in node
+    assert "User=aistack-node-exporter" in node, "the bus knows it on each node"
+    assert "DynamicUser=true" not in node
 
 
 @pytest.mark.parametrize("password", ["", "s3cret-of-the-reader"])
