@@ -61,15 +61,16 @@ def test_a_node_goes_back_by_itself_and_the_controller_agrees(deployed: Lab) -> 
 
 def test_what_was_kept_warm_is_stopped_when_its_time_is_over(lab: Lab) -> None:
     """Its timer was read again by systemd meanwhile, as each deployment has it do; now it fires."""
-    timers = "systemctl list-units --plain --no-legend 'aistack-backend-retire-*.timer' | cut -d' ' -f1"
-    if not lab.on("backend-1", timers).strip():
+    slot = "readlink /opt/aistack/backend/slots/live"
+    other = f"$([ $({slot}) = blue ] && echo green || echo blue)"
+    timer = f"systemctl is-active aistack-backend-retire-{other}.timer"
+    if lab.on("backend-1", timer, check=False).strip() != "active":
         bring(lab, BEFORE)
         bring(lab, AFTER)
-    (timer,) = lab.on("backend-1", timers).split()
-    idle = timer.removesuffix(".timer").rpartition("-")[2]
-    unit, live = f"aistack-backend@{idle}.service", lab.on("backend-1", "readlink /opt/aistack/backend/slots/live").strip()
-    assert (live != idle, lab.on("backend-1", f"systemctl is-active {unit}").strip()) == (True, "active")
-    retire = timer.replace(".timer", ".service")
+    live = lab.on("backend-1", slot).strip()
+    idle = {"blue": "green", "green": "blue"}[live]
+    unit, retire = f"aistack-backend@{idle}.service", f"aistack-backend-retire-{idle}.service"
+    assert lab.on("backend-1", f"{timer}; systemctl is-active {unit}").split() == ["active", "active"]
     lab.on("backend-1", f"systemctl daemon-reload; systemctl start --wait {retire}")
     assert lab.on("backend-1", f"systemctl is-active {unit}", check=False).strip() == "inactive"
     assert lab.on("backend-1", f"systemctl is-active aistack-backend@{live}.service").strip() == "active"
