@@ -88,7 +88,7 @@ def _origins(findings: Sequence[Finding]) -> list[int | None]:
     """
     origins: list[int | None] = []
     for one in findings:
-        found = [number for number, other in enumerate(findings) if follows(one, other) and not follows(other, one)]
+        found = [number for number, other in enumerate(findings) if follows(one, other) and not follows(one=other, other=one)]
         own = [number for number in found if one["rule"] in findings[number]["explains"]]
         origins.append(max(own or found, key=lambda number: findings[number]["certainty"], default=None))
     for start in range(len(findings)):

@@ -403,7 +403,7 @@ def check_ports(ports: Mapping[str, Any]) -> list[str]:
 
 def _is_there(line: str, wrong: Iterable[str]) -> bool:
     """Whether a line says that a key is missing of which another one says what is wrong, at its path or below."""
-    where, _, said = line.partition(": ")
+    where, _colon, said = line.partition(": ")
     return said.startswith("is missing") and any(path == where or path.startswith(f"{where}.") for path in wrong)
 
 

@@ -74,7 +74,7 @@ def test_what_was_kept_warm_is_stopped_when_its_time_is_over(lab: Lab) -> None:
     lab.on("backend-1", f"systemctl daemon-reload; systemctl start --wait {retire}")
     assert lab.on("backend-1", f"systemctl is-active {unit}", check=False).strip() == "inactive"
     assert lab.on("backend-1", f"systemctl is-active aistack-backend@{live}.service").strip() == "active"
-    assert lab.on("backend-1", "systemctl --failed --plain --no-legend 'aistack-*'").strip() == ""
+    assert lab.on("backend-1", "systemctl list-units --state=failed --plain --no-legend 'aistack-*'").strip() == ""
 
 
 WITHOUT = pytest.mark.whole(beside="tests/integration/rollback/test_emergency.py")  # with a reboot
