@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime
 import hashlib
 import io
-import os
 import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import durable
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import without_credentials
 
 CONTENTS = "CONTENTS"
@@ -40,18 +40,11 @@ def write(folder: str, stack: str, pages: Mapping[str, str], nodes: Mapping[str,
     listed = "".join(f"{hashlib.sha256(content).hexdigest()}  {len(content)}  {name}\n" for name, content in sorted(files.items()))
     path = Path(folder).expanduser() / f"diagnosis-{_safe(stack)}-{at:%Y%m%dT%H%M%SZ}.tar.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
-            for name, content in {CONTENTS: listed.encode(), **files}.items():
-                entry = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
-                entry.size, entry.mode, entry.mtime = len(content), 0o600, int(at.timestamp())
-                archive.addfile(entry, io.BytesIO(content))
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with durable.replacing(path, 0o600) as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
+        for name, content in {CONTENTS: listed.encode(), **files}.items():
+            entry = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
+            entry.size, entry.mode, entry.mtime = len(content), 0o600, int(at.timestamp())
+            archive.addfile(entry, io.BytesIO(content))
     return path
 
 

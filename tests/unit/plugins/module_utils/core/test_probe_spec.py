@@ -87,7 +87,7 @@ def test_a_mapping_behind_the_type_is_its_options():
     ("probe", "said"),
     [
         ({"name": "a", "htp": "http://h"}, "no type: 'htp' (did you mean http?)"),
-        ({"name": "a"}, "no type; give one of: backup, celery, comfyui"),
+        ({"name": "a"}, "no type; give one of: alertmanager, backup, celery"),
         ({"name": "a", "type": "postgress", "target": "x"}, "unknown type 'postgress' (did you mean postgres?)"),
         ({"name": "a", "http": "http://h", "tcp": "h:1"}, "more than one type: http, tcp"),
         ({"name": "a", "http": "http://h", "jsn": {}}, "unknown key 'jsn' (did you mean json?)"),
