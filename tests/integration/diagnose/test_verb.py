@@ -79,8 +79,12 @@ def test_a_lock_of_a_dead_run_and_the_archive(node: Node) -> None:
     assert json.loads((node.folder / "causes.json").read_text(encoding="utf-8"))[0]["rule"] == "lock_of_a_dead_run"
     (archive,) = (node.folder / "kept").iterdir()
     assert archive.stat().st_mode & 0o777 == 0o600
+    held = {}
     with tarfile.open(archive) as packed:
-        held = {entry.name.partition("/")[2]: packed.extractfile(entry).read() for entry in packed.getmembers()}  # type: ignore[union-attr]
+        for entry in packed.getmembers():
+            file = packed.extractfile(entry)
+            assert file is not None, f"{entry.name} is no file"
+            held[entry.name.partition("/")[2]] = file.read()
     listed = {name: (digest, int(size)) for digest, size, name in (line.split("  ") for line in held["CONTENTS"].decode().splitlines())}
     assert listed == {name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in held.items() if name != "CONTENTS"}
     assert {"diagnosis.txt", "causes.json", "node/evidence.json", "node/journal.jsonl", "node/worker/blue.env"} <= set(listed)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,7 +20,7 @@ def finding(rule: str, certainty: int = 80, **more: Any) -> Finding:
         "rule": rule, "node": "n1", "component": "", "role": "", "title": rule, "certainty": certainty, "seen": f"{rule} was seen",
         "means": "it means", "do": ["do it"], "blames": [], "explains": [], "symptom": False,
     }  # fmt: skip
-    return {**found, **more}  # type: ignore[typeddict-item]
+    return cast(Finding, {**found, **more})
 
 
 def order(*found: Finding) -> list[str]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_the_clock(shift: float, behind: float, ahead: float) -> None:
 
 def test_a_journal_of_the_future() -> None:
     at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 3600))
-    found = system.node(0, [{"time": at}], Context())  # type: ignore[typeddict-item]
+    found = system.node(0, [cast(Record, {"time": at})], Context())
     assert abs(float(str(found["journal_ahead"])) - 3600) < 5
 
 
@@ -123,12 +124,12 @@ def test_which_slots_are_looked_at(tmp_path: Path, live: str, last: Record | Non
     (tmp_path / "components").mkdir()
     described = {"format": 1, "component": "api", "root": str(tmp_path / "root"), "unit": "aistack-api@{slot}.service"}
     (tmp_path / "components" / "api.json").write_text(json.dumps(described), encoding="utf-8")
-    records = [{**last, "component": "api"}] if last else []
+    records = [cast(Record, {**last, "component": "api"})] if last else []
     given = [{"component": "api", "role": "backend"}, {"component": "redis", "role": "redis", "unit": "redis.service"}, {"component": "x"}]
     given.append({"component": "db", "role": "postgres"})
     shown = "postgresql@15-main.service loaded active running PostgreSQL Cluster 15-main\n"
     systemd = Systemd(run=lambda cmd, timeout: Ended(0, shown if "postgresql@*.service" in cmd else "", ""))
-    found = components.parts(given, str(tmp_path / "root"), str(tmp_path), records, systemd, [])  # type: ignore[arg-type]
+    found = components.parts(given, str(tmp_path / "root"), str(tmp_path), records, systemd, [])
     assert [(part.slot, part.live) for part in found] == [*wanted, ("-", True), ("-", True)]
     assert found[-1].units == ["postgresql@15-main.service"]
     assert found[0].env_file.endswith("/config/env")
