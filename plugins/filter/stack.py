@@ -13,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 from jinja2 import pass_context
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import names as core_names
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import service_users
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import assets_of
@@ -144,7 +145,7 @@ def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], grou
         component = components[name]
         if component.get("port") and host in groups.get(component["hosts"], []):
             front = {"name": name, "port": ports[component["port"]],
-                     "servers": {slot: ports[f"{component['port']}_{slot}"] for slot in ("blue", "green")},
+                     "servers": {slot: ports[f"{component['port']}_{slot}"] for slot in SLOTS},
                      "assets": assets_of(component), **component.get("edge", {})}
             if component.get("pool"):
                 front["trusted_proxies"] = [*front.get("trusted_proxies", []), *pool.addresses(component, groups, read)]

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import re
@@ -183,8 +182,3 @@ def ask_json(
     if answer.status != status:
         raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", f"status {status}", f"{method} {url}")
     return answer.json()
-
-
-def basic_auth(username: str, password: str) -> str:
-    """Value of an Authorization header."""
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

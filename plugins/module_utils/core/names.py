@@ -22,6 +22,9 @@ RELEASE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 RELEASE_WORDS = "a letter or a digit, then letters, digits and . _ + -, 100 at most"
 """The same for people."""
 
+SLOTS = ("blue", "green")
+"""The two places of a component on a node: what is live is in one, what is made ready in the other."""
+
 _MOVING = ("latest", "HEAD", "main", "master", "dev", "develop")
 """Names of a release that can mean something else tomorrow."""
 

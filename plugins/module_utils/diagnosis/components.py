@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets, Unreadable
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
@@ -22,7 +23,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots import com
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.component_file import Description
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.units import existing
 
-SLOTS = ("blue", "green")
 NAMED_ON_NODE = {"postgres": "postgresql@*.service"}
 """Roles whose unit only the node knows, to how it is called."""
 _AT_ONCE = 8

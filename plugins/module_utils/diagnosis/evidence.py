@@ -19,6 +19,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Children, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis import components, servers, system
 from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.components import Part
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
@@ -226,8 +227,8 @@ def _ports(asked: Asked, found: Sequence[Part]) -> list[dict[str, Any]]:
         whose = {"component": name, "role": one.get("role") or ""}
         if name in descriptions:
             spec = component_file.spec_of(descriptions[name], asked.state_dir)
-            units = [spec.unit_of(slot) for slot in components.SLOTS]
-            wanted = {slot: int(port) for slot, port in spec.ports.items() if slot in components.SLOTS}
+            units = [spec.unit_of(slot) for slot in SLOTS]
+            wanted = {slot: int(port) for slot, port in spec.ports.items() if slot in SLOTS}
         else:
             units, wanted = [unit for part in mine for unit in part.units], {"server": int(one["port"])} if one.get("port") else {}
         for use, port in wanted.items() if units else ():  # else nobody can say whose a process is

@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import what
 
 EDGE_KEYS = {"bind", "check", "hosts", "max_body", "routes", "timeouts", "trusted_proxies"}
@@ -260,7 +261,7 @@ def _limit(max_body: Any) -> list[str]:
 
 
 def _slots(servers: Mapping[str, object], ending: str = "") -> list[str]:
-    return [f"server {slot} 127.0.0.1:{servers[slot]}{ending}" for slot in ("blue", "green")]
+    return [f"server {slot} 127.0.0.1:{servers[slot]}{ending}" for slot in SLOTS]
 
 
 def _both(name: str, servers: Mapping[str, object]) -> list[str]:
@@ -273,7 +274,7 @@ def _both(name: str, servers: Mapping[str, object]) -> list[str]:
         "retry-on 404 conn-failure",
         "retries 2",
         "option redispatch 1",
-        *(f"use-server {slot} if {{ srv_is_up({name}/{slot}) }}" for slot in ("blue", "green")),
+        *(f"use-server {slot} if {{ srv_is_up({name}/{slot}) }}" for slot in SLOTS),
         *_slots(servers),
     ]
 

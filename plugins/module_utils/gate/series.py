@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import SLOTS
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import FAIL, INCONCLUSIVE, PASS
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import Figure, Measurement, compare, expectation
 

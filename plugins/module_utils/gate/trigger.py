@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels import LEVELS
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS, did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, TypeSpec, normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import names_in
@@ -54,13 +55,6 @@ _RULE: Mapping[str, Option] = {
     "then": Option("any", "what follows: {level: app}, notice or manual"),
 }
 _OVER = Option("str", "which of the looks counts", choices=OVER, default="mean")
-_LOGIN: Mapping[str, Option] = {
-    "username": Option("str", "user of basic authentication"),
-    "password_file": Option("str", "file on the node with the password for it"),
-    "secret_file": Option("str", "file on the node with a bearer token"),
-    "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
-}
-SLOTS = ("blue", "green")
 
 
 def _limit_problems(spec: Mapping[str, Any]) -> list[str]:
@@ -108,11 +102,7 @@ def _query_problems(spec: Mapping[str, Any]) -> list[str]:
         problems.append("min_sample: needs 'sample', the query that counts")
     if names_in(dict(spec)) and not spec.get("component"):
         problems.append(f"${{{min(names_in(dict(spec)))}}}: 'component' says whose it is")
-    if "target" in spec and not str(spec["target"]).startswith(("http://", "https://", "${")):
-        problems.append(f"'{spec['target']}' does not begin with http:// or https://")
-    if bool(spec.get("username")) != bool(spec.get("password_file")):
-        problems.append("username and password_file belong together")
-    return problems
+    return problems + http_login.problems(spec)
 
 
 SOURCES: Mapping[str, TypeSpec] = {
@@ -125,7 +115,7 @@ SOURCES: Mapping[str, TypeSpec] = {
             "gauge": Option("str", "a value that goes up and down"),
             "quantile": Option("any", "a share and a histogram: [0.95, request_seconds]"),
             "over": _OVER,
-            **_LOGIN,
+            **http_login.LOGIN,
         },
         _metrics_problems,
     ),
@@ -141,7 +131,7 @@ SOURCES: Mapping[str, TypeSpec] = {
                            choices=SLOTS),
             "nodes": Option("list", "only series of these nodes, each of which has to be in the answer"),
             "figure": Option("str", "what the figure is called on pages, instead of the query"),
-            **_LOGIN,
+            **http_login.LOGIN,
         },
         _query_problems,
     ),

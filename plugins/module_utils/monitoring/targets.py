@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import PATH, has_slots
 
 LOOPBACK = "127.0.0.1"
-SLOTS = ("blue", "green")
 LIVE = "live"
 """The label of a slot that is read through the edge: whichever serves."""
 

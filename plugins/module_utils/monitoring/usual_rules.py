@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import has_slots
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import Rule, Series, flat, growing, selector, told
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import Stack, hosts_of_role, of_role
@@ -51,7 +52,7 @@ def _down(stack: Stack) -> Rule:
 
 
 def _slots_down(stack: Stack) -> Rule:
-    blue, green = (selector("up", _target(stack, job="part", slot=slot)) for slot in ("blue", "green"))
+    blue, green = (selector("up", _target(stack, job="part", slot=slot)) for slot in SLOTS)
     return Rule(
         "NoSlotUp", f'max by (stack, component, node) (up{{stack="{stack.name}",slot=~"blue|green"}}) == 0', 60, _labels(stack, "critical"),
         "{{ $labels.component }} on {{ $labels.node }} shows no figures: neither slot answers",

@@ -26,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.docker i
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import QUICK, run_command
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.unit_text import process_settings
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import read_env, secrets_beside
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
@@ -263,8 +264,8 @@ def log(state_dir: Path, component: str, units: Sequence[str], lines: int, since
     wanted = list(units)
     if not wanted:
         node = _slots(state_dir, component).node
-        wanted = [unit for slot in ("blue", "green") for unit in node.own.all_units(slot)]
-        for slot in ("blue", "green"):
+        wanted = [unit for slot in SLOTS for unit in node.own.all_units(slot)]
+        for slot in SLOTS:
             path = node.slots / slot / "config" / "env"
             if path.exists():
                 masker.learn(read_env(path), secrets_beside(path))

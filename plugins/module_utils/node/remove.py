@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, did_you_mean
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, SLOTS, did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import derived_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.node import remove_service
@@ -93,7 +93,7 @@ def released(state_dir: Path, description: component_file.Description, data: boo
     unit_file = places.units / spec.unit_of("")
     stem = unit_file.name.removesuffix("@.service")
     found = Plan(last=[component_file.path_of(state_dir, component)])
-    found.units = [spec.unit_of(instance) for slot in ("blue", "green") for instance in existing(spec, slot)]
+    found.units = [spec.unit_of(instance) for slot in SLOTS for instance in existing(spec, slot)]
     found.timers = [f"{name}.timer" for name in (spec.timer_of("blue"), spec.timer_of("green"), spec.resume_timer)]
     wanted = [unit_file, Path(f"{unit_file}.d"), *sorted((places.top / "etc/nginx").glob(f"{stem}@*.conf"))]
     wanted += [spec.root / component, spec.root / "cache" / component]

@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, get_path, problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.prometheus import LOGIN, ask, login_problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_most, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.prometheus import ask
 
 ACTIVE = {"active": "true", "silenced": "false", "inhibited": "false"}
 """Alerts that nobody has silenced, and that no other alert holds back."""
@@ -28,13 +29,13 @@ class Alertmanager(Probe):
     options = {
         "receivers": Option("list", "names of receivers that it has to have", items=Option("str", "")),
         "alerts": Option("figure", "how many alerts may be active; a number means at most"),
-        **LOGIN,
+        **http_login.LOGIN,
     }
     hint = "try: curl {target}/api/v2/status and {target}/api/v2/alerts"
 
     @staticmethod
     def check(spec: Mapping[str, Any]) -> list[str]:
-        return login_problems(spec) + [f"alerts: {line}" for line in problems(spec.get("alerts", 0))]
+        return http_login.problems(spec) + [f"alerts: {line}" for line in problems(spec.get("alerts", 0))]
 
     def expectation(self) -> str:
         parts = ["status ready"]
@@ -45,8 +46,7 @@ class Alertmanager(Probe):
         return ", ".join(parts)
 
     def _limit(self) -> Any:
-        value = self.spec["alerts"]
-        return {"le": value} if isinstance(value, (int, float)) else value
+        return at_most(self.spec["alerts"])
 
     def observe(self, context: Context) -> Attempt:
         status = get_path(ask(self.spec, context, "/api/v2/status"), "cluster.status")

@@ -166,3 +166,8 @@ def units_meant(unit: str, names: Mapping[str, Any]) -> list[str]:
 def at_least(expected: Any) -> Any:
     """A plain number where only a minimum makes sense, as an operator."""
     return {"ge": expected} if isinstance(expected, (int, float)) and not isinstance(expected, bool) else expected
+
+
+def at_most(expected: Any) -> Any:
+    """A plain number where only a maximum makes sense, as an operator."""
+    return {"le": expected} if isinstance(expected, (int, float)) and not isinstance(expected, bool) else expected

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, basic_auth, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import (
     Mismatch,
     check,
@@ -43,23 +44,14 @@ class Http(Probe):
         "body": Option("expect", "the body; a text is a pattern that has to be found in it"),
         "response_headers": Option("paths", "headers of the answer, in lower case"),
         "max_latency_ms": Option("number", "the answer has to be complete within this time"),
-        "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
-        "username": Option("str", "user of basic authentication"),
-        "password_file": Option("str", "file on the node with the password for it"),
-        "secret_file": Option("str", "file on the node with a bearer token"),
+        **http_login.LOGIN,
         "capture": Option("capture", "names for values of a JSON answer; for later steps of a sequence"),
     }
     hint = "look at the log of the service behind {target}, and try: curl -v {target}"
 
     @staticmethod
     def check(spec: Mapping[str, object]) -> list[str]:
-        problems = []
-        if bool(spec.get("username")) != bool(spec.get("password_file")):
-            problems.append("username and password_file belong together")
-        if spec.get("secret_file") and spec.get("username"):
-            problems.append("secret_file or username, not both")
-        if not str(spec["target"]).startswith(("http://", "https://", "${")):
-            problems.append(f"'{spec['target']}' does not begin with http:// or https://")
+        problems = http_login.problems(spec)
         if "body" in spec and isinstance(spec["body"], str):
             problems += [f"body: {line}" for line in regex_problems(spec["body"])]
         return problems
@@ -94,10 +86,7 @@ class Http(Probe):
     def observe(self, context: Context) -> Attempt:
         headers = {str(name): str(value) for name, value in (self.spec.get("headers") or {}).items()}
         body = self._payload(headers)
-        if self.spec.get("username"):
-            headers["Authorization"] = basic_auth(str(self.spec["username"]), context.secrets.read(self.spec["password_file"]))
-        if self.spec.get("secret_file"):
-            headers["Authorization"] = "Bearer " + context.secrets.read(self.spec["secret_file"])
+        headers.update(http_login.authorization(self.spec, context.secrets.read))
         answer = request(self.spec["target"], context, self._method, body, headers, self.spec.get("ca_file"))
         found = self._compare(answer)
         captured: dict[str, Any] = {}

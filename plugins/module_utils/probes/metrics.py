@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import basic_auth, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import request
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import MISSING, check, describe, describe_all, problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_most, judge
 
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*\s*=~?\s*"(?:[^"\\]|\\.)*"'
 _SELECTOR = re.compile(rf"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{((?:\s*{_LABEL}\s*,?)*)\s*\}})?")
@@ -98,12 +99,7 @@ def scrape(spec: Mapping[str, Any], context: Context) -> tuple[list[Sample], str
         NotAsExpected: no answer, or one in another form.
         CannotJudge: it cannot be asked.
     """
-    headers: dict[str, str] = {"Accept": "text/plain;version=0.0.4"}
-    if spec.get("username"):
-        password = context.secrets.read(spec["password_file"]) if spec.get("password_file") else ""
-        headers["Authorization"] = basic_auth(spec["username"], password)
-    if spec.get("secret_file"):
-        headers["Authorization"] = "Bearer " + context.secrets.read(spec["secret_file"])
+    headers = {"Accept": "text/plain;version=0.0.4", **http_login.authorization(spec, context.secrets.read)}
     answer = request(spec["target"], context, headers=headers, ca_file=spec.get("ca_file"))
     if answer.status != 200:
         raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200")
@@ -133,15 +129,15 @@ class Metrics(Probe):
         "ratio": Option("any", "two selectors, the first one's value is divided by the second one's: [errors, requests] or [sum, count]"),
         "value": Option("figure", "what the ratio has to be; a number means at most"),
         "least": Option("number", "smallest second value that makes a ratio worth judging", default=1),
-        "username": Option("str", "user of basic authentication"),
-        "password_file": Option("str", "file on the node with the password for it"),
-        "secret_file": Option("str", "file on the node with a bearer token"),
-        "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
+        **http_login.LOGIN,
     }
     hint = "try: curl {target}"
 
     @staticmethod
     def check(spec: Mapping[str, object]) -> list[str]:
+        login = http_login.problems(spec)
+        if login:
+            return login
         ratio, wanted = spec.get("ratio"), spec.get("metrics")
         if ratio is not None and not (isinstance(ratio, list) and len(ratio) == 2 and all(_SELECTOR.fullmatch(str(one)) for one in ratio)):
             return ["ratio: must be a list of two selectors, such as [errors_total, requests_total]"]
@@ -160,8 +156,7 @@ class Metrics(Probe):
         return dict(wanted) if isinstance(wanted, Mapping) else {str(name): {"exists": True} for name in wanted}
 
     def _limit(self) -> Any:
-        value = self.spec.get("value")
-        return {"le": value} if isinstance(value, (int, float)) else value
+        return at_most(self.spec.get("value"))
 
     def expectation(self) -> str:
         parts = [describe_all(self._wanted())] if self._wanted() else []

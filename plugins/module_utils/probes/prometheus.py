@@ -11,20 +11,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import basic_auth, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import request
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, get_path, problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, at_most, judge
 
-SLOTS = ("blue", "green")
 SHOWN = 3
 """So many targets that are down are named."""
-LOGIN: Mapping[str, Option] = {
-    "username": Option("str", "user of basic authentication"),
-    "password_file": Option("str", "file on the node with the password for it"),
-    "secret_file": Option("str", "file on the node with a bearer token"),
-    "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
-}
 
 
 def ask(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str, str] | None = None) -> Any:
@@ -36,12 +31,7 @@ def ask(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str,
     Raises:
         NotAsExpected: no answer, another status, or no JSON.
     """
-    headers: dict[str, str] = {}
-    if spec.get("username"):
-        password = context.secrets.read(spec["password_file"]) if spec.get("password_file") else ""
-        headers["Authorization"] = basic_auth(str(spec["username"]), password)
-    elif spec.get("secret_file"):
-        headers["Authorization"] = f"Bearer {context.secrets.read(spec['secret_file'])}"
+    headers = http_login.authorization(spec, context.secrets.read)
     body = urlencode(form).encode() if form else None
     headers.update({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
     method = "POST" if form else "GET"
@@ -64,14 +54,6 @@ def series(spec: Mapping[str, Any], context: Context, query: str) -> list[tuple[
         return [({name: text for name, text in one["metric"].items() if name != "__name__"}, float(one["value"][1])) for one in result]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise NotAsExpected(f"{excerpt(query, 80)}: no vector: {excerpt(str(result))}", "a vector") from error
-
-
-def login_problems(spec: Mapping[str, Any]) -> list[str]:
-    """What is wrong with how a server is asked."""
-    found = [] if bool(spec.get("username")) == bool(spec.get("password_file")) else ["username and password_file belong together"]
-    if not str(spec["target"]).startswith(("http://", "https://", "${")):
-        found.append(f"'{spec['target']}' does not begin with http:// or https://")
-    return found
 
 
 def up_and_down(targets: Iterable[Mapping[str, Any]]) -> tuple[int, list[str]]:
@@ -105,13 +87,13 @@ class Prometheus(Probe):
         "rules": Option("figure", "how many alert rules have to be loaded; a number means at least"),
         "query": Option("str", "a question in Prometheus' language, whose first answer is compared"),
         "value": Option("figure", "what the query has to answer; a number means at least"),
-        **LOGIN,
+        **http_login.LOGIN,
     }
     hint = "try: curl {target}/api/v1/targets; a target's own words stand there under lastError"
 
     @staticmethod
     def check(spec: Mapping[str, Any]) -> list[str]:
-        found = login_problems(spec)
+        found = http_login.problems(spec)
         if ("query" in spec) != ("value" in spec):
             found.append("query and value belong together")
         if not {"up", "rules", "query"} & set(spec):
@@ -129,8 +111,7 @@ class Prometheus(Probe):
         return ", ".join(parts)
 
     def _down(self) -> Any:
-        value = self.spec.get("down", 0)
-        return {"le": value} if isinstance(value, (int, float)) else value
+        return at_most(self.spec.get("down", 0))
 
     def observe(self, context: Context) -> Attempt:
         found: list[Mismatch] = []

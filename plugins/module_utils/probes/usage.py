@@ -12,7 +12,7 @@ from pathlib import Path
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import check, describe
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_most, judge
 
 KINDS = ("cpu", "memory", "swap")
 PROC = Path("/proc")
@@ -44,8 +44,7 @@ class Usage(Probe):
     hint = "try: top -b -n 1 | head -n 15"
 
     def _limit(self) -> object:
-        value = self.spec["percent"]
-        return {"le": value} if isinstance(value, (int, float)) else value
+        return at_most(self.spec["percent"])
 
     def expectation(self) -> str:
         return f"{self.spec['target']} in use: {describe(self._limit())} %"

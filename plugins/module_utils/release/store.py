@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import version_key
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS, version_key
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import ComponentState, derive
@@ -24,7 +24,6 @@ DRILL = ".drill.json"
 """What the record of a release's drills ends with. It lies beside the tree, which never changes."""
 TREES = ".trees"
 """Below the releases: trees of which the component's folder is a part. The release itself is a link to that folder."""
-SLOTS = ("blue", "green")
 
 
 class ReleaseError(Exception):

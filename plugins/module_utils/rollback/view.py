@@ -24,6 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.alembic import v
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.instances import instance_names
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import TOOLS_USER
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
@@ -34,7 +35,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.fingerp
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.psql import DatabaseError, Psql
 from ansible_collections.phasegate.aistack.plugins.module_utils.postgres.version_table import VersionTable, heads_query
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import way_back
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import SLOTS, Layout
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import facts as rollback_facts
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import component_file
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.state import CANARY, STILL_OPEN, open_canary
@@ -107,7 +108,7 @@ class SharingSlots(Slots):
             nothing.message += f"; {known.release} keeps the share of the requests that run {known.run} gave it"
             return nothing
         target = Content(before["release"], before["config"])
-        slot = next((name for name in sp.SLOTS if observed.slot(name).content == target), None)
+        slot = next((name for name in SLOTS if observed.slot(name).content == target), None)
         plan = sp.plan_active(observed, target, self.spec.strategy, into=slot, trusted=slot is not None)
         outcome = replace(nothing, changed=True, slot=plan.slot, content=target, plan=plan)
         went = "would get" if request.check else "gets"

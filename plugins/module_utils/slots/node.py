@@ -20,6 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState, now
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import fsync, replace_link, write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.sockets import at, holders, outsiders, shown
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
@@ -236,20 +237,20 @@ class Node:
             EdgeError, UnitError: they do not answer, and it is not lenient.
         """
         units = self.units(lenient)
-        states: dict[str, str | None] = dict.fromkeys(sp.SLOTS)
+        states: dict[str, str | None] = dict.fromkeys(SLOTS)
         weights: dict[str, int] = {}
         if self.edge is not None:
             try:
                 servers = self.edge.servers()
-                states = {slot: servers[slot].state for slot in sp.SLOTS}
-                weights = {slot: servers[slot].weight for slot in sp.SLOTS}
+                states = {slot: servers[slot].state for slot in SLOTS}
+                weights = {slot: servers[slot].weight for slot in SLOTS}
             except EdgeError:
                 if not lenient:
                     raise
-                states = dict.fromkeys(sp.SLOTS, sp.MAINT)
+                states = dict.fromkeys(SLOTS, sp.MAINT)
             except KeyError as error:
                 raise EdgeError(f"backend section {self.edge.backend} has no server {error}; it needs `blue` and `green`") from error
-        found = {slot: self._slot(slot, units, states[slot], weights.get(slot)) for slot in sp.SLOTS}
+        found = {slot: self._slot(slot, units, states[slot], weights.get(slot)) for slot in SLOTS}
         return ObservedState(live=self.live(), blue=found["blue"], green=found["green"], edge=self.edge is not None)
 
     @property
@@ -259,8 +260,8 @@ class Node:
 
     def units(self, lenient: bool = False) -> dict[str, UnitState]:
         """States of the units of both slots, by instance, and of their timers, under ``<slot>.timer``."""
-        names = {instance: self.spec.unit_of(instance) for slot in sp.SLOTS for instance in self.own.existing(slot)}
-        names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in sp.SLOTS})
+        names = {instance: self.spec.unit_of(instance) for slot in SLOTS for instance in self.own.existing(slot)}
+        names.update({f"{slot}.timer": f"{self.spec.timer_of(slot)}.timer" for slot in SLOTS})
         try:
             found = self.systemd.show(*names.values())
             if any(state.needs_reload for state in found):  # a process before this one was interrupted before systemd knew what is enabled
@@ -281,7 +282,7 @@ class Node:
     def live(self) -> str | None:
         """The slot that the ``live`` link names."""
         name = _link(self.home.live_link)
-        return name if name in sp.SLOTS else None
+        return name if name in SLOTS else None
 
     def content(self, slot: str) -> Content | None:
         """What the links of *slot* name; None where one is missing."""

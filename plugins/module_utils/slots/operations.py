@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import task_unit
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS, task_unit
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate import saved as saved_gate
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
@@ -287,7 +287,7 @@ class Slots:
                     "restarts": units[name].restarts,
                     "since": units[name].active_since or None,
                 }
-                for name, slot in ((name, observed.slot(name)) for name in sp.SLOTS)
+                for name, slot in ((name, observed.slot(name)) for name in SLOTS)
             },
         }
 
@@ -322,7 +322,7 @@ class Slots:
     @staticmethod
     def _goes_on(observed: ObservedState, plan: Plan) -> bool:
         """Whether the process that is to be live runs already, and is not started again."""
-        return plan.slot in sp.SLOTS and observed.slot(plan.slot).running and not plan.does(sp.STOP, plan.slot)
+        return plan.slot in SLOTS and observed.slot(plan.slot).running and not plan.does(sp.STOP, plan.slot)
 
     def _gates(self) -> dict[str, Definition]:
         try:

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
-
-SLOTS = ("blue", "green")
 
 READY, DOWN, DRAIN, MAINT = "ready", "down", "drain", "maint"
 """States of a slot at the edge. ``down``: made ready, but its health check fails."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import proc
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
@@ -98,7 +99,7 @@ class PreparingSlots(SharingSlots):
             return shared
         proven = prepared_by(records, component, request.run)
         slot = str(proven.get("slot")) if proven else ""
-        if not proven or slot not in sp.SLOTS or slot in (observed.live, sp.serving(observed)):
+        if not proven or slot not in SLOTS or slot in (observed.live, sp.serving(observed)):
             return nothing
         is_there = observed.slot(slot)
         if not is_there.running or is_there.content != Content(proven["release"], str(proven.get("config"))):

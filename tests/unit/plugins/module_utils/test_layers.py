@@ -24,7 +24,7 @@ FLOORS = (
 """The folders of the core from the ground up: a file imports of its own folder and of those before it. So there is no circle of folders."""
 
 PURE = {
-    "core": "caller expect instances levels masking names probe_spec schema service_user substitute",
+    "core": "caller expect http_login instances levels masking names probe_spec schema service_user substitute",
     "environment": "check database_url dsn fetching placeholders rotation schema todays_secrets",
     "clients": "unit_text",
     "postgres": "fingerprint foreign_keys names row_compare settings table_swap version_table",

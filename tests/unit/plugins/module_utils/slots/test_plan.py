@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.content import Content
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots import plan as sp
 from ansible_collections.phasegate.aistack.plugins.module_utils.slots.plan import ObservedState, Slot, Step
@@ -58,7 +59,7 @@ def do(observed: ObservedState, step: Step, target: Content) -> ObservedState:
 def available(observed: ObservedState) -> bool:
     if not observed.edge:  # what runs beside the live slot has not proven itself
         return observed.live is not None and observed.slot(observed.live).running
-    return any(observed.slot(name).running and observed.slot(name).edge == sp.READY for name in sp.SLOTS)
+    return any(observed.slot(name).running and observed.slot(name).edge == sp.READY for name in SLOTS)
 
 
 def walk(observed: ObservedState, plan: sp.Plan, target: Content) -> list[ObservedState]:
@@ -74,7 +75,7 @@ def rebooted(observed: ObservedState, strategy: str) -> ObservedState:
 
     Then what the node does by itself at boot; with ``recreate`` two never run at any point of it. The journal knows the switch as begun.
     """
-    for name in sp.SLOTS:
+    for name in SLOTS:
         slot = observed.slot(name)
         state = slot.edge if slot.enabled or slot.edge != sp.READY else sp.DOWN
         observed = observed.put(name, replace(slot, running=slot.enabled, retiring=False, crash_looping=False, edge=state))
@@ -82,7 +83,7 @@ def rebooted(observed: ObservedState, strategy: str) -> ObservedState:
     both = observed.blue.running and observed.green.running
     path = walk(observed, sp.plan_boot(observed, strategy), A)
     assert strategy != "recreate" or both or not any(step.blue.running and step.green.running for step in path), observed
-    for name in sp.SLOTS:
+    for name in SLOTS:
         if path[-1].slot(name).running and path[-1].slot(name).edge == sp.DOWN:  # its health check passes by and by
             path[-1] = path[-1].put(name, replace(path[-1].slot(name), edge=sp.READY))
     return path[-1]
@@ -129,7 +130,7 @@ def observations(edge: bool) -> list[ObservedState]:
     each = slots(edge, full=False)
     return [
         ObservedState(live, blue, green, edge, interrupted)
-        for live, blue, green, interrupted in itertools.product((None, *sp.SLOTS), each, each, FLAGS)
+        for live, blue, green, interrupted in itertools.product((None, *SLOTS), each, each, FLAGS)
         if live is None or (blue if live == "blue" else green).content is not None
     ]
 
@@ -138,7 +139,7 @@ def sample(edge: bool) -> list[ObservedState]:
     """Some of the combinations with everything in them; the same ones every time."""
     chosen, each = random.Random(7), slots(edge, full=True)
     return [
-        ObservedState(chosen.choice((None, *sp.SLOTS)), chosen.choice(each), chosen.choice(each), edge, chosen.random() < 0.3)
+        ObservedState(chosen.choice((None, *SLOTS)), chosen.choice(each), chosen.choice(each), edge, chosen.random() < 0.3)
         for _number in range(2000)
     ]
 
@@ -305,7 +306,7 @@ def test_stopped(unlink: bool) -> None:
     for edge in (True, False):
         for observed in observations(edge) + sample(edge):
             path = walk(observed, sp.plan_stopped(observed, unlink), A)
-            for name in sp.SLOTS:
+            for name in SLOTS:
                 assert not path[-1].slot(name).running
                 assert not path[-1].slot(name).enabled
                 assert path[-1].slot(name).edge in (None, sp.MAINT)
