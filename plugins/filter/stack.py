@@ -125,6 +125,11 @@ def on_host(names: Iterable[str], components: Mapping[str, Any], groups: Mapping
     return [name for name in names if host in groups.get(components[name]["hosts"], [])]
 
 
+def of_own_roles(names: Iterable[str], components: Mapping[str, Any]) -> list[str]:
+    """Those of the named components whose role is one of this collection."""
+    return [name for name in names if "." not in str(components[name]["role"]).removeprefix("phasegate.aistack.")]
+
+
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
                    host: str, hostvars: Mapping[str, Any] | None = None) -> list[dict[str, object]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host, and the pools that it leads.
@@ -212,6 +217,7 @@ class FilterModule:
             "migrated": migrated,
             "migrated_elsewhere": migrated_elsewhere,
             "nodes": nodes,
+            "of_own_roles": of_own_roles,
             "of_slot": of_slot,
             "on_host": on_host,
             "phase_components": phase_components,

@@ -273,3 +273,8 @@ def test_a_deployment_asks_for_bad_marks_once_and_before_it_takes_the_lock() -> 
     assert (len(asked), len(refused), len(locked)) == (1, 1, 1)
     assert asked < refused < locked
     assert "release_info" not in str(play["tasks"][locked[0]])
+
+
+def test_components_whose_role_is_from_elsewhere_are_left_out() -> None:
+    components = {"api": {"role": "backend"}, "site": {"role": "phasegate.aistack.frontend"}, "own": {"role": "own.own.thing"}}
+    assert stack.of_own_roles(["site", "own", "api"], components) == ["site", "api"]
