@@ -66,6 +66,7 @@ MODULES: dict[str, tuple[str, dict[str, Any]]] = {
     "units": ("units", {"components": [{"component": "api", "unit": "", "user": "root", "group": "root", "folders": ["/nonexistent/x"]}]}),
     "stage": ("release", {**RELEASE, "state": "staged", "archive": "release.tar.gz", "archive_sha256": "0" * 64}),
     "mark": ("release", {**RELEASE, "state": "marked", "mark": "good"}),
+    "lend": ("release", {"component": "api", "state": "lent", "lent_to": ["worker"]}),
     "prune": ("release", {"component": "api", "state": "pruned", "keep": 1}),
     "arm": ("dead_man", {"state": "armed", "seconds": 60, "command": sys.executable}),
     "confirm": ("dead_man", {"state": "confirmed"}),
