@@ -130,6 +130,11 @@ def of_own_roles(names: Iterable[str], components: Mapping[str, Any]) -> list[st
     return [name for name in names if "." not in str(components[name]["role"]).removeprefix("phasegate.aistack.")]
 
 
+def with_key(names: Iterable[str], components: Mapping[str, Any], key: str) -> list[str]:
+    """Those of the named components whose description has a key."""
+    return [name for name in names if key in components[name]]
+
+
 def lent_trees(names: Iterable[str], components: Mapping[str, Any]) -> list[dict[str, object]]:
     """What M(phasegate.aistack.releases) is to be told of those of the named components that run the trees of another."""
     lent: dict[str, list[str]] = {}
@@ -241,4 +246,5 @@ class FilterModule:
             "slot_probes": slot_probes,
             "unit_access": unit_access,
             "verify_probes": verify_probes,
+            "with_key": with_key,
         }

@@ -287,3 +287,7 @@ def test_whose_trees_who_runs() -> None:
         {"component": "api", "state": "lent", "lent_to": ["worker", "beat"]}, {"component": "site", "state": "lent", "lent_to": ["feed"]},
     ]  # fmt: skip
     assert stack.lent_trees(["api", "site"], components) == []
+
+
+def test_components_whose_description_has_a_key() -> None:
+    assert stack.with_key(["worker", "api"], {"api": {"port": None}, "worker": {"hosts": "be"}}, "port") == ["api"]
