@@ -210,7 +210,7 @@ CASES = [
     Case("deployment", "beat: activate", recover="back"),
     Case("deployment", "frontend: activate"),
     Case("deployment", "(5/5) Accept", recover="back"),
-    Case("deployment", "backend: prune old releases", after=0.0),
+    Case("deployment", "sparklio: prune old releases", after=0.0),
     Case("deployment", "(5/5) Record and give the lock back", after=0.0),
     Case("restore", "Take the lock", after=0.2),
     Case("restore", "(2/2) Put it back"),
