@@ -27,7 +27,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 def has_it(component: str, release: str, answer: Mapping[str, Any], configured: Mapping[str, Any]) -> bool:
     """Whether what a host said was live is the release with the configuration that this run has made."""
     live = (answer.get("components") or {}).get(component, {}).get("live") or {}
-    made = {str(one.get("__release_each")): one.get("config") for one in configured.get("results") or []}
+    made = {str(one.get("component")): one.get("config") for one in configured.get("results") or []}
     return bool(live) and (live.get("release"), live.get("config")) == (release, made.get(component))
 
 

@@ -126,6 +126,26 @@ def on_host(names: Iterable[str], components: Mapping[str, Any], groups: Mapping
     return [name for name in names if host in groups.get(components[name]["hosts"], [])]
 
 
+def of_own_roles(names: Iterable[str], components: Mapping[str, Any]) -> list[str]:
+    """Those of the named components whose role is one of this collection."""
+    return [name for name in names if "." not in str(components[name]["role"]).removeprefix("phasegate.aistack.")]
+
+
+def with_key(names: Iterable[str], components: Mapping[str, Any], key: str) -> list[str]:
+    """Those of the named components whose description has a key."""
+    return [name for name in names if key in components[name]]
+
+
+def lent_trees(names: Iterable[str], components: Mapping[str, Any]) -> list[dict[str, object]]:
+    """What M(phasegate.aistack.releases) is to be told of those of the named components that run the trees of another."""
+    lent: dict[str, list[str]] = {}
+    for name in names:
+        source = components[name].get("release_from")
+        if source:
+            lent.setdefault(str(source), []).append(name)
+    return [{"component": source, "state": "lent", "lent_to": borrowers} for source, borrowers in lent.items()]
+
+
 def edge_frontends(components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]],
                    host: str, hostvars: Mapping[str, Any] | None = None) -> list[dict[str, object]]:
     """What the edge of a host has to front: the slotted components with a port that run on the same host, and the pools that it leads.
@@ -210,9 +230,11 @@ class FilterModule:
             "dependency_order": dependency_order,
             "edge_frontends": edge_frontends,
             "gate_probes": gate_probes,
+            "lent_trees": lent_trees,
             "migrated": migrated,
             "migrated_elsewhere": migrated_elsewhere,
             "nodes": nodes,
+            "of_own_roles": of_own_roles,
             "of_slot": of_slot,
             "on_host": on_host,
             "phase_components": phase_components,
@@ -225,4 +247,5 @@ class FilterModule:
             "slot_probes": slot_probes,
             "unit_access": unit_access,
             "verify_probes": verify_probes,
+            "with_key": with_key,
         }

@@ -124,127 +124,37 @@ problems:
   elements: dict
 """
 
-import os
-import pwd
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import privileges
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller import CALLER
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, COMPONENT_WORDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
-from ansible_collections.phasegate.aistack.plugins.module_utils.environment import file as env_file, schema as env_schema
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-
-SCHEMA = {
-    "name": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": list(env_schema.TYPES), "default": "str"},
-    "required": {"type": "bool", "default": False},
-    "secret": {"type": "bool", "default": False},
-    "forbidden": {"type": "list", "elements": "str", "no_log": False},
-    "default": {"type": "raw"},
-    "pattern": {"type": "str"},
-    "choices": {"type": "list", "elements": "str"},
-    "min_length": {"type": "int"},
-    "description": {"type": "str"},
-}
-
-
-def _hide(module: AnsibleModule, schema: list[dict[str, Any]]) -> None:
-    """Hide what is secret and nothing else.
-
-    The whole of C(values) is declared secret, so that it never reaches the system log. Left so, every
-    plain value in it (a port, a 1) would be blotted out of paths and hashes in the result as well.
-    """
-    values: dict[str, Any] = module.params["values"]
-    secrets = {str(entry["name"]) for entry in schema if entry.get("secret")}
-    unknown = set(values) - {str(entry["name"]) for entry in schema}  # may be a mistyped secret
-    known = [env_schema.as_text(value) for entry in schema for value in entry.get("forbidden") or []]
-    defaults = {str(entry["name"]): entry["default"] for entry in schema if entry.get("default") is not None}
-    module.no_log_values = env_schema.secret_texts({**defaults, **values}, secrets | unknown, known)
-    module.params["values"] = dict.fromkeys(values, env_schema.MASK)
-    module.params["schema"] = [
-        {**entry, "default": env_schema.MASK} if entry.get("secret") and entry.get("default") is not None else entry
-        for entry in module.params["schema"]
-    ]
-
-
-def _owner(module: AnsibleModule) -> tuple[int, int] | None:
-    name: str = module.params["owner"]
-    if os.geteuid() != 0:
-        return None
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        if module.check_mode:
-            return None
-        module.fail_json(msg=f"The environment of {module.params['component']} is to belong to {name}, but this host has no such user. "
-                             "Nothing was written. Run site.yml with its phase, which makes the user.")
-    return entry.pw_uid, entry.pw_gid
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import environments
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.environments import By, Environment, Refused
 
 
 @privileges.explained
 def main() -> None:
     """Read arguments, call the core, report."""
-    module = AnsibleModule(
-        argument_spec={
-            "component": {"type": "str", "required": True},
-            **PLACES,
-            "schema": {"type": "list", "elements": "dict", "default": [], "options": SCHEMA},
-            "values": {"type": "dict", "default": {}, "no_log": True},
-            "schema_version": {"type": "str"},
-            "owner": {"type": "str", "default": "root"},
-            **CALLER,
-        },
-        supports_check_mode=True,
-    )
-    params: dict[str, Any] = module.params
-    component: str = params["component"]
-    schema = [{key: value for key, value in entry.items() if value is not None} for entry in params["schema"]]
-    values = params["values"]
-    _hide(module, schema)
-    if not COMPONENT_NAME.fullmatch(component):
-        module.fail_json(msg=f"Not a component's name: {component}; expected {COMPONENT_WORDS}.")
-    version = params["schema_version"] or env_schema.version_of(schema)
-    resolved = env_schema.resolve(schema, values)
-    if resolved.problems:
-        lines = "\n".join(f"  - {problem}" for problem in resolved.problems)
-        module.fail_json(
-            msg=f"The environment of {component} is not as its schema demands ({len(resolved.problems)} problems). "
-            f"Nothing was written. Correct these variables in the inventory:\n{lines}",
-            problems=[{"name": problem.name, "message": problem.message} for problem in resolved.problems],
-            schema_version=version,
-        )
-    content = env_file.render_env(resolved.values)
-    config = env_file.locate(params["root"], component, content, version, resolved.secrets)
-    result: dict[str, Any] = {
-        "changed": not config.present,
-        "config": config.hash,
-        "path": str(config.path),
-        "schema_version": version,
-    }
-    owner = _owner(module)
-    if result["changed"]:
-        before = env_file.live_env(params["root"], component)
-        result["diff"] = {
-            "before_header": f"{component}: environment of the live slot",
-            "after_header": f"{component}: config {config.hash}",
-            "before": env_schema.masked_lines(before, resolved.secrets),
-            "after": env_schema.masked_lines(resolved.values, resolved.secrets, before),
-        }
-    if result["changed"] and not module.check_mode:
-        journal = Journal.of(params["state_dir"])
-        detail = {"config": config.hash, "schema_version": version}
-        try:
-            require(params["state_dir"], params["run"], f"configure {component}")
-            with journal.operation("configure", component, run=params["run"], actor=params["actor"], detail=detail):
-                env_file.write_config(config, content, owner)
-        except LeaseLost as lost:
-            module.fail_json(msg=str(lost), lease=lost.lease)
-        except OSError as error:
-            module.fail_json(msg=f"The environment of {component} could not be written to {config.path}: {privileges.in_words(error)}")
+    module = AnsibleModule(argument_spec={**environments.OPTIONS, **PLACES, **CALLER}, supports_check_mode=True)
+    params: dict[str, Any] = dict(module.params)
+    environment = Environment(params["root"], params)
+    # The whole of C(values) is declared secret, so that it never reaches the system log. Left so, every plain value in it (a port, a 1)
+    # would be blotted out of paths and hashes in the result as well.
+    module.no_log_values = environment.secret_texts()
+    module.params.update(environments.masked(params))
+    try:
+        environment.check(module.check_mode)
+        result = environment.result()
+        if not module.check_mode:
+            environment.write(By(params["state_dir"], params["run"], params["actor"]))
+    except LeaseLost as lost:
+        module.fail_json(msg=str(lost), lease=lost.lease)
+    except Refused as error:
+        module.fail_json(msg=str(error), **error.extra)
     module.exit_json(**result)
 
 

@@ -23,15 +23,16 @@ options:
       - V(pruned) removes old releases; never the live one, the previous good one, one that a slot points at, or one of O(keep_releases).
       - V(pruned) removes configurations as well, with their secrets, that no slot, no release that stays and no level config leads to.
       - V(packed) writes a staged release, packed, to O(artefact); it is what the controller keeps.
+      - V(lent) sees to it that those of O(lent_to) run the trees of O(component), whatever is staged.
     type: str
-    choices: [staged, marked, pruned, packed]
+    choices: [staged, marked, pruned, packed, lent]
     default: staged
   component:
     description: Name of the component.
     type: str
     required: true
   release:
-    description: Tag of the release. Required unless O(state=pruned).
+    description: Tag of the release. Required unless O(state=pruned) or O(state=lent).
     type: str
   repo:
     description: Repository, an address or a path on the controller. Required for O(state=staged).
@@ -258,6 +259,7 @@ options:
     type: list
     elements: str
     default: []
+  lent_to: {description: Components on the same node that run the trees of this one., type: list, elements: str, default: []}
 extends_documentation_fragment:
   - phasegate.aistack.caller
   - phasegate.aistack.places
@@ -340,6 +342,7 @@ kept:
   description: Releases that stay, and why.
   returned: state is pruned
   type: dict
+lent: {description: Components that did not run these trees before., returned: state is lent, type: list, elements: str}
 changed_files:
   description: How the tree differs from what was staged.
   returned: failure, when it was changed
@@ -362,19 +365,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.caller impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import PLACES
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import LeaseLost, require
-from ansible_collections.phasegate.aistack.plugins.module_utils.release import (
-    artefact,
-    interpreters,
-    retention,
-    sbom,
-    staging,
-    store as releases,
-)
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import artefact, interpreters, lent, retention, sbom, staging
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.recipe import OPTIONS, recipe_of
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Layout, ReleaseError, mark
 
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["staged", "marked", "pruned", "packed"], "default": "staged"},
+    "state": {"type": "str", "choices": ["staged", "marked", "pruned", "packed", "lent"], "default": "staged"},
     "component": {"type": "str", "required": True},
     "release": {"type": "str"},
     **PLACES,
@@ -401,6 +397,7 @@ ARGUMENTS: dict[str, Any] = {
     "reason": {"type": "str", "default": ""},
     "keep": {"type": "int", "default": 3},
     "keep_releases": {"type": "list", "elements": "str", "default": []},
+    "lent_to": {"type": "list", "elements": "str", "default": []},
     **CALLER,
 }
 
@@ -459,8 +456,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
-    if not names.COMPONENT_NAME.fullmatch(params["component"]):
-        module.fail_json(msg=f"Not a component's name: {params['component']}; expected {names.COMPONENT_WORDS}.")
+    for name in (params["component"], *params["lent_to"]):
+        if not names.COMPONENT_NAME.fullmatch(name):
+            module.fail_json(msg=f"Not a component's name: {name}; expected {names.COMPONENT_WORDS}.")
     if params["release"] is not None and not names.RELEASE_NAME.fullmatch(params["release"]):
         module.fail_json(msg=f"Not a release's name: {params['release']}; it becomes a folder; expected {names.RELEASE_WORDS}.")
     layout = Layout(params["root"], params["component"])
@@ -474,8 +472,13 @@ def main() -> None:
             if not check:
                 require(params["state_dir"], params["run"], f"mark {params['component']} {params['release']}")
             said = (params["release"], params["mark"], params["reason"], params["run"], params["actor"])
-            changed = releases.mark(layout, Journal.of(params["state_dir"]), *said, check)
+            changed = mark(layout, Journal.of(params["state_dir"]), *said, check)
             result = {"changed": changed, "path": str(layout.release(params["release"]))}
+        elif params["state"] == "lent":
+            if not check:
+                require(params["state_dir"], params["run"], f"lend the trees of {params['component']}")
+            given = lent.lend(params["root"], params["component"], params["lent_to"], check)
+            result = {"changed": bool(given), "lent": given}
         else:
             if not check:
                 require(params["state_dir"], params["run"], f"remove old releases of {params['component']}")

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: releases
-short_description: Stage the releases of several components of a host side by side
+short_description: Stage, lend or prune the releases of several components of a host side by side
 version_added: 0.1.0
 author: phasegate contributors (@phasegate)
 description:
-  - Does what M(phasegate.aistack.release) does with O(phasegate.aistack.release#module:state=staged), for several components at the
-    same time. Each is built, tested and kept, or laid down, by itself; one that fails leaves the others alone.
+  - Does what M(phasegate.aistack.release) does, for several components at the same time. Each is built, tested and kept, or laid
+    down, by itself; one that fails leaves the others alone.
 options:
   components:
     description:
-      - The components; each with the options of M(phasegate.aistack.release), of which C(component), C(release) and C(repo) are needed.
+      - The components; each with the options of M(phasegate.aistack.release), of which C(component) is needed, and, where it is to be
+        staged, C(release) and C(repo).
     type: list
     elements: dict
     required: true

@@ -34,7 +34,7 @@ options:
     type: str
     required: true
   configured:
-    description: Name of the variable in which every host has the results of M(phasegate.aistack.env_file), one for each component.
+    description: Name of the variable in which every host has the result of M(phasegate.aistack.env_files).
     type: str
     required: true
   drain:

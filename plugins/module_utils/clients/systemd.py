@@ -298,6 +298,13 @@ class Systemd:
         if self._outdated:
             self.reload()
 
+    def needs_reload(self, *patterns: str) -> bool:
+        """Whether systemd holds an older file of a loaded unit than there is, among those that *patterns* match; no where it does not
+        answer: it reads files when it starts what they say.
+        """
+        done = self._run(["systemctl", "show", "--property=NeedDaemonReload", "--value", "--", *patterns], QUICK)
+        return done.rc == 0 and "yes" in done.stdout.split()
+
     def reload(self) -> None:
         """Have systemd read its units again."""
         self._run_checked(["systemctl", "daemon-reload"], 60.0, "could not read its units again")

@@ -47,7 +47,7 @@ class Stack:
             "aistack_component_name": "api", "aistack_component": self.component,
             "release_build_user": world.user, "release_test_user": world.user, "release_group": "", "release_min_free_bytes": 0,
             "release_python": world.python, "aistack_artefacts": self.artefacts, "aistack_environment": world.fetching,
-            "__release_configured": {"results": [{"__release_each": "api", "path": "{{ folder }}/env", "schema_version": "1"}]},
+            "__release_configured": {"results": [{"component": "api", "path": "{{ folder }}/env", "schema_version": "1"}]},
             **more,
         }  # fmt: skip
         return play(world, ROLE, hosts, common, words, rc, groups={"nodes": list(nodes)})

@@ -30,7 +30,7 @@ def described(world: World, **more: Any) -> dict[str, Any]:
         "aistack_component_name": "api", "aistack_component": component, "release_title": "shop", "release_components": list(TREES),
         "release_build_user": world.user, "release_test_user": world.user, "release_group": "", "release_min_free_bytes": 0,
         "release_python": world.python, "release_artefacts": False, "aistack_environment": world.fetching,
-        "__release_configured": {"results": [{"__release_each": name, "path": "", "schema_version": "1"} for name in TREES]},
+        "__release_configured": {"results": [{"component": name, "path": "", "schema_version": "1"} for name in TREES]},
         **more,
     }  # fmt: skip
 

@@ -25,7 +25,7 @@ PLAY: list[dict[str, Any]] = [{
     "environment": {"PATH": "{{ playbook_dir }}/bin:{{ lookup('ansible.builtin.env', 'PATH') }}"},
     "module_defaults": {"group/phasegate.aistack.aistack": {"root": "{{ aistack_root }}", "state_dir": "{{ aistack_state }}"}},
     "vars": {"aistack_run": "run-1", "aistack_release_request": "v2", "__mine": ["api"], "__application": "shop",
-             "__release_configured": {"results": [{"__release_each": "api", "config": "n", "path": "n"}]}},
+             "__release_configured": {"results": [{"component": "api", "config": "n", "path": "n"}]}},
     "tasks": [{
         "ansible.builtin.include_tasks": f"{ROOT}/playbooks/tasks/release_task.yml",
         "loop": "{{ aistack_applications.shop.release_tasks.after_activation }}", "loop_control": {"loop_var": "release_task"},

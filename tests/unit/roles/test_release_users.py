@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from jinja2.nativetypes import NativeEnvironment
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 VARS = yaml.safe_load((ROLES / "release/vars/main.yml").read_text(encoding="utf-8"))
 COMMANDS = {
-    "runuser": 'shift 3; test ! -e "$HOST/closed" && exec "$@"',
-    "install": 'for folder; do :; done; echo "install $*" >> "$HOST/did"; mkdir -m 0700 "$folder"',
     "id": 'for user; do :; done; grep "^$user " "$HOST/users" | cut -d" " -f2 | grep .',
     "getent": 'grep -qx "$2" "$HOST/groups"',
     "groupadd": 'echo "groupadd $*" >> "$HOST/did"; for name; do :; done; echo "$name" >> "$HOST/groups"',
@@ -38,11 +35,6 @@ class Host:
 
     def make(self, how: str, *users: str) -> subprocess.CompletedProcess[str]:
         command = ["/bin/sh", "-c", VARS["__release_make_users"], how, "aistack", *users]
-        environment = {"PATH": f"{self.folder}:/usr/bin:/bin", "HOST": str(self.folder)}
-        return subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
-
-    def folders(self, how: str, groups: str, *folders: Path) -> subprocess.CompletedProcess[str]:
-        command = ["/bin/sh", "-c", VARS["__release_make_folders"], how, "aistack-api", "aistack", groups, *map(str, folders)]
         environment = {"PATH": f"{self.folder}:/usr/bin:/bin", "HOST": str(self.folder)}
         return subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
 
@@ -85,38 +77,6 @@ def test_a_first_migration_runs_as_the_components_user_before_a_unit_names_it(ch
     given["__release_only_looks"] = engine.from_string(VARS["__release_only_looks"]).render(given)
     settings = engine.from_string(tasks[0]["vars"]["migrate_settings"]).render(given)
     assert (engine.from_string(defaults["migrate_user"]).render(migrate_settings=settings) or "") == user
-
-
-def test_folders_are_made_once(host: Host, tmp_path: Path) -> None:
-    uploads = tmp_path / "state/data/api/uploads"
-    (host.folder / "users").write_text("aistack-api aistack\n")
-    predicted = host.folders("check", "render", uploads)
-    assert (predicted.returncode, predicted.stdout, host.did) == (0, f"group render\n{uploads}\n", [])
-    assert host.folders("make", "render", uploads).stdout == predicted.stdout
-    assert host.did == ["groupadd --system render", f"install -d -m 0700 -o aistack-api -g aistack -- {uploads}"]
-    assert uploads.parent.stat().st_mode & 0o777 == 0o755, "root's, so that nobody exchanges what is in it"
-    (uploads / "file").write_text("kept")
-    again = host.folders("make", "render", uploads)
-    assert (again.returncode, again.stdout, len(host.did)) == (0, "", 2)
-    assert (uploads / "file").read_text() == "kept"
-
-
-def test_a_folder_of_somebody_else_is_named(host: Host, tmp_path: Path) -> None:
-    (host.folder / "users").write_text("aistack-api aistack\n")
-    (host.folder / "closed").touch()
-    (tmp_path / "media").mkdir()
-    refused = host.folders("make", "", tmp_path / "media")
-    assert refused.returncode == 1
-    assert f"The user aistack-api, which the component runs as, may not write to {tmp_path}/media (writable, cache)" in refused.stderr
-    assert f"chown -R -h aistack-api:aistack {tmp_path}/media" in refused.stderr
-    (tmp_path / "link").symlink_to("media")
-    (tmp_path / "theirs").mkdir()
-    if os.geteuid() == 0:
-        os.chown(tmp_path / "theirs", 1234, 1234)
-        assert f"{tmp_path}/theirs is not root's: who owns that" in host.folders("make", "", tmp_path / "theirs/new").stderr
-        assert not (tmp_path / "theirs/new").exists()
-    assert "is a link or a file; expected a folder" in host.folders("make", "", tmp_path / "link").stderr
-    assert host.did == []
 
 
 @pytest.mark.parametrize(("check", "verb", "how"), [(False, "deploy", "make"), (True, "deploy", "check"), (False, "plan", "check")])

@@ -21,7 +21,7 @@ DESCRIBED = {"api": {"hosts": "be", "strategy": {"rolling": {"limit": 1, "hold":
 
 def host(release: str, config: str = "c1", made: str = "c1") -> dict[str, Any]:
     live = {"release": release, "config": config, "slot": "blue"}
-    return {"__before": {"components": {"api": {"live": live}}}, "__configured": {"results": [{"__release_each": "api", "config": made}]}}
+    return {"__before": {"components": {"api": {"live": live}}}, "__configured": {"results": [{"component": "api", "config": made}]}}
 
 
 def run(

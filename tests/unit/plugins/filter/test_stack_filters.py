@@ -273,3 +273,21 @@ def test_a_deployment_asks_for_bad_marks_once_and_before_it_takes_the_lock() -> 
     assert (len(asked), len(refused), len(locked)) == (1, 1, 1)
     assert asked < refused < locked
     assert "release_info" not in str(play["tasks"][locked[0]])
+
+
+def test_components_whose_role_is_from_elsewhere_are_left_out() -> None:
+    components = {"api": {"role": "backend"}, "site": {"role": "phasegate.aistack.frontend"}, "own": {"role": "own.own.thing"}}
+    assert stack.of_own_roles(["site", "own", "api"], components) == ["site", "api"]
+
+
+def test_whose_trees_who_runs() -> None:
+    of_api, of_site = {"release_from": "api"}, {"release_from": "site"}
+    components: dict[str, Any] = {"api": {}, "worker": of_api, "site": {}, "beat": of_api, "feed": of_site}
+    assert stack.lent_trees(["api", "worker", "site", "beat", "feed"], components) == [
+        {"component": "api", "state": "lent", "lent_to": ["worker", "beat"]}, {"component": "site", "state": "lent", "lent_to": ["feed"]},
+    ]  # fmt: skip
+    assert stack.lent_trees(["api", "site"], components) == []
+
+
+def test_components_whose_description_has_a_key() -> None:
+    assert stack.with_key(["worker", "api"], {"api": {"port": None}, "worker": {"hosts": "be"}}, "port") == ["api"]

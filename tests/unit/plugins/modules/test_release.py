@@ -536,3 +536,11 @@ def test_a_build_that_prints_its_environment_shows_no_token(node: Node, monkeypa
     told = json.dumps(answer) + str(answer)
     assert "NPM_TOKEN" in told
     assert [piece for piece in ("npm-S3cret", "glpat-1ndex", "b\\c$", "m4chine-w1de") if piece in told] == []
+
+
+def test_others_run_its_trees(call: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    given = {"state": "lent", "component": "api", "lent_to": ["worker"], "root": str(tmp_path), "state_dir": str(tmp_path / "state")}
+    predicted, done, again = call("release", check=True, **given), call("release", **given), call("release", **given)
+    assert [(one["changed"], one["lent"]) for one in (predicted, done, again)] == [(True, ["worker"]), (True, ["worker"]), (False, [])]
+    assert (tmp_path / "worker/releases").is_symlink()
+    assert "Not a component's name: ../x" in call("release", **{**given, "lent_to": ["../x"]})["msg"]
