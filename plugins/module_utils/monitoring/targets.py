@@ -38,6 +38,7 @@ class Stack:
         addresses: host to ``aistack_address``.
         tls: whether its edges speak TLS.
         ca: file on Prometheus' host with CA certificates; empty for those of the system.
+        bounds: ``aistack_alerts``.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stack:
     addresses: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
     ca: str = ""
+    bounds: Mapping[str, Any] = field(default_factory=dict)
 
     def hosts(self, component: Mapping[str, Any]) -> list[str]:
         """The hosts of a component."""
@@ -142,7 +144,8 @@ def _of_exporters(stack: Stack, reader: str) -> list[dict[str, Any]]:
             speaks_for = [name for name in of_role(stack.components, exporter) if host in stack.hosts(stack.components[name])]
             at = listens_at(stack.components, stack.groups, host, stack.addresses.get(host, ""))
             targets.append((place(at, exporter_port(stack.ports, exporter)), _labels(stack, next(iter(speaks_for), own), host)))
-        jobs += _job(f"{exporter}_exporter", PATH, targets)
+        # what the node says of its own stack names the component that each figure is about
+        jobs += _job(f"{exporter}_exporter", PATH, targets, **({"honor_labels": True} if exporter == "node" else {}))
     return jobs
 
 
