@@ -169,7 +169,7 @@ def _slot_unused(stack: Stack) -> Rule:
         "ReplicationStopped",
         "max by (stack, component, node, slot_name)"
         f" (pg_replication_slots_active{where} or pg_replication_slot_slot_is_active{where}) == 0", 120, _labels(stack, "critical"),
-        "nobody reads from the replication slot {{ $labels.slot_name }} of {{ $labels.component }} on {{ $labels.node }}; its log fills the disk",
+        "nobody reads from the replication slot {{ $labels.slot_name }} of {{ $labels.component }} on {{ $labels.node }}: the disk fills",
         RUN + "diagnose",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),), 600,
         {"then": "start the standby again, or drop the slot where it is gone for good: pg_drop_replication_slot"},

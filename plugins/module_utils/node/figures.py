@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,7 @@ class Asked:
 
 def write(asked: Asked, path: Path, systemd: Systemd | None = None) -> str:
     """Write the page, readable for all, in the place of the one before; returns it. Raises OSError."""
-    text = observe(Asked(asked.stack, asked.state_dir, asked.workers, _former(path), asked.now), systemd)
+    text = observe(replace(asked, former=_former(path)), systemd)
     write_file(path, text, 0o644, lasting=False)
     return text
 

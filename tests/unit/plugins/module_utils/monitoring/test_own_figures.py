@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The page in which a node tells of its own stack, and the alerts about it: those whose figures somebody writes, with the stack's bounds."""
+"""The page in which a node tells of its own stack, and the alerts about it: those whose figures somebody writes, with its bounds."""
 
 from __future__ import annotations
 
