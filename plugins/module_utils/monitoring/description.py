@@ -19,6 +19,7 @@ METRICS = Option(
     keys={
         "port": Option("str", "name of the port in aistack_ports; of a component with slots its own port, which is the default"),
         "path": Option("str", "path of the figures", default=PATH),
+        "tls": Option("bool", "whether that port speaks TLS; of slots that follows from the edge", default=False),
     },
 )
 
@@ -71,6 +72,8 @@ def problems(where: str, component: Mapping[str, Any], ports: Mapping[str, Any])
         found.append(f"{where}.metrics: 'port' is missing: the name in aistack_ports of the port where its figures are")
     elif port not in ports:
         found.append(f"{where}.metrics.port: aistack_ports has no '{port}'{nearest(port, ports)}")
+    if "tls" in metrics and has_slots(component):
+        found.append(f"{where}.metrics.tls: slots are read on loopback, or through the edge as that speaks; drop the key")
     path = metrics.get("path", PATH)
     if not str(path).startswith("/"):
         found.append(f"{where}.metrics.path: '{path}' is no path; it begins with /, such as {PATH}")

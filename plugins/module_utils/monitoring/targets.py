@@ -112,7 +112,7 @@ def _of_component(stack: Stack, name: str, reader: str) -> list[dict[str, Any]]:
     if not has_slots(component):
         number = stack.ports.get(str(component["metrics"].get("port")))
         there = [(place(stack.addresses.get(host) or LOOPBACK, number), _labels(stack, name, host)) for host in hosts if number]
-        return _job(name, path, there)
+        return _job(name, path, there, **_scheme(stack, bool(component["metrics"].get("tls"))))
     port = str(component.get("port"))
     near = [
         (place(LOOPBACK, stack.ports[f"{port}_{slot}"]), _labels(stack, name, host, slot=slot))
@@ -122,11 +122,11 @@ def _of_component(stack: Stack, name: str, reader: str) -> list[dict[str, Any]]:
         (place(stack.addresses[host], stack.ports[port]), _labels(stack, name, host, slot=LIVE))
         for host in hosts if host != reader and stack.addresses.get(host) and port in stack.ports
     ]  # fmt: skip
-    return _job(name, path, near) + _job(f"{name}_edge", path, far, **_scheme(stack))
+    return _job(name, path, near) + _job(f"{name}_edge", path, far, **_scheme(stack, stack.tls))
 
 
-def _scheme(stack: Stack) -> dict[str, Any]:
-    if not stack.tls:
+def _scheme(stack: Stack, tls: bool) -> dict[str, Any]:
+    if not tls:
         return {}
     return {"scheme": "https", **({"tls_config": {"ca_file": stack.ca}} if stack.ca else {})}
 
