@@ -33,6 +33,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.view im
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+    from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
     from ansible_collections.phasegate.aistack.plugins.module_utils.rollback.contract import Component
 
 VERIFY_S = 900.0
@@ -86,7 +87,7 @@ def observe(asked: Asked, systemd: Systemd | None = None) -> str:
     return figures.page(asked.stack, samples)
 
 
-def _journal(asked: Asked, journal: QuickJournal) -> Iterator[Sample]:
+def _journal(asked: Asked, journal: Journal) -> Iterator[Sample]:
     """A chain that held is believed for a while; one that did not is read each time, so that the page says at once when it does again."""
     then, held = (figures.value_of(asked.former, name) for name in (figures.VERIFIED, figures.INTACT))
     if not (held == 1 and then is not None and 0 <= asked.now - then < VERIFY_S):
