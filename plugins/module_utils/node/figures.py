@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ VERIFY_S = 900.0
 """Seconds for which a journal that was found whole is not read again as a whole, with its archived parts."""
 BROKER_S = 5.0
 """Seconds that a broker has to answer."""
+AT_ONCE = 8
 OPERATIONS = ("activate", "revert", "rollback", "migrate", "backup", "restore", "drill")
 
 
@@ -82,8 +84,10 @@ def observe(asked: Asked, systemd: Systemd | None = None) -> str:
     samples = [Sample(figures.WRITTEN, asked.now), *_journal(asked, journal), *_lock(asked), *_sets(asked), *_last(records)]
     for name, component in view["components"].items():
         samples += [*_component(name, component), *_drills(name, component, records)]
-        if name in asked.workers:
-            samples += _queues(name, component, asked.workers[name])
+    workers = [name for name in view["components"] if name in asked.workers]
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # brokers that do not answer take their time together
+        for found in pool.map(lambda name: list(_queues(name, view["components"][name], asked.workers[name])), workers):
+            samples += found
     return figures.page(asked.stack, samples)
 
 
