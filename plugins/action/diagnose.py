@@ -19,14 +19,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec 
 from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis import rules
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import UNITS, role_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.saved import ACTIVATED
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import queues_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import diagnoses, owner, pages, parts
 
 KEYS = ("hosts", "role", "port", "unit", "options", "application", "release_from")
 SERVERS = ("redis", "postgres", "ollama")
 """Roles whose addresses a node compares with those in environments."""
-DEFAULT_QUEUES = ("celery",)
-"""Of the role C(worker), where its options name none."""
 NOT_THERE = {"changed": False, "findings": [], "problems": [], "lock": "", "asked": False, "files": {}}
 """Of a node that has none of the components that were asked for."""
 
@@ -49,13 +48,6 @@ def told(components: Mapping[str, Mapping[str, Any]], mine: Iterable[str], ports
             row["queues"] = queues_of(component)
         found.append(row)
     return found
-
-
-def queues_of(component: Mapping[str, Any]) -> list[str]:
-    """The queues that a worker takes from."""
-    options = component.get("options")
-    given = options.get("queues") if isinstance(options, Mapping) else None
-    return [str(name) for name in given] if isinstance(given, Sequence) and not isinstance(given, str) and given else list(DEFAULT_QUEUES)
 
 
 class ActionModule(ActionBase):

@@ -13,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import (
     asked,
+    description,
     rules,
     settings,
     targets,
@@ -35,10 +36,12 @@ def _address(hostvars: Mapping[str, Any], host: str) -> str:
 
 
 def _stack(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, ports: Mapping[str, int] | None = None,
-           hostvars: Mapping[str, Any] | None = None, tls: bool = False, ca: str = "") -> targets.Stack:  # fmt: skip
+           hostvars: Mapping[str, Any] | None = None, tls: bool = False, ca: str = "",
+           bounds: Mapping[str, Any] | None = None) -> targets.Stack:  # fmt: skip
     used = {str(component.get("hosts")) for component in components.values()}
     addresses = {host: _address(hostvars or {}, host) for group in used for host in groups.get(group, ())}
-    return targets.Stack(name, components, groups, ports or {}, {host: at for host, at in addresses.items() if at}, tls, ca)
+    return targets.Stack(name, components, groups, ports or {}, {host: at for host, at in addresses.items() if at}, tls, ca,
+                         bounds or {})  # fmt: skip
 
 
 def scrape_configs(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, name: str, ports: Mapping[str, int],
@@ -54,9 +57,9 @@ def target_count(jobs: Sequence[Mapping[str, Any]]) -> int:
 
 
 def alert_rules(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, triggers: Sequence[Any] | None = None,
-                tls: bool = False, file: str = "rules.yml") -> dict[str, object]:
+                tls: bool = False, file: str = "rules.yml", bounds: Mapping[str, Any] | None = None) -> dict[str, object]:
     """The alert rules of a stack: C(rules) and C(cases) as Prometheus and promtool read them, and which triggers have no rule, and why."""
-    stack = _stack(components, groups, name, tls=bool(tls))
+    stack = _stack(components, groups, name, tls=bool(tls), bounds=bounds)
     try:
         found, without = trigger_rules.trigger_rules(list(triggers or ()), stack)
     except TriggerError as error:
@@ -102,6 +105,12 @@ def exporters_of(components: Mapping[str, Any], groups: Mapping[str, Sequence[st
             for name in targets.exporters_on(components, groups, host)]  # fmt: skip
 
 
+def figure_workers(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str) -> dict[str, list[str]]:
+    """The workers of a host, each with the queues that it takes from."""
+    return {name: description.queues_of(components[name]) for name in targets.of_role(components, "worker")
+            if host in groups.get(str(components[name].get("hosts")), ())}  # fmt: skip
+
+
 def metric_readers(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Any]) -> list[str]:
     """Addresses of the hosts that read figures: those of the components with role prometheus."""
     found = [_address(hostvars, host) for host in targets.hosts_of_role(components, groups, "prometheus")]
@@ -130,6 +139,7 @@ class FilterModule:
             "alertmanager_config": alertmanager_config,
             "asked_of_prometheus": asked_of_prometheus,
             "exporters_of": exporters_of,
+            "figure_workers": figure_workers,
             "listens_at": listens_at,
             "metric_readers": metric_readers,
             "prometheus_config": prometheus_config,

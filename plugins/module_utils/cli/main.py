@@ -51,6 +51,13 @@ def _elsewhere(text: str) -> tuple[str, str]:
     return name, host
 
 
+def _queues(text: str) -> tuple[str, list[str]]:
+    name, _is, queues = text.partition("=")
+    if not name or not queues:
+        raise argparse.ArgumentTypeError(f"expected COMPONENT=QUEUE,QUEUE, got {text!r}")
+    return name, [queue for queue in queues.split(",") if queue]
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     common = argparse.ArgumentParser(add_help=False)
@@ -111,6 +118,10 @@ def parser() -> argparse.ArgumentParser:
     container = verb("container", "write the compose file that a slot of containers is started by (its unit's way)")
     container.add_argument("component", metavar="COMPONENT", help="the component")
     container.add_argument("slot", metavar="SLOT", help="blue or green, or an instance of one, such as blue-2")
+    told = verb("figures", "what Prometheus is told of this node: what is live, journal, lock, sets, drills, queues (its timer's way)")
+    told.add_argument("--to", metavar="FILE", default="", help="write the page there instead of showing it")
+    told.add_argument("--worker", metavar="COMPONENT=QUEUES", type=_queues, action="append", default=[],
+                      help="a worker on this node, with the queues that it takes from, separated by commas")  # fmt: skip
     verb("reconcile", "what a boot runs: have what starts by itself, the edge and the live link agree after a power cut")
     for found in (rollback, resume, ran, shell, gone):
         found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
@@ -370,6 +381,17 @@ def confirm(stack: Stack, given: argparse.Namespace) -> int:
     return code
 
 
+def figures(stack: Stack, given: argparse.Namespace) -> int:
+    """``aistack figures``."""
+    from ansible_collections.phasegate.aistack.plugins.module_utils.node import figures as node_figures
+
+    _readable(stack)
+    asked = node_figures.Asked(stack.name, stack.state_dir, dict(given.worker))
+    text = node_figures.write(asked, Path(given.to)) if given.to else node_figures.observe(asked)
+    emit(given, {"page": text, "path": given.to}, lambda: given.to or text.rstrip())
+    return OK
+
+
 def _beside(stack: Stack, given: argparse.Namespace) -> int:
     """``aistack run``, ``shell``, ``logs``, ``remove`` and ``container``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.cli import component as cli_component
@@ -421,6 +443,7 @@ VERBS: dict[str, Callable[[Stack, argparse.Namespace], int]] = {
     "resume": resume,
     "reconcile": reconcile,
     "confirm": confirm,
+    "figures": figures,
     "run": _beside,
     "shell": _beside,
     "logs": _beside,

@@ -38,6 +38,7 @@ class Stack:
         addresses: host to ``aistack_address``.
         tls: whether its edges speak TLS.
         ca: file on Prometheus' host with CA certificates; empty for those of the system.
+        bounds: ``aistack_alerts``.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stack:
     addresses: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
     ca: str = ""
+    bounds: Mapping[str, Any] = field(default_factory=dict)
 
     def hosts(self, component: Mapping[str, Any]) -> list[str]:
         """The hosts of a component."""
@@ -110,7 +112,7 @@ def _of_component(stack: Stack, name: str, reader: str) -> list[dict[str, Any]]:
     if not has_slots(component):
         number = stack.ports.get(str(component["metrics"].get("port")))
         there = [(place(stack.addresses.get(host) or LOOPBACK, number), _labels(stack, name, host)) for host in hosts if number]
-        return _job(name, path, there)
+        return _job(name, path, there, **_scheme(stack, bool(component["metrics"].get("tls"))))
     port = str(component.get("port"))
     near = [
         (place(LOOPBACK, stack.ports[f"{port}_{slot}"]), _labels(stack, name, host, slot=slot))
@@ -120,11 +122,11 @@ def _of_component(stack: Stack, name: str, reader: str) -> list[dict[str, Any]]:
         (place(stack.addresses[host], stack.ports[port]), _labels(stack, name, host, slot=LIVE))
         for host in hosts if host != reader and stack.addresses.get(host) and port in stack.ports
     ]  # fmt: skip
-    return _job(name, path, near) + _job(f"{name}_edge", path, far, **_scheme(stack))
+    return _job(name, path, near) + _job(f"{name}_edge", path, far, **_scheme(stack, stack.tls))
 
 
-def _scheme(stack: Stack) -> dict[str, Any]:
-    if not stack.tls:
+def _scheme(stack: Stack, tls: bool) -> dict[str, Any]:
+    if not tls:
         return {}
     return {"scheme": "https", **({"tls_config": {"ca_file": stack.ca}} if stack.ca else {})}
 
@@ -142,7 +144,8 @@ def _of_exporters(stack: Stack, reader: str) -> list[dict[str, Any]]:
             speaks_for = [name for name in of_role(stack.components, exporter) if host in stack.hosts(stack.components[name])]
             at = listens_at(stack.components, stack.groups, host, stack.addresses.get(host, ""))
             targets.append((place(at, exporter_port(stack.ports, exporter)), _labels(stack, next(iter(speaks_for), own), host)))
-        jobs += _job(f"{exporter}_exporter", PATH, targets)
+        # what the node says of its own stack names the component that each figure is about
+        jobs += _job(f"{exporter}_exporter", PATH, targets, **({"honor_labels": True} if exporter == "node" else {}))
     return jobs
 
 

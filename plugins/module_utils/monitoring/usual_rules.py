@@ -2,16 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Alerts that every stack wants: what is down, what will be full, what ends, what is too old, what starts again and again."""
+"""Alerts that every stack wants: what is down, what will be full, what ends, what is too old, what starts again and again.
+
+Those about what a node says of its own stack are in :mod:`monitoring.own_rules`.
+"""
 
 from __future__ import annotations
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
-from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import has_slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import bounds, has_slots
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.own_rules import RUN, own_rules
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import Rule, Series, flat, growing, selector, told
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import Stack, hosts_of_role, of_role
 
-RUN = "ansible-playbook phasegate.aistack."
 CERTIFICATE_DAYS = 21
 BACKUP_HOURS = 26
 DISK_HOURS = 4
@@ -23,7 +26,8 @@ def usual_rules(stack: Stack) -> list[Rule]:
     """The usual rules, those whose figures somebody shows in this stack."""
     rules = [_down(stack), _slots_down(stack)]
     if of_role(stack.components, "exporters"):
-        rules += [_disk(stack), _restarts(stack)]
+        rules += [_disk(stack), _restarts(stack), *own_rules(stack)]
+        rules += [_behind(stack), _slot_unused(stack)] if of_role(stack.components, "postgres") else []
         rules += [_backup(stack)] if of_role(stack.components, "backup") else []
         if hosts_of_role(stack.components, stack.groups, "prometheus"):
             rules += [_door(stack)] + ([_certificate(stack)] if stack.tls else [])
@@ -139,4 +143,35 @@ def _no_server(stack: Stack, fronted: list[str]) -> Rule:
         "the edge of {{ $labels.node }} has no slot of {{ $labels.proxy }} that is ready",
         RUN + "emergency_rollback -e \"reason='no slot of {{ $labels.proxy }} is ready'\"",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),
+    )  # fmt: skip
+
+
+def _behind(stack: Stack) -> Rule:
+    """What the primary knows of a standby, in bytes; newer exporters tell seconds on the standby as well. Without a standby it has none."""
+    limit = bounds(stack.bounds)
+    series = selector("pg_stat_replication_pg_wal_lsn_diff", _target(stack, application_name="standby", client_addr="10.0.0.2"))
+    size, where = int(limit["replication_megabytes"] * 1048576), f'{{stack="{stack.name}"}}'
+    return Rule(
+        "ReplicationBehind",
+        f"pg_stat_replication_pg_wal_lsn_diff{where} > {size}"
+        f" or pg_replication_lag_seconds{where} > {limit['replication_seconds']:g} and pg_replication_is_replica{where} == 1",
+        300, _labels(stack, "warning"),
+        "a standby of {{ $labels.component }} on {{ $labels.node }} is behind",
+        RUN + "diagnose",
+        (Series(series, flat(size + 1, 900)),), (Series(series, flat(size, 900)),), 900,
+        {"first": "SELECT * FROM pg_stat_replication on the primary says where it waits"},
+    )  # fmt: skip
+
+
+def _slot_unused(stack: Stack) -> Rule:
+    series = selector("pg_replication_slots_active", _target(stack, slot_name="standby"))
+    where = f'{{stack="{stack.name}"}}'
+    return Rule(
+        "ReplicationStopped",
+        "max by (stack, component, node, slot_name)"
+        f" (pg_replication_slots_active{where} or pg_replication_slot_slot_is_active{where}) == 0", 120, _labels(stack, "critical"),
+        "nobody reads from the replication slot {{ $labels.slot_name }} of {{ $labels.component }} on {{ $labels.node }}: the disk fills",
+        RUN + "diagnose",
+        (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),), 600,
+        {"then": "start the standby again, or drop the slot where it is gone for good: pg_drop_replication_slot"},
     )  # fmt: skip

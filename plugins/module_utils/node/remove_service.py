@@ -222,6 +222,8 @@ def _watcher(state_dir: Path, component: str, data: bool, places: Places) -> Pla
         f"aistack_{re.sub('[^A-Za-z0-9]+', '_', path.name)}" for path in units
         if (places.top / "etc" / folder / f"{path.name.removeprefix('aistack-').removesuffix('-exporter.service')}.nft").exists()
     ]  # fmt: skip
+    if role == "exporters":
+        found.paths += there([places.data / f"prometheus/node-exporter/aistack-{entry_of(state_dir, places).get('name', '')}.prom"])
     _kept(found, data, [places.data / folder], "figures" if role == "prometheus" else "silences, and what was sent")
     found.stays.append(f"the packages of {role}, whose own units are masked")
     return found

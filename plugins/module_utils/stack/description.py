@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.rules 
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.rotation import ROTATION
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import OF_A_SLOT
-from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import METRICS
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import ALERTS, METRICS
 from ansible_collections.phasegate.aistack.plugins.module_utils.notice.messages import NOTICES
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.artefact_settings import OPTION as ARTEFACTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout.compatible import RUNS_WITH
@@ -251,6 +251,7 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_notices": NOTICES,
     "aistack_rotations": Option("dict", "secrets by name that rotate.yml changes while they are in use", items=ROTATION),
     "aistack_triggers": Option("list", "when to go back (see Triggers)", items=Option("dict", ""), expected="a list of triggers"),
+    "aistack_alerts": ALERTS,
     "aistack_diagnoses": RULES,
     "aistack_verify": Option("list", "probes of verify.yml, each with its level", items=_PROBES, expected="a list of probes"),
     "aistack_drain": Option("list", "probes that say that a rollback may go on after a drain", items=_PROBES, expected="a list of probes"),

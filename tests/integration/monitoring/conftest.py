@@ -91,6 +91,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.web = Web()
+        self.figures = folder / "figures"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         names = ["prometheus", "alertmanager", "node_exporter", "blackbox_exporter", "api_green"]
         self.ports = {**dict(zip(names, free_ports(len(names)))), "api_blue": self.web.server_port, "api": self.web.server_port}
@@ -139,8 +140,10 @@ class World:
             assert line
             self.run(role, line[1].replace(f"/var/lib/aistack-{role}", str(self.folder / f"{role}.data")).split())
         at = "--web.listen-address=127.0.0.1:"
+        self.figures.mkdir()
         self.run("node", ["prometheus-node-exporter", f"{at}{self.ports['node_exporter']}", "--collector.disable-defaults",
-                          "--collector.meminfo"])  # fmt: skip
+                          "--collector.meminfo", "--collector.textfile",
+                          f"--collector.textfile.directory={self.figures}"])  # fmt: skip
         self.run("blackbox", ["prometheus-blackbox-exporter", f"{at}{self.ports['blackbox_exporter']}",
                               f"--config.file={self.folder / 'exporters' / 'blackbox.yml'}"])  # fmt: skip
 

@@ -52,6 +52,15 @@ def test_exporters_are_users_of_their_own_and_their_passwords_on_no_command_line
     assert "DynamicUser=true" not in node
 
 
+def test_a_node_says_of_its_stack_what_it_is_and_no_login_is_on_a_command_line() -> None:
+    workers = {"worker": ["celery", "mail"], "b": ["x"]}
+    given = {"exporters_stack": "shop", "exporters_figures_dir": "/figures", "exporters_workers": workers}
+    lines = rendered("exporters", "figures", **given)
+    start = "/usr/local/bin/aistack --stack shop figures --to /figures/aistack-shop.prom --worker worker=celery,mail --worker b=x"
+    assert {f"ExecStart={start}", "ReadWritePaths=/figures", "TimeoutStartSec=50", "ProtectSystem=strict"} <= set(lines)
+    assert any(line.endswith("aistack-shop.prom") for line in rendered("exporters", "figures", **{**given, "exporters_workers": {}}))
+
+
 @pytest.mark.parametrize("password", ["", "s3cret-of-the-reader"])
 def test_prometheus_keeps_no_more_than_it_may_and_asks_for_a_password_where_there_is_one(password: str) -> None:
     given = {"prometheus_retention_days": 7, "prometheus_retention_bytes": "1GB", "prometheus_listen": "10.0.0.11", "prometheus_port": 9090,

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.action import diagnose
-from ansible_collections.phasegate.aistack.plugins.action.diagnose import ActionModule, queues_of, told
+from ansible_collections.phasegate.aistack.plugins.action.diagnose import ActionModule, told
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import queues_of
 
 COMPONENTS: dict[str, dict[str, Any]] = {
     "redis": {"role": "redis", "hosts": "backend"},

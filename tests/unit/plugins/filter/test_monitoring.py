@@ -43,6 +43,12 @@ def test_exporters_of_a_host() -> None:
     assert monitoring.exporters_of({}, {}, "a", {}) == []
 
 
+def test_workers_of_a_host() -> None:
+    components = {**COMPONENTS, "worker": {"role": "phasegate.aistack.worker", "hosts": "two", "options": {"queues": ["mail"]}}}
+    assert monitoring.figure_workers(components, GROUPS, "b") == {"worker": ["mail"]}
+    assert monitoring.figure_workers(components, GROUPS, "a") == {}
+
+
 def test_jobs_and_their_number() -> None:
     jobs = monitoring.scrape_configs(COMPONENTS, GROUPS, "a", "shop", {}, HOSTVARS)
     assert [job["job_name"] for job in jobs] == ["node_exporter", "blackbox_exporter"]
@@ -54,6 +60,8 @@ def test_rules_of_a_stack() -> None:
     assert [group["name"] for group in made["rules"]["groups"]] == ["shop usual"]
     assert made["without"] == {"by hand": "a person pulls it"}
     assert made["cases"]["rule_files"] == ["rules.yml"]
+    made = monitoring.alert_rules(COMPONENTS, GROUPS, "shop", bounds={"lock_hours": 1})
+    assert " > 3600'" in str(made["rules"])
 
 
 def test_what_is_wrong_is_said() -> None:

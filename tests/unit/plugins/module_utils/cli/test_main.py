@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.cli import main as cli
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
-from ansible_collections.phasegate.aistack.plugins.module_utils.node import install as node_install, zipapp
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import figures as node_figures, install as node_install, zipapp
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollback import run as rollback, view as rollback_view
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.rollback.fleet import AllUnits, Fleet
 
@@ -272,6 +272,20 @@ def test_status(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     answer = json.loads(call(fleet, capsys, "status", "--json")[1])
     assert answer["applications"]["shop"]["components"][0]["live"]["release"] == "v3"
     assert "hunter2" not in json.dumps(answer)
+
+
+def test_figures(fleet: Fleet, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {"systemd": AllUnits(fleet)}
+    monkeypatch.setattr(node_figures, "observe_node", lambda *given, **more: rollback_view.observe(*given, **{**more, **seen}))
+    code, out, _err = call(fleet, capsys, "figures")
+    assert (code, 'aistack_journal_intact{stack="shop"} 1' in out.splitlines()) == (0, True)
+    place = tmp_path / "page" / "shop.prom"
+    code, out, _err = call(fleet, capsys, "figures", "--to", str(place), "--worker", "worker=celery,mail")
+    assert (code, out) == (0, f"{place}\n")
+    assert 'aistack_queue_workers{stack="shop",component="worker",application="shop",queue="mail"} 1' in place.read_text().splitlines()
+    with pytest.raises(SystemExit):
+        call(fleet, capsys, "figures", "--worker", "worker")
+    assert "expected COMPONENT=QUEUE,QUEUE, got 'worker'" in capsys.readouterr().err
 
 
 def test_journal(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:

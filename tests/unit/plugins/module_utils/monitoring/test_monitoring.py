@@ -56,6 +56,16 @@ def test_slots_are_told_apart_on_the_host_of_prometheus() -> None:
     assert next(job for job in jobs if job["job_name"] == "api")["metrics_path"] == "/metrics"
 
 
+def test_a_server_with_figures_of_its_own() -> None:
+    objects = {"role": "minio", "hosts": "data", "metrics": {"port": "minio", "path": "/minio/v2/metrics/cluster"}}
+    secure = {**objects, "metrics": {**objects["metrics"], "tls": True}}
+    given = targets.Stack("shop", {"plain": objects, "secure": secure}, GROUPS, {"minio": 9000}, ADDRESSES, ca="/ca.pem")
+    plain, other = targets.scrape_configs(given, "one")
+    assert read([plain], "plain") == [("10.0.0.11:9000", {"component": "plain", "node": "one"})]
+    assert (plain["metrics_path"], "scheme" in plain) == ("/minio/v2/metrics/cluster", False)
+    assert (other["scheme"], other["tls_config"]) == ("https", {"ca_file": "/ca.pem"})
+
+
 def test_elsewhere_the_slot_that_serves_is_read_through_the_edge() -> None:
     jobs = targets.scrape_configs(stack(), "one")
     assert read(jobs, "site") == []
@@ -120,6 +130,8 @@ def test_two_slots_count_as_one_target() -> None:
         ({"application": "shop", "port": "api", "metrics": {"port": "api"}}, ""),
         ({"application": "shop", "port": "api", "metrics": {"port": "site"}}, "c.metrics.port: slots are read at the component's own port"),
         ({"release_from": "api", "metrics": {}}, "c.metrics: its slots have no port"),
+        ({"metrics": {"port": "edge_metrics", "tls": True}}, ""),
+        ({"application": "shop", "port": "api", "metrics": {"tls": True}}, "c.metrics.tls: slots are read on loopback"),
     ],
 )
 def test_what_a_component_may_say(component: dict[str, Any], said: str) -> None:
@@ -275,7 +287,7 @@ def test_what_nobody_can_make_up_has_no_case() -> None:
 
 def test_the_usual_rules_are_those_whose_figures_somebody_shows() -> None:
     every = {"TargetDown", "NoSlotUp", "DiskFullSoon", "ServiceRestarts", "BackupTooOld", "NotReached", "CertificateEnds",
-             "EdgeWithoutServer"}  # fmt: skip
+             "EdgeWithoutServer", "ReplicationBehind", "ReplicationStopped", "FiguresTooOld", "JournalBroken", "LockHeldLong"}  # fmt: skip
     found = usual_rules(stack(tls=True))
     assert {rule.alert for rule in found} == every
     assert all(rule.verb.startswith("ansible-playbook phasegate.aistack.") for rule in found)

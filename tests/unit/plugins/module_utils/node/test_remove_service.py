@@ -63,9 +63,13 @@ def test_what_watches_goes_and_its_figures_by_their_own_word(node: Node, data: b
 
 def test_exporters_go_with_the_filters_of_their_ports(node: Node) -> None:
     units = [f"etc/systemd/system/aistack-{name}-exporter.service" for name in ("node", "postgres")]
+    units.append("etc/systemd/system/aistack-figures@shop.timer")
     node.made("shop", "exporters", [*units, "etc/aistack-exporters/postgres.env", "etc/aistack-exporters/node.nft"])
+    for name in ("shop", "other"):
+        node.write(f"var/lib/prometheus/node-exporter/aistack-{name}.prom", "")
     gone, _found = taken(node, "exporters")
-    assert gone == {*units, "etc/aistack-exporters/postgres.env", "etc/aistack-exporters/node.nft", "var/lib/shop/receipts/exporters.json"}
+    assert gone == {*units, "etc/aistack-exporters/postgres.env", "etc/aistack-exporters/node.nft", "var/lib/shop/receipts/exporters.json",
+                    "var/lib/prometheus/node-exporter/aistack-shop.prom"}  # fmt: skip
     tables = [call for call in node.calls if call[:2] == ["nft", "delete"]]
     assert tables == [["nft", "delete", "table", "inet", "aistack_aistack_node_exporter_service"]]
 
