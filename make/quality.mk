@@ -130,6 +130,10 @@ bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook:
 	tests/tools/host-packages.sh pgbench=postgresql
 	$(PY) tests/bench/bench.py $(ONLY)
 
+.PHONY: dashboards
+dashboards: venv-dashboards ## Make the dashboards' JSON again, from roles/grafana/dashboards/described.py
+	$(VENV)/dashboards/bin/python roles/grafana/dashboards/generate.py
+
 .PHONY: picture
 picture: venv ## Draw docs/pictures/health.svg again, from a real run on the running lab
 	$(PY) docs/pictures/health.py
