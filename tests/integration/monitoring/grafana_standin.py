@@ -83,7 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def main() -> None:
     """`grafana server --homepath=… --config=…`."""
     given = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[2:])
-    assert sys.argv[1] == "server" and (Path(given["homepath"]) / "conf/defaults.ini").is_file()
+    assert sys.argv[1] == "server"
+    assert (Path(given["homepath"]) / "conf/defaults.ini").is_file()
     found = settings_of(given["config"])
     security, folder = found["security"], found["paths"]["provisioning"]
     assert len(security["secret_key"]) == 64
