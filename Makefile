@@ -58,9 +58,13 @@ venv-eda: venv ## Make .venv/eda, where ansible-rulebook lives
 venv-builder: venv ## Make .venv/builder, where ansible-builder lives
 	@lab/nodes/venv.py builder
 
+.PHONY: venv-dashboards
+venv-dashboards: venv ## Make .venv/dashboards, where grafana-foundation-sdk lives
+	@lab/nodes/venv.py dashboards
+
 .PHONY: lock
 lock: venv ## Compile requirements/*.in again, within the pins that they name
-	@for name in controller importer bench eda builder; do \
+	@for name in controller importer bench eda builder dashboards; do \
 	  $(VENV)/bin/python lab/nodes/venv.py --lock $$name; done
 
 .PHONY: clean

@@ -41,7 +41,8 @@ test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
 .PHONY: integration
 integration: venv ## Migrations, artefacts, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
 	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy nginx curl ip=iproute2 node=nodejs npm \
-	  prometheus amtool=prometheus-alertmanager prometheus-node-exporter prometheus-blackbox-exporter
+	  prometheus amtool=prometheus-alertmanager prometheus-node-exporter prometheus-blackbox-exporter prometheus-redis-exporter \
+	  prometheus-postgres-exporter
 	$(PY) -m pytest -q --durations 25 $(addprefix tests/integration/,alembic artefacts awx backup celery diagnose disk edge emergency environment inventories lease \
 	  locks monitoring notices postgres restore_step rollout runner seen site tls) $(ARGS)
 
@@ -129,6 +130,10 @@ test: venv ## Everything, lab included: a table at the end, logs in build/logs (
 bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook: build/bench.json and .md (ONLY="rollback postgres": parts of it)
 	tests/tools/host-packages.sh pgbench=postgresql
 	$(PY) tests/bench/bench.py $(ONLY)
+
+.PHONY: dashboards
+dashboards: venv-dashboards ## Make the dashboards' JSON again, from roles/grafana/dashboards/described.py
+	$(VENV)/dashboards/bin/python roles/grafana/dashboards/generate.py
 
 .PHONY: picture
 picture: venv ## Draw docs/pictures/health.svg again, from a real run on the running lab

@@ -32,7 +32,7 @@ OWN_AFFAIRS = {"build", "build_env", "cache", "devices", "gate", "gate_settings"
                "test_env", "test_env_from", "test_network", "tests", "title"}
 """Keys of a component that no role reads of another one: with another gate of the application the edge is as it was."""
 
-NAMING_FILES = re.compile(r"\w+_tls|aistack_ca|toolchain_ca")
+NAMING_FILES = re.compile(r"\w+_tls|aistack_ca|toolchain_ca|grafana_dashboards")
 """Variables that name files of the controller, whose contents are inputs: a renewed certificate has the path of the one before."""
 
 OF_HOSTS = re.compile(r"\b(?:groups|hostvars)\b")
@@ -78,7 +78,8 @@ class ActionModule(ActionBase):
                      if (key.startswith(role.prefixes) or key in role.mentioned) and key not in NOT_INPUTS and key not in role.made
                      and not (key in role.defaults and value == role.defaults[key])}
         named = [path for key, value in variables.items() if NAMING_FILES.fullmatch(key)
-                 for path in (value.values() if isinstance(value, Mapping) else [value]) if isinstance(path, str) and path]
+                 for path in (value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value])
+                 if isinstance(path, str) and path]  # fmt: skip
         if isinstance(variables.get("aistack_components"), Mapping):
             others = variables["aistack_components"].items()
             variables["aistack_components"] = {other: _seen_by_others(described) for other, described in others}

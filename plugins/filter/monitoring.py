@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -13,6 +14,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import (
     asked,
+    dashboards,
     description,
     rules,
     settings,
@@ -129,6 +131,32 @@ def server_places(components: Mapping[str, Any], groups: Mapping[str, Sequence[s
             for host in targets.hosts_of_role(components, groups, role)}  # fmt: skip
 
 
+def prometheus_url(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, port: int,
+                   hostvars: Mapping[str, Any]) -> str:  # fmt: skip
+    """The address at which a host asks the Prometheus of a stack: on loopback where that is on the same host."""
+    hosts = targets.hosts_of_role(components, groups, "prometheus")
+    at = _address(hostvars, hosts[0]) if hosts and host not in hosts else ""
+    return f"http://{targets.place(at or targets.LOOPBACK, port)}"
+
+
+def grafana_dashboards(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Dashboards as they are, name of the file to its text. Raises AnsibleFilterError with all that is wrong with them."""
+    found: dict[str, str] = {}
+    wrong: list[str] = []
+    uids: dict[str, str] = {}
+    for name, text in given:
+        told = [f"{name}: {line}" for line in dashboards.problems(text)]
+        uid = "" if told else str(json.loads(text)["uid"])
+        told += [f"{name}: the name is there twice; call your file otherwise"] if name in found else []
+        told += [f"{name}: the uid '{uid}' is that of {uids[uid]} as well; a dashboard has one of its own"] if uid in uids else []
+        uids.update({uid: name} if uid else {})
+        found[name] = text
+        wrong += told
+    if wrong:
+        raise AnsibleFilterError("grafana_dashboards: " + "\n".join(wrong))
+    return found
+
+
 class FilterModule:
     """Filters about monitoring."""
 
@@ -140,9 +168,11 @@ class FilterModule:
             "asked_of_prometheus": asked_of_prometheus,
             "exporters_of": exporters_of,
             "figure_workers": figure_workers,
+            "grafana_dashboards": grafana_dashboards,
             "listens_at": listens_at,
             "metric_readers": metric_readers,
             "prometheus_config": prometheus_config,
+            "prometheus_url": prometheus_url,
             "scrape_configs": scrape_configs,
             "server_places": server_places,
             "target_count": target_count,

@@ -18,6 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.command i
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.disk import Disk
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.dns import Dns
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.file import File
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.grafana import Grafana
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.haproxy import Haproxy
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.http import Http
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.log import Log
@@ -36,8 +37,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import Usage
 
 _ALL: tuple[type[Probe], ...] = (
-    Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Haproxy, Http, Log, Metrics, Ollama,
-    Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Tcp, Tls, Unit, Usage,
+    Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Grafana, Haproxy, Http, Log, Metrics,
+    Ollama, Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Tcp, Tls, Unit, Usage,
 )  # fmt: skip
 
 REGISTRY: Mapping[str, type[Probe]] = {probe.type: probe for probe in _ALL}

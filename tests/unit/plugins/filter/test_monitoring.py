@@ -82,3 +82,31 @@ def test_triggers_and_what_prometheus_is_asked_beside_them() -> None:
     assert monitoring.asked_of_prometheus([memory], {}, GROUPS, "shop", hostvars) == [memory], "without a component prometheus"
     wrong = {"name": "memory", "source": "grafana"}
     assert monitoring.asked_of_prometheus([wrong], COMPONENTS, GROUPS, "shop", hostvars) == [wrong], "metric_gate names what is wrong"
+
+
+BOARD = '{"uid": "%s", "title": "Mine", "panels": [{"type": "text", "title": "t"}]}'
+
+
+def test_dashboards_are_laid_down_as_they_are() -> None:
+    given = [("a.json", BOARD % "a"), ("b.json", BOARD % "b")]
+    assert monitoring.grafana_dashboards(given) == dict(given)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([("b.json", BOARD % "a")], "grafana_dashboards: b.json: the uid 'a' is that of a.json as well"),
+        ([("a.json", BOARD % "b")], "grafana_dashboards: a.json: the name is there twice"),
+        ([("b.json", "{")], "grafana_dashboards: b.json: no JSON: "),
+        ([("b.json", (BOARD % "b").replace("title", "tittle", 1))], r"unknown key 'tittle'; did you mean 'title'\?\nb.json: title: is"),
+    ],
+)
+def test_a_dashboard_that_grafana_would_not_show_is_refused(more: list[tuple[str, str]], said: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=said):
+        monitoring.grafana_dashboards([("a.json", BOARD % "a"), *more])
+
+
+@pytest.mark.parametrize(("host", "url"), [("a", "http://127.0.0.1:9090"), ("b", "http://10.0.0.1:9090")])
+def test_where_a_host_asks_prometheus(host: str, url: str) -> None:
+    assert monitoring.prometheus_url(COMPONENTS, GROUPS, host, 9090, HOSTVARS) == url
+    assert monitoring.prometheus_url({}, GROUPS, host, 9090, HOSTVARS) == "http://127.0.0.1:9090"

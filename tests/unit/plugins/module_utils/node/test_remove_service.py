@@ -61,6 +61,29 @@ def test_what_watches_goes_and_its_figures_by_their_own_word(node: Node, data: b
     assert any("whose own units are masked" in line for line in found.stays)
 
 
+@pytest.mark.parametrize("data", [False, True])
+def test_grafana_goes_with_its_programs_and_its_user_with_its_data(node: Node, data: bool) -> None:
+    unit, folder = "etc/systemd/system/aistack-grafana.service", "etc/aistack-grafana"
+    node.users.add("grafana")
+    node.made("shop", "grafana", [unit, f"{folder}/grafana.ini", "opt/shop/grafana/current/bin/grafana"])
+    node.write(unit, "[Service]\nUser=grafana\n")
+    node.write("var/lib/aistack-grafana/grafana.db", "")
+    gone, found = taken(node, "grafana", data)
+    assert gone == {
+        unit, f"{folder}/grafana.ini", "opt/shop/grafana/current/bin/grafana", "var/lib/shop/receipts/grafana.json",
+        *(["var/lib/aistack-grafana/grafana.db"] if data else []),
+    }  # fmt: skip
+    assert ("grafana" in node.users) != data
+    assert any("user grafana, whose these files are" in line for line in found.stays) != data
+    assert not any("package" in line for line in found.stays)
+
+
+def test_the_package_of_grafana_stays(node: Node) -> None:
+    node.made("shop", "grafana", ["etc/systemd/system/aistack-grafana.service", "etc/aistack-grafana/grafana.ini"])
+    _gone, found = taken(node, "grafana")
+    assert found.stays == ["the package grafana, whose own unit is masked"]
+
+
 def test_exporters_go_with_the_filters_of_their_ports(node: Node) -> None:
     units = [f"etc/systemd/system/aistack-{name}-exporter.service" for name in ("node", "postgres")]
     units.append("etc/systemd/system/aistack-figures@shop.timer")
