@@ -10,11 +10,13 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import SHORTEST
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets, Unreadable
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
@@ -159,19 +161,22 @@ def look(found: Sequence[Part], secrets: Secrets, systemd: Systemd, lines: int, 
 
 
 def learn_all(root: str, state_dir: str, secrets: Secrets) -> None:
-    """Remember what is secret on this node: of every configuration that is laid down, and of the backup's files."""
+    """Remember what is secret on this node: of every configuration that is laid down, servers' credentials, and the backup's files."""
     for path in Path(root).glob("*/config/*/env"):
         try:
             secrets.environment(str(path))
         except Unreadable:
             continue
+    for path in Path(state_dir).glob("credentials/*"):
+        with suppress(OSError):
+            secrets.add(path.read_text(encoding="utf-8", errors="replace").strip(), SHORTEST)
     for name in ("backup.key", "backup.rclone.conf"):
         try:
             text = (Path(state_dir) / name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
         if name.endswith(".key"):
-            secrets.add(text.strip(), 4)
+            secrets.add(text.strip(), SHORTEST)
         settings = (line.partition("=") for line in text.splitlines())
         secrets.learn({key.strip(): value.strip() for key, is_set, value in settings if is_set})
 
