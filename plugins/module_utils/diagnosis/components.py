@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,25 +160,31 @@ def look(found: Sequence[Part], secrets: Secrets, systemd: Systemd, lines: int, 
             part.log = log
 
 
-def learn_all(root: str, state_dir: str, secrets: Secrets) -> None:
-    """Remember what is secret on this node: of every configuration that is laid down, servers' credentials, and the backup's files."""
+def learn_all(root: str, state_dir: str, secrets: Secrets) -> list[str]:
+    """Remember what is secret on this node: of every configuration that is laid down, servers' credentials, and the backup's files.
+
+    Returns:
+        a sentence for each file that is there and cannot be read.
+    """
+    unread: list[str] = []
     for path in Path(root).glob("*/config/*/env"):
         try:
             secrets.environment(str(path))
-        except Unreadable:
-            continue
-    for path in Path(state_dir).glob("credentials/*"):
-        with suppress(OSError):
-            secrets.add(path.read_text(encoding="utf-8", errors="replace").strip(), SHORTEST)
-    for name in ("backup.key", "backup.rclone.conf"):
+        except Unreadable as error:
+            unread += [] if error.errno == errno.ENOENT else [f"{path}: {error.strerror}"]
+    files = [*sorted(Path(state_dir).glob("credentials/*")), *(Path(state_dir) / name for name in ("backup.key", "backup.rclone.conf"))]
+    for path in files:
         try:
-            text = (Path(state_dir) / name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            unread += [] if error.errno == errno.ENOENT else [f"{path}: {error.strerror}"]
             continue
-        if name.endswith(".key"):
+        name = path.name
+        if name != "backup.rclone.conf":
             secrets.add(text.strip(), SHORTEST)
         settings = (line.partition("=") for line in text.splitlines())
         secrets.learn({key.strip(): value.strip() for key, is_set, value in settings if is_set})
+    return unread
 
 
 def in_container(state_dir: str, component: str) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import Masker
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import parse_env, secrets_beside
 
-
 _BETWEEN = "\n\x1e\n"
 
 

@@ -21,6 +21,8 @@ UNITS = {
     "prometheus": "aistack-prometheus.service",
     "alertmanager": "aistack-alertmanager.service",
     "exporters": "aistack-node-exporter.service",
+    "victorialogs": "victorialogs.service",
+    "log_shipper": "aistack-log-shipper.service",
 }
 """Role to the unit that has to run. PostgreSQL's is named after a version that only the node knows."""
 LISTENS = ("postgres", "redis", "minio", "ollama", "comfyui")

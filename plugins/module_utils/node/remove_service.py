@@ -27,10 +27,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
     unit_says,
 )
 
-SERVERS = ("minio", "ollama", "comfyui")
+SERVERS = ("minio", "ollama", "comfyui", "victorialogs")
 """Roles that bring a server, its unit and its user themselves."""
 WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "exporters")}
 """Roles that run a program of a package under units of their own: each with the folder in C(/etc), and that of its data."""
+SHIPPER = "aistack-log-shipper"
+"""The same of the role that sends lines of the journal; its program is the node's own command."""
+JOURNALD = "etc/systemd/journald.conf.d/aistack.conf"
+"""How much the journal may hold, as that role says it."""
 
 
 def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
@@ -84,7 +88,7 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
     if "etc/haproxy/haproxy.cfg" in below:
         return "edge"
     named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{name: name for name in SERVERS},
-             **{folder: role for role, folder in WATCHERS.items()}}  # fmt: skip
+             **{folder: role for role, folder in WATCHERS.items()}, SHIPPER: "log_shipper"}  # fmt: skip
     return next((role for folder, role in named.items() if ("etc", folder) in folders), "")
 
 
@@ -153,7 +157,8 @@ def _server(state_dir: Path, component: str, data: bool, places: Places) -> Plan
     found.paths = there([*homes, root / "cache" / component, *(Path(f"{path}.d") for path in units), settings])
     written = [Path(path) for unit in units for path in unit_says(unit, "ReadWritePaths")]
     data_dir = next((path for path in written if path.parent == places.data), places.data / role)
-    what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures"}[role]
+    what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures",
+            "victorialogs": "the lines that it keeps"}[role]  # fmt: skip
     stays = _kept(found, data, [path for path in dict.fromkeys([data_dir, *written]) if places.data in path.parents], what)
     found.stays += [f"{path}, where {component} wrote: by hand, rm -r {path}" for path in written if places.data not in path.parents
                     and path.exists()]  # fmt: skip
@@ -227,6 +232,14 @@ def _watcher(state_dir: Path, component: str, data: bool, places: Places) -> Pla
     return found
 
 
+def _shipper(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+    units = [path for path in map(Path, _files(state_dir, component)) if path.parent == places.units]
+    found = Plan(units=[path.name for path in units], paths=there([*units, places.top / "etc" / SHIPPER, places.top / JOURNALD]))
+    _kept(found, data, [places.data / SHIPPER], "how far the journal was sent")
+    found.stays.append("the journal, as large as it was allowed to be until systemd-journald starts again")
+    return found
+
+
 MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     "edge": _edge,
     "redis": _redis,
@@ -235,4 +248,5 @@ MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     "postgres": _postgres,
     **dict.fromkeys(SERVERS, _server),
     **dict.fromkeys(WATCHERS, _watcher),
+    "log_shipper": _shipper,
 }

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import basic_auth, request
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, basic_auth, request
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, get_path, problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, at_least, judge
@@ -26,11 +26,11 @@ LOGIN: Mapping[str, Option] = {
 }
 
 
-def ask(spec: Mapping[str, Any], context: Context, path: str) -> Any:
-    """Ask one of the servers of Prometheus' family; what its API answers.
+def answer_of(spec: Mapping[str, Any], context: Context, path: str) -> Answer:
+    """Ask a server, with the login that *spec* has.
 
     Raises:
-        NotAsExpected: no answer, another status, or no JSON.
+        NotAsExpected: no answer, or another status than 200.
     """
     headers: dict[str, str] = {}
     if spec.get("username"):
@@ -39,7 +39,16 @@ def ask(spec: Mapping[str, Any], context: Context, path: str) -> Any:
     answer = request(str(spec["target"]).rstrip("/") + path, context, headers=headers, ca_file=spec.get("ca_file"))
     if answer.status != 200:
         raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200", f"GET {answer.url}")
-    return answer.json()
+    return answer
+
+
+def ask(spec: Mapping[str, Any], context: Context, path: str) -> Any:
+    """Ask one of the servers of Prometheus' family; what its API answers.
+
+    Raises:
+        NotAsExpected: no answer, another status, or no JSON.
+    """
+    return answer_of(spec, context, path).json()
 
 
 def login_problems(spec: Mapping[str, Any]) -> list[str]:

@@ -73,7 +73,7 @@ class Units:
 
 
 def _text(value: Any) -> str:
-    """A field as journalctl writes it in JSON: a text, the bytes of what is no plain text, null, or a list of these, the last of which counts."""
+    """A field as journalctl writes it in JSON: a text, the bytes of what is no plain text, null; of a list of these the last one counts."""
     if isinstance(value, list):
         if value and not all(isinstance(one, int) for one in value):
             return _text(value[-1])

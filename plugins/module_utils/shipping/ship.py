@@ -15,6 +15,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.store i
 
 PAUSE = 1.0
 """Seconds until a store that is away is asked again, and for which a portion is waited."""
+PULSE = 30.0
+"""Seconds after which it says how far it is: a node that says nothing for a minute is one whose lines do not arrive."""
 AFRESH = 60.0
 """Seconds after which files of secrets are read again although the node's journal says nothing new."""
+
+
+class Blind(Exception):
+    """What is secret cannot be read, so that nothing may be sent."""
 
 
 class SettingsError(Exception):
@@ -94,7 +101,11 @@ class Known:
     _at: float = 0.0
 
     def renew(self) -> None:
-        """Look again where the journal has grown: a configuration is in it before anything runs with that."""
+        """Look again where the journal has grown: a configuration is in it before anything runs with that.
+
+        Raises:
+            Blind: see there.
+        """
         journal = Journal.of(self.settings.state_dir)
         try:
             there = os.stat(journal.path)
@@ -104,12 +115,12 @@ class Known:
         now = self.clock()
         if seen == self._seen and now - self._at < AFRESH:
             return
-        learn_all(self.settings.root, self.settings.state_dir, self.secrets)
+        unread = learn_all(self.settings.root, self.settings.state_dir, self.secrets)
+        if unread:
+            raise Blind(f"nothing is sent, since what is secret is not known: {'; '.join(unread)}")
         if seen != self._seen:
-            try:
+            with suppress(OSError, ValueError):  # the next record shows them again
                 self.releases = Releases(journal.read())
-            except (OSError, ValueError):  # the next record shows them again
-                pass
         self._seen, self._at = seen, now
 
     def release(self, line: Line) -> str:
@@ -120,7 +131,7 @@ class Known:
 class Shipper:
     """Args:
         settings: what is sent where.
-        say: gets a sentence for each thing that an operator has to know; seldom.
+        say: gets a sentence for each thing that an operator has to know.
         clock: monotonic.
     """
 
@@ -132,6 +143,7 @@ class Shipper:
         self.store = Store(settings.url, self._login(), settings.ca_file)
         self.stopped = threading.Event()
         self._trouble = ""
+        self._clock, self._told, self._sent = clock, clock(), 0
 
     def _login(self) -> dict[str, str]:
         if not self.settings.username:
@@ -143,6 +155,7 @@ class Shipper:
 
     def run(self) -> None:
         """Send until :attr:`stopped` is set."""
+        self.say(f"sends what {self.settings.node} says to {self.store.place}")
         while not self.stopped.is_set():
             try:
                 self.store.connect()
@@ -150,16 +163,18 @@ class Shipper:
                     self._send_all(reader)
             except Away as away:
                 self.position.back()
-                self._troubled(f"{self.store.place} is away ({away}); what it has not answered for {self.settings.settle:g} s is sent again")
-            except Ended as ended:
+                again = f"what it has answered for in the last {self.settings.settle:g} s is sent again"
+                self._troubled(f"{self.store.place} is away ({away}); {again}")
+            except (Ended, Blind) as no:
                 self.position.back()
-                self._troubled(str(ended))
+                self._troubled(f"{no}")
             self.stopped.wait(PAUSE)
         self.store.close()
 
     def _send_all(self, reader: Reader) -> None:
         before = self.position.cursor
         while not self.stopped.is_set():
+            self._pulse()
             raw = reader.portion(PAUSE)
             self.known.renew()
             if raw:
@@ -177,6 +192,12 @@ class Shipper:
             else:
                 continue
             self.position.confirmed()
+
+    def _pulse(self) -> None:
+        passed = self._clock() - self._told
+        if passed >= PULSE:
+            self.say(f"sent {self._sent} lines in {passed:.0f} s")
+            self._told, self._sent = self._clock(), 0
 
     def _parsed(self, raw: bytes) -> Line | None:
         try:
@@ -196,6 +217,7 @@ class Shipper:
         made = line_text.body(lines, self.settings.stack, self.settings.node, self.known.release)
         try:
             self._patiently(lambda: self.store.push(made))
+            self._sent += len(lines)
         except Refused as refused:
             if len(lines) == 1:
                 self.say(f"a line of {lines[0].component} ({lines[0].id}) is refused by {self.store.place} and left out: {refused}")

@@ -35,7 +35,7 @@ PURE = {
     "backup": "options plan",
     "rotation": "scram",
     "gate": "default proof text trigger verdict watch_text window",
-    "monitoring": "description rules settings targets trigger_rules usual_rules",
+    "monitoring": "description logs rules settings targets trigger_rules usual_rules",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
     "diagnosis": "causes rules sections",
