@@ -98,6 +98,8 @@ def parse(raw: bytes, units: Units) -> Line:
         ValueError, KeyError: it is none.
     """
     entry = json.loads(raw)
+    if not isinstance(entry, dict):
+        raise ValueError("no object")
     unit = _unit(entry)
     component, slot = units.of(unit)
     cursor, moment = str(entry["__CURSOR"]), int(entry["__REALTIME_TIMESTAMP"])
