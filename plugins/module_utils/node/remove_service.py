@@ -33,6 +33,8 @@ WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "
 """Roles that run a program of a package under units of their own: each with the folder in C(/etc), and that of its data."""
 SHIPPER = "aistack-log-shipper"
 """The same of the role that sends lines of the journal; its program is the node's own command."""
+CREDENTIALS = {"redis": "redis_*", "minio": "minio_*", "victorialogs": "victorialogs"}
+"""Roles that lay down what probes log in with, and how it is called."""
 JOURNALD = "etc/systemd/journald.conf.d/aistack.conf"
 """How much the journal may hold, as that role says it."""
 
@@ -68,7 +70,7 @@ def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
 def of_role(role: str, state_dir: Path, component: str, data: bool, places: Places) -> Plan:
     """What a role left here, whatever else is on the node."""
     found = MAKERS.get(role, _nothing)(state_dir, component, data, places)
-    found.paths += there(sorted((state_dir / "credentials").glob(f"{role}_*"))) if role in ("redis", "minio") else []
+    found.paths += there(sorted((state_dir / "credentials").glob(CREDENTIALS[role]))) if role in CREDENTIALS else []
     found.last = there([_receipt(state_dir, component)])
     return found
 
@@ -87,6 +89,8 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
         return "backup"
     if "etc/haproxy/haproxy.cfg" in below:
         return "edge"
+    if "etc/systemd/system/victorialogs.service" in below:  # without a password it has no file of settings
+        return "victorialogs"
     named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{name: name for name in SERVERS},
              **{folder: role for role, folder in WATCHERS.items()}, SHIPPER: "log_shipper"}  # fmt: skip
     return next((role for folder, role in named.items() if ("etc", folder) in folders), "")

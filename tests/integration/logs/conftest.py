@@ -195,6 +195,12 @@ class World:
     def count(self, query: str, what: str = "count()") -> int:
         return int(self.ask(f"{query} | stats {what} n")[0]["n"])
 
+    def settled(self) -> int:
+        """The number of the entry up to which the shipper holds the store for safe."""
+        cursor = json.loads((self.folder / "position/position.json").read_text(encoding="utf-8"))["cursor"]
+        found = re.search(r";i=([0-9a-f]+);", cursor)
+        return int(found[1], 16) if found else 0
+
     def probe(self, **probe: Any) -> Attempt:
         """Ask once, as a gate does."""
         spec = normalise({"name": "it", "logs": self.url, **probe}, None)
