@@ -17,8 +17,8 @@ FIELDS = ("MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "_PID", "_SYSTEMD_UNIT", "
 """What is read of an entry."""
 LEVELS = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug")
 """By syslog's number."""
-LONGEST = 128 * 1024
-"""Characters of a line that are sent. Stores drop what is longer than 256 KiB, so that it would be lost as a whole."""
+LONGEST = 60_000
+"""Characters of a line that are sent, of up to four bytes each. Stores drop what is longer than 256 KiB, all of it."""
 _SLOT = re.compile(r"@(blue|green)(?:-[1-9][0-9]?)?\.service$")
 _CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
 

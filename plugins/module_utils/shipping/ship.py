@@ -184,14 +184,16 @@ class Shipper:
                 if lost:
                     self.say(f"{lost} entries were gone from the journal before they could be sent: give it more room (log_shipper_bytes)")
                 before = ""
-                self._send([line for line in read if line.component])
+                wanted = [line for line in read if line.component]
+                self._send(wanted)
                 if read:
                     self.position.answered(read[-1].cursor)
-            elif self.position.due:
+                if wanted:
+                    self.position.confirmed()
+                    continue
+            if self.position.due:
                 self._patiently(lambda: self.store.push())
-            else:
-                continue
-            self.position.confirmed()
+                self.position.confirmed()
 
     def _pulse(self) -> None:
         passed = self._clock() - self._told

@@ -303,6 +303,24 @@ def test_a_store_that_was_away_gets_what_is_not_settled_again(store: StandIn, sh
     assert any("is away (status 503: words); what it has answered for in the last 10 s is sent again" in text for text in one.told)
 
 
+def test_lines_of_others_settle_nothing(store: StandIn, shipper: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only an answer does: a store may have gone since, and nobody has asked it."""
+    entry = Script.entry
+    monkeypatch.setattr(Script, "entry", staticmethod(lambda number, text: entry(number, text).replace(b"api.service", b"ssh.service")))
+    clock = Clock()
+    one = shipper("a", "b", clock=clock)
+    assert wait(lambda: one.script.starts == [""])
+    store.statuses = [503]
+    assert wait(lambda: one.shipper.position._answered)
+    clock.now += 11
+    assert wait(lambda: len(one.script.starts) == 2), "it was asked, and was away"
+    assert one.cursor == ""
+    assert wait(lambda: one.shipper.position._answered)
+    clock.now += 11
+    assert wait(lambda: one.cursor == "s=a;i=2;b=1")
+    assert store.pushed == []
+
+
 def test_a_start_goes_on_from_what_is_settled(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
     (tmp_path / "position").write_text('{"cursor": "s=a;i=1;b=1", "since": 0}')
     shipper("a", "b", "c")
