@@ -28,6 +28,7 @@ SLOTS = ("blue", "green")
 NAMED_ON_NODE = {"postgres": "postgresql@*.service"}
 """Roles whose unit only the node knows, to how it is called."""
 _AT_ONCE = 8
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 SINCE_S = 3600.0
 """Seconds of the log that count of what runs."""
 _SWITCHES = ("activate", "canary", "prepare", "revert")
@@ -167,17 +168,23 @@ def learn_all(root: str, state_dir: str, secrets: Secrets) -> list[str]:
         a sentence for each file that is there and cannot be read.
     """
     unread: list[str] = []
-    for path in Path(root).glob("*/config/*/env"):
-        try:
-            secrets.environment(str(path))
-        except Unreadable as error:
-            unread += [] if error.errno == errno.ENOENT else [f"{path}: {error.strerror}"]
+    for folder in Path(root).glob("*/config"):
+        try:  # what glob may not look into, it passes over
+            found = sorted(os.listdir(folder))
+        except OSError as error:
+            found = []
+            unread += [] if error.errno in _NOT_THERE else [f"{folder}: {error.strerror}"]
+        for name in found:
+            try:
+                secrets.environment(str(folder / name / "env"))
+            except Unreadable as error:
+                unread += [] if error.errno in _NOT_THERE else [f"{error.filename}: {error.strerror}"]
     files = [*sorted(Path(state_dir).glob("credentials/*")), *(Path(state_dir) / name for name in ("backup.key", "backup.rclone.conf"))]
     for path in files:
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
-            unread += [] if error.errno == errno.ENOENT else [f"{path}: {error.strerror}"]
+            unread += [] if error.errno in _NOT_THERE else [f"{path}: {error.strerror}"]
             continue
         name = path.name
         if name != "backup.rclone.conf":

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping import reader, ship
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.position import Position
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.ship import Settings, SettingsError, Shipper
@@ -246,27 +247,43 @@ def shipper(tmp_path: Path, store: StandIn, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def wait(what: Callable[[], Any]) -> Any:
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 20
     while not (found := what()) and time.monotonic() < ends:
         time.sleep(0.01)
     return found
 
 
-def test_what_is_sent_is_masked(store: StandIn, shipper: Ship) -> None:
-    shipper("hello", f"token is {SECRET}", "postgresql://app:hunter22@db/x")
-    assert wait(lambda: len(store.pushed) == 3)
-    assert [text for _component, text in store.pushed] == ["hello", "token is ****[API_TOKEN]", "postgresql://app:****@db/x"]
+def test_what_is_sent_is_masked(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
+    (tmp_path / "state/credentials").mkdir()
+    (tmp_path / "state/credentials/redis_shop").write_text("of-the-broker\n")
+    shipper("hello", f"token is {SECRET}", "postgresql://app:hunter22@db/x", "AUTH of-the-broker")
+    assert wait(lambda: len(store.pushed) == 4)
+    assert [text for _component, text in store.pushed] == [
+        "hello", "token is ****[API_TOKEN]", "postgresql://app:****@db/x", "AUTH ****",
+    ]  # fmt: skip
+
+
+def test_a_configuration_that_comes_is_known_before_its_lines(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
+    """The node's journal says so first; what was read before is not asked for again each time."""
+    one = shipper()
+    assert wait(lambda: one.script.starts)
+    config = tmp_path / "root/api/config/2"
+    config.mkdir()
+    (config / "env").write_text('API_TOKEN="n3w-token-of-the-shop"\n')
+    Journal.of(tmp_path / "state").append({"op": "configure", "component": "api", "outcome": "ok"})
+    known = one.shipper.known
+    assert wait(lambda: known.secrets.mask("n3w-token-of-the-shop") == "****[API_TOKEN]")
+    assert known.secrets.mask(SECRET) == "****[API_TOKEN]", "the former one as well"
 
 
 def test_nothing_is_sent_while_a_secret_cannot_be_read(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
     env = tmp_path / "root/api/config/1/env"
-    env.unlink()
-    env.mkdir()
+    env.rename(tmp_path / "env")
+    env.symlink_to(env)  # it is there, and nobody can read it
     one = shipper(SECRET)
     assert wait(lambda: any("nothing is sent" in text for text in one.told))
     assert store.pushed == []
-    env.rmdir()
-    env.write_text(f'API_TOKEN="{SECRET}"\n')
+    (tmp_path / "env").replace(env)
     assert wait(lambda: store.pushed == [("api", "****[API_TOKEN]")])
 
 
