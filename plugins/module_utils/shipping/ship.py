@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import basic_auth
 from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.components import learn_all
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets
@@ -140,7 +141,10 @@ class Shipper:
         self.known = Known(settings, clock)
         self.units = Units(settings.units, settings.rest)
         self.position = Position(Path(settings.position), settings.settle, clock)
-        self.store = Store(settings.url, self._login(), settings.ca_file)
+        try:
+            self.store = Store(settings.url, self._login(), settings.ca_file)
+        except CannotJudge as error:
+            raise SettingsError(f"{error}; expected CA certificates there") from error
         self.stopped = threading.Event()
         self._trouble = ""
         self._clock, self._told, self._sent = clock, clock(), 0

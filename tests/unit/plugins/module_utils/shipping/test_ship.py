@@ -379,6 +379,9 @@ def test_settings_that_make_no_sense_are_said(tmp_path: Path) -> None:
     wrong = Settings("s", "n", "http://x", {}, str(tmp_path / "position"), "/r", "/s", username="reader", password_file="/none")
     with pytest.raises(SettingsError, match="expected the password of reader"):
         Shipper(wrong, print, time.monotonic)
+    wrong = Settings("s", "n", "https://x", {}, str(tmp_path / "position"), "/r", "/s", ca_file="/none")
+    with pytest.raises(SettingsError, match="/none: No such file or directory; expected CA certificates there"):
+        Shipper(wrong, print, time.monotonic)
 
 
 @pytest.mark.parametrize("whole", [True, False])
