@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import time
+from pathlib import Path
 from types import TracebackType
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines import FIELDS
@@ -25,13 +26,23 @@ class Ended(Exception):
     """journalctl has ended, which it does not do by itself."""
 
 
+def _this_machine() -> list[str]:
+    """What entries of this machine's own journal have."""
+    try:
+        return [f"_MACHINE_ID={Path('/etc/machine-id').read_text(encoding='ascii').strip()}"]
+    except OSError:
+        return []
+
+
 class Reader:
     """The entries behind a position. C(folder): journal files of another folder than the system's."""
 
     def __init__(self, position: Position, folder: str = "") -> None:
+        # without --merge, --follow leaves out what waits from before the last boot; with it, journals of other machines are in sight
+        own = [] if folder else _this_machine()
         start = f"--after-cursor={position.cursor}" if position.cursor else f"--since=@{position.since:.6f}"
-        argv = ["journalctl", "--quiet", "--no-pager", "--all", "--follow", "--no-tail", "--output=json",
-                f"--output-fields={','.join(FIELDS)}", start, *([f"--directory={folder}"] if folder else [])]  # fmt: skip
+        argv = ["journalctl", "--quiet", "--no-pager", "--all", "--follow", "--no-tail", "--merge", "--output=json",
+                f"--output-fields={','.join(FIELDS)}", start, *([f"--directory={folder}"] if folder else []), *own]  # fmt: skip
         self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert self._child.stdout is not None
         self._pipe = self._child.stdout.fileno()

@@ -50,7 +50,7 @@ esac
 ENTRY = """\
 __REALTIME_TIMESTAMP={micros}
 __MONOTONIC_TIMESTAMP={micros}
-_BOOT_ID=0123456789abcdef0123456789abcdef
+_BOOT_ID=0123456789abcdef0123456789abcd{boot:02}
 MESSAGE={text}
 PRIORITY={priority}
 SYSLOG_IDENTIFIER=uvicorn
@@ -175,12 +175,12 @@ class World:
         return (self.folder / "shipper.log").read_text(encoding="utf-8")
 
     def write(self, *texts: str, unit: str = "aistack-api@blue.service", priority: int = 6, pid: int = 4711, more: str = "",
-              micros: int = 0) -> None:  # fmt: skip
+              micros: int = 0, boot: int = 1) -> None:  # fmt: skip
         """Have the journal say it."""
         assert self.remote.stdin
         for text in texts:
             self.remote.stdin.write(ENTRY.format(text=text, unit=unit, priority=priority, pid=pid, more=f"{more}\n" if more else "",
-                                                 micros=micros or time.time_ns() // 1000))  # fmt: skip
+                                                 micros=micros or time.time_ns() // 1000, boot=boot))  # fmt: skip
         self.remote.stdin.flush()
 
     def ask(self, query: str, login: str = f"reader:{PASSWORD}") -> list[dict[str, str]]:

@@ -120,13 +120,15 @@ def test_a_store_and_a_shipper_that_are_killed_lose_no_line(world: World) -> Non
 def test_what_waits_in_the_journal_has_the_release_of_its_time(world: World) -> None:
     world.stop_shipper()
     early = time.time_ns() // 1000
+    time.sleep(0.01)
     world.journal.append({"op": "prepare", "component": "api", "release": "v3", "outcome": "started", "detail": {"slot": "blue"}})
     world.write("of before", micros=early)
     time.sleep(0.01)
     world.write("of after")
+    world.write("of after a boot", boot=2)
     world.start_shipper()
 
     def releases() -> dict[str, str]:
         return {row["_msg"]: row["release"] for row in world.ask('"of before" OR "of after"')}
 
-    assert wait(lambda: releases() == {"of before": "v1", "of after": "v3"}), releases()
+    assert wait(lambda: releases() == {"of before": "v1", "of after": "v3", "of after a boot": "v3"}), releases()

@@ -400,3 +400,19 @@ def test_portions_are_of_whole_entries(tmp_path: Path, monkeypatch: pytest.Monke
             one.portion(1)
     assert found == [b"1", b"22"]
 
+
+@pytest.mark.parametrize("folder", ["", "/journals"])
+def test_what_journalctl_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    """Without --merge it leaves out what an earlier boot said; with it, others' journals are in sight."""
+    program = tmp_path / "journalctl"
+    program.write_text(f"#!/bin/sh\necho \"$*\" > {tmp_path}/said.new; mv {tmp_path}/said.new {tmp_path}/said; echo x; exec sleep 9\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "position").write_text('{"cursor": "s=a;i=1", "since": 5}')
+    with reader.Reader(Position(tmp_path / "position", 1), folder) as one:
+        assert wait(lambda: one.portion(0.1)) == [b"x"]
+    words = (tmp_path / "said").read_text().split()
+    assert {"--follow", "--merge", "--no-tail", "--all", "--after-cursor=s=a;i=1"} <= set(words)
+    assert ("--directory=/journals" in words) is bool(folder)
+    assert any(word.startswith("_MACHINE_ID=") for word in words) is (not folder and Path("/etc/machine-id").exists())
+
