@@ -300,6 +300,7 @@ def test_a_store_without_room_gets_the_same_lines_later(store: StandIn, shipper:
     one = shipper("a", "b")
     assert wait(lambda: len(store.pushed) == 2)
     assert store.pushed == [("api", "a"), ("api", "b")], "once"
+    assert wait(lambda: len(one.told) == 4)
     told = [text.partition(" ")[2] for text in one.told]
     assert told[1:] == [
         "takes nothing (status 429: words); it is tried again", "takes nothing (status 401: words); it is tried again", "takes lines again",
