@@ -21,7 +21,8 @@ is written where `output` says.
 
 The nodes are those of the inventory's group `aistack`, or of another group that is named each time: `-e aistack_hosts=GROUP`. Where it has
 no host, a verb is refused. Beside the statuses below every verb ends with 4 where a node cannot be reached and its playbook does not go on
-without it, and with 1 or more than 4 where Ansible itself cannot go on (an inventory, a vault or an option that cannot be read).
+without it, or where a file of the inventory's variables is no YAML that can be read; and with 1 or more than 4 where Ansible itself cannot
+go on otherwise (a vault or an option that cannot be read).
 `--start-at-task` is refused before any task, with 4: what comes before a task is what makes it safe. `site.yml --list-tags` names
 the phases.
 """
@@ -54,7 +55,7 @@ def section(name: str, verb: dict[str, Any]) -> str:
     lines += ["| status | says |", "| --- | --- |"]
     lines += [f"| {entry['status']} | {cell(entry['meaning'])} |" for entry in verb["statuses"]] + [""]
     if not verb["parameters"]:
-        lines.append("Its variables are those of its role.")
+        lines.append("Its variables are those of its role." if (ROOT / "roles" / name).is_dir() else "It has no variables of its own.")
     lines += ["| `-e` | type | default | |", "| --- | --- | --- | --- |"] if verb["parameters"] else []
     for parameter in verb["parameters"]:
         kind = ", ".join(f"`{choice}`" for choice in parameter.get("choices", ())) or parameter.get("type", "str")

@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
         answer.pop("state", None)
         if "conditions" in answer:
             for row in answer["conditions"]:
-                row["where"] = host
+                row["where"] = row.get("where") or host
             answer["enforced"] = enforce
             if answer["verdict"] != PASS:
                 wrong = [row_line(row) for row in answer["conditions"] if row["verdict"] != PASS]

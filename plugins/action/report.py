@@ -22,8 +22,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.report import junit, plan_page, run_story, run_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import failure_text, health_rows, health_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import (
+    LEVELS,
     data_items,
     failed_items,
+    figure_items,
     verify_items,
     verify_markdown,
     verify_text,
@@ -242,10 +244,12 @@ class ActionModule(ControllerAction):
         items = verify_items(args["results"], args["levels"])
         for node, reports in args["data"].items():
             items += data_items(node, reports)
+        asked = bool(items)
+        items = sorted([*items, *figure_items(args["facts"].get("figures") or {})], key=lambda item: LEVELS.index(item["level"]))
         title = f"Verification of {task_vars.get('aistack_name', 'the stack')}"
         now = _now("%Y-%m-%d %H:%M:%S UTC")
         text = verify_text(items)
-        failed = not self._task.check_mode and (failed_items(items) or not items)
+        failed = not self._task.check_mode and (failed_items(items) or not asked)
         return Page(text, items, verify_markdown(items, title, now), summed(text) if failed else "")
 
     def _rollback(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:

@@ -21,7 +21,7 @@ from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_
 from ansible_collections.phasegate.aistack.plugins.filter.stack import migrated, phase_components, released
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup import plan as backup_plan
 from ansible_collections.phasegate.aistack.plugins.module_utils.backup.options import ENTRIES
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import moving
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import unfit_release
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import nearest, problems as faults, what
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check, rotation
@@ -36,10 +36,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack.check impo
     dependency_order,
     phases_of,
 )
-from ansible_collections.phasegate.aistack.plugins.plugin_utils import diagnoses, owner, pages, parts, roles
+from ansible_collections.phasegate.aistack.plugins.plugin_utils import described, diagnoses, owner, pages, parts, roles
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.asked import imported
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.controller_action import ControllerAction
-from ansible_collections.phasegate.aistack.plugins.plugin_utils.described import managed_accounts, probe_problems, unmanaged_hosts
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.role_files import role_directory
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.run_facts import new_run_id, remembered, this_process
 from ansible_collections.phasegate.aistack.plugins.plugin_utils.verb_table import COLLECTION, read_verbs
@@ -208,13 +207,15 @@ class ActionModule(ControllerAction):
                 problems += faults(name, read[name], entry)
         stack.update(roles=roles.names(), triggers=read.get("aistack_triggers"), verify=read.get("aistack_verify"),
                      drain=read.get("aistack_drain"))
+        empty = described.nothing_described(stack["components"]) if whole and "aistack_components" in task_vars else []
+        problems += empty
         problems += check_base(self._place("aistack_name", task_vars), stack["root"], stack["state"])
         if "aistack_hosts" in task_vars and "aistack_hosts" not in load_extra_vars(self._loader):
             problems.append("aistack_hosts: counts only on the command line, since the heads of plays know no inventory; drop it here, and "
                             "say -e aistack_hosts=GROUP each time")
-        whole = whole and "aistack_components" in task_vars and "aistack_phases" in task_vars
+        whole = whole and not empty and "aistack_components" in task_vars and "aistack_phases" in task_vars
         problems += check_stack(stack, refer=whole)
-        problems += probe_problems(stack)
+        problems += described.probe_problems(stack)
         if whole:
             problems += rotation.problems(read.get("aistack_rotations"), stack["components"])
             problems += self._backup_problems(read["aistack_backup"], stack) if read.get("aistack_backup") is not None else []
@@ -228,7 +229,7 @@ class ActionModule(ControllerAction):
         nowhere = [host for host in addressed(components, stack["groups"]) if "aistack_address" not in task_vars["hostvars"].raw_get(host)]
         if nowhere:
             problems += [f"{line} (on {', '.join(nowhere)})" for line in self._missing({}, ["aistack_address"])]
-        problems += unmanaged_hosts(components, stack["groups"], task_vars["hostvars"].raw_get) if verb else []
+        problems += described.unmanaged_hosts(components, stack["groups"], task_vars["hostvars"].raw_get) if verb else []
         if verb:
             unmanaged = {str(value["runtime"]) for value in components.values() if value.get("runtime") in description.RUNTIMES}
             for runtime in sorted(unmanaged - set(description.MANAGED)):
@@ -256,7 +257,7 @@ class ActionModule(ControllerAction):
         wanted = {host for value in components.values() if value.get("application") or value.get("release_from")
                   for host in stack["groups"].get(value.get("hosts"), [])}
         environments = {host: read(host, "aistack_env") or {} for host in sorted(wanted)}
-        accounts = [account for value in components.values() for account in managed_accounts(value, stack, read)]
+        accounts = [account for value in components.values() for account in described.managed_accounts(value, stack, read)]
         problems += [line for name, value in components.items() if value.get("pool")
                      for line in pool.host_problems(name, value, stack["groups"], read)]
         return problems or env_check.problems(components, stack["groups"], environments, accounts)
@@ -388,7 +389,10 @@ class ActionModule(ControllerAction):
             return ended
         if not args["description"]:
             return self._undescribed(args, verb, same_run, warnings, task_vars)
-        stack, problems = self._stack(args, verb, same_run, task_vars)
+        stack, problems, asked = self._stack(args, verb, same_run, task_vars)
+        if asked and not problems and verb:
+            return pages.refusal(cannot_be_run(verb, asked), refused=True)
+        problems += asked
         if problems:
             many = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
             return pages.refusal(f"The description of the stack '{task_vars.get('aistack_name', '?')}' cannot be used ({many}). "
@@ -415,8 +419,7 @@ class ActionModule(ControllerAction):
             return pages.refusal(verbs.no_nodes(nodes, task_vars.get("groups", {}))), verb, []
         problems, warnings = self._words(known, verb, task_vars)
         if problems:
-            hint = "Variables of your own are named in aistack_extra_vars: [name, …]."
-            return pages.refusal(f"{cannot_be_run(verb, problems)}\n{hint}"), verb, warnings
+            return pages.refusal(f"{cannot_be_run(verb, problems)}{roles.hint(problems)}"), verb, warnings
         return None, verb, warnings
 
     def _undescribed(self, args: Mapping[str, Any], verb: Mapping[str, Any], same_run: bool, warnings: Sequence[str],
@@ -432,8 +435,8 @@ class ActionModule(ControllerAction):
         return {"changed": False, **left, "warnings": [*warnings, *left.get("warnings", [])]}
 
     def _stack(self, args: Mapping[str, Any], verb: Mapping[str, Any], same_run: bool,
-               task_vars: dict[str, Any]) -> tuple[dict[str, object], list[str]]:
-        """The description of the stack, and what is wrong with it or with what was asked of it."""
+               task_vars: dict[str, Any]) -> tuple[dict[str, object], list[str], list[str]]:
+        """The description of the stack; what is wrong with it; and what is wrong with what was asked of it."""
         problems: list[str] = []
         # what an earlier play of the same run has validated is only looked up
         needed = {"phases", *(name for name, asked in (("applications", "application"), ("components", "only")) if args[asked])}
@@ -446,16 +449,17 @@ class ActionModule(ControllerAction):
             problems += self._described(stack, task_vars, verb, not problems)
             if args["environments"] and not problems:
                 problems += self._environment_problems(stack, task_vars)
+        asked: list[str] = []
         if args["phase"] and args["phase"] not in stack["phases"]:
-            problems.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
+            asked.append(f"aistack_phases: no phase '{args['phase']}'{nearest(args['phase'], stack['phases'])}")
         if args["application"] and args["application"] not in stack["applications"]:
-            problems.append(f"application: unknown application '{args['application']}'"
-                            f"{nearest(args['application'], stack['applications'])}")
-        problems += moving("release", args["release"])
-        problems += only_problems(args["only"], stack.get("components", ()), verb)
-        if args["verb"] == "scale" and not problems:
-            problems += instances.scale_problems(stack["components"], args["only"], self._templar.template(task_vars.get("instances")))
-        return stack, problems
+            asked.append(f"application: unknown application '{args['application']}'{nearest(args['application'], stack['applications'])}")
+        # as it was typed: the argument is the name of its release on nodes
+        asked += unfit_release("release", self._templar.template(task_vars.get("release")) if args["release"] else "")
+        asked += only_problems(args["only"], stack.get("components", ()), verb)
+        if args["verb"] == "scale" and not problems and not asked:
+            asked += instances.scale_problems(stack["components"], args["only"], self._templar.template(task_vars.get("instances")))
+        return stack, problems, asked
 
     def _page(self, args: Mapping[str, Any], verb: Mapping[str, Any], stack: dict[str, Any], same_run: bool, warnings: Sequence[str],
               task_vars: dict[str, Any]) -> dict[str, object]:
@@ -473,6 +477,8 @@ class ActionModule(ControllerAction):
             if left.get("failed"):
                 return left
             page.update(left, doubts={}, warnings=[*warnings, *left.get("warnings", [])], **self._parts(args, task_vars))
+        if args["verb"] == "check":
+            page["good"] = described.good_words(task_vars.get("aistack_name"), stack)
         if verb and not same_run:
             sources = self._sources(args, stack, task_vars)
             if sources.refused and args["verb"] in ("deploy", "migrate"):

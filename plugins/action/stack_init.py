@@ -58,7 +58,8 @@ def page(found: Application, inventory: Inventory, dest: str, written: bool) -> 
     lines += [f"  {os.path.join(dest, path)}" for path in inventory.files()]
     todos = inventory.todos()
     lines += ["", f"left to do ({len(todos)}):", *(f"  {todo}" for todo in todos)] if todos else []
-    return "\n".join([*lines, "", "next:", f"  ansible-playbook -i {dest} phasegate.aistack.site --check --diff"])
+    check = f"  ansible-playbook -i {dest} phasegate.aistack.check"
+    return "\n".join([*lines, "", "next:", check, f"  ansible-playbook -i {dest} phasegate.aistack.site --check --diff"])
 
 
 IMAGE = {"": None, "true": True, "false": False}
@@ -90,6 +91,7 @@ class ActionModule(ControllerAction):
                                 "Correct -e address=…; nothing was written.")
         try:
             source = Source(args["repo"])
+            source.said_at = "-e repo=…"
             tag, commit = (args["release"], source.resolve(args["release"])) if args["release"] else source.newest_tag()
             files = tree(source.archive(tag, commit).path)
             found = detect(files, args["app"], IMAGE[args["image"]])

@@ -11,15 +11,27 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError
-from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import rules, settings, targets, trigger_rules, usual_rules
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import (
+    asked,
+    rules,
+    settings,
+    targets,
+    trigger_rules,
+    usual_rules,
+)
+
+
+def _variable(hostvars: Mapping[str, Any], host: str, name: str) -> Any:
+    """A variable of a host; None where it has none."""
+    try:
+        return hostvars[host][name]
+    except KeyError:
+        return None
 
 
 def _address(hostvars: Mapping[str, Any], host: str) -> str:
     """The address under which other nodes reach a host; empty where it has none."""
-    try:
-        return str(hostvars[host]["aistack_address"])
-    except KeyError:
-        return ""
+    return str(_variable(hostvars, host, "aistack_address") or "")
 
 
 def _stack(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, ports: Mapping[str, int] | None = None,
@@ -51,6 +63,22 @@ def alert_rules(components: Mapping[str, Any], groups: Mapping[str, Sequence[str
         raise AnsibleFilterError("aistack_triggers: " + "; ".join(error.problems)) from error
     made = {f"{name} triggers": found, f"{name} usual": usual_rules.usual_rules(stack)}
     return {"rules": rules.groups(made), "cases": rules.cases(made, file), "without": without, "untested": rules.untested(made)}
+
+
+def asked_of_prometheus(triggers: Sequence[Any], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str,
+                        hostvars: Mapping[str, Any], hosts: Sequence[str] = (), window: float = 0,
+                        beside: bool = True) -> list[Any]:  # fmt: skip
+    """Triggers as C(metric_gate) takes them, and what Prometheus is asked beside them. Wrong ones are left for it to name."""
+    found = targets.hosts_of_role(components, groups, "prometheus")
+    if not found:
+        return list(triggers)
+    known = {key: _variable(hostvars, found[0], f"prometheus_{key}") for key in ("listen", "port", "user", "password")}
+    known["port"] = known["port"] or (_variable(hostvars, found[0], "aistack_ports") or {}).get("prometheus")
+    try:
+        return asked.asked_of_prometheus(list(triggers), _stack(components, groups, name), asked.server(found[0], known), hosts,
+                                         float(window), beside)  # fmt: skip
+    except TriggerError:
+        return list(triggers)
 
 
 def prometheus_config(jobs: Sequence[Mapping[str, Any]], rule_files: Sequence[str], **known: Any) -> dict[str, object]:
@@ -100,6 +128,7 @@ class FilterModule:
         return {
             "alert_rules": alert_rules,
             "alertmanager_config": alertmanager_config,
+            "asked_of_prometheus": asked_of_prometheus,
             "exporters_of": exporters_of,
             "listens_at": listens_at,
             "metric_readers": metric_readers,

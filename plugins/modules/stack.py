@@ -46,7 +46,7 @@ options:
     type: str
     default: ''
   release:
-    description: The tag that the operator asked for. A name that can come to mean something else is refused.
+    description: The tag that the operator asked for. A name that can come to mean something else, or that no release can have, is refused.
     type: str
     default: ''
   accepted:
@@ -123,6 +123,10 @@ doubts:
     - V(site) and V(phase) look at what the inventory names, V(deploy), V(plan) and V(migrate) at the release that was named.
   returned: success, with O(verb); empty behind the first play of a run, which has looked
   type: dict
+good:
+  description: A line that says that the description is good, with the number of its components, hosts and phases.
+  returned: success, with the verb V(check)
+  type: str
 left_out:
   description: Host to its components, for each host that O(verb) works on and that is not in this run.
   returned: where there are any
@@ -133,7 +137,7 @@ phases:
   type: list
   elements: str
 refused:
-  description: The description of the stack cannot be used. Its faults stand in C(msg), a line each.
+  description: The description of the stack cannot be used, or what was asked of it cannot be. The faults stand in C(msg), a line each.
   returned: where that is so
   type: bool
 """

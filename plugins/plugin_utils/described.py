@@ -14,6 +14,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment import check as env_check
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.verify import LEVELS
+from ansible_collections.phasegate.aistack.plugins.module_utils.stack.description import VARIABLES
 
 LEVEL = Option("str", "level of the checklist", choices=LEVELS)
 """What a probe of ``aistack_verify`` has besides."""
@@ -22,6 +23,20 @@ LEVEL = Option("str", "level of the checklist", choices=LEVELS)
 def _listed(value: Any) -> list[Any]:
     """A list as it is; nothing where it is none, which is told elsewhere."""
     return value if isinstance(value, list) else []
+
+
+def nothing_described(components: Mapping[str, Any]) -> list[str]:
+    """That nothing stands where all of a stack does: said once, instead of all that speaks of what would stand there."""
+    entry = VARIABLES["aistack_components"]
+    return [] if components else [f"aistack_components: is empty: {entry.help}; write such as {entry.example}"]
+
+
+def good_words(name: object, stack: Mapping[str, Any]) -> str:
+    """What is said of a description without faults: how much of it there is."""
+    hosts = {host for value in stack["components"].values() for host in stack["groups"].get(str(value.get("hosts")), ())}
+    numbers = [(len(stack["components"]), "component"), (len(hosts), "host"), (len(stack["phases"]), "phase")]
+    counted = ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in numbers)
+    return f"The description of the stack '{name}' is good: {counted}. No node was asked."
 
 
 def probe_problems(stack: dict[str, Any]) -> list[str]:

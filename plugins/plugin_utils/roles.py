@@ -28,6 +28,8 @@ GIVEN = frozenset({"aistack_phase", "aistack_verb"})
 
 NOBODYS = "nothing reads it"
 
+_OWN = re.compile(rf"^\w+: ({NOBODYS}|\S+ knows no such variable)")
+"""Lines about a variable that may be somebody's own; of keys, which have a path, nobody else has any."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OPTION = re.compile(r"\.options\b(?:\.get\(\s*['\"](?P<got>\w+)|\.(?!get\()(?P<attribute>\w+)|\[\s*['\"](?P<item>\w+))?")
 _KINDS = {"bool": "bool", "dict": "dict", "float": "number", "int": "int", "list": "list", "path": "str", "str": "text"}
@@ -85,9 +87,15 @@ def option_problems(components: Mapping[str, Any], directories: Mapping[str, Pat
                 hint = nearest(str(key), role.options) if role.options else "; it has none"
                 found.append(f"{where}: role {role.name} knows no option '{key}'{hint}")
             else:
-                kind = _KINDS.get(str(role.variables.get(f"{role.name}_{key}", {}).get("type", "raw")), "any")
-                found += problems(f"{where}.{key}", value, Option(kind, ""))
+                found += problems(f"{where}.{key}", value, _option(role.variables.get(f"{role.name}_{key}", {})))
     return found
+
+
+def _option(spec: Mapping[str, Any]) -> Option:
+    """What an argument spec says of a value. Words of a list may be numbers, of which Ansible makes texts."""
+    kind, elements = (_KINDS.get(str(spec.get(key, "raw")), "any") for key in ("type", "elements"))
+    items = Option("text|number" if elements == "text" else elements, "")
+    return Option(kind, "", choices=tuple(spec.get("choices") or ()), items=items if kind == "list" else None)
 
 
 def variable_problems(given: Iterable[str], inventory: Collection[str], own: Collection[str], components: Mapping[str, Any],
@@ -129,4 +137,4 @@ def _like(name: str, known: Iterable[str], prefix: str) -> str:
 
 def hint(problems: Iterable[str]) -> str:
     """A last line for a page of problems, where variables are among them that may be somebody's own."""
-    return "\nVariables of your own are named in aistack_extra_vars: [name, …]." if any(f": {NOBODYS}" in line for line in problems) else ""
+    return "\nVariables of your own are named in aistack_extra_vars: [name, …]." if any(_OWN.search(line) for line in problems) else ""

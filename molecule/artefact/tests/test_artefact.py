@@ -64,7 +64,8 @@ def test_only_the_product_is_packed(archive: Path) -> None:
     assert {Path(member.name).parts[0] for member in members} & DEVELOPMENT == set()
     assert [member.name for member in members if member.name.endswith(".pyc")] == []
     assert [member.name for member in members if member.issym() and member.linkname.startswith(("/", "../../../.."))] == []
-    assert archive.stat().st_size < 2_000_000
+    assert [member.name for member in members if member.size > 200_000 and member.name != "FILES.json"] == [], "no binary or data"
+    assert archive.stat().st_size < 2_500_000
 
 
 def test_documentation_comes_along(empty: Path) -> None:

@@ -97,7 +97,8 @@ def description_problems(description: Any) -> list[str]:
     if not isinstance(description, Mapping):
         return [f"must be a mapping, is {schema.what(description)}"]
     given = {key: value for key, value in description.items() if value is not None and key not in ("stack", WRITABLE)}
-    left, found = schema.examine("", given, BACKUP)
+    examined, found = schema.examine("", given, BACKUP)
+    left = examined or {}
     problems = [line.removeprefix(": ").removeprefix(".") for line in found]
     encrypt, copy = left.get("encrypt", {}), left.get("copy", {})
     if encrypt.get("recipient") and not _RECIPIENT.fullmatch(encrypt["recipient"]):

@@ -40,6 +40,8 @@ PROPERTIES = (
 )
 QUICK = 15.0
 """Seconds for a command that only asks."""
+UNKEPT = "$;\"\\`%"
+"""Characters that a transient unit may lose when systemd reads it again: that of Debian 12 writes them otherwise than it reads them."""
 UNITS = Path("/etc/systemd/system")
 """Where units are that a node keeps over a reboot."""
 
@@ -302,7 +304,14 @@ class Systemd:
         self._outdated = False
 
     def schedule(self, name: str, seconds: int, script: str) -> None:
-        """Run the shell *script* in *seconds*, by a transient timer called *name*; an older one of that name goes."""
+        """Run the shell *script* in *seconds*, by a transient timer called *name*; an older one of that name goes.
+
+        Raises:
+            ValueError: the script has a character of C(UNKEPT).
+            UnitError: the timer could not be set.
+        """
+        if set(script) & set(UNKEPT):
+            raise ValueError(f"a transient unit does not keep each of {UNKEPT}: {script}")
         cmd = [
             *("systemd-run", "--quiet", "--collect", f"--unit={name}", f"--on-active={seconds}s"),
             *("--timer-property=AccuracySec=1s", "/bin/sh", "-c", script),

@@ -109,9 +109,14 @@ def newest(tags: Iterable[str]) -> str | None:
     return ordered[-1] if ordered else None
 
 
-def moving(where: str, release: object) -> list[str]:
-    """Why *release*, which stands at *where*, is refused for its name; empty where it always means the same."""
-    return [f"{where}: '{release}' can mean something else tomorrow; name a tag, such as v1.2.3"] if release in _MOVING else []
+def unfit_release(where: str, release: object) -> list[str]:
+    """Why *release*, the tag or the name of one that stands at *where*, is refused for what it is called; empty where it is not."""
+    if release in _MOVING:
+        return [f"{where}: '{release}' can mean something else tomorrow; name a tag, such as v1.2.3"]
+    tag = tag_of(str(release or ""))
+    if not tag or (RELEASE_NAME.match(release_name(tag)) and not re.search(r"(^|/)[./]|/$", tag)):
+        return []
+    return [f"{where}: '{release}' can be the name of no release; expected {RELEASE_WORDS}, or such names with / between them"]
 
 
 def application_of(name: str, components: Mapping[str, Mapping[str, Any]]) -> str:

@@ -122,8 +122,9 @@ def _wrong(where: str, value: Any, option: Option) -> str:
     if value is None:
         return f"{where}: is empty; it must be {must}" + ("" if option.required else ", or be left out")
     shown = what(value, option.secret)
-    if {"str", "text"} & {*option.kind.split("|")} and isinstance(value, (bool, int, float)):
-        return f"{where}: must be {must}, is {shown} to YAML; quote it"  # what stands there without quotes, YAML has made something else of
+    # what stands there without quotes, YAML has made something else of; where more is expected than a text, quotes alone do not help
+    if {"str", "text"} & {*option.kind.split("|")} and isinstance(value, (bool, int, float)) and not option.expected:
+        return f"{where}: must be {must}, is {shown} to YAML; quote it"
     return f"{where}: must be {must}, is {shown}"
 
 
@@ -187,7 +188,7 @@ def _mapping(where: str, value: Mapping[str, object], option: Option) -> tuple[d
             problems += found
             if kept is not None or not found:
                 left[name] = kept
-        return left, problems
+        return _rest(left, problems)
     known: dict[str, Option] = dict(option.keys or {})
     which = ""
     if option.by:
@@ -206,7 +207,12 @@ def _mapping(where: str, value: Mapping[str, object], option: Option) -> tuple[d
             left[key] = kept
     problems += [f"{where}: '{key}' is missing{_means(entry)}" for key, entry in known.items()
                  if entry.required and (key not in value or value[key] in ("", [], {}))]
-    return left, problems
+    return _rest(left, problems)
+
+
+def _rest(left: dict[str, object], problems: list[str]) -> tuple[dict[str, object] | None, list[str]]:
+    """What is left of a mapping: one of which all was wrong is not one that says nothing, which would be told besides."""
+    return left if left or not problems else None, problems
 
 
 def _below(key: str, known: Mapping[str, Option]) -> str:

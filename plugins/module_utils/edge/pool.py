@@ -77,8 +77,6 @@ def problems(name: str, components: Mapping[str, Any], groups: Mapping[str, Sequ
         found.append(f"{where}.edge: no inventory group '{pool['edge']}'{nearest(str(pool['edge']), groups)}")
     elif "edge" in pool and not front:
         found.append(f"{where}.edge: the group '{pool['edge']}' has no hosts; put those into it that clients reach")
-    if component.get("hosts") in groups and not behind:
-        found.append(f"{where}: has nowhere to lead to, since the group '{component['hosts']}' has no hosts; put some into it, or drop it")
     for key, hosts, group in ((f"{where}.edge", front, pool.get("edge")), (where, behind, component.get("hosts"))):
         without = [host for host in hosts if host not in edges]
         if without:

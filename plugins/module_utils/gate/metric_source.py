@@ -2,15 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where the figures of triggers come from: a metrics endpoint, HAProxy's counters, the node itself. One look, no judgement."""
+"""Where the figures of triggers come from: a metrics endpoint, Prometheus, HAProxy's counters, the node itself. One look, no judgement."""
 
 from __future__ import annotations
 
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import CannotJudge, Context, NotAsExpected, os_error_text
@@ -20,9 +23,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import MissingName, fill
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.haproxy import Edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.engine import live_context
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.series import joined, questions, quotable
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import selectors
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import Reading
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, usage
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes import metrics, prometheus, usage
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import Names
@@ -31,6 +35,12 @@ STARTED = "process_start_time_seconds"
 """What the client libraries of Prometheus call the time at which the process that answers was started."""
 _DECLARED = re.compile(r"^#\s+TYPE\s+(\S+)\s", re.MULTILINE)
 _SUFFIX = re.compile(r"_(total|sum|count|bucket)\Z")
+_AT_ONCE = 64
+"""Questions that are under way at the same time."""
+_LOGIN = ("target", "username", "password_file", "secret_file", "ca_file")
+"""What makes two questions questions to the same server."""
+_SILENT = (NotAsExpected, CannotJudge, EdgeError, OSError)
+"""What a source that does not answer raises."""
 
 
 class SourceError(Exception):
@@ -54,6 +64,21 @@ class Snapshot:
     def __post_init__(self) -> None:
         self._seen: dict[str, Any] = {}
 
+    def gather(self, conditions: Iterable[Mapping[str, Any]]) -> None:
+        """Ask all that is asked over HTTP side by side, each question once; :meth:`reading` finds what came, or what went wrong."""
+        wanted: dict[str, Callable[[], Any]] = {}
+        for condition in conditions:
+            with suppress(MissingName, *_SILENT):  # reading() says so
+                wanted.update(self._questions(self._filled(condition)))
+
+        def ask(key: str) -> None:
+            with suppress(*_SILENT):
+                self._once(key, wanted[key])
+
+        if wanted:
+            with ThreadPoolExecutor(min(len(wanted), _AT_ONCE)) as pool:
+                list(pool.map(ask, wanted))
+
     def reading(self, condition: Mapping[str, Any], now: float) -> Reading:
         """Look for one condition.
 
@@ -61,9 +86,8 @@ class Snapshot:
             SourceError: its source does not answer, or not in a form that can be read.
         """
         try:
-            asked = fill({key: value for key, value in condition.items() if isinstance(value, str)}, self._names(condition))
-            looked = {"metrics": self._metrics, "haproxy": self._haproxy, "node": self._node}[condition["source"]]
-            return looked({**condition, **asked}, now)
+            sources = {"metrics": self._metrics, "prometheus": self._prometheus, "haproxy": self._haproxy, "node": self._node}
+            return sources[condition["source"]](self._filled(condition), now)
         except NotAsExpected as no:
             raise SourceError(no.got) from no
         except (CannotJudge, EdgeError, MissingName) as problem:
@@ -75,6 +99,25 @@ class Snapshot:
         """The release that is live, where the condition names a component."""
         return str(self._names(condition).get("release", "")) if condition.get("component") else ""
 
+    def _filled(self, condition: Mapping[str, Any]) -> dict[str, Any]:
+        """A condition with what ``${name}`` stands for; in a query it stands between quotation marks."""
+        names: Mapping[str, Any] = self._names(condition)
+        if condition["source"] == "prometheus":
+            names = {name: quotable(value) if isinstance(value, str) else value for name, value in names.items()}
+        return {**condition, **fill({key: value for key, value in condition.items() if isinstance(value, str)}, names)}
+
+    def _questions(self, condition: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+        """What a condition asks over HTTP: what tells a question from others, and how it is asked."""
+        server = "|".join([condition["source"], *(str(condition.get(name)) for name in _LOGIN)])
+        if condition["source"] == "metrics":
+            return {server: lambda: metrics.scrape(condition, self.context.within(self.timeout))}
+        if condition["source"] == "prometheus":
+            return {f"{server}|{text}": partial(self._ask, condition, text) for text in questions(condition).values()}
+        return {}
+
+    def _ask(self, condition: Mapping[str, Any], text: str) -> Any:
+        return prometheus.series(condition, self.context.within(self.timeout), text)
+
     def _names(self, condition: Mapping[str, Any]) -> Names:
         return live_context(self.root, str(condition["component"])) if condition.get("component") else {}
 
@@ -83,15 +126,14 @@ class Snapshot:
         if key not in self._seen:
             try:
                 self._seen[key] = ask()
-            except (NotAsExpected, CannotJudge, EdgeError, OSError) as problem:
+            except _SILENT as problem:
                 self._seen[key] = problem
         if isinstance(self._seen[key], Exception):
             raise self._seen[key]
         return self._seen[key]
 
     def _metrics(self, condition: Mapping[str, Any], now: float) -> Reading:
-        key = "|".join(["metrics", *(str(condition.get(name)) for name in ("target", "username", "password_file", "secret_file"))])
-        samples, text = self._once(key, lambda: metrics.scrape(condition, self.context.within(self.timeout)))
+        samples, text = next(self._once(key, ask) for key, ask in self._questions(condition).items())
         started = metrics.value_of(samples, STARTED)
         known = {sample.name for sample in samples} | {_SUFFIX.sub("", name) for name in _DECLARED.findall(text)}
         values: dict[str, float] = {}
@@ -106,6 +148,12 @@ class Snapshot:
         if started is MISSING:
             return Reading(now, values=values, unknown=unknown)
         return Reading(now, f"{started:.2f}", now - (time.time() - float(started)), values, unknown)
+
+    def _prometheus(self, condition: Mapping[str, Any], now: float) -> Reading:
+        asked = self._questions(condition)
+        by_text = dict(zip(dict.fromkeys(questions(condition).values()), (self._once(key, ask) for key, ask in asked.items())))
+        answers = {name: by_text[text] for name, text in questions(condition).items()}
+        return Reading(now, series=joined(condition, answers))
 
     def _haproxy(self, condition: Mapping[str, Any], now: float) -> Reading:
         path = str(condition.get("socket") or SOCKET)

@@ -17,6 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.levels impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import did_you_mean
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.probe_spec import ProbeError, TypeSpec, normalise_with
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, what
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import names_in
 
 MEASURES = ("ratio", "rate", "gauge", "quantile")
 OVER = ("mean", "max", "min", "last")
@@ -53,6 +54,13 @@ _RULE: Mapping[str, Option] = {
     "then": Option("any", "what follows: {level: app}, notice or manual"),
 }
 _OVER = Option("str", "which of the looks counts", choices=OVER, default="mean")
+_LOGIN: Mapping[str, Option] = {
+    "username": Option("str", "user of basic authentication"),
+    "password_file": Option("str", "file on the node with the password for it"),
+    "secret_file": Option("str", "file on the node with a bearer token"),
+    "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
+}
+SLOTS = ("blue", "green")
 
 
 def _limit_problems(spec: Mapping[str, Any]) -> list[str]:
@@ -87,6 +95,26 @@ def _metrics_problems(spec: Mapping[str, Any]) -> list[str]:
     return problems + [f"'{name}' is no name of a metric" for name in selectors(spec) if not is_selector(name)]
 
 
+def _query_problems(spec: Mapping[str, Any]) -> list[str]:
+    problems = _limit_problems(spec)
+    against = [key for key in ("offset", "baseline", "slot") if key in spec]
+    if "times" in spec and not against:
+        problems.append("times: it is not said of what; give offset (seconds before), baseline (a query) or slot (against the other one)")
+    if "offset" in spec and "baseline" in spec:
+        problems.append("give one of offset and baseline")
+    if "times" not in spec and set(against) - {"slot"}:
+        problems.append(f"{against[0]}: says what 'times' compares with; there is none")
+    if "min_sample" in spec and "sample" not in spec:
+        problems.append("min_sample: needs 'sample', the query that counts")
+    if names_in(dict(spec)) and not spec.get("component"):
+        problems.append(f"${{{min(names_in(dict(spec)))}}}: 'component' says whose it is")
+    if "target" in spec and not str(spec["target"]).startswith(("http://", "https://", "${")):
+        problems.append(f"'{spec['target']}' does not begin with http:// or https://")
+    if bool(spec.get("username")) != bool(spec.get("password_file")):
+        problems.append("username and password_file belong together")
+    return problems
+
+
 SOURCES: Mapping[str, TypeSpec] = {
     "metrics": TypeSpec(
         Option("str", "address of the endpoint", required=True),
@@ -97,12 +125,25 @@ SOURCES: Mapping[str, TypeSpec] = {
             "gauge": Option("str", "a value that goes up and down"),
             "quantile": Option("any", "a share and a histogram: [0.95, request_seconds]"),
             "over": _OVER,
-            "username": Option("str", "user of basic authentication"),
-            "password_file": Option("str", "file on the node with the password for it"),
-            "secret_file": Option("str", "file on the node with a bearer token"),
-            "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
+            **_LOGIN,
         },
         _metrics_problems,
+    ),
+    "prometheus": TypeSpec(
+        Option("str", "address of the server; left out in aistack_triggers it is that of the component with role prometheus"),
+        {
+            **{key: option for key, option in _RULE.items() if key not in ("max_age", "baseline_sample")},
+            "query": Option("str", "a question in Prometheus' language; each series of its answer is judged", required=True),
+            "sample": Option("str", "a query with the same labels: how much the figure is worked out of, which min_sample is about"),
+            "offset": Option("number", "times compares with the same query so many seconds before"),
+            "baseline": Option("str", "a query with the same labels that times compares with"),
+            "slot": Option("str", "only series of this slot, such as ${slot}; times compares with the other one at the same time",
+                           choices=SLOTS),
+            "nodes": Option("list", "only series of these nodes, each of which has to be in the answer"),
+            "figure": Option("str", "what the figure is called on pages, instead of the query"),
+            **_LOGIN,
+        },
+        _query_problems,
     ),
     "haproxy": TypeSpec(
         Option("str", "name of the backend section", required=True),
@@ -168,8 +209,12 @@ def normalise(trigger: Any) -> dict[str, Any]:
     kept = {key: value for key, value in probe.items() if key not in ("type", "severity")}
     if source == "manual":
         return {"source": source, **kept}
-    events = "ratio" in kept or "quantile" in kept
-    return {**DEFAULTS, "min_sample": 20.0 if events else 2.0, "source": source, **kept}
+    defaults = {key: value for key, value in DEFAULTS.items() if key in SOURCES[str(source)].options}
+    if {"ratio", "quantile", "sample"} & set(kept):
+        defaults["min_sample"] = 20.0
+    elif source != "prometheus":
+        defaults["min_sample"] = 2.0
+    return {**defaults, "source": source, **kept}
 
 
 def _then_problems(probe: Mapping[str, Any]) -> list[str]:
@@ -194,13 +239,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "trigger"
 
 
-def check_triggers(triggers: Any, places: Iterable[str], components: Iterable[str]) -> list[str]:
+def check_triggers(triggers: Any, places: Iterable[str], components: Iterable[str], prometheus: bool = False) -> list[str]:
     """All that is wrong with ``aistack_triggers``, one line each.
 
     Args:
         triggers: the variable.
         places: groups and hosts of the inventory.
         components: names of the components.
+        prometheus: whether one of them has the role prometheus.
     """
     if triggers is None:
         return []
@@ -218,6 +264,8 @@ def check_triggers(triggers: Any, places: Iterable[str], components: Iterable[st
             continue
         if "then" not in trigger:
             problems.append(f"{where}: 'then' is missing: what follows when it fails, such as {{level: app}}, notice or manual")
+        if trigger["source"] == "prometheus" and "target" not in trigger and not prometheus:
+            problems.append(f"{where}: nobody can be asked: no component has the role prometheus; add one, or give 'target', its address")
         if trigger.get("component") is not None and trigger["component"] not in parts:
             problems.append(f"{where}.component: unknown component '{trigger['component']}'{did_you_mean(trigger['component'], parts)}")
         for key in ("hosts", "from"):

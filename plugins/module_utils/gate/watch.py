@@ -16,9 +16,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable import write_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import ROOT, STATE
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.metric_source import Snapshot, SourceError
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.series import judge_series
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError, normalise, slug
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ERROR, FAIL, INCONCLUSIVE, WAITING, joint
-from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import row_line
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import PROMETHEUS, row_line
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window import (
     Measurement,
     Reading,
@@ -56,7 +57,10 @@ def prepared(given: Sequence[Any], window: float = 0.0) -> list[dict[str, object
         except TriggerError as error:
             name = one.get("name", "no name") if isinstance(one, Mapping) else repr(one)
             problems += [f"conditions[{index}] ({name}): {line}" for line in error.problems]
-    twins = [one["name"] for index, one in enumerate(found) if slug(one["name"]) in [slug(other["name"]) for other in found[:index]]]
+    keys = [(slug(one["name"]), one["source"] == PROMETHEUS) for one in found]  # a trigger may be asked of Prometheus besides
+    twins = [one["name"] for index, one in enumerate(found) if keys[index] in keys[:index]]
+    problems += [f"conditions: '{one['name']}' has no 'target', which is the address of Prometheus"
+                 for one in found if one["source"] == PROMETHEUS and "target" not in one]  # fmt: skip
     problems += [f"conditions: '{name}' is there twice; names tell them apart" for name in twins]
     if problems:
         raise GateError("The conditions cannot be used. Nothing was looked at.\n" + "\n".join(problems))
@@ -74,6 +78,7 @@ class Watch:
         record: keep what is measured as baselines, instead of comparing.
         root, state_dir: folders of the components and of the state on this node.
         resume: ``state`` of the slice before.
+        at_once: judge at the first look what lies before it, which Prometheus alone knows.
 
     Raises:
         GateError: the times do not fit together.
@@ -89,10 +94,13 @@ class Watch:
         root: str = ROOT,
         state_dir: str = STATE,
         resume: Mapping[str, Any] | None = None,
+        at_once: bool = False,
     ) -> None:
         self.record = record
-        self.conditions = [one for one in conditions if not record or "times" in one]
-        longest = max((float(one["window"]) for one in self.conditions), default=0.0)
+        # what Prometheus answers brings along what it is compared with
+        self.conditions = [one for one in conditions if not record or ("times" in one and one["source"] != PROMETHEUS)]
+        self.at_once = at_once
+        longest = max((float(one["window"]) for one in self.conditions if not at_once), default=0.0)
         self.duration = duration or longest
         self.interval, self.passes = interval, 0 if record else passes
         if interval < SHORTEST:
@@ -100,6 +108,10 @@ class Watch:
         if min(duration, passes) < 0:
             raise GateError("duration and passes cannot be negative")
         for one in self.conditions:
+            if at_once:
+                if one["source"] != PROMETHEUS:
+                    raise GateError(f"at_once: '{one['name']}' is not asked of Prometheus, which alone knows what was before")
+                continue
             if float(one["window"]) > self.duration:
                 raise GateError(
                     f"'{one['name']}' judges {float(one['window']):g} s, which do not fit into {self.duration:g} s; "
@@ -151,20 +163,24 @@ class Watch:
         self.snapshot = Snapshot(
             self.snapshot.root, self.snapshot.timeout, Context(TIMEOUT, secrets=self.context.secrets), self.snapshot.ticks
         )
+        self.snapshot.gather(self.conditions)
         for condition, readings, tally in zip(self.conditions, self.readings, self.tallies):
             try:
                 readings.append(self.snapshot.reading(condition, now))
             except SourceError as problem:
                 said = self.context.secrets.mask(str(problem))
+                said = f"not verified: Prometheus does not answer: {said}" if condition["source"] == PROMETHEUS else said
                 tally.add(condition, Measurement(ERROR, said, expectation(condition)))
                 continue
             window = float(condition["window"])
-            judged = in_window(readings, now, window, min(self.interval, window) / 2)
+            judged = readings[-1:] if self.at_once else in_window(readings, now, window, min(self.interval, window) / 2)
             if judged:
                 readings[:] = judged  # older ones are of no use to any later window
                 tally.add(condition, self._judged(condition, judged))
 
     def _judged(self, condition: Mapping[str, Any], window: Sequence[Reading]) -> Measurement:
+        if condition["source"] == PROMETHEUS:
+            return judge_series(condition, window[-1].series)
         if self.record:
             return new_baseline(condition, window, time.time(), "")[1]
         return judge(condition, window, self._baseline(condition), time.time())
@@ -194,8 +210,12 @@ class Watch:
         for condition, tally in zip(self.conditions, self.tallies):
             verdict = tally.final(self.passes) if final else tally.decided(self.passes) or WAITING
             shown = tally.first_fail if verdict == FAIL and tally.first_fail else tally.last
+            if verdict == ERROR and condition["source"] == PROMETHEUS:
+                verdict = INCONCLUSIVE  # what watches is away, not what is watched
+            where = {"where": shown["where"]} if shown.get("where") else {}
             rows.append(
                 {
+                    **where,
                     "name": condition["name"],
                     "source": condition["source"],
                     "kind": condition.get("kind", ""),

@@ -14,6 +14,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict imp
 
 _WORDS = {PASS: "PASS", FAIL: "FAIL", INCONCLUSIVE: "????", ERROR: "ERROR"}
 _ORDER = (FAIL, ERROR, INCONCLUSIVE, PASS)
+PROMETHEUS = "prometheus"
 AUTOMATIC = "app"
 """The level that a watch may go back by itself; the others need consent."""
 
@@ -21,10 +22,11 @@ AUTOMATIC = "app"
 def row_line(row: Mapping[str, Any]) -> str:
     """One condition on one line."""
     counted = row["measurements"]
-    said = ", ".join(f"{counted[key]} {word}" for key, word in _COUNTS if counted[key])
+    said = ", ".join(f"{counted[key]} {word}" for key, word in _COUNTS if counted[key]) or "nothing measured"
+    said += ", by Prometheus" if row.get("source") == PROMETHEUS else ""
     where = f"{row['where']}  " if row.get("where") else ""
     word = _WORDS.get(row["verdict"], row["verdict"])
-    return f"{word:<5} {where}{row['name']}: {row['got']} (expected {row['expected']}; {said or 'nothing measured'})"
+    return f"{word:<5} {where}{row['name']}: {row['got']} (expected {row['expected']}; {said})"
 
 
 _COUNTS = (
@@ -38,7 +40,9 @@ _COUNTS = (
 
 def progress_line(host: str, answer: Mapping[str, Any]) -> str:
     """How it goes, while it goes on: the time, and the figures as they are now."""
-    figures = "; ".join(f"{row['name']}: {row['now']}" for row in answer.get("conditions", []) if row["now"])
+    asked = {True: " by Prometheus", False: ""}
+    figures = "; ".join(f"{row['name']}{asked[row.get('source') == PROMETHEUS]}: {row['now']}"
+                        for row in answer.get("conditions", []) if row["now"])  # fmt: skip
     return f"  … {host} {answer['elapsed_s']:.0f} of {answer['duration_s']:.0f} s  {figures or 'the first window is not over'}"
 
 
@@ -70,7 +74,7 @@ def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any
 
     Args:
         results: host to the result of ``metric_gate`` there.
-        triggers: ``aistack_triggers``, for those that a person pulls.
+        triggers: ``aistack_triggers``, for those that a person pulls, and what Prometheus was asked beside them.
         act: whether the watch may go back by itself.
 
     Returns:
@@ -86,7 +90,8 @@ def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any
             lost = {"name": kind, "verdict": ERROR, "got": got, "expected": "an answer", "then": "notice", "measurements": empty}
             rows.append({**lost, "where": host})
             continue
-        rows += [{**row, "where": host} for row in result["conditions"]]
+        rows += [{**row, "where": row.get("where") or host} for row in result["conditions"]]
+    rows, notes = _counted(rows, triggers)
     rows.sort(key=lambda row: _ORDER.index(row["verdict"]) if row["verdict"] in _ORDER else 0)
     verdict = joint((row["verdict"], "critical") for row in rows) if rows else INCONCLUSIVE
     fired = [row for row in rows if row["verdict"] == FAIL]
@@ -95,10 +100,31 @@ def watch_result(results: Mapping[str, Any], triggers: Sequence[Mapping[str, Any
     reason = f"{cause['name']} on {cause['where']}: {cause['got']}" if cause else ""
     acts = bool(act and pulls)
     lines = [row_line(row) for row in rows] or [_nothing(triggers)]
+    lines += notes
     lines += [f"hand  {trigger['name']}: not measured, pulled by a person" for trigger in triggers if trigger.get("source") == "manual"]
     follow = [f"{row['name']}: {command_for(row['then'], '{name} on {where}'.format(**row))}" for row in fired]
     lines += _next(verdict, follow, acts, act, reason) if rows else []
     return {"verdict": verdict, "rows": rows, "acts": acts, "reason": reason, "next": follow, "text": "\n".join(lines)}
+
+
+def _counted(rows: Sequence[dict[str, Any]], triggers: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows that count of triggers that were judged twice, by Prometheus and at their own source; and a line for each of the others.
+
+    What Prometheus judged counts, and a failure that was seen at either. Where it could not judge, the source alone does.
+    """
+    at_source = {row["name"] for row in rows if row.get("source") not in (None, PROMETHEUS)}
+    judged = {row["name"] for row in rows if row.get("source") == PROMETHEUS and row["verdict"] in (PASS, FAIL)}
+    found, notes = [], []
+    for row in rows:
+        asked, twice = row.get("source") == PROMETHEUS, row["name"] in at_source
+        if asked and twice and row["name"] not in judged:
+            notes.append(f"      {row['name']}: judged at its source, since Prometheus on {row['where']} could not: {row['got']}")
+        elif asked or row["name"] not in judged or row["verdict"] == FAIL or row.get("source") is None:
+            found.append(row)
+    seen = {row["name"] for row in rows if row.get("source") == PROMETHEUS}
+    absent = {str(one.get("from")) for one in triggers if one.get("source") == PROMETHEUS and one["name"] not in seen}
+    notes += [f"      Prometheus was not asked: no answer from {host}, or it is not part of this run" for host in sorted(absent)]
+    return found, notes
 
 
 def _nothing(triggers: Sequence[Mapping[str, Any]]) -> str:

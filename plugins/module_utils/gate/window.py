@@ -15,9 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import at, check, describe
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import at, check, describe, show
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import MEASURES
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import ERROR, FAIL, INCONCLUSIVE, PASS
+
+_SHOWN = 80
+"""Characters of a query that stand for it where it has no name."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Reading:
         values: name to value; a counter that nobody has counted yet is not there. Buckets of a histogram are
             ``<name>|<upper bound>``.
         unknown: names that the source does not have at all.
+        series: what a server of figures answered, as :func:`gate.series.joined` puts it together.
     """
 
     at: float
@@ -38,15 +42,17 @@ class Reading:
     since: float | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    series: Sequence[Mapping[str, Any]] = ()
 
     def to_dict(self) -> dict[str, object]:
         """For the next slice."""
-        return {"at": self.at, "process": self.process, "since": self.since, "values": dict(self.values), "unknown": list(self.unknown)}
+        return {"at": self.at, "process": self.process, "since": self.since, "values": dict(self.values), "unknown": list(self.unknown),
+                "series": list(self.series)}  # fmt: skip
 
     @classmethod
     def of(cls, saved: Mapping[str, Any]) -> Reading:
         """What :meth:`to_dict` gave."""
-        return cls(saved["at"], saved["process"], saved["since"], saved["values"], tuple(saved["unknown"]))
+        return cls(saved["at"], saved["process"], saved["since"], saved["values"], tuple(saved["unknown"]), tuple(saved["series"]))
 
 
 @dataclass(frozen=True)
@@ -67,13 +73,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One judgement."""
+    """One judgement.
+
+    Attributes:
+        where: nodes that it is about, where it is about others than the one that looks.
+    """
 
     verdict: str
     got: str
     expected: str
     value: float | None = None
     sample: float = 0.0
+    where: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """For results and for the next slice."""
@@ -165,19 +176,31 @@ def limit(rule: Any) -> Any:
     return {"le": rule} if isinstance(rule, (int, float)) and not isinstance(rule, bool) else rule
 
 
+def figure_name(condition: Mapping[str, Any]) -> str:
+    """What the figure of a condition is called, for people."""
+    if condition["source"] == "prometheus":
+        return str(condition.get("figure") or show(condition["query"], _SHOWN))
+    if condition["source"] == "node":
+        return f"{condition['target']} in use, %"
+    if "ratio" in condition:
+        return " / ".join(condition["ratio"])
+    if "quantile" in condition:
+        return f"quantile {condition['quantile'][0]} of {condition['quantile'][1]}"
+    return str(condition.get("rate") or condition.get("gauge"))
+
+
 def expectation(condition: Mapping[str, Any]) -> str:
     """What a condition expects, for people."""
-    if condition["source"] == "node":
-        what = f"{condition['target']} in use, %"
-    elif "ratio" in condition:
-        what = " / ".join(condition["ratio"])
-    elif "quantile" in condition:
-        what = f"quantile {condition['quantile'][0]} of {condition['quantile'][1]}"
-    else:
-        what = str(condition.get("rate") or condition.get("gauge"))
+    what = figure_name(condition)
     if "times" in condition:
-        return at(what, f"{describe(limit(condition['times']))} times its baseline")
+        return at(what, f"{describe(limit(condition['times']))} times {_compared_with(condition)}")
     return at(what, describe(limit(condition["value"])))
+
+
+def _compared_with(condition: Mapping[str, Any]) -> str:
+    if "offset" in condition:
+        return f"what it was {float(condition['offset']) / 3600:.4g} h before"
+    return "that of the other slot" if "slot" in condition and "baseline" not in condition else "its baseline"
 
 
 def judge(
@@ -191,7 +214,21 @@ def judge(
         baseline: what :func:`new_baseline` made, or ``{"problem": text}``; None where none was recorded.
         clock: seconds since 1970, against which the baseline's age is told.
     """
-    expected, figure = expectation(condition), measure(condition, readings)
+    figure = measure(condition, readings)
+    if "times" not in condition:
+        return compare(condition, figure)
+    problem = baseline_problem(condition, baseline, clock)
+    return compare(condition, figure, 0.0 if problem or not baseline else float(baseline["value"]), problem)
+
+
+def compare(condition: Mapping[str, Any], figure: Figure, base: float = 0.0, problem: str = "") -> Measurement:
+    """The verdict over one figure.
+
+    Args:
+        base: what C(times) is a multiple of.
+        problem: why there is no such thing; empty where there is.
+    """
+    expected = expectation(condition)
 
     def inconclusive(got: str) -> Measurement:
         return Measurement(INCONCLUSIVE, got, expected, figure.value, figure.sample)
@@ -202,11 +239,10 @@ def judge(
         return inconclusive(f"too few to judge: saw {figure.sample:.6g}, at least {least:.6g} are needed{why}")
     value, said = figure.value, figure.text
     if "times" in condition:
-        problem = baseline_problem(condition, baseline, clock)
-        if problem or not baseline:
+        if problem:
             return inconclusive(f"{problem}; now {said}")
-        value /= float(baseline["value"])
-        said = f"{value:.4g} times its baseline {float(baseline['value']):.4g}: now {said}"
+        value /= base
+        said = f"{value:.4g} times its baseline {base:.4g}: now {said}"
     rule = limit(condition["times"] if "times" in condition else condition["value"])
     held = not check(rule, value)
     if figure.floor and held != (not check(rule, math.inf)):

@@ -109,11 +109,11 @@ class Environment:
         upper = one.name.upper()
         if _is_database(one):
             scheme = self._scheme(one, "postgresql")
-            return ("{{ aistack_secrets.postgres | phasegate.aistack.dsn(" + f"'{scheme}', user='{self._database}', host=aistack_address, "
-                    + f"port=aistack_ports.postgres, database='{self._database}'" + ") }}")  # fmt: skip
+            return ("{{ aistack_secrets.postgres | phasegate.aistack.dsn(" + f"'{scheme}', user='{self._database}', "
+                    + "host=aistack_addresses.data, " + f"port=aistack_ports.postgres, database='{self._database}'" + ") }}")  # fmt: skip
         if _is_redis(one):
             number = urlsplit(one.example).path.strip("/") if _SCHEMES.match(one.example.partition(":")[0]) else ""
-            return ("{{ aistack_secrets.redis | phasegate.aistack.dsn(" + f"'redis', user='{self._database}', host=aistack_address, "
+            return ("{{ aistack_secrets.redis | phasegate.aistack.dsn(" + f"'redis', user='{self._database}', host=aistack_addresses.data, "
                     + f"port=aistack_ports.redis, database={number if number.isdigit() else 0}" + ") }}")  # fmt: skip
         part = _PART.search(upper)
         if part and (self.redis if part["server"] == "REDIS" else self.postgres):
@@ -130,7 +130,7 @@ class Environment:
 
     def _part(self, server: str, part: str) -> str | None:
         if part in ("HOST", "SERVER", "HOSTNAME"):
-            return DOTTED % "aistack_address"
+            return DOTTED % "aistack_addresses.data"
         if part == "PORT":
             return DOTTED % f"aistack_ports.{server}"
         if part in ("PASSWORD", "PASS"):

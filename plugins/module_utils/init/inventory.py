@@ -77,15 +77,18 @@ class Inventory:
     def _hosts(self) -> list[str]:
         place = self.place
         address = place.address or "192.0.2.10"
-        lines = ["# The node. More of them, or one per service: further groups here, named by `hosts` in group_vars/all/stack.yml."]
+        lines = ["# The nodes by what runs there: groups, named by `hosts` in group_vars/all/stack.yml. A second node is a line."]
         lines += [] if place.address else [f"# {TODO}: the node's address, as Ansible reaches it."]
         lines += [] if place.user else [f"# {TODO}: ansible_user, who logs in there and may become root."]
-        return [*lines, "all:", "  children:", "    aistack:", "      hosts:", "        node-1:",
-                f"          ansible_host: {text(address)}",
-                "          aistack_address: \"{{ ansible_host }}\"   # where other nodes and users reach it",
-                f"          ansible_user: {text(place.user or 'root')}",
-                "          ansible_become: true",
-                "          ansible_python_interpreter: /usr/bin/python3"]  # fmt: skip
+        lines += ["all:", "  children:", "    aistack:   # every node, each with the application", "      vars:",
+                  "        aistack_address: \"{{ ansible_host }}\"   # where other nodes and users reach it",
+                  f"        ansible_user: {text(place.user or 'root')}",
+                  "        ansible_become: true",
+                  "        ansible_python_interpreter: /usr/bin/python3",
+                  "      hosts:", f"        node-1: {{ansible_host: {text(address)}}}"]  # fmt: skip
+        alone = [("data", f"one of them: {', '.join(self._services_used)}")] if self._services_used else []
+        alone += [("beat", "exactly one of them")] if self.found.beat else []
+        return [*lines, *(line for group, told in alone for line in (f"    {group}:   # {told}", "      hosts: {node-1: {}}"))]
 
     # -- what is there
 
@@ -120,6 +123,7 @@ class Inventory:
             f"aistack_name: {place.name}",
             "aistack_root: /opt/aistack        # on the node: releases and tools",
             "aistack_state: /var/lib/aistack   # on the node: journal, credentials, backup sets",
+            *self._addresses(),
             "",
             "aistack_applications:",
         ]
@@ -141,12 +145,18 @@ class Inventory:
             lines += ["", *getattr(self, f"_{name}")()]
         return [*lines, "", *self._unnamed()] if self.missed() else lines
 
+    def _addresses(self) -> list[str]:
+        """Where all nodes reach the servers, of which there is one each."""
+        own = "{{ hostvars[groups['data'][0]].aistack_address }}"
+        lines = ["# where every node finds the servers of the group data", f"aistack_addresses: {{data: \"{own}\"}}"]
+        return lines if self._services_used else []
+
     def _docker(self) -> list[str]:
         return ["  docker:", "    role: docker   # Debian 13 or later", "    hosts: aistack", "    unit: docker.service", "    gate:",
                 "      - {name: docker runs, unit: docker.service}"]  # fmt: skip
 
     def _postgres(self) -> list[str]:
-        return ["  postgres:", "    role: postgres", "    hosts: aistack", "    unit: postgresql.service", "    gate:",
+        return ["  postgres:", "    role: postgres", "    hosts: data", "    unit: postgresql.service", "    gate:",
                 "      - name: the application's user over TCP",
                 "        postgres: {host: \"{{ aistack_address }}\", port: \"{{ aistack_ports.postgres }}\",",
                 f"                   user: {self.database}, database: {self.database},",
@@ -154,7 +164,7 @@ class Inventory:
                 "        query: SELECT 1", "        value: 1"]  # fmt: skip
 
     def _redis(self) -> list[str]:
-        return ["  redis:", "    role: redis", "    hosts: aistack", "    unit: redis-server.service", "    gate:",
+        return ["  redis:", "    role: redis", "    hosts: data", "    unit: redis-server.service", "    gate:",
                 "      - name: authenticated ping",
                 "        redis: {host: \"{{ aistack_address }}\", port: \"{{ aistack_ports.redis }}\",",
                 f"                username: {self.database}, password_file: \"{{{{ aistack_state }}}}/credentials/redis_{self.database}\",",
@@ -252,9 +262,10 @@ class Inventory:
     def _tasks(self, name: str) -> list[str]:
         """What worker and beat have in common: the tree of the api, or their own where there is none."""
         celery, web = self.found.celery, self.found.web
-        lines = [f"    role: {name}", "    hosts: aistack"]
+        group = "beat" if name == "beat" else "aistack"
+        lines = [f"    role: {name}", f"    hosts: {group}"]
         if self.found.image is not None:
-            lines = ["    role: container", "    hosts: aistack", self._after("docker", "worker" if name == "beat" else "api"),
+            lines = ["    role: container", f"    hosts: {group}", self._after("docker", "worker" if name == "beat" else "api"),
                      "    runtime: compose", "    release_from: api   # the same image"]  # fmt: skip
             return [*lines, *(["    env: api"] if self.env.described() else [])]
         if name == "worker" and celery is not None and (web is None or web.path != celery.path):
@@ -290,7 +301,7 @@ class Inventory:
                   f"        celery: {text(app)}"]  # fmt: skip
         if self.env.broker_variable:
             lines.append(f"        broker: {self.env.broker_variable}")
-        return [*lines, "        workers: [\"worker-${slot}@{{ groups['aistack'][0] }}\"]", f"        queues: [{self._queues()}]",
+        return [*lines, "        workers: [\"worker-${slot}@{{ inventory_hostname }}\"]", f"        queues: [{self._queues()}]",
                 THIS_RELEASE]  # fmt: skip
 
     def _beat(self) -> list[str]:
@@ -337,10 +348,12 @@ class Inventory:
         lines += ["toolchain_squawk: true    # reads the SQL of migrations"] if self.found.alembic else []
         name = self.database
         if self.env.postgres:
+            nodes = "groups['aistack'] | map('extract', hostvars, 'aistack_address') | product(['/32']) | map('join')"
             lines += ["", "postgres_users:", f"  - {{name: {name}, password: \"{{{{ aistack_secrets.postgres }}}}\"}}",
                       "postgres_databases:",
-                      f"  - {{name: {name}, owner: {name}}}   # extensions: [vector, …]", "postgres_clients:   # who may connect",
-                      f"  - {{database: {name}, user: {name}, address: \"{{{{ aistack_address }}}}/32\"}}"]  # fmt: skip
+                      f"  - {{name: {name}, owner: {name}}}   # extensions: [vector, …]",
+                      "postgres_clients:   # who may connect: every node",
+                      f"  - database: {name}", f"    user: {name}", f"    address: \"{{{{ {nodes} }}}}\""]  # fmt: skip
             if self.found.image is not None:
                 lines += ["  # containers of this node (docker_address_pools)",
                           f"  - {{database: {name}, user: {name}, address: 172.30.0.0/16}}"]  # fmt: skip

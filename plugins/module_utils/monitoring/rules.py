@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.series import quotable
+
 EVERY = 60
 """Seconds between two samples, and between two evaluations, in tests of rules."""
 
@@ -55,7 +57,7 @@ class Rule:
 
 def selector(name: str, labels: Mapping[str, str]) -> str:
     """A series' name with labels, as Prometheus writes it."""
-    inner = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    inner = ",".join(f'{label}="{quotable(value)}"' for label, value in labels.items())
     return f"{name}{{{inner}}}"
 
 
@@ -108,7 +110,7 @@ def _test(rule: Rule, series: Iterable[Series], fires: bool) -> dict[str, object
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{quotable(text)}"'
 
 
 def cases(rules: Mapping[str, Sequence[Rule]], rule_file: str) -> dict[str, object]:

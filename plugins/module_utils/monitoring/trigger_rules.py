@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute import names_in
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.series import questions, quotable
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import normalise
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.watch_text import AUTOMATIC, command_for
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import (
@@ -48,11 +50,25 @@ _NODE = {
     "memory": "100 * (1 - node_memory_MemAvailable_bytes{of} / node_memory_MemTotal_bytes{of})",
     "swap": "100 * (1 - node_memory_SwapFree_bytes{of} / (node_memory_SwapTotal_bytes{of} > 0))",
 }
+_META, _ESCAPED = re.compile(r"([.+*?()|\[\]{}^$\\])"), r"\\\1"
+"""What a regular expression takes for more than itself, and how it is meant as it is."""
 _MATCHER = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 
 
-class _NoRule(Exception):
+class NoRule(Exception):
     """Why a trigger has no rule."""
+
+
+def figure_of(trigger: Mapping[str, Any], stack: Stack) -> Figure:
+    """The figure of a trigger as Prometheus is asked for it, by its rule and by gates alike.
+
+    Raises:
+        NoRule: there is no such figure.
+    """
+    if trigger["source"] == "manual":
+        raise NoRule("a person pulls it")
+    sources = {"metrics": _of_metrics, "haproxy": _of_haproxy, "node": _of_node, "prometheus": _of_query}
+    return sources[trigger["source"]](trigger, stack)
 
 
 def trigger_rules(triggers: Sequence[Any], stack: Stack) -> tuple[list[Rule], dict[str, str]]:
@@ -67,15 +83,13 @@ def trigger_rules(triggers: Sequence[Any], stack: Stack) -> tuple[list[Rule], di
         trigger = normalise(given)
         try:
             rules.append(_rule(trigger, stack))
-        except _NoRule as why:
+        except NoRule as why:
             without[str(trigger.get("name"))] = str(why)
     return rules, without
 
 
 def _rule(trigger: Mapping[str, Any], stack: Stack) -> Rule:
-    if trigger["source"] == "manual":
-        raise _NoRule("a person pulls it")
-    figure = {"metrics": _of_metrics, "haproxy": _of_haproxy, "node": _of_node}[trigger["source"]](trigger, stack)
+    figure = figure_of(trigger, stack)
     sign, limit = _limit(trigger)
     expr, fires, quiet, after = figure.judged(sign, limit, "times" in trigger)
     follows = trigger["then"]
@@ -85,7 +99,7 @@ def _rule(trigger: Mapping[str, Any], stack: Stack) -> Rule:
     labels.update(told(stack.name, "emergency_rollback" if automatic else "ticket"))
     name = str(trigger["name"])
     node = "{{ $labels.node }}"
-    notes = {"compared": "with the same figure a day before"} if "times" in trigger else {}
+    notes = {"compared": "with the same figure a day before"} if "times" in trigger and not figure.base else {}
     verb = command_for(follows, f"{name} on @node@").replace("@node@", node)  # which takes $ away
     return Rule(name, expr, min(HOLD, figure.window), labels, f"{name} on {node}", verb, fires, quiet, after, notes)  # fmt: skip
 
@@ -95,21 +109,22 @@ def _limit(trigger: Mapping[str, Any]) -> tuple[str, float]:
     wanted = trigger.get("value", trigger.get("times"))
     if isinstance(wanted, Mapping):
         if len(wanted) != 1 or next(iter(wanted)) not in _NOT:
-            raise _NoRule(f"a rule has one limit of {', '.join(_NOT)}; this has {', '.join(map(str, wanted))}")
+            raise NoRule(f"a rule has one limit of {', '.join(_NOT)}; this has {', '.join(map(str, wanted))}")
         return _NOT[next(iter(wanted))], float(next(iter(wanted.values())))
     return ">", float(wanted)
 
 
-class _Figure:
+class Figure:
     """A figure as Prometheus is asked for it, and how to make it up in a test.
 
     Attributes:
         expr: the figure, per node and slot; ``sample`` the size of what it is worked out of, empty where that says nothing.
         series: value of the figure to series that give it; None where nobody can make them up.
+        base: what it is compared with, where that is not itself a day before.
     """
 
-    def __init__(self, expr: str, window: int, sample: str = "", least: float = 0, series: Any = None) -> None:
-        self.expr, self.window, self.sample, self.least, self.series = expr, window, sample, least, series
+    def __init__(self, expr: str, window: int, sample: str = "", least: float = 0, series: Any = None, base: str = "") -> None:
+        self.expr, self.window, self.sample, self.least, self.series, self.base = expr, window, sample, least, series, base
 
     def judged(self, sign: str, limit: float, times: bool) -> tuple[str, tuple[Series, ...], tuple[Series, ...], int]:
         """The expression of the rule, the series of both cases, and when these are looked at."""
@@ -119,12 +134,12 @@ class _Figure:
             after = self.window + HOLD + 3 * EVERY
             made = [self.series(value, after) if self.series else None for value in (wrong, right)]
             return f"({self.expr}) {sign} {limit:g}{enough}", *_both(made), after
-        before = self._a_day_before()
-        expr = f"({self.expr}) {sign} {limit:g} * ({before}){enough}"
+        expr = f"({self.expr}) {sign} {limit:g} * ({self.before()}){enough}"
         return expr, (), (), 0  # promtool would evaluate all rules for a day, which takes it half a minute
 
-    def _a_day_before(self) -> str:
-        return re.sub(r"(\[\d+[sm](?::\d+s)?\])", r"\1 offset 1d", self.expr)
+    def before(self) -> str:
+        """What the figure is compared with: where nothing else is said, itself a day before."""
+        return self.base or re.sub(r"(\[\d+[sm](?::\d+s)?\])", r"\1 offset 1d", self.expr)
 
 
 def _both(made: Sequence[tuple[Series, ...] | None]) -> tuple[tuple[Series, ...], tuple[Series, ...]]:
@@ -143,12 +158,13 @@ def _with(given: str, more: Mapping[str, str], nodes: Sequence[str]) -> str:
     name, brace, rest = given.partition("{")
     own = rest.rpartition("}")[0].strip().rstrip(",") if brace else ""
     inner = [own] if own else []
-    inner += [f'{label}="{value}"' for label, value in more.items()]
-    inner += [f'node=~"{"|".join(re.escape(node) for node in nodes)}"'] if nodes else []
+    inner += [f'{label}="{quotable(value)}"' for label, value in more.items()]
+    inner += [f'node=~"{quotable("|".join(_META.sub(_ESCAPED, node) for node in nodes))}"'] if nodes else []
     return f"{name.strip()}{{{','.join(inner)}}}"
 
 
-def _nodes(trigger: Mapping[str, Any], stack: Stack) -> list[str]:
+def nodes_of(trigger: Mapping[str, Any], stack: Stack) -> list[str]:
+    """The nodes that a trigger names, itself or by groups."""
     given = trigger.get("hosts") or []
     named = [given] if isinstance(given, str) else list(given)
     return list(dict.fromkeys(host for name in named for host in stack.groups.get(str(name), [str(name)])))
@@ -159,7 +175,7 @@ def _series_of(given: str, more: Mapping[str, str]) -> str | None:
     name, _brace, rest = given.partition("{")
     labels = dict(more)
     for label, sign, value in _MATCHER.findall(rest):
-        made = _word(value) if sign == "=~" else value if sign == "=" else None
+        made = _word(value) if sign == "=~" else re.sub(r"\\(.)", r"\1", value) if sign == "=" else None
         if made is None:
             return None
         labels[label] = made
@@ -184,27 +200,27 @@ def _by(labels: str = "") -> str:
     return f"sum by (stack, component, node, slot{labels})"
 
 
-def _of_metrics(trigger: Mapping[str, Any], stack: Stack) -> _Figure:
+def _of_metrics(trigger: Mapping[str, Any], stack: Stack) -> Figure:
     component = trigger.get("component")
     described = stack.components.get(str(component)) or {}
     if not component or described.get("metrics") is None:
         whose = f"'{component}' says no 'metrics'" if component else "it names no component"
-        raise _NoRule(f"{whose}, so that Prometheus does not read its figures")
+        raise NoRule(f"{whose}, so that Prometheus does not read its figures")
     more = {"stack": stack.name, "component": str(component)}
-    node = next(iter(_nodes(trigger, stack) or stack.hosts(described)), "node")
-    return _counted(trigger, [more] * 2, _nodes(trigger, stack), {**more, "node": node, "slot": "blue"}, str)
+    node = next(iter(nodes_of(trigger, stack) or stack.hosts(described)), "node")
+    return _counted(trigger, [more] * 2, nodes_of(trigger, stack), {**more, "node": node, "slot": "blue"}, str)
 
 
-def _of_haproxy(trigger: Mapping[str, Any], stack: Stack) -> _Figure:
+def _of_haproxy(trigger: Mapping[str, Any], stack: Stack) -> Figure:
     edges = [name for name in of_role(stack.components, "edge") if stack.components[name].get("metrics") is not None]
     if not edges:
-        raise _NoRule("the component with role edge says no 'metrics', so that Prometheus does not read HAProxy's figures")
+        raise NoRule("the component with role edge says no 'metrics', so that Prometheus does not read HAProxy's figures")
     server = str(trigger.get("server") or "")
     given: dict[str, dict[str, str]] = {}
     for key in ("ratio", "rate", "gauge"):
         for column in [trigger[key]] if isinstance(trigger.get(key), str) else trigger.get(key) or []:
             if column not in _COLUMNS or (server and column.startswith("req")):
-                raise _NoRule(f"HAProxy's exporter has no figure for the column {column}")
+                raise NoRule(f"HAProxy's exporter has no figure for the column {column}")
             given[column] = {"stack": stack.name, "proxy": str(trigger["target"])}
             given[column].update({"code": _COLUMNS[column][1]} if _COLUMNS[column][1] else {})
             given[column].update({"server": server} if server else {})
@@ -213,12 +229,12 @@ def _of_haproxy(trigger: Mapping[str, Any], stack: Stack) -> _Figure:
         name = _COLUMNS[column][0]
         return name.replace("haproxy_backend_", "haproxy_server_") if server else name
 
-    node = next(iter(_nodes(trigger, stack) or stack.hosts(stack.components[edges[0]])), "node")
-    return _counted(trigger, list(given.values()), _nodes(trigger, stack), {"component": edges[0], "node": node}, name_of)
+    node = next(iter(nodes_of(trigger, stack) or stack.hosts(stack.components[edges[0]])), "node")
+    return _counted(trigger, list(given.values()), nodes_of(trigger, stack), {"component": edges[0], "node": node}, name_of)
 
 
 def _counted(trigger: Mapping[str, Any], more: Sequence[Mapping[str, str]], nodes: Sequence[str], target: Mapping[str, str],
-             name_of: Any) -> _Figure:  # fmt: skip
+             name_of: Any) -> Figure:  # fmt: skip
     """A figure of counters, of a value or of a histogram."""
     window = int(float(trigger["window"]))
     over = f"[{window}s]"
@@ -240,7 +256,7 @@ def _counted(trigger: Mapping[str, Any], more: Sequence[Mapping[str, str]], node
             parts.append(Series(rest, growing(f"{step * (1 - value if _within(trigger['ratio']) else 1):g}", seconds)))
             return tuple(parts)
 
-        return _Figure(f"{_by()} (increase({first}{over})) / {sample}", window, sample, least, made)
+        return Figure(f"{_by()} (increase({first}{over})) / {sample}", window, sample, least, made)
     if "quantile" in trigger:
         share, name = trigger["quantile"]
         buckets = _with(_suffixed(name, "_bucket"), more[0], nodes)
@@ -256,7 +272,7 @@ def _counted(trigger: Mapping[str, Any], more: Sequence[Mapping[str, str]], node
             parts = [Series(f'{counted[:-1]},le="{bound}"}}', growing(f"{grows:g}", seconds)) for bound, grows in bounds]
             return (*parts, Series(total, growing(f"{step:g}", seconds)))
 
-        return _Figure(f"histogram_quantile({share:g}, {_by(', le')} (rate({buckets}{over})))", window, sample, least, spread)
+        return Figure(f"histogram_quantile({share:g}, {_by(', le')} (rate({buckets}{over})))", window, sample, least, spread)
     key = "rate" if "rate" in trigger else "gauge"
     chosen = _with(name_of(trigger[key]), more[0], nodes)
     one = _series_of(name_of(trigger[key]), {**target, **more[0]})
@@ -265,7 +281,19 @@ def _counted(trigger: Mapping[str, Any], more: Sequence[Mapping[str, str]], node
         return (Series(one, growing(f"{value * EVERY:g}", seconds) if key == "rate" else flat(f"{value:g}", seconds)),) if one else None
 
     function = "rate" if key == "rate" else {"mean": "avg", "last": "last"}.get(trigger["over"], trigger["over"]) + "_over_time"
-    return _Figure(f"{_by()} ({function}({chosen}{over}))", window, series=single)
+    return Figure(f"{_by()} ({function}({chosen}{over}))", window, series=single)
+
+
+def _of_query(trigger: Mapping[str, Any], _stack: Stack) -> Figure:
+    """What the trigger itself asks."""
+    asked = questions(trigger)
+    if trigger.get("slot") or names_in(asked):
+        raise NoRule("it judges one slot against the other, or what a node alone knows; gates ask for it")
+    if trigger.get("nodes"):
+        raise NoRule("a rule is about all series of its query; have the query itself name the nodes")
+    sample = f"({asked['sample']})" if "sample" in asked else ""
+    least = float(trigger.get("min_sample", 0))
+    return Figure(asked["query"], int(float(trigger["window"])), sample, least, base=asked.get("baseline", ""))
 
 
 def _suffixed(given: str, suffix: str) -> str:
@@ -288,11 +316,11 @@ def _beside(ratio: Sequence[str], second: str, first: str) -> str:
     return second[:-1] + "".join(f',{label}="{value}"' for label, value in narrow.items()) + "}"
 
 
-def _of_node(trigger: Mapping[str, Any], stack: Stack) -> _Figure:
+def _of_node(trigger: Mapping[str, Any], stack: Stack) -> Figure:
     hosts = of_role(stack.components, "exporters")
     if not hosts:
-        raise _NoRule("no component has the role exporters, so that Prometheus does not know how the node is")
-    nodes = _nodes(trigger, stack)
+        raise NoRule("no component has the role exporters, so that Prometheus does not know how the node is")
+    nodes = nodes_of(trigger, stack)
     window = int(float(trigger["window"]))
     node = next(iter(nodes or stack.hosts(stack.components[hosts[0]])), "node")
     target = {"stack": stack.name, "component": hosts[0], "node": node}
@@ -307,7 +335,7 @@ def _of_node(trigger: Mapping[str, Any], stack: Stack) -> _Figure:
             step = EVERY * max(0.0, 1 - min(value, 100) / 100)
             return (Series(selector("node_cpu_seconds_total", {**target, "cpu": "0", "mode": "idle"}), growing(f"{step:g}", seconds)),)
 
-        return _Figure(expr, window, series=made)
+        return Figure(expr, window, series=made)
     of = _with("", {"stack": stack.name}, nodes)
     share = _NODE[kind].replace("{of}", of)
     free, whole = ("MemAvailable", "MemTotal") if kind == "memory" else ("SwapFree", "SwapTotal")
@@ -317,4 +345,4 @@ def _of_node(trigger: Mapping[str, Any], stack: Stack) -> _Figure:
         return (Series(selector(f"node_memory_{free}_bytes", target), flat(f"{left:g}", seconds)),
                 Series(selector(f"node_memory_{whole}_bytes", target), flat(100, seconds)))  # fmt: skip
 
-    return _Figure(f"{over}_over_time(({share})[{window}s:15s])", window, series=shares)
+    return Figure(f"{over}_over_time(({share})[{window}s:15s])", window, series=shares)

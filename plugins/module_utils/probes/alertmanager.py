@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, get_path, problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.prometheus import LOGIN, ask, login_problems
+
+ACTIVE = {"active": "true", "silenced": "false", "inhibited": "false"}
+"""Alerts that nobody has silenced, and that no other alert holds back."""
 
 
 class Alertmanager(Probe):
@@ -53,7 +57,7 @@ class Alertmanager(Probe):
             got.append(f"receivers {', '.join(names)}")
             found += [Mismatch(f"receiver {name}", {"exists": True}, "not there") for name in self.spec["receivers"] if name not in names]
         if "alerts" in self.spec:
-            active = ask(self.spec, context, "/api/v2/alerts?active=true&silenced=false&inhibited=false")
+            active = ask(self.spec, context, f"/api/v2/alerts?{urlencode(ACTIVE)}")
             names = sorted({str((one.get("labels") or {}).get("alertname")) for one in active})
             got.append(f"{len(active)} alerts" + (f" ({', '.join(names)})" if names else ""))
             found += check(self._limit(), len(active), "alerts")

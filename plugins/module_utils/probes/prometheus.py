@@ -22,12 +22,16 @@ SHOWN = 3
 LOGIN: Mapping[str, Option] = {
     "username": Option("str", "user of basic authentication"),
     "password_file": Option("str", "file on the node with the password for it"),
+    "secret_file": Option("str", "file on the node with a bearer token"),
     "ca_file": Option("str", "CA certificates on the node, instead of the system's"),
 }
 
 
-def answer_of(spec: Mapping[str, Any], context: Context, path: str) -> Answer:
+def answer_of(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str, str] | None = None) -> Answer:
     """Ask a server, with the login that *spec* has.
+
+    Args:
+        form: sent along, where it would make too long an address.
 
     Raises:
         NotAsExpected: no answer, or another status than 200.
@@ -36,19 +40,39 @@ def answer_of(spec: Mapping[str, Any], context: Context, path: str) -> Answer:
     if spec.get("username"):
         password = context.secrets.read(spec["password_file"]) if spec.get("password_file") else ""
         headers["Authorization"] = basic_auth(str(spec["username"]), password)
-    answer = request(str(spec["target"]).rstrip("/") + path, context, headers=headers, ca_file=spec.get("ca_file"))
+    elif spec.get("secret_file"):
+        headers["Authorization"] = f"Bearer {context.secrets.read(spec['secret_file'])}"
+    body = urlencode(form).encode() if form else None
+    headers.update({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
+    method = "POST" if form else "GET"
+    answer = request(str(spec["target"]).rstrip("/") + path, context, method, body, headers, ca_file=spec.get("ca_file"))
     if answer.status != 200:
-        raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200", f"GET {answer.url}")
+        raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200", f"{method} {answer.url}")
     return answer
 
 
-def ask(spec: Mapping[str, Any], context: Context, path: str) -> Any:
-    """Ask one of the servers of Prometheus' family; what its API answers.
+def ask(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str, str] | None = None) -> Any:
+    """Ask one of the servers of Prometheus' family, as :func:`answer_of` does; what its API answers.
 
     Raises:
         NotAsExpected: no answer, another status, or no JSON.
     """
-    return answer_of(spec, context, path).json()
+    return answer_of(spec, context, path, form).json()
+
+
+def series(spec: Mapping[str, Any], context: Context, query: str) -> list[tuple[dict[str, str], float]]:
+    """What a query answers now: the labels of each series, without its name, and its value. A number is one series without labels.
+
+    Raises:
+        NotAsExpected: as :func:`ask`, or the answer is no vector.
+    """
+    result = get_path(ask(spec, context, "/api/v1/query", {"query": query}), "data.result")
+    try:
+        if len(result) == 2 and not isinstance(result[0], Mapping):
+            return [({}, float(result[1]))]
+        return [({name: text for name, text in one["metric"].items() if name != "__name__"}, float(one["value"][1])) for one in result]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise NotAsExpected(f"{excerpt(query, 80)}: no vector: {excerpt(str(result))}", "a vector") from error
 
 
 def login_problems(spec: Mapping[str, Any]) -> list[str]:
@@ -142,11 +166,7 @@ class Prometheus(Probe):
         return judge(found, self.expectation(), ", ".join(got), "; ".join(details))
 
     def _answer(self, context: Context) -> float:
-        query = urlencode({"query": self.spec["query"]})
-        result = get_path(ask(self.spec, context, f"/api/v1/query?{query}"), "data.result")
-        value = result if isinstance(result, list) and len(result) == 2 and not isinstance(result[0], dict) else None
-        if value is None and isinstance(result, list) and result:
-            value = result[0].get("value")
-        if not value:
+        found = series(self.spec, context, str(self.spec["query"]))
+        if not found:
             raise NotAsExpected(f"{self.spec['query']}: no series", f"a value {describe(at_least(self.spec['value']))}")
-        return float(value[1])
+        return found[0][1]

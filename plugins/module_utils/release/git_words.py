@@ -11,6 +11,8 @@ import re
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import without_credentials
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import printable
 
+IN_STACK = "aistack_applications.<application>.repo"
+"""Where a stack says the address of a repository."""
 LINES = 4
 """Lines of git that are shown: what ssh or the server says comes first, git's own conclusion last."""
 NOISE = re.compile(r"^(Cloning into|Warning: Permanently added|remote: (Enumerating|Counting|Compressing|Total)|hint:|@+$)")
@@ -43,16 +45,16 @@ WAYS = {
         " git config --global --add safe.directory FOLDER"
     ),
     r"not appear to be a git repository|repository ('.*' )?not found|does not exist|returned error: 404": (
-        "There is no repository at that address, or none that this user may see: check aistack_applications.<application>.repo."
+        "There is no repository at that address, or none that this user may see: check {repo}."
     ),
 }
-ELSE = "Check aistack_applications.<application>.repo, the network and the credentials of the user that runs Ansible."
+ELSE = "Check {repo}, the network and the credentials of the user that runs Ansible."
 
 
-def explained(stderr: str, status: int, address: str = "") -> str:
+def explained(stderr: str, status: int, address: str = "", repo: str = IN_STACK) -> str:
     """What git wrote to its standard error, in its own words from their first line on, and what to do; without credentials.
 
-    *address* is that of the repository, so that the remedy can name its host.
+    *address* is that of the repository, so that the remedy can name its host; *repo* is where it was said.
     """
     lines = [printable(" ".join(line.split())) for line in without_credentials(stderr).splitlines()]
     lines = [line.rstrip(".") for line in lines if line and not NOISE.match(line) and not re.search(ADVICE, line)]
@@ -61,4 +63,4 @@ def explained(stderr: str, status: int, address: str = "") -> str:
     login = re.match(r"(?:ssh://)?(?P<host>(?:[\w.-]+@)?(?P<server>[\w.-]+))(?::(?P<port>\d+)/|:|/)", address)
     port = f"-p {login['port']} " if login and login["port"] else ""
     places = {name: port + login[name] if login else "HOST" for name in ("host", "server")}
-    return f"git said: {said}. {way.format(**places)}"
+    return f"git said: {said}. {way.format(repo=repo, **places)}"

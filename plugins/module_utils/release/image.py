@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, is_kind, problems as faults, what
+
 SHORT = 7
 """Digits of a commit that an image's name has."""
 DOCKERFILE = "Dockerfile"
@@ -135,6 +137,24 @@ class Source:
     def archive(self, release: str) -> str:
         """The file on the controller that the image is loaded from."""
         return self.load.replace("{release}", release)
+
+
+_AMOUNT = re.compile(r"(?:\d+(?:\.\d+)?\s?(?:[kmgtp]?i?b?))?", re.IGNORECASE)
+_LEAST: Mapping[str, Option] = {"pids": Option("int", "", minimum=0), "cpus": Option("number", "", minimum=0)}
+
+
+def option_problems(where: str, options: Mapping[str, Any]) -> list[str]:
+    """What Docker would not take of ``options`` of a component in containers; types are a matter of the role's argument specs."""
+    port, memory = options.get("port", 0), options.get("memory", "")
+    found = []
+    if is_kind("int", port) and not 0 <= int(port) < 65536:
+        found.append(f"{where}.port: must be a port (1 to 65535), or 0 where it listens nowhere, is {port}")
+    if is_kind("text", memory) and not _AMOUNT.fullmatch(str(memory)):
+        found.append(f"{where}.memory: must be an amount as Docker takes it, such as 512m or 2g, is {what(memory)}")
+    for key, option in _LEAST.items():
+        if is_kind(option.kind, options.get(key)):
+            found += faults(f"{where}.{key}", options[key], option)
+    return found
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -105,8 +105,11 @@ def separated(repo: str) -> tuple[str, str]:
 class Source:
     """One repository, and the folder in it that a component is made of (empty for all of it).
 
-    ``lock`` above that folder, ``context`` and ``beside`` bring more of the repository; see :mod:`release.place`.
+    ``lock`` above that folder, ``context`` and ``beside`` bring more of the repository; see :mod:`release.place`. ``said_at`` is where
+    whoever asks said its address.
     """
+
+    said_at = git_words.IN_STACK
 
     def __init__(
         self, repo: str, path: str = "", mirror_dir: str | os.PathLike[str] = "", lock: str = "", context: Sequence[str] = (),
@@ -151,7 +154,7 @@ class Source:
         """Return tags and branches, each name to commit."""
         answer = self._git("ls-remote", END, self.repo, "HEAD", "refs/heads/*", "refs/tags/*")
         if answer.rc != 0:
-            said = git_words.explained(answer.stderr, answer.rc, self.shown)
+            said = git_words.explained(answer.stderr, answer.rc, self.shown, self.said_at)
             raise Unreachable(f"The repository {self.shown} cannot be reached from the controller. {said}")
         tags: dict[str, str] = {}
         branches: dict[str, str] = {}
@@ -285,7 +288,7 @@ class Source:
             refs = f"+refs/tags/{ref}:refs/tags/{ref}"
             fetched = self._git("fetch", "--quiet", "--no-tags", END, self.repo, refs, cwd=self.mirror)
             if fetched.rc != 0:
-                said = git_words.explained(fetched.stderr, fetched.rc, self.shown)
+                said = git_words.explained(fetched.stderr, fetched.rc, self.shown, self.said_at)
                 raise Unreachable(f"The tag {ref} could not be fetched from {self.shown}. {said}")
         elif self.known(ref) != commit:  # the tag was moved to what another one had brought here
             self._make_way(ref)

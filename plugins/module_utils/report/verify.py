@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.gate.verdict import FAIL, PASS
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import judged, table
 
 LEVELS = ("system", "function", "performance", "data")
 JOURNAL = "the journal is as it was written"
 """What verify.yml asks besides what the inventory does."""
 _PASSED = ("pass", "skipped", "warning")
+_OPEN = "not verified: "
+"""What stands before why Prometheus could not judge."""
 
 
 def verify_items(results: Mapping[str, Mapping[str, Any]], levels: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -57,6 +60,25 @@ def _key(component: str, name: str, levels: Mapping[str, str]) -> str:
 def _item(level: str, name: str, node: str, verdict: str, expected: str, got: str, latency_ms: float) -> dict[str, object]:
     return {"level": level, "item": name, "node": node, "verdict": verdict, "expected": expected, "got": got,
             "latency_ms": round(latency_ms, 1)}
+
+
+def figure_items(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, object]]:
+    """Items of level ``performance`` out of what Prometheus says of triggers now, as evidence: none of them fails a verification.
+
+    A window may reach back before what is live now, so that what it holds need not be its fault; and monitoring may be away.
+
+    Args:
+        results: node to the result of ``metric_gate`` there.
+    """
+    items = []
+    for host, result in results.items():
+        for row in result.get("conditions") or []:
+            said = {PASS: "", FAIL: "it would be pulled: "}.get(row["verdict"], _OPEN)
+            got = row["got"] if row["got"].startswith(said) else said + row["got"]
+            verdict = PASS if row["verdict"] == PASS else "warning"
+            name = f"trigger: {row['name']} (Prometheus)"
+            items.append(_item("performance", name, row.get("where") or host, verdict, row["expected"], got, 0.0))
+    return items
 
 
 def data_items(node: str, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
@@ -111,6 +133,8 @@ def summary(items: Sequence[Mapping[str, object]]) -> str:
             parts.append(f"{level} {sum(item['verdict'] in _PASSED for item in mine)}/{len(mine)}")
         else:
             parts.append(f"{level} not asked")
+    left = sum(str(item["got"]).startswith(_OPEN) for item in items)
+    parts += [f"{left} of Prometheus not verified"] if left else []
     return ("verified: " if items and not failed_items(items) else "NOT verified: ") + ", ".join(parts)
 
 

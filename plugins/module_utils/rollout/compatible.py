@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import application_of, tag_of
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option, nearest
-from ansible_collections.phasegate.aistack.plugins.module_utils.release.tag_version import SUCH, version_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.release.tag_version import SUCH, Version, version_of
 
 MAJOR, MINOR = "major", "minor"
 WORDS = {MAJOR: "of the same major version", MINOR: "of the same major and minor version"}
@@ -92,8 +92,19 @@ def problems(where: str, name: str, components: Mapping[str, Mapping[str, Any]])
 def _range_problems(here: str, rule: Mapping[str, Any]) -> list[str]:
     if not rule:
         return [f"{here}: an empty range says nothing; expected one such as {{ge: v4.1.0, lt: v5.0.0}}"]
-    return [f"{here}.{key}: '{value}' is no version; expected one such as v4.1.0"
-            for key, value in rule.items() if version_of(str(value)) is None]  # fmt: skip
+    ends = {key: version_of(str(value)) for key, value in rule.items()}
+    found = [f"{here}.{key}: '{rule[key]}' is no version; expected one such as v4.1.0" for key, end in ends.items() if end is None]
+    if not found and _none_between({key: end for key, end in ends.items() if end is not None}):
+        found = [f"{here}: no version is {words(rule)}; expected a range such as {{ge: v4.1.0, lt: v5.0.0}}"]
+    return found
+
+
+def _none_between(ends: Mapping[str, Version]) -> bool:
+    """Whether no version is in a range: its lower end is above the upper one, or is the upper one and left out."""
+    lower, upper = [ends[key] for key in ("ge", "gt") if key in ends], [ends[key] for key in ("le", "lt") if key in ends]
+    if not lower or not upper or max(lower) < min(upper):
+        return False
+    return max(lower) > min(upper) or any(ends.get(key) == max(lower) for key in ("gt", "lt", "ne"))
 
 
 def rules_of(components: Mapping[str, Mapping[str, Any]], released: Collection[str]) -> list[Rule]:

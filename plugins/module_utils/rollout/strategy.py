@@ -33,15 +33,16 @@ STRATEGY = Option(
     expected=f"{' or '.join(WORDS)}, {{rolling: {{…}}}} or {{canary: {{…}}}}",
     keys={
         ROLLING: Option("dict", "a few hosts after the others, each batch proven before the next one begins; counts for deploy.yml", keys={
-            "limit": Option("text", "hosts of a batch, or a share of all, such as 25%, rounded down, one at least", default=1),
+            "limit": Option("text", "hosts of a batch, or a share of all, such as 25%, rounded down, one at least", default=1,
+                            expected="a whole number of hosts, or a share of them such as 25%"),
             "hold": Option("number", f"seconds for which a batch has to hold, {LONGEST_S} at most", minimum=0, default=0),
             "triggers": _TRIGGERS,
         }),
-        CANARY: Option("dict", "on each host a rising share of the requests, judged before it rises further; counts for deploy.yml", keys={
+        CANARY: Option("dict", "on each host a rising share of the requests, each judged while it holds; counts for deploy.yml", keys={
             "weights": Option("list", "shares of the requests in percent, rising, the last one 100", required=True,
                               items=Option("int", ""), expected="a list of whole numbers, such as [5, 25, 100]"),
-            "hold": Option("number", f"seconds for which each share has to hold, {LONGEST_S} at most", minimum=0, default=0),
-            "triggers": _TRIGGERS,
+            "hold": Option("number", f"seconds for which each share has to hold, {LONGEST_S} at most; needed", minimum=0, default=0),
+            "triggers": replace(_TRIGGERS, help=f"{_TRIGGERS.help}; needed"),
         }),
     },
 )  # fmt: skip

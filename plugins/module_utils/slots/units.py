@@ -117,7 +117,7 @@ class SlotUnits:
     def retire_script(self, slot: str) -> str:
         """Shell script of a timer: stops *slot* unless it has become the live one in the meantime."""
         units, live = shlex.join(self.all_units(slot)), Home(self.spec.root, self.spec.component).live_link
-        return f'[ "$(readlink {shlex.quote(str(live))})" = {slot} ] || {{ systemctl disable --quiet {units}; systemctl stop {units}; }}'
+        return f"readlink {shlex.quote(str(live))} | grep -qx {slot} || systemctl disable --now --quiet {units}"
 
 
 def existing(spec: Spec, slot: str) -> list[str]:

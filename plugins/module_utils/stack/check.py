@@ -14,13 +14,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import COMPONENT_NAME, NODE_PATH, OWN_UNITS, STACK_NAME, moving
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import (
+    COMPONENT_NAME,
+    NODE_PATH,
+    OWN_UNITS,
+    STACK_NAME,
+    unfit_release,
+)
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import examine, nearest
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.service_user import check_user, same_user
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge import pool
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.rules import check_assets, check_edge
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import check_triggers
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import description as monitoring
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import of_role
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import image, lock_file, place, tree_names
 from ansible_collections.phasegate.aistack.plugins.module_utils.release.unit_access import Places, check_access, check_places
 from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import compatible, strategy
@@ -236,6 +243,7 @@ def _check_image(where: str, name: str, component: Mapping[str, Any], components
         except image.ImageNameError as error:
             problems.append(f"{where}: {error}")
     options = component.get("options") or {}
+    problems += image.option_problems(f"{where}.options", options) if role == "container" else []
     if component.get("port") and role == "container" and not options.get("port") and options.get("network") != "host":
         problems.append(f"{where}.options.port: is missing: the port that its process listens on inside its container")
     if not any(str((components.get(before) or {}).get("role")).rpartition(".")[2] == "docker" for before in component.get("after", [])):
@@ -335,16 +343,17 @@ def check_components(stack: Mapping[str, Any]) -> list[str]:
         problems += _check_image(where, name, component, components)
         problems += strategy.problems(where, component, len(groups.get(component.get("hosts", ""), ())), stack.get("triggers"))
         problems += compatible.problems(where, name, components)
-        problems += _check_counted(where, component) + _unread(where, component) + _check_making(where, name, component, stack)
+        unread = _unread(where, component)
+        problems += _check_counted(where, component) + unread + _check_making(where, name, component, stack)
         if "edge" in component:
             problems += check_edge(f"{where}.edge", component["edge"], _beside(name, components))
         if component.get("pool"):
             problems += pool.problems(name, components, groups, stack["ports"])
         if "assets" in component:
             problems += check_assets(f"{where}.assets", component["assets"])
-        problems += instances.problems(where, component) + check_user(where, component)
-        problems += check_access(where, component) + monitoring.problems(where, component, stack["ports"])
-        problems += hosts.problems(where, name, components, groups)
+        problems += instances.problems(where, component) if not any(".instances: " in line for line in unread) else []
+        problems += check_user(where, component) + check_access(where, component)
+        problems += monitoring.problems(where, component, stack["ports"]) + hosts.problems(where, name, components, groups)
     problems += same_user(components)
     if stack.get("root") and stack.get("state"):
         problems += check_places(components, Places(stack["root"], stack["state"]), groups)
@@ -392,6 +401,12 @@ def check_ports(ports: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _is_there(line: str, wrong: Iterable[str]) -> bool:
+    """Whether a line says that a key is missing of which another one says what is wrong, at its path or below."""
+    where, _, said = line.partition(": ")
+    return said.startswith("is missing") and any(path == where or path.startswith(f"{where}.") for path in wrong)
+
+
 def check_stack(stack: Mapping[str, Any], refer: bool = True) -> list[str]:
     """All structural problems of a stack, one line each.
 
@@ -411,14 +426,17 @@ def check_stack(stack: Mapping[str, Any], refer: bool = True) -> list[str]:
         faulty |= {name} if found else set()
     problems += check_ports(left["ports"])
     for name, application in left["applications"].items():
-        problems += moving(f"aistack_applications.{name}.release", application.get("release"))
+        problems += unfit_release(f"aistack_applications.{name}.release", application.get("release"))
     if not refer:
         return problems
+    wrong = [line.partition(": ")[0] for line in problems]
     # what is wrong in itself is left out, but its name is there to be referred to
     for name in SECTIONS:
         if isinstance(stack[name], Mapping):
             left[name] = {key: left[name].get(key, {} if name != "ports" else None) for key in stack[name]}
-    problems += check_components(left) + release_tasks.problems(left["applications"], left["components"])
+    # what is there and is wrong is not missing besides
+    problems += [line for line in check_components(left) if not _is_there(line, wrong)]
+    problems += release_tasks.problems(left["applications"], left["components"])
     problems += check_phases(left["phases"], left["components"], left["acceptance"], "phases" not in faulty)
     places = [*stack["groups"], *stack["groups"].get("all", ())]
-    return problems + check_triggers(stack.get("triggers"), places, left["components"])
+    return problems + check_triggers(stack.get("triggers"), places, left["components"], bool(of_role(left["components"], "prometheus")))

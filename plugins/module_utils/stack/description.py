@@ -48,6 +48,7 @@ ASKING = ("comfyui", "ollama")
 """Of these the ones that let in only who comes ``after`` them, by their addresses."""
 
 NAMES = "a list of names of variables"
+A_PORT = "the name of a port in aistack_ports"
 COMMANDS = "a list of commands, each a list such as [pytest, -q]"
 
 
@@ -112,7 +113,8 @@ SLOTS: Mapping[str, Option] = {
 }
 
 IMAGE: Mapping[str, Option] = {
-    "build": Option("str", "the Dockerfile, below the component's path, which is the context of the build", default="Dockerfile"),
+    "build": Option("str", "the Dockerfile, below the component's path, which is the context of the build", default="Dockerfile",
+                    expected="the name of a Dockerfile"),
     "target": Option("str", "stage of the Dockerfile that is built; the last one if left out"),
     "args": Option("dict", "build arguments; they stay in the image's history, so that no secret belongs here",
                    items=Option("text|number", "a value"), expected="a mapping of names to values"),
@@ -137,7 +139,7 @@ EDGE: Mapping[str, Option] = {
 
 POOL: Mapping[str, Option] = {
     "edge": Option("str", "the group of hosts whose edges lead to those of its own hosts", required=True),
-    "port": Option("str", "name in aistack_ports of the port that they listen on", required=True),
+    "port": Option("str", "name in aistack_ports of the port that they listen on", required=True, expected=A_PORT),
     "check": Option("str|dict", "path that a fit host answers with 2xx or 3xx, or path, host, headers; without one a host is fit while a "
                     "slot of it takes requests"),
 }
@@ -191,7 +193,7 @@ COMPONENT: Mapping[str, Option] = {
     "test_env_from": _listed("variables of its environment that tests get with their real values", NAMES),
     "test_network": Option("bool", "whether tests may reach the network", default=False),
     "env": Option("str", "its entry in aistack_env; its own name if left out"),
-    "port": Option("str", "name of its port in aistack_ports; <name>_blue and <name>_green are its slots'"),
+    "port": Option("str", "name of its port in aistack_ports; <name>_blue and <name>_green are its slots'", expected=A_PORT),
     "edge": Option("dict", "how the edge fronts it", keys=EDGE),
     "pool": Option("dict", "one address for all of its hosts", keys=POOL),
     "metrics": METRICS,

@@ -26,6 +26,8 @@ def problems(where: str, name: str, components: Mapping[str, Any], groups: Mappi
     """What is wrong with the hosts of the component that is described at *where*, a line each."""
     component, found = components[name], []
     hosts = groups.get(str(component.get("hosts")), ())
+    if component.get("hosts") in groups and not hosts:
+        return [f"{where}.hosts: the group '{component['hosts']}' has no hosts; put some into it, or take the component out"]
     if component.get("strategy") == "recreate" and len(hosts) > 1:
         found.append(f"{where}.hosts: exactly one host may run '{name}' (strategy recreate), the group '{component['hosts']}' "
                      f"has {len(hosts)}")  # fmt: skip

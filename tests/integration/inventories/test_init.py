@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import subprocess
@@ -104,6 +105,43 @@ def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str])
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+SHOWN = """
+- hosts: aistack
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy:
+        dest: "{{ shown }}/{{ inventory_hostname }}.json"
+        content: "{{ [aistack_env.api['values'], postgres_clients | map(attribute='address') | flatten] | to_json }}"
+      delegate_to: localhost
+"""
+
+
+def test_a_second_node_finds_the_servers_of_the_first(tmp_path: Path) -> None:
+    """It becomes one more line of a group: the application is on both, what there is once stays where it was and is found from both."""
+    done = init(tmp_path, "-e", "stack=shop", "-e", f"repo={repository(tmp_path / 'repo', SHOP, 'v1.0.0')}", "-e", "address=192.0.2.7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    hosts = tmp_path / "inventory" / "hosts.yml"
+    lines = hosts.read_text(encoding="utf-8").splitlines()
+    (node,) = [line for line in lines if "ansible_host: " in line]
+    more = node.replace("node-1", "node-2").replace("192.0.2.7", "192.0.2.8")
+    hosts.write_text("\n".join(two for line in lines for two in ([line, more] if line == node else [line])), encoding="utf-8")
+    secrets = ("-e", f"aistack_secrets_dir={tmp_path / 'secrets'}")
+    found = validate(tmp_path / "inventory", tmp_path, *secrets)
+    assert found.returncode == 0, found.stdout + found.stderr
+    play = tmp_path / "shown.yml"
+    play.write_text(SHOWN, encoding="utf-8")
+    shown = subprocess.run(
+        [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(tmp_path / "inventory"), str(play), "-e", f"shown={tmp_path}", *secrets,
+         "-e", "ansible_become=false", "-e", "ansible_python_interpreter={{ ansible_playbook_python }}"], cwd=ROOT, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    (first, clients), (second, _same) = (json.loads((tmp_path / f"node-{one}.json").read_text(encoding="utf-8")) for one in (1, 2))
+    assert "@192.0.2.7:5432/" in first["DATABASE_URL"]
+    assert (second["DATABASE_URL"], second["REDIS_URL"]) == (first["DATABASE_URL"], first["REDIS_URL"])
+    assert clients == ["192.0.2.7/32", "192.0.2.8/32"], "it is let in"
+
+
 def test_what_was_found_stands_where_it_belongs(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", SHOP, "v1.9.0", "v1.10.0", "nightly")
     done = init(tmp_path, "-e", "stack=shop", "-e", f"repo={repo}", "-e", "address=192.0.2.7", "-e", "user=ops")
@@ -181,6 +219,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ([], "has to know stack and repo: say -e stack=… -e repo=…"),
+        (["-e", "stack=shop", "-e", "repo=/nope"], "that this user may see: check -e repo=…."),
         (["-e", "stack=shop", "-e", "repo=REPO"], "has no tags; releases are tags. Make one (git tag v1.0.0)"),
         (["-e", "stack=shop", "-e", "repo=REPO", "-e", "relase=v9"], "did you mean 'release'?"),
         (["-e", "name=shop", "-e", "repo=REPO"], "name: init.yml knows no such variable; did you mean 'stack'?"),

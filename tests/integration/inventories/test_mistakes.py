@@ -108,6 +108,17 @@ def test_the_shortest_stack_is_good(inventory: Inventory) -> None:
     assert status == 0, output
 
 
+def test_a_good_one_is_told_by_a_word_without_any_node(inventory: Inventory) -> None:
+    status, output = inventory.play("phasegate.aistack.check")
+    assert status == 0, output
+    assert "The description of the stack 'shop' is good: 4 components, 1 host, 2 phases. No node was asked." in output
+    inventory.stack["aistack_components"]["api"]["port"] = "apii"
+    status, output = inventory.play("phasegate.aistack.check")
+    assert status == 2, output
+    assert "aistack_ports has no 'apii'" in output
+    assert "is good" not in output
+
+
 def test_all_mistakes_are_said_at_once(inventory: Inventory) -> None:
     inventory.stack.update(WRONG)
     inventory.stack["aistack_components"]["api"] = COMPONENT
@@ -141,6 +152,28 @@ def test_components_under_another_name_are_one_mistake(inventory: Inventory) -> 
     assert status != 0
     assert "aistack_component: is set by playbooks; did you mean 'aistack_components'?" in output
     assert "unknown component" not in output
+
+
+def test_nothing_described_is_one_mistake(inventory: Inventory) -> None:
+    inventory.stack["aistack_components"] = {}
+    status, output = inventory.check()
+    assert status != 0
+    assert "aistack_components: is empty: what runs where, behind which gate; write such as {api: " in output
+    assert "(1 problem)" in output
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("latest", "release: 'latest' can mean something else tomorrow; name a tag, such as v1.2.3"),
+        ("../x", "release: '../x' can be the name of no release; expected a letter or a digit"),
+    ],
+)
+def test_what_was_asked_for_is_no_fault_of_the_description(inventory: Inventory, release: str, said: str) -> None:
+    status, output = inventory.play("phasegate.aistack.deploy", "-e", f"release={release}")
+    assert status == 2, output
+    assert f"deploy.yml cannot be run like this. Nothing was touched.\n      - {said}" in output
+    assert [word for word in ("cannot be used", "aistack_extra_vars") if word in output] == []
 
 
 def test_what_yaml_makes_of_a_value_without_quotes(inventory: Inventory) -> None:

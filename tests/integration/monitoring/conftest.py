@@ -38,12 +38,12 @@ ROLES = ("exporters", "alertmanager", "prometheus")
 
 
 class Web(http.server.ThreadingHTTPServer):
-    """The blue slot of the component C(api), which shows its figures; and a receiver of alerts, which keeps what it was told."""
+    """A slot of the component C(api), which shows its figures; and a receiver of alerts, which keeps what it was told."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.depth, self.html = 1, False
         self.told: list[tuple[str, str]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -60,7 +60,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.html:
+            self.do_GET()
+            return
+        body = json.loads(sent)
         self.server.told += [(alert["labels"]["alertname"], alert["status"]) for alert in body["alerts"]]
         self.send_response(200)
         self.end_headers()

@@ -59,6 +59,23 @@ def test_a_node_goes_back_by_itself_and_the_controller_agrees(deployed: Lab) -> 
     health.says(f"backend backend-1 {BEFORE}")
 
 
+def test_what_was_kept_warm_is_stopped_when_its_time_is_over(lab: Lab) -> None:
+    """Its timer was read again by systemd meanwhile, as each deployment has it do; now it fires."""
+    timers = "systemctl list-units --plain --no-legend 'aistack-backend-retire-*.timer' | cut -d' ' -f1"
+    if not lab.on("backend-1", timers).strip():
+        bring(lab, BEFORE)
+        bring(lab, AFTER)
+    (timer,) = lab.on("backend-1", timers).split()
+    idle = timer.removesuffix(".timer").rpartition("-")[2]
+    unit, live = f"aistack-backend@{idle}.service", lab.on("backend-1", "readlink /opt/aistack/backend/slots/live").strip()
+    assert (live != idle, lab.on("backend-1", f"systemctl is-active {unit}").strip()) == (True, "active")
+    retire = timer.replace(".timer", ".service")
+    lab.on("backend-1", f"systemctl daemon-reload; systemctl start --wait {retire}")
+    assert lab.on("backend-1", f"systemctl is-active {unit}", check=False).strip() == "inactive"
+    assert lab.on("backend-1", f"systemctl is-active aistack-backend@{live}.service").strip() == "active"
+    assert lab.on("backend-1", "systemctl --failed --plain --no-legend 'aistack-*'").strip() == ""
+
+
 WITHOUT = pytest.mark.whole(beside="tests/integration/rollback/test_emergency.py")  # with a reboot
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +65,26 @@ def _tasks(value: object) -> Iterator[dict[str, object]]:
         yield value
     for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _tasks(one)
+
+
+def _read(name: str) -> Iterator[str]:
+    """The texts of a playbook and of all that it imports and includes."""
+    path = ROOT / "playbooks" / name
+    text = path.read_text(encoding="utf-8")
+    yield text
+    for more in re.findall(r"(?:import_playbook|include_tasks|import_tasks)[^\n]*?([\w/]+[.]yml)", text):
+        yield from _read(str((path.parent / more).relative_to(ROOT / "playbooks")))
+
+
+def test_nothing_on_the_way_of_an_emergency_asks_prometheus() -> None:
+    texts = list(_read("emergency_rollback.yml"))
+    assert any("rollback_plan" in text or "phasegate.aistack.node" in text for text in texts)
+    assert [text for text in texts if "metric_gate" in text or "asked_of_prometheus" in text] == []
+    assert any("metric_gate" in text for text in _read("deploy.yml")), "whoever looks finds it where it is"
+
+
+def test_what_prometheus_says_is_registered_and_fails_nothing() -> None:
+    (asked,) = [task for task in PLAY["tasks"] if "phasegate.aistack.metric_gate" in task]
+    assert (asked["failed_when"], asked["phasegate.aistack.metric_gate"]["enforce"], asked["ignore_unreachable"]) == (False, False, True)
+    (report,) = [task for task in PLAY["tasks"] if "phasegate.aistack.report" in task]
+    assert report["phasegate.aistack.report"]["answers"]["figures"] == asked["register"]

@@ -28,8 +28,8 @@ def rendered(role: str, name: str, **more: Any) -> list[str]:
 
 def exporter(name: str, listen: str = "127.0.0.1", filtered: bool = False, environment: bool = False) -> list[str]:
     given = {
-        "__exporter": {"name": name, "listen": listen, "port": 9100}, "__exporter_filtered": filtered,
-        "__exporter_filter_file": "/etc/node.nft", "__exporter_environment": environment, "__exporter_env_file": "/etc/node.env",
+        "__exporter": {"name": name, "listen": listen, "port": 9100}, "__exporters_its_filtered": filtered,
+        "__exporters_its_filter_file": "/etc/node.nft", "__exporters_its_login": environment, "__exporters_its_env_file": "/etc/node.env",
     }  # fmt: skip
     return rendered("exporters", "exporter", **given)
 

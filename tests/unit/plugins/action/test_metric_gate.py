@@ -88,6 +88,16 @@ def test_a_failure_ends_the_watch_of_the_others(act, tmp_path):
     assert "because another host failed" in ended["conditions"][0]["got"]
 
 
+def test_prometheus_is_asked_from_its_own_host_alone_and_speaks_of_others(act):
+    asked = {"name": "cpu", "source": "prometheus", "target": "http://127.0.0.1:9090", "query": "q", "value": 90, "from": "b1"}
+    given = answer("pass")
+    given["conditions"][0]["where"] = "g1"
+    result, calls, _printed = act("b1", {"conditions": [asked, CPU]}, given)
+    assert ([one["source"] for one in calls[0]["conditions"]], result["conditions"][0]["where"]) == (["prometheus", "node"], "g1")
+    _result, calls, _printed = act("g1", {"conditions": [asked, CPU]}, answer("pass"))
+    assert [one["source"] for one in calls[1]["conditions"]] == ["node"]
+
+
 def test_nothing_is_enforced_in_check_mode(act):
     result, _calls, _printed = act("b1", {"conditions": [CPU]}, answer("fail"), check=True)
     assert (result["verdict"], result["failed"], result["enforced"]) == ("fail", False, False)

@@ -61,3 +61,16 @@ def test_what_is_wrong_is_said() -> None:
         monitoring.alert_rules(COMPONENTS, GROUPS, "shop", [{"name": "x", "source": "metrcs"}])
     with pytest.raises(AnsibleFilterError, match=r"alertmanager_receivers\[0\] \(ops\): 'url' is missing"):
         monitoring.alertmanager_config([{"name": "ops"}])
+
+
+def test_triggers_and_what_prometheus_is_asked_beside_them() -> None:
+    memory = {"name": "memory", "source": "node", "target": "memory", "value": 90, "then": "notice"}
+    own = {"aistack_ports": {"prometheus": 9191}, "prometheus_password": "secret-of-readers"}
+    hostvars = {"a": {**HOSTVARS["a"], **own}, "b": HOSTVARS["b"]}
+    kept, asked = monitoring.asked_of_prometheus([memory], COMPONENTS, GROUPS, "shop", hostvars, ["a", "b"])
+    assert (kept, asked["target"], asked["from"], asked["nodes"]) == (memory, "http://127.0.0.1:9191", "a", ["a", "b"])
+    assert (asked["username"], "secret-of-readers" in str(asked)) == ("reader", False)
+    assert 'stack="shop"' in asked["query"]
+    assert monitoring.asked_of_prometheus([memory], {}, GROUPS, "shop", hostvars) == [memory], "without a component prometheus"
+    wrong = {"name": "memory", "source": "grafana"}
+    assert monitoring.asked_of_prometheus([wrong], COMPONENTS, GROUPS, "shop", hostvars) == [wrong], "metric_gate names what is wrong"

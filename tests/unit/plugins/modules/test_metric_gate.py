@@ -28,6 +28,8 @@ MEMORY: dict[str, Any] = {"name": "memory", "source": "node", "target": "memory"
         ({"conditions": [MEMORY], "interval": 0}, "interval: 0 s is too short"),
         ({"conditions": [MEMORY], "passes": "many"}, "passes"),
         ({"conditions": [MEMORY], "windows": 3}, "Unsupported parameters"),
+        ({"conditions": [MEMORY], "at_once": True}, "at_once: 'memory' is not asked of Prometheus, which alone knows what was before"),
+        ({"conditions": [{"name": "n", "source": "prometheus", "query": "q", "value": 1}]}, "'n' has no 'target'"),
     ],
 )
 def test_arguments_that_make_no_sense(call: Call, arguments: dict[str, Any], said: str) -> None:

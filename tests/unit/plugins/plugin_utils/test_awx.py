@@ -28,7 +28,7 @@ def test_every_verb_that_can_be_a_job_is_one() -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_a_survey_asks_for_what_the_verb_knows(name: str) -> None:
-    asked = {entry["variable"]: entry for entry in TEMPLATES[name]["survey_spec"]["spec"]}
+    asked = {entry["variable"]: entry for entry in TEMPLATES[name]["survey_spec"].get("spec", [])}
     known = said.parameters(VERBS[name])
     assert set(asked) == set(known) - awx.FILES
     for variable, entry in asked.items():

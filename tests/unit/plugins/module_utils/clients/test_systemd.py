@@ -156,6 +156,14 @@ def test_the_timer_is_set_and_one_in_its_place_goes() -> None:
         Systemd(Shell(show=Ended(0, gone, ""), systemd_run=there)).schedule("t", 30, "echo")
 
 
+@pytest.mark.parametrize("script", ["a; b", 'echo "$HOME"', "echo 100%"])
+def test_a_script_that_systemd_would_read_otherwise_later_is_refused(script: str) -> None:
+    shell = Shell()
+    with pytest.raises(ValueError, match="a transient unit does not keep"):
+        Systemd(shell).schedule("t", 30, script)
+    assert shell.asked == []
+
+
 @pytest.mark.parametrize(
     ("shown", "grace", "trouble"),
     [

@@ -78,7 +78,7 @@ def test_all_that_may_be_said() -> None:
         (changed(pool={"edge": "front"}), "pool: 'port' is missing"),
         (changed(pool="front"), "pool: must be a mapping"),
         (changed(port=None), "pool: leads to the port of 'web', which has none; give it a port (aistack_ports)"),
-        (changed(hosts="nobody"), "pool: has nowhere to lead to, since the group 'nobody' has no hosts; put some into it, or drop it"),
+        (changed(hosts="nobody"), "hosts: the group 'nobody' has no hosts; put some into it, or take the component out"),
         (changed(hosts="bare"), "pool: no component of role edge runs on x; describe one with hosts: bare"),
     ],
 )

@@ -38,8 +38,9 @@ def test_canonical_ones_stay_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"source": "prometeus"}, "aistack_triggers[0] (errors): unknown source 'prometeus'; known: metrics, haproxy, node, manual"),
+        ({"source": "prometeus"}, "aistack_triggers[0] (errors): unknown source 'prometeus' (did you mean prometheus?)"),
         ({"source": "haproxi"}, "unknown source 'haproxi' (did you mean haproxy?)"),
+        ({"source": "grafana"}, "unknown source 'grafana'; known: metrics, prometheus, haproxy, node, manual"),
         ({"source": None}, "'source' is missing"),
         ({"windows": 5}, "unknown key 'windows' (did you mean window?)"),
         ({"severity": "warning"}, "unknown key 'severity'"),
@@ -74,6 +75,42 @@ def test_each_fault_is_named_with_its_key(changes: dict[str, Any], said: str) ->
     trigger = {key: value for key, value in {**SHARE, **changes}.items() if value is not None}
     found = problems(trigger)
     assert any(said in line for line in found), found
+
+
+QUESTION = {"name": "deep", "source": "prometheus", "target": "http://p:9090", "query": "max by (node) (depth)", "value": 5,
+            "then": "notice"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"query": None}, "'query' is missing"),
+        ({"value": None, "times": 2}, "times: it is not said of what; give offset (seconds before), baseline (a query) or slot"),
+        ({"value": None, "times": 2, "offset": 60, "baseline": "x"}, "give one of offset and baseline"),
+        ({"offset": 60}, "offset: says what 'times' compares with; there is none"),
+        ({"min_sample": 3}, "min_sample: needs 'sample', the query that counts"),
+        ({"slot": "red"}, "slot: 'red' is not one of blue, green"),
+        ({"slot": "${slot}"}, "${slot}: 'component' says whose it is"),
+        ({"query": 'x{release="${realease}"}', "component": "backend"}, "${realease} is not known (did you mean release?)"),
+        ({"target": "p:9090"}, "'p:9090' does not begin with http:// or https://"),
+        ({"username": "me"}, "username and password_file belong together"),
+        ({"nodes": "b1"}, "nodes: must be a list"),
+        ({"max_age": 3}, "unknown key 'max_age'"),
+        ({"target": None}, "nobody can be asked: no component has the role prometheus; add one, or give 'target'"),
+    ],
+)
+def test_each_fault_of_a_question_is_named_with_its_key(changes: dict[str, Any], said: str) -> None:
+    found = problems({key: value for key, value in {**QUESTION, **changes}.items() if value is not None})
+    assert any(said in line for line in found), found
+
+
+def test_a_good_question() -> None:
+    assert problems(QUESTION) == []
+    once = normalise({**QUESTION, "sample": "count(x)"})
+    assert (once["min_sample"], "over" in once, normalise(once)) == (20.0, False, once)
+    assert "min_sample" not in normalise(QUESTION)
+    without = {key: value for key, value in QUESTION.items() if key != "target"}
+    assert check_triggers([without], ["all"], [], prometheus=True) == []
 
 
 def test_faults_of_the_list() -> None:

@@ -34,6 +34,7 @@ def answer(*rows: dict[str, Any]) -> dict[str, Any]:
 
 def test_one_line_for_each() -> None:
     assert row_line(row("fail")) == "FAIL  errors: 0.25 (25 of 100) (expected share <= 0.05; 1 failed)"
+    assert "errors by Prometheus: 0.2" in progress_line("b1", answer(judged("waiting")))
     assert progress_line("b1", answer(row("waiting"))) == "  … b1 30 of 1800 s  errors: 0.2 (20 of 100)"
 
 
@@ -94,3 +95,44 @@ def test_a_watch_that_another_host_ended() -> None:
 
 def test_a_name_cannot_leave_its_quotation_marks() -> None:
     assert command_for(APP, "x'\"; rm `a` $b") .endswith("-e \"reason='x; rm a b'\"")
+
+
+def judged(verdict: str, source: str = "prometheus", **more: Any) -> dict[str, Any]:
+    return {**row(verdict), "source": source, **more}
+
+
+ASKED = {"name": "errors", "source": "prometheus", "from": "b1", "then": APP}
+
+
+def test_what_prometheus_judged_counts() -> None:
+    found = watch_result({"b1": answer(judged("pass", where="b1"), judged("inconclusive", "haproxy"))}, [ASKED], True)
+    assert (found["verdict"], len(found["rows"]), found["rows"][0]["source"]) == ("pass", 1, "prometheus")
+    assert "by Prometheus)" in found["text"]
+    web = watch_result({"b1": answer(judged("fail", where="w1")), "w1": answer(judged("pass", "haproxy"))}, [ASKED], True)
+    assert (web["verdict"], web["acts"], web["rows"][0]["where"]) == ("fail", True, "w1")
+
+
+def test_where_prometheus_cannot_judge_the_source_counts_and_the_page_says_so() -> None:
+    away = judged("inconclusive", got="not verified: Prometheus does not answer: status 401", where="")
+    found = watch_result({"b1": answer(away, judged("pass", "haproxy")), "w1": answer(judged("pass", "haproxy"))}, [ASKED], True)
+    assert (found["verdict"], [one["source"] for one in found["rows"]]) == ("pass", ["haproxy", "haproxy"])
+    said = "errors: judged at its source, since Prometheus on b1 could not: not verified: Prometheus does not answer: status 401"
+    assert said in found["text"]
+    failed = watch_result({"b1": answer(away, judged("fail", "haproxy"))}, [ASKED], True)
+    assert (failed["verdict"], failed["acts"]) == ("fail", True), "a Prometheus that is down keeps nobody from going back"
+
+
+def test_a_failure_that_the_source_saw_counts_beside_prometheus() -> None:
+    found = watch_result({"b1": answer(judged("pass"), judged("fail", "metrics"))}, [ASKED], False)
+    assert (found["verdict"], len(found["rows"])) == ("fail", 2)
+
+
+def test_without_another_source_it_stays_open() -> None:
+    found = watch_result({"b1": answer(judged("inconclusive"))}, [ASKED], True)
+    assert (found["verdict"], found["acts"], len(found["rows"])) == ("inconclusive", False, 1)
+
+
+def test_a_prometheus_that_nobody_asked_is_named() -> None:
+    found = watch_result({"w1": answer(judged("pass", "haproxy"))}, [ASKED], False)
+    assert "Prometheus was not asked: no answer from b1, or it is not part of this run" in found["text"]
+    assert found["verdict"] == "pass"

@@ -212,7 +212,7 @@ def test_a_page_knows_its_own_address() -> None:
 
 
 def test_the_nodes_python_is_named() -> None:
-    node = yaml.load(made({"main.py": SHOP}).files()["hosts.yml"], Plain)["all"]["children"]["aistack"]["hosts"]["node-1"]
+    node = yaml.load(made({"main.py": SHOP}).files()["hosts.yml"], Plain)["all"]["children"]["aistack"]["vars"]
     assert node["ansible_python_interpreter"] == "/usr/bin/python3"
 
 
@@ -236,13 +236,16 @@ TASKS = {"tasks.py": "from celery import Celery\napp = Celery('x')\napp.conf.bea
 
 
 def checked(files: dict[str, str], image: bool | None = None) -> tuple[dict[str, Any], list[str]]:
-    """The stack that an inventory describes, which the check has nothing against, and what is left to do."""
+    """The stack that an inventory describes, which the check has nothing against, with a second node as well; and what is left to do."""
     inventory = Inventory(detect(files, image=image), Place("shop", "/repo", "v1.0.0", "192.0.2.10", "ops", False))
     said: dict[str, Any] = {}
     for path, content in inventory.files().items():
         said.update(yaml.load(content, Plain) if path != "hosts.yml" else {})
     stack = {key: said.get(f"aistack_{key}") or {} for key in ("phases", "components", "applications", "ports", "env")}
-    assert check_stack({**stack, "acceptance": {}, "groups": {"aistack": ["node-1"], "all": ["node-1"]}}) == []
+    described = yaml.load(inventory.files()["hosts.yml"], Plain)["all"]["children"]
+    groups = {name: list(group["hosts"]) for name, group in described.items()}
+    for nodes in (groups["aistack"], [*groups["aistack"], "node-2"]):
+        assert check_stack({**stack, "acceptance": {}, "groups": {**groups, "aistack": nodes, "all": nodes}}) == []
     return said, inventory.todos()
 
 

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.trigger import TriggerError
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import rules, settings, targets
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.asked import PASSWORD_FILE, asked_of_prometheus, server
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.trigger_rules import trigger_rules
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.usual_rules import usual_rules
@@ -189,8 +192,69 @@ def test_a_trigger_without_a_rule_says_why(change: dict[str, Any], why: str) -> 
 
 
 def test_a_wrong_trigger_is_refused() -> None:
-    with pytest.raises(TriggerError, match="unknown source 'promtheus'"):
-        trigger_rules([{**ERRORS, "source": "promtheus"}], stack())
+    with pytest.raises(TriggerError, match="unknown source 'grafana'"):
+        trigger_rules([{**ERRORS, "source": "grafana"}], stack())
+
+
+def test_names_stand_in_an_expression_as_they_are() -> None:
+    many = targets.Stack("shop", COMPONENTS, {**GROUPS, "data": ["one-1.example", "two"]}, PORTS, ADDRESSES)
+    rule = trigger_rules([{**ERRORS, "target": 'a"} or up{x="'}], many)[0][0]
+    assert 'node=~"one-1\\\\.example|two"' in rule.expr, "as Go reads it, and then as a regular expression"
+    assert 'proxy="a\\"} or up{x=\\""' in rule.expr
+
+
+QUESTION = {"name": "deep", "source": "prometheus", "query": "sum(rate(a[5m]))", "sample": "sum(increase(a[5m]))", "then": "notice"}
+
+
+def test_a_question_is_a_rule_in_its_own_words() -> None:
+    rule = trigger_rules([{**QUESTION, "value": 3, "min_sample": 7}], stack())[0][0]
+    assert rule.expr == "(sum(rate(a[5m]))) > 3 and (sum(increase(a[5m]))) >= 7"
+    earlier = trigger_rules([{**QUESTION, "times": {"lt": 2}, "offset": 3600}], stack())[0][0]
+    assert "(sum(rate(a[5m]))) >= 2 * (last_over_time((sum(rate(a[5m])))[1m:1m] offset 3600s)) and " in earlier.expr
+    found, without = trigger_rules([{**QUESTION, "times": 2, "slot": "blue"}, {**QUESTION, "value": 2, "nodes": ["one"]}], stack())
+    assert (found, "one slot against the other" in str(without) or "have the query itself" in str(without)) == ([], True)
+
+
+HERE = server("one", {"port": 9191})
+
+
+@pytest.mark.parametrize("given", [ERRORS, SLOW, {**SLOW, "value": None, "times": {"lt": 2}}, {**SLOW, "gauge": "depth", "ratio": None}])
+def test_what_a_gate_asks_is_the_text_of_the_alert_rule(given: dict[str, Any]) -> None:
+    trigger = {key: value for key, value in given.items() if value is not None}
+    rule = trigger_rules([trigger], stack())[0][0]
+    kept, asked = asked_of_prometheus([trigger], stack(), HERE)
+    assert kept == trigger
+    assert (asked["source"], asked["name"], asked["target"], asked["from"]) == ("prometheus", given["name"], "http://127.0.0.1:9191", "one")
+    sign = ">= 2 * " if "times" in trigger else "> 0.05" if trigger is ERRORS else "> "
+    assert rule.expr.startswith(f"({asked['query']}) {sign}"[:len(asked["query"]) + 4])
+    assert ("sample" in asked) == ("ratio" in trigger)
+    assert "sample" not in asked or rule.expr.endswith(f" and {asked['sample']} >= {asked['min_sample']:g}")
+    assert ("baseline" in asked) == ("times" in trigger)
+    assert "baseline" not in asked or f"* ({asked['baseline']})" in rule.expr
+    assert (asked["nodes"], asked["then"]) == (["one"], trigger["then"])
+
+
+def test_only_what_has_a_rule_is_asked_and_only_of_hosts_that_are_looked_at() -> None:
+    by_hand = {"name": "hole", "source": "manual", "then": "manual"}
+    odd = {**ERRORS, "name": "odd", "ratio": ["lastchg", "req_tot"]}
+    memory = {"name": "memory", "source": "node", "target": "memory", "value": {"lt": 90}, "then": "notice"}
+    found = asked_of_prometheus([by_hand, odd, ERRORS, memory], stack(), HERE, ["two"], 30)
+    assert [(one["name"], one["source"]) for one in found] == [
+        ("hole", "manual"), ("odd", "haproxy"), ("errors", "haproxy"), ("memory", "node"), ("memory", "prometheus")
+    ]  # fmt: skip
+    assert (found[-1]["nodes"], found[-1]["window"], "[30s:15s]" in found[-1]["query"]) == (["two"], 30.0, True)
+    own = asked_of_prometheus([ERRORS, {**QUESTION, "value": 3}], stack(), HERE, beside=False)
+    assert [(one["source"], one.get("from")) for one in own] == [("haproxy", None), ("prometheus", "one")]
+    assert asked_of_prometheus([ERRORS], stack(), {}) == [ERRORS]
+
+
+def test_how_a_server_is_asked() -> None:
+    assert server("one", {}) == {"target": "http://127.0.0.1:9090", "from": "one"}
+    found = server("one", {"listen": "fd00::1", "port": "9091", "user": "ann", "password": "secret-of-ann"})
+    assert found == {"target": "http://[fd00::1]:9091", "from": "one", "username": "ann", "password_file": PASSWORD_FILE}
+    assert server("one", {"listen": "0.0.0.0"})["target"] == "http://127.0.0.1:9090"
+    role = yaml.safe_load((Path(__file__).parents[5] / "roles/prometheus/vars/main.yml").read_text(encoding="utf-8"))
+    assert f"{role['__prometheus_folder']}/own.password" == PASSWORD_FILE
 
 
 def test_of_a_baseline_the_same_figure_of_the_day_before() -> None:

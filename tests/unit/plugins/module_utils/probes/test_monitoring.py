@@ -86,7 +86,7 @@ def test_a_rule_that_fails_is_named(web: WebServer, observe: Observe) -> None:
 def test_the_answer_of_a_query(web: WebServer, observe: Observe) -> None:
     answers(web, result=[{"metric": {}, "value": [1, "3"]}])
     assert observe(prometheus=web.url, query="count(up)", value=3).ok
-    assert web.seen[-1][1] == "/api/v1/query?query=count%28up%29"
+    assert (web.seen[-1][0], web.seen[-1][1], web.seen[-1][3]) == ("POST", "/api/v1/query", b"query=count%28up%29")
     seen = observe(prometheus=web.url, query="count(up)", value={"lt": 3})
     assert not seen.ok
     assert seen.got == "count(up) = 3.0"

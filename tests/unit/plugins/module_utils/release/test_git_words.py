@@ -51,6 +51,14 @@ def test_the_first_line_stays_and_a_remedy_is_named(stderr: str, address: str, f
     assert "Please make sure" not in said
 
 
+def test_where_the_address_stands_is_named_as_whoever_asks_knows_it() -> None:
+    """The first inventory of a stack is not there yet when its repository is looked into."""
+    gone = "fatal: '/nope' does not appear to be a git repository"
+    assert git_words.explained(gone, 128, "/nope").endswith("check aistack_applications.<application>.repo.")
+    assert git_words.explained(gone, 128, "/nope", "-e repo=…").endswith("that this user may see: check -e repo=….")
+    assert "Check -e repo=…, the network" in git_words.explained("fatal: odd", 128, "/nope", "-e repo=…")
+
+
 def test_no_token_and_nothing_that_a_terminal_obeys() -> None:
     said = git_words.explained("remote: \x1b]0;x\x07denied\nfatal: unable to access 'https://ghp_S3cret@h/x.git/': 403\n", 128, "https://h/x.git")
     assert "ghp_S3cret" not in said

@@ -26,6 +26,7 @@ def wrong(runs_with: Any, name: str = "worker") -> list[str]:
 
 @pytest.mark.parametrize("runs_with", [
     {}, {"gateway": "major"}, {"gateway": "minor", "mail": "major"}, {"gateway": RANGE}, {"mail": {"ne": "mail/v1.2.0"}},
+    {"gateway": {"ge": "v5.0.0", "le": "v5.0.0"}}, {"gateway": {"gt": "v5.0.0-rc.1", "lt": "v5.0.0"}},
 ])  # fmt: skip
 def test_what_may_be_said(runs_with: Any) -> None:
     assert wrong(runs_with) == []
@@ -39,6 +40,10 @@ def test_what_may_be_said(runs_with: Any) -> None:
     ({"gateway": {"ge": 4.1}}, "worker.runs_with.gateway.ge: must be a text, is 4.1 to YAML; quote it"),
     ({"gateway": {"ge": "nightly"}}, "worker.runs_with.gateway.ge: 'nightly' is no version; expected one such as v4.1.0"),
     ({"gateway": {}}, "worker.runs_with.gateway: an empty range says nothing; expected one such as {ge: v4.1.0, lt: v5.0.0}"),
+    ({"gateway": {"ge": "v5.0.0", "lt": "v4.0.0"}},
+     "worker.runs_with.gateway: no version is >= v5.0.0, < v4.0.0; expected a range such as {ge: v4.1.0, lt: v5.0.0}"),
+    ({"gateway": {"gt": "v5.0.0", "le": "v5.0.0"}}, "worker.runs_with.gateway: no version is > v5.0.0, <= v5.0.0; expected"),
+    ({"gateway": {"ge": "v5.0.0", "le": "v5.0.0", "ne": "v5.0.0"}}, "worker.runs_with.gateway: no version is >= v5.0.0, <= v5.0.0, not"),
     ({"gatway": "major"}, "worker.runs_with.gatway: unknown component 'gatway'; did you mean 'gateway'?"),
     ({"worker": "major"}, "worker.runs_with.worker: is the component itself; name another one"),
     ({"redis": "major"}, "worker.runs_with.redis: 'redis' has no releases, so that nothing of it can be compared; drop it"),

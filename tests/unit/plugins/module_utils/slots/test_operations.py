@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.haproxy import EdgeError, Load, Server
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UnitError, UnitState
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import UNKEPT, UnitError, UnitState
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file import NAMES, Declared, quote
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal import state as release_state
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
@@ -843,9 +843,23 @@ def test_status(fronted: Bench) -> None:
 
 
 def test_the_retire_timer_looks_before_it_stops(fronted: Bench) -> None:
-    node = replace(fronted.slots().node)
-    script = node.own.retire_script("blue")
-    assert re.search(r'\[ "\$\(readlink \S+/slots/live\)" = blue \] \|\| \{ systemctl disable', script)
+    """The script itself, with a systemctl that writes down what it is told."""
+    node, folder = fronted.slots().node, fronted.slots().node.slots
+    folder.mkdir(parents=True, exist_ok=True)
+    live, told = folder / "live", folder / "told"
+    program = folder / "systemctl"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    program.chmod(0o755)
+    stops = "disable --now --quiet aistack-web@blue.service\n"
+    for points, stopped in (("blue", ""), ("green", stops), (None, stops)):
+        live.unlink(missing_ok=True)
+        if points:
+            live.symlink_to(points)
+        told.write_text("")
+        script = node.own.retire_script("blue")
+        assert not set(script) & set(UNKEPT)
+        subprocess.run(["/bin/sh", "-c", script], env={"PATH": f"{folder}:/usr/bin:/bin"}, check=True)
+        assert told.read_text() == stopped
 
 
 def test_public_gate_takes_critical_probes_of_the_port_to_the_edge() -> None:

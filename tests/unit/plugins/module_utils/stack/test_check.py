@@ -157,6 +157,11 @@ def test_folders_are_measured_by_the_places_of_the_stack() -> None:
         ("components/web/role", "backnd", "components.web.role: this collection has no role 'backnd'; did you mean 'backend'?"),
         ("components/db/role", "backend", "aistack_components.db: role backend runs a release; say which: 'application'"),
         ("components/web/role", "redis", "components.web.role: role redis runs no release; drop 'application'"),
+        ("components/web/port", 8000, "components.web.port: must be the name of a port in aistack_ports, is 8000"),
+        ("components/web/strategy", {"rolling": {"limit": 1.5}},
+         "web.strategy.rolling.limit: must be a whole number of hosts, or a share of them such as 25%, is 1.5"),
+        ("applications/shop/release", "../x",
+         "aistack_applications.shop.release: '../x' can be the name of no release; expected a letter or a digit"),
         ("applications/shop/release", 1.1, "aistack_applications.shop.release: must be a text, is 1.1 to YAML; quote it"),
         ("env/web/schema", [{"name": "PUBLIC_URL", "requried": True}],
          "aistack_env.web.schema[0] (PUBLIC_URL): unknown key 'requried'; did you mean 'required'?"),
@@ -277,3 +282,18 @@ def test_what_a_key_holds_is_called_by_its_name_for_people() -> None:
     assert "must be a mapping, is a date" in check_stack(broken("components/web/options", date))[0].replace(" of names to values", "")
     needed = Option("str", "where it is", required=True)
     assert problems("aistack_root", None, needed) == ["aistack_root: is empty; it must be a text"]
+
+
+@pytest.mark.parametrize(
+    ("component", "key", "value", "said"),
+    [
+        ("db", "instances", 2, "aistack_components.db.instances: nothing reads it, since postgres runs no release; drop it"),
+        ("web", "careful", {"bluegren": {}}, "aistack_components.web.careful: unknown key 'bluegren'; known: canary, rolling"),
+        ("web", "careful", {"rolling": None}, "aistack_components.web.careful.rolling: is empty; it must be a mapping, or be left out"),
+        ("worker", "runs_with", {"web": {">=": "v4"}},
+         "aistack_components.worker.runs_with.web: unknown key '>='; known: ge, gt, le, lt, ne"),
+    ],
+    ids=["instances", "an unknown strategy", "an empty one", "an unknown operator"],
+)
+def test_what_is_wrong_is_said_once(component: str, key: str, value: Any, said: str) -> None:
+    assert check_stack(broken(f"components/{component}/{key}", value)) == [said]

@@ -48,6 +48,30 @@ def test_a_component_of_containers_and_one_that_runs_its_image() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"port": 70000}, "options.port: must be a port (1 to 65535), or 0 where it listens nowhere, is 70000"),
+        ({"port": -1}, "options.port: must be a port (1 to 65535), or 0 where it listens nowhere, is -1"),
+        ({"memory": "lots"}, "options.memory: must be an amount as Docker takes it, such as 512m or 2g, is the text 'lots'"),
+        ({"memory": "-1g"}, "options.memory: must be an amount as Docker takes it, such as 512m or 2g, is the text '-1g'"),
+        ({"pids": -5}, "options.pids: must be a whole number from 0 on, is -5"),
+        ({"cpus": -0.5}, "options.cpus: must be a number from 0 on, is -0.5"),
+    ],
+)
+def test_what_docker_would_not_take_is_said_here(options: dict[str, Any], said: str) -> None:
+    assert changed(options={"port": 8000, **options}) == [f"aistack_components.api.{said}"]
+
+
+@pytest.mark.parametrize("memory", ["", "512m", "1.5g", "64MB", "1GiB", 1073741824])
+def test_what_docker_takes_is_taken(memory: object) -> None:
+    assert changed(options={"port": "8000", "memory": memory, "pids": 0, "cpus": "1.5"}) == []
+
+
+def test_what_is_of_another_type_is_left_to_the_role() -> None:
+    assert changed(options={"port": [8000], "memory": {"a": 1}, "pids": "many", "cpus": True}) == []
+
+
+@pytest.mark.parametrize(
     ("keys", "said"),
     [
         ({"runtime": None}, "aistack_components.api.runtime: a release that is an image runs in containers; write runtime: compose"),
@@ -57,6 +81,11 @@ def test_a_component_of_containers_and_one_that_runs_its_image() -> None:
         ({"lock": "requirements.lock"}, "aistack_components.api.lock: nothing reads it of an image; drop it"),
         ({"tests": [["pytest"]]}, "aistack_components.api.tests: nothing reads it of an image; drop it"),
         ({"devices": ["gpu"]}, "aistack_components.api.devices: nothing reads it of an image; drop it"),
+        ({"image": {"pull": "registry.example.com/shop/api", "digests": {"v1.0.0": 12}}},
+         "aistack_components.api.image.digests.v1.0.0: must be a text, is 12 to YAML; quote it"),
+        ({"image": {"pull": "registry.example.com/shop/api", "digests": "sha256:1"}},
+         "aistack_components.api.image.digests: must be a mapping of releases to digests, is the text 'sha256:1'"),
+        ({"image": {"build": True}}, "aistack_components.api.image.build: must be the name of a Dockerfile, is true"),
         ({"image": {"build": "../Dockerfile"}}, "api.image.build: '../Dockerfile' leads out of the component's folder"),
         ({"image": {"pul": "x"}}, "aistack_components.api.image: unknown key 'pul'; did you mean 'pull'?"),
         ({"image": {"pull": "example.com/api:latest", "digests": {}}}, "api.image.pull: 'example.com/api:latest' has to be a name alone"),

@@ -46,3 +46,14 @@ def test_containers_have_docker_on_each_host() -> None:
     assert said(stack, {"api": {"hosts": "two"}, "edge": {"hosts": "two"}}) == [
         "aistack_components.api.runtime: no component of role docker runs on b, and containers need it; describe one with hosts: two"
     ]
+
+
+def test_a_component_has_a_host() -> None:
+    """Ansible takes a group without hosts for nothing to be done: the component would be missing, and nobody would say so."""
+    stack = copy.deepcopy(test_check.GOOD)
+    stack["groups"]["none"] = []
+    (line,) = said(stack, {"worker": {"hosts": "none"}})
+    assert line == "aistack_components.worker.hosts: the group 'none' has no hosts; put some into it, or take the component out"
+    pooled = {"hosts": "none", "pool": {"edge": "one", "port": "web_pool"}}
+    stack["ports"]["web_pool"] = 80
+    assert said(stack, {"web": pooled}) == [line.replace("worker", "web")]
