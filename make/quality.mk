@@ -42,9 +42,10 @@ test-docs: venv ## Is docs/coverage.md true, and is the repository in order?
 integration: venv ## Migrations, artefacts, backups and restores on a PostgreSQL of their own, and every inventory validated (no lab needed)
 	tests/tools/host-packages.sh initdb=postgresql pgbouncer bwrap=bubblewrap openssl redis-server rclone age haproxy nginx curl ip=iproute2 node=nodejs npm \
 	  prometheus amtool=prometheus-alertmanager prometheus-node-exporter prometheus-blackbox-exporter prometheus-redis-exporter \
-	  prometheus-postgres-exporter
+	  prometheus-postgres-exporter /usr/lib/systemd/systemd-journal-remote=systemd-journal-remote
+	tests/tools/logs-tools.sh >/dev/null
 	$(PY) -m pytest -q --durations 25 $(addprefix tests/integration/,alembic artefacts awx backup celery diagnose disk edge emergency environment inventories lease \
-	  locks monitoring notices postgres restore_step rollout runner seen site tls) $(ARGS)
+	  locks logs monitoring notices postgres restore_step rollout runner seen site tls) $(ARGS)
 
 .PHONY: eda
 eda: venv-eda ## The rulebook in a real ansible-rulebook: what is posted to it, and what it runs (a JRE is installed; not part of make test)

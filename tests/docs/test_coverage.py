@@ -19,7 +19,7 @@ STATUS = re.compile(r"run|rendered|planned|emulated \(.+\)")
 NAME = re.compile(r"`([^`]+)`")
 # Where `make test` looks for tests; a test that nobody runs proves nothing.
 RUN_BY_MAKE_TEST = re.compile(
-    r"(tests/(unit|docs|integration/(alembic|artefacts|awx|backup|celery|diagnose|disk|edge|emergency|environment|faults|inventories|lease|locks|monitoring|notices|postgres|refusals|restore_step|rollback|rollout|runner|seen|site|tls))/(.+/)?|molecule/(?P<scenario>[a-z_]+)/tests/)test_\w+\.py"
+    r"(tests/(unit|docs|integration/(alembic|artefacts|awx|backup|celery|diagnose|disk|edge|emergency|environment|faults|inventories|lease|locks|logs|monitoring|notices|postgres|refusals|restore_step|rollback|rollout|runner|seen|site|tls))/(.+/)?|molecule/(?P<scenario>[a-z_]+)/tests/)test_\w+\.py"
 )
 REAL = ("molecule/", "tests/integration/")
 

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the command C(aistack) does with one component of this node: C(run), C(shell), C(logs), C(remove), C(container)."""
+"""What the command C(aistack) does with one component of this node: C(run), C(shell), C(logs), C(remove), C(container);
+and with all of them: C(ship)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import argparse
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -66,6 +68,19 @@ def logs(stack: cli.Stack, given: argparse.Namespace) -> int:
     return cli.OK
 
 
+def ship(stack: cli.Stack, given: argparse.Namespace) -> int:
+    """``aistack ship``: until it is told to end."""
+    from ansible_collections.phasegate.aistack.plugins.module_utils.shipping import ship as core
+
+    cli._readable(stack)
+    try:
+        settings = core.Settings.read(given.settings, stack=stack.name, root=stack.root, state_dir=str(stack.state_dir))
+        core.ship(settings, partial(cli.write, sys.stderr), time.monotonic)
+    except core.SettingsError as error:
+        raise cli.UsageError(str(error)) from error
+    return cli.OK
+
+
 def remove(stack: cli.Stack, given: argparse.Namespace) -> int:
     """``aistack remove``."""
     if given.whole == bool(given.component):
@@ -110,5 +125,5 @@ def container(stack: cli.Stack, given: argparse.Namespace) -> int:
 
 
 VERBS: dict[str, Callable[[cli.Stack, argparse.Namespace], int]] = {
-    "run": run, "shell": shell, "logs": logs, "remove": remove, "container": container,
+    "run": run, "shell": shell, "logs": logs, "ship": ship, "remove": remove, "container": container,
 }  # fmt: skip

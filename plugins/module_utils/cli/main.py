@@ -99,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("--lines", type=int, default=100, metavar="N", help="how many (100)")
     log.add_argument("--since", default="", metavar="TIME", help='not older than this, as journalctl takes it, such as "10 min ago"')
     log.add_argument("--unit", action="append", default=[], metavar="UNIT", help="of these units, for a component that has no slots")
+    ship = verb("ship", "send what the units of this node say to a store of logs (what the unit aistack-log-shipper runs)")
+    ship.add_argument("settings", metavar="FILE", help="what is sent where")
     gone = verb("remove", "take away a component that the inventory does not have any more, or the whole stack; shows what would go")
     gone.add_argument("--yes", action="store_true", help="do it")
     gone.add_argument("--data", action="store_true", help="with what it wrote itself")
@@ -393,7 +395,7 @@ def figures(stack: Stack, given: argparse.Namespace) -> int:
 
 
 def _beside(stack: Stack, given: argparse.Namespace) -> int:
-    """``aistack run``, ``shell``, ``logs``, ``remove`` and ``container``."""
+    """``aistack run``, ``shell``, ``logs``, ``ship``, ``remove`` and ``container``."""
     from ansible_collections.phasegate.aistack.plugins.module_utils.cli import component as cli_component
 
     return cli_component.VERBS[given.verb](stack, given)
@@ -447,6 +449,7 @@ VERBS: dict[str, Callable[[Stack, argparse.Namespace], int]] = {
     "run": _beside,
     "shell": _beside,
     "logs": _beside,
+    "ship": _beside,
     "remove": _beside,
     "container": _beside,
 }

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.systemd import Systemd, UnitError, UnitState
+from ansible_collections.phasegate.aistack.plugins.module_utils.core.masking import SHORTEST
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.places import Home, container_file
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets, Unreadable
@@ -26,6 +28,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.slots.units impo
 NAMED_ON_NODE = {"postgres": "postgresql@*.service"}
 """Roles whose unit only the node knows, to how it is called."""
 _AT_ONCE = 8
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 SINCE_S = 3600.0
 """Seconds of the log that count of what runs."""
 _SWITCHES = ("activate", "canary", "prepare", "revert")
@@ -158,22 +161,37 @@ def look(found: Sequence[Part], secrets: Secrets, systemd: Systemd, lines: int, 
             part.log = log
 
 
-def learn_all(root: str, state_dir: str, secrets: Secrets) -> None:
-    """Remember what is secret on this node: of every configuration that is laid down, and of the backup's files."""
-    for path in Path(root).glob("*/config/*/env"):
+def learn_all(root: str, state_dir: str, secrets: Secrets) -> list[str]:
+    """Remember what is secret on this node: of every configuration that is laid down, servers' credentials, and the backup's files.
+
+    Returns:
+        a sentence for each file that is there and cannot be read.
+    """
+    unread: list[str] = []
+    for folder in Path(root).glob("*/config"):
+        try:  # what glob may not look into, it passes over
+            found = sorted(os.listdir(folder))
+        except OSError as error:
+            found = []
+            unread += [] if error.errno in _NOT_THERE else [f"{folder}: {error.strerror}"]
+        for name in found:
+            try:
+                secrets.environment(str(folder / name / "env"))
+            except Unreadable as error:
+                unread += [] if error.errno in _NOT_THERE else [f"{error.filename}: {error.strerror}"]
+    files = [*sorted(Path(state_dir).glob("credentials/*")), *(Path(state_dir) / name for name in ("backup.key", "backup.rclone.conf"))]
+    for path in files:
         try:
-            secrets.environment(str(path))
-        except Unreadable:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            unread += [] if error.errno in _NOT_THERE else [f"{path}: {error.strerror}"]
             continue
-    for name in ("backup.key", "backup.rclone.conf"):
-        try:
-            text = (Path(state_dir) / name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if name.endswith(".key"):
-            secrets.add(text.strip(), 4)
+        name = path.name
+        if name != "backup.rclone.conf":
+            secrets.add(text.strip(), SHORTEST)
         settings = (line.partition("=") for line in text.splitlines())
         secrets.learn({key.strip(): value.strip() for key, is_set, value in settings if is_set})
+    return unread
 
 
 def in_container(state_dir: str, component: str) -> bool:

@@ -35,7 +35,6 @@ LOG_LINES = 200
 CELERY = ("worker", "beat")
 """Roles whose Redis is a broker, whatever the variable is called."""
 _AT_ONCE = 16
-_BETWEEN = "\n\x1e\n"
 _ROW = ("component", "type", "severity", "verdict", "expected", "got", "hint")
 
 
@@ -129,12 +128,8 @@ def _quietly(what: str, problems: list[str], look: Callable[[], list[Any]]) -> l
 
 
 def masked(value: Any, secrets: Secrets) -> Any:
-    """The same with every text masked; all of them at once, since each look at all that is secret takes its time."""
-    texts = list(_texts(value))
-    found = secrets.mask(_BETWEEN.join(texts)).split(_BETWEEN)
-    if len(found) != len(texts):  # a text has what stands between them
-        found = [secrets.mask(text) for text in texts]
-    return _with(value, iter(found))
+    """The same with every text masked."""
+    return _with(value, iter(secrets.mask_all(list(_texts(value)))))
 
 
 def _texts(value: Any) -> Iterator[str]:

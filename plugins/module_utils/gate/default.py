@@ -22,6 +22,8 @@ UNITS = {
     "alertmanager": "aistack-alertmanager.service",
     "exporters": "aistack-node-exporter.service",
     "grafana": "aistack-grafana.service",
+    "victorialogs": "victorialogs.service",
+    "log_shipper": "aistack-log-shipper.service",
 }
 """Role to the unit that has to run. PostgreSQL's is named after a version that only the node knows."""
 LISTENS = ("postgres", "redis", "minio", "ollama", "comfyui", "grafana")

@@ -27,10 +27,16 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
     unit_says,
 )
 
-SERVERS = ("minio", "ollama", "comfyui")
+SERVERS = ("minio", "ollama", "comfyui", "victorialogs")
 """Roles that bring a server, its unit and its user themselves."""
 WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "exporters", "grafana")}
 """Roles that run a program of somebody else under units of their own: each with the folder in C(/etc), and that of its data."""
+SHIPPER = "aistack-log-shipper"
+"""The same of the role that sends lines of the journal; its program is the node's own command."""
+CREDENTIALS = {"redis": "redis_*", "minio": "minio_*", "victorialogs": "victorialogs"}
+"""Roles that lay down what probes log in with, and how it is called."""
+JOURNALD = "etc/systemd/journald.conf.d/aistack.conf"
+"""How much the journal may hold, as that role says it."""
 
 
 def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
@@ -64,7 +70,7 @@ def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
 def of_role(role: str, state_dir: Path, component: str, data: bool, places: Places) -> Plan:
     """What a role left here, whatever else is on the node."""
     found = MAKERS.get(role, _nothing)(state_dir, component, data, places)
-    found.paths += there(sorted((state_dir / "credentials").glob(f"{role}_*"))) if role in ("redis", "minio") else []
+    found.paths += there(sorted((state_dir / "credentials").glob(CREDENTIALS[role]))) if role in CREDENTIALS else []
     found.last = there([_receipt(state_dir, component)])
     return found
 
@@ -83,8 +89,10 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
         return "backup"
     if "etc/haproxy/haproxy.cfg" in below:
         return "edge"
+    if "etc/systemd/system/victorialogs.service" in below:  # without a password it has no file of settings
+        return "victorialogs"
     named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{name: name for name in SERVERS},
-             **{folder: role for role, folder in WATCHERS.items()}}  # fmt: skip
+             **{folder: role for role, folder in WATCHERS.items()}, SHIPPER: "log_shipper"}  # fmt: skip
     return next((role for folder, role in named.items() if ("etc", folder) in folders), "")
 
 
@@ -153,7 +161,8 @@ def _server(state_dir: Path, component: str, data: bool, places: Places) -> Plan
     found.paths = there([*homes, root / "cache" / component, *(Path(f"{path}.d") for path in units), settings])
     written = [Path(path) for unit in units for path in unit_says(unit, "ReadWritePaths")]
     data_dir = next((path for path in written if path.parent == places.data), places.data / role)
-    what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures"}[role]
+    what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures",
+            "victorialogs": "the lines that it keeps"}[role]  # fmt: skip
     stays = _kept(found, data, [path for path in dict.fromkeys([data_dir, *written]) if places.data in path.parents], what)
     found.stays += [f"{path}, where {component} wrote: by hand, rm -r {path}" for path in written if places.data not in path.parents
                     and path.exists()]  # fmt: skip
@@ -244,6 +253,14 @@ def _grafana(state_dir: Path, component: str, data: bool, places: Places) -> Pla
     return found
 
 
+def _shipper(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+    units = [path for path in map(Path, _files(state_dir, component)) if path.parent == places.units]
+    found = Plan(units=[path.name for path in units], paths=there([*units, places.top / "etc" / SHIPPER, places.top / JOURNALD]))
+    _kept(found, data, [places.data / SHIPPER], "how far the journal was sent")
+    found.stays.append("the journal, as large as it was allowed to be until systemd-journald starts again")
+    return found
+
+
 MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     "edge": _edge,
     "redis": _redis,
@@ -253,4 +270,5 @@ MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     **dict.fromkeys(SERVERS, _server),
     **dict.fromkeys(WATCHERS, _watcher),
     "grafana": _grafana,
+    "log_shipper": _shipper,
 }

@@ -22,6 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.grafana i
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.haproxy import Haproxy
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.http import Http
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.log import Log
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.logs import Logs
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.metrics import Metrics
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.ollama import Ollama
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.port import Port
@@ -37,7 +38,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import Usage
 
 _ALL: tuple[type[Probe], ...] = (
-    Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Grafana, Haproxy, Http, Log, Metrics,
+    Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Grafana, Haproxy, Http, Log, Logs, Metrics,
     Ollama, Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Tcp, Tls, Unit, Usage,
 )  # fmt: skip
 

@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
+from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, get_path
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema import Option
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt, Probe, judge
-from ansible_collections.phasegate.aistack.plugins.module_utils.probes.prometheus import LOGIN, ask, login_problems
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.prometheus import ask
 
 MOST = 5000
 """So many dashboards one answer has at most."""
@@ -28,13 +29,13 @@ class Grafana(Probe):
     options = {
         "datasource": Option("str", "uid of a data source that has to answer, asked by Grafana itself"),
         "dashboards": Option("list", "uids of dashboards that have to be there", items=Option("str", "")),
-        **LOGIN,
+        **http_login.LOGIN,
     }
     hint = "try: curl {target}/api/health; status 401: the password was changed in Grafana, see the README of the role grafana"
 
     @staticmethod
     def check(spec: Mapping[str, Any]) -> list[str]:
-        found = login_problems(spec)
+        found = http_login.problems(spec)
         if {"datasource", "dashboards"} & set(spec) and not (spec.get("username") or spec.get("secret_file")):
             found.append("datasource and dashboards are shown to a user alone: give username and password_file, or secret_file")
         return found

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
-from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import request
+from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, request
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.expect import Mismatch, check, describe, get_path, problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.core.names import SLOTS
@@ -22,14 +22,14 @@ SHOWN = 3
 """So many targets that are down are named."""
 
 
-def ask(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str, str] | None = None) -> Any:
-    """Ask one of the servers of Prometheus' family; what its API answers.
+def answer_of(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str, str] | None = None) -> Answer:
+    """Ask a server, with the login that *spec* has.
 
     Args:
         form: sent along, where it would make too long an address.
 
     Raises:
-        NotAsExpected: no answer, another status, or no JSON.
+        NotAsExpected: no answer, or another status than 200.
     """
     headers = http_login.authorization(spec, context.secrets.read)
     body = urlencode(form).encode() if form else None
@@ -38,7 +38,16 @@ def ask(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str,
     answer = request(str(spec["target"]).rstrip("/") + path, context, method, body, headers, ca_file=spec.get("ca_file"))
     if answer.status != 200:
         raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200", f"{method} {answer.url}")
-    return answer.json()
+    return answer
+
+
+def ask(spec: Mapping[str, Any], context: Context, path: str, form: Mapping[str, str] | None = None) -> Any:
+    """Ask one of the servers of Prometheus' family, as :func:`answer_of` does; what its API answers.
+
+    Raises:
+        NotAsExpected: no answer, another status, or no JSON.
+    """
+    return answer_of(spec, context, path, form).json()
 
 
 def series(spec: Mapping[str, Any], context: Context, query: str) -> list[tuple[dict[str, str], float]]:

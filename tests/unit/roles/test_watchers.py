@@ -71,3 +71,28 @@ def test_prometheus_keeps_no_more_than_it_may_and_asks_for_a_password_where_ther
     assert ("--web.config.file=/etc/web.yml" in start) is bool(password)
     assert "s3cret" not in "\n".join(lines)
     assert {"ExecReload=/bin/kill -HUP $MAINPID", "StateDirectory=aistack-prometheus"} <= set(lines)
+
+
+@pytest.mark.parametrize("password", ["", "s3cret-of-the-reader"])
+def test_a_store_of_logs_keeps_no_more_than_it_may(password: str) -> None:
+    given = {"victorialogs_retention_days": 7, "victorialogs_retention_bytes": "1GB", "victorialogs_keep_free": "64MB",
+             "victorialogs_memory": "128MB", "victorialogs_listen": "fd00::1", "victorialogs_port": 9428, "victorialogs_user": "logs",
+             "victorialogs_data": "/srv/logs", "victorialogs_login": "reader", "victorialogs_password": password,
+             "__victorialogs_program": "/opt/vl", "__victorialogs_password_file": "/etc/victorialogs/password"}  # fmt: skip
+    lines = rendered("victorialogs", "victorialogs", **given)
+    start = next(line for line in lines if line.startswith("ExecStart="))
+    assert "-httpListenAddr=[fd00::1]:9428 -enableTCP6 -storageDataPath=/srv/logs -retentionPeriod=7d" in start
+    assert "-retention.maxDiskSpaceUsageBytes=1GB -storage.minFreeDiskSpaceBytes=64MB -memory.allowedBytes=128MB" in start
+    assert start.endswith(" -httpAuth.username=reader -httpAuth.password=file:///etc/victorialogs/password") is bool(password)
+    assert "s3cret" not in "\n".join(lines)
+    assert {"ReadWritePaths=/srv/logs", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)
+
+
+def test_who_sends_lines_reads_and_writes_nothing_but_its_position() -> None:
+    given = {"log_shipper_url": "http://10.0.0.11:9428", "log_shipper_stack": "shop", "__log_shipper_command": "/usr/local/bin/aistack",
+             "__log_shipper_settings_file": "/etc/aistack-log-shipper/settings.json"}  # fmt: skip
+    lines = rendered("log_shipper", "log-shipper", **given)
+    assert "ExecStart=/usr/local/bin/aistack --stack shop ship /etc/aistack-log-shipper/settings.json" in lines
+    assert {"StateDirectory=aistack-log-shipper", "ProtectSystem=strict", "NoNewPrivileges=true", "Restart=always"} <= set(lines)
+    assert not [line for line in lines if line.startswith("ReadWritePaths")]
+    assert "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE" in lines, "files of secrets belong to the users of components"

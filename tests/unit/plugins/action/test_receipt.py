@@ -16,7 +16,7 @@ from ansible.template import Templar as AnsibleTemplar, trust_as_template
 from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.phasegate.aistack.plugins.action import receipt
-from ansible_collections.phasegate.aistack.plugins.filter import monitoring, stack
+from ansible_collections.phasegate.aistack.plugins.filter import logs, monitoring, stack
 from ansible_collections.phasegate.aistack.plugins.plugin_utils import role_files
 
 FILES = {
@@ -283,5 +283,29 @@ def test_prometheus_is_stale_where_a_host_joins_or_moves(change: dict[str, Any])
             template=lambda value: engine.from_string(value).render(variables) if isinstance(value, str) else value
         )
         return action._inputs(components["prometheus"], "prometheus", {}, variables)
+
+    assert converged() == converged() != converged(**change)
+
+
+@pytest.mark.parametrize("change", [{"one": ["q"]}, {"p": "10.0.0.9"}])
+def test_who_sends_lines_is_stale_where_the_store_moves(change: dict[str, Any]) -> None:
+    """The role as it is: where the store is follows from the groups and the addresses of other hosts."""
+
+    def converged(**more: Any) -> str:
+        components = {"logs": {"role": "victorialogs", "hosts": "one"}, "sender": {"role": "log_shipper", "hosts": "all"}}
+        action = receipt.ActionModule.__new__(receipt.ActionModule)
+        action._loader = DataLoader()
+        variables = {
+            "aistack_components": components, "aistack_ports": {}, "aistack_name": "shop", "inventory_hostname": "w",
+            "groups": {"one": more.get("one", ["p"]), "all": ["p", "q", "w"]},
+            "hostvars": {name: {"aistack_address": more.get(name, f"10.0.0.{number}")} for number, name in enumerate(("p", "q", "w"))},
+        }  # fmt: skip
+        engine = NativeEnvironment()
+        for name, call in logs.FilterModule().filters().items():
+            engine.filters[f"phasegate.aistack.{name}"] = call
+        action._templar = SimpleNamespace(
+            template=lambda value: engine.from_string(value).render(variables) if isinstance(value, str) else value
+        )
+        return action._inputs(components["sender"], "sender", {}, variables)
 
     assert converged() == converged() != converged(**change)

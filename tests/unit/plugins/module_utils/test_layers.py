@@ -19,7 +19,8 @@ PACKAGE = "ansible_collections.phasegate.aistack.plugins.module_utils"
 
 FLOORS = (
     "core", "environment", "clients", "postgres", "alembic", "journal", "release", "edge", "backup", "rotation", "probes", "gate",
-    "monitoring", "migration", "slots", "diagnosis", "rollout", "report", "drill", "rollback", "notice", "stack", "init", "node", "cli",
+    "monitoring", "migration", "slots", "diagnosis", "shipping", "rollout", "report", "drill", "rollback", "notice", "stack", "init",
+    "node", "cli",
 )  # fmt: skip
 """The folders of the core from the ground up: a file imports of its own folder and of those before it. So there is no circle of folders."""
 
@@ -35,10 +36,11 @@ PURE = {
     "backup": "options plan",
     "rotation": "scram",
     "gate": "default proof series text trigger verdict watch_text window",
-    "monitoring": "asked dashboards description figures own_rules rules settings targets trigger_rules usual_rules",
+    "monitoring": "asked dashboards description figures logs own_rules rules settings targets trigger_rules usual_rules",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
     "diagnosis": "causes rules sections",
+    "shipping": "lines releases",
     "rollout": "compatible plan risk strategy",
     "report": "junit plan_page refusals run_story run_text text verify",
     "drill": "plan text",

@@ -30,7 +30,7 @@ def taken(node: Node, component: str, data: bool = False) -> tuple[set[str], rem
     return before - node.files(), found
 
 
-@pytest.mark.parametrize("name", ["minio", "ollama"])
+@pytest.mark.parametrize("name", ["minio", "ollama", "victorialogs"])
 @pytest.mark.parametrize("data", [False, True])
 def test_a_server_of_ours_goes(node: Node, name: str, data: bool) -> None:
     node.server(name)
@@ -44,6 +44,32 @@ def test_a_server_of_ours_goes(node: Node, name: str, data: bool) -> None:
     assert (name in node.users) != data
     assert any(f"{node.top}/srv/{name}, where {name} wrote: by hand" in line for line in found.stays), "outside of /var/lib it is not ours"
     assert any("data=true takes it away" in line for line in found.stays) != data
+
+
+def test_a_store_without_a_password_is_known_by_its_unit(node: Node) -> None:
+    unit = "etc/systemd/system/victorialogs.service"
+    node.made("shop", "logs", [unit, "opt/shop/victorialogs/bin/victoria-logs"])
+    node.write(unit, "[Service]\nUser=victorialogs\n")
+    node.write("var/lib/shop/credentials/victorialogs", "s3cret")
+    gone, _found = taken(node, "logs")
+    state = {"var/lib/shop/credentials/victorialogs", "var/lib/shop/receipts/logs.json"}
+    assert gone == {unit, "opt/shop/victorialogs/bin/victoria-logs", *state}
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_what_sends_lines_goes_and_the_journal_stays(node: Node, data: bool) -> None:
+    files = ["etc/systemd/system/aistack-log-shipper.service", "etc/aistack-log-shipper/settings.json",
+             "etc/systemd/journald.conf.d/aistack.conf"]  # fmt: skip
+    node.made("shop", "sender", files)
+    node.write("etc/aistack-log-shipper/password", "")
+    node.write("var/lib/aistack-log-shipper/position.json", "{}")
+    gone, found = taken(node, "sender", data)
+    assert gone == {
+        *files, "etc/aistack-log-shipper/password", "var/lib/shop/receipts/sender.json",
+        *(["var/lib/aistack-log-shipper/position.json"] if data else []),
+    }  # fmt: skip
+    assert ["systemctl", "disable", "--now", "aistack-log-shipper.service"] in node.calls
+    assert any(line.startswith("the journal, as large as") for line in found.stays)
 
 
 @pytest.mark.parametrize("data", [False, True])

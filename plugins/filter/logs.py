@@ -1,0 +1,43 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that follow from the description of a stack: whose lines are sent, and to which store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import logs
+
+
+def _address(hostvars: Mapping[str, Any], host: str) -> str:
+    try:
+        return str(hostvars[host]["aistack_address"])
+    except KeyError:
+        return ""
+
+
+def log_units(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, name: str) -> dict[str, str]:
+    """Patterns of the units of a host to their components."""
+    return logs.unit_patterns(components, groups, host, name)
+
+
+def log_store_listens(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, address: str = "") -> str:
+    """Where a store of logs listens."""
+    return logs.store_listens(components, groups, host, address)
+
+
+def log_stores(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], ports: Mapping[str, int],
+               hostvars: Mapping[str, Any]) -> list[dict[str, str]]:  # fmt: skip
+    """The stores of a stack, each with C(role), C(host) and C(url)."""
+    hosts = {host for component in components.values() for host in groups.get(str(component.get("hosts")), ())}
+    return logs.stores(components, groups, ports, {host: _address(hostvars, host) for host in hosts})
+
+
+class FilterModule:
+    """Filters about logs."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name to function."""
+        return {"log_store_listens": log_store_listens, "log_stores": log_stores, "log_units": log_units}

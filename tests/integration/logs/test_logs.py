@@ -1,0 +1,134 @@
+# Copyright (c) 2026 phasegate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines arrive with their labels and without secrets; a store that is killed has each of them afterwards, and twice is counted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import urllib.error
+
+import pytest
+
+from .conftest import PASSWORD, TOKEN, World, wait
+
+LINES = 6000
+RATE = 1500
+"""Lines a second."""
+
+
+def test_what_the_roles_write(world: World) -> None:
+    """Run again they change nothing; the journal's bound is there, journald was told once, and no password is where it may be read."""
+    assert (world.folder / "etc/journald/aistack.conf").read_text().splitlines()[1:] == [
+        "[Journal]", "Storage=persistent", "SystemMaxUse=1G", "RateLimitIntervalSec=1s", "RateLimitBurst=20000",
+    ]  # fmt: skip
+    assert world.systemctl_log.read_text() == "restart systemd-journald.service\n"
+    world.journald_since.write_text(str(int(time.time())))
+    again = world.configure()
+    assert again.returncode == 0
+    assert "1 node, 0 changes" in again.stdout, again.stdout
+    assert world.systemctl_log.read_text() == "restart systemd-journald.service\n"
+    for name in ("victorialogs.service", "log-shipper.service", "etc/shipper/settings.json"):
+        assert PASSWORD not in (world.folder / name).read_text()
+    kept = {"etc/password": 0o640, "etc/shipper/password": 0o600, "credentials/victorialogs": 0o600}
+    assert {name: (world.folder / name).stat().st_mode & 0o777 for name in kept} == kept
+    assert PASSWORD not in again.stdout
+
+
+def test_lines_arrive_with_their_labels(world: World) -> None:
+    world.journal.append({"op": "activate", "component": "api", "release": "v1", "outcome": "started", "detail": {"slot": "blue"}})
+    time.sleep(0.01)
+    world.write("the first line")
+    world.write("what nobody asked for", unit="ssh.service")
+    world.write("Main process exited, code=killed", unit="init.scope", pid=1, priority=5, more="UNIT=aistack-api@blue.service")
+    world.journal.append({"op": "prepare", "component": "api", "release": "v2", "outcome": "started", "detail": {"slot": "green"}})
+    time.sleep(0.01)
+    world.write("from the other slot", unit="aistack-api@green.service", priority=3)
+    world.write("from the store", unit="victorialogs.service")
+    assert wait(lambda: len(world.ask("*")) == 4), world.ask("*")  # a new stream is counted before it is shown
+    rows = {row["_msg"]: row for row in world.ask("*")}
+    first = rows["the first line"]
+    assert {key: first[key] for key in ("stack", "node", "component", "slot", "release", "unit", "level", "process")} == {
+        "stack": "shop", "node": "localhost", "component": "api", "slot": "blue", "release": "v1", "unit": "aistack-api@blue.service",
+        "level": "info", "process": "uvicorn",
+    }  # fmt: skip
+    assert '{component="api",node="localhost",release="v1",slot="blue",stack="shop"}' in first["_stream"]
+    assert rows["Main process exited, code=killed"]["component"] == "api"
+    other = rows["from the other slot"]
+    assert (other["slot"], other["release"], other["level"]) == ("green", "v2", "error")
+    assert rows["from the store"]["component"] == "logs"
+    assert "slot" not in rows["from the store"]
+
+
+def test_what_is_secret_does_not_arrive(world: World) -> None:
+    said = json.dumps({"component": "another", "token": TOKEN})
+    world.write(f"began with {TOKEN}", said, "postgresql://app:hunter22@db/shop")
+    assert wait(lambda: world.count('~"[*]{4}"') == 3), world.ask("*")
+    assert world.count(f'"{TOKEN}" OR hunter22') == 0
+    assert world.count("component:another") == 0, "a line that is JSON is a line, and gives no labels"
+
+
+def test_gates_ask_the_store(world: World) -> None:
+    login = {"username": "reader", "password_file": str(world.password)}
+    world.write("one more")
+    assert wait(lambda: world.probe(components=["api"], stack="shop", **login).ok)
+    assert world.probe(units=["aistack-api@blue.service"], lines=2, **login).ok
+    silent = world.probe(components=["api", "worker"], **login)
+    assert not silent.ok
+    assert "lines of worker = 0" in silent.got
+    assert world.probe(components=["api"]).got.startswith("status 401")
+
+
+def test_nobody_asks_or_sends_without_the_password(world: World) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        world.ask("*", login="")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        world.ask("*", login="reader:wrong")
+
+
+def test_a_store_and_a_shipper_that_are_killed_lose_no_line(world: World) -> None:
+    """The store is killed under load for a while and then once more, while nobody sends; and the shipper, in the middle of it."""
+    began = time.monotonic()
+    for number in range(LINES):
+        world.write(f"counted {number}")
+        if number == LINES // 4:
+            world.kill_store()
+        if number == LINES // 2:
+            world.stop_shipper(signal.SIGKILL)
+            world.start_shipper()
+        if number == LINES * 3 // 4:
+            world.start_store()
+        time.sleep(max(0.0, began + number / RATE - time.monotonic()))
+    every = "component:api counted"
+    assert wait(lambda: world.count(every, "count_uniq(id)") == LINES), world.said()
+    time.sleep(1.2)  # by now most of it is on the store's disk, and the shipper does not rely on it yet
+    world.kill_store()
+    world.start_store()
+    last = wait(lambda: world.ask(f'"counted {LINES - 1}" | fields id'))[0]["id"]
+    assert wait(lambda: world.settled() >= int(last.partition("-")[2], 16)), world.said()
+    assert world.count(every, "count_uniq(id)") == world.count(every, "count_uniq(_msg)") == LINES, world.said()
+    twice = world.count(every) - LINES
+    assert world.count(f"{every} | stats by (id) count() times", "max(times)") <= 3, "once more for each time that it was away"
+    assert "is away" in world.said()
+    assert "takes lines again" in world.said()
+    assert PASSWORD not in world.said()
+    print(f"{LINES} lines, 0 lost, {twice} twice")
+
+
+def test_what_waits_in_the_journal_has_the_release_of_its_time(world: World) -> None:
+    world.stop_shipper()
+    early = time.time_ns() // 1000
+    time.sleep(0.01)
+    world.journal.append({"op": "prepare", "component": "api", "release": "v3", "outcome": "started", "detail": {"slot": "blue"}})
+    world.write("of before", micros=early)
+    time.sleep(0.01)
+    world.write("of after")
+    world.write("of after a boot", boot=2)
+    world.start_shipper()
+
+    def releases() -> dict[str, str]:
+        return {row["_msg"]: row["release"] for row in world.ask('"of before" OR "of after"')}
+
+    assert wait(lambda: releases() == {"of before": "v1", "of after": "v3", "of after a boot": "v3"}), releases()
