@@ -20,8 +20,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.schema impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.schema import ENTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.call import SETTINGS
 from ansible_collections.phasegate.aistack.plugins.module_utils.migration.policy import DECISIONS, Policy
+from ansible_collections.phasegate.aistack.plugins.module_utils.release import environments
 from ansible_collections.phasegate.aistack.plugins.module_utils.stack import description
-from ansible_collections.phasegate.aistack.plugins.modules import env_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,7 +83,7 @@ def test_tables_and_those_who_read_them_know_the_same_keys() -> None:
     assert set(description.GATE_SETTINGS) == set(SETTINGS)
     assert set(description.POLICY) == set(Policy.__dataclass_fields__)
     assert description.DECISIONS == DECISIONS
-    assert set(ENTRY) == set(env_file.SCHEMA)
+    assert set(ENTRY) == set(environments.OPTIONS["schema"]["options"])
     defaults = Policy()
     assert {name: option.default for name, option in description.POLICY.items() if option.default is not None} == {
         name: getattr(defaults, name) for name, option in description.POLICY.items() if option.default is not None

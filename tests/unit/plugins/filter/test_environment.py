@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.plugins.filter.core import to_bool
 from jinja2 import Environment
 
 from ansible_collections.phasegate.aistack.plugins.filter.environment import env_quote, env_schemes
@@ -26,7 +27,7 @@ ODD = ['ab"cd', "ends in \\", "two\nINJECTED=1", "$HOME `id` \\$x", "plain", "wi
     [
         (
             "minio",
-            {"minio_root_user": "root", "minio_data": "/data"},
+            {"minio_root_user": "root", "minio_data": "/data", "minio_open_metrics": False},
             {"MINIO_ROOT_PASSWORD": "minio_root_password", "X": "minio_environment"},
         ),
         ("ollama", {}, {"X": "__ollama_environment"}),
@@ -38,6 +39,7 @@ def test_what_systemd_reads_is_what_was_meant(role: str, variables: dict[str, An
     text = (ROLES / role / "templates" / f"{role}.env.j2").read_text(encoding="utf-8")
     jinja = Environment(trim_blocks=True, autoescape=False)  # as Ansible's module template has it
     jinja.filters["phasegate.aistack.env_quote"] = env_quote
+    jinja.filters["bool"] = to_bool
     read = parse_env(jinja.from_string(text).render(given))
     assert {name: read.get(name) for name in names} == dict.fromkeys(names, value)
     assert "INJECTED" not in read
@@ -51,7 +53,7 @@ def test_a_schema_is_given_with_the_schemes_of_addresses_and_nothing_else_of_the
     assert env_schemes(None) == []
 
 
-@pytest.mark.parametrize("name", ["stage", "migrate"])
-def test_plans_and_tests_know_the_schemes(name: str) -> None:
-    text = (ROLES / "release" / "tasks" / f"{name}.yml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", ["vars/main.yml", "tasks/migrate.yml"])
+def test_plans_and_tests_know_the_schemes(path: str) -> None:
+    text = (ROLES / "release" / path).read_text(encoding="utf-8")
     assert 'env_schema: "{{ release_env | phasegate.aistack.env_schemes }}"' in text
