@@ -64,7 +64,7 @@ venv-dashboards: venv ## Make .venv/dashboards, where grafana-foundation-sdk liv
 
 .PHONY: lock
 lock: venv ## Compile requirements/*.in again, within the pins that they name
-	@for name in controller importer bench eda builder dashboards; do \
+	@for name in controller importer bench eda builder dashboards go; do \
 	  $(VENV)/bin/python lab/nodes/venv.py --lock $$name; done
 
 .PHONY: clean

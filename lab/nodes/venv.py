@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keep a virtual environment equal to its hash-locked file.
 
-Usage: venv.py [controller|importer|bench|eda|builder|dashboards]
-       venv.py --lock controller|importer|bench|eda|builder|dashboards compile requirements/NAME.in into NAME.txt: hashes, no addresses
+Usage: venv.py [controller|importer|bench|eda|builder|dashboards|go]
+       venv.py --lock controller|importer|bench|eda|builder|dashboards|go compile requirements/NAME.in into NAME.txt: hashes, no addresses
 
 `controller` is .venv, the others are folders in it. A stamp names what the environment was made from, so that a
 second run costs the start of one Python. The stamp is written last: an interrupted run is simply repeated.
@@ -27,7 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
-BESIDE = ("importer", "bench", "eda", "builder", "dashboards")
+BESIDE = ("importer", "bench", "eda", "builder", "dashboards", "go")
 TARGETS = {"controller": ROOT / ".venv", **{name: ROOT / ".venv" / name for name in BESIDE}}
 MINIMUM = (3, 11)
 

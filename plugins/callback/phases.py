@@ -363,7 +363,8 @@ class CallbackModule(CallbackBase):
         self._row("UNREACHED", result, C.COLOR_UNREACHABLE)
         for line in str(result.result.get("msg", "")).splitlines():
             self._line(f"    {line}", C.COLOR_UNREACHABLE)
-        self._line(f"    Try: ansible -m ping {result.host.get_name()}", C.COLOR_UNREACHABLE)
+        meant = result.task.delegate_to or result.host.get_name()  # whichever was to do it
+        self._line(f"    Try: ansible -m ping {meant}", C.COLOR_UNREACHABLE)
 
     def v2_runner_on_skipped(self, result: TaskResult) -> None:
         """Nothing happened, nothing is printed."""

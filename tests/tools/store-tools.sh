@@ -9,12 +9,9 @@ place=$PWD/build/store-tools
 mkdir -p "$place"
 for name in minio mc; do
     [[ -x $place/$name ]] && continue
-    command -v go >/dev/null || {
-        echo "missing: go 1.24, which builds $name; install it, then repeat the command" >&2
-        exit 1
-    }
+    go=$(tests/tools/go.sh "roles/minio/files/$name")
     echo "building $name (minutes)"
-    (cd "roles/minio/files/$name" && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=local go build -mod=readonly -trimpath -ldflags "-s -w" \
+    (cd "roles/minio/files/$name" && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=local "$go" build -mod=readonly -trimpath -ldflags "-s -w" \
         -o "$place/$name.part" "github.com/minio/$name")
     mv "$place/$name.part" "$place/$name"
 done
