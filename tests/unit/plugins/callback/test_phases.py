@@ -77,7 +77,8 @@ def test_an_item_that_failed_is_known_in_every_version(monkeypatch: pytest.Monke
 
 
 def test_of_what_another_host_was_to_do_that_one_is_asked(tmp_path: Path) -> None:
-    (tmp_path / "hosts").write_text("n1\nbuilder ansible_connection=ssh ansible_host=192.0.2.1 ansible_ssh_common_args='-o ProxyCommand=false'\n")
+    away = "ansible_connection=ssh ansible_host=192.0.2.1 ansible_ssh_common_args='-o ProxyCommand=false'"
+    (tmp_path / "hosts").write_text(f"n1\nbuilder {away}\n")
     (tmp_path / "book.yml").write_text(
         "- hosts: n1\n  gather_facts: false\n  tasks:\n    - name: Build\n"
         "      ansible.builtin.command: 'true'\n      delegate_to: \"{{ 'build' ~ 'er' }}\"\n"
