@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 PASSWORD = "/var/lib/aistack/credentials/victorialogs"
@@ -27,7 +28,12 @@ def test_lines_have_the_release_that_said_them(lab: Any) -> None:
     slots = "/opt/aistack/backend/slots"
     slot = lab.node("backend-1").check_output("readlink %s/live", slots)
     release = lab.node("backend-1").check_output(f"basename $(readlink {slots}/{slot}/release)")
-    rows = asked(lab, f"_time:60s component:backend slot:{slot} | stats by (release) count() lines")
+    given = json.dumps({"brand_id": "smoke", "campaign_goal": "logs", "target_audience": "all"})  # at rest it says nothing
+    url = f"http://{lab.addresses['backend-1']}:8000/api/v1/agents/strategist"
+    lab.node("backend-1").check_output("curl -sf -H 'Content-Type: application/json' -d %s %s", given, url)
+    query, until = f"_time:60s component:backend slot:{slot} | stats by (release) count() lines", time.monotonic() + 20
+    while not (rows := asked(lab, query)) and time.monotonic() < until:
+        time.sleep(0.5)
     assert [row["release"] for row in rows] == [release]
 
 
