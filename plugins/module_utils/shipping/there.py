@@ -47,11 +47,10 @@ class There:
         Raises:
             Away: see there.
         """
-        if self._base is None:
-            return
-        self._until = 0 if self._late else until  # a store that is lost over the question is not asked it again and again
-        self._late = False
-        self._ask(FLUSH, {})
+        late, self._late = self._late, False
+        self._until = 0 if late else until
+        if self._base is not None and not late:  # a store that is lost over a question is not asked it again and again
+            self._ask(FLUSH, {})
 
     def missing(self, lines: Sequence[Line]) -> list[Line]:
         """The lines that the store does not have, as far as it says.
@@ -59,7 +58,7 @@ class There:
         Raises:
             Away: see there.
         """
-        doubtful = [line.time for line in lines if line.time <= self._until]
+        doubtful = [line.time for line in lines if line.time <= self._until and self._base is not None]
         if not doubtful:
             return list(lines)
         start, end = min(doubtful) * 1000, (max(doubtful) + 1) * 1000

@@ -32,7 +32,7 @@ class StandIn(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.has: list[str] = []
-        self.status, self.late, self.ahead = 200, 0.0, 0.0
+        self.status, self.late, self.ahead, self.slow = 200, 0.0, 0.0, QUERY
         self.asked: list[tuple[str, dict[str, str]]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         self.server.asked.append((self.path, {name: values[0] for name, values in form.items()}))
         asked = self.path.endswith(QUERY)
-        time.sleep(self.server.late if asked else 0)
+        time.sleep(self.server.late if self.path.endswith(self.server.slow) else 0)
         text = "".join(json.dumps({"id": name}) + "\n" for name in self.server.has).encode() if asked else b""
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(text)))
@@ -138,13 +138,18 @@ def test_one_that_does_not_say_gets_all_of_it_and_that_is_said_once(
     assert told[0].endswith("some may be there twice")
 
 
-def test_a_store_that_is_lost_over_the_question_is_not_asked_it_again_and_again(server: StandIn, of: Ask) -> None:
-    server.late, server.has = 0.5, ["a-1"]
+@pytest.mark.parametrize("question", [QUERY, FLUSH])
+def test_a_store_that_is_lost_over_the_question_is_not_asked_it_again_and_again(server: StandIn, of: Ask, question: str) -> None:
+    server.slow, server.late, server.has = question, 0.5, ["a-1"]
     store = server.store(timeout=0.1)
     there = of(store)
-    there.doubt(9999)
-    with pytest.raises(Away):
+
+    def ask() -> None:
+        there.doubt(9999)
         there.missing(LINES)
+
+    with pytest.raises(Away):
+        ask()
     store.connect()
     there.doubt(9999)
     assert there.missing(LINES) == LINES
