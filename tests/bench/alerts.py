@@ -5,7 +5,7 @@
 """A gate that asks Prometheus twenty things, and the way of an alert. Prometheus and Alertmanager are the distribution's, with the files
 and the command lines of the roles, on loopback; no lab is needed.
 
-A question is dear by what it looks back over: each of the twenty evaluates some hours second by second, the last one most. The gate is held
+A question is dear by what it looks back over: each of the twenty evaluates up to some hours second by second. The gate is held
 against the slowest answer that it got itself, since all of them share the processors of this machine.
 """
 
@@ -70,7 +70,7 @@ def gates(figures: Figures, world: World, folder: Path) -> None:
     """Twenty conditions at once, each a question of its own."""
     login = {"target": f"http://127.0.0.1:{world.ports['prometheus']}", "username": "reader", "password_file": str(world.password)}
     conditions = prepared([
-        {"name": f"q{number}", "source": "prometheus", "query": f"sum_over_time(max(up)[{number}h:1s]) > bool 0", "value": {"ge": 1},
+        {"name": f"q{number}", "source": "prometheus", "query": f"sum_over_time(max(up)[{10 * number}m:1s]) > bool 0", "value": {"ge": 1},
          "window": 1, "timeout": 30, **login}
         for number in range(1, CONDITIONS + 1)
     ])  # fmt: skip
@@ -130,7 +130,7 @@ def measure(figures: Figures) -> None:
     with tempfile.TemporaryDirectory(prefix="aistack-bench-") as name:
         folder = Path(name)
         with watched(folder / "quick", QUICK) as (world, green):
-            until(lambda: world.probe(prometheus=None, query="sum_over_time(max(up)[1h:1s])", value=3).ok, 30, "no target came up")
+            until(lambda: world.probe(prometheus=None, query="sum_over_time(max(up)[1m:1s])", value=3).ok, 30, "no target came up")
             gates(figures, world, folder)
             way(figures, world, green, QUICK, ROUNDS)
         with watched(folder / "usual", USUAL) as (world, green):
