@@ -42,7 +42,9 @@ def test_every_panel_is_there_with_its_queries(board: Any) -> None:
     asked = dashboards.questions(board_of(board.uid))
     wanted = [(f"panel '{panel.title}'", expr) for panels in board.rows.values() for panel in panels for expr, _legend in panel.queries]
     assert [one for one in asked if one[0].startswith("panel")] == wanted
-    assert [expr for where, expr in asked if where.startswith("annotation")] == [DESCRIBED["SWITCH"]]
+    marks = [(f"annotation '{mark.name}'", mark.query) for mark in DESCRIBED["MARKS"]]
+    assert [one for one in asked if one[0].startswith("annotation")] == marks
+    assert {one["useValueForTime"] for one in board_of(board.uid)["annotations"]["list"]} == {True}
     assert len([where for where, _series in asked if where.startswith("variable")]) == len(board.variables)
 
 

@@ -14,12 +14,15 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.rules 
 CAUSE = 50
 """A finding that is less sure is a hint."""
 _SURE, _LIKELY = 90, 70
+NAMED = 4
+"""So many nodes are named in a title."""
 
 
 class Cause(TypedDict):
     """The findings of one rule about one component, over all nodes.
 
     Attributes:
+        title: where it names its node, it names all of them.
         seen: (node, what was seen there).
         follows: titles of what follows from it.
     """
@@ -65,7 +68,7 @@ def ranked(findings: Sequence[Finding]) -> list[Cause]:
     causes: dict[tuple[str, str, str], Cause] = {}
     roots = [one for index, one in enumerate(findings) if origins[index] is None]
     for one in sorted(roots, key=lambda found: (-found["certainty"], found["symptom"])):
-        cause = causes.setdefault((one["rule"], one["component"], one["title"]), _cause(one))
+        cause = causes.setdefault(_key(one), _cause(one))
         if (one["node"], one["seen"]) not in cause["seen"]:
             cause["seen"].append((one["node"], one["seen"]))
         cause["do"] += [step for step in one["do"] if step not in cause["do"]]
@@ -76,10 +79,24 @@ def ranked(findings: Sequence[Finding]) -> list[Cause]:
         if above is None:
             continue
         origin, told = findings[above], f"{one['node']}: {one['title']}"
-        below = causes[(origin["rule"], origin["component"], origin["title"])]["follows"]
+        below = causes[_key(origin)]["follows"]
         if told not in below:
             below.append(told)
+    for (_rule, _component, title), cause in causes.items():
+        cause["title"] = title.replace("${node}", _listed(list(dict.fromkeys(node for node, _seen in cause["seen"]))))
     return list(causes.values())
+
+
+def _key(one: Finding) -> tuple[str, str, str]:
+    """What findings of several nodes have in common that are one cause."""
+    return one["rule"], one["component"], one["wide_title"]
+
+
+def _listed(nodes: Sequence[str]) -> str:
+    """Nodes in a sentence; of many the first ones, since below it each stands with what was seen there."""
+    if len(nodes) > NAMED + 1:
+        nodes = [*nodes[:NAMED], f"{len(nodes) - NAMED} others"]
+    return " and ".join(part for part in (", ".join(nodes[:-1]), nodes[-1]) if part)
 
 
 def _origins(findings: Sequence[Finding]) -> list[int | None]:
@@ -112,7 +129,7 @@ def unreachable(node: str, why: str) -> Finding:
         "rule": "node_unreachable", "node": node, "component": "", "role": "", "title": f"{node} does not answer", "certainty": 90,
         "seen": why, "means": "nothing on it could be looked at: what is said of the others may follow from that",
         "do": [f"look at the node itself and its network: ansible {node} -m ansible.builtin.ping", "then run diagnose.yml again"],
-        "blames": [], "explains": [], "symptom": False,
+        "blames": [], "explains": [], "symptom": False, "wide_title": f"{node} does not answer",
     }  # fmt: skip
 
 

@@ -53,7 +53,11 @@ ALWAYS = ("node", "line")
 
 
 class Finding(TypedDict):
-    """What a rule found on one node; the texts of the rule are filled in."""
+    """What a rule found on one node; the texts of the rule are filled in.
+
+    Attributes:
+        wide_title: the title in which ``${node}`` still stands: the same on several nodes is one cause.
+    """
 
     rule: str
     node: str
@@ -67,6 +71,7 @@ class Finding(TypedDict):
     blames: list[str]
     explains: list[str]
     symptom: bool
+    wide_title: str
 
 
 def problems(where: str, rules: Any, known: Iterable[str] = ()) -> list[str]:
@@ -167,15 +172,15 @@ def _holds(rule: Mapping[str, Any], thing: Mapping[str, Any]) -> dict[str, str] 
 
 def _finding(rule: Mapping[str, Any], thing: Mapping[str, Any], match: Mapping[str, str], node: str) -> Finding:
     values = {key: expect.show(value) for key, value in thing.items() if key != "log"}
-    names = {**values, **match, "node": node}
+    names = {**values, **match}
 
-    def told(text: str) -> str:
-        return re.sub(r"\$\{([^{}]*)\}", lambda found: names.get(found[1].strip(), "-"), text).strip()
+    def told(text: str, node: str = node) -> str:
+        return re.sub(r"\$\{([^{}]*)\}", lambda found: {**names, "node": node}.get(found[1].strip(), "-"), text).strip()
 
     component = str(thing.get("component") or "-")
     return {
         "rule": rule["name"], "node": node, "component": "" if component == "-" else component, "role": str(thing.get("role") or ""),
         "title": told(rule["title"]), "certainty": int(rule["certainty"]), "seen": told(rule["seen"]), "means": told(rule["means"]),
         "do": [told(step) for step in rule["do"]], "blames": list(rule.get("blames") or ()), "explains": list(rule.get("explains") or ()),
-        "symptom": bool(rule.get("symptom")),
+        "symptom": bool(rule.get("symptom")), "wide_title": told(rule["title"], "${node}"),
     }  # fmt: skip

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.events import DRILL_PASSED
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import table
 
 if TYPE_CHECKING:
     from ansible_collections.phasegate.aistack.plugins.module_utils.release.store import Drilled
 
-PASSED, LOSES, IRREVERSIBLE, FAILED, UNNEEDED = "passed", "loses", "irreversible", "failed", "unneeded"
+PASSED = DRILL_PASSED
+LOSES, IRREVERSIBLE, FAILED, UNNEEDED = "loses", "irreversible", "failed", "unneeded"
 SHOWN = 4
 
 

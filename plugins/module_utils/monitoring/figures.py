@@ -26,6 +26,7 @@ LOCK_SINCE = "aistack_lock_since_seconds"
 SET = "aistack_backup_set_seconds"
 SET_FAILED = "aistack_backup_failed"
 LAST = "aistack_last_operation_seconds"
+EVENT = "aistack_event_seconds"
 DRILLED = "aistack_drill_passed_seconds"
 DRILL_SINCE = "aistack_drill_wanted_since_seconds"
 BROKER = "aistack_broker_answers"
@@ -44,6 +45,7 @@ HELP: Mapping[str, str] = {
     SET: "When the newest verified backup set was made.",
     SET_FAILED: "Whether the last daily set could not be made.",
     LAST: "When the newest operation of a kind ended, by how it ended.",
+    EVENT: "When something ended that moved a release, or tried to; shown for some hours.",
     DRILLED: "When going back from a release was last rehearsed and lost nothing.",
     DRILL_SINCE: "Since when a component whose database is migrated serves here.",
     BROKER: "Whether the broker of a component lets it in.",

@@ -27,6 +27,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis import
 from ansible_collections.phasegate.aistack.plugins.module_utils.drill.text import PASSED
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Unreadable
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.cached import QuickJournal
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.events import events
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.lock import Lock
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import figures
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.figures import Sample
@@ -42,6 +43,10 @@ VERIFY_S = 900.0
 BROKER_S = 5.0
 """Seconds that a broker has to answer."""
 AT_ONCE = 8
+EVENTS_S = 6 * 3600.0
+"""Seconds for which an event is shown: as long as Prometheus may be away, or this node without power, and still learn of it."""
+EVENTS = 100
+"""So many events are shown at most, the newest."""
 OPERATIONS = ("activate", "revert", "rollback", "migrate", "backup", "restore", "drill")
 
 
@@ -81,7 +86,8 @@ def observe(asked: Asked, systemd: Systemd | None = None) -> str:
     journal = QuickJournal.of(asked.state_dir)
     view = observe_node(asked.state_dir, asked.stack, systemd=systemd, ask=False, journal=journal)
     records = journal.read()
-    samples = [Sample(figures.WRITTEN, asked.now), *_journal(asked, journal), *_lock(asked), *_sets(asked), *_last(records)]
+    samples = [Sample(figures.WRITTEN, asked.now), *_journal(asked, journal), *_lock(asked), *_sets(asked), *_last(records),
+               *_events(records, asked.now)]  # fmt: skip
     for name, component in view["components"].items():
         samples += [*_component(name, component), *_drills(name, component, records)]
     workers = [name for name in view["components"] if name in asked.workers]
@@ -135,6 +141,16 @@ def _last(records: Sequence[Record]) -> Iterator[Sample]:
         if operation == "drill" and outcome == "ok" and not _passed(record):
             outcome = "failed"
         yield Sample(figures.LAST, ended, {"operation": operation, "outcome": outcome})
+
+
+def _events(records: Sequence[Record], now: float) -> Iterator[Sample]:
+    """What ended within the last hours, each at its own time: a chart shows it there, whenever the page was read. What is of no component
+    or release has an empty label, in the place of which Prometheus would put that of the exporter.
+    """
+    ended = [(when, event) for event in events(records) if (when := figures.seconds(event.time)) is not None and now - when < EVENTS_S]
+    for when, event in ended[-EVENTS:]:
+        whose = {"event": event.event, "outcome": event.outcome, "component": event.component, "release": event.release}
+        yield Sample(figures.EVENT, when, whose)
 
 
 def _passed(record: Record) -> bool:

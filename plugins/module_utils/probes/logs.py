@@ -26,7 +26,7 @@ _NAME = re.compile(r"[\w.@:-]+")
 
 
 class Logs(Probe):
-    """Count lines, by VictoriaLogs' or Loki's API."""
+    """Count lines, by VictoriaLogs' or Loki's API; those of units, since an event is said for a component that may be silent."""
 
     type = "logs"
     target = Option("str", "address of the store", required=True)
@@ -77,7 +77,7 @@ class Logs(Probe):
     def _victorialogs(self, context: Context, label: str, names: Sequence[str]) -> dict[str, int]:
         own = f'stack:="{self.spec["stack"]}" ' if self.spec.get("stack") else ""
         any_of = ",".join(json.dumps(name) for name in names)
-        query = f"_time:{self._seconds:g}s {own}{label}:in({any_of}) | stats by ({label}) count() lines"
+        query = f'_time:{self._seconds:g}s {own}event:"" {label}:in({any_of}) | stats by ({label}) count() lines'
         answer = answer_of(self.spec, context, f"/select/logsql/query?{urlencode({'query': query})}")
         return {str(row.get(label)): int(row.get("lines") or 0) for row in _rows(answer)}
 
@@ -85,6 +85,7 @@ class Logs(Probe):
         any_of = "|".join(re.escape(name) for name in names)
         own = json.dumps(self.spec["stack"]) if self.spec.get("stack") else '".+"'
         stack = f"stack{'=' if self.spec.get('stack') else '=~'}{own}"
+        stack += ',event=""'
         # a unit is no label of a stream there: there are many, and they come and go
         chosen = f"{{{stack}}} | unit=~{json.dumps(any_of)}" if label == "unit" else f"{{{stack},{label}=~{json.dumps(any_of)}}}"
         query = f"sum by ({label}) (count_over_time({chosen} [{self._seconds:g}s]))"

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.words import detail_of, said
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.text import next_step, worst
 
 Facts = dict[str, Any]
@@ -38,12 +39,6 @@ DONE = {"mark": "marked", "stage": "staged",
         "configure": "configured", "retire": "stopped", "prune": "pruned", "converge": "converged", "backup": "saved",
         "restore": "put back", "drill": "rehearsed", "rotate": "rotated", "run": "ran beside", "remove": "removed",
         "rollback": "went back to"}  # fmt: skip
-
-
-def detail_of(record: Record) -> Mapping[str, Any]:
-    """What a record has besides; empty where it has nothing that can be read."""
-    detail = record.get("detail")
-    return detail if isinstance(detail, Mapping) else {}
 
 
 def moment(record: Record) -> float:
@@ -140,37 +135,7 @@ def _bar(node: str, record: Record, start: float, end: float, outcome: str) -> F
     seconds = {part: float(timings[f"{part}_s"]) for part in PARTS if isinstance(timings.get(f"{part}_s"), (int, float))}
     return {"node": node, "op": op, "seq": int(record.get("seq") or 0), "component": str(record.get("component") or ""),
             "release": str(record.get("release") or ""), "start": start, "end": end, "seconds": round(end - start, 3),
-            "outcome": outcome, "slot": str(detail.get("slot") or ""), "parts": seconds, "said": _said(record), "detail": detail}
-
-
-def _said(record: Record) -> str:
-    """What is worth knowing of a record, in words."""
-    detail, op = detail_of(record), record.get("op")
-    if op == "mark":
-        return f"{detail.get('state')}: {detail.get('reason')}" if detail.get("reason") else str(detail.get("state") or "")
-    report = detail.get("report")
-    if isinstance(report, Mapping) and report.get("probe"):
-        expected, got = differing(str(report.get("expected")), str(report.get("got")))
-        return f"{report['probe']}: expected {expected}, got {got}"
-    if op == "migrate" and (detail.get("from") or detail.get("to")):
-        return f"{_names(detail.get('from'))} → {_names(detail.get('to'))}"
-    for key in ("error", "reason", "task", "evidence", "command"):
-        if detail.get(key):
-            return " ".join(str(detail[key]).split())[:300]
-    return f"slot {detail['slot']}" if detail.get("slot") else ""
-
-
-def differing(expected: str, got: str) -> tuple[str, str]:
-    """Of what was expected and what came those parts that are not the same, where both have as many; else the whole."""
-    pairs = list(zip(expected.split(", "), got.split(", ")))
-    apart = [pair for pair in pairs if pair[0] != pair[1]]
-    if expected.count(", ") != got.count(", ") or not apart:
-        return expected, got
-    return ", ".join(pair[0] for pair in apart), ", ".join(pair[1] for pair in apart)
-
-
-def _names(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) and value else str(value or "nothing")
+            "outcome": outcome, "slot": str(detail.get("slot") or ""), "parts": seconds, "said": said(record), "detail": detail}
 
 
 def _phases(nodes: Mapping[str, Sequence[Record]]) -> list[Facts]:
@@ -188,7 +153,7 @@ def _phases(nodes: Mapping[str, Sequence[Record]]) -> list[Facts]:
             if outcome == "started":
                 begun[name] = since
                 continue
-            _phase(found, name, node, begun.pop(name, since), at, outcome, _said(record))
+            _phase(found, name, node, begun.pop(name, since), at, outcome, said(record))
             since = at
         last = moment(records[-1]) if records else 0.0
         for name, start in begun.items():

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lines of systemd's journal as a store of logs gets them: with the component, slot and release that said them. Pure."""
+"""Lines of systemd's journal, and events of the node's own, as a store of logs gets them: with their component, slot and release. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -28,15 +28,18 @@ _CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
 
 @dataclass(frozen=True)
 class Line:
-    """One entry of the journal.
+    """One entry of the journal, or one event.
 
     Attributes:
-        cursor: where it stands in the journal.
+        cursor: where it stands in the journal; of an event what tells it from every other.
         time: microseconds since 1970.
         component: whose it is; empty where it is of none that is sent.
         slot: empty where the component has none.
         process: what calls itself so.
         said: the journal's own time, where C(time) is another one.
+        event: what ended, C(deployment) for example; empty for what a unit said.
+        release: of an event; that of a line is the one that its slot had.
+        more: what stands beside an event, besides.
     """
 
     cursor: str
@@ -48,6 +51,9 @@ class Line:
     slot: str = ""
     process: str = ""
     said: int = 0
+    event: str = ""
+    release: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -141,16 +147,16 @@ def body(lines: Sequence[Line], stack: str, node: str, release: Callable[[Line],
     """What is pushed, as Loki takes it and VictoriaLogs as well: a stream for each set of labels, and beside each line what belongs to it
     alone. A text that is empty is sent as a space, since a line without one is none.
     """
-    streams: dict[tuple[str, str, str], list[list[Any]]] = {}
+    streams: dict[tuple[str, str, str, str], list[list[Any]]] = {}
     for line in lines:
-        more = {"id": line.id, "unit": line.unit, "level": line.level, "process": line.process, "said_at": _moment(line.said)}
+        more = {"id": line.id, "unit": line.unit, "level": line.level, "process": line.process, "said_at": _moment(line.said), **line.more}
         value = [str(line.time * 1000), line.text or " ", {name: text for name, text in more.items() if text}]
-        streams.setdefault((line.component, line.slot, release(line)), []).append(value)
+        streams.setdefault((line.component, line.slot, line.release or release(line), line.event), []).append(value)
     pushed = [
         {"stream": {name: text for name, text in (("stack", stack), ("node", node), ("component", component), ("slot", slot),
-                                                  ("release", tag)) if text},
+                                                  ("release", tag), ("event", event)) if text},
          "values": values}
-        for (component, slot, tag), values in streams.items()
+        for (component, slot, tag, event), values in streams.items()
     ]  # fmt: skip
     return json.dumps({"streams": pushed}, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 

@@ -28,7 +28,7 @@ class Releases:
             slot, release = (record.get("detail") or {}).get("slot"), record.get("release")
             if record.get("op") in _SWITCHES and release and slot:
                 times, tags = self._held.setdefault((str(record.get("component")), str(slot)), ([], []))
-                times.append(_micros(record["time"]))
+                times.append(micros(record["time"]))
                 tags.append(release)
 
     def at(self, component: str, slot: str, time: int) -> str:
@@ -38,6 +38,7 @@ class Releases:
         return tags[place - 1] if place else ""
 
 
-def _micros(text: str) -> int:
+def micros(text: str) -> int:
+    """Microseconds since 1970 of a time as the journal writes it. Raises ValueError."""
     moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     return round(moment.timestamp() * 1_000_000)

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sending what this node's units say to a store of logs: masked, labelled, and none of it lost while the store is away.
+"""Sending what this node's units say, and the events of its own journal, to a store of logs: masked, labelled, and none of it lost while
+the store is away.
 
-The journal on disk is what waits, and its size is the bound: nothing is read before it can be sent. What is sent is what
+The journals on disk are what waits, and their size is the bound: nothing is read before it can be sent. What is sent is what
 C(aistack logs) would show.
 """
 
@@ -25,8 +26,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context 
 from ansible_collections.phasegate.aistack.plugins.module_utils.core import http_login
 from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.components import learn_all
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.secret_files import Secrets
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.chain import Record, split
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
-from ansible_collections.phasegate.aistack.plugins.module_utils.shipping import lines as line_text
+from ansible_collections.phasegate.aistack.plugins.module_utils.shipping import events as event_text, lines as line_text
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines import Line, Units
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.position import Position
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.reader import Ended, Reader
@@ -94,7 +96,7 @@ class Settings:
 
 @dataclass
 class Known:
-    """What is secret on this node, and which releases its slots had, as new as the node's journal."""
+    """What is secret on this node, which releases its slots had, and what happened, as new as the node's journal."""
 
     settings: Settings
     clock: Callable[[], float]
@@ -102,6 +104,7 @@ class Known:
     releases: Releases = field(default_factory=Releases)
     _seen: Any = None
     _at: float = 0.0
+    _records: list[Record] = field(default_factory=list)
 
     def renew(self) -> None:
         """Look again where the journal has grown: a configuration is in it before anything runs with that.
@@ -123,8 +126,27 @@ class Known:
             raise Blind(f"nothing is sent, since what is secret is not known: {'; '.join(unread)}")
         if seen != self._seen:
             with suppress(OSError, ValueError):  # the next record shows them again
-                self.releases = Releases(journal.read())
+                self._records = journal.read()
+                self.releases = Releases(self._records)
         self._seen, self._at = seen, now
+
+    def again(self) -> None:
+        """Have all of it read again."""
+        self._seen = None
+
+    def events(self, number: int) -> tuple[list[Line], int]:
+        """The events behind the record with that number, once for each time that the journal was read, and the number of the newest record.
+        A journal with fewer records has taken the place of the one that the number is of: all of it is new.
+        """
+        records, self._records = self._records, []
+        if not records:
+            return [], number
+        newest = int(records[-1]["seq"])
+        number = number if number <= newest else 0
+        _carried, chained = split(records)
+        if number < int(chained[0]["seq"]) - 1:  # what is older is in archived parts
+            chained = Journal.of(self.settings.state_dir).newest(0)
+        return event_text.lines(record for record in chained if number < record["seq"] <= newest), newest
 
     def release(self, line: Line) -> str:
         """The release that said a line; empty where the component has none."""
@@ -142,7 +164,7 @@ class Shipper:
         self.settings, self.say = settings, say
         self.known = Known(settings, clock)
         self.units = Units(settings.units, settings.rest)
-        self.position = Position(Path(settings.position), settings.settle, clock)
+        self.position = Position(Path(settings.position), settings.settle, clock, self._newest)
         try:
             self.store = Store(settings.url, self._login(), settings.ca_file)
         except CannotJudge as error:
@@ -152,6 +174,10 @@ class Shipper:
         self._trouble = ""
         self._clock_wrong = False
         self._clock, self._told, self._sent = clock, clock(), 0
+
+    def _newest(self) -> int:
+        records = Journal.of(self.settings.state_dir).read()
+        return int(records[-1]["seq"]) if records else 0
 
     def _login(self) -> dict[str, str]:
         login = {"username": self.settings.username, "password_file": self.settings.password_file}
@@ -180,22 +206,25 @@ class Shipper:
         self.store.close()
 
     def _send_all(self, reader: Reader) -> None:
-        before = self.position.cursor
+        before = cursor = self.position.cursor
+        number = self.position.record
+        self.known.again()
         while not self.stopped.is_set():
             self._pulse()
             raw = reader.portion(PAUSE)
             self.known.renew()
-            if raw:
+            told, newest = self.known.events(number)
+            if raw or newest != number:
                 found = [self._parsed(one) for one in raw]
                 read = [line for line in found if line is not None]
                 lost = line_text.gone(before, read[0].cursor) if before and read else 0
                 if lost:
                     self.say(f"{lost} entries were gone from the journal before they could be sent: give it more room (log_shipper_bytes)")
-                before = ""
-                wanted = [line for line in read if line.component]
+                before = "" if raw else before
+                wanted = [*told, *(line for line in read if line.component)]
                 self._send(wanted)
-                if read:
-                    self.position.answered(read[-1].cursor)
+                cursor, number = read[-1].cursor if read else cursor, newest
+                self.position.answered(cursor, number)
                 if wanted:
                     self.position.confirmed()
                     continue
@@ -241,7 +270,8 @@ class Shipper:
             self._sent += len(lines)
         except Refused as refused:
             if len(lines) == 1:
-                self.say(f"a line of {lines[0].component} ({lines[0].id}) is refused by {self.store.place} and left out: {refused}")
+                whose = f"{lines[0].component or 'the node'} ({lines[0].id})"
+                self.say(f"a line of {whose} is refused by {self.store.place} and left out: {refused}")
                 return
             half = len(lines) // 2
             self._push(lines[:half])

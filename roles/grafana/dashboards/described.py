@@ -72,6 +72,15 @@ class Board:
     rows: dict[str, tuple[Panel, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A line in every panel where something happened: the value of each series is when, in milliseconds since 1970."""
+
+    name: str
+    query: str
+    color: str
+
+
 STACK = Variable("stack", "label_values(up, stack)")
 NODE = Variable("node", 'label_values(up{stack=~"$stack"}, node)')
 COMPONENT = Variable("component", 'label_values(up{stack=~"$stack",slot!=""}, component)')
@@ -302,6 +311,13 @@ DEPLOYMENTS = Board(
 )  # fmt: skip
 
 BOARDS = (SYSTEM, APPLICATIONS, WORKERS, DATABASE, DEPLOYMENTS)
-READY_SLOTS = f'haproxy_server_status{{stack=~"$stack",{READY}}}'
-SWITCH = f"max by (proxy, server) ({READY_SLOTS}) == 1 unless max by (proxy, server) ({READY_SLOTS} offset 1m) == 1"
-"""A slot takes requests, and did not a minute ago: a release moved, went back, or came up again. The only trace of it in figures."""
+MARKS = tuple(
+    Mark(name, f"max by (event, component, release, outcome) (aistack_event_seconds{{{HERE},{chosen}}}) * 1000", color)
+    for name, chosen, color in (
+        ("Deployments", 'event="deployment"', "blue"),
+        ("Rollbacks", 'event="rollback"', "orange"),
+        ("Drills", 'event="drill"', "purple"),
+        ("Failed gates and phases", 'event=~"gate|phase",outcome="failed"', "red"),
+    )
+)
+"""On each dashboard. Each node's journal says when it was, so that a mark stands there however late its figure was read."""

@@ -25,6 +25,9 @@ LOCK = HERE.parents[2] / "requirements" / "dashboards.txt"
 SOURCES = (HERE / "described.py", HERE / "generate.py", LOCK)
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="aistack-prometheus")
 WIDTH, HEIGHT = 24, 8
+MORE = {"useValueForTime": True, "titleFormat": "{{event}} {{component}} {{release}}", "textFormat": "{{outcome}}",
+        "tagKeys": "component,release"}  # fmt: skip
+"""What Prometheus' data source reads of an annotation besides: the value of a series is its time."""
 
 
 def panel_of(one: Any, columns: int) -> Any:
@@ -53,14 +56,19 @@ def variable_of(one: Any) -> Any:
     return made.regex(one.pattern) if one.pattern else made
 
 
-def board_of(one: Any, switch: str) -> dict[str, Any]:
+def mark_of(one: Any) -> Any:
+    """An annotation, as far as the SDK knows it; MORE is what it does not know."""
+    return dashboard.AnnotationQuery().name(one.name).datasource(SOURCE).enable(True).icon_color(one.color).expr(one.query)
+
+
+def board_of(one: Any, marks: Any) -> dict[str, Any]:
     """A dashboard as what Grafana reads."""
     made = dashboard.Dashboard(one.title).uid(one.uid).description(one.about).tags(["aistack"]).readonly()
     made = made.time("now-1h", "now").refresh("30s").timezone("browser").tooltip(models.DashboardCursorSync.CROSSHAIR)
     for variable in one.variables:
         made = made.with_variable(variable_of(variable))
-    moved = dashboard.AnnotationQuery().name("A slot takes requests").datasource(SOURCE).enable(True).icon_color("blue").expr(switch)
-    made = made.annotation(moved)
+    for mark in marks:
+        made = made.annotation(mark_of(mark))
     made = made.link(dashboard.DashboardLink("Others").type(models.DashboardLinkType.DASHBOARDS).tags(["aistack"]).include_vars(True)
                      .keep_time(True))  # fmt: skip
     for title, panels in one.rows.items():
@@ -70,6 +78,8 @@ def board_of(one: Any, switch: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(made.build(), cls=JSONEncoder))
     for number, panel in enumerate(found["panels"], start=1):
         panel["id"] = number
+    for annotation in found["annotations"]["list"]:
+        annotation.update(MORE)
     return found
 
 
@@ -86,7 +96,7 @@ def main() -> None:
         path.unlink()
     made: dict[str, str] = {}
     for board in described["BOARDS"]:
-        text = json.dumps(board_of(board, described["SWITCH"]), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        text = json.dumps(board_of(board, described["MARKS"]), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         name = f"{board.uid.removeprefix('aistack-')}.json"
         (FILES / name).write_text(text, encoding="utf-8")
         made[name] = hashlib.sha256(text.encode()).hexdigest()

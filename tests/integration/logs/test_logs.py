@@ -74,6 +74,23 @@ def test_what_is_secret_does_not_arrive(world: World) -> None:
     assert world.count("component:another") == 0, "a line that is JSON is a line, and gives no labels"
 
 
+def test_what_happened_arrives_as_an_event(world: World) -> None:
+    """Out of the node's own journal: with its labels, masked, and no line of the component in the eyes of a gate."""
+    detail = {"report": {"probe": "health", "expected": "status 200", "got": f"status 503 {TOKEN}"}}
+    world.journal.append({"op": "drill", "component": "quiet", "release": "v2", "outcome": "ok", "detail": {"verdict": "passed"}})
+    world.journal.append({"op": "activate", "component": "quiet", "release": "v2", "outcome": "failed", "run": "r7", "detail": detail})
+    assert wait(lambda: len(world.ask("event:*")) == 2), world.said()
+    rows = {row["event"]: row for row in world.ask("event:*")}
+    gate = rows["gate"]
+    assert gate["_msg"] == "gate quiet v2 failed: health: expected status 200, got status 503 ****[API_TOKEN] (run r7)"
+    assert '{component="quiet",event="gate",node="localhost",release="v2",stack="shop"}' in gate["_stream"]
+    assert (gate["level"], gate["outcome"], gate["run"], rows["drill"]["level"]) == ("error", "failed", "r7", "notice")
+    when = world.journal.read()[-1]["time"]
+    assert gate["_time"] == when
+    silent = world.probe(components=["quiet"], username="reader", password_file=str(world.password))
+    assert silent.got == "lines of quiet = 0"
+
+
 def test_gates_ask_the_store(world: World) -> None:
     login = {"username": "reader", "password_file": str(world.password)}
     world.write("one more")
@@ -99,6 +116,7 @@ def test_a_store_and_a_shipper_that_are_killed_lose_no_line(world: World) -> Non
         world.write(f"counted {number}")
         if number == LINES // 4:
             world.kill_store()
+            world.journal.append({"op": "rollback", "component": "counted", "release": "v1", "outcome": "ok"})
         if number == LINES // 2:
             world.stop_shipper(signal.SIGKILL)
             world.start_shipper()
@@ -118,6 +136,9 @@ def test_a_store_and_a_shipper_that_are_killed_lose_no_line(world: World) -> Non
     assert "is away" in world.said()
     assert "takes lines again" in world.said()
     assert PASSWORD not in world.said()
+    events = world.ask("event:rollback component:counted")
+    assert events, "what happened while the store was away"
+    assert len({row["id"] for row in events}) == 1
     print(f"{LINES} lines, 0 lost, {twice} twice")
 
 

@@ -14,6 +14,7 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,8 +26,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import dashboards, settings
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import Stack, scrape_configs
+from ansible_collections.phasegate.aistack.plugins.module_utils.node import figures
 
 from ..conftest import Cluster
 from .conftest import ROOT, free_ports, wait
@@ -85,6 +88,13 @@ frontend edge_metrics
     bind 127.0.0.1:{edge_metrics}
     http-request use-service prometheus-exporter if {{ path /metrics }}
 """
+EVENTS: list[Any] = [
+    {"op": "activate", "outcome": "ok", "detail": {"slot": "green"}},
+    {"op": "activate", "outcome": "failed", "release": "v3", "detail": {"report": {"probe": "health", "expected": "200", "got": "503"}}},
+    {"op": "rollback", "outcome": "ok", "component": None, "release": "v1"},
+    {"op": "drill", "outcome": "ok", "detail": {"verdict": "passed"}},
+    {"op": "phase", "outcome": "failed", "component": "deploy", "release": None, "detail": {"task": "Acceptance"}},
+]
 RULES = "resetkeys resetchannels -@all +ping +info +config|get +client|setname +latency|latest +latency|histogram +slowlog|get +slowlog|len"
 """What the user of the exporter may in Redis, as the README of the role exporters says."""
 
@@ -146,6 +156,10 @@ def files(folder: Path, ports: dict[str, int]) -> None:
                                        encoding="utf-8")  # fmt: skip
     (folder / "text").mkdir()
     (folder / "text" / "systemd.prom").write_text(SYSTEMD, encoding="utf-8")
+    journal = Journal.of(folder / "state")
+    for event in EVENTS:
+        journal.append({"component": "backend", "release": "v2", "run": "r", "actor": "ann", **event})
+    figures.write(figures.Asked("shop", folder / "state"), folder / "text" / "aistack-shop.prom")
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +248,20 @@ def test_a_chosen_part_is_chosen(prometheus: Asked, silent: set[tuple[str, str]]
     taking = prometheus.ask("query", query=dashboards.filled(ready, VALUES))["result"]
     slots = {one["metric"]["server"]: one["value"][1] for one in taking}
     assert slots == {"blue": "1", "green": "0"}
+
+
+def test_what_happened_is_marked_when_it_did(prometheus: Asked, silent: set[tuple[str, str]]) -> None:
+    """As Grafana asks: the value of each series is the time of the journal's record, in milliseconds, and its labels are the text."""
+    assert not {where for _board, where in silent if where.startswith("annotation")}
+    told = {}
+    for where, expr in dashboards.questions(BOARDS["system"]):
+        if where.startswith("annotation"):
+            for one in prometheus.ask("query", query=dashboards.filled(expr, VALUES))["result"]:
+                whose = " ".join(one["metric"][key] for key in ("component", "release", "outcome") if key in one["metric"])
+                told[f"{where}: {whose}"] = float(one["value"][1])
+    assert sorted(told) == [
+        "annotation 'Deployments': backend v2 ok", "annotation 'Drills': backend v2 ok",
+        "annotation 'Failed gates and phases': backend v3 failed", "annotation 'Failed gates and phases': failed",
+        "annotation 'Rollbacks': v1 ok",
+    ]  # fmt: skip
+    assert all(abs(value / 1000 - time.time()) < 600 for value in told.values())

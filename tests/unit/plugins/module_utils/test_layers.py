@@ -29,7 +29,7 @@ PURE = {
     "environment": "check database_url dsn fetching placeholders rotation schema todays_secrets",
     "clients": "unit_text",
     "postgres": "fingerprint foreign_keys names row_compare settings table_swap version_table",
-    "journal": "begun chain keep once state",
+    "journal": "begun chain events keep once state words",
     "release": "artefact_key artefact_settings content git_words image lock_file place provenance tag_version tree_names unit_access "
     "uv_text yarn_text",
     "edge": "config pool rules",
@@ -41,7 +41,7 @@ PURE = {
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
     "diagnosis": "causes rules sections",
-    "shipping": "lines releases",
+    "shipping": "events lines releases",
     "rollout": "compatible plan risk strategy",
     "report": "junit plan_page refusals run_story run_text text verify",
     "drill": "plan text",

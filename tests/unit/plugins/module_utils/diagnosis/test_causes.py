@@ -18,9 +18,15 @@ def finding(rule: str, certainty: int = 80, **more: Any) -> Finding:
     """A finding of *rule*."""
     found: Finding = {
         "rule": rule, "node": "n1", "component": "", "role": "", "title": rule, "certainty": certainty, "seen": f"{rule} was seen",
-        "means": "it means", "do": ["do it"], "blames": [], "explains": [], "symptom": False,
+        "means": "it means", "do": ["do it"], "blames": [], "explains": [], "symptom": False, "wide_title": more.get("title", rule),
     }  # fmt: skip
     return cast(Finding, {**found, **more})
+
+
+def clock(node: str, certainty: int = 30) -> Finding:
+    """A hint whose title names its node."""
+    titles = {"title": f"The clock of {node} is free", "wide_title": "The clock of ${node} is free"}
+    return finding("clock", certainty, node=node, do=["ntp"], **titles)
 
 
 def order(*found: Finding) -> list[str]:
@@ -36,6 +42,30 @@ def test_the_same_on_several_nodes_is_one_cause() -> None:
     (cause,) = ranked([finding("a", do=["on n1"]), finding("a", node="n2", do=["on n2"]), finding("a", do=["on n1"])])
     assert cause["seen"] == [("n1", "a was seen"), ("n2", "a was seen")]
     assert cause["do"] == ["on n1", "on n2"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "title"),
+    [
+        (["n1"], "The clock of n1 is free"),
+        (["n1", "n1"], "The clock of n1 is free"),
+        (["n1", "n2"], "The clock of n1 and n2 is free"),
+        (["n1", "n2", "n3"], "The clock of n1, n2 and n3 is free"),
+        ([f"n{number}" for number in range(1, 9)], "The clock of n1, n2, n3, n4 and 4 others is free"),
+    ],
+)
+def test_a_title_that_names_its_node_names_all_of_them(nodes: list[str], title: str) -> None:
+    (cause,) = ranked([clock(node) for node in nodes])
+    assert (cause["title"], [node for node, _seen in cause["seen"]], cause["do"]) == (title, list(dict.fromkeys(nodes)), ["ntp"])
+
+
+def test_what_holds_on_several_nodes_stands_where_its_certainty_is() -> None:
+    """And what follows from it on one of them stands below it, with that node's own title."""
+    found = [clock("n1"), finding("a", 60), clock("n2"), finding("b", 95), {**clock("n3", 20), "explains": ["late"]},
+             finding("late", 10, node="n3", title="n3 is late", wide_title="${node} is late")]  # fmt: skip
+    causes = ranked(cast("list[Finding]", found))
+    assert [cause["title"] for cause in causes] == ["b", "a", "The clock of n1, n2 and n3 is free"]
+    assert (causes[2]["certainty"], causes[2]["follows"]) == (30, ["n3: n3 is late"])
 
 
 def test_what_a_rule_explains_follows_from_it_on_its_node() -> None:

@@ -67,6 +67,13 @@ def test_a_thing_for_which_it_holds() -> None:
     assert (found["rule"], found["node"], found["certainty"], found["component"]) == ("full", "n1", 95, "")
 
 
+def test_a_title_that_names_its_node_is_kept_without_it_as_well() -> None:
+    """By that the same is known on another node; what else it names tells findings apart."""
+    rule = {**RULE, "title": "${path} of ${ node } is full"}
+    (found,) = findings([rule], {"disks": [{"path": "/", "percent": 99}]}, "n1")
+    assert (found["title"], found["wide_title"]) == ("/ of n1 is full", "/ of ${node} is full")
+
+
 @pytest.mark.parametrize(("change", "percent", "holds"), [
     ({"when": {}, "any": [{"percent": {"ge": 99}}, {"path": "/other"}]}, 98, False),
     ({"when": {}, "any": [{"percent": {"ge": 99}}, {"path": "/"}]}, 98, True),

@@ -38,7 +38,7 @@ def test_each_component_has_said_something(web: WebServer, observe: Observe) -> 
     seen = observe(logs=web.url, components=["api", "worker"])
     assert seen.ok
     assert seen.got == "api 12, worker 3"
-    assert asked(web) == '_time:60s component:in("api","worker") | stats by (component) count() lines'
+    assert asked(web) == '_time:60s event:"" component:in("api","worker") | stats by (component) count() lines'
 
 
 def test_who_says_nothing_is_named(web: WebServer, observe: Observe) -> None:
@@ -59,18 +59,18 @@ def test_no_line_at_all(web: WebServer, observe: Observe) -> None:
 def test_units_and_a_stack(web: WebServer, observe: Observe) -> None:
     web.routes[QUERY] = (200, '{"unit":"aistack-api@blue.service","lines":"2"}')
     assert observe(logs=web.url, units=["aistack-api@blue.service"], stack="shop", seconds=300, lines={"le": 2}).ok
-    assert asked(web) == '_time:300s stack:="shop" unit:in("aistack-api@blue.service") | stats by (unit) count() lines'
+    assert asked(web) == '_time:300s stack:="shop" event:"" unit:in("aistack-api@blue.service") | stats by (unit) count() lines'
 
 
 def test_loki(web: WebServer, observe: Observe) -> None:
     web.routes["/loki/api/v1/query"] = (200, VECTOR)
     seen = observe(logs=web.url, store="loki", components=["api", "beat"], stack="shop")
     assert seen.got == "lines of beat = 0"
-    assert asked(web) == 'sum by (component) (count_over_time({stack="shop",component=~"api|beat"} [60s]))'
+    assert asked(web) == 'sum by (component) (count_over_time({stack="shop",event="",component=~"api|beat"} [60s]))'
     assert observe(logs=web.url, store="loki", components=["api", "worker"]).ok
-    assert asked(web) == 'sum by (component) (count_over_time({stack=~".+",component=~"api|worker"} [60s]))'
+    assert asked(web) == 'sum by (component) (count_over_time({stack=~".+",event="",component=~"api|worker"} [60s]))'
     observe(logs=web.url, store="loki", units=["a.service"])
-    assert asked(web) == 'sum by (unit) (count_over_time({stack=~".+"} | unit=~"a\\\\.service" [60s]))'
+    assert asked(web) == 'sum by (unit) (count_over_time({stack=~".+",event=""} | unit=~"a\\\\.service" [60s]))'
 
 
 @pytest.mark.parametrize(

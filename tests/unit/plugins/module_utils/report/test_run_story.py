@@ -129,9 +129,3 @@ def test_a_record_that_is_none_stops_nothing(record: dict[str, Any]) -> None:
     if story["run"]:
         run_text.layout(story)
         run_text.run_text(story)
-
-
-def test_only_what_differs_is_told_in_a_sentence() -> None:
-    assert run_story.differing("a, b = 1", "a, b = 2") == ("b = 1", "b = 2")
-    assert run_story.differing("status 200", "connection refused, twice") == ("status 200", "connection refused, twice")
-    assert run_story.differing("same", "same") == ("same", "same")

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.phasegate.aistack.plugins.module_utils.journal import archive, keep
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping import reader, ship
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines import Line
@@ -50,6 +51,7 @@ class StandIn(http.server.ThreadingHTTPServer):
         self.ends = False
         self.pushed: list[tuple[str, str]] = []
         self.times: list[int] = []
+        self.streams: list[dict[str, Any]] = []
         self.asked: list[dict[str, str]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -69,9 +71,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.refuses and self.server.refuses in text:
             status = 400
         if status == 204:
-            values = [(one["stream"], value) for one in json.loads(text)["streams"] for value in one["values"]]
+            streams = json.loads(text)["streams"]
+            values = [(one["stream"], value) for one in streams for value in one["values"]]
             self.server.times += [int(value[0]) for _labels, value in values]
-            self.server.pushed += [(labels["component"], value[1]) for labels, value in values]
+            self.server.pushed += [(labels.get("component", ""), value[1]) for labels, value in values]
+            self.server.streams += streams
         self.send_response(status)
         self.send_header("Content-Length", "0" if status == 204 else "5")
         if self.server.ends:
@@ -113,7 +117,7 @@ def test_what_was_answered_counts_when_it_was_confirmed_later(tmp_path: Path) ->
     clock = Clock()
     position = Position(tmp_path / "position", 10, clock)
     for cursor in ("a", "b"):
-        position.answered(cursor)
+        position.answered(cursor, 1)
         clock.now += 4
     assert not position.due
     position.confirmed()
@@ -353,6 +357,91 @@ def test_a_start_goes_on_from_what_is_settled(store: StandIn, shipper: Ship, tmp
     (tmp_path / "position").write_text('{"cursor": "s=a;i=1;b=1", "since": 0}')
     shipper("a", "b", "c")
     assert wait(lambda: store.pushed == [("api", "b"), ("api", "c")])
+
+
+def happen(tmp_path: Path, *ops: str, **more: Any) -> None:
+    journal = Journal.of(tmp_path / "state")
+    for op in ops:
+        fields: Any = {"op": op, "component": "api", "release": "v2", "outcome": "ok", "run": "r", "actor": "ann", **more}
+        journal.append(fields)
+
+
+def test_what_happened_is_sent_as_an_event(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
+    """What was before the first start is not; a beginning is none; nor is what is secret said."""
+    happen(tmp_path, "drill")
+    one = shipper("a")
+    assert wait(lambda: store.pushed == [("api", "a")])
+    happen(tmp_path, "stage")
+    happen(tmp_path, "activate", outcome="failed", detail={"error": f"no {SECRET}"})
+    happen(tmp_path, "rollback", component=None, release="v1")
+    assert wait(lambda: len(store.pushed) == 3), store.pushed
+    failed, went = store.streams[1:]
+    assert failed["stream"] == {"stack": "shop", "node": "one", "component": "api", "release": "v2", "event": "deployment"}
+    (value,) = failed["values"]
+    assert value[1] == "deployment api v2 failed: no ****[API_TOKEN] (run r by ann)"
+    record = Journal.of(tmp_path / "state").read()[2]
+    assert value[2] == {"id": f"{record['hash'][:16]}-3", "level": "error", "process": "aistack", "outcome": "failed", "run": "r",
+                        "actor": "ann"}  # fmt: skip
+    assert went["stream"] == {"stack": "shop", "node": "one", "release": "v1", "event": "rollback"}
+    assert abs(int(value[0]) / 1e9 - time.time()) < 60
+    assert one.told[1:] == []
+
+
+def test_events_settle_as_lines_do(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
+    """Those that are not settled are sent again where the store was away, with the same id; a start goes on behind those that are."""
+    clock = Clock()
+    one = shipper(clock=clock)
+    assert wait(lambda: one.script.starts)
+    happen(tmp_path, "activate")
+    assert wait(lambda: len(store.pushed) == 1)
+    store.statuses = [503]
+    clock.now += 11
+    assert wait(lambda: len(store.pushed) == 2), "it was away, and may have lost it"
+    first, again = (stream["values"][0][2]["id"] for stream in store.streams)
+    assert first == again
+    assert one.shipper.position.record == 0
+    clock.now += 11
+    assert wait(lambda: one.shipper.position.record == 1)
+    one.shipper.stopped.set()
+    one.thread.join(5)
+    happen(tmp_path, "revert")
+    shipper()
+    assert wait(lambda: len(store.pushed) == 3)
+    assert store.streams[2]["stream"]["event"] == "rollback"
+
+
+def test_events_of_before_the_power_went_are_sent_after_it(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
+    """Nothing but the files is left: the position of an earlier version, too, which knew of no events and sends none of before."""
+    happen(tmp_path, "activate")
+    (tmp_path / "position").write_text('{"cursor": "", "since": 5.0, "record": 0}')
+    shipper()
+    assert wait(lambda: len(store.pushed) == 1)
+    (tmp_path / "position").write_text('{"cursor": "", "since": 5.0}')
+    assert Position(tmp_path / "position", 1, newest=lambda: 7).record == 7
+    (tmp_path / "position").write_text("{")
+    assert Position(tmp_path / "position", 1, newest=lambda: 7).record == 0
+
+
+def test_events_of_an_archived_part_are_sent_and_those_of_another_journal(
+    store: StandIn, shipper: Ship, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "ROTATE_AT", 4)
+    monkeypatch.setattr(archive, "TRY_EVERY", 1)
+    monkeypatch.setattr(keep, "kept", lambda _records: [])
+    happen(tmp_path, "activate", "revert", "stage", "stage", "backup")  # the fifth archives those before it
+    assert (tmp_path / "state/journal.jsonl.1.gz").exists()
+    (tmp_path / "position").write_text('{"cursor": "", "since": 0, "record": 1}')
+    one = shipper()
+    assert wait(lambda: [stream["stream"]["event"] for stream in store.streams] == ["rollback", "backup"]), store.streams
+    one.shipper.stopped.set()
+    one.thread.join(5)
+    for path in (tmp_path / "state").glob("journal.jsonl*"):
+        path.unlink()
+    (tmp_path / "position").write_text('{"cursor": "", "since": 0, "record": 99}')
+    happen(tmp_path, "drill", detail={"verdict": "passed"})
+    shipper()
+    assert wait(lambda: len(store.streams) == 3)
+    assert store.streams[2]["stream"]["event"] == "drill"
 
 
 def test_lines_that_the_journal_lost_are_counted(store: StandIn, shipper: Ship, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
