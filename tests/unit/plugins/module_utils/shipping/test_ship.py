@@ -325,6 +325,7 @@ def test_a_store_that_was_away_gets_what_is_not_settled_again(store: StandIn, sh
     one = shipper("a", "b", clock=clock)
     assert wait(lambda: len(store.pushed) == 2)
     assert one.cursor == ""
+    assert wait(lambda: one.shipper.position._answered)
     clock.now += 11  # it is asked whether it is still there, and it is not
     assert wait(lambda: len(store.pushed) == 4)
     assert one.script.starts == ["", ""]
@@ -394,12 +395,14 @@ def test_events_settle_as_lines_do(store: StandIn, shipper: Ship, tmp_path: Path
     assert wait(lambda: one.script.starts)
     happen(tmp_path, "activate")
     assert wait(lambda: len(store.pushed) == 1)
+    assert wait(lambda: one.shipper.position._answered)
     store.statuses = [503]
     clock.now += 11
     assert wait(lambda: len(store.pushed) == 2), "it was away, and may have lost it"
     first, again = (stream["values"][0][2]["id"] for stream in store.streams)
     assert first == again
     assert one.shipper.position.record == 0
+    assert wait(lambda: one.shipper.position._answered)
     clock.now += 11
     assert wait(lambda: one.shipper.position.record == 1)
     one.shipper.stopped.set()
