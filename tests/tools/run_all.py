@@ -72,7 +72,7 @@ def jobs() -> list[Job]:
         Job("changelog", ["changelog"]),
         Job("unit", ["unit", "ARGS=--ignore=tests/unit/plugins"]),  # which ansible-units runs, as the collection's users would
         Job("test-docs", ["test-docs"]),
-        Job("integration", ["integration"], limit=2700.0, plays=True),
+        Job("integration", ["integration"], limit=3600.0, plays=True),
         Job("ansible-lint", ["ansible-lint"]),
         Job("sanity", ["sanity"]),
         Job("ansible-units", ["ansible-units"]),
