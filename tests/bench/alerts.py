@@ -70,7 +70,7 @@ def gates(figures: Figures, world: World, folder: Path) -> None:
     """Twenty conditions at once, each a question of its own."""
     login = {"target": f"http://127.0.0.1:{world.ports['prometheus']}", "username": "reader", "password_file": str(world.password)}
     conditions = prepared([
-        {"name": f"q{number}", "source": "prometheus", "query": f"sum_over_time(max(up)[{10 * number}m:1s]) > bool 0", "value": {"ge": 1},
+        {"name": f"q{number}", "source": "prometheus", "query": f"sum_over_time(max(up)[{30 * number}m:1s]) > bool 0", "value": {"ge": 1},
          "window": 1, "timeout": 30, **login}
         for number in range(1, CONDITIONS + 1)
     ])  # fmt: skip
@@ -131,7 +131,7 @@ def measure(figures: Figures) -> None:
         folder = Path(name)
         with watched(folder / "quick", QUICK) as (world, green):
             until(lambda: world.probe(prometheus=None, query="sum_over_time(max(up)[1m:1s])", value=3).ok, 30, "no target came up")
-            gates(figures, world, folder)
             way(figures, world, green, QUICK, ROUNDS)
+            gates(figures, world, folder)
         with watched(folder / "usual", USUAL) as (world, green):
             way(figures, world, green, USUAL, 1)
