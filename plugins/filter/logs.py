@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import logs
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import logs, targets
 
 
 def _address(hostvars: Mapping[str, Any], host: str) -> str:
@@ -35,9 +35,15 @@ def log_stores(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]
     return logs.stores(components, groups, ports, {host: _address(hostvars, host) for host in hosts})
 
 
+def log_senders(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Any]) -> list[str]:
+    """Addresses of the hosts that send to a store of logs."""
+    found = [_address(hostvars, host) for host in targets.hosts_of_role(components, groups, "log_shipper")]
+    return [at for at in found if at]
+
+
 class FilterModule:
     """Filters about logs."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to function."""
-        return {"log_store_listens": log_store_listens, "log_stores": log_stores, "log_units": log_units}
+        return {"log_senders": log_senders, "log_store_listens": log_store_listens, "log_stores": log_stores, "log_units": log_units}

@@ -12,8 +12,8 @@ author: phasegate contributors (@phasegate)
 description:
   - Fetches with the module's own environment and O(secret_environment), so that a proxy's password stands on no command line and in no log.
   - What is there is whole, because it gets its name last.
-  - An archive (tar, also with gzip, bzip2, xz or zstd) is refused as a whole where a member of it would land, or a link of it would lead,
-    outside of O(dest).
+  - An archive (zip, or tar, also with gzip, bzip2, xz or zstd) is refused as a whole where a member of it would land, or a link of it
+    would lead, outside of O(dest).
 options:
   url:
     description: Where it is.

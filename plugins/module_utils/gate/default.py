@@ -23,6 +23,7 @@ UNITS = {
     "exporters": "aistack-node-exporter.service",
     "grafana": "aistack-grafana.service",
     "victorialogs": "victorialogs.service",
+    "loki": "aistack-loki.service",
     "log_shipper": "aistack-log-shipper.service",
 }
 """Role to the unit that has to run. PostgreSQL's is named after a version that only the node knows."""

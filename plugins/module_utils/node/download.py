@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import tarfile
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.proc import
 from ansible_collections.phasegate.aistack.plugins.module_utils.release import tree
 
 ZSTD = b"\x28\xb5\x2f\xfd"
+ZIP = b"PK\x03\x04"
 
 
 class DownloadError(Exception):
@@ -70,10 +74,13 @@ def fetch(url: str, target: Path, sha256: str, timeout: float, secret: Mapping[s
 
 
 def _plain(archive: Path, beside: Path) -> Path:
-    """The archive in a form that Python reads: zstd is undone by its own program. Raises DownloadError."""
+    """The archive as a tar that Python reads: zstd is undone by its own program. Raises DownloadError, ValueError."""
     with archive.open("rb") as stream:
-        if stream.read(len(ZSTD)) != ZSTD:
-            return archive
+        begins = stream.read(4)
+    if begins == ZIP:
+        return _as_tar(archive, beside)
+    if begins != ZSTD:
+        return archive
     try:
         with archive.open("rb") as packed, beside.open("xb") as plain:
             done = finish(["zstd", "--decompress", "--stdout"], stdin=packed, stdout=plain)
@@ -81,6 +88,21 @@ def _plain(archive: Path, beside: Path) -> Path:
         raise DownloadError("The archive is packed with zstd, which this node does not have. Install the package zstd.") from missing
     if done.rc != 0:
         raise DownloadError(f"zstd could not unpack the archive: {done.stderr.strip()}")
+    return beside
+
+
+def _as_tar(archive: Path, beside: Path) -> Path:
+    """The members of a zip as a tar, which is looked at before it is unpacked. Raises ValueError."""
+    try:
+        with zipfile.ZipFile(archive) as packed, tarfile.open(beside, "x") as plain:
+            for member in packed.infolist():
+                entry = tarfile.TarInfo(member.filename)
+                entry.type, entry.size = (tarfile.DIRTYPE, 0) if member.is_dir() else (tarfile.REGTYPE, member.file_size)
+                entry.mode = 0o755 if member.external_attr >> 16 & 0o100 else 0o644
+                with packed.open(member) as content:
+                    plain.addfile(entry, content)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"it is no whole archive: {error}") from error
     return beside
 
 

@@ -27,8 +27,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
     unit_says,
 )
 
-SERVERS = ("minio", "ollama", "comfyui", "victorialogs")
-"""Roles that bring a server, its unit and its user themselves."""
+SERVERS = {"minio": "minio", "ollama": "ollama", "comfyui": "comfyui", "victorialogs": "victorialogs", "loki": "aistack-loki"}
+"""Roles that bring a server, its unit and its user themselves: each with the folder in C(/etc), and that of its data."""
 WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "exporters", "grafana")}
 """Roles that run a program of somebody else under units of their own: each with the folder in C(/etc), and that of its data."""
 SHIPPER = "aistack-log-shipper"
@@ -91,7 +91,7 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
         return "edge"
     if "etc/systemd/system/victorialogs.service" in below:  # without a password it has no file of settings
         return "victorialogs"
-    named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{name: name for name in SERVERS},
+    named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{folder: name for name, folder in SERVERS.items()},
              **{folder: role for role, folder in WATCHERS.items()}, SHIPPER: "log_shipper"}  # fmt: skip
     return next((role for folder, role in named.items() if ("etc", folder) in folders), "")
 
@@ -152,7 +152,7 @@ def _server(state_dir: Path, component: str, data: bool, places: Places) -> Plan
     role = role_of(state_dir, component, places)
     root = Path(entry_of(state_dir, places).get("root", "/nonexistent"))
     units = [path for path in files if path.parent == places.units]
-    settings = places.top / "etc" / role
+    settings = places.top / "etc" / SERVERS[role]
     found = Plan(units=[path.name for path in units])
     if (settings / "filter.nft").exists():
         found.tables = [f"aistack_{re.sub('[^A-Za-z0-9]+', '_', unit)}" for unit in found.units]
@@ -160,12 +160,14 @@ def _server(state_dir: Path, component: str, data: bool, places: Places) -> Plan
     # the settings after the units, which say whose they are
     found.paths = there([*homes, root / "cache" / component, *(Path(f"{path}.d") for path in units), settings])
     written = [Path(path) for unit in units for path in unit_says(unit, "ReadWritePaths")]
-    data_dir = next((path for path in written if path.parent == places.data), places.data / role)
+    data_dir = next((path for path in written if path.parent == places.data), places.data / SERVERS[role])
     what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures",
-            "victorialogs": "the lines that it keeps"}[role]  # fmt: skip
+            "victorialogs": "the lines that it keeps", "loki": "the lines that it keeps"}[role]  # fmt: skip
     stays = _kept(found, data, [path for path in dict.fromkeys([data_dir, *written]) if places.data in path.parents], what)
     found.stays += [f"{path}, where {component} wrote: by hand, rm -r {path}" for path in written if places.data not in path.parents
                     and path.exists()]  # fmt: skip
+    packaged = role == "loki" and any(path.suffix == ".deb" for path in files)
+    found.stays += ["the package loki, whose own unit is masked"] if packaged else []
     users = own_user(next((user for unit in units for user in unit_says(unit, "User")), role), units, places, data_dir)
     found.users = [] if stays else users
     found.stays += [f"user {user}, whose these files are" for user in users if stays]

@@ -122,9 +122,12 @@ class World:
         return subprocess.run(
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}",
              str(self.folder / "play.yml")],
-            cwd=ROOT, capture_output=True, text=True, timeout=90, check=False, stdin=subprocess.DEVNULL,
-            env={**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"},
+            cwd=ROOT, capture_output=True, text=True, timeout=90, check=False, stdin=subprocess.DEVNULL, env=self.environment(),
         )  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """That of a play: systemctl is the stand-in."""
+        return {**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
 
     def line_of(self, unit: str) -> str:
         """The command line of a unit that a role has written."""

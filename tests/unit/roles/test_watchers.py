@@ -88,6 +88,18 @@ def test_a_store_of_logs_keeps_no_more_than_it_may(password: str) -> None:
     assert {"ReadWritePaths=/srv/logs", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)
 
 
+@pytest.mark.parametrize("filtered", [True, False])
+def test_loki_does_not_start_without_its_filter_and_is_told_how_much_memory_it_has(filtered: bool) -> None:
+    given = {"loki_data": "/srv/logs", "loki_user": "aistack-loki", "__loki_program": "/opt/l/loki", "__loki_memory_bytes": 536870912,
+             "__loki_config_file": "/etc/aistack-loki/loki.yml", "__loki_filter_file": "/etc/aistack-loki/filter.nft",
+             "__loki_filtered": filtered}  # fmt: skip
+    lines = rendered("loki", "loki", **given)
+    assert ("ExecStartPre=+/usr/sbin/nft -f /etc/aistack-loki/filter.nft" in lines) is filtered
+    assert ("ReloadPropagatedFrom=nftables.service" in lines) is filtered
+    assert {"ExecStart=/opt/l/loki -config.file=/etc/aistack-loki/loki.yml", "Environment=GOMEMLIMIT=536870912", "User=aistack-loki",
+            "ReadWritePaths=/srv/logs", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)  # fmt: skip
+
+
 def test_who_sends_lines_reads_and_writes_nothing_but_its_position() -> None:
     given = {"log_shipper_url": "http://10.0.0.11:9428", "log_shipper_stack": "shop", "__log_shipper_command": "/usr/local/bin/aistack",
              "__log_shipper_settings_file": "/etc/aistack-log-shipper/settings.json"}  # fmt: skip

@@ -48,3 +48,10 @@ def test_loki_is_a_store_as_well() -> None:
     other = {**COMPONENTS, "store": {"role": "loki", "hosts": "two"}}
     assert logs.log_stores(other, GROUPS, {}, HOSTVARS) == [{"role": "loki", "host": "b", "url": "http://10.0.0.2:3100"}]
     assert logs.log_stores(other, GROUPS, {}, {})[0]["url"] == "http://127.0.0.1:3100", "a host without an address"
+    assert logs.log_units(other, GROUPS, "b", "shop")["aistack-loki.service"] == "store"
+
+
+def test_who_sends() -> None:
+    assert logs.log_senders(COMPONENTS, GROUPS, HOSTVARS) == ["10.0.0.1", "10.0.0.2"]
+    assert logs.log_senders(COMPONENTS, GROUPS, {"b": HOSTVARS["b"]}) == ["10.0.0.2"]
+    assert logs.log_senders({}, {}, {}) == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,37 @@ def test_an_archive(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert (tmp_path / "1.2.3").stat().st_mode & 0o777 == 0o755
     assert call("download", **given)["changed"] is False
     assert not list(tmp_path.glob(".*")), "nothing else is left"
+
+
+def zipped(archive: Path, *names: str) -> dict[str, Any]:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name in names:
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = (0o100755 if name.endswith("server") else 0o100644) << 16
+            bundle.writestr(entry, "" if name.endswith("/") else "#!/bin/sh\n")
+    return {"url": archive.as_uri(), "sha256": sha256(archive), "dest": str(archive.parent / "there"), "unpack": True}
+
+
+def test_a_zip(call: Call, tmp_path: Path) -> None:
+    assert call("download", **zipped(tmp_path / "archive.zip", "bin/", "bin/server", "README"))["changed"] is True
+    assert (tmp_path / "there/bin/server").read_text(encoding="utf-8") == "#!/bin/sh\n"
+    modes = [(tmp_path / "there" / name).stat().st_mode & 0o777 for name in ("bin/server", "README")]
+    assert modes == [0o755, 0o644]
+    assert not list(tmp_path.glob(".*")), "nothing else is left"
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil"])
+def test_a_zip_stays_in_its_place(call: Call, tmp_path: Path, name: str) -> None:
+    refused = call("download", **zipped(tmp_path / "archive.zip", name))
+    assert "was not unpacked" in refused["msg"], refused
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip"]
+
+
+def test_a_zip_that_is_not_whole(call: Call, tmp_path: Path) -> None:
+    given = zipped(tmp_path / "archive.zip", "server")
+    (tmp_path / "archive.zip").write_bytes((tmp_path / "archive.zip").read_bytes()[:-30])
+    refused = call("download", **{**given, "sha256": sha256(tmp_path / "archive.zip")})
+    assert "it is no whole archive" in refused["msg"], refused
 
 
 @pytest.mark.parametrize(("name", "link"), [("../evil", ""), ("/etc/evil", ""), ("lib", "/etc"), ("lib", "../..")])

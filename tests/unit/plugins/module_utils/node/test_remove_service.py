@@ -57,6 +57,26 @@ def test_a_store_without_a_password_is_known_by_its_unit(node: Node) -> None:
 
 
 @pytest.mark.parametrize("data", [False, True])
+@pytest.mark.parametrize("program", ["loki", "releases/0a1b.deb"])
+def test_loki_goes_with_its_filter_and_its_package_stays(node: Node, program: str, data: bool) -> None:
+    unit, folder = "etc/systemd/system/aistack-loki.service", "etc/aistack-loki"
+    node.users.add("aistack-loki")
+    node.made("shop", "logs", [unit, f"{folder}/loki.yml", f"opt/shop/loki/{program}"])
+    node.write(f"{folder}/filter.nft", "")
+    node.write("etc/loki/config.yml", "the package's")
+    node.write(unit, f"[Service]\nUser=aistack-loki\nReadWritePaths={node.top}/var/lib/aistack-loki\n")
+    node.write("var/lib/aistack-loki/chunks/0", "")
+    gone, found = taken(node, "logs", data)
+    assert gone == {
+        unit, f"{folder}/loki.yml", f"{folder}/filter.nft", f"opt/shop/loki/{program}", "var/lib/shop/receipts/logs.json",
+        *(["var/lib/aistack-loki/chunks/0"] if data else []),
+    }  # fmt: skip
+    assert ["nft", "delete", "table", "inet", "aistack_aistack_loki_service"] in node.calls
+    assert ("aistack-loki" in node.users) != data
+    assert ("the package loki, whose own unit is masked" in found.stays) is program.endswith(".deb")
+
+
+@pytest.mark.parametrize("data", [False, True])
 def test_what_sends_lines_goes_and_the_journal_stays(node: Node, data: bool) -> None:
     files = ["etc/systemd/system/aistack-log-shipper.service", "etc/aistack-log-shipper/settings.json",
              "etc/systemd/journald.conf.d/aistack.conf"]  # fmt: skip
