@@ -69,7 +69,7 @@ class Api(Receiver):
     @staticmethod
     def fits(span: dict[str, Any], query: dict[str, str]) -> bool:
         """Whether one span is what is looked for."""
-        known = {**plain(span["attributes"]), **({"error": "true"} if span["status"].get("code") == 2 else {})}
+        known = {**plain(span["attributes"]), **({"error": "true"} if span.get("status", {}).get("code") == 2 else {})}
         tags = json.loads(query.get("tags", "{}"))
         return (
             span["service"] == query["service"] and query.get("operation") in (None, span["name"])
@@ -90,9 +90,7 @@ def main() -> None:
     """`jaeger validate --config FILE`, or without the word."""
     given = yaml.safe_load(Path(sys.argv[sys.argv.index("--config") + 1]).read_text(encoding="utf-8"))
     query, extensions = given["extensions"]["jaeger_query"], given["extensions"]
-    (store,) = extensions["jaeger_storage"]["backends"]["store"].values()
-    if not isinstance(store.get("max_traces", 0), int):
-        sys.exit("max_traces: expected a number")
+    assert set(extensions["jaeger_storage"]["backends"]["store"]) <= {"badger", "memory"}
     if sys.argv[1] == "validate":
         return
     if "auth" in query["http"]:
