@@ -57,6 +57,11 @@ store: venv ## Artefacts in a real MinIO, signed by a real cosign, with SBOMs (G
 	tests/tools/store-tools.sh
 	$(PY) -m pytest -q tests/integration/store $(ARGS)
 
+.PHONY: traces
+traces: venv ## Traces in a real Jaeger, by the files of its role (Go builds it once, minutes; not part of make test)
+	tests/tools/traces-tools.sh >/dev/null
+	$(PY) -m pytest -q tests/integration/traces $(ARGS)
+
 .PHONY: execution-environment
 execution-environment: artefact venv-builder ## The image for AWX, ansible-runner and navigator, on Debian's packages, with verbs run from it (minutes; not part of make test)
 	lab/nodes/bootstrap.sh lab

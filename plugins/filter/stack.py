@@ -205,7 +205,7 @@ def networks(given: Iterable[Any]) -> dict[str, list[str]]:
         raise AnsibleFilterError(
             f"Who may reach a port is said in addresses and networks, such as 10.0.0.11 or 10.0.0.0/24: {error}. The default takes "
             "aistack_address of the hosts that use it; where that is a name, list their addresses in the role's variable (ollama_allow, "
-            "comfyui_allow)."
+            "comfyui_allow, jaeger_allow)."
         ) from error
 
 

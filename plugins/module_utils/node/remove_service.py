@@ -27,13 +27,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
     unit_says,
 )
 
-SERVERS = {"minio": "minio", "ollama": "ollama", "comfyui": "comfyui", "victorialogs": "victorialogs", "loki": "aistack-loki"}
+SERVERS = {**{role: role for role in ("minio", "ollama", "comfyui", "victorialogs", "jaeger")}, "loki": "aistack-loki"}
 """Roles that bring a server, its unit and its user themselves: each with the folder in C(/etc), and that of its data."""
 WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "exporters", "grafana")}
 """Roles that run a program of somebody else under units of their own: each with the folder in C(/etc), and that of its data."""
 SHIPPER = "aistack-log-shipper"
 """The same of the role that sends lines of the journal; its program is the node's own command."""
-CREDENTIALS = {"redis": "redis_*", "minio": "minio_*", "victorialogs": "victorialogs"}
+CREDENTIALS = {"redis": "redis_*", "minio": "minio_*", "victorialogs": "victorialogs", "jaeger": "jaeger"}
 """Roles that lay down what probes log in with, and how it is called."""
 JOURNALD = "etc/systemd/journald.conf.d/aistack.conf"
 """How much the journal may hold, as that role says it."""
@@ -151,18 +151,20 @@ def _server(state_dir: Path, component: str, data: bool, places: Places) -> Plan
     files = [Path(path) for path in _files(state_dir, component)]
     role = role_of(state_dir, component, places)
     root = Path(entry_of(state_dir, places).get("root", "/nonexistent"))
-    units = [path for path in files if path.parent == places.units]
+    units = sorted((path for path in files if path.parent == places.units), key=lambda path: path.suffix != ".timer")
     settings = places.top / "etc" / SERVERS[role]
     found = Plan(units=[path.name for path in units])
     if (settings / "filter.nft").exists():
-        found.tables = [f"aistack_{re.sub('[^A-Za-z0-9]+', '_', unit)}" for unit in found.units]
+        servers = [path.name for path in units if unit_says(path, "User")]
+        found.tables = [f"aistack_{re.sub('[^A-Za-z0-9]+', '_', unit)}" for unit in servers]
     homes = [root / path.relative_to(root).parts[0] for path in files if root in path.parents]
     # the settings after the units, which say whose they are
     found.paths = there([*homes, root / "cache" / component, *(Path(f"{path}.d") for path in units), settings])
     written = [Path(path) for unit in units for path in unit_says(unit, "ReadWritePaths")]
     data_dir = next((path for path in written if path.parent == places.data), places.data / SERVERS[role])
     what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures",
-            "victorialogs": "the lines that it keeps", "loki": "the lines that it keeps"}[role]  # fmt: skip
+            "victorialogs": "the lines that it keeps", "loki": "the lines that it keeps",
+            "jaeger": "the traces that it keeps"}[role]  # fmt: skip
     stays = _kept(found, data, [path for path in dict.fromkeys([data_dir, *written]) if places.data in path.parents], what)
     found.stays += [f"{path}, where {component} wrote: by hand, rm -r {path}" for path in written if places.data not in path.parents
                     and path.exists()]  # fmt: skip

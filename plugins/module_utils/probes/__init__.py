@@ -34,12 +34,13 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.s3 import
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.sequence import Sequence
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.tcp import Tcp
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.tls import Tls
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.traces import Traces
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.unit import Unit
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage import Usage
 
 _ALL: tuple[type[Probe], ...] = (
     Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Grafana, Haproxy, Http, Log, Logs, Metrics,
-    Ollama, Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Tcp, Tls, Unit, Usage,
+    Ollama, Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Tcp, Tls, Traces, Unit, Usage,
 )  # fmt: skip
 
 REGISTRY: Mapping[str, type[Probe]] = {probe.type: probe for probe in _ALL}

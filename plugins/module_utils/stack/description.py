@@ -252,6 +252,10 @@ VARIABLES: Mapping[str, Option] = {
     "aistack_rotations": Option("dict", "secrets by name that rotate.yml changes while they are in use", items=ROTATION),
     "aistack_triggers": Option("list", "when to go back (see Triggers)", items=Option("dict", ""), expected="a list of triggers"),
     "aistack_alerts": ALERTS,
+    "aistack_traces": Option("dict", "where a run leaves its own trace, by OTLP over HTTP; see callback traces", keys={
+        "url": Option("str", "address of the store, as the controller reaches it", required=True, example='"http://10.0.0.11:4318"'),
+        "timeout": Option("number", "seconds that a run waits for it at its end", minimum=0.1, default=2),
+    }),
     "aistack_diagnoses": RULES,
     "aistack_verify": Option("list", "probes of verify.yml, each with its level", items=_PROBES, expected="a list of probes"),
     "aistack_drain": Option("list", "probes that say that a rollback may go on after a drain", items=_PROBES, expected="a list of probes"),

@@ -16,7 +16,7 @@ import yaml
 from .test_inventories import ROOT
 
 PYTHON = "ansible_python_interpreter=/usr/bin/python3"
-ROLES = ["alertmanager", "backup", "comfyui", "edge", "exporters", "grafana", "log_shipper", "loki", "minio", "ollama", "postgres",
+ROLES = ["alertmanager", "backup", "comfyui", "edge", "exporters", "grafana", "jaeger", "log_shipper", "loki", "minio", "ollama", "postgres",
          "prometheus", "redis", "toolchain", "victorialogs"]  # fmt: skip
 
 

@@ -100,6 +100,22 @@ def test_loki_does_not_start_without_its_filter_and_is_told_how_much_memory_it_h
             "ReadWritePaths=/srv/logs", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)  # fmt: skip
 
 
+@pytest.mark.parametrize(("storage", "filtered"), [("badger", True), ("memory", False)])
+def test_a_store_of_traces_keeps_no_more_than_it_may(storage: str, filtered: bool) -> None:
+    given = {"jaeger_user": "traces", "jaeger_data": "/srv/traces", "jaeger_bytes": "2GB", "__jaeger_memory": 1000,
+             "__jaeger_filtered": filtered, "__jaeger_on_disk": storage == "badger", "__jaeger_over": 'test "$(du)" -gt 5',
+             "__jaeger_program": "/opt/jaeger", "__jaeger_filter_file": "/etc/jaeger/filter.nft",
+             "__jaeger_config": "/etc/jaeger/jaeger.yml"}  # fmt: skip
+    lines = rendered("jaeger", "jaeger", **given)
+    assert {"ExecStart=/opt/jaeger --config /etc/jaeger/jaeger.yml", "MemoryMax=1000", "Environment=GOMEMLIMIT=900", "User=traces",
+            "ReadWritePaths=/srv/traces", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)  # fmt: skip
+    assert ("ExecStartPre=+/usr/sbin/nft -f /etc/jaeger/filter.nft" in lines) is filtered
+    assert ("ReloadPropagatedFrom=nftables.service" in lines) is filtered
+    emptied = [line for line in lines if "rm -rf /srv/traces/keys /srv/traces/values" in line]
+    assert bool(emptied) is (storage == "badger")
+    assert all(line.startswith('ExecStartPre=/bin/sh -c \'test "$(du)" -gt 5 || exit 0; ') for line in emptied)
+
+
 def test_who_sends_lines_reads_and_writes_nothing_but_its_position() -> None:
     given = {"log_shipper_url": "http://10.0.0.11:9428", "log_shipper_stack": "shop", "__log_shipper_command": "/usr/local/bin/aistack",
              "__log_shipper_settings_file": "/etc/aistack-log-shipper/settings.json"}  # fmt: skip

@@ -64,7 +64,8 @@ def test_a_probe_that_cannot_be_used() -> None:
         stack.gate_probes(None, {"redis": {"hosts": "backend", "gate": [{"name": "x", "htpp": "http://b/"}]}})
 
 
-VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434, "grafana": 3001}, "aistack_address": "10.0.0.5", "aistack_name": "shop",
+VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434, "grafana": 3001, "jaeger": 16686}, "aistack_address": "10.0.0.5",
+             "aistack_name": "shop",
              "minio_listen": ["*", "10.0.0.5"], "minio_port": 9001}  # fmt: skip
 
 
@@ -79,6 +80,7 @@ VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434, "grafana": 3001},
         ({"role": "backup"}, [("its unit runs", "aistack-backup@shop.timer")]),
         ({"role": "grafana"}, [("its unit runs", "aistack-grafana.service"), ("answers", "http://127.0.0.1:3001/api/health")]),
         ({"role": "loki"}, [("its unit runs", "aistack-loki.service")]),
+        ({"role": "jaeger"}, [("its unit runs", "jaeger.service"), ("listens", "127.0.0.1:16686")]),
         ({"role": "postgres"}, []),
         ({"role": "edge", "gate": []}, []),
         ({"role": "edge", "runtime": "compose"}, []),

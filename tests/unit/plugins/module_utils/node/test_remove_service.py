@@ -30,7 +30,7 @@ def taken(node: Node, component: str, data: bool = False) -> tuple[set[str], rem
     return before - node.files(), found
 
 
-@pytest.mark.parametrize("name", ["minio", "ollama", "victorialogs"])
+@pytest.mark.parametrize("name", ["minio", "ollama", "victorialogs", "jaeger"])
 @pytest.mark.parametrize("data", [False, True])
 def test_a_server_of_ours_goes(node: Node, name: str, data: bool) -> None:
     node.server(name)
@@ -54,6 +54,22 @@ def test_a_store_without_a_password_is_known_by_its_unit(node: Node) -> None:
     gone, _found = taken(node, "logs")
     state = {"var/lib/shop/credentials/victorialogs", "var/lib/shop/receipts/logs.json"}
     assert gone == {unit, "opt/shop/victorialogs/bin/victoria-logs", *state}
+
+
+def test_a_server_goes_with_the_timer_beside_it(node: Node) -> None:
+    units = [f"etc/systemd/system/{name}" for name in ("jaeger-bound.service", "jaeger-bound.timer", "jaeger.service")]
+    node.made("shop", "traces", [*units, "etc/jaeger/jaeger.yml"])
+    node.write("etc/systemd/system/jaeger.service", f"[Service]\nUser=jaeger\nReadWritePaths={node.top}/var/lib/jaeger\n")
+    node.write("etc/jaeger/filter.nft", "")
+    node.write("var/lib/shop/credentials/jaeger", "s3cret")
+    node.write("var/lib/jaeger/values/1.vlog", "")
+    gone, found = taken(node, "traces", data=True)
+    assert gone == {
+        *units, "etc/jaeger/jaeger.yml", "etc/jaeger/filter.nft", "var/lib/shop/credentials/jaeger", "var/lib/jaeger/values/1.vlog",
+        "var/lib/shop/receipts/traces.json",
+    }  # fmt: skip
+    assert found.units == ["jaeger-bound.timer", "jaeger-bound.service", "jaeger.service"], "what would start one again ends first"
+    assert found.tables == ["aistack_jaeger_service"]
 
 
 @pytest.mark.parametrize("data", [False, True])
