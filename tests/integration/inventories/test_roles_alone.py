@@ -17,7 +17,7 @@ from .test_inventories import ROOT
 
 PYTHON = "ansible_python_interpreter=/usr/bin/python3"
 ROLES = ["alertmanager", "backup", "comfyui", "edge", "exporters", "grafana", "log_shipper", "minio", "ollama", "postgres",
-         "prometheus", "redis", "toolchain", "victorialogs"]  # fmt: skip
+         "prometheus", "redis", "superset", "toolchain", "victorialogs"]  # fmt: skip
 
 
 def yaml_of(role: str, path: str) -> Any:
