@@ -45,7 +45,7 @@ class Superset(Probe):
     @property
     def default_timeout(self) -> float:
         """Every chart is a query of its own."""
-        return 30.0
+        return 60.0
 
     def expectation(self) -> str:
         if not self.spec.get("dashboards"):
