@@ -66,7 +66,7 @@ options:
   timeout:
     description: Seconds for all of it.
     type: float
-    default: 300
+    default: 600
 attributes:
   check_mode:
     description: Looks at the server, and tells what would be imported.
@@ -153,7 +153,7 @@ def main() -> None:
             },
             "memory": {"type": "path", "default": "/var/lib/aistack-superset/assets.json"},
             "overwrite": {"type": "bool", "default": False},
-            "timeout": {"type": "float", "default": 300},
+            "timeout": {"type": "float", "default": 600},
         },
         supports_check_mode=True,
     )

@@ -30,8 +30,10 @@ done
 # the lock file is all there is: what builds a package has its hash in it as well
 equipped "$uv" pip install --quiet --python "$part/bin/python" --require-hashes --no-deps --only-binary :all: "$@" \
     --build-constraints "$room/lock" --requirements "$room/lock" || {
-    echo "The packages of Superset's lock file were not installed. One without a wheel for this node has to be locked in another version, or" \
-        "named in superset_sdists, which lets its code run while it is built. What runs was not touched." >&2
+    found=$("$part/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' || echo unknown)
+    echo "The packages of Superset's lock file were not installed for Python $found ($python). Where one has no wheel for it, name another" \
+        "Python: Superset 6.1.0 runs on 3.11 and 3.12 (superset_python, or an archive as superset_interpreter); or lock that package in" \
+        "another version, or name it in superset_sdists, which lets its code run while it is built. What runs was not touched." >&2
     exit 1
 }
 # for the speed of the first start alone

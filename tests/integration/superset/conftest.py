@@ -66,6 +66,7 @@ class World:
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}", *words,
              str(self.folder / "play.yml")],
             cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False, stdin=subprocess.DEVNULL,
+            env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
         )  # fmt: skip
 
     def start(self) -> None:

@@ -10,7 +10,6 @@ import json
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,10 @@ def memory(world: World) -> Path:
 
 
 @pytest.fixture
-def imported(world: World) -> Iterator[World]:
-    """All that the files hold is there, as they have it, before and after a test."""
-    for step in ("before", "after"):
-        done = world.play("dashboards", __superset_todo={"stdout": ""}, superset_overwrite=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        if step == "before":
-            yield world
+def imported(world: World, api: Superset, assets: Assets, uri: str, memory: Path) -> World:
+    """All that the files hold is there, as they have it."""
+    bring(api, assets, uri, memory, overwrite=True)
+    return world
 
 
 def number(api: Superset, kind: str, uuid: str) -> int:
