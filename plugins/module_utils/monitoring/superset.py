@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.durable imp
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.superset_assets import (
     KINDS,
     Assets,
+    asked,
     bundle,
     canonical,
     chart_uuids,
@@ -33,6 +34,12 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.super
 
 MODELS = {"dataset": "SqlaTable", "chart": "Slice", "dashboard": "Dashboard"}
 """What Superset calls a kind in an archive."""
+LISTED = {
+    "dataset": ("id", "uuid", "schema", "table_name"),
+    "chart": ("id", "uuid", "slice_name", "viz_type", "description", "cache_timeout", "params"),
+    "dashboard": ("id", "uuid", "slug", "dashboard_title"),
+}
+"""What a list has to say of a kind. Of a chart that is all that counts, so that none is asked for by itself."""
 _PASSWORD = re.compile(r"(?<=:)[^:@/]+(?=@)")
 DATABASE = "database"
 """Under which name the connection is remembered."""
@@ -65,8 +72,9 @@ class Brought:
 
 @dataclass
 class _There:
-    """What Superset has of our things: number and canonical form by uuid."""
+    """What Superset has: number and canonical form of our things by uuid; of each kind its list."""
 
+    rows: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     forms: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -88,9 +96,9 @@ def bring(api: Superset, assets: Assets, name: str, uri: str, memory: Path, over
     found = Brought()
     known = _recalled(memory)
     there = _observe(api, assets)
-    verdicts = {uuid: verdict(canonical(kind, assets.of(kind)[uuid]), there.forms.get(uuid), known.get(uuid))
-                for kind in KINDS for uuid in assets.of(kind)}  # fmt: skip
-    _no_strangers(api, assets)
+    _no_strangers(there, assets)
+    verdicts = {uuid: verdict(canonical(kind, one), there.forms.get(uuid), known.get(uuid), asked(kind, one))
+                for kind in KINDS for uuid, one in assets.of(kind).items()}  # fmt: skip
     wanted = {uuid for uuid, said in verdicts.items() if said in ("missing", "old") or (said == "changed" and overwrite)}
     found.imported = [assets.name(uuid) for uuid in wanted_order(assets, wanted)]
     found.changed = {
@@ -109,9 +117,10 @@ def bring(api: Superset, assets: Assets, name: str, uri: str, memory: Path, over
     if wanted:
         there = _observe(api, assets)
     _shown(api, assets, there, found, ask=bool(wanted or found.connection))
-    for uuid in there.forms:
-        if uuid in wanted or verdicts[uuid] == "same":
-            known[uuid] = {"file": fingerprint(_wanted(assets, uuid)), "there": fingerprint(there.forms[uuid])}
+    for kind in KINDS:
+        for uuid, one in assets.of(kind).items():
+            if uuid in wanted or verdicts[uuid] == "same":
+                known[uuid] = {"file": asked(kind, one), "there": fingerprint(there.forms[uuid])}
     _remember(memory, known)
     return found
 
@@ -122,35 +131,32 @@ def wanted_order(assets: Assets, uuids: Iterable[str]) -> list[str]:
     return [uuid for kind in KINDS for uuid in assets.of(kind) if uuid in chosen]
 
 
-def _wanted(assets: Assets, uuid: str) -> dict[str, Any]:
-    kind = next(kind for kind in KINDS if uuid in assets.of(kind))
-    return canonical(kind, assets.of(kind)[uuid])
-
-
 def _observe(api: Superset, assets: Assets) -> _There:
     """What Superset has of our things now."""
     found = _There()
     datasets: dict[int, str] = {}
     for kind in KINDS:
-        for row in api.listed(kind, ("id", "uuid")):
+        found.rows[kind] = api.listed(kind, LISTED[kind])
+        for row in found.rows[kind]:
             uuid, number = str(row.get("uuid")), int(row["id"])
             if kind == "dataset":
                 datasets[number] = uuid
             if uuid in assets.of(kind):
                 found.numbers[uuid] = number
-                found.forms[uuid] = canonical(kind, api.get(f"/{kind}/{number}").get("result") or {}, datasets)
+                content = row if kind == "chart" else api.get(f"/{kind}/{number}").get("result") or {}
+                found.forms[uuid] = canonical(kind, content, datasets)
     return found
 
 
-def _no_strangers(api: Superset, assets: Assets) -> None:
+def _no_strangers(there: _There, assets: Assets) -> None:
     """Refuse where what is ours in name is another thing in Superset: an import would leave charts out without a word."""
     wrong = []
     slugs = {str(one["slug"]): uuid for uuid, one in assets.dashboard.items()}
-    for row in api.listed("dashboard", ("id", "uuid", "slug", "dashboard_title")):
+    for row in there.rows["dashboard"]:
         if slugs.get(str(row.get("slug")), row.get("uuid")) != row.get("uuid"):
             wrong.append(f"dashboard '{row.get('dashboard_title')}' has the address {row.get('slug')} already, and is another one")
     tables = {(one.get("schema"), str(one["table_name"])): uuid for uuid, one in assets.dataset.items()}
-    for row in api.listed("dataset", ("id", "uuid", "schema", "table_name")):
+    for row in there.rows["dataset"]:
         key = (row.get("schema"), str(row.get("table_name")))
         if tables.get(key, row.get("uuid")) != row.get("uuid"):
             wrong.append(f"dataset '{row.get('table_name')}' is there already, made by hand; charts would not find that of the files")
@@ -164,7 +170,8 @@ def _connect(api: Superset, found: Brought, name: str, uri: str, known: Memory, 
     settings = {"sqlalchemy_uri": uri, "expose_in_sqllab": True, "allow_dml": False, "allow_ctas": False, "allow_cvas": False}
     number = int(listed[0]["id"]) if listed else 0
     shown = {"uri": api.get(f"/database/{number}/connection").get("result", {}).get("sqlalchemy_uri")} if number else None
-    said = verdict({"uri": _masked(uri)}, shown, known.get(DATABASE))
+    wanted = {"uri": _masked(uri)}
+    said = verdict(wanted, shown, known.get(DATABASE), fingerprint(wanted))
     if said != "same":
         found.connection = "made" if said == "missing" else "changed"
         if check:
@@ -180,7 +187,7 @@ def _connect(api: Superset, found: Brought, name: str, uri: str, known: Memory, 
                 "user there, with this password, and let in from this host (postgres_users, postgres_clients)? Nothing was imported."
             ) from no
         shown = {"uri": api.get(f"/database/{number}/connection").get("result", {}).get("sqlalchemy_uri")}
-    known[DATABASE] = {"file": fingerprint({"uri": _masked(uri)}), "there": fingerprint(shown)}
+    known[DATABASE] = {"file": fingerprint(wanted), "there": fingerprint(shown)}
     uuid = listed[0]["uuid"] if listed else api.get(f"/database/{number}/connection")["result"].get("uuid")
     return {"database_name": name, "sqlalchemy_uri": _masked(uri), "uuid": str(uuid), "extra": {}, "version": "1.0.0",
             "allow_csv_upload": False, "expose_in_sqllab": True}  # fmt: skip

@@ -215,6 +215,11 @@ def _sent(kind: str, content: Mapping[str, Any], database: Mapping[str, Any]) ->
     return made
 
 
+def asked(kind: str, content: Mapping[str, Any]) -> str:
+    """What tells a file from another one: all that counts of it, and what a chart asks, which follows from its settings in Superset."""
+    return fingerprint([canonical(kind, content), queries_of(content.get("query_context"))])
+
+
 def canonical(kind: str, content: Mapping[str, Any], datasets: Mapping[int, str] | None = None) -> dict[str, Any]:
     """What counts of a thing, the same for a file and for what Superset's API shows of it. What is empty does not count.
 
@@ -240,17 +245,9 @@ def _chart(content: Mapping[str, Any], datasets: Mapping[int, str]) -> dict[str,
     made = {key: content.get(key) for key in ("slice_name", "viz_type", "description", "cache_timeout")}
     params = _read(content.get("params"))
     made["params"] = {key: value for key, value in params.items() if key not in _PLACED}
-    context = _read(content.get("query_context"))
-    source = context.get("datasource") or {}
-    made["dataset"] = content.get("dataset_uuid") or datasets.get(_number(params.get("datasource"), source.get("id")), "unknown")
-    made["queries"] = [{key: value for key, value in query.items() if key != "datasource"} for query in queries_of(context)]
+    number = str(params.get("datasource") or "").partition("__")[0]
+    made["dataset"] = content.get("dataset_uuid") or datasets.get(int(number) if number.isdigit() else 0, "unknown")
     return made
-
-
-def _number(placed: Any, otherwise: Any) -> Any:
-    """The number of a dataset in C(12__table)."""
-    first = str(placed or "").partition("__")[0]
-    return int(first) if first.isdigit() else otherwise
 
 
 def _dashboard(content: Mapping[str, Any], _datasets: Mapping[int, str]) -> dict[str, Any]:
@@ -307,12 +304,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def verdict(wanted: Mapping[str, Any], there: Mapping[str, Any] | None, before: Mapping[str, str] | None) -> str:
+def verdict(wanted: Mapping[str, Any], there: Mapping[str, Any] | None, before: Mapping[str, str] | None, file: str) -> str:
     """What has to be done about one thing.
 
     Args:
         wanted: the file's :func:`canonical` form.
         there: that of what Superset has, or None.
+        file: its fingerprint, :func:`asked`.
         before: C(file) and C(there), the fingerprints of both after the last import; None where nobody knows.
 
     Returns:
@@ -320,11 +318,9 @@ def verdict(wanted: Mapping[str, Any], there: Mapping[str, Any] | None, before: 
     """
     if there is None:
         return "missing"
-    if wanted == there:
-        return "same"
-    if not before or before.get("there") != fingerprint(there):
-        return "changed"
-    return "same" if before.get("file") == fingerprint(wanted) else "old"
+    if before and before.get("there") == fingerprint(there):
+        return "same" if before.get("file") == file else "old"
+    return "same" if wanted == there else "changed"
 
 
 def _named(content: Mapping[str, Any], key: str, name: str) -> set[str]:

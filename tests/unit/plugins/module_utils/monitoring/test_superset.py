@@ -91,6 +91,14 @@ def test_a_newer_file_replaces_what_nobody_changed(served: tuple[Standin, str], 
     assert (found.imported, found.changed) == (["dataset 'orders'", "dashboard 'All sales'"], {})
 
 
+def test_a_file_that_asks_for_something_else_is_imported(served: tuple[Standin, str], api: Superset, assets: Assets, memory: Path) -> None:
+    superset.bring(api, assets, "shop", URI, memory)
+    newer = files()
+    newer["charts/Orders.yaml"]["query_context"] = newer["charts/Orders.yaml"]["query_context"].replace('["kind"]', "[]")
+    assert superset.bring(api, assets_of(newer), "shop", URI, memory).imported == ["chart 'Orders'"]
+    assert superset.bring(api, assets_of(newer), "shop", URI, memory) == superset.Brought(charts={"sales": 2})
+
+
 def test_an_import_that_loses_charts_is_a_failure(served: tuple[Standin, str], api: Superset, assets: Assets, memory: Path) -> None:
     served[0].drops = True
     with pytest.raises(superset.SupersetError) as told:

@@ -154,8 +154,17 @@ A, B, C = {"x": 1}, {"x": 2}, {"x": 3}
         (B, A, (A, A), "old"),
         (B, C, (A, A), "changed"),
         (B, A, (B, A), "same"),  # Superset keeps it otherwise than the file says, as it did when it was imported
+        (A, A, (B, A), "old"),  # what a chart asks is not compared, and may be all that is new in its file
+        (A, A, (B, B), "same"),
     ],
 )
 def test_who_changed_what(wanted: Any, there: Any, before: Any, said: str) -> None:
     known = {"file": core.fingerprint(before[0]), "there": core.fingerprint(before[1])} if before else None
-    assert core.verdict(wanted, there, known) == said
+    assert core.verdict(wanted, there, known, core.fingerprint(wanted)) == said
+
+
+def test_a_file_that_asks_for_something_else_is_another_file() -> None:
+    chart = files()[CHART]
+    other = {**chart, "query_context": chart["query_context"].replace("count", "sum")}
+    assert core.canonical("chart", chart) == core.canonical("chart", other)
+    assert core.asked("chart", chart) == core.asked("chart", files()[CHART]) != core.asked("chart", other)
