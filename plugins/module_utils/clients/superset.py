@@ -31,16 +31,17 @@ def said(answer: Answer) -> str:
         return excerpt(answer.text)
     if not isinstance(body, Mapping):
         return excerpt(answer.text)
-    found = [str(one["message"]) for one in body.get("errors") or [] if isinstance(one, Mapping) and one.get("message")]
-    more = [json.dumps(one["extra"]) for one in body.get("errors") or [] if isinstance(one, Mapping) and _tells(one.get("extra"))]
+    found = [_told(one) for one in body.get("errors") or [] if isinstance(one, Mapping)]
     if not found and body.get("message"):
         found = [body["message"] if isinstance(body["message"], str) else json.dumps(body["message"])]
-    return excerpt("; ".join(found + more) or answer.text, 600)
+    return excerpt("; ".join(found) or answer.text, 600)
 
 
-def _tells(extra: Any) -> bool:
-    """Whether what comes with an error says something besides Superset's own list of codes."""
-    return isinstance(extra, Mapping) and bool(set(extra) - {"issue_codes", "level"})
+def _told(error: Mapping[str, Any]) -> str:
+    """An error's message, and what comes with it where the message does not have that already."""
+    message, extra = str(error.get("message") or ""), error.get("extra")
+    more = {key: value for key, value in extra.items() if key not in ("issue_codes", "level")} if isinstance(extra, Mapping) else {}
+    return message if not more or all(str(key) in message for key in more) else f"{message}; {json.dumps(more)}"
 
 
 def packed(kind: str, files: Mapping[str, Any]) -> bytes:
@@ -173,7 +174,9 @@ class Superset:
         return sum(int(one.get("rowcount") or 0) for one in results)
 
     def _answer(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-        return request(self.target + path, self.context, method, body, {**self._headers, **(headers or {})}, self._ca_file)
+        # to whoever takes HTML it says no more of an error than that there was one
+        sent = {"Accept": "application/json", **self._headers, **(headers or {})}
+        return request(self.target + path, self.context, method, body, sent, self._ca_file)
 
     @staticmethod
     def _json(answer: Answer, method: str) -> Any:

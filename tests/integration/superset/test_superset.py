@@ -261,8 +261,9 @@ def test_a_connection_that_does_not_answer_is_refused_and_the_one_before_stays(i
 
 def test_a_wrong_archive_is_refused_in_superset_s_words(imported: World, api: Superset, assets: Assets) -> None:
     chart = uuid_of(assets, "chart 'Agents'")
-    files = bundle("chart", [chart], assets, {"database_name": "shop", "uuid": chart, "sqlalchemy_uri": "x", "version": "1.0.0"})
-    with pytest.raises(NotAsExpected, match=r"status 422: .*extra"):
+    database = {"database_name": "shop", "uuid": "none", "sqlalchemy_uri": "postgresql://h/shop", "version": "1.0.0", "extra": {}}
+    files = bundle("chart", [chart], assets, database)
+    with pytest.raises(NotAsExpected, match=r"status 422: Error importing chart: databases/database.yaml: .*Not a valid UUID"):
         api.upload("chart", packed("Slice", files))
 
 

@@ -98,6 +98,8 @@ class Standin:
         if method != "GET" and (headers.get("X-CSRFToken"), headers.get("Cookie")) != ("a-csrf-token", "session=its-own"):
             return 400, {"errors": [{"message": "400 Bad Request: The CSRF session token is missing."}]}
         if method != "GET" and self.refuses:
+            if headers.get("Accept") != "application/json":
+                return 500, "<!doctype html><title>Error</title>"
             return 422, {"errors": [{"message": self.refuses, "extra": {"charts/x.yaml": {"extra": ["Missing data"]}, "issue_codes": []}}]}
         return self._of_api(method, path, body)
 

@@ -30,7 +30,7 @@ def served() -> Iterator[tuple[Standin, str]]:
 
 @pytest.fixture
 def api(served: tuple[Standin, str]) -> Superset:
-    found = Superset(served[1], Context(20))
+    found = Superset(served[1], Context(120))
     found.login("boss", PASSWORD)
     return found
 
@@ -181,9 +181,9 @@ def test_a_memory_that_cannot_be_read_is_none(served: tuple[Standin, str], api: 
 
 def test_a_wrong_password_and_a_page_of_html(served: tuple[Standin, str], api: Superset, assets: Assets, memory: Path) -> None:
     with pytest.raises(NotAsExpected, match="boss is not let in: Not authorized"):
-        Superset(served[1], Context(5)).login("boss", "wrong")
+        Superset(served[1], Context(60)).login("boss", "wrong")
     served[0].page = "<!doctype html><title>Welcome</title>"
     with pytest.raises(NotAsExpected, match="status 200, no JSON: <!doctype html>"):
         superset.bring(api, assets, "shop", URI, memory)
     with pytest.raises(NotAsExpected, match="status 200, no JSON"):
-        Superset(served[1], Context(5)).login("boss", PASSWORD)
+        Superset(served[1], Context(60)).login("boss", PASSWORD)
