@@ -62,6 +62,15 @@ traces: venv ## Traces in a real Jaeger, by the files of its role (Go builds it 
 	tests/tools/traces-tools.sh >/dev/null
 	$(PY) -m pytest -q tests/integration/traces $(ARGS)
 
+.PHONY: superset
+superset: venv ## The eight dashboards in a real Superset over a PostgreSQL of its own (installed once, 800 MB; minutes; not part of make test)
+	tests/tools/host-packages.sh initdb=postgresql
+	$(PY) -m pytest -q --durations 10 tests/integration/superset $(ARGS)
+
+.PHONY: superset-assets
+superset-assets: venv ## Write the dashboards' files again, from lab/app/superset/described.py
+	$(PY) lab/app/superset/make_assets.py
+
 .PHONY: execution-environment
 execution-environment: artefact venv-builder ## The image for AWX, ansible-runner and navigator, on Debian's packages, with verbs run from it (minutes; not part of make test)
 	lab/nodes/bootstrap.sh lab

@@ -32,7 +32,7 @@ OWN_AFFAIRS = {"build", "build_env", "cache", "devices", "gate", "gate_settings"
                "test_env", "test_env_from", "test_network", "tests", "title"}
 """Keys of a component that no role reads of another one: with another gate of the application the edge is as it was."""
 
-NAMING_FILES = re.compile(r"\w+_tls|aistack_ca|toolchain_ca|grafana_dashboards")
+NAMING_FILES = re.compile(r"\w+_tls|aistack_ca|toolchain_ca|grafana_dashboards|superset_(?:assets|lock)")
 """Variables that name files of the controller, whose contents are inputs: a renewed certificate has the path of the one before."""
 
 OF_HOSTS = re.compile(r"\b(?:groups|hostvars)\b")
@@ -98,9 +98,13 @@ class ActionModule(ActionBase):
         return hashlib.sha256(json.dumps(described, sort_keys=True, default=_as_json).encode()).hexdigest()
 
     def _digest(self, path: str) -> str:
-        """SHA-256 of a file of the controller, as it lies there; empty where it cannot be read, which its role will say."""
+        """SHA-256 of a file of the controller, or of all below a folder; empty where it cannot be read, which its role will say."""
         try:
-            return hashlib.sha256(Path(self._loader.path_dwim(path)).read_bytes()).hexdigest()
+            place = Path(self._loader.path_dwim(path))
+            if place.is_dir():
+                below = sorted(one for one in place.rglob("*") if one.is_file())
+                return hashlib.sha256(b"".join(f"{one.relative_to(place)}\0".encode() + one.read_bytes() for one in below)).hexdigest()
+            return hashlib.sha256(place.read_bytes()).hexdigest()
         except OSError:
             return ""
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 phasegate contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter dsn."""
+"""Filters that make addresses of databases, and what libpq logs in to them with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -34,9 +34,17 @@ def dsn(
         raise AnsibleFilterError(f"phasegate.aistack.dsn: {error}") from None
 
 
+def pgpass(places: Iterable[Mapping[str, object]], port: int = 5432) -> str:
+    """The file that libpq finds passwords in."""
+    try:
+        return core.pgpass(places, port)
+    except ValueError as error:
+        raise AnsibleFilterError(f"phasegate.aistack.pgpass: {error}") from None
+
+
 class FilterModule:
     """Names of the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map the name of each filter to its function."""
-        return {"dsn": dsn}
+        return {"dsn": dsn, "pgpass": pgpass}

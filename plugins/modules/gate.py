@@ -32,7 +32,7 @@ options:
         C(hosts) (group, host or list of hosts that the probe runs on), C(log_unit)."
       - "Types are C(http), C(tcp), C(dns), C(postgres), C(redis), C(s3), C(celery), C(process), C(unit), C(log), C(file),
         C(command), C(tls), C(disk), C(port), C(haproxy), C(ollama), C(comfyui), C(metrics), C(prometheus), C(alertmanager),
-        C(grafana), C(logs), C(traces), C(usage) and C(sequence)."
+        C(grafana), C(superset), C(logs), C(traces), C(usage) and C(sequence)."
       - "C(${name}) in any value is filled in on the node; names are C(component), C(release), C(release_path),
         C(config_path), C(slot), C(port) and C(unit)."
       - Secrets never stand in a probe. It names a file on the node.

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
+PGPASS = ("host", "port", "database", "user", "password")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
@@ -50,3 +51,23 @@ def dsn(
     login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in said.items())
     return f"{scheme}://{login}{'@' if login else ''}{place}/{database}{'?' if query else ''}{query}"
+
+
+def pgpass(places: Iterable[Mapping[str, object]], port: int | str = 5432) -> str:
+    """The file that libpq finds passwords in, a line a login, so that no address has one.
+
+    Args:
+        places: C(host), C(port), C(database), C(user) and C(password) of each.
+        port: of those that name none.
+
+    Raises:
+        ValueError: a part is missing or has a line's end; the message never holds the password.
+    """
+    lines = []
+    for place in places:
+        parts = [str(place.get("port") or port) if name == "port" else str(place.get(name) or "") for name in PGPASS]
+        lacking = [name for name, part in zip(PGPASS, parts) if not part or "\n" in part]
+        if lacking:
+            raise ValueError(f"{', '.join(lacking)}: expected a text of one line each, got none, or several")
+        lines.append(":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts) + "\n")
+    return "".join(lines)

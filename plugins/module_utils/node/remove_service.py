@@ -29,8 +29,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node.remove_plan
 
 SERVERS = {**{role: role for role in ("minio", "ollama", "comfyui", "victorialogs", "jaeger")}, "loki": "aistack-loki"}
 """Roles that bring a server, its unit and its user themselves: each with the folder in C(/etc), and that of its data."""
-WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "exporters", "grafana")}
+WATCHERS = {role: f"aistack-{role}" for role in ("prometheus", "alertmanager", "exporters", "grafana", "superset")}
 """Roles that run a program of somebody else under units of their own: each with the folder in C(/etc), and that of its data."""
+UNPACKED = ("grafana", "superset")
+"""Those of them that lie below the root of a stack, and run as a user of their own."""
 SHIPPER = "aistack-log-shipper"
 """The same of the role that sends lines of the journal; its program is the node's own command."""
 CREDENTIALS = {"redis": "redis_*", "minio": "minio_*", "victorialogs": "victorialogs", "jaeger": "jaeger"}
@@ -237,23 +239,25 @@ def _watcher(state_dir: Path, component: str, data: bool, places: Places) -> Pla
     ]  # fmt: skip
     if role == "exporters":
         found.paths += there([places.data / f"prometheus/node-exporter/aistack-{entry_of(state_dir, places).get('name', '')}.prom"])
-    what = {"prometheus": "figures", "grafana": "its users, and what they made"}.get(role, "silences, and what was sent")
+    what = {"prometheus": "figures", **dict.fromkeys(UNPACKED, "its users, and what they made")}.get(role, "silences, and what was sent")
     _kept(found, data, [places.data / folder], what)
     found.stays.append(f"the packages of {role}, whose own units are masked")
     return found
 
 
-def _grafana(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
+def _unpacked(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
     found = _watcher(state_dir, component, data, places)
     root = Path(entry_of(state_dir, places).get("root", "/nonexistent"))
     homes = [root / path.relative_to(root).parts[0] for path in map(Path, _files(state_dir, component)) if root in path.parents]
-    data_dir = places.data / WATCHERS["grafana"]
-    users = own_user("grafana", [path for path in found.paths if path.parent == places.units], places, data_dir)
+    role = role_of(state_dir, component, places)
+    data_dir = places.data / WATCHERS[role]
+    units = [path for path in found.paths if path.parent == places.units]
+    users = own_user(next((user for unit in units for user in unit_says(unit, "User")), role), units, places, data_dir)
     found.paths = there([*homes, *found.paths])
     found.users = users if data or not data_dir.exists() else []
     found.stays = [line for line in found.stays if "packages of" not in line]
     found.stays += [f"user {user}, whose these files are" for user in users if user not in found.users]
-    found.stays += [] if homes else ["the package grafana, whose own unit is masked"]
+    found.stays += [] if homes else [f"the package {role}, whose own unit is masked"]
     return found
 
 
@@ -273,6 +277,6 @@ MAKERS: dict[str, Callable[[Path, str, bool, Places], Plan]] = {
     "postgres": _postgres,
     **dict.fromkeys(SERVERS, _server),
     **dict.fromkeys(WATCHERS, _watcher),
-    "grafana": _grafana,
+    **dict.fromkeys(UNPACKED, _unpacked),
     "log_shipper": _shipper,
 }

@@ -32,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.prometheu
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.redis import Redis
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.s3 import S3
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.sequence import Sequence
+from ansible_collections.phasegate.aistack.plugins.module_utils.probes.superset import Superset
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.tcp import Tcp
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.tls import Tls
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.traces import Traces
@@ -40,7 +41,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage imp
 
 _ALL: tuple[type[Probe], ...] = (
     Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Grafana, Haproxy, Http, Log, Logs, Metrics,
-    Ollama, Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Tcp, Tls, Traces, Unit, Usage,
+    Ollama, Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Superset, Tcp, Tls, Traces, Unit, Usage,
 )  # fmt: skip
 
 REGISTRY: Mapping[str, type[Probe]] = {probe.type: probe for probe in _ALL}

@@ -16,8 +16,8 @@ import yaml
 from .test_inventories import ROOT
 
 PYTHON = "ansible_python_interpreter=/usr/bin/python3"
-ROLES = ["alertmanager", "backup", "comfyui", "edge", "exporters", "grafana", "jaeger", "log_shipper", "loki", "minio", "ollama", "postgres",
-         "prometheus", "redis", "toolchain", "victorialogs"]  # fmt: skip
+ROLES = ["alertmanager", "backup", "comfyui", "edge", "exporters", "grafana", "jaeger", "log_shipper", "loki", "minio", "ollama",
+         "postgres", "prometheus", "redis", "superset", "toolchain", "victorialogs"]  # fmt: skip
 
 
 def yaml_of(role: str, path: str) -> Any:

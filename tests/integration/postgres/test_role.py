@@ -88,22 +88,35 @@ OBJECTS = """
 """
 
 
-def test_a_user_that_cannot_be_made_is_told_with_the_reason_and_without_a_password(cluster: Cluster, tmp_path: Path) -> None:
-    given = {"ansible_python_interpreter": sys.executable, "postgres_users": [{"name": "newcomer", "password": OTHER}],
+def objects(cluster: Cluster, tmp_path: Path, port: int, *words: str, **user: Any) -> tuple[int, str]:
+    """Have the role make one user; its exit status, and what it says."""
+    given = {"ansible_python_interpreter": sys.executable, "postgres_users": [{"password": OTHER, **user}], "postgres_port": port,
              "__postgres_socket": str(cluster.folder)}  # fmt: skip
     (tmp_path / "play.yml").write_text(OBJECTS)
+    command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml"), *words, "-e"]
+    done = subprocess.run([*command, json.dumps(given)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+                          stdin=subprocess.DEVNULL)  # fmt: skip
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
 
-    def play(port: int) -> tuple[int, str]:
-        command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml"), "-e"]
-        done = subprocess.run([*command, json.dumps({**given, "postgres_port": port})], cwd=ROOT, capture_output=True, text=True,
-                              timeout=60, check=False, stdin=subprocess.DEVNULL)  # fmt: skip
-        return done.returncode, " ".join((done.stdout + done.stderr).split())
 
-    status, said = play(1)
+def test_a_user_belongs_to_what_is_said(cluster: Cluster, tmp_path: Path) -> None:
+    user = {"name": "only_reads", "groups": ["pg_read_all_data"]}
+    status, said = objects(cluster, tmp_path, cluster.port, "--check", **user)
+    assert status == 0, said
+    status, said = objects(cluster, tmp_path, cluster.port, "-vv", **user)
+    assert status == 0, said
+    assert cluster.admin("SELECT pg_has_role('only_reads', 'pg_read_all_data', 'member')") == "t"
+    assert OTHER not in said
+    status, said = objects(cluster, tmp_path, cluster.port, **user)
+    assert (status, ", 0 changes, " in said) == (0, True), said
+
+
+def test_a_user_that_cannot_be_made_is_told_with_the_reason_and_without_a_password(cluster: Cluster, tmp_path: Path) -> None:
+    status, said = objects(cluster, tmp_path, 1, name="newcomer")
     assert status != 0
     assert "did not take newcomer as declared in postgres_users" in said
     assert ".s.PGSQL.1" in said, "what the driver said"
     assert OTHER not in said
     assert "output has been hidden" not in said
-    status, said = play(cluster.port)
+    status, said = objects(cluster, tmp_path, cluster.port, name="newcomer")
     assert status == 0, said

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[3] / "lab" / "bin" / "make-repos"
-TAGS = [f"v4.{number}.0" for number in range(18)]
-GOOD = ("v4.0.0", "v4.1.0", "v4.10.0", "v4.17.0")
+TAGS = [f"v4.{number}.0" for number in range(19)]
+GOOD = ("v4.0.0", "v4.1.0", "v4.10.0", "v4.17.0", "v4.18.0")
 
 
 def build(output: Path) -> str:
@@ -46,7 +46,7 @@ def test_the_tags_are_there_and_main_is_the_newest_good_release(repos):
     assert git(repos / "sparklio.git", "tag", "--sort=version:refname").split() == TAGS
     assert git(repos / "tiny.git", "tag").split() == ["v1.0.0", "v1.1.0"]
     assert git(repos / "comfyui.git", "tag").split() == ["v0.1.0-standin"]
-    main, newest = (git(repos / "sparklio.git", "rev-parse", name) for name in ("main", "v4.17.0^{commit}"))
+    main, newest = (git(repos / "sparklio.git", "rev-parse", name) for name in ("main", "v4.18.0^{commit}"))
     assert main == newest
 
 

@@ -96,14 +96,19 @@ def test_what_a_run_was_allowed_is_no_input(roles: Path, monkeypatch: pytest.Mon
     assert inputs(release_edge={}) != inputs()
 
 
-@pytest.mark.parametrize("form", [dict, str, list])
-def test_a_file_of_the_controller_counts_by_what_it_holds(roles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: type) -> None:
+@pytest.mark.parametrize("form", [dict, str, list, "folder"])
+def test_a_file_of_the_controller_counts_by_what_it_holds(roles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any) -> None:
     path = tmp_path / "renewed.pem"
     given: dict[str, Any] = {"web_tls": {"certificate": str(path)}} if form is dict else {"aistack_ca": str(path)}
     if form is list:
         monkeypatch.setattr(role_files, "closure", lambda _role: ("", "", {"grafana"}))
         given = {"grafana_dashboards": [str(path)]}
+    if form == "folder":
+        monkeypatch.setattr(role_files, "closure", lambda _role: ("", "", {"superset"}))
+        given = {"superset_assets": [str(tmp_path / "assets")]}
+        path = tmp_path / "assets/charts/sales.yaml"
     absent = inputs(**given)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("one")
     one = inputs(**given)
     assert one not in (absent, inputs())

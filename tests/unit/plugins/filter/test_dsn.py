@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.phasegate.aistack.plugins.filter.dsn import FilterModule, dsn
+from ansible_collections.phasegate.aistack.plugins.filter.dsn import FilterModule, dsn, pgpass
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.check import environment_problems
 from ansible_collections.phasegate.aistack.plugins.module_utils.environment.database_url import parse_url
 
@@ -74,10 +74,28 @@ def test_what_is_no_address_is_refused_without_the_password(parts: dict[str, obj
 
 
 def test_its_name() -> None:
-    assert FilterModule().filters() == {"dsn": dsn}
+    assert FilterModule().filters() == {"dsn": dsn, "pgpass": pgpass}
 
 
 @pytest.mark.parametrize("password", [42798, 1.1, True])
 def test_a_password_of_which_yaml_made_something_else(password: object) -> None:
     with pytest.raises(AnsibleFilterError, match="password: is no text to YAML, and perhaps not what was written; quote it"):
         dsn(password, user="shop", host="db", database="shop")
+
+
+READER = {"host": "10.0.0.11", "database": "shop", "user": "reader", "password": "a:b\\c"}
+
+
+def test_libpq_finds_a_password_whatever_it_holds() -> None:
+    assert pgpass([READER, {**READER, "port": 5433, "host": "::1", "password": "plain"}]) == (
+        "10.0.0.11:5432:shop:reader:a\\:b\\\\c\n\\:\\:1:5433:shop:reader:plain\n"
+    )
+    assert pgpass([READER], port=6000).startswith("10.0.0.11:6000:")
+    assert pgpass([]) == ""
+
+
+@pytest.mark.parametrize("change", [{"password": ""}, {"password": "two\nlines"}, {"password": None}])
+def test_what_libpq_cannot_read_is_refused_without_it(change: dict[str, object]) -> None:
+    with pytest.raises(AnsibleFilterError) as refused:
+        pgpass([{**READER, **change}])
+    assert str(refused.value) == "phasegate.aistack.pgpass: password: expected a text of one line each, got none, or several"

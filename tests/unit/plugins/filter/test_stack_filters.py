@@ -64,9 +64,8 @@ def test_a_probe_that_cannot_be_used() -> None:
         stack.gate_probes(None, {"redis": {"hosts": "backend", "gate": [{"name": "x", "htpp": "http://b/"}]}})
 
 
-VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434, "grafana": 3001, "jaeger": 16686}, "aistack_address": "10.0.0.5",
-             "aistack_name": "shop",
-             "minio_listen": ["*", "10.0.0.5"], "minio_port": 9001}  # fmt: skip
+VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434, "grafana": 3001, "superset": 8088, "jaeger": 16686},
+             "aistack_address": "10.0.0.5", "aistack_name": "shop", "minio_listen": ["*", "10.0.0.5"], "minio_port": 9001}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -81,6 +80,7 @@ VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434, "grafana": 3001, 
         ({"role": "grafana"}, [("its unit runs", "aistack-grafana.service"), ("answers", "http://127.0.0.1:3001/api/health")]),
         ({"role": "loki"}, [("its unit runs", "aistack-loki.service")]),
         ({"role": "jaeger"}, [("its unit runs", "jaeger.service"), ("listens", "127.0.0.1:16686")]),
+        ({"role": "superset"}, [("its unit runs", "aistack-superset.service"), ("answers", "http://127.0.0.1:8088/health")]),
         ({"role": "postgres"}, []),
         ({"role": "edge", "gate": []}, []),
         ({"role": "edge", "runtime": "compose"}, []),

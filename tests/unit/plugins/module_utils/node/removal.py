@@ -132,7 +132,7 @@ class Node:
         if name not in self.users:
             raise KeyError(name)
         home = str(self.top / f"var/lib/{name}") if name in ("minio", "ollama", "comfyui", "victorialogs", "jaeger") else "/nonexistent"
-        home = str(self.top / "var/lib/aistack-grafana") if name == "grafana" else home
+        home = str(self.top / "var/lib" / f"aistack-{name}") if name in ("grafana", "superset") else home
         home = str(self.top / f"var/lib/{name}") if name == "aistack-loki" else home
         return SimpleNamespace(pw_name=name, pw_dir=home, pw_shell="/usr/sbin/nologin", pw_gid=999)
 

@@ -124,19 +124,20 @@ def test_what_watches_goes_and_its_figures_by_their_own_word(node: Node, data: b
 
 
 @pytest.mark.parametrize("data", [False, True])
-def test_grafana_goes_with_its_programs_and_its_user_with_its_data(node: Node, data: bool) -> None:
-    unit, folder = "etc/systemd/system/aistack-grafana.service", "etc/aistack-grafana"
-    node.users.add("grafana")
-    node.made("shop", "grafana", [unit, f"{folder}/grafana.ini", "opt/shop/grafana/current/bin/grafana"])
-    node.write(unit, "[Service]\nUser=grafana\n")
-    node.write("var/lib/aistack-grafana/grafana.db", "")
-    gone, found = taken(node, "grafana", data)
+@pytest.mark.parametrize("role", ["grafana", "superset"])
+def test_what_lies_below_the_root_goes_with_its_programs_and_its_user_with_its_data(node: Node, data: bool, role: str) -> None:
+    unit, folder = f"etc/systemd/system/aistack-{role}.service", f"etc/aistack-{role}"
+    node.users.add(role)
+    node.made("shop", role, [unit, f"{folder}/settings", f"opt/shop/{role}/current/bin/{role}"])
+    node.write(unit, f"[Service]\nUser={role}\n")
+    node.write(f"var/lib/aistack-{role}/its.db", "")
+    gone, found = taken(node, role, data)
     assert gone == {
-        unit, f"{folder}/grafana.ini", "opt/shop/grafana/current/bin/grafana", "var/lib/shop/receipts/grafana.json",
-        *(["var/lib/aistack-grafana/grafana.db"] if data else []),
+        unit, f"{folder}/settings", f"opt/shop/{role}/current/bin/{role}", f"var/lib/shop/receipts/{role}.json",
+        *([f"var/lib/aistack-{role}/its.db"] if data else []),
     }  # fmt: skip
-    assert ("grafana" in node.users) != data
-    assert any("user grafana, whose these files are" in line for line in found.stays) != data
+    assert (role in node.users) != data
+    assert any(f"user {role}, whose these files are" in line for line in found.stays) != data
     assert not any("package" in line for line in found.stays)
 
 
