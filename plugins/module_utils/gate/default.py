@@ -31,6 +31,8 @@ UNITS = {
 """Role to the unit that has to run. PostgreSQL's is named after a version that only the node knows."""
 LISTENS = ("postgres", "redis", "minio", "ollama", "comfyui", "grafana", "superset", "jaeger")
 """Roles that take connections at C(<role>_listen) and C(<role>_port)."""
+_AT_HOME = ("postgres", "redis", "grafana", "superset", "jaeger")
+"""Those of them that listen on loopback unless they are told otherwise."""
 ANSWERS = {"ollama": "/api/version", "comfyui": "/system_stats", "grafana": "/api/health", "superset": "/health"}
 """Roles whose server answers to everybody, and where."""
 Read = Callable[[str], Any]
@@ -74,7 +76,7 @@ def _place(role: str, read: Read) -> str:
     """Address and port where a role's server listens; empty where that is not known here."""
     ports = read("aistack_ports")
     port = read(f"{role}_port") or (ports.get(role) if isinstance(ports, Mapping) else None)
-    listen = read(f"{role}_listen") or ("127.0.0.1" if role in ("postgres", "redis", "grafana", "superset", "jaeger") else read("aistack_address"))
+    listen = read(f"{role}_listen") or ("127.0.0.1" if role in _AT_HOME else read("aistack_address"))
     address = listen[0] if isinstance(listen, (list, tuple)) and listen else listen
     if not port or not isinstance(address, str):
         return ""
