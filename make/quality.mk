@@ -129,7 +129,9 @@ test: venv ## Everything, lab included: a table at the end, logs in build/logs (
 
 .PHONY: bench
 bench: venv-bench ## Speed on the running lab, as ratios to a one-task playbook: build/bench.json and .md (ONLY="rollback postgres": parts of it)
-	tests/tools/host-packages.sh pgbench=postgresql
+	tests/tools/host-packages.sh pgbench=postgresql prometheus amtool=prometheus-alertmanager prometheus-node-exporter \
+	  prometheus-blackbox-exporter /usr/lib/systemd/systemd-journal-remote=systemd-journal-remote
+	tests/tools/logs-tools.sh >/dev/null
 	$(PY) tests/bench/bench.py $(ONLY)
 
 .PHONY: dashboards

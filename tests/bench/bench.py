@@ -7,8 +7,8 @@
 
 Writes build/bench.json (a list of objects: part, at, name, value, unit, limit, ok, samples) and build/bench.md as the figures come.
 Without a name everything is measured; with names only these parts, and the figures of the others stay as they are in the file.
-All parts but `artefacts`, `hosts` and `postgres` need the running lab after `make demo`, and leave release v4.1.0 live. The exit status
-is 1 where a limit was missed or a part failed; the other parts are measured all the same.
+All parts but `alerts`, `artefacts`, `hosts`, `logs` and `postgres` need the running lab after `make demo`, and leave release v4.1.0
+live. The exit status is 1 where a limit was missed or a part failed; the other parts are measured all the same.
 """
 
 from __future__ import annotations
@@ -127,6 +127,27 @@ def hosts(figures: Figures, unit: float) -> None:
     manyhosts.measure(figures)
 
 
+def alerts(figures: Figures, unit: float) -> None:
+    """a gate that asks Prometheus, and from a failing target to a received alert; needs no lab"""
+    import alerts as way
+
+    way.measure(figures)
+
+
+def logs(figures: Figures, unit: float) -> None:
+    """10,000 lines a second while their store is away; needs no lab"""
+    import logs as lines
+
+    lines.measure(figures)
+
+
+def monitoring(figures: Figures, unit: float) -> None:
+    """what watching costs: a phase without a change, memory, processor, latency under load; and a diagnosis"""
+    import monitoring as watching
+
+    watching.measure(figures, unit)
+
+
 PARTS: dict[str, Part] = {
     "idle": idle,
     "gate": gate,
@@ -138,8 +159,11 @@ PARTS: dict[str, Part] = {
     "postgres": postgres,
     "artefacts": artefacts,
     "hosts": hosts,
+    "monitoring": monitoring,
+    "alerts": alerts,
+    "logs": logs,
 }
-WITHOUT_LAB = ("artefacts", "hosts", "postgres")
+WITHOUT_LAB = ("alerts", "artefacts", "hosts", "logs", "postgres")
 
 
 @dataclass

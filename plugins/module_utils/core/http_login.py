@@ -44,3 +44,12 @@ def authorization(spec: Mapping[str, Any], read: Callable[[str], str]) -> dict[s
     if spec.get("secret_file"):
         return {"Authorization": f"Bearer {read(spec['secret_file'])}"}
     return {}
+
+
+def refused(spec: Mapping[str, Any]) -> str:
+    """What to do about a server that does not take the login of *spec*, status 401 or 403."""
+    if spec.get("secret_file"):
+        return f"it does not take the token in {spec['secret_file']}: renew it where it has ended"
+    if spec.get("username"):
+        return f"it does not take {spec['username']} with the password in {spec['password_file']}"
+    return "it wants a login: give username and password_file, or secret_file"

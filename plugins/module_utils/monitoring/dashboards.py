@@ -35,7 +35,7 @@ BUILT_IN = ("__from", "__to", "__interval", "__interval_ms", "__rate_interval", 
             "__name", "__org", "__user", "timeFilter")  # fmt: skip
 """Variables that Grafana itself fills in."""
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)|\$\{([A-Za-z_]\w*)(?:\.[^}:]+)?(?::\w+)?\}|\[\[([A-Za-z_]\w*)\]\]")
-_VALUES = re.compile(r"^\s*label_values\(\s*(.+?)\s*,\s*(\w+)\s*\)\s*$", re.DOTALL)
+_VALUES = re.compile(r"^\s*label_values\(\s*(.+?)\s*,\s*(\w+)\s*\)\s*\Z", re.DOTALL)
 
 
 def problems(text: str) -> list[str]:

@@ -4,7 +4,8 @@
 
 """Alerts that every stack wants: what is down, what will be full, what ends, what is too old, what starts again and again.
 
-Those about what a node says of its own stack are in :mod:`monitoring.own_rules`.
+Those about what a node says of its own stack are in :mod:`monitoring.own_rules`, those about what watches in
+:mod:`monitoring.watching_rules`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.descr
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.own_rules import RUN, own_rules
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.rules import Rule, Series, flat, growing, selector, told
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import Stack, hosts_of_role, of_role
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.watching_rules import watching_rules
 
 CERTIFICATE_DAYS = 21
 BACKUP_HOURS = 26
@@ -24,7 +26,7 @@ _DISKS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|fuse.*"'
 
 def usual_rules(stack: Stack) -> list[Rule]:
     """The usual rules, those whose figures somebody shows in this stack."""
-    rules = [_down(stack), _slots_down(stack)]
+    rules = [_down(stack), _slots_down(stack), *watching_rules(stack)]
     if of_role(stack.components, "exporters"):
         rules += [_disk(stack), _restarts(stack), *own_rules(stack)]
         rules += [_behind(stack), _slot_unused(stack)] if of_role(stack.components, "postgres") else []

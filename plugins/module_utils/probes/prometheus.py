@@ -37,7 +37,8 @@ def answer_of(spec: Mapping[str, Any], context: Context, path: str, form: Mappin
     method = "POST" if form else "GET"
     answer = request(str(spec["target"]).rstrip("/") + path, context, method, body, headers, ca_file=spec.get("ca_file"))
     if answer.status != 200:
-        raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}", "status 200", f"{method} {answer.url}")
+        why = f"; {http_login.refused(spec)}" if answer.status in (401, 403) else ""
+        raise NotAsExpected(f"status {answer.status}: {excerpt(answer.text)}{why}", "status 200", f"{method} {answer.url}")
     return answer
 
 

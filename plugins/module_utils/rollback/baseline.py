@@ -49,12 +49,17 @@ def failing(rows: Iterable[ProbeRow]) -> list[ProbeRow]:
     return [row for row in rows if row.get("severity", "critical") != "warning" and row.get("verdict") in ("fail", "error")]
 
 
-def way(row: ProbeRow, names: Names) -> tuple[str, str]:
-    """How a probe fails, without what is only the slot's own: its port, its release, how long it took, how much it wrote."""
+def way(row: ProbeRow, names: Names, paths: bool = True) -> tuple[str, str]:
+    """How a probe fails, without what is only the slot's own: its port, its release, how long it took, how much it wrote.
+
+    Args:
+        paths: whether a release stands for itself in an address as well: C(/api/v1/query) is none of v1.
+    """
     text = " ".join(str(row.get("got", "")).split())
     known = [(str(names[name]), name) for name in NAMES if names.get(name) not in (None, "")]
     for value, name in sorted(known, key=lambda pair: -len(pair[0])):
-        text = re.sub(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", f"${{{name}}}", text)
+        before = r"[\w.-]" if paths or name != "release" else r"[\w./-]"
+        text = re.sub(rf"(?<!{before}){re.escape(value)}(?![\w-])", f"${{{name}}}", text)
     return str(row.get("verdict")), _LINES.sub("N", _PID.sub("pid N", _TIME.sub("N", text)))
 
 
@@ -75,6 +80,6 @@ def waived(rows: Sequence[ProbeRow], names: Names, serving: Serving) -> dict[str
         there = serving.rows.get(name)
         if serving.dead:
             found[name] = f"{sentence}; but {serving.dead}, so nothing served before"
-        elif there is not None and way(row, names) == way(there, serving.names or {}):
+        elif there is not None and any(way(row, names, paths) == way(there, serving.names or {}, paths) for paths in (True, False)):
             found[name] = f"{sentence}; it fails in the same way on {serving.slot}, which served before"
     return found

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,9 @@ LEVELS = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug
 """By syslog's number."""
 LONGEST = 60_000
 """Characters of a line that are sent, of up to four bytes each. Stores drop what is longer than 256 KiB, all of it."""
-_SLOT = re.compile(r"@(blue|green)(?:-[1-9][0-9]?)?\.service$")
+WRONG = 3600 * 1_000_000
+"""Microseconds; a clock that is off by more is wrong."""
+_SLOT = re.compile(r"@(blue|green)(?:-[1-9][0-9]?)?\.service\Z")
 _CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
 
 
@@ -33,6 +36,7 @@ class Line:
         component: whose it is; empty where it is of none that is sent.
         slot: empty where the component has none.
         process: what calls itself so.
+        said: the journal's own time, where C(time) is another one.
     """
 
     cursor: str
@@ -43,6 +47,7 @@ class Line:
     component: str = ""
     slot: str = ""
     process: str = ""
+    said: int = 0
 
     @property
     def id(self) -> str:
@@ -118,13 +123,27 @@ def with_texts(lines: Iterable[Line], texts: Iterable[str]) -> list[Line]:
     return [replace(line, text=text) for line, text in zip(lines, texts)]
 
 
+def set_right(line: Line, now: int, ahead: int) -> Line:
+    """A line with a time that a store takes, which drops what is said days before or after its own clock, without a word.
+
+    Args:
+        now: this node's clock, in microseconds since 1970.
+        ahead: microseconds by which it is ahead of the store's.
+    """
+    if abs(ahead) > WRONG and abs(line.time - now) <= WRONG:  # said just now, by a clock that is wrong
+        return replace(line, time=line.time - ahead, said=line.time)
+    if line.time > now - ahead + WRONG:  # by one that was ahead, and is right again
+        return replace(line, time=now - ahead, said=line.time)
+    return line
+
+
 def body(lines: Sequence[Line], stack: str, node: str, release: Callable[[Line], str]) -> bytes:
     """What is pushed, as Loki takes it and VictoriaLogs as well: a stream for each set of labels, and beside each line what belongs to it
     alone. A text that is empty is sent as a space, since a line without one is none.
     """
     streams: dict[tuple[str, str, str], list[list[Any]]] = {}
     for line in lines:
-        more = {"id": line.id, "unit": line.unit, "level": line.level, "process": line.process}
+        more = {"id": line.id, "unit": line.unit, "level": line.level, "process": line.process, "said_at": _moment(line.said)}
         value = [str(line.time * 1000), line.text or " ", {name: text for name, text in more.items() if text}]
         streams.setdefault((line.component, line.slot, release(line)), []).append(value)
     pushed = [
@@ -134,6 +153,14 @@ def body(lines: Sequence[Line], stack: str, node: str, release: Callable[[Line],
         for (component, slot, tag), values in streams.items()
     ]  # fmt: skip
     return json.dumps({"streams": pushed}, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _moment(micros: int) -> str:
+    """A time as people read it; empty for none."""
+    if not micros:
+        return ""
+    moment = datetime.datetime.fromtimestamp(0, datetime.timezone.utc) + datetime.timedelta(microseconds=micros)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def gone(before: str, first: str) -> int:

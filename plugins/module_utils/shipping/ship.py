@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.positio
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.reader import Ended, Reader
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.releases import Releases
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.store import Away, NotNow, Refused, Store
+from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.there import There
 
 PAUSE = 1.0
 """Seconds until a store that is away is asked again, and for which a portion is waited."""
@@ -126,7 +128,7 @@ class Known:
 
     def release(self, line: Line) -> str:
         """The release that said a line; empty where the component has none."""
-        return self.releases.at(line.component, line.slot, line.time) if line.slot else ""
+        return self.releases.at(line.component, line.slot, line.said or line.time) if line.slot else ""
 
 
 class Shipper:
@@ -145,8 +147,10 @@ class Shipper:
             self.store = Store(settings.url, self._login(), settings.ca_file)
         except CannotJudge as error:
             raise SettingsError(f"{error}; expected CA certificates there") from error
+        self.there = There(self.store, settings.stack, settings.node, say)
         self.stopped = threading.Event()
         self._trouble = ""
+        self._clock_wrong = False
         self._clock, self._told, self._sent = clock, clock(), 0
 
     def _login(self) -> dict[str, str]:
@@ -162,11 +166,12 @@ class Shipper:
         while not self.stopped.is_set():
             try:
                 self.store.connect()
+                self.there.doubt(_now())
                 with Reader(self.position, self.settings.journal) as reader:
                     self._send_all(reader)
             except Away as away:
                 self.position.back()
-                again = f"what it has answered for in the last {self.settings.settle:g} s is sent again"
+                again = f"what it has answered for in the last {self.settings.settle:g} s and then does not have is sent again"
                 self._troubled(f"{self.store.place} is away ({away}); {again}")
             except (Ended, Blind) as no:
                 self.position.back()
@@ -213,10 +218,21 @@ class Shipper:
 
     def _send(self, lines: Sequence[Line]) -> None:
         """Send a portion; where it is refused, its halves, down to the line that is."""
-        if not lines:
+        missing = self.there.missing(lines)
+        if not missing:
             return
-        masked = line_text.with_texts(lines, self.known.secrets.mask_all([line.text for line in lines]))
-        self._push(masked)
+        masked = line_text.with_texts(missing, self.known.secrets.mask_all([line.text for line in missing]))
+        now, ahead = _now(), round(self.store.ahead * 1_000_000)
+        self._tell_clock(ahead)
+        self._push([line_text.set_right(line, now, ahead) for line in masked])
+
+    def _tell_clock(self, ahead: int) -> None:
+        wrong = abs(ahead) > line_text.WRONG
+        if wrong and not self._clock_wrong:
+            how = "ahead of" if ahead > 0 else "behind"
+            self.say(f"the clock of this node is {abs(ahead) / 3.6e9:.1f} hours {how} that of {self.store.place}: lines are sent with the"
+                     " time of the store, and said_at is that of the node; set the clock that is wrong")  # fmt: skip
+        self._clock_wrong = wrong
 
     def _push(self, lines: Sequence[Line]) -> None:
         made = line_text.body(lines, self.settings.stack, self.settings.node, self.known.release)
@@ -237,7 +253,7 @@ class Shipper:
             try:
                 push()
             except NotNow as no:
-                self._troubled(f"{self.store.place} takes nothing ({no}); it is tried again")
+                self._troubled(f"{self.store.place} takes nothing ({no}); {no.todo}it is tried again")
                 self.stopped.wait(PAUSE)
                 continue
             if self._trouble:
@@ -250,6 +266,11 @@ class Shipper:
         if text != self._trouble and not self.stopped.is_set():
             self.say(text)
         self._trouble = text
+
+
+def _now() -> int:
+    """This node's clock, in microseconds since 1970."""
+    return time.time_ns() // 1000
 
 
 def ship(settings: Settings, say: Callable[[str], None], clock: Callable[[], float]) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import excerpt
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import client_context
@@ -20,6 +22,12 @@ TIMEOUT = 30.0
 _NOTHING = b'{"streams":[]}'
 _BAD = (400, 413, 422)
 """What is sent is not taken, whoever sends it when."""
+_TODO = {
+    401: "it does not take the password (log_shipper_password): put it right and run site.yml; ",
+    403: "it does not take the password (log_shipper_password): put it right and run site.yml; ",
+    404: "it takes no lines there (log_shipper_store, log_shipper_url); ",
+    429: "there may be no room on the disk of the store (victorialogs_keep_free), which wants some made; ",
+}
 
 
 class Away(Exception):
@@ -27,7 +35,13 @@ class Away(Exception):
 
 
 class NotNow(Exception):
-    """It answers and takes nothing: a password, an address, or room is missing."""
+    """It answers and takes nothing: a password, an address, or room is missing.
+
+    Attributes:
+        todo: what helps, with what stands behind it; empty where nobody knows.
+    """
+
+    todo = ""
 
 
 class Refused(Exception):
@@ -40,6 +54,9 @@ class Store:
         headers: sent with each push.
         ca_file: CA certificates instead of the system's.
         timeout: seconds for one answer.
+
+    Attributes:
+        ahead: seconds by which this node's clock is ahead of the store's, by its last answer.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None, ca_file: str = "", timeout: float = TIMEOUT) -> None:
@@ -48,6 +65,7 @@ class Store:
         self._tls: ssl.SSLContext | None = client_context(ca_file or None) if self.parts.scheme == "https" else None
         self._timeout = timeout
         self._connection: http.client.HTTPConnection | None = None
+        self.ahead = 0.0
 
     @property
     def place(self) -> str:
@@ -79,25 +97,51 @@ class Store:
         Raises:
             Away, NotNow, Refused: see there.
         """
+        path = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
+        status, said = self._exchange(path, body, self._headers, 65536)
+        if status >= 500:
+            raise Away(f"status {status}: {excerpt(said, 120)}")
+        if status in _BAD and body != _NOTHING:
+            raise Refused(f"status {status}: {excerpt(said, 120)}")
+        if status not in (200, 204, *_BAD):
+            no = NotNow(f"status {status}: {excerpt(said, 120)}")
+            no.todo = _TODO.get(status, "")
+            raise no
+
+    def ask(self, path: str, form: Mapping[str, str], limit: int) -> tuple[int, str]:
+        """Ask the same server something else, over the same connection.
+
+        Args:
+            form: sent along.
+            limit: bytes of the answer that are read; with a longer one the connection is a new one.
+
+        Returns:
+            Status and text.
+
+        Raises:
+            Away: see there.
+        """
+        headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
+        return self._exchange(path, urlencode(form).encode(), headers, limit)
+
+    def _exchange(self, path: str, body: bytes, headers: Mapping[str, str], limit: int) -> tuple[int, str]:
         if self._connection is None:
             raise Away("the connection was lost")
-        path = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
         try:
-            self._connection.request("POST", path, body=body, headers=self._headers)
+            self._connection.request("POST", path, body=body, headers=dict(headers))
             answer = self._connection.getresponse()
-            said = answer.read(65536).decode("utf-8", "replace")
-            ends = answer.will_close
+            said = answer.read(limit).decode("utf-8", "replace")
+            ends = answer.will_close or not answer.isclosed()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Away(f"{type(error).__name__}: {error}") from error
+        try:
+            self.ahead = time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        except (TypeError, ValueError, IndexError):
+            self.ahead = 0.0  # it does not say
         if ends:
             self.connect()
-        if answer.status >= 500:
-            raise Away(f"status {answer.status}: {excerpt(said, 120)}")
-        if answer.status in _BAD and body != _NOTHING:
-            raise Refused(f"status {answer.status}: {excerpt(said, 120)}")
-        if answer.status not in (200, 204, *_BAD):
-            raise NotNow(f"status {answer.status}: {excerpt(said, 120)}")
+        return answer.status, said
 
     def close(self) -> None:
         """Let the connection go."""

@@ -40,6 +40,9 @@ REMOTE = "/usr/lib/systemd/systemd-journal-remote"
 PASSWORD = "s3cret-of-the-reader"
 TOKEN = "t0ken-of-the-application"
 SETTLE = 4
+KEEP_FREE = 8 * 2**20
+DISK = 96 * 2**20
+"""Bytes of the store's own file system, which a test fills."""
 SYSTEMCTL = """\
 #!/bin/sh
 case $* in
@@ -87,7 +90,7 @@ class World:
                 "sender": {"role": "log_shipper", "hosts": "all"},
             },
             "victorialogs_password": PASSWORD, "victorialogs_user": "root", "victorialogs_data": str(folder / "data"),
-            "victorialogs_credentials_dir": str(folder / "credentials"), "victorialogs_keep_free": "1MB",
+            "victorialogs_credentials_dir": str(folder / "credentials"), "victorialogs_keep_free": str(KEEP_FREE),
             "__victorialogs_folder": str(folder / "etc"), "__victorialogs_program": program,
             "__victorialogs_unit_file": str(folder / "victorialogs.service"),
             "log_shipper_settle": SETTLE, "__log_shipper_folder": str(folder / "etc/shipper"),
@@ -223,9 +226,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     missing = [name for name in (REMOTE, "journalctl") if not shutil.which(name)]
     assert not missing, f"{', '.join(missing)} are needed: tests/tools/host-packages.sh, see make/quality.mk"
     one = World(tmp_path_factory.mktemp("logs"))
+    mounted = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", str(one.folder / "data")]
+    done = subprocess.run(mounted, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"a file system has to be mounted for this, as root: {done.stderr}"
     done = one.configure()
     assert done.returncode == 0, done.stdout + done.stderr
     one.start_store()
     one.start_shipper()
     yield one
     one.end()
+    subprocess.run(["umount", str(one.folder / "data")], check=True)

@@ -44,7 +44,7 @@ class Web(http.server.ThreadingHTTPServer):
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.depth, self.html = 1, False
+        self.depth, self.html, self.refuses = 1, False, False
         self.told: list[tuple[str, str]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -63,6 +63,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sent = self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.html:
             self.do_GET()
+            return
+        if self.server.refuses:
+            self.send_error(401)
             return
         body = json.loads(sent)
         self.server.told += [(alert["labels"]["alertname"], alert["status"]) for alert in body["alerts"]]
@@ -133,12 +136,22 @@ class World:
             cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
+    def start_one(self, role: str) -> None:
+        """Start Prometheus or Alertmanager by the line of its unit; what is not taken is offered again after a second, not a minute."""
+        line = re.search(r"^ExecStart=(.*)$", (self.folder / role / "unit.service").read_text(encoding="utf-8"), re.MULTILINE)
+        assert line
+        words = line[1].replace(f"/var/lib/aistack-{role}", str(self.folder / f"{role}.data")).split()
+        self.run(role, [*words, *(["--rules.alert.resend-delay=1s"] if role == "prometheus" else [])])
+
+    def stop_one(self, role: str, number: int = signal.SIGTERM) -> None:
+        """End one of them."""
+        self.processes[role].send_signal(number)
+        self.processes[role].wait(20)
+
     def start(self) -> None:
         """Start all of it by the lines of its units."""
         for role in ("prometheus", "alertmanager"):
-            line = re.search(r"^ExecStart=(.*)$", (self.folder / role / "unit.service").read_text(encoding="utf-8"), re.MULTILINE)
-            assert line
-            self.run(role, line[1].replace(f"/var/lib/aistack-{role}", str(self.folder / f"{role}.data")).split())
+            self.start_one(role)
         at = "--web.listen-address=127.0.0.1:"
         self.figures.mkdir()
         self.run("node", ["prometheus-node-exporter", f"{at}{self.ports['node_exporter']}", "--collector.disable-defaults",
@@ -148,7 +161,7 @@ class World:
                               f"--config.file={self.folder / 'exporters' / 'blackbox.yml'}"])  # fmt: skip
 
     def run(self, name: str, words: list[str]) -> None:
-        with (self.folder / f"{name}.log").open("wb") as log:
+        with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder)
 
     def end(self) -> None:

@@ -107,9 +107,11 @@ def test_the_cases_beside_the_rules_pass_and_can_fail(world: World, tmp_path: Pa
 def test_a_rule_with_a_typing_error_replaces_nothing(world: World) -> None:
     before = texts(world.folder / "prometheus")
     wrong = [{"name": "mine", "rules": [{"alert": "Wrong", "expr": "sum(up"}]}]
-    done = world.configure("prometheus", prometheus_rules=wrong)
+    asked = {"name": "asked", "source": "prometheus", "query": "max(depth))", "value": 5, "then": "notice"}
+    done = world.configure("prometheus", prometheus_rules=wrong, prometheus_triggers=[asked])
     assert done.returncode != 0
-    assert "unclosed left parenthesis" in done.stdout
+    for said in ('group "mine", rule 1, "Wrong"', "unclosed left parenthesis", 'rule 1, "asked"', "unexpected right parenthesis"):
+        assert said in done.stdout, done.stdout
     assert texts(world.folder / "prometheus") == before
 
 

@@ -36,7 +36,8 @@ PURE = {
     "backup": "options plan",
     "rotation": "scram",
     "gate": "default proof series text trigger verdict watch_text window",
-    "monitoring": "asked dashboards description figures logs own_rules rules settings targets trigger_rules usual_rules",
+    "monitoring": "asked dashboards description figures logs own_rules rules settings targets trigger_rules usual_rules "
+    "watching_rules",
     "migration": "data_loss history policy revision_graph schema_path sql_statements text",
     "slots": "app_log compose plan prepared",
     "diagnosis": "causes rules sections",

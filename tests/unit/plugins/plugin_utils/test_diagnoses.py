@@ -47,6 +47,10 @@ CERTIFICATE = {"component": "redis", "role": "redis", "where": "/x.pem", "days_l
 EDGE = {"component": "api", "role": "backend", "section": "api", "servers": "blue maint", "ready": 0, "asked": True}
 NOT_KNOWN = {"known": False, "wanted": "-"}
 CASES: list[tuple[str, dict[str, Any]]] = [
+    ("figures_damaged", failed('level=error err="opening storage failed: get segment range: segments are not sequential"',
+                               component="figures", role="prometheus", unit="aistack-prometheus.service")),
+    ("figures_damaged", failed('level=error err="opening storage failed: repair failed: corruption in segment wal/00000000 at 5640"',
+                               role="prometheus")),
     ("variable_missing", failed("KeyError: 'DATABASE_URL'")),
     ("variable_missing", failed("pydantic_core._pydantic_core.ValidationError: 1 validation error for Settings", "database_url",
                                 "  Field required [type=missing, input_value={}, input_type=dict]")),

@@ -23,6 +23,7 @@ STARTS_ITSELF = {
     "module_utils/postgres/psql.py": "a conversation: questions and answers for as long as the session lives",
     "module_utils/alembic/session.py": "a conversation, and events on a pipe of its own",
     "module_utils/release/mirror.py": "git's archive is packed again while it is read, and never lies on the disk",
+    "module_utils/shipping/reader.py": "the journal as it grows, for as long as the shipper runs",
     "module_utils/node/one_off.py": "somebody sits at the terminal, or reads line by line",
 }
 """Files that deal with a process themselves, and why."""

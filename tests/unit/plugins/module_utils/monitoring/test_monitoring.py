@@ -287,7 +287,8 @@ def test_what_nobody_can_make_up_has_no_case() -> None:
 
 def test_the_usual_rules_are_those_whose_figures_somebody_shows() -> None:
     every = {"TargetDown", "NoSlotUp", "DiskFullSoon", "ServiceRestarts", "BackupTooOld", "NotReached", "CertificateEnds",
-             "EdgeWithoutServer", "ReplicationBehind", "ReplicationStopped", "FiguresTooOld", "JournalBroken", "LockHeldLong"}  # fmt: skip
+             "EdgeWithoutServer", "ReplicationBehind", "ReplicationStopped", "FiguresTooOld", "JournalBroken", "LockHeldLong",
+             "NoFigures", "FiguresLost", "ReceiverNotTold", "ClockWrong"}  # fmt: skip
     found = usual_rules(stack(tls=True))
     assert {rule.alert for rule in found} == every
     assert all(rule.verb.startswith("ansible-playbook phasegate.aistack.") for rule in found)

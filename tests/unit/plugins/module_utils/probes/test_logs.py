@@ -78,7 +78,8 @@ def test_loki(web: WebServer, observe: Observe) -> None:
     [
         ("victorialogs", (200, "<!DOCTYPE html><html>"), "status 200, no lines of JSON: <!DOCTYPE html><html>"),
         ("victorialogs", (200, "[1]"), "status 200, no objects: [1]"),
-        ("victorialogs", (401, "unauthorized"), "status 401: unauthorized"),
+        ("victorialogs", (401, "unauthorized"),
+         "status 401: unauthorized; it wants a login: give username and password_file, or secret_file"),
         ("victorialogs", (400, "cannot parse query"), "status 400: cannot parse query"),
         ("loki", (200, "<html>"), "status 200, no JSON: <html>"),
         ("loki", (200, {"status": "error"}), 'no data.result: {"status": "error"}'),

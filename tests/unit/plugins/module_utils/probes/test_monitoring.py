@@ -104,7 +104,11 @@ def test_who_asks_for_a_password_gets_one(web: WebServer, observe: Observe, tmp_
     web.routes["/api/v1/targets"] = (401, "Unauthorized")
     seen = observe(prometheus=web.url, up=1)
     assert not seen.ok
-    assert seen.got == "status 401: Unauthorized"
+    assert seen.got == "status 401: Unauthorized; it wants a login: give username and password_file, or secret_file"
+    refused = observe(prometheus=web.url, up=1, secret_file=str(tmp_path / "password"))
+    assert refused.got.endswith(f"; it does not take the token in {tmp_path / 'password'}: renew it where it has ended")
+    refused = observe(prometheus=web.url, up=1, username="reader", password_file=str(tmp_path / "password"))
+    assert refused.got.endswith(f"; it does not take reader with the password in {tmp_path / 'password'}")
 
 
 @pytest.mark.parametrize(

@@ -353,6 +353,8 @@ GREEN = {"slot": "green", "port": 18001, "release": "v2", "unit": "aistack-web@g
         (row("127.0.0.1:18000: connection refused"), row("127.0.0.1:18001: connection refused"), True),
         (row("version = v1"), row("version = v2"), True),
         (row("version = v1"), row("version = v1"), False),
+        (row("refused (http://db:9090/api/v1/query)"), row("refused (http://db:9090/api/v1/query)"), True),
+        (row("http://files/v1/x: status 404"), row("http://files/v2/x: status 404"), True),
         (row("no answer within 5 s"), row("no answer within 5 s"), True),
         (row("latency_ms = 812.4 ms"), row("latency_ms = 9.1 ms"), True),
         (row("aistack-web@blue.service: killed (pid 7)"), row("aistack-web@green.service: killed (pid 91)"), True),

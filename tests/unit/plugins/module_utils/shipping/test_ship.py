@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping import reader, ship
+from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines import Line
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.position import Position
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.ship import Settings, SettingsError, Shipper
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.store import Away, NotNow, Refused, Store
@@ -47,6 +49,7 @@ class StandIn(http.server.ThreadingHTTPServer):
         self.refuses = ""
         self.ends = False
         self.pushed: list[tuple[str, str]] = []
+        self.times: list[int] = []
         self.asked: list[dict[str, str]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -66,7 +69,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.refuses and self.server.refuses in text:
             status = 400
         if status == 204:
-            self.server.pushed += [(one["stream"]["component"], value[1]) for one in json.loads(text)["streams"] for value in one["values"]]
+            values = [(one["stream"], value) for one in json.loads(text)["streams"] for value in one["values"]]
+            self.server.times += [int(value[0]) for _labels, value in values]
+            self.server.pushed += [(labels["component"], value[1]) for labels, value in values]
         self.send_response(status)
         self.send_header("Content-Length", "0" if status == 204 else "5")
         if self.server.ends:
@@ -302,8 +307,11 @@ def test_a_store_without_room_gets_the_same_lines_later(store: StandIn, shipper:
     assert store.pushed == [("api", "a"), ("api", "b")], "once"
     assert wait(lambda: len(one.told) == 4)
     told = [text.partition(" ")[2] for text in one.told]
+    full = "there may be no room on the disk of the store (victorialogs_keep_free), which wants some made"
+    login = "it does not take the password (log_shipper_password): put it right and run site.yml"
     assert told[1:] == [
-        "takes nothing (status 429: words); it is tried again", "takes nothing (status 401: words); it is tried again", "takes lines again",
+        f"takes nothing (status 429: words); {full}; it is tried again", f"takes nothing (status 401: words); {login}; it is tried again",
+        "takes lines again",
     ]  # fmt: skip
 
 
@@ -316,9 +324,11 @@ def test_a_store_that_was_away_gets_what_is_not_settled_again(store: StandIn, sh
     clock.now += 11  # it is asked whether it is still there, and it is not
     assert wait(lambda: len(store.pushed) == 4)
     assert one.script.starts == ["", ""]
+    assert wait(lambda: one.shipper.position._answered)
     clock.now += 11
     assert wait(lambda: one.cursor == "s=a;i=2;b=1")
-    assert any("is away (status 503: words); what it has answered for in the last 10 s is sent again" in text for text in one.told)
+    said = "is away (status 503: words); what it has answered for in the last 10 s and then does not have is sent again"
+    assert any(said in text for text in one.told)
 
 
 def test_lines_of_others_settle_nothing(store: StandIn, shipper: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,6 +378,21 @@ def test_an_entry_that_cannot_be_read_stops_nothing(store: StandIn, shipper: Shi
     one = shipper("a", "broken", "c")
     assert wait(lambda: [text for _component, text in store.pushed] == ["a", "c"])
     assert any("cannot be read and is left out" in text for text in one.told)
+
+
+def test_a_clock_that_is_wrong_is_said_once(store: StandIn, shipper: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's is two days behind; lines get its time, since it would drop them without a word."""
+    monkeypatch.setattr(Handler, "date_time_string", lambda _handler, _moment=None: formatdate(time.time() - 172800, usegmt=True))
+    entry = Script.entry
+    monkeypatch.setattr(Script, "entry", staticmethod(lambda number, text: entry(time.time_ns() // 1000, text)))
+    one = shipper("a")
+    assert wait(lambda: len(store.pushed) == 1)
+    for text in ("b", "c"):  # from the first answer on it is known
+        one.shipper._send([Line("s=a;i=9;b=1", time.time_ns() // 1000, text, component="api")])
+    told = [text for text in one.told if "clock" in text]
+    assert len(told) == 1
+    assert told[0].startswith(f"the clock of this node is 48.0 hours ahead of that of http://127.0.0.1:{store.server_port}: ")
+    assert [round((time.time() - sent / 1e9) / 3600) for sent in store.times] == [0, 48, 48]
 
 
 def test_settings_that_make_no_sense_are_said(tmp_path: Path) -> None:
