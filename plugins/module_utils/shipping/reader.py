@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import IO, cast
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines import FIELDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.position import Position
@@ -44,8 +45,7 @@ class Reader:
         argv = ["journalctl", "--quiet", "--no-pager", "--all", "--follow", "--no-tail", "--merge", "--output=json",
                 f"--output-fields={','.join(FIELDS)}", start, *([f"--directory={folder}"] if folder else []), *own]  # fmt: skip
         self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        assert self._child.stdout is not None
-        self._pipe = self._child.stdout.fileno()
+        self._pipe = cast("IO[bytes]", self._child.stdout).fileno()
         self._rest = b""
 
     def __enter__(self) -> Reader:
