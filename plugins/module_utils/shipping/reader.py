@@ -12,7 +12,6 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, cast
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines import FIELDS
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.position import Position
@@ -45,7 +44,7 @@ class Reader:
         argv = ["journalctl", "--quiet", "--no-pager", "--all", "--follow", "--no-tail", "--merge", "--output=json",
                 f"--output-fields={','.join(FIELDS)}", start, *([f"--directory={folder}"] if folder else []), *own]  # fmt: skip
         self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        self._pipe = cast("IO[bytes]", self._child.stdout).fileno()
+        self._pipe = self._child.stdout.fileno() if self._child.stdout else -1
         self._rest = b""
 
     def __enter__(self) -> Reader:
