@@ -44,8 +44,7 @@ class Reader:
         argv = ["journalctl", "--quiet", "--no-pager", "--all", "--follow", "--no-tail", "--merge", "--output=json",
                 f"--output-fields={','.join(FIELDS)}", start, *([f"--directory={folder}"] if folder else []), *own]  # fmt: skip
         self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        assert self._child.stdout is not None
-        self._pipe = self._child.stdout.fileno()
+        self._pipe = self._child.stdout.fileno() if self._child.stdout else -1
         self._rest = b""
 
     def __enter__(self) -> Reader:

@@ -229,7 +229,7 @@ class Shipper:
                     self.position.confirmed()
                     continue
             if self.position.due:
-                self._patiently(lambda: self.store.push())
+                self._patiently(self.store.push)
                 self.position.confirmed()
 
     def _pulse(self) -> None:

@@ -52,4 +52,3 @@ def test_defaults_are_there_and_as_documented(role: str, filled: dict[str, Any])
     follow = [name for name, value in yaml_of(role, "defaults/main.yml").items() if "aistack_" in str(value)]
     own = [name for name in follow if name in filled and options[name].get("type") in ("path", "int") and "default" not in options[name]]
     assert own == [], "follows from a stack, and its documentation says nothing of the default without one"
-

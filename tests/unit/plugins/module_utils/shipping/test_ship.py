@@ -533,4 +533,3 @@ def test_what_journalctl_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert {"--follow", "--merge", "--no-tail", "--all", "--after-cursor=s=a;i=1"} <= set(words)
     assert ("--directory=/journals" in words) is bool(folder)
     assert any(word.startswith("_MACHINE_ID=") for word in words) is (not folder and Path("/etc/machine-id").exists())
-
