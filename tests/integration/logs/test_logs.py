@@ -86,7 +86,7 @@ def test_what_happened_arrives_as_an_event(world: World) -> None:
     assert '{component="quiet",event="gate",node="localhost",release="v2",stack="shop"}' in gate["_stream"]
     assert (gate["level"], gate["outcome"], gate["run"], rows["drill"]["level"]) == ("error", "failed", "r7", "notice")
     when = world.journal.read()[-1]["time"]
-    assert gate["_time"] == when
+    assert when.startswith(gate["_time"].rstrip("Z")), "the store leaves out noughts at the end"
     silent = world.probe(components=["quiet"], username="reader", password_file=str(world.password))
     assert silent.got == "lines of quiet = 0"
 
