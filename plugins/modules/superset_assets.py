@@ -58,7 +58,7 @@ options:
   memory:
     description: File on the node that remembers what an import left behind. Without it whatever differs counts as changed in Superset.
     type: path
-    default: /var/lib/aistack-superset/assets.json
+    default: /etc/aistack-superset/assets.json
   overwrite:
     description: Whether what was changed in Superset is replaced by the files as well.
     type: bool
@@ -151,7 +151,7 @@ def main() -> None:
                 "required": True,
                 "options": {"name": {"type": "str", "required": True}, "uri": {"type": "str", "required": True}},
             },
-            "memory": {"type": "path", "default": "/var/lib/aistack-superset/assets.json"},
+            "memory": {"type": "path", "default": "/etc/aistack-superset/assets.json"},
             "overwrite": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 600},
         },

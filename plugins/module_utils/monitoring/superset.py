@@ -4,7 +4,7 @@
 
 """Dashboards are brought into Superset, read back, and every chart of theirs is asked; what somebody changed there stays.
 
-What an import left behind is remembered in a file beside Superset's data: a thing that is no longer as it was then was changed by somebody,
+What an import left behind is remembered in a file: a thing that is no longer as it was then was changed by somebody,
 one that still is may be replaced by a newer file. Without that file whatever differs counts as changed by somebody.
 """
 

@@ -67,7 +67,8 @@ def test_eight_dashboards_are_brought_once_and_a_change_by_hand_stays(served: tu
 
     etc = tmp_path / "etc"
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in etc.iterdir()}
-    assert modes == {"admin.password": 0o600, "pgpass": 0o400, "secret.key": 0o640, "settings.json": 0o640, "superset_config.py": 0o644}
+    assert modes == {"admin.password": 0o600, "assets.json": 0o600, "pgpass": 0o400, "secret.key": 0o640, "settings.json": 0o640,
+                     "superset_config.py": 0o644}  # fmt: skip
     assert (etc / "pgpass").read_text() == "10.0.0.11:5432:shop:reader:s3cret\\:of-the-reader\n"
     own = json.loads((etc / "settings.json").read_text())["SQLALCHEMY_DATABASE_URI"]
     assert own == f"sqlite:///{tmp_path / 'data'}/superset.db?check_same_thread=false"

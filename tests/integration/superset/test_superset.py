@@ -52,7 +52,7 @@ def uri(cluster: Cluster) -> str:
 
 @pytest.fixture
 def memory(world: World) -> Path:
-    return world.folder / "data/assets.json"
+    return world.folder / "etc/assets.json"
 
 
 @pytest.fixture
@@ -115,10 +115,10 @@ def test_nothing_secret_is_where_it_does_not_belong(imported: World, cluster: Cl
     assert dump == f"postgresql+psycopg2://reader@127.0.0.1:{cluster.port}/shop|t"
     etc = imported.folder / "etc"
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in etc.iterdir()}
-    assert modes == {"admin.password": 0o600, "pgpass": 0o400, "prepared": 0o600, "secret.key": 0o640, "settings.json": 0o640,
-                     "superset_config.py": 0o644}  # fmt: skip
+    assert modes == {"admin.password": 0o600, "assets.json": 0o600, "pgpass": 0o400, "prepared": 0o600, "secret.key": 0o640,
+                     "settings.json": 0o640, "superset_config.py": 0o644}  # fmt: skip
     told = "".join((etc / name).read_text() for name in ("superset_config.py", "settings.json", "prepared"))
-    told += (imported.folder / "unit.service").read_text() + (imported.folder / "data/assets.json").read_text()
+    told += (imported.folder / "unit.service").read_text() + (etc / "assets.json").read_text()
     for secret in (ADMIN, READER, PASSWORD, (etc / "secret.key").read_text()):
         assert secret not in told
 
