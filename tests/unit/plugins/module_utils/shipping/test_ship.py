@@ -321,6 +321,7 @@ def test_a_store_that_was_away_gets_what_is_not_settled_again(store: StandIn, sh
     one = shipper("a", "b", clock=clock)
     assert wait(lambda: len(store.pushed) == 2)
     assert one.cursor == ""
+    assert wait(lambda: one.shipper.position._answered)
     clock.now += 11  # it is asked whether it is still there, and it is not
     assert wait(lambda: len(store.pushed) == 4)
     assert one.script.starts == ["", ""]
