@@ -73,17 +73,16 @@ def jobs() -> list[Job]:
         Job("unit", ["unit", "ARGS=--ignore=tests/unit/plugins"]),  # which ansible-units runs, as the collection's users would
         Job("test-docs", ["test-docs"]),
         Job("integration", ["integration"], limit=3600.0, plays=True),
-        Job("ansible-lint", ["ansible-lint"]),
         Job("sanity", ["sanity"]),
         Job("ansible-units", ["ansible-units"]),
         Job("importer", ["importer"]),
-        Job("docs-lint", ["docs-lint"]),
-        Job("docs", ["docs"]),
     ]
     lab = [Job("lab-ready", ["lab-ready"], lane="lab", limit=2400.0, plays=True)]
     for name in scenarios:
         lab.append(Job(f"scenario-{name}", ["scenario", f"NAME={name}"], lane="lab", after=["lab-ready"], limit=2700.0, plays=True))
     lab.insert(-1, Job("faults", ["faults-quick"], lane="lab", after=["lab-ready"], limit=2700.0, plays=True))
+    # these need no lab: they stand behind it because the other lane, with integration and both of ansible-test, takes longer
+    lab += [Job(name, [name], lane="lab") for name in ("ansible-lint", "docs-lint", "docs")]
     return static + lab
 
 
