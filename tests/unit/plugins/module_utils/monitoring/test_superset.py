@@ -157,9 +157,9 @@ def test_what_superset_refuses_is_told_in_its_words(served: tuple[Standin, str],
         ("dataset", {"schema": "public", "table_name": "orders"}, "dataset 'orders' is there already, made by hand"),
     ],
 )
-def test_another_thing_in_its_place_is_named_before_anything_is_imported(served: tuple[Standin, str], api: Superset, assets: Assets,
-                                                                        memory: Path, kind: str, thing: dict[str, str],
-                                                                        said: str) -> None:  # fmt: skip
+def test_another_thing_in_its_place_is_named_before_anything_is_imported(
+    served: tuple[Standin, str], api: Superset, assets: Assets, memory: Path, kind: str, thing: dict[str, str], said: str
+) -> None:
     served[0].add(kind, {"uuid": "99999999-0000-4000-8000-000000000000", **thing})
     with pytest.raises(superset.SupersetError, match=said):
         superset.bring(api, assets, "shop", URI, memory)
