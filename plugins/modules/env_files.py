@@ -7,11 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: env_files
-short_description: Render the environments of several components from their schemas
+short_description: Render the environments of components from their schemas
 version_added: 0.1.0
 description:
-  - Does what M(phasegate.aistack.env_file) does, for several components in one call.
-  - The values of all are checked first; where one has a problem, nothing is written of any.
+  - Checks the values of environment variables against a schema, lists every problem at once, and writes them as an environment file
+    of systemd under a name that is made of its content. A configuration is never changed once written; another one gets another name.
+  - A problem names the variable, never the value of a secret.
+  - Beside it C(secrets.json) keeps which variables the schema declares secret, so that the node can hide them, and take them along
+    when it goes back; names only.
+  - The values of all components are checked first; where one has a problem, nothing is written of any.
 author: phasegate contributors (@phasegate)
 options:
   components:
@@ -89,8 +93,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows variables against those of the live slots; secrets and passwords in URLs are masked.
-seealso:
-  - module: phasegate.aistack.env_file
 """
 
 EXAMPLES = r"""
@@ -100,7 +102,9 @@ EXAMPLES = r"""
       - component: backend
         schema:
           - {name: DATABASE_URL, type: dsn, required: true, secret: true}
-        values: {DATABASE_URL: "{{ database_url }}"}
+          - {name: LOG_LEVEL, type: enum, choices: [debug, info, warning], default: info}
+          - {name: JWT_KEY, secret: true, required: true, min_length: 32, forbidden: [CHANGEME]}
+        values: {DATABASE_URL: "{{ database_url }}", JWT_KEY: "{{ jwt_key }}"}
       - component: frontend
         schema:
           - {name: PUBLIC_URL, type: url, required: true}
@@ -112,11 +116,35 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description:
-    - What came of each, in their order and in the form that M(phasegate.aistack.env_file) returns; C(component) is its name.
+    - What came of each, in their order.
     - After a failure those that are to blame have C(failed) and C(msg), and nothing was written of the others.
   returned: always
   type: list
   elements: dict
+  contains:
+    component:
+      description: Name of the component.
+      returned: always
+      type: str
+    config:
+      description: Name of the configuration, 16 hex digits.
+      returned: success
+      type: str
+      sample: 0f3a5c7e9b1d2f40
+    path:
+      description: The environment file.
+      returned: success
+      type: str
+      sample: /opt/aistack/backend/config/0f3a5c7e9b1d2f40/env
+    schema_version:
+      description: Version of the schema.
+      returned: always
+      type: str
+    problems:
+      description: What is wrong with the values, as C(name) and C(message).
+      returned: failure
+      type: list
+      elements: dict
 """
 
 from typing import Any

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-INI = "alembic.ini"
 PYPROJECT = "pyproject.toml"
 _SECTION = re.compile(r"^\s*\[\s*tool\s*\.\s*alembic\s*[\].]", re.MULTILINE)
 

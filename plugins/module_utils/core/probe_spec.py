@@ -24,8 +24,6 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.substitute 
 FILLED_IN = ("component", "config_path", "port", "release", "release_path", "slot", "unit")
 """What ``${name}`` may stand for."""
 SEVERITIES = ("critical", "warning")
-STEP_KEYS = ("until", "within", "every")
-"""Keys of a step of a sequence, besides those of its type."""
 
 _URL_PASSWORD = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 _SECRET_NAME = re.compile(r"(^|[_-])(password|passwd|secret|token|apikey|api[_-]key|secret[_-]key|access[_-]key)\Z", re.IGNORECASE)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.report.run_story import DONE, PARTS, clock, took
@@ -58,13 +58,6 @@ def run_text(story: Facts, width: int = 70) -> str:
 def bad_probes(story: Facts) -> list[tuple[Facts, Facts]]:
     """Gates with those of their probes that did not pass."""
     return [(gate, probe) for gate in story["gates"] for probe in gate["probes"] if judged(probe) not in ("pass", "skipped", "warning")]
-
-
-def runs_text(runs: Sequence[Facts]) -> str:
-    """Which runs there are, to choose one."""
-    rows = [["run", "began (UTC)", "what", "release", "outcome", "by"]]
-    rows += [[run["run"], run["time"], run["verb"], ", ".join(run["releases"][:2]), run["outcome"], run["actor"]] for run in runs]
-    return "\n".join(table(rows))
 
 
 def no_run(story: Facts) -> str:

@@ -62,8 +62,7 @@ SLOT = {"component": "api", "ports": PORTS, "edge": {"address": "10.0.0.1"}, "de
 MODULES: dict[str, tuple[str, dict[str, Any]]] = {
     "take the lock again": ("journal", {"state": "locked"}),
     "record a success": ("journal", {"state": "unlocked", "record": {"op": "phase", "component": "deploy"}}),
-    "configure": ("env_file", {"component": "api", "schema": [{"name": "A"}], "values": {"A": "1"}}),
-    "configure several": ("env_files", {"components": [{"component": "api", "schema": [{"name": "A"}], "values": {"A": "1"}}]}),
+    "configure": ("env_files", {"components": [{"component": "api", "schema": [{"name": "A"}], "values": {"A": "1"}}]}),
     "units": ("units", {"components": [{"component": "api", "unit": "", "user": "root", "group": "root", "folders": ["/nonexistent/x"]}]}),
     "stage": ("release", {**RELEASE, "state": "staged", "archive": "release.tar.gz", "archive_sha256": "0" * 64}),
     "mark": ("release", {**RELEASE, "state": "marked", "mark": "good"}),
