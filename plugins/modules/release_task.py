@@ -34,7 +34,7 @@ options:
     type: str
     required: true
   config:
-    description: Configuration of its environment, as M(phasegate.aistack.env_file) returns it. Check mode needs none.
+    description: Configuration of its environment, as M(phasegate.aistack.env_files) returns it. Check mode needs none.
     type: str
     default: ''
   command:

@@ -137,6 +137,18 @@ def test_lines_are_joined_by_a_new_line(files: list[Path]) -> None:
     assert [f"{path}: {found}" for path in tasks for text in texts(yaml_of(ROOT / path)) for found in two.findall(text)] == []
 
 
+def test_lists_keep_their_order(files: list[Path]) -> None:
+    """Filters that go through a set answer in another order in each run, of which no task may see more than what is in them."""
+    orderless = re.compile(r"\|\s*(?:difference|intersect|union|symmetric_difference)\(")
+    judged = re.compile(r"(?:[!=]= \[\]|\| length [!=<>]+ \d+)")
+    found = []
+    for path in files:
+        if path.suffix in (".yml", ".j2") and path.parts[0] in ("roles", "playbooks", "molecule", "inventories"):
+            lines = text_of(path).splitlines()
+            found += [f"{path}:{number}" for number, line in enumerate(lines, 1) if orderless.search(line) and not judged.search(line)]
+    assert found == [], "say select('in', …) or reject('in', …)"
+
+
 def test_unit_tests_of_plugins_want_what_ansible_test_installs(files: list[Path]) -> None:
     """Its environment has pytest and what Ansible itself needs; a client of a service belongs into tests/integration."""
     had = {*sys.stdlib_module_names, "pytest", "yaml", "jinja2", "cryptography", "ansible", "ansible_collections"}

@@ -73,7 +73,7 @@ def test_documentation_comes_along(empty: Path) -> None:
     command = [str(BIN / "ansible-doc"), "--list", "--json", "phasegate.aistack"]
     listed = call(command, empty, ANSIBLE_COLLECTIONS_PATH=str(empty / "collections"))
     names = json.loads(listed.stdout)
-    for name in ("gate", "release", "release_info", "slot", "alembic_info", "alembic", "env_file", "journal"):
+    for name in ("gate", "release", "release_info", "slot", "alembic_info", "alembic", "env_files", "journal"):
         assert names[f"phasegate.aistack.{name}"]
 
 

@@ -137,7 +137,7 @@ def _owned(path: Path) -> str:
     user, group = str(found.st_uid), str(found.st_gid)
     with contextlib.suppress(KeyError):  # a number that has no name here
         user = pwd.getpwuid(found.st_uid).pw_name
-    with contextlib.suppress(KeyError):
+    with contextlib.suppress(KeyError):  # likewise
         group = grp.getgrgid(found.st_gid).gr_name
     return f"{user}:{group}, mode {stat.S_IMODE(found.st_mode):o}"
 

@@ -12,6 +12,7 @@ nobody shows the figure.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 HERE = 'stack=~"$stack",node=~"$node"'
 """Chooses series of any target."""
@@ -95,9 +96,9 @@ APPLICATION = Variable(
 )  # fmt: skip
 
 
-def one(title: str, expr: str, legend: str, unit: str = "short", **more: object) -> Panel:
+def one(title: str, expr: str, legend: str, unit: str = "short", **more: Any) -> Panel:
     """A panel with one query."""
-    return Panel(title, ((expr, legend),), unit, **more)  # type: ignore[arg-type]
+    return Panel(title, ((expr, legend),), unit, **more)
 
 
 def share(part: str, whole: str, labels: str) -> str:

@@ -183,7 +183,7 @@ def test_a_store_whose_disk_is_full_gets_everything_later(world: World) -> None:
 
 def fill(path: Path, disk: Path, leave: int) -> None:
     """Have a file take what is free on a disk, but for some bytes."""
-    with path.open("ab", buffering=0) as file, suppress(OSError):
+    with path.open("ab", buffering=0) as file, suppress(OSError):  # there is no room for the last of it, which is what is wanted
         while (free := shutil.disk_usage(disk).free - leave) > 0:
             file.write(b"x" * min(free, 65536))
 

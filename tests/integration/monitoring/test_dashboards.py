@@ -109,7 +109,7 @@ class Slot(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.end_headers()
-        with suppress(ConnectionError):
+        with suppress(ConnectionError):  # whoever asks has hung up
             self.wfile.write(PAGE.format(count=Slot.count).encode())
 
     def log_message(self, *_arguments: Any) -> None:
@@ -213,6 +213,7 @@ def silent(prometheus: Asked) -> set[tuple[str, str]]:
         return {(name, where) for name, where, expr in QUESTIONS if not prometheus.answers(where, expr)}
 
     def ready() -> bool:
+        # it does not listen yet; who waits for it fails where it never does
         with suppress(OSError), urllib.request.urlopen(prometheus.at.replace("/api/v1", "/-/ready"), timeout=5) as answer:
             return bool(answer.status == 200)
         return False

@@ -52,7 +52,8 @@ def looked(world: World, **change: Any) -> dict[str, Any]:
     login = {"target": f"http://127.0.0.1:{world.ports['prometheus']}", "username": "reader", "password_file": str(world.password)}
     given = {"name": "deep", "source": "prometheus", "query": f"max by (node, slot) ({SHOWN})", "value": 5, "window": 1, **login, **change}
     asked = prepared([{key: value for key, value in given.items() if value is not None}])
-    (row,) = Watch(asked, root=str(world.folder), state_dir=str(world.folder), at_once=True).run()["conditions"]  # type: ignore[misc]
+    seen: Any = Watch(asked, root=str(world.folder), state_dir=str(world.folder), at_once=True).run()
+    (row,) = seen["conditions"]
     return dict(row)
 
 

@@ -5,8 +5,25 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
 import threading
+from contextlib import suppress
+from typing import Any
+
+
+class Kept(http.server.BaseHTTPRequestHandler):
+    """Answers on a connection that is kept, and says nothing of it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def handle(self) -> None:
+        """Until whoever asks hangs up."""
+        with suppress(ConnectionError):  # which is how these connections end
+            super().handle()
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Nowhere."""
 
 
 def hang_up(listener: socket.socket, thread: threading.Thread) -> None:

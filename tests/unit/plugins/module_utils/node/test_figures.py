@@ -160,11 +160,12 @@ def test_queues_by_the_login_of_the_worker(fleet: Fleet, monkeypatch: pytest.Mon
 
 
 def test_a_page_takes_the_place_of_the_one_before_and_everybody_may_read_it(fleet: Fleet, tmp_path: Path) -> None:
-    path, systemd = tmp_path / "shop.prom", AllUnits(fleet)
-    first = figures.write(Asked("shop", fleet.state, now=NOW), path, systemd)  # type: ignore[arg-type]
+    path = tmp_path / "shop.prom"
+    systemd: Any = AllUnits(fleet)
+    first = figures.write(Asked("shop", fleet.state, now=NOW), path, systemd)
     assert (path.read_text(), path.stat().st_mode & 0o777) == (first, 0o644)
     path.write_bytes(b"\xff")
-    figures.write(Asked("shop", fleet.state, now=NOW + 1), path, systemd)  # type: ignore[arg-type]
+    figures.write(Asked("shop", fleet.state, now=NOW + 1), path, systemd)
     assert path.read_text() != first
     assert [one.name for one in tmp_path.glob("*.prom*")] == ["shop.prom"]
 

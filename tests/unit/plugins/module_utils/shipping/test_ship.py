@@ -12,7 +12,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
@@ -27,6 +26,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines i
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.position import Position
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.ship import Settings, SettingsError, Shipper
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.store import Away, NotNow, Refused, Store
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils import listening
 
 SECRET = "s3cret-of-the-shop"
 
@@ -60,8 +60,7 @@ class StandIn(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/push?x=1"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(listening.Kept):
     server: StandIn
 
     def do_POST(self) -> None:
@@ -83,13 +82,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"" if status == 204 else b"words")
         self.close_connection = self.server.ends
-
-    def handle(self) -> None:
-        with suppress(ConnectionError):
-            super().handle()
-
-    def log_message(self, *_arguments: Any) -> None:
-        pass
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +21,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.shipping import 
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.lines import WRONG, Line, body, set_right
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.store import Away, Store
 from ansible_collections.phasegate.aistack.plugins.module_utils.shipping.there import FLUSH, PUSH, QUERY, There
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils import listening
 
 LINES = [Line(f"s=a;i={number};b=1", 1000 + number, f"line {number}", component="api") for number in range(1, 6)]
 
@@ -31,7 +31,7 @@ class StandIn(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.has: list[str] = []
+        self.has: list[Any] = []
         self.status, self.late, self.ahead, self.slow = 200, 0.0, 0.0, QUERY
         self.asked: list[tuple[str, dict[str, str]]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -42,8 +42,7 @@ class StandIn(http.server.ThreadingHTTPServer):
         return one
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(listening.Kept):
     server: StandIn
 
     def date_time_string(self, timestamp: float | None = None) -> str:
@@ -59,13 +58,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
-
-    def handle(self) -> None:
-        with suppress(ConnectionError):
-            super().handle()
-
-    def log_message(self, *_arguments: Any) -> None:
-        pass
 
 
 @pytest.fixture
@@ -126,7 +118,7 @@ def test_one_that_does_not_say_gets_all_of_it_and_that_is_said_once(
     if why == "status":
         server.status = 401
     elif why == "text":
-        server.has = [[]]  # type: ignore[list-item]
+        server.has = [[]]
     else:
         monkeypatch.setattr(there_file, "LONGEST", 20)
     there = of(server.store())
