@@ -16,15 +16,10 @@ cd roles/jaeger/files/jaeger
 pin=$(cat go.mod go.sum | sha256sum | cut -c1-16)
 kept=${XDG_CACHE_HOME:-$HOME/.cache}/phasegate-lab/go/test-jaeger-$pin
 if [[ ! -x $kept ]]; then
-    wanted=$(sed -n 's/^go //p' go.mod)
-    found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
-    if [[ -z $found || $(printf '%s\n' "$wanted" "${found#go}" | sort -V | head -n 1) != "$wanted" ]]; then
-        echo "missing: go $wanted, which builds Jaeger (found: ${found:-none}); put one on the PATH, then repeat the command" >&2
-        exit 1
-    fi
+    go=$(../../../../tests/tools/go.sh .)
     echo "building Jaeger (minutes)" >&2
     mkdir -p "${kept%/*}"
-    CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=local go build -mod=readonly -trimpath -ldflags "-s -w" -o "$kept.$$" \
+    CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=local "$go" build -mod=readonly -trimpath -ldflags "-s -w" -o "$kept.$$" \
         github.com/jaegertracing/jaeger/cmd/jaeger >&2
     mv "$kept.$$" "$kept"
 fi

@@ -151,9 +151,9 @@ class Store:
         one = normalise({"name": "it", "traces": self.api, **probe}, None)
         return REGISTRY["traces"](one).run(Context(timeout=5))
 
-    def found(self, seconds: float = 10, **probe: Any) -> Attempt:
+    def found(self, *, within: float = 10, **probe: Any) -> Attempt:
         """Ask until it passes, for so many seconds."""
-        wait(lambda: self.probe(**probe).ok, seconds)
+        wait(lambda: self.probe(**probe).ok, within)
         return self.probe(**probe)
 
 
@@ -185,7 +185,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, program: str) -> Iterator[St
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory, program: str) -> Iterator[Store]:
     """With traces in memory, and a password."""
-    yield from a_store(tmp_path_factory.mktemp("memory"), program, jaeger_password=PASSWORD, jaeger_storage="memory", jaeger_traces=3)
+    yield from a_store(tmp_path_factory.mktemp("memory"), program, jaeger_password=PASSWORD, jaeger_storage="memory", jaeger_traces=20)
 
 
 @contextmanager
