@@ -37,6 +37,7 @@ def test_the_whole_stack_goes_back_once(deployed: Lab) -> None:
     refused.says("bad", "answers are wrong")
 
 
+@pytest.mark.whole(beside="tests/integration/emergency/test_reach.py")
 def test_a_node_that_is_down_is_named_and_the_others_go_back(deployed: Lab, without: Callable[[str], list[str]]) -> None:
     went = deployed.play("emergency_rollback", *without("web-1"))
     assert went.rc != 0, "not everything is back"

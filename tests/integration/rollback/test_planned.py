@@ -90,6 +90,7 @@ def test_the_plan_alone(deployed: Lab) -> None:
     assert deployed.journal()[-1]["seq"] == seq
 
 
+@pytest.mark.whole(beside="tests/integration/rollback/test_planned.py")  # one that was killed in between leaves the same papers
 def test_with_consent_and_documents(deployed: Lab, tmp_path: Path) -> None:
     asked = ["-e", f"confirm={BEFORE}", "-e", "reason='too many errors'", "-e", f"documents={tmp_path}"]
     outcome = deployed.play("rollback", *asked, *telling(tmp_path))
@@ -109,6 +110,7 @@ def test_with_consent_and_documents(deployed: Lab, tmp_path: Path) -> None:
     assert ended["facts"]["done"]
 
 
+@pytest.mark.whole(beside="tests/integration/alembic/test_downgrade.py")
 def test_the_schema_goes_back_where_its_loss_is_accepted_by_name(lab: Lab, tmp_path: Path) -> None:
     bring(lab, BEFORE)
     keep(lab, "v4.0.0")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -70,6 +71,13 @@ def walk(observed: ObservedState, plan: sp.Plan, target: Content) -> list[Observ
     return observations
 
 
+@cache
+def taken_up(observed: ObservedState, target: Content, strategy: str = "bluegreen") -> list[ObservedState]:
+    """The world before and after each step of the next run, where one was interrupted in this state; many ways lead to the same."""
+    return walk(observed, sp.plan_active(observed, target, strategy), target)
+
+
+@cache
 def rebooted(observed: ObservedState, strategy: str) -> ObservedState:
     """The node after the power came back: enabled units run, timers are gone, the edge is as it was written down, and so is the link.
 
@@ -162,8 +170,7 @@ def test_bluegreen_interrupted_anywhere_is_taken_up(edge: bool, first: Content, 
     """Interrupted after each step; the next run wants the same, or something else."""
     for observed in random.Random(3).sample(observations(edge), 500 if edge else 100) + sample(edge)[:500]:
         for cut in walk(observed, sp.plan_active(observed, first, warm=True), first):
-            again = replace(cut, interrupted=True)
-            path = walk(again, sp.plan_active(again, then), then)
+            path = taken_up(replace(cut, interrupted=True), then)
             finished(path[-1], then)
             if available(observed):
                 assert all(available(step) for step in path), (observed, cut)
@@ -189,8 +196,7 @@ def test_recreate_never_runs_two(edge: bool, fresh: bool, target: Content) -> No
             if step.do == sp.START:
                 assert not (after.blue.running and after.green.running), observed
         for cut in path:
-            again = replace(cut, interrupted=True)
-            finished(walk(again, sp.plan_active(again, target, "recreate"), target)[-1], target)
+            finished(taken_up(replace(cut, interrupted=True), target, "recreate")[-1], target)
 
 
 @pytest.mark.parametrize("edge", [True, False])
