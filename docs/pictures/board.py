@@ -66,22 +66,21 @@ def digits(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def ticks(highest: float, unit: str, full: float | None, whole: bool) -> list[float]:
-    """Values for the lines of the field, from 0 to at least the highest, two to six of them.
+def ticks(top: float, unit: str, whole: bool) -> list[tuple[float, str]]:
+    """Values for the lines of the field, from 0 to at least `top`, two to six of them, each as it is written: all in one unit.
 
     Args:
-        highest: the highest value that is shown.
+        top: the highest value that has to have room, over 0.
         unit: Grafana's name of the unit.
-        full: where the field ends at least, if that is known.
         whole: a step of less than 1 makes no sense.
     """
-    top = max(highest, full or 0) or 1.0
-    factor = scale(top, unit)[0]
+    factor, behind = scale(top, unit)
     rough = top / factor / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(one * power for one in (1, 2, 2.5, 5, 10) if one * power >= rough * 0.999) * factor
     step = max(1.0, step) if whole else step
-    return [step * number for number in range(math.ceil(top / step - 0.001) + 1)]
+    values = [step * number for number in range(math.ceil(top / step - 0.001) + 1)]
+    return [(value, digits(value / factor) + (behind if value else "")) for value in values]
 
 
 def width(text: str, size: float) -> float:
@@ -221,8 +220,8 @@ class Panel:
         self.stat = panel["type"] == "stat"
         given = panel["fieldConfig"]["defaults"]
         self.unit, self.full, self.window = str(given.get("unit") or "short"), given.get("max"), window
-        self.left = EDGE + panel["gridPos"]["x"] * (WIDTH - 2 * EDGE + GAP) / 24
-        self.wide = panel["gridPos"]["w"] * (WIDTH - 2 * EDGE + GAP) / 24 - GAP
+        self.left: float = EDGE + panel["gridPos"]["x"] * (WIDTH - 2 * EDGE + GAP) / 24
+        self.wide: float = panel["gridPos"]["w"] * (WIDTH - 2 * EDGE + GAP) / 24 - GAP
         self.series: list[tuple[str, Points]] = []
         self.failed: list[str] = []
         for target, answer in zip(panel["targets"], answers):
@@ -271,37 +270,37 @@ class Panel:
         return "".join(text_at(middle, first + 16 * number, line, 12, anchor="middle") for number, line in enumerate(lines))
 
     def _figures(self, top: float) -> str:
+        if self.failed or not self.series:
+            return self._told(top + 26, top + STAT - 8)
         shown = "   ".join(figure(points[-1][1], self.unit) for _name, points in self.series)
-        made = text_at(self.left + 12, top + 60, cut(shown, self.wide - 80, 28), 28, "t") if shown else ""
+        made = text_at(self.left + 12, top + 60, cut(shown, self.wide - 80, 28), 28, "t")
         if len(self.series) == 1:
             made += text_at(self.left + 22 + width(shown, 28), top + 60, self.series[0][0], 12)
-        return made + ("" if shown else self._told(top + 26, top + STAT - 8))
+        return made
 
     def _lines(self, top: float, step: int, marks: list[tuple[float, str]]) -> str:
         left, right, upper, lower = self.left + LEFT, self.left + self.wide - RIGHT, top + TITLE, top + TITLE + PLOT
         start, end = self.window
         values = [value for _name, points in self.series for _when, value in points]
         whole = self.unit in ("short", "bytes") and all(value == int(value) for value in values)
-        at = ticks(max(values, default=0), self.unit, self.full, whole)
-        factor, behind = scale(at[-1], self.unit)
+        at = ticks(max(*values, self.full or 0, 0) or 1, self.unit, whole)
         made = ""
 
         def x_of(when: float) -> float:
             return left + (right - left) * (when - start) / (end - start)
 
         def y_of(value: float) -> float:
-            return lower - PLOT * min(1.0, max(0.0, value / at[-1]))
+            return lower - PLOT * min(1.0, max(0.0, value / at[-1][0]))
 
-        for tick in at if values else at[:1]:
+        for tick, written in at if values else at[:1]:
             made += f'<path class="g" d="M{left:g} {y_of(tick):.1f}H{right:g}"/>'
-            if values:
-                made += text_at(left - 6, round(y_of(tick) + 4, 1), digits(tick / factor) + (behind if tick else ""), anchor="end")
+            made += text_at(left - 6, round(y_of(tick) + 4, 1), written, anchor="end") if values else ""
         minutes = next((one for one in (1, 2, 5, 10, 15, 30, 60) if (end - start) / 60 / one <= 6), 120)
         for when in range(math.ceil(start / 60 / minutes) * 60 * minutes, end + 1, 60 * minutes):
             if left + 12 <= x_of(when) <= right - 12:
                 made += text_at(round(x_of(when), 1), lower + 15, clock(when), anchor="middle")
-        for when, color in marks if values else []:
-            made += f'<path class="l v" stroke="{color}" stroke-dasharray="3 3" d="M{x_of(when):.1f} {upper:g}V{lower:g}"/>'
+        for mark, color in marks if values else []:
+            made += f'<path class="l v" stroke="{color}" stroke-dasharray="3 3" d="M{x_of(mark):.1f} {upper:g}V{lower:g}"/>'
         shown = sum(1 for entry in self.legend if entry[2])
         for number, (_name, points) in reversed([*enumerate(self.series)]):
             color = COLORS[number % len(COLORS)] if number < shown else REST

@@ -43,7 +43,8 @@ def board(*panels: dict[str, Any]) -> dict[str, Any]:
 def panel(title: str, x: int = 0, unit: str = "short", kind: str = "timeseries", **more: Any) -> dict[str, Any]:
     """A panel with one query, which is called like the panel."""
     return {"type": kind, "title": title, "gridPos": {"x": x, "y": 1, "w": 8, "h": 8},
-            "fieldConfig": {"defaults": {"unit": unit, "min": 0}}, "targets": [{"expr": title, "legendFormat": "{{node}}"}], **more}  # fmt: skip
+            "fieldConfig": {"defaults": {"unit": unit, "min": 0}},
+            "targets": [{"expr": title, "legendFormat": "{{node}}"}], **more}  # fmt: skip
 
 
 def drawn(answers: dict[str, Any], *panels: dict[str, Any]) -> ElementTree.Element:
@@ -109,6 +110,7 @@ def test_a_stat_is_its_figure() -> None:
     picture = drawn({"Free": answer}, panel("Free", unit="bytes", kind="stat"))
     assert texts(picture)[-2:] == ["2 KiB", "a"]
     assert "no data" in texts(drawn({}, panel("Free", kind="stat")))
+    assert "not answered: too slow" in texts(drawn({"Free": {"status": "error", "error": "too slow"}}, panel("Free", kind="stat")))
 
 
 def test_what_happened_is_a_line_in_each_panel_and_told_once() -> None:
@@ -150,12 +152,16 @@ def test_a_figure_has_its_unit(value: float, unit: str, shown: str) -> None:
     assert DRAWN["figure"](value, unit) == shown
 
 
-@pytest.mark.parametrize(("highest", "unit", "full", "whole", "expected"), [
-    (0, "short", None, True, [0, 1]), (3, "short", None, True, [0, 1, 2, 3]), (0.3, "percentunit", 1, False, [0, 0.25, 0.5, 0.75, 1]),
-    (300 * 2**20, "bytes", None, True, [at * 2**20 for at in (0, 100, 200, 300)]), (5400, "s", None, False, [0, 1800, 3600, 5400]),
+@pytest.mark.parametrize(("top", "unit", "whole", "shown"), [
+    (1, "short", True, "0 1"), (3, "short", True, "0 1 2 3"), (1, "percentunit", False, "0 25% 50% 75% 100%"),
+    (300 * 2**20, "bytes", True, "0 100 MiB 200 MiB 300 MiB"), (5400, "s", False, "0 0.5 h 1 h 1.5 h"),
+    (75_300, "s", False, "0 10 h 20 h 30 h"), (0.0093, "s", False, "0 2.5 ms 5 ms 7.5 ms 10 ms"), (5300, "short", True, "0 2 K 4 K 6 K"),
 ])  # fmt: skip
-def test_the_field_ends_at_a_round_figure(highest: float, unit: str, full: float | None, whole: bool, expected: list[float]) -> None:
-    assert DRAWN["ticks"](highest, unit, full, whole) == pytest.approx(expected)
+def test_the_field_ends_at_a_round_figure(top: float, unit: str, whole: bool, shown: str) -> None:
+    made = DRAWN["ticks"](top, unit, whole)
+    assert " ".join(text for _value, text in made) == shown
+    assert made[-1][0] >= top * 0.999
+    assert all(DRAWN["width"](text, 11) <= DRAWN["LEFT"] - 6 for _value, text in made)
 
 
 STAND_IN = """
