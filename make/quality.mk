@@ -156,6 +156,11 @@ dashboards: venv-dashboards ## Make the dashboards' JSON again, from roles/grafa
 picture: venv ## Draw docs/pictures/health.svg again, from a real run on the running lab
 	$(PY) docs/pictures/health.py
 
+.PHONY: dashboards-picture
+dashboards-picture: venv ## Draw docs/pictures/dashboard-*.svg again: the dashboards' questions, asked of the running lab (ON= and API=: of another Prometheus)
+	$(PY) docs/pictures/dashboards.py --api "$(or $(API),http://127.0.0.1:9090)" --on "$(or $(ON),lab/bin/lab ssh backend-1)" \
+	  --minutes $(or $(MINUTES),60)
+
 .PHONY: picture-report
 picture-report: venv ## Draw docs/pictures/report.png again: a snapshot of a run's report (needs chromium)
 	$(PY) docs/pictures/report.py
