@@ -17,12 +17,12 @@ from ansible_collections.phasegate.aistack.plugins.filter.stack import networks
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
-def rendered(*allow: str, port: str = "11434") -> list[str]:
-    """The rules for a port, as the role writes them."""
+def rendered(*allow: str, ports: tuple[int, ...] = (11434,)) -> list[str]:
+    """The rules for ports, as the role writes them."""
     jinja = Environment(trim_blocks=True, undefined=StrictUndefined, autoescape=False)
     jinja.filters["phasegate.aistack.networks"] = networks
     text = (ROLES / "toolchain" / "templates" / "port_filter.nft.j2").read_text(encoding="utf-8")
-    given = {"toolchain_unit": "ollama.service", "toolchain_port": port, "__toolchain_filter_table": "t", "toolchain_allow": allow}
+    given = {"toolchain_unit": "ollama.service", "toolchain_ports": ports, "__toolchain_filter_table": "t", "toolchain_allow": allow}
     lines = [line.strip() for line in jinja.from_string(text).render(given).splitlines()]
     return [line for line in lines if line.endswith((" accept", " drop"))]
 
@@ -39,7 +39,7 @@ def test_rules() -> None:
 
 
 def test_several_ports_are_a_set() -> None:
-    lines = rendered("10.0.0.11", port="{ 4317, 4318 }")
+    lines = rendered("10.0.0.11", ports=(4317, 4318))
     assert lines[1:] == ["tcp dport { 4317, 4318 } ip saddr { 10.0.0.11/32 } accept", "tcp dport { 4317, 4318 } drop"]
 
 
