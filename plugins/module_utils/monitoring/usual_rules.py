@@ -104,9 +104,9 @@ def _backup(stack: Stack) -> Rule:
                                  ("node_systemd_unit_state", "service", {"state": "failed"}))
     )  # fmt: skip
     old = BACKUP_HOURS * 3600
+    begun = f'node_systemd_timer_last_trigger_seconds{{stack="{stack.name}",name="{unit}.timer"}}'  # 0: never
     return Rule(
-        "BackupTooOld",
-        f'time() - node_systemd_timer_last_trigger_seconds{{stack="{stack.name}",name="{unit}.timer"}} > {old}'
+        "BackupTooOld", f"time() - ({begun} != 0) > {old} or ({begun} == 0 and {begun} offset {BACKUP_HOURS}h == 0)"
         f' or node_systemd_unit_state{{stack="{stack.name}",name="{unit}.service",state="failed"}} == 1', 60, _labels(stack, "warning"),
         f"no backup set was made on {{{{ $labels.node }}}} within {BACKUP_HOURS} hours, or the last attempt failed",
         RUN + "backup",

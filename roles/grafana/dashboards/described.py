@@ -21,8 +21,10 @@ OWN = f'{HERE},component=~"$component",slot=~"$slot"'
 FRONTED = f'{HERE},proxy=~"$component"'
 """Chooses series of HAProxy about a component."""
 SLOTTED = f'{FRONTED},server=~"blue|green",server=~"$slot"'
-UNITS = f'{HERE},name=~"aistack-($component)(@.+)?[.]service"'
-DISKS = f'{HERE},fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|fuse.*"'
+STACKS_OWN = 'name!~"aistack-(backup|backup-failed|figures|reconcile)@.+"'
+"""Leaves out what timers start."""
+UNITS = f'{HERE},name=~"aistack-($component)@.+[.]service",{STACKS_OWN}'
+DISKS = f'{HERE},fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|fuse.*",mountpoint!~"/etc/(hosts|hostname|resolv[.]conf)"'
 CARDS = f'{HERE},device!~"lo|veth.+|br-.+|docker.+|cni.+|ifb.+|dummy.+"'
 PROGRAMS = f'{HERE},name=~"aistack-.+"'
 BASES = f'{HERE},datname!=""'
@@ -86,8 +88,10 @@ STACK = Variable("stack", "label_values(up, stack)")
 NODE = Variable("node", 'label_values(up{stack=~"$stack"}, node)')
 COMPONENT = Variable("component", 'label_values(up{stack=~"$stack",slot!=""}, component)')
 SLOT = Variable("slot", 'label_values(up{stack=~"$stack",slot!=""}, slot)')
-WORKER = Variable("component", 'label_values(node_systemd_unit_state{stack=~"$stack",name=~"aistack-.+@.+[.]service"}, name)',
-                  "/^aistack-(.+)@/")  # fmt: skip
+WORKER = Variable(
+    "component", f'label_values(node_systemd_unit_state{{stack=~"$stack",name=~"aistack-.+@.+[.]service",{STACKS_OWN}}}, name)',
+    "/^aistack-(.+)@/",
+)  # fmt: skip
 APPLICATION = Variable(
     "application",
     'label_values({__name__=~".+_http_requests_total",__name__!~"(haproxy|prometheus|alertmanager)_.+",stack=~"$stack",'
@@ -143,8 +147,8 @@ SYSTEM = Board(
             one("Started again, in an hour",
                 f"sum by (node, name) (increase(node_systemd_service_restart_total{{{PROGRAMS}}}[1h]))", "{{node}} {{name}}"),
             one("Since a backup set was begun",
-                f'time() - max by (node) (node_systemd_timer_last_trigger_seconds{{{HERE},name=~"aistack-backup@.+"}})', "{{node}}", "s",
-                about="Empty without the role backup."),
+                f'time() - max by (node) (node_systemd_timer_last_trigger_seconds{{{HERE},name=~"aistack-backup@.+"}} > 0)', "{{node}}", "s",
+                about="Empty without the role backup, and until its timer has run for the first time."),
         ),
         "Doors": (
             one("Open", f"min by (node, component, instance) (probe_success{{{HERE}}})", "{{component}} at {{instance}}", full=1),

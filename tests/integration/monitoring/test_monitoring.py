@@ -11,11 +11,16 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import rules as of_prometheus
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import Stack
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.usual_rules import usual_rules
 
 from .conftest import PASSWORD, World, wait
 
@@ -102,6 +107,20 @@ def test_the_cases_beside_the_rules_pass_and_can_fail(world: World, tmp_path: Pa
     dead = subprocess.run(ask, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert dead.returncode != 0
     assert (dead.stdout + dead.stderr).count("exp:") == len(cases["tests"]) // 2, "each case that fires has seen it"
+
+
+def test_a_timer_that_never_ran_is_late_when_a_day_is_over(tmp_path: Path) -> None:
+    """Not at once on a new node, whose first night is still to come."""
+    described = {"saved": {"role": "backup", "hosts": "all"}, "exporters": {"role": "exporters", "hosts": "all"}}
+    stack = Stack("shop", described, {"all": ["n1"]}, {}, {"n1": "10.0.0.1"})
+    (rule,) = (rule for rule in usual_rules(stack) if rule.alert == "BackupTooOld")
+    timer = rule.fires[0]
+    old, new = replace(timer, values="0x1700"), replace(timer, values="_x1500 0x200")
+    made = {"usual": [replace(rule, fires=(old,), quiet=(new,), after=28 * 3600)]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(of_prometheus.groups(made)), encoding="utf-8")
+    (tmp_path / "rules.test.yml").write_text(yaml.safe_dump(of_prometheus.cases(made, "rules.yml")), encoding="utf-8")
+    done = subprocess.run(["promtool", "test", "rules", "rules.test.yml"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_rule_with_a_typing_error_replaces_nothing(world: World) -> None:
