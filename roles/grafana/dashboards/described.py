@@ -147,8 +147,8 @@ SYSTEM = Board(
             one("Started again, in an hour",
                 f"sum by (node, name) (increase(node_systemd_service_restart_total{{{PROGRAMS}}}[1h]))", "{{node}} {{name}}"),
             one("Since a backup set was begun",
-                f'time() - max by (node) (node_systemd_timer_last_trigger_seconds{{{HERE},name=~"aistack-backup@.+"}} > 0)', "{{node}}", "s",
-                about="Empty without the role backup, and until its timer has run for the first time."),
+                f'time() - max by (node) (node_systemd_timer_last_trigger_seconds{{{HERE},name=~"aistack-backup@.+"}} > 0)', "{{node}}",
+                "s", about="Empty without the role backup, and until its timer has run for the first time."),
         ),
         "Doors": (
             one("Open", f"min by (node, component, instance) (probe_success{{{HERE}}})", "{{component}} at {{instance}}", full=1),

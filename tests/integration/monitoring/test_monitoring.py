@@ -119,7 +119,8 @@ def test_a_timer_that_never_ran_is_late_when_a_day_is_over(tmp_path: Path) -> No
     made = {"usual": [replace(rule, fires=(old,), quiet=(new,), after=28 * 3600)]}
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(of_prometheus.groups(made)), encoding="utf-8")
     (tmp_path / "rules.test.yml").write_text(yaml.safe_dump(of_prometheus.cases(made, "rules.yml")), encoding="utf-8")
-    done = subprocess.run(["promtool", "test", "rules", "rules.test.yml"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ask = ["promtool", "test", "rules", "rules.test.yml"]
+    done = subprocess.run(ask, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
