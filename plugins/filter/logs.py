@@ -25,7 +25,7 @@ def log_units(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
 
 def log_store_listens(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, address: str = "") -> str:
     """Where a store of logs listens."""
-    return logs.store_listens(components, groups, host, address)
+    return targets.store_listens(components, groups, host, address)
 
 
 def log_stores(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], ports: Mapping[str, int],

@@ -39,18 +39,18 @@ def _address(hostvars: Mapping[str, Any], host: str) -> str:
 
 def _stack(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, ports: Mapping[str, int] | None = None,
            hostvars: Mapping[str, Any] | None = None, tls: bool = False, ca: str = "",
-           bounds: Mapping[str, Any] | None = None) -> targets.Stack:  # fmt: skip
+           bounds: Mapping[str, Any] | None = None, secrets: str = "") -> targets.Stack:  # fmt: skip
     used = {str(component.get("hosts")) for component in components.values()}
     addresses = {host: _address(hostvars or {}, host) for group in used for host in groups.get(group, ())}
     return targets.Stack(name, components, groups, ports or {}, {host: at for host, at in addresses.items() if at}, tls, ca,
-                         bounds or {})  # fmt: skip
+                         bounds or {}, secrets)  # fmt: skip
 
 
 def scrape_configs(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, name: str, ports: Mapping[str, int],
                    hostvars: Mapping[str, Any], own: Mapping[str, Any] | None = None, tls: bool = False,
-                   ca: str = "") -> list[dict[str, Any]]:  # fmt: skip
+                   ca: str = "", secrets: str = "") -> list[dict[str, Any]]:  # fmt: skip
     """What the Prometheus of a host reads."""
-    return targets.scrape_configs(_stack(components, groups, name, ports, hostvars, bool(tls), ca), host, own)
+    return targets.scrape_configs(_stack(components, groups, name, ports, hostvars, bool(tls), ca, secrets=secrets), host, own)
 
 
 def target_count(jobs: Sequence[Mapping[str, Any]]) -> int:

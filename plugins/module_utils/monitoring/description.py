@@ -19,6 +19,7 @@ METRICS = Option(
     keys={
         "port": Option("str", "name of the port in aistack_ports; of a component with slots its own port, which is the default"),
         "path": Option("str", "path of the figures", default=PATH),
+        "username": Option("str", "who may read them, where a password is asked for: prometheus_passwords of the role prometheus"),
         "tls": Option("bool", "whether that port speaks TLS; of slots that follows from the edge", default=False),
     },
 )
@@ -74,6 +75,10 @@ def problems(where: str, component: Mapping[str, Any], ports: Mapping[str, Any])
         found.append(f"{where}.metrics.port: aistack_ports has no '{port}'{nearest(port, ports)}")
     if "tls" in metrics and has_slots(component):
         found.append(f"{where}.metrics.tls: slots are read on loopback, or through the edge as that speaks; drop the key")
+    username = metrics.get("username")
+    if username is not None and (not username or ":" in username):
+        found.append(f"{where}.metrics.username: '{username}' is no name; expected one without a colon, or no key where no password is "
+                     "asked for")
     path = metrics.get("path", PATH)
     if not str(path).startswith("/"):
         found.append(f"{where}.metrics.path: '{path}' is no path; it begins with /, such as {PATH}")

@@ -11,10 +11,14 @@ from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import UNITS
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import has_slots
-from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import LOOPBACK, hosts_of_role, place, role_of
+from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targets import (
+    STORES,
+    hosts_of_role,
+    place,
+    role_of,
+    store_listens,
+)
 
-STORES: Mapping[str, int] = {"victorialogs": 9428, "loki": 3100}
-"""Roles that keep lines, each with its port where C(aistack_ports) says none."""
 _UNITS: Mapping[str, str] = {
     "postgres": "postgresql*.service", "exporters": "aistack-*-exporter.service", "docker": "docker.service",
     "backup": "aistack-backup@{stack}.service",
@@ -38,12 +42,6 @@ def unit_patterns(
         if unit:
             found[unit.replace("{stack}", stack)] = name
     return found
-
-
-def store_listens(components: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], host: str, address: str) -> str:
-    """Where a store listens: on loopback where all that send are on the same host, else at the host's address."""
-    senders = hosts_of_role(components, groups, "log_shipper")
-    return LOOPBACK if set(senders) <= {host} or not address else address
 
 
 def stores(

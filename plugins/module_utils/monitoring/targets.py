@@ -19,6 +19,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.core.names impor
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.description import PATH, has_slots
 
 LOOPBACK = "127.0.0.1"
+STORES: Mapping[str, int] = {"victorialogs": 9428, "loki": 3100}
+"""Roles that keep lines, each with its port where C(aistack_ports) says none."""
 LIVE = "live"
 """The label of a slot that is read through the edge: whichever serves."""
 
@@ -39,6 +41,7 @@ class Stack:
         tls: whether its edges speak TLS.
         ca: file on Prometheus' host with CA certificates; empty for those of the system.
         bounds: ``aistack_alerts``.
+        secrets: folder on Prometheus' host with the passwords of targets, C(target-<component>.password).
     """
 
     name: str
@@ -49,6 +52,7 @@ class Stack:
     tls: bool = False
     ca: str = ""
     bounds: Mapping[str, Any] = field(default_factory=dict)
+    secrets: str = ""
 
     def hosts(self, component: Mapping[str, Any]) -> list[str]:
         """The hosts of a component."""
@@ -85,6 +89,16 @@ def listens_at(components: Mapping[str, Mapping[str, Any]], groups: Mapping[str,
     return LOOPBACK if set(readers) <= {host} or not address else address
 
 
+def store_listens(components: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], host: str, address: str) -> str:
+    """Where a store of logs listens: on loopback where all that send, and that read its figures, are on the same host, else at the host's
+    address.
+    """
+    clients = hosts_of_role(components, groups, "log_shipper")
+    if any(components[name].get("metrics") is not None for role in STORES for name in of_role(components, role)):
+        clients += hosts_of_role(components, groups, "prometheus")
+    return LOOPBACK if set(clients) <= {host} or not address else address
+
+
 def exporter_port(ports: Mapping[str, int], name: str) -> int:
     """The port of an exporter."""
     return int(ports.get(f"{name}_exporter") or EXPORTERS[name])
@@ -104,15 +118,27 @@ def _labels(stack: Stack, component: str, node: str, **more: str) -> dict[str, s
     return {"stack": stack.name, "component": component, "node": node, **more}
 
 
+def _reached(stack: Stack, component: Mapping[str, Any], host: str) -> str:
+    """The address of a host at which a server shows its figures."""
+    address = stack.addresses.get(host, "")
+    return store_listens(stack.components, stack.groups, host, address) if role_of(component) in STORES else address or LOOPBACK
+
+
+def _login(stack: Stack, name: str) -> dict[str, Any]:
+    """How a component is asked that asks for a password."""
+    username = stack.components[name]["metrics"].get("username")
+    return {"basic_auth": {"username": username, "password_file": f"{stack.secrets}/target-{name}.password"}} if username else {}
+
+
 def _of_component(stack: Stack, name: str, reader: str) -> list[dict[str, Any]]:
     """The jobs of one component with ``metrics``."""
     component = stack.components[name]
     path = str(component["metrics"].get("path", PATH))
-    hosts = stack.hosts(component)
+    hosts, login = stack.hosts(component), _login(stack, name)
     if not has_slots(component):
         number = stack.ports.get(str(component["metrics"].get("port")))
-        there = [(place(stack.addresses.get(host) or LOOPBACK, number), _labels(stack, name, host)) for host in hosts if number]
-        return _job(name, path, there, **_scheme(stack, bool(component["metrics"].get("tls"))))
+        there = [(place(_reached(stack, component, host), number), _labels(stack, name, host)) for host in hosts if number]
+        return _job(name, path, there, **_scheme(stack, bool(component["metrics"].get("tls"))), **login)
     port = str(component.get("port"))
     near = [
         (place(LOOPBACK, stack.ports[f"{port}_{slot}"]), _labels(stack, name, host, slot=slot))
@@ -122,7 +148,7 @@ def _of_component(stack: Stack, name: str, reader: str) -> list[dict[str, Any]]:
         (place(stack.addresses[host], stack.ports[port]), _labels(stack, name, host, slot=LIVE))
         for host in hosts if host != reader and stack.addresses.get(host) and port in stack.ports
     ]  # fmt: skip
-    return _job(name, path, near) + _job(f"{name}_edge", path, far, **_scheme(stack, stack.tls))
+    return _job(name, path, near, **login) + _job(f"{name}_edge", path, far, **_scheme(stack, stack.tls), **login)
 
 
 def _scheme(stack: Stack, tls: bool) -> dict[str, Any]:

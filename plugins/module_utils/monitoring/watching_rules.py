@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Alerts about what watches: nothing is stored, stored figures were lost, nobody can be told, a clock is wrong."""
+"""Alerts about what watches: nothing is stored, stored figures were lost, nobody can be told, lines are dropped, a clock is wrong."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def watching_rules(stack: Stack) -> list[Rule]:
     """The rules about Prometheus, Alertmanager and clocks, those whose figures somebody shows in this stack."""
     rules = [_nothing(stack), _lost(stack)] if of_role(stack.components, "prometheus") else []
     rules += [_not_told(stack)] if of_role(stack.components, "alertmanager") else []
+    stores = of_role(stack.components, "victorialogs")
+    rules += [_dropped(stack)] if any(stack.components[name].get("metrics") is not None for name in stores) else []
     rules += [_clock(stack)] if of_role(stack.components, "exporters") else []
     return rules
 
@@ -73,6 +75,19 @@ def _not_told(stack: Stack) -> Rule:
         (Series(series, growing(1, 1200)),), (Series(series, flat(3, 1200)),), 1200,
         {"first": "journalctl -u aistack-alertmanager.service names it and what it answered; a token that has ended is renewed in"
                   " alertmanager_receivers, then: ansible-playbook phasegate.aistack.site. It is tried again until then"},
+    )  # fmt: skip
+
+
+def _dropped(stack: Stack) -> Rule:
+    name = "vl_rows_dropped_total"
+    series = _series(stack, name, reason="too_small_timestamp")
+    return Rule(
+        "LinesDropped", f"sum by (stack, component, node, reason) (increase({_of(stack, name)}[10m])) > 0", 0, _labels(stack, "warning"),
+        "{{ $labels.component }} on {{ $labels.node }} has dropped lines that it had answered for ({{ $labels.reason }})",
+        RUN + "diagnose",
+        (Series(series, growing(1, 1200)),), (Series(series, flat(3, 1200)),), 1200,
+        {"first": "too_small_timestamp, too_big_timestamp: lines older than victorialogs_retention_days, or a clock that is wrong; who sent"
+                  " them says journalctl -u victorialogs.service"},
     )  # fmt: skip
 
 

@@ -86,8 +86,9 @@ class World:
             "aistack_root": str(folder / "root"), "aistack_state": str(folder / "state"), "aistack_address": "127.0.0.1",
             "aistack_components": {
                 "api": {"role": "backend", "hosts": "all", "application": "shop", "port": "api"},
-                "logs": {"role": "victorialogs", "hosts": "all"},
+                "logs": {"role": "victorialogs", "hosts": "all", "metrics": {"port": "victorialogs", "username": "reader"}},
                 "sender": {"role": "log_shipper", "hosts": "all"},
+                "figures": {"role": "prometheus", "hosts": "all"},
             },
             "victorialogs_password": PASSWORD, "victorialogs_user": "root", "victorialogs_data": str(folder / "data"),
             "victorialogs_credentials_dir": str(folder / "credentials"), "victorialogs_keep_free": str(KEEP_FREE),
@@ -112,13 +113,13 @@ class World:
         self.remote = subprocess.Popen([REMOTE, f"--output={folder}/journal/system.journal", "-"], stdin=subprocess.PIPE,
                                        stderr=subprocess.DEVNULL, text=True)  # fmt: skip
 
-    def configure(self) -> subprocess.CompletedProcess[str]:
-        """Run what both roles do between installation and start."""
+    def configure(self, *roles: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run what roles do between installation and start; without names store and shipper."""
         tasks = [{"ansible.builtin.include_role": {"name": f"phasegate.aistack.{role}", "tasks_from": "configure"}}
-                 for role in ("victorialogs", "log_shipper")]  # fmt: skip
+                 for role in roles or ("victorialogs", "log_shipper")]  # fmt: skip
         play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
         (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        (self.folder / "variables.json").write_text(json.dumps(self.variables), encoding="utf-8")
+        (self.folder / "variables.json").write_text(json.dumps({**self.variables, **more}), encoding="utf-8")
         return subprocess.run(
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}",
              str(self.folder / "play.yml")],
@@ -197,6 +198,14 @@ class World:
             request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
         with urllib.request.urlopen(request, timeout=10) as answer:
             return [json.loads(line) for line in answer.read().decode().splitlines()]
+
+    def push(self, body: dict[str, Any]) -> int:
+        """Send lines past the shipper; the store's status."""
+        request = urllib.request.Request(f"{self.url}/insert/loki/api/v1/push", data=json.dumps(body).encode())
+        request.add_header("Content-Type", "application/json")
+        request.add_header("Authorization", "Basic " + base64.b64encode(f"reader:{PASSWORD}".encode()).decode())
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
 
     def count(self, query: str, what: str = "count()") -> int:
         return int(self.ask(f"{query} | stats {what} n")[0]["n"])

@@ -29,9 +29,11 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "exporters": {"role": "exporters", "hosts": "all"},
     "prometheus": {"role": "prometheus", "hosts": "data"},
     "alerts": {"role": "alertmanager", "hosts": "data"},
+    "logs": {"role": "victorialogs", "hosts": "data", "metrics": {"port": "logs"}},
 }
 GROUPS = {"all": ["one", "two"], "data": ["one"], "web": ["two"]}
-PORTS = {"api": 8000, "api_blue": 18000, "api_green": 18001, "site": 3000, "site_blue": 13000, "site_green": 13001, "edge_metrics": 8405}
+PORTS = {"api": 8000, "api_blue": 18000, "api_green": 18001, "site": 3000, "site_blue": 13000, "site_green": 13001, "edge_metrics": 8405,
+         "logs": 9428}  # fmt: skip
 ADDRESSES = {"one": "10.0.0.11", "two": "fd00::2"}
 
 
@@ -64,6 +66,35 @@ def test_a_server_with_figures_of_its_own() -> None:
     assert read([plain], "plain") == [("10.0.0.11:9000", {"component": "plain", "node": "one"})]
     assert (plain["metrics_path"], "scheme" in plain) == ("/minio/v2/metrics/cluster", False)
     assert (other["scheme"], other["tls_config"]) == ("https", {"ca_file": "/ca.pem"})
+
+
+def test_a_target_that_asks_for_a_password() -> None:
+    """The password stands in a file of its own; the name of the file cannot be that of another one of the role's."""
+    api = {**COMPONENTS["api"], "metrics": {"username": "reader"}}
+    asked = {**COMPONENTS, "api": api, "own": {"role": "x", "hosts": "all", "metrics": {"port": "edge_metrics", "username": "ops"}}}
+    jobs = {job["job_name"]: job for job in targets.scrape_configs(stack(asked, secrets="/etc/p"), "two")}
+    assert jobs["own"]["basic_auth"] == {"username": "ops", "password_file": "/etc/p/target-own.password"}
+    assert jobs["api_edge"]["basic_auth"] == {"username": "reader", "password_file": "/etc/p/target-api.password"}
+    assert "basic_auth" not in jobs["edge"]
+
+
+@pytest.mark.parametrize(
+    ("senders", "reader", "figures", "place"),
+    [
+        ("data", "data", True, "127.0.0.1:9428"),
+        ("data", "web", True, "10.0.0.11:9428"),
+        ("data", "web", False, ""),
+        ("all", "data", True, "10.0.0.11:9428"),
+    ],
+)
+def test_a_store_of_logs_is_read_where_it_listens(senders: str, reader: str, figures: bool, place: str) -> None:
+    """It listens on loopback where nobody on another host sends to it or reads its figures."""
+    described = {"logs": {"role": "victorialogs", "hosts": "data", **({"metrics": {"port": "logs"}} if figures else {})},
+                 "sender": {"role": "log_shipper", "hosts": senders}, "prometheus": {"role": "prometheus", "hosts": reader}}  # fmt: skip
+    given = targets.Stack("shop", described, GROUPS, {"logs": 9428}, ADDRESSES)
+    assert [at for at, _labels in read(targets.scrape_configs(given, "one"), "logs")] == ([place] if place else [])
+    listens = targets.store_listens(described, GROUPS, "one", "10.0.0.11")
+    assert listens == (place.partition(":")[0] or "127.0.0.1")
 
 
 def test_elsewhere_the_slot_that_serves_is_read_through_the_edge() -> None:
@@ -132,6 +163,9 @@ def test_two_slots_count_as_one_target() -> None:
         ({"release_from": "api", "metrics": {}}, "c.metrics: its slots have no port"),
         ({"metrics": {"port": "edge_metrics", "tls": True}}, ""),
         ({"application": "shop", "port": "api", "metrics": {"tls": True}}, "c.metrics.tls: slots are read on loopback"),
+        ({"metrics": {"port": "edge_metrics", "username": "reader"}}, ""),
+        ({"metrics": {"port": "edge_metrics", "username": ""}}, "c.metrics.username: '' is no name; expected one without a colon"),
+        ({"metrics": {"port": "edge_metrics", "username": "a:b"}}, "c.metrics.username: 'a:b' is no name"),
     ],
 )
 def test_what_a_component_may_say(component: dict[str, Any], said: str) -> None:
@@ -288,7 +322,7 @@ def test_what_nobody_can_make_up_has_no_case() -> None:
 def test_the_usual_rules_are_those_whose_figures_somebody_shows() -> None:
     every = {"TargetDown", "NoSlotUp", "DiskFullSoon", "ServiceRestarts", "BackupTooOld", "NotReached", "CertificateEnds",
              "EdgeWithoutServer", "ReplicationBehind", "ReplicationStopped", "FiguresTooOld", "JournalBroken", "LockHeldLong",
-             "NoFigures", "FiguresLost", "ReceiverNotTold", "ClockWrong"}  # fmt: skip
+             "NoFigures", "FiguresLost", "ReceiverNotTold", "ClockWrong", "LinesDropped"}  # fmt: skip
     found = usual_rules(stack(tls=True))
     assert {rule.alert for rule in found} == every
     assert all(rule.verb.startswith("ansible-playbook phasegate.aistack.") for rule in found)
