@@ -11,11 +11,15 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring import logs, targets
 
 
-def _address(hostvars: Mapping[str, Any], host: str) -> str:
+def _variable(hostvars: Mapping[str, Any], host: str, name: str) -> Any:
     try:
-        return str(hostvars[host]["aistack_address"])
+        return hostvars[host][name]
     except KeyError:
-        return ""
+        return None
+
+
+def _address(hostvars: Mapping[str, Any], host: str) -> str:
+    return str(_variable(hostvars, host, "aistack_address") or "")
 
 
 def log_units(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, name: str) -> dict[str, str]:
@@ -32,7 +36,8 @@ def log_stores(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]
                hostvars: Mapping[str, Any]) -> list[dict[str, str]]:  # fmt: skip
     """The stores of a stack, each with C(role), C(host) and C(url)."""
     hosts = {host for component in components.values() for host in groups.get(str(component.get("hosts")), ())}
-    return logs.stores(components, groups, ports, {host: _address(hostvars, host) for host in hosts})
+    tls = {host for host in hosts if _variable(hostvars, host, "victorialogs_tls")}
+    return logs.stores(components, groups, ports, {host: _address(hostvars, host) for host in hosts}, tls)
 
 
 def log_senders(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default import UNITS
@@ -45,12 +45,16 @@ def unit_patterns(
 
 
 def stores(
-    components: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], ports: Mapping[str, int], addresses: Mapping[str, str]
+    components: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], ports: Mapping[str, int],
+    addresses: Mapping[str, str], tls: Collection[str] = (),
 ) -> list[dict[str, str]]:
-    """The stores of a stack: C(role), C(host), C(url). *addresses*: host to the address under which others reach it."""
+    """The stores of a stack: C(role), C(host), C(url). *addresses*: host to the address under which others reach it; *tls*: hosts
+    whose VictoriaLogs speaks TLS.
+    """
     found = []
     for role, usual in STORES.items():
         for host in hosts_of_role(components, groups, role):
             at = store_listens(components, groups, host, addresses.get(host, ""))
-            found.append({"role": role, "host": host, "url": f"http://{place(at, ports.get(role) or usual)}"})
+            scheme = "https" if role == "victorialogs" and host in tls else "http"
+            found.append({"role": role, "host": host, "url": f"{scheme}://{place(at, ports.get(role) or usual)}"})
     return found

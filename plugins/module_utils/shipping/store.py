@@ -22,6 +22,8 @@ TIMEOUT = 30.0
 _NOTHING = b'{"streams":[]}'
 _BAD = (400, 413, 422)
 """What is sent is not taken, whoever sends it when."""
+_TLS = "Client sent an HTTP request to an HTTPS server"
+"""What a server written in Go says that speaks TLS, to whom does not. No line is refused by that."""
 _TODO = {
     401: "it does not take the password (log_shipper_password): put it right and run site.yml; ",
     403: "it does not take the password (log_shipper_password): put it right and run site.yml; ",
@@ -141,6 +143,8 @@ class Store:
             self.ahead = 0.0  # it does not say
         if ends:
             self.connect()
+        if answer.status == 400 and not self._tls and said.startswith(_TLS):
+            raise Away("it speaks TLS: log_shipper_url has to begin with https, which site.yml sees to in a stack")
         return answer.status, said
 
     def close(self) -> None:

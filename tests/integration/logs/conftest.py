@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 import urllib.parse
@@ -32,6 +33,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node import zipa
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
+from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
 
 from ..monitoring.conftest import free_ports, wait
 
@@ -70,6 +72,7 @@ class World:
         self.folder = folder
         self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.context: ssl.SSLContext | None = None
         self.store: subprocess.Popen[bytes] | None = None
         self.shipper: subprocess.Popen[bytes] | None = None
         for name in ("journal", "data", "root", "state", "registry", "bin", "position", "etc"):
@@ -142,9 +145,18 @@ class World:
             self.store = subprocess.Popen(self.line_of("victorialogs.service").split(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         assert wait(self.healthy), (self.folder / "store.log").read_text()
 
+    def speak_tls(self, authority: Authority, pair: tuple[Path, Path]) -> None:
+        """From its next start on the store speaks TLS, to whom trusts that CA."""
+        certificate, key = pair
+        self.variables.update({"aistack_ca": str(authority.ca), "victorialogs_tls": {"certificate": str(certificate), "key": str(key)}})
+        self.variables["aistack_components"]["logs"]["metrics"]["tls"] = True
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.context = ssl.create_default_context(cafile=str(authority.ca))
+        shutil.copy(authority.ca, self.folder / "root/ca.pem")  # as role toolchain does
+
     def healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=1, context=self.context) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -196,7 +208,7 @@ class World:
         request = urllib.request.Request(f"{self.url}/select/logsql/query", data=data)
         if login:
             request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=10, context=self.context) as answer:
             return [json.loads(line) for line in answer.read().decode().splitlines()]
 
     def push(self, body: dict[str, Any]) -> int:
@@ -204,7 +216,7 @@ class World:
         request = urllib.request.Request(f"{self.url}/insert/loki/api/v1/push", data=json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
         request.add_header("Authorization", "Basic " + base64.b64encode(f"reader:{PASSWORD}".encode()).decode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=10, context=self.context) as answer:
             return int(answer.status)
 
     def count(self, query: str, what: str = "count()") -> int:

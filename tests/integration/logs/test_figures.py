@@ -81,6 +81,8 @@ def test_lines_that_the_store_drops_are_told(world: World, reader: Reader) -> No
     old = {"streams": [{"stream": {"node": "elsewhere"}, "values": [[str((int(time.time()) - 365 * 86400) * 10**9), "long ago"]]}]}
     assert wait(lambda: reader.asked("query?query=vl_rows_dropped_total").get("result"))
     assert world.push(old) < 300
+    cases = subprocess.run(["promtool", "test", "rules", "rules.test.yml"], cwd=reader.folder, capture_output=True, text=True, check=False)
+    assert cases.returncode == 0, cases.stdout + cases.stderr
     assert wait(lambda: [one for one in reader.asked("alerts").get("alerts", ()) if one["labels"]["alertname"] == "LinesDropped"])
 
 

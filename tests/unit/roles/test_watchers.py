@@ -73,16 +73,19 @@ def test_prometheus_keeps_no_more_than_it_may_and_asks_for_a_password_where_ther
     assert {"ExecReload=/bin/kill -HUP $MAINPID", "StateDirectory=aistack-prometheus"} <= set(lines)
 
 
-@pytest.mark.parametrize("password", ["", "s3cret-of-the-reader"])
-def test_a_store_of_logs_keeps_no_more_than_it_may(password: str) -> None:
+@pytest.mark.parametrize(("password", "tls"), [("", {}), ("s3cret-of-the-reader", {"certificate": "x", "key": "y"})])
+def test_a_store_of_logs_keeps_no_more_than_it_may(password: str, tls: dict[str, str]) -> None:
     given = {"victorialogs_retention_days": 7, "victorialogs_retention_bytes": "1GB", "victorialogs_keep_free": "64MB",
              "victorialogs_memory": "128MB", "victorialogs_listen": "fd00::1", "victorialogs_port": 9428, "victorialogs_user": "logs",
              "victorialogs_data": "/srv/logs", "victorialogs_login": "reader", "victorialogs_password": password,
-             "__victorialogs_program": "/opt/vl", "__victorialogs_password_file": "/etc/victorialogs/password"}  # fmt: skip
+             "victorialogs_tls": tls,
+             "__victorialogs_tls_file": "/etc/victorialogs/tls.pem", "__victorialogs_program": "/opt/vl",
+             "__victorialogs_password_file": "/etc/victorialogs/password"}  # fmt: skip
     lines = rendered("victorialogs", "victorialogs", **given)
     start = next(line for line in lines if line.startswith("ExecStart="))
     assert "-httpListenAddr=[fd00::1]:9428 -enableTCP6 -storageDataPath=/srv/logs -retentionPeriod=7d" in start
     assert "-retention.maxDiskSpaceUsageBytes=1GB -storage.minFreeDiskSpaceBytes=64MB -memory.allowedBytes=128MB" in start
+    assert (" -tls -tlsCertFile=/etc/victorialogs/tls.pem -tlsKeyFile=/etc/victorialogs/tls.pem" in start) is bool(tls)
     assert start.endswith(" -httpAuth.username=reader -httpAuth.password=file:///etc/victorialogs/password") is bool(password)
     assert "s3cret" not in "\n".join(lines)
     assert {"ReadWritePaths=/srv/logs", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)

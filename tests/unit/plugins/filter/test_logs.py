@@ -44,6 +44,14 @@ def test_a_store_is_reached_by_those_that_send() -> None:
     assert logs.log_store_listens({}, {}, "a") == "127.0.0.1"
 
 
+def test_a_store_that_speaks_tls() -> None:
+    """Its host says so; Loki has none."""
+    secure = {**HOSTVARS, "a": {**HOSTVARS["a"], "victorialogs_tls": {"certificate": "x", "key": "y"}}}
+    assert logs.log_stores(COMPONENTS, GROUPS, {}, secure)[0]["url"] == "https://10.0.0.1:9428"
+    other = {**COMPONENTS, "store": {"role": "loki", "hosts": "one"}}
+    assert logs.log_stores(other, GROUPS, {}, secure)[0]["url"] == "http://10.0.0.1:3100"
+
+
 def test_loki_is_a_store_as_well() -> None:
     other = {**COMPONENTS, "store": {"role": "loki", "hosts": "two"}}
     assert logs.log_stores(other, GROUPS, {}, HOSTVARS) == [{"role": "loki", "host": "b", "url": "http://10.0.0.2:3100"}]

@@ -49,6 +49,7 @@ class StandIn(http.server.ThreadingHTTPServer):
         self.statuses: list[int] = []
         self.refuses = ""
         self.ends = False
+        self.says = b"words"
         self.pushed: list[tuple[str, str]] = []
         self.times: list[int] = []
         self.streams: list[dict[str, Any]] = []
@@ -76,11 +77,11 @@ class Handler(listening.Kept):
             self.server.pushed += [(labels.get("component", ""), value[1]) for labels, value in values]
             self.server.streams += streams
         self.send_response(status)
-        self.send_header("Content-Length", "0" if status == 204 else "5")
+        self.send_header("Content-Length", "0" if status == 204 else str(len(self.server.says)))
         if self.server.ends:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(b"" if status == 204 else b"words")
+        self.wfile.write(b"" if status == 204 else self.server.says)
         self.close_connection = self.server.ends
 
 
@@ -145,6 +146,21 @@ def test_what_an_answer_means(store: StandIn, status: int, raised: type[Exceptio
     one.connect()
     store.statuses = [status]
     with pytest.raises(raised, match=rf"status {status}: words"):
+        one.push(b'{"streams":[1]}')
+
+
+@pytest.mark.parametrize(
+    ("says", "raised", "words"),
+    [
+        (b"Client sent an HTTP request to an HTTPS server.\n", Away, "it speaks TLS: log_shipper_url has to begin with https"),
+        (b"no line: Client sent an HTTP request to an HTTPS server", Refused, "status 400: no line"),
+    ],
+)
+def test_a_store_that_speaks_tls_by_now_refuses_no_line(store: StandIn, says: bytes, raised: type[Exception], words: str) -> None:
+    one = Store(store.url)
+    one.connect()
+    store.statuses, store.says = [400], says
+    with pytest.raises(raised, match=words):
         one.push(b'{"streams":[1]}')
 
 
