@@ -222,5 +222,5 @@ def test_the_picture_shows_each_panel_with_data(path: Path) -> None:
     assert texts(picture, "h") == [given["title"], *(panel["title"] for panel in given["panels"] if panel["type"] == "row")], AGAIN
     assert file.stat().st_size <= 150_000
     assert not [text for text in texts(picture) if "not answered" in text], AGAIN
-    assert texts(picture).count("no data") == (2 if path.stem == "system" else 0), "no door of the lab speaks TLS, and its night has not been"
+    assert texts(picture).count("no data") == (2 if path.stem == "system" else 0), "no door speaks TLS, and its night is to come"
     assert lines(picture, "l v"), "nothing had happened on that lab"
