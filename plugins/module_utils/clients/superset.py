@@ -12,13 +12,15 @@ import uuid
 import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context, NotAsExpected, excerpt
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.http import Answer, request
 
 PAGE = 100
 """So many entries one page of a list has at most."""
+FRESH = urlencode({"force": "true"})
+"""Asks the database and not what is remembered of it."""
 TOP = "assets"
 """The one folder that an archive has at its top."""
 
@@ -167,7 +169,7 @@ class Superset:
         Raises:
             NotAsExpected: it has no query, or the database refuses it; in Superset's words.
         """
-        results = self.get(f"/chart/{chart}/data/?force=true").get("result") or []
+        results = self.get(f"/chart/{chart}/data/?{FRESH}").get("result") or []
         wrong = [str(one["error"]) for one in results if one.get("error")]
         if wrong or not results:
             raise NotAsExpected(excerpt("; ".join(wrong) or "no result", 600), "rows")
