@@ -15,7 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring impor
 ROOT = Path(__file__).resolve().parents[3]
 JOBS = {
     "prometheus", "alertmanager", "backend", "edge", "node_exporter", "postgres_exporter", "redis_exporter", "blackbox_exporter",
-    "doors_tcp",
+    "doors_tcp", "logs",
 }  # fmt: skip
 
 
@@ -54,7 +54,9 @@ def test_figures_of_the_edge_are_for_prometheus(lab: Any) -> None:
 
 
 def test_every_panel_of_the_dashboards_answers_data(lab: Any) -> None:
-    """What Grafana would ask. No door of the lab speaks TLS; what tasks do to the broker's lists is seen once one was sent."""
+    """What Grafana would ask. No door of the lab speaks TLS, and its backup timer may not have run yet; what tasks do to the broker's lists
+    is seen once one was sent.
+    """
     values = {"stack": ".*", "node": ".*", "component": ".*", "slot": ".*", "application": "sparklio", "__rate_interval": "1m"}
     silent = set()
     for path in sorted((ROOT / "roles/grafana/files/dashboards").glob("*.json")):
@@ -62,4 +64,4 @@ def test_every_panel_of_the_dashboards_answers_data(lab: Any) -> None:
             if where.startswith("panel"):
                 answered = asked(lab, f"query?query={quote(dashboards.filled(expr, values), safe='')}")["result"]
                 silent |= set() if answered else {(path.stem, where)}
-    assert silent == {("system", "panel 'Certificates end in'")}
+    assert silent - {("system", "panel 'Since a backup set was begun'")} == {("system", "panel 'Certificates end in'")}
