@@ -58,10 +58,14 @@ def test_every_panel_of_the_dashboards_answers_data(lab: Any) -> None:
     is seen once one was sent.
     """
     values = {"stack": ".*", "node": ".*", "component": ".*", "slot": ".*", "application": "sparklio", "__rate_interval": "1m"}
-    silent = set()
-    for path in sorted((ROOT / "roles/grafana/files/dashboards").glob("*.json")):
-        for where, expr in dashboards.questions(json.loads(path.read_text(encoding="utf-8"))):
-            if where.startswith("panel"):
-                answered = asked(lab, f"query?query={quote(dashboards.filled(expr, values), safe='')}")["result"]
-                silent |= set() if answered else {(path.stem, where)}
+    questions = [
+        (path.stem, where, quote(dashboards.filled(expr, values), safe=""))
+        for path in sorted((ROOT / "roles/grafana/files/dashboards").glob("*.json"))
+        for where, expr in dashboards.questions(json.loads(path.read_text(encoding="utf-8")))
+        if where.startswith("panel")
+    ]
+    urls = " ".join(f"'http://127.0.0.1:9090/api/v1/query?query={query}'" for _board, _panel, query in questions)
+    answers = lab.node("backend-1").check_output(f"curl -sf -w '\\n' {urls}").splitlines()
+    assert len(answers) == len(questions) > 60
+    silent = {(board, panel) for (board, panel, _query), said in zip(questions, answers) if not json.loads(said)["data"]["result"]}
     assert silent - {("system", "panel 'Since a backup set was begun'")} == {("system", "panel 'Certificates end in'")}
