@@ -179,6 +179,8 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "phasegate.aistack.phases"
+    _refused: bool | None = None
+    """Whether all that failed was refused; None where nothing did."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -348,6 +350,7 @@ class CallbackModule(CallbackBase):
         items = items or [values]
         for item in items:
             text = str(item.get("msg") or item.get("censored") or "no message")
+            self._refused = text.startswith("Refused") and self._refused is not False
             for line in text.splitlines():
                 self._line(f"    {line}", C.COLOR_ERROR)
             for name in ("stderr", "stdout", "module_stderr", "module_stdout"):
@@ -386,7 +389,8 @@ class CallbackModule(CallbackBase):
         minutes, seconds = divmod(time.monotonic() - self._began, 60)
         took = f"{int(minutes)} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
         if bad:
-            self._line(f"\nFailed on {', '.join(bad)} after {took}.", C.COLOR_ERROR)
+            refused = self._refused and not changed and not any(total["unreachable"] for total in totals.values())
+            self._line(f"\n{'Refused' if refused else 'Failed'} on {', '.join(bad)} after {took}.", C.COLOR_ERROR)
         else:
             said = f"\n{counted(len(hosts), 'node')}, {counted(changed, 'change')}, {took}."
             self._line(said, C.COLOR_CHANGED if changed else C.COLOR_OK)

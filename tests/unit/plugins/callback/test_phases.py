@@ -59,6 +59,21 @@ def test_what_failed_has_one_line_and_its_explanation_once(tmp_path: Path) -> No
     assert lines[-1].startswith("Failed on n1 after ")
 
 
+@pytest.mark.parametrize(
+    ("before", "said", "word"),
+    [
+        ("debug: {msg: asked}", "Refused. Nothing was touched.\\nIt is marked bad.", "Refused on n1"),
+        ("command: 'true'", "Refused. Nothing that serves was touched.", "Failed on n1"),  # something was changed before
+        ("debug: {msg: asked}", "It is marked bad.", "Failed on n1"),
+    ],
+)
+def test_what_was_refused_did_not_fail(tmp_path: Path, before: str, said: str, word: str) -> None:
+    (tmp_path / "book.yml").write_text(
+        f"- hosts: n1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.{before}\n    - ansible.builtin.fail: {{msg: \"{said}\"}}\n"
+    )
+    assert played(tmp_path, "n1,").stdout.splitlines()[-1].startswith(f"{word} after ")
+
+
 def test_of_a_loop_every_item_that_failed_says_why(tmp_path: Path) -> None:
     (tmp_path / "book.yml").write_text(
         "- hosts: n1\n  gather_facts: false\n  tasks:\n    - name: Each\n"
