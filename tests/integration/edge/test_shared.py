@@ -151,6 +151,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         slot.server_close()
 
 
+@pytest.mark.whole(beside="tests/integration/edge/test_shared.py")
 def test_a_second_stack_comes_to_the_edge_of_a_version_before(node: Node) -> None:
     """Whoever comes first: what was served stays served, without a lost request, and each has its own part from then on."""
     stop = threading.Event()

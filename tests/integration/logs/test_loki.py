@@ -154,6 +154,7 @@ def test_what_the_configuration_says(node: Node) -> None:
     assert json.loads((node.folder / "shipper/settings.json").read_text())["username"] == ""
 
 
+@pytest.mark.whole(beside="tests/integration/logs/test_logs.py")
 def test_again_it_changes_nothing_and_what_is_wrong_replaces_nothing(node: Node) -> None:
     node.world.journald_since.write_text("9999999999")
     before = (node.folder / "etc/loki.yml").read_bytes()
