@@ -67,6 +67,7 @@ class Store:
         self._tls: ssl.SSLContext | None = client_context(ca_file or None) if self.parts.scheme == "https" else None
         self._timeout = timeout
         self._connection: http.client.HTTPConnection | None = None
+        self._ended = False  # by the store, behind a whole answer
         self.ahead = 0.0
 
     @property
@@ -127,6 +128,8 @@ class Store:
         return self._exchange(path, urlencode(form).encode(), headers, limit)
 
     def _exchange(self, path: str, body: bytes, headers: Mapping[str, str], limit: int) -> tuple[int, str]:
+        if self._ended:  # a new one only now: a server lets one go on which nothing is said for some seconds
+            self.connect()
         if self._connection is None:
             raise Away("the connection was lost")
         try:
@@ -142,7 +145,8 @@ class Store:
         except (TypeError, ValueError, IndexError):
             self.ahead = 0.0  # it does not say
         if ends:
-            self.connect()
+            self.close()
+            self._ended = True
         if answer.status == 400 and not self._tls and said.startswith(_TLS):
             raise Away("it speaks TLS: log_shipper_url has to begin with https, which site.yml sees to in a stack")
         return answer.status, said
@@ -151,4 +155,4 @@ class Store:
         """Let the connection go."""
         if self._connection is not None:
             self._connection.close()
-        self._connection = None
+        self._connection, self._ended = None, False

@@ -49,6 +49,7 @@ class StandIn(http.server.ThreadingHTTPServer):
         self.statuses: list[int] = []
         self.refuses = ""
         self.ends = False
+        self.patience: float | None = None
         self.says = b"words"
         self.pushed: list[tuple[str, str]] = []
         self.times: list[int] = []
@@ -63,6 +64,10 @@ class StandIn(http.server.ThreadingHTTPServer):
 
 class Handler(listening.Kept):
     server: StandIn
+
+    def setup(self) -> None:
+        self.timeout = self.server.patience  # for a connection on which nobody says anything, as a server written in Go has one
+        super().setup()
 
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -124,6 +129,18 @@ def test_what_was_answered_counts_when_it_was_confirmed_later(tmp_path: Path) ->
     clock.now += 60
     position.confirmed()
     assert position.cursor == "a", "b was taken back"
+
+
+def test_a_store_that_ends_a_connection_is_not_away_after_a_pause(store: StandIn) -> None:
+    store.ends, store.patience = True, 0.05
+    one = Store(store.url)
+    one.connect()
+    for _turn in range(3):
+        one.push()
+        time.sleep(0.2)
+    one.close()
+    with pytest.raises(Away):
+        one.push()
 
 
 def test_a_push_and_its_login(store: StandIn) -> None:
