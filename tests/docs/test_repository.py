@@ -189,6 +189,14 @@ def test_role_is_documented(role: str) -> None:
     assert all(entry.get("short_description") for entry in specification.values())
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_what_may_be_left_out_has_no_default_that_is_refused(role: str) -> None:
+    """A mapping that has to have some keys cannot be empty by default."""
+    entries = yaml_of(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"].values()
+    options = [(name, one) for entry in entries for name, one in entry.get("options", {}).items() if one.get("default") == {}]
+    assert [name for name, one in options if any(part.get("required") for part in one.get("options", {}).values())] == []
+
+
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_playbook_says_what_it_is_for(playbook: str) -> None:
     """It begins with a comment, which the documentation site shows."""
