@@ -27,28 +27,25 @@ SENDING = r"aistack-([a-z]+-exporter|log-shipper|prometheus)[.]service"
 ROUNDS, LOAD_S = 4, 30
 
 USED = """
-import json, os, re, subprocess
-listed = subprocess.run(["systemctl", "list-units", "--type=service", "--state=running", "--plain", "--no-legend"],
-                        capture_output=True, text=True, check=True).stdout
-found = {{}}
-for unit in [line.split()[0] for line in listed.splitlines() if line.split()]:
-    if not re.fullmatch(r"{units}", unit):
-        continue
-    shown = subprocess.run(["systemctl", "show", "--property=ControlGroup,CPUUsageNSec", unit], capture_output=True, text=True, check=True)
-    told = dict(line.split("=", 1) for line in shown.stdout.splitlines())
-    group, kib = "/sys/fs/cgroup" + told["ControlGroup"], 0
-    for folder, _folders, files in os.walk(group):
-        for pid in open(folder + "/cgroup.procs").read().split() if "cgroup.procs" in files else []:
-            try:
-                rows = open("/proc/" + pid + "/smaps_rollup").read().splitlines()
-            except OSError:
-                continue  # it has ended
-            kib += sum(int(row.split()[1]) for row in rows if row.startswith("Pss:"))
-    cpu = told["CPUUsageNSec"]
-    found[unit] = [kib / 1024, int(cpu) / 1e9 if cpu.isdigit() else 0.0]
+import json, os, re
+found, tick = {{}}, os.sysconf("SC_CLK_TCK")
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        groups = open("/proc/" + pid + "/cgroup").read().splitlines()
+        names = {{group.rpartition("/")[2] for group in groups}}
+        rows = open("/proc/" + pid + "/smaps_rollup").read().splitlines()
+        spent = open("/proc/" + pid + "/stat").read().rpartition(")")[2].split()
+    except OSError:
+        continue  # it has ended
+    for unit in [name for name in names if re.fullmatch(r"{units}", name)]:
+        memory, cpu = found.get(unit, (0, 0))
+        memory += sum(int(row.split()[1]) for row in rows if row.startswith("Pss:")) / 1024
+        found[unit] = memory, cpu + sum(map(int, spent[11:15])) / tick  # its own, and that of those that it has waited for
 print(json.dumps(found))
 """
-"""Prints units that run, each with its MiB of memory (a page of several processes is shared among them) and its processor seconds."""
+"""Prints units that run, each with its MiB of memory (a page of several processes is shared among them) and its processor seconds. Which
+unit a process is of says its control group, whichever version of these there is.
+"""
 
 
 def used(node: str, units: str = WATCHING) -> dict[str, tuple[float, float]]:
@@ -87,6 +84,8 @@ def memory(figures: Figures) -> None:
     units = {f"{unit} on {node}": seen[0] for node in NODES for unit, seen in used(node).items()}
     if not any("prometheus" in unit for unit in units):
         raise PartError(f"no Prometheus among {', '.join(units) or 'no unit'}; run site.yml first")
+    if not all(units.values()):
+        raise PartError(f"no memory is counted of {', '.join(unit for unit, mib in units.items() if not mib)}")
     print("  ".join(f"{re.sub('[.]service', '', unit)} {mib:.0f} MiB" for unit, mib in sorted(units.items())))
     figures.add(f"memory of the whole monitoring, {len(units)} units", sum(units.values()) / 1024, "GiB", 1.5,
                 sorted(units.values(), reverse=True))
