@@ -30,7 +30,7 @@ TYPES = {
     "figure": "expected number, or a list of them", "version": "expected version", "paths": "dotted paths and expected values",
     "answer": "dotted paths and expected values, or a bare value", "tree": "expected value, or dotted paths and these",
     "probes": "list of probes", "capture": "names and dotted paths",
-}  # fmt: skip
+}
 HEAD = f"""# Reference
 
 Every key of an inventory that describes a stack, and every option of every type of probe. Printed by `make reference` from the
@@ -150,7 +150,7 @@ def page() -> str:
 def diagnosis() -> list[str]:
     """What rules of a diagnosis look at, and those that come along."""
     said = ("What a rule of `aistack_diagnoses` may name in `each`, and of each such thing in `when`, `any`, `unless` and `${...}`. "
-            "`components` have a log besides.")  # fmt: skip
+            "`components` have a log besides.")
     lines = ["## Diagnosis", "", said, ""]
     for name, fields in SECTIONS.items():
         lines += [f"### section `{name}`", "", "| field | meaning |", "| --- | --- |"]

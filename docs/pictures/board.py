@@ -362,4 +362,4 @@ def picture(board: Mapping[str, Any], ask: Ask, window: tuple[int, int], step: i
     size = f'viewBox="0 0 {WIDTH} {top + 6:g}"'
     label = escape(f"The dashboard {board['title']}: {board.get('description') or ''}")
     return (f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="{FONT}" role="img" aria-label="{label}">\n<!-- {NOTE} -->\n'
-            f'<style>{STYLE}</style>\n<rect class="b" width="{WIDTH}" height="{top + 6:g}" rx="10"/>\n{made}</svg>\n')  # fmt: skip
+            f'<style>{STYLE}</style>\n<rect class="b" width="{WIDTH}" height="{top + 6:g}" rx="10"/>\n{made}</svg>\n')

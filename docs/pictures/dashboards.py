@@ -45,7 +45,7 @@ def wanted(board: Mapping[str, Any], application: str) -> list[str]:
     found = [
         question(target["expr"], application, panel["type"] == "stat")
         for panel in board["panels"] for target in panel.get("targets", [])
-    ]  # fmt: skip
+    ]
     return found + [question(one["expr"], application, False) for one in board["annotations"]["list"]]
 
 
@@ -73,7 +73,7 @@ def asked(questions: list[str], api: str, on: str, window: tuple[int, int], step
     answers = done.stdout.split("\n")[:-1]
     if len(answers) != len(questions) or not any(answers):
         raise RuntimeError(f"{shlex.join(command)}: no Prometheus at {api}: {len([*filter(None, answers)])} of {len(questions)} answers, "
-                           f"status {done.returncode}; {done.stderr.strip()[-300:]}")  # fmt: skip
+                           f"status {done.returncode}; {done.stderr.strip()[-300:]}")
     return {one: _parsed(text) for one, text in zip(questions, answers)}
 
 

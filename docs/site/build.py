@@ -35,7 +35,7 @@ GROUPS = {
 SHORT = {"readme": "Overview", "guide-stack": "Your own application",
          "verbs": "Verbs", "reference": "Keys and probes", COLLECTION: "Modules, filters and roles",
          "architecture": "Architecture", "coverage": "Coverage", "faults": "What breaks, and what comes of it",
-         "testing": "Besides make test"}  # fmt: skip
+         "testing": "Besides make test"}
 """What pages are called in the navigation, where their title is long, or that of the whole."""
 
 COMMAND = re.compile(r"^(?:ansible|make|aistack|git|uv|ssh|sudo|export|\. |\$ |python|curl)")

@@ -19,7 +19,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.lock_fil
     EXPORTS,
     NPM_MAKE,
     NPM_WAY,
-)  # fmt: skip
+)
 
 PAGE = ROOT / "docs" / "guide-stack.md"
 TEXT = ROOT / "docs" / "site" / "guide-stack.md.in"

@@ -64,4 +64,4 @@ async def talk(socket: WebSocket) -> None:
 app = Starlette(routes=[
     Route("/health", health), Route("/work", work), Route("/tasks", enqueue, methods=["POST"]), Route("/results", results),
     Route("/metrics", metrics), WebSocketRoute("/talk", talk),
-])  # fmt: skip
+])

@@ -81,7 +81,7 @@ def on_node(
     brought = {
         "archive": remote, "archive_sha256": archive.sha256, "commit": commit, "seen": dict(seen), "schema": list(origin.schema),
         "lock": origin.lock, "inner": source.place.inner, "requires_python": requires,
-    }  # fmt: skip
+    }
     known = (set(alembic_request.SPEC) - set(alembic_request.ON_CONTROLLER)) | {"target"}
     given = {name: value for name, value in vars(request).items() if name in known and value not in (None, "")}
     given["direction"] = request.direction

@@ -76,9 +76,9 @@ class ActionModule(ControllerAction):
             workflow.update(nodes=[] if same else workflow["nodes"], redrawn=bool(there) and not same)
         operated = [entry["name"] for entry in templates if entry["verb"] in awx.OPERATES]
         left = [f"{kind}: {entry['name']}" for kind in awx.ORDER if kind != "execution_environments"
-                for entry in found.get(kind, ()) if not awx.is_ours(stack, entry)]  # fmt: skip
+                for entry in found.get(kind, ()) if not awx.is_ours(stack, entry)]
         return {
             "changed": False, "templates": templates, "workflow": workflow, "notifications": notifications, "files": files,
             "operates": operated, "missing": awx.missing(found, names),
             "stale": awx.stale(stack, found, names), "own": awx.own(stack, found), "left": left,
-        }  # fmt: skip
+        }

@@ -70,7 +70,7 @@ class ActionModule(ControllerAction):
         facts: dict[str, Any] = {
             "stack": str(self._templar.template(task_vars.get("aistack_name") or "")), "application": args["application"],
             "from": ", ".join(live), "to": args["release"], "run": args["run"], "nodes": [host for host in there if host in in_play],
-        }  # fmt: skip
+        }
         if args["finished"]:
             migrated = parts.of_hosts(task_vars, args["migrations"]).values()
             facts["done"] = done_lines(args["released"], args["release"], migrated, args["phases"], args["evidence"])

@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
                      and not (key in role.defaults and value == role.defaults[key])}
         named = [path for key, value in variables.items() if NAMING_FILES.fullmatch(key)
                  for path in (value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value])
-                 if isinstance(path, str) and path]  # fmt: skip
+                 if isinstance(path, str) and path]
         if isinstance(variables.get("aistack_components"), Mapping):
             others = variables["aistack_components"].items()
             variables["aistack_components"] = {other: _seen_by_others(described) for other, described in others}

@@ -135,7 +135,7 @@ class ActionModule(Followed):
             notes = source_check.refuse(
                 source, str(args.get("component")), ref, args["commit"], str(args.get("lock") or ""), str(args.get("kind") or "python"),
                 made=image.source_of(args.get("image")),
-            )  # fmt: skip
+            )
             self._image_archive(args)
             requires = source_check.requires_python(source, ref, args["commit"], lock)
             again = self._with_python(args, task_vars, requires, built)
@@ -251,7 +251,7 @@ class ActionModule(Followed):
         if stored is None or stored.whole():
             return stored
         notes.append(f"The artefact {stored.path} is damaged: its SHA-256 is not {stored.facts.get('sha256')}. It was removed; "
-                     "the release is built.")  # fmt: skip
+                     "the release is built.")
         stored.discard()
         return None
 
@@ -264,7 +264,7 @@ class ActionModule(Followed):
         return {"failed": True, "changed": False, "msg": (
             f"{args.get('component')} {args.get('release')} was built on {on}, and what was kept of it cannot be laid down here: "
             f"{'; '.join(work.shelf.notes) if work.shelf and work.shelf.notes else 'it was not kept, or is bound to another aistack_root'}."
-        )}  # fmt: skip
+        )}
 
     def _build_for_others(
         self, args: dict[str, Any], task_vars: dict[str, Any] | None, work: Work, asked: dict[str, Any]

@@ -21,7 +21,7 @@ def bad_text(bad: list[str]) -> str:
     """The refusal of what is marked bad."""
     listed = "\n".join(bad)
     return (f"Refused. Nothing was touched.\n{listed}\n  It is not chosen again. Correct it and give it a new tag, or ask for it by name "
-            "with -e allow_bad=true.")  # fmt: skip
+            "with -e allow_bad=true.")
 
 
 def open_doubts(doubts: Mapping[str, str], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]],

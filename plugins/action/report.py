@@ -39,7 +39,7 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils.rollback_pages i
 KINDS = [
     "diagnosis", "failure", "health", "live", "page", "plan", "post_mortem", "restore", "rollback", "rollback_plan", "run", "ticket",
     "verify",
-]  # fmt: skip
+]
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kind": {"type": "str", "required": True, "choices": KINDS},
     "results": {"type": "dict", "default": {}},
@@ -109,7 +109,7 @@ def ticket(facts: Mapping[str, Any], at: datetime.datetime) -> tuple[str, str]:
     name = re.sub(r"^-|-$", "", re.sub(r"[^a-z0-9]+", "-", str(facts["title"]).lower())[:60])
     would = f" Without the dry mode it would have been: {facts['would']}" if facts.get("would") else ""
     text = (f"# {facts['title']}\n\n{at:%Y-%m-%d %H:%M:%S} UTC\n\n{facts.get('text') or 'The event says no more.'}\n\n"
-            f"Nothing was done about it.{would}\n")  # fmt: skip
+            f"Nothing was done about it.{would}\n")
     return text, f"{at:%Y%m%dT%H%M%S%f}-{name or 'ticket'}.md"
 
 
@@ -213,14 +213,14 @@ class ActionModule(ControllerAction):
     def _run(self, args: dict[str, Any], task_vars: dict[str, Any]) -> Page:
         read = {node: result for node, result in args["results"].items() if "records" in result}
         silent = {node: (str(result.get("msg") or "no answer").splitlines() or ["no answer"])[0]
-                  for node, result in args["results"].items() if node not in read}  # fmt: skip
+                  for node, result in args["results"].items() if node not in read}
         name = str(self._templar.template(task_vars.get("aistack_name") or "stack"))
         story = run_story.story_of({node: result["records"] for node, result in read.items()}, args["run"], name, silent)
         if not story["run"]:
             text = run_text.no_run(story)
             return Page(text, failure=f"There is no report: {text.splitlines()[0]}")
         story["next"] += [f"The journal of {node} is not as it was written: {said}" for node, result in read.items()
-                          for said in result.get("problems") or []]  # fmt: skip
+                          for said in result.get("problems") or []]
         text = run_text.run_text(story)
         chosen = args["format"]
         if chosen == "text":

@@ -109,4 +109,4 @@ class ActionModule(ControllerAction):
             **decision, "todo": todo.before(decision, list(plans)), "moves": moves(decision),
             "sets": sets(plans, decision["nodes"]), "code": lost, "text": text,
             "changed": False,
-        }  # fmt: skip
+        }

@@ -86,7 +86,7 @@ def planned(name: str, entry: Mapping[str, Any], args: Mapping[str, Any], variab
     state = rotation.State(
         value=not foreseen and all(found.get("value") for found in seen), bridge=any(found.get("bridge") for found in seen),
         behind=foreseen or bool(behind), live=any(parts.of_hosts(variables, args["live"]).values()),
-    )  # fmt: skip
+    )
     steps = rotation.plan("pair" if "previous" in entry and not args["forget"] else entry["kind"], state)
     said = "; ".join(rotation.words(entry["kind"], steps)) or "nothing to do, the live release has the value of the inventory"
     return {"changed": False, "steps": steps, "behind": behind, "text": f"{name}: {said}"}
@@ -146,13 +146,13 @@ class ActionModule(ControllerAction):
                 f"No secret was changed: the file {error.filename}, which holds the secret '{name}', is not there. The first run of "
                 "site.yml "
                 f"makes it; where its value comes from a vault, take aistack_rotations.{name}.file out of the inventory."
-            )}  # fmt: skip
+            )}
         except OSError as error:
             return {"failed": True, "msg": (
                 f"The new value of the secret '{name}' cannot be written beside {path} on this machine: {error}. Expected a folder that "
                 "you "
                 "may write to. No server was touched; then run the same command again."
-            )}  # fmt: skip
+            )}
 
     def _checked(self, entry: Mapping[str, Any], described: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse where the description does not hold with the new value, or where hosts are missing."""

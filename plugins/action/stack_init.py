@@ -100,7 +100,7 @@ class ActionModule(ControllerAction):
         except LookupError as error:
             return self._failed(f"{error.args[0]} Nothing was written.")
         place = Place(name, source.repo, tag, args["address"], args["user"], source.repo != os.path.expanduser(args["repo"]) and
-                      not os.path.isdir(source.repo))  # fmt: skip
+                      not os.path.isdir(source.repo))
         inventory = Inventory(found, place)
         made = inventory.files()
         there = [path for path in made if os.path.lexists(os.path.join(dest, path))]

@@ -79,16 +79,16 @@ class ActionModule(release.ActionModule):
             result["warnings"] = list(dict.fromkeys(notes))
         answer = told(args["answer"], said, args["components"])
         told_of = [f"{name}: the tree of {args['release']} was laid down from what is kept of it (an artefact that {one['from']} built)"
-                   for name, one in laid.items()]  # fmt: skip
+                   for name, one in laid.items()]
         return {**result, "answer": answer, "laid_down": laid, "notes": told_of, "changed": bool(laid)}
 
     def _one_back(
         self, name: str, described: Mapping[str, Any], args: Mapping[str, Any], shelf: Shelf, laid: dict[str, Any],
         task_vars: dict[str, Any] | None,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Lay one tree down; says why that was not done, or, in check mode, that it would be."""
         asked = {**{key: args[key] for key in HANDED_ON if args.get(key) is not None}, "component": name, "actor": release.actor(),
-                 "kind": described.get("kind") or "python", **_made(described)}  # fmt: skip
+                 "kind": described.get("kind") or "python", **_made(described)}
         answer = self._call(asked, task_vars)
         if answer.get("failed"):
             return str(answer.get("msg"))

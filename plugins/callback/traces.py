@@ -116,7 +116,7 @@ class CallbackModule(CallbackBase):
         if self._trace:
             name = printable(" ".join(str(result.task.get_name()).split()))
             self._trace.ended(result.task._uuid, result.host.get_name(), name, str(result.task.resolved_action or result.task.action),
-                              result.result, failed, time.time_ns())  # fmt: skip
+                              result.result, failed, time.time_ns())
 
     def v2_runner_on_ok(self, result: TaskResult) -> None:
         """A host has ended a task."""

@@ -29,7 +29,7 @@ def dsn(
         return core.dsn(
             "" if password is None else str(password), scheme=scheme, user=str(user), host=str(host), port=port,
             database=str(database), options=options,
-        )  # fmt: skip
+        )
     except ValueError as error:
         raise AnsibleFilterError(f"phasegate.aistack.dsn: {error}") from None
 

@@ -33,7 +33,7 @@ def log_store_listens(components: Mapping[str, Any], groups: Mapping[str, Sequen
 
 
 def log_stores(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], ports: Mapping[str, int],
-               hostvars: Mapping[str, Any]) -> list[dict[str, str]]:  # fmt: skip
+               hostvars: Mapping[str, Any]) -> list[dict[str, str]]:
     """The stores of a stack, each with C(role), C(host) and C(url)."""
     hosts = {host for component in components.values() for host in groups.get(str(component.get("hosts")), ())}
     tls = {host for host in hosts if _variable(hostvars, host, "victorialogs_tls")}

@@ -39,16 +39,16 @@ def _address(hostvars: Mapping[str, Any], host: str) -> str:
 
 def _stack(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str, ports: Mapping[str, int] | None = None,
            hostvars: Mapping[str, Any] | None = None, tls: bool = False, ca: str = "",
-           bounds: Mapping[str, Any] | None = None, secrets: str = "") -> targets.Stack:  # fmt: skip
+           bounds: Mapping[str, Any] | None = None, secrets: str = "") -> targets.Stack:
     used = {str(component.get("hosts")) for component in components.values()}
     addresses = {host: _address(hostvars or {}, host) for group in used for host in groups.get(group, ())}
     return targets.Stack(name, components, groups, ports or {}, {host: at for host, at in addresses.items() if at}, tls, ca,
-                         bounds or {}, secrets)  # fmt: skip
+                         bounds or {}, secrets)
 
 
 def scrape_configs(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, name: str, ports: Mapping[str, int],
                    hostvars: Mapping[str, Any], own: Mapping[str, Any] | None = None, tls: bool = False,
-                   ca: str = "", secrets: str = "") -> list[dict[str, Any]]:  # fmt: skip
+                   ca: str = "", secrets: str = "") -> list[dict[str, Any]]:
     """What the Prometheus of a host reads."""
     return targets.scrape_configs(_stack(components, groups, name, ports, hostvars, bool(tls), ca, secrets=secrets), host, own)
 
@@ -72,7 +72,7 @@ def alert_rules(components: Mapping[str, Any], groups: Mapping[str, Sequence[str
 
 def asked_of_prometheus(triggers: Sequence[Any], components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], name: str,
                         hostvars: Mapping[str, Any], hosts: Sequence[str] = (), window: float = 0,
-                        beside: bool = True) -> list[Any]:  # fmt: skip
+                        beside: bool = True) -> list[Any]:
     """Triggers as C(metric_gate) takes them, and what Prometheus is asked beside them. Wrong ones are left for it to name."""
     found = targets.hosts_of_role(components, groups, "prometheus")
     if not found:
@@ -81,7 +81,7 @@ def asked_of_prometheus(triggers: Sequence[Any], components: Mapping[str, Any], 
     known["port"] = known["port"] or (_variable(hostvars, found[0], "aistack_ports") or {}).get("prometheus")
     try:
         return asked.asked_of_prometheus(list(triggers), _stack(components, groups, name), asked.server(found[0], known), hosts,
-                                         float(window), beside)  # fmt: skip
+                                         float(window), beside)
     except TriggerError:
         return list(triggers)
 
@@ -104,13 +104,13 @@ def exporters_of(components: Mapping[str, Any], groups: Mapping[str, Sequence[st
     """The exporters of a host: C(name), C(listen), C(port)."""
     listen = targets.listens_at(components, groups, host, address)
     return [{"name": name, "listen": listen, "port": targets.exporter_port(ports, name)}
-            for name in targets.exporters_on(components, groups, host)]  # fmt: skip
+            for name in targets.exporters_on(components, groups, host)]
 
 
 def figure_workers(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str) -> dict[str, list[str]]:
     """The workers of a host, each with the queues that it takes from."""
     return {name: description.queues_of(components[name]) for name in targets.of_role(components, "worker")
-            if host in groups.get(str(components[name].get("hosts")), ())}  # fmt: skip
+            if host in groups.get(str(components[name].get("hosts")), ())}
 
 
 def metric_readers(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Any]) -> list[str]:
@@ -125,14 +125,14 @@ def listens_at(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]
 
 
 def server_places(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], role: str, port: int,
-                  hostvars: Mapping[str, Any]) -> dict[str, str]:  # fmt: skip
+                  hostvars: Mapping[str, Any]) -> dict[str, str]:
     """Host to address and port of the components that have a role and that Prometheus alone asks."""
     return {host: targets.place(targets.listens_at(components, groups, host, _address(hostvars, host)), port)
-            for host in targets.hosts_of_role(components, groups, role)}  # fmt: skip
+            for host in targets.hosts_of_role(components, groups, role)}
 
 
 def prometheus_url(components: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str, port: int,
-                   hostvars: Mapping[str, Any]) -> str:  # fmt: skip
+                   hostvars: Mapping[str, Any]) -> str:
     """The address at which a host asks the Prometheus of a stack: on loopback where that is on the same host."""
     hosts = targets.hosts_of_role(components, groups, "prometheus")
     at = _address(hostvars, hosts[0]) if hosts and host not in hosts else ""

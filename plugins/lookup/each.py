@@ -59,7 +59,7 @@ class LookupModule(LookupBase):
         known, own = dict(variables or {}), cast("Any", self._templar)
         if variable not in known or not name:
             raise AnsibleError(f"each: variable is {variable!r}, name is {name!r}; expected the name of a variable that is there, and that "
-                               "of one on which it depends")  # fmt: skip
+                               "of one on which it depends")
         values = [value for term in terms for value in (term if isinstance(term, (list, tuple)) else [term])]
         found = []
         for value in values:

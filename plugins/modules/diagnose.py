@@ -152,7 +152,7 @@ def main() -> None:
     given = module.params
     gate = {**given["gate"], "probes": given["probes"], "root": given["root"], "state_dir": given["state_dir"]}
     asked = Asked(given["root"], given["state_dir"], given["components"], gate, given["places"], given["addresses"], given["workers"],
-                  given["controller_time"])  # fmt: skip
+                  given["controller_time"])
     found = gather(asked)
     files = {"files": bundle.texts(asked, found, given["archive_bytes"])} if given["archive_bytes"] > 0 else {}
     module.exit_json(changed=False, evidence=found.evidence, lease=found.lease, problems=found.problems, **files)

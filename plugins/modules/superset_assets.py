@@ -167,14 +167,14 @@ def main() -> None:
     except (NotAsExpected, CannotJudge) as error:
         detail = f" ({error.detail})" if isinstance(error, NotAsExpected) and error.detail else ""
         module.fail_json(msg=f"Superset at {target} does not answer as it should: {error}{detail}. Is it up, and is the password in "
-                             f"{module.params['password_file']} that of {module.params['username']}?")  # fmt: skip
+                             f"{module.params['password_file']} that of {module.params['username']}?")
     except OSError as error:
         module.fail_json(msg=f"A file on the node cannot be used: {error}.")
     for name, lines in found.changed.items():
         if name not in found.imported:
             module.warn(f"{name} was changed in Superset and stays so: {'; '.join(lines[:5])}")
     module.exit_json(changed=bool(found.imported or found.connection), imported=found.imported, differing=found.changed,
-                     connection=found.connection, charts=found.charts, without_rows=found.without_rows)  # fmt: skip
+                     connection=found.connection, charts=found.charts, without_rows=found.without_rows)
 
 
 if __name__ == "__main__":

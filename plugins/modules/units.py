@@ -144,7 +144,7 @@ def written(wanted: list[UnitFile], units: Path, check: bool) -> dict[str, Any]:
     return {
         "changed": bool(made or names or reloaded), "written": names, "made": made, "reloaded": reloaded,
         **({"diff": [differences[name] for name in names]} if names else {}),
-    }  # fmt: skip
+    }
 
 
 @privileges.explained

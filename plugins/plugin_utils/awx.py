@@ -266,7 +266,7 @@ def notification(stack: str, entry: Mapping[str, Any]) -> Spec:
 ORDER = (
     "schedules", "workflow_job_templates", "job_templates", "inventory_sources", "inventories", "projects", "notification_templates",
     "teams", "credentials", "execution_environments",
-)  # fmt: skip
+)
 """Kinds of objects in the order in which they can be taken away: nobody is needed by one that comes later."""
 
 
@@ -280,7 +280,7 @@ def own(stack: str, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Sp
     return [
         {"kind": kind, "id": int(entry["id"]), "name": str(entry["name"]), "credential_type": entry.get("credential_type")}
         for kind in ORDER for entry in found.get(kind, ()) if is_ours(stack, entry)
-    ]  # fmt: skip
+    ]
 
 
 def stale(stack: str, found: Mapping[str, Sequence[Mapping[str, Any]]], names: Mapping[str, Sequence[str]]) -> list[Spec]:
@@ -300,7 +300,7 @@ def strangers(stack: str, found: Mapping[str, Sequence[Mapping[str, Any]]], name
         f"{kind.rstrip('s').replace('_', ' ').replace('inventorie', 'inventory')} '{entry['name']}' (id {entry['id']})"
         for kind in ORDER for entry in found.get(kind, ())
         if entry["name"] in names.get(kind, ()) and not is_ours(stack, entry)
-    ]  # fmt: skip
+    ]
 
 
 def wrappers(verbs: Mapping[str, Verb], names: Sequence[str]) -> dict[str, str]:

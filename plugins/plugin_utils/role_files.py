@@ -144,7 +144,7 @@ def made(text: str) -> set[str]:
         lines = match["how"].lstrip("\n").splitlines()
         first = len(lines[0]) - len(lines[0].lstrip())
         found |= set(re.findall(r"[{,][ \t]*(\w+):", lines[0]) if "{" in lines[0][: first + 1] else
-                     re.findall(rf"^[ \t]{{{first}}}(\w+):", "\n".join(lines), re.MULTILINE))  # fmt: skip
+                     re.findall(rf"^[ \t]{{{first}}}(\w+):", "\n".join(lines), re.MULTILINE))
     return found
 
 

@@ -65,7 +65,7 @@ class RollbackPages:
             "nodes": {node: self.decision["plans"][node] for node in self.decision["nodes"]},
             "data_loss": {node: data_loss.get(node) or [] for node in self.decision["nodes"]},
             "notes": self.decision["notes"], "not_covered": not_covered,
-        }  # fmt: skip
+        }
 
     def facts(self) -> dict[str, Any]:
         """What documents and people are told besides the plan."""
@@ -80,7 +80,7 @@ class RollbackPages:
             "run": given["run"], "level": self.level, "from": self.decision["from"], "to": to,
             "nodes": self.decision["nodes"], "resumes": self.decision["resumes"], "code": self.decision["code"],
             "document": given["document"],
-        }  # fmt: skip
+        }
 
     def shown(self) -> str:
         """The plan, for the terminal."""
@@ -111,7 +111,7 @@ class RollbackPages:
             "verification": evidence(self._of("gates"), {host: found or [] for host, found in data.items()}),
             "seconds": datetime.datetime.now(datetime.timezone.utc).timestamp() - began, "result": result,
             **({"error": "; ".join(failures(hosts))} if failed else {}),
-        }  # fmt: skip
+        }
 
     def final_facts(self) -> dict[str, Any]:
         """:meth:`facts`, with what is known at the end."""
@@ -119,7 +119,7 @@ class RollbackPages:
         saved = [parts.of_hosts(self._vars, name, "name") for name in self._given["answers"].get("saved") or []]
         names = dict.fromkeys(str(found[node]) for found in saved for node in part if found.get(node))
         return {**self.facts(), "plan": self._given["document"], "journals": {node: journals.get(node) or [] for node in part},
-                "backup": ", ".join(names)}  # fmt: skip
+                "backup": ", ".join(names)}
 
     def post_mortem(self, result: str) -> str:
         """The document after it."""

@@ -47,7 +47,7 @@ class Span:
             "traceId": trace, "spanId": self.id, "name": self.name, "kind": 1, "startTimeUnixNano": str(self.start),
             "endTimeUnixNano": str(max(self.start, self.end)), "attributes": _attributes(self.attributes),
             "status": {"code": 2} if self.failed else {},
-        }  # fmt: skip
+        }
         return {**found, "parentSpanId": self.parent} if self.parent else found
 
 
@@ -101,7 +101,7 @@ class RunTrace:
         scope = {"name": "phasegate.aistack", **({"version": version} if version else {})}
         spans = [span.as_otlp(self.id) for span in self.spans]
         return {"resourceSpans": [{"resource": {"attributes": _attributes({"service.name": "aistack"})},
-                                   "scopeSpans": [{"scope": scope, "spans": spans}]}]}  # fmt: skip
+                                   "scopeSpans": [{"scope": scope, "spans": spans}]}]}
 
     def _next_phase(self, name: str, now: int) -> None:
         if self._phase and self._phase.name == name:
@@ -120,7 +120,7 @@ class RunTrace:
         if isinstance(last, Mapping) and isinstance(last.get("at"), (int, float)):
             end = min(end, start + int((float(last["at"]) + float(last.get("latency_ms") or 0) / 1000) * 1e9))
         known = {"host": of.attributes["host"], "aistack.verdict": str(probe.get("verdict")), "aistack.attempts": probe.get("attempts"),
-                 "aistack.component": probe.get("component"), "aistack.probe": probe.get("type")}  # fmt: skip
+                 "aistack.component": probe.get("component"), "aistack.probe": probe.get("type")}
         found = {key: value for key, value in known.items() if value is not None}
         self._add(Span(f"probe: {probe.get('name')}", start, end, of.id, found, probe.get("verdict") in ("fail", "error")))
 

@@ -33,7 +33,7 @@ CONDITIONS, GATES = 20, 7
 ROUNDS = 5
 QUICK = {"prometheus_interval": 1, "prometheus_timeout": 1, "prometheus_evaluation": 1, "alertmanager_wait": 1, "alertmanager_interval": 1}
 USUAL = {"prometheus_interval": 15, "prometheus_timeout": 10, "prometheus_evaluation": 15, "alertmanager_wait": 10,
-         "alertmanager_interval": 60}  # fmt: skip
+         "alertmanager_interval": 60}
 """The defaults of the roles."""
 UP = 'up{component="api",slot="green"}'
 GONE = {"name": "bench", "rules": [{"alert": "Gone", "expr": f"{UP} == 0", "labels": {"severity": "critical"}}]}
@@ -73,7 +73,7 @@ def gates(figures: Figures, world: World, folder: Path) -> None:
         {"name": f"q{number}", "source": "prometheus", "query": f"sum_over_time(max(up)[{30 * number}m:1s]) > bool 0", "value": {"ge": 1},
          "window": 1, "timeout": 30, **login}
         for number in range(1, CONDITIONS + 1)
-    ])  # fmt: skip
+    ])
     asked: list[float] = []
     ask = prometheus.series
 

@@ -76,7 +76,7 @@ def beside(figures: Figures, folder: Path) -> None:
         "release": "v1", "repo": str(world.repo), "path": "api", "mirror_dir": str(folder / "mirrors"), "lock": "requirements.lock",
         "python": world.python, "min_free_bytes": 0, "group": "", "build_user": world.user, "test_user": world.user, "artefacts": False,
         "environment": world.fetching, "tools": str(folder / "tools"), "build": [["{python}", "-c", WAITING]],
-    }  # fmt: skip
+    }
     common = {"trees": [{"component": "api"}, {"component": "jobs"}], "shared": shared}
     samples: dict[int, list[float]] = {1: [], 4: []}
     for turn in range(2):

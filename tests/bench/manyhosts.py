@@ -67,7 +67,7 @@ def inventory(folder: Path, count: int) -> dict[str, Any]:
         },
         "aistack_acceptance": {"answers": {"command": ["true"], "from": "aistack"}},
         "ansible_connection": "from_file", "ansible_python_interpreter": "/usr/bin/python3", "bench_answers": str(folder / "answers.json"),
-    }  # fmt: skip
+    }
     hosts = {f"node-{number}": {"aistack_address": f"192.0.2.{number}"} for number in range(1, count + 1)}
     return {"all": {"vars": variables, "children": {"aistack": {"hosts": hosts}}}}
 
@@ -102,7 +102,7 @@ def environment(folder: Path) -> dict[str, str]:
         **clean, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).parent / "connection_plugins"),
         "ANSIBLE_HOME": str(folder / "ansible"), "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "HOME": str(folder),
         "ANSIBLE_STDOUT_CALLBACK": "default", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    }  # fmt: skip
+    }
 
 
 def processor_s() -> float:
@@ -120,7 +120,7 @@ def play(folder: Path, count: int) -> tuple[float, float]:
     command = [str(BIN / "ansible-playbook"), "-i", str(hosts), "phasegate.aistack.phase", "-e", "aistack_phase=phase1"]
     began, used = time.monotonic(), processor_s()
     done = subprocess.run(command, cwd=ROOT, env=environment(folder), capture_output=True, text=True, timeout=900, check=False,
-                          stdin=subprocess.DEVNULL)  # fmt: skip
+                          stdin=subprocess.DEVNULL)
     seconds, used = time.monotonic() - began, processor_s() - used
     ended = "TASK [Remember what was proven]" in done.stdout and "converge.yml" not in done.stdout
     if done.returncode or done.stdout.count("changed=0 ") != count or not ended:

@@ -20,7 +20,7 @@ from onlab import RATE, Visitors, on, play
 
 NODES = ("backend-1", "gpu-1", "web-1")
 WATCHING = (r"(aistack-)?(prometheus|alertmanager|[a-z]+-exporter|log-shipper|victoria-?logs|loki|grafana|superset|jaeger)"
-            r"([@-].*)?[.]service")  # fmt: skip
+            r"([@-].*)?[.]service")
 """Units that watch, by their names."""
 SENDING = r"aistack-([a-z]+-exporter|log-shipper|prometheus)[.]service"
 """Those that read figures and send lines: what a node is spared where nobody watches."""

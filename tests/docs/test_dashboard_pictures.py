@@ -44,7 +44,7 @@ def panel(title: str, x: int = 0, unit: str = "short", kind: str = "timeseries",
     """A panel with one query, which is called like the panel."""
     return {"type": kind, "title": title, "gridPos": {"x": x, "y": 1, "w": 8, "h": 8},
             "fieldConfig": {"defaults": {"unit": unit, "min": 0}},
-            "targets": [{"expr": title, "legendFormat": "{{node}}"}], **more}  # fmt: skip
+            "targets": [{"expr": title, "legendFormat": "{{node}}"}], **more}
 
 
 def drawn(answers: dict[str, Any], *panels: dict[str, Any]) -> ElementTree.Element:
@@ -77,7 +77,7 @@ def test_a_matrix_is_lines_with_a_legend() -> None:
 def test_series_in_another_order_make_the_same_text() -> None:
     one, other = ({"node": "a"}, [1.0, 2.0]), ({"node": "b"}, [3.0, 1.0])
     made = [DRAWN["picture"](board(panel("Load")), lambda expr, _now, given=given: {"Load": given}.get(expr, EMPTY), WINDOW, 60)
-            for given in (matrix(one, other), matrix(other, one))]  # fmt: skip
+            for given in (matrix(one, other), matrix(other, one))]
     assert made[0] == made[1]
 
 
@@ -118,7 +118,7 @@ def test_what_happened_is_a_line_in_each_panel_and_told_once() -> None:
     at = (WINDOW[0] + 600) * 1000
     before = {**labels, "component": "old", "release": "v1"}
     marks = matrix(({**labels, "component": "worker"}, [at + 60_000]), ({**labels, "component": "api"}, [at, at]),
-                   (before, [(WINDOW[0] - 60) * 1000]))  # fmt: skip
+                   (before, [(WINDOW[0] - 60) * 1000]))
     values = matrix(({"node": "a"}, [1, 2]))
     picture = drawn({"marks": marks, "Load": values, "Disk": values}, panel("Load"), panel("Disk", 8))
     assert len(lines(picture, "l v")) == 2 * 2
@@ -147,7 +147,7 @@ def test_what_is_too_long_is_cut() -> None:
     (1536, "bytes", "1.5 KiB"), (0, "bytes", "0 B"), (1500, "Bps", "1.5 kB/s"),
     (0.0042, "s", "4.2 ms"), (0, "s", "0 s"), (90, "s", "1.5 min"), (7200, "s", "2 h"), (172800, "s", "2 days"),
     (3, "reqps", "3"), (3, "nobody knows", "3"),
-])  # fmt: skip
+])
 def test_a_figure_has_its_unit(value: float, unit: str, shown: str) -> None:
     assert DRAWN["figure"](value, unit) == shown
 
@@ -156,7 +156,7 @@ def test_a_figure_has_its_unit(value: float, unit: str, shown: str) -> None:
     (1, "short", True, "0 1"), (3, "short", True, "0 1 2 3"), (1, "percentunit", False, "0 25% 50% 75% 100%"),
     (300 * 2**20, "bytes", True, "0 100 MiB 200 MiB 300 MiB"), (5400, "s", False, "0 0.5 h 1 h 1.5 h"),
     (75_300, "s", False, "0 10 h 20 h 30 h"), (0.0093, "s", False, "0 2.5 ms 5 ms 7.5 ms 10 ms"), (5300, "short", True, "0 2 K 4 K 6 K"),
-])  # fmt: skip
+])
 def test_the_field_ends_at_a_round_figure(top: float, unit: str, whole: bool, shown: str) -> None:
     made = DRAWN["ticks"](top, unit, whole)
     assert " ".join(text for _value, text in made) == shown

@@ -38,7 +38,7 @@ REGISTRIES = [
         ("security.debian", ".org"), ("archive.ubuntu", ".com"), ("docker", ".io"), ("quay", ".io"), ("ghcr", ".io"),
         ("galaxy.ansible", ".com"), ("mcr.microsoft", ".com"),
     ]
-]  # fmt: skip
+]
 # A folder of one machine: the checkout itself, wherever it is, and a wheel folder that build machines like to have.
 MACHINE = [f"{ROOT}/", "/opt/" + "wheels", "/home/" + "runner/"]
 # The sample applications that the lab deploys are repositories of their own.

@@ -125,7 +125,7 @@ DATASETS = (
             "CROSS JOIN jsonb_array_elements_text(c.output -> 'channels') AS channel\n"
             "LEFT JOIN workflow_nodes r ON r.workflow_id = w.id AND r.agent_name = 'ReviewerAgent'\n"
             "WHERE w.kind = 'campaign' AND w.status = 'completed'"),
-)  # fmt: skip
+)
 
 TREND = {"kind": "trend"}
 GENERATORS = {"agent_name": ["StrategistAgent", "CopywriterAgent", "VisionGeneratorAgent", "ReviewerAgent"]}
@@ -184,4 +184,4 @@ DASHBOARDS = (
         (Chart("Campaigns a day", "bars", "publications", ("campaigns",), ("channel",), width=6),
          Chart("Headlines", "table", "publications", by=("headline", "channel", "verdict"), width=6)),
     )),
-)  # fmt: skip
+)

@@ -63,32 +63,32 @@ def dataset_of(one: Any) -> dict[str, Any]:
             for name, kind in one.columns.items()
         ],
         "version": "1.0.0", "database_uuid": DATABASE,
-    }  # fmt: skip
+    }
 
 
 def adhoc(column: str, value: Any) -> dict[str, Any]:
     """A filter as Superset's editor keeps it."""
     several = isinstance(value, list)
     return {"clause": "WHERE", "expressionType": "SIMPLE", "subject": column, "operator": "IN" if several else "==",
-            "operatorId": "IN" if several else "EQUALS", "comparator": value, "filterOptionName": f"filter_{column}"}  # fmt: skip
+            "operatorId": "IN" if several else "EQUALS", "comparator": value, "filterOptionName": f"filter_{column}"}
 
 
 def params_of(one: Any, time: str) -> dict[str, Any]:
     """What the editor shows of a chart."""
     metrics, by = list(one.metrics), list(one.by)
     common = {"viz_type": VIZ[one.kind], "adhoc_filters": [adhoc(*pair) for pair in one.only.items()], "time_range": "No filter",
-              "granularity_sqla": time, "row_limit": MOST_ROWS}  # fmt: skip
+              "granularity_sqla": time, "row_limit": MOST_ROWS}
     if one.kind == "number":
         return {**common, "metric": metrics[0], "y_axis_format": "SMART_NUMBER", "header_font_size": 0.4, "subheader_font_size": 0.15}
     if one.kind == "share":
         return {**common, "metric": metrics[0], "groupby": by, "sort_by_metric": True, "show_legend": True, "label_type": "key_value",
-                "donut": True, "color_scheme": "supersetColors"}  # fmt: skip
+                "donut": True, "color_scheme": "supersetColors"}
     if one.kind == "table":
         return {**common, "query_mode": "aggregate", "metrics": metrics, "groupby": by, "order_desc": True, "server_pagination": False,
-                "table_timestamp_format": "smart_date", "show_cell_bars": True}  # fmt: skip
+                "table_timestamp_format": "smart_date", "show_cell_bars": True}
     return {**common, "x_axis": time, "time_grain_sqla": "P1D", "metrics": metrics, "groupby": by, "color_scheme": "supersetColors",
             "show_legend": True, "rich_tooltip": True, "truncate_metric": True,
-            **({"stack": "Stack"} if one.kind == "bars" else {"seriesType": "line"})}  # fmt: skip
+            **({"stack": "Stack"} if one.kind == "bars" else {"seriesType": "line"})}
 
 
 def query_of(one: Any, time: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def query_of(one: Any, time: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "granularity": time, "filters": asked, "extras": {"having": "", "where": ""}, "columns": [*([axis] if over_time else []), *one.by],
         "metrics": list(one.metrics), "row_limit": MOST_ROWS, "order_desc": True, "time_range": "No filter",
-    }  # fmt: skip
+    }
     if one.kind in ("share", "table"):
         found["orderby"] = [[one.metrics[0], False]]
     if over_time:
@@ -112,12 +112,12 @@ def chart_of(one: Any, board: Any) -> dict[str, Any]:
     time = next(dataset.time for dataset in DESCRIBED["DATASETS"] if dataset.name == one.dataset)
     # Superset puts in the dataset's number when it imports
     context = {"datasource": {"id": 0, "type": "table"}, "force": False, "queries": [query_of(one, time)], "result_format": "json",
-               "result_type": "full"}  # fmt: skip
+               "result_type": "full"}
     return {
         "slice_name": one.title, "description": None, "certified_by": None, "certification_details": None, "viz_type": VIZ[one.kind],
         "params": params_of(one, time), "query_context": json.dumps(context), "cache_timeout": None,
         "uuid": identity("chart", f"{board.slug} {one.title}"), "version": "1.0.0", "dataset_uuid": identity("dataset", one.dataset),
-    }  # fmt: skip
+    }
 
 
 def nodes_of(board: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,14 +131,14 @@ def nodes_of(board: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, row in zip(rows, board.rows):
         charts = [f"CHART-{slug(chart.title)}" for chart in row]
         yield name, {"id": name, "type": "ROW", "children": charts, "parents": list(above),
-                     "meta": {"background": "BACKGROUND_TRANSPARENT"}}  # fmt: skip
+                     "meta": {"background": "BACKGROUND_TRANSPARENT"}}
         height = max(HEIGHT[chart.kind] for chart in row)
         for place, chart in zip(charts, row):
             number += 1
             # a number of its own in the file, which Superset replaces by that of the chart
             yield place, {"id": place, "type": "CHART", "children": [], "parents": [*above, name],
                           "meta": {"chartId": number, "height": height, "width": chart.width, "sliceName": chart.title,
-                                   "uuid": identity("chart", f"{board.slug} {chart.title}")}}  # fmt: skip
+                                   "uuid": identity("chart", f"{board.slug} {chart.title}")}}
 
 
 def dashboard_of(one: Any) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def dashboard_of(one: Any) -> dict[str, Any]:
         "metadata": {"color_scheme": "supersetColors", "cross_filters_enabled": True, "refresh_frequency": 0, "label_colors": {},
                      "timed_refresh_immune_slices": [], "expanded_slices": {}, "native_filter_configuration": []},
         "version": "1.0.0",
-    }  # fmt: skip
+    }
 
 
 def files() -> dict[str, str]:

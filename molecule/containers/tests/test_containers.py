@@ -288,7 +288,7 @@ def test_an_image_is_fetched_by_its_digest(lab: Any, tmp_path: Path) -> None:
     pinned = node.check_output(f"docker inspect --format '{{{{index .RepoDigests 0}}}}' {name}:any").rpartition("@")[2]
     node.check_output(f"docker rmi {name}:any")
     for digests, said in (({"v9.9.9": pinned}, "image.digests has nothing for v1.8.0"),
-                          ({"v1.8.0": f"sha256:{'0' * 64}"}, "Fetching the image of api v1.8.0 as")):  # fmt: skip
+                          ({"v1.8.0": f"sha256:{'0' * 64}"}, "Fetching the image of api v1.8.0 as")):
         output = deploy(lab, "v1.8.0", "-e", described(lab, tmp_path, {"pull": name, "digests": digests})).ended_badly().output
         assert said in output, output[-3000:]
     with visitors(lab):
@@ -466,11 +466,11 @@ def test_the_whole_system_goes_back_to_the_set_of_the_targets_time(lab: Any) -> 
 def test_a_controller_that_is_killed_in_a_migration_is_followed_by_the_same_command(lab: Any, root: Path) -> None:
     """What served serves all the time, the steps are done once, and nothing is left of the first attempt."""
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(lab.inventory), "playbooks/deploy.yml", "-e",
-               "release=v1.11.0", "-e", "backup=false"]  # fmt: skip
+               "release=v1.11.0", "-e", "backup=false"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg")}
     with visitors(lab):
         run = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+                               stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 180
         while asked(lab, MIGRATES) == "0":
             assert run.poll() is None

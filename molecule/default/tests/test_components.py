@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 COMPONENTS = ["toolchain", "postgres", "redis", "minio", "ollama", "comfyui", "edge", "backend", "worker", "beat", "frontend",
-              "exporters", "alertmanager", "prometheus", "logs", "log_shipper"]  # fmt: skip
+              "exporters", "alertmanager", "prometheus", "logs", "log_shipper"]
 TABLES = {"workflows", "workflow_nodes", "workflow_edges", "agent_logs", "context_traces", "router_logs"}
 SLOTTED = [("backend-1", "backend"), ("backend-1", "worker"), ("backend-1", "beat"), ("web-1", "frontend")]
 # units and the exposure that systemd-analyze may find at most; 10 is worst. PostgreSQL's and HAProxy's units are Debian's.
@@ -24,7 +24,7 @@ HARDENED = [
     ("backend-1", "aistack-prometheus.service"), ("backend-1", "aistack-alertmanager.service"),
     ("backend-1", "victorialogs.service"), ("gpu-1", "aistack-log-shipper.service"),
     ("backend-1", "aistack-postgres-exporter.service"), ("gpu-1", "aistack-node-exporter.service"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 JOBS = {
     "prometheus", "alertmanager", "backend", "edge", "node_exporter", "postgres_exporter", "redis_exporter", "blackbox_exporter",
     "doors_tcp", "logs",
-}  # fmt: skip
+}
 
 
 def asked(lab: Any, path: str) -> Any:

@@ -88,7 +88,7 @@ def users(lab: Any, what: str, again: int = 0) -> Iterator[Seen]:
         "what": what, "seconds": round(took, 1), "requests": seen.asked, "failed": len(seen.failed), "late": seen.late,
         "sessions": seen.sessions, "refused": len(seen.refused), "cut": seen.cut, "tasks": queued,
         "lost": queued - done["tasks"], "twice": done["done"] - done["tasks"], "answers": dict(seen.versions),
-    }  # fmt: skip
+    }
     REPORT.parent.mkdir(exist_ok=True)
     with REPORT.open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")
@@ -102,12 +102,12 @@ def users(lab: Any, what: str, again: int = 0) -> Iterator[Seen]:
 
 def deploy(release: str, strategy: str) -> tuple[str, ...]:
     return ("playbooks/deploy.yml", "-e", f"release={release}", "-e", f"fleet_strategy={strategy}", "-e", "backup=false",
-            "-e", "allow_bad=true")  # a way back has marked it so  # fmt: skip
+            "-e", "allow_bad=true")  # a way back has marked it so
 
 
 def back(release: str, strategy: str) -> tuple[str, ...]:
     return ("playbooks/rollback.yml", "-e", "level=app", "-e", f"to={release}", "-e", f"confirm={release}",
-            "-e", f"fleet_strategy={strategy}", "-e", "reason=load")  # fmt: skip
+            "-e", f"fleet_strategy={strategy}", "-e", "reason=load")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,7 +142,7 @@ def killed(lab: Any, arguments: tuple[str, ...], when: Callable[[], bool]) -> No
     root = Path(__file__).resolve().parents[3]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg")}
     run = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
+                           stderr=subprocess.STDOUT, text=True, start_new_session=True)
     words: list[str] = []
     reader = threading.Thread(target=lambda: words.extend(run.stdout or ()), daemon=True)
     reader.start()
@@ -191,9 +191,9 @@ def scale(number: int) -> tuple[str, ...]:
 def processes(lab: Any) -> dict[str, int]:
     """How many units of the worker run on each host, and how many of them start at boot; the two have to be the same."""
     running = {host: lab.node(host).check_output("systemctl list-units --state=active --plain --no-legend 'aistack-worker@*.service'")
-               for host in lab.names}  # fmt: skip
+               for host in lab.names}
     at_boot = {host: lab.node(host).check_output("ls /etc/systemd/system/multi-user.target.wants | grep 'aistack-worker@'")
-               for host in lab.names}  # fmt: skip
+               for host in lab.names}
     found = {host: len(text.splitlines()) for host, text in running.items()}
     assert found == {host: len(text.splitlines()) for host, text in at_boot.items()}, (running, at_boot)
     return found

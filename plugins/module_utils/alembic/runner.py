@@ -105,7 +105,7 @@ class InImage:
             self.docker, "run", "--rm", "--interactive", "--pull", "never", "--name", container(name), "--network", self.network, *bounds,
             *seen, *(["--user", self.user] if self.user else []), "--entrypoint", self.python, self.image,
             "-c", ENVIRONMENT_FIRST, BOOTSTRAP, *words,
-        ]  # fmt: skip
+        ]
 
     def start(self, name: str, words: Sequence[str], variables: Mapping[str, str], errors: IO[bytes]) -> Child:
         return start(self.command(name, words), ENVIRONMENT, "/", PIPE, PIPE, errors)

@@ -48,7 +48,7 @@ class HelperError(Exception):
 
 _KINDS = {
     "55P03": "lock_timeout", "57014": "statement_timeout", "40P01": "deadlock", "57P01": "ended", "57P03": "database", "25006": "read_only",
-}  # fmt: skip
+}
 
 
 def kind_of(sqlstate: str) -> str:

@@ -84,4 +84,4 @@ BACKUP = Option("dict", "what a backup set holds besides environments, credentia
     "timeout": Option("int", "seconds that one part may take; backup_timeout if left out", minimum=1),
     "count_below": Option("int", "tables with as many rows or more are not counted", minimum=0, default=20000000),
     "min_free_bytes": Option("int", "bytes that have to stay free besides a set", minimum=0),
-})  # fmt: skip
+})

@@ -126,4 +126,4 @@ def container(stack: cli.Stack, given: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[cli.Stack, argparse.Namespace], int]] = {
     "run": run, "shell": shell, "logs": logs, "ship": ship, "remove": remove, "container": container,
-}  # fmt: skip
+}

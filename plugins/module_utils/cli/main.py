@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         found.add_argument("--allow-bad", action="store_true", help="go to a release although it is marked bad")
     plan.add_argument("--set", metavar="NAME", help="for the level system: the backup set (the newest of the target's time)")
     plan.add_argument("--elsewhere", metavar="COMPONENT=HOST", type=_elsewhere, action="append", default=[],
-                      help="HOST moves the component's database for this node (levels schema and system)")  # fmt: skip
+                      help="HOST moves the component's database for this node (levels schema and system)")
     rollback.add_argument("--dry-run", action="store_true", help="only show the plan")
     revert = verb("revert", "take back what one run activated")
     revert.add_argument("--run", metavar="RUN", required=True, help="the run")
@@ -123,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     told = verb("figures", "what Prometheus is told of this node: what is live, journal, lock, sets, drills, queues (its timer's way)")
     told.add_argument("--to", metavar="FILE", default="", help="write the page there instead of showing it")
     told.add_argument("--worker", metavar="COMPONENT=QUEUES", type=_queues, action="append", default=[],
-                      help="a worker on this node, with the queues that it takes from, separated by commas")  # fmt: skip
+                      help="a worker on this node, with the queues that it takes from, separated by commas")
     verb("reconcile", "what a boot runs: have what starts by itself, the edge and the live link agree after a power cut")
     for found in (rollback, resume, ran, shell, gone):
         found.add_argument("--run", metavar="RUN", default="", help=argparse.SUPPRESS)
@@ -266,7 +266,7 @@ def _rollback_request(given: argparse.Namespace) -> Any:
 
     named = getattr(given, "set", None)
     return RollbackRequest(given.level or "app", given.to, given.application, given.allow_bad, given.best_effort, named, bool(given.level),
-                           elsewhere=dict(getattr(given, "elsewhere", ())))  # fmt: skip
+                           elsewhere=dict(getattr(given, "elsewhere", ())))
 
 
 def plan(stack: Stack, given: argparse.Namespace) -> int:

@@ -120,7 +120,7 @@ class Bucket:
     @contextmanager
     def _asked(
         self, method: str, key: str, digest: str = hashlib.sha256(b"").hexdigest(), size: int = 0, body: bytes | IO[bytes] | None = None
-    ) -> Iterator[http.client.HTTPResponse]:  # fmt: skip
+    ) -> Iterator[http.client.HTTPResponse]:
         url = f"{self.endpoint.rstrip('/')}/{quote(self.name)}/{quote(key)}"
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -83,5 +83,5 @@ def refusal(component: str, number: int, fronted: bool) -> str:
         return f"{component} has a port, and one process per slot, which is reached there. {OWN_OPTION}"
     if number == 0:
         return (f"{component}: 0 instances would leave nobody to do its work; expected 1 to {LIMIT}. To stop it on a node: systemctl stop "
-                f"'aistack-{component}@*'; systemctl disable aistack-{component}@.service; to take it away: remove.yml")  # fmt: skip
+                f"'aistack-{component}@*'; systemctl disable aistack-{component}@.service; to take it away: remove.yml")
     return "" if 1 <= number <= LIMIT else f"{component}: {number} instances; expected 1 to {LIMIT}"

@@ -153,13 +153,13 @@ def start(
     return subprocess.Popen(
         list(argv), env=None if env is None else dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
         umask=umask, pass_fds=tuple(pass_fds), **as_user(user),
-    )  # fmt: skip
+    )
 
 
 def ended(
     child: subprocess.Popen[bytes], given: bytes | None = None, timeout: float | None = None, said: Said | None = None,
     stop: Callable[[], None] | None = None, errors: str = "replace",
-) -> Ended:  # fmt: skip
+) -> Ended:
     """Wait for what :func:`start` started, at most ``timeout`` seconds; past them its session is killed, or ``stop`` ends it.
 
     ``given`` is written to its standard input, ``errors`` says how what it wrote is decoded. Nothing of its session is left where
@@ -238,12 +238,12 @@ def _start_kept(
     asked = {
         "argv": argv, "cwd": os.fspath(cwd), "env": env, "timeout": timeout, "parent": os.getpid(),
         "user": [who.uid, who.gid, []] if who else None, "umask": umask,
-    }  # fmt: skip
+    }
     libraries = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}  # this Python may need it
     child = subprocess.Popen(
         [sys.executable or "python3", "-I", "-S", "-c", KEEPER],
         cwd="/", env=libraries, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+    )
     return child, json.dumps(asked).encode()
 
 
@@ -254,7 +254,7 @@ def _start(
         argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         user=who.uid if who else None, group=who.gid if who else None, extra_groups=[] if who else None,
         umask=-1 if umask is None else umask,
-    )  # fmt: skip
+    )
     return child, None
 
 

@@ -120,7 +120,7 @@ def _origins(findings: Sequence[Finding]) -> list[int | None]:
 
 def _cause(one: Finding) -> Cause:
     return {"rule": one["rule"], "component": one["component"], "title": one["title"], "certainty": one["certainty"], "seen": [],
-            "means": one["means"], "do": [], "follows": []}  # fmt: skip
+            "means": one["means"], "do": [], "follows": []}
 
 
 def unreachable(node: str, why: str) -> Finding:
@@ -130,7 +130,7 @@ def unreachable(node: str, why: str) -> Finding:
         "seen": why, "means": "nothing on it could be looked at: what is said of the others may follow from that",
         "do": [f"look at the node itself and its network: ansible {node} -m ansible.builtin.ping", "then run diagnose.yml again"],
         "blames": [], "explains": [], "symptom": False, "wide_title": f"{node} does not answer",
-    }  # fmt: skip
+    }
 
 
 def nodes_of(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -139,7 +139,7 @@ def nodes_of(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, An
     for node, result in results.items():
         why = str(result.get("silent") or "") if "findings" in result else str(result.get("msg") or "it was not asked")
         found[node] = {"silent": why.strip(), "problems": result.get("problems") or [], "lock": str(result.get("lock") or ""),
-                       "asked": bool(result.get("asked"))}  # fmt: skip
+                       "asked": bool(result.get("asked"))}
     return found
 
 

@@ -74,7 +74,7 @@ class Part:
             "unit": worst.name if worst else self.units[0] if self.units else "-", "state": self.state,
             "result": worst.result if worst else "", "reason": (worst.reason if worst else "") or "-",
             "restarts": worst.restarts if worst else 0, "log": self.log,
-        }  # fmt: skip
+        }
 
 
 def word(state: UnitState) -> str:
@@ -127,7 +127,7 @@ def _slots(name: str, role: str, root: str, state_dir: str, described: Descripti
             found.append(Part(
                 name, role, slot, [spec.unit_of(instance) for instance in existing(spec, slot)], _env_file(home, slot),
                 os.path.basename(os.readlink(link)) if link.is_symlink() else "-", slot == live or not live,
-            ))  # fmt: skip
+            ))
     return found
 
 

@@ -113,7 +113,7 @@ def gather(asked: Asked, systemd: Systemd | None = None) -> Gathered:
         }
         locks, lease = (lock.result() or [([], None)])[0]
         evidence.update(node=node.result(), locks=locks, interrupted=system.begun(records, lease),
-                        probes=_rows(gate.result(), asked, problems))  # fmt: skip
+                        probes=_rows(gate.result(), asked, problems))
     children.end()
     told = [" ".join(problem.split()) for problem in problems]
     return Gathered(masked(evidence, secrets), lease, masked(told, secrets), found, secrets, records)
@@ -158,7 +158,7 @@ def _rows(answer: Mapping[str, Any], asked: Asked, problems: list[str]) -> list[
         problems.append(str(answer.get("msg")))
     roles = {one["component"]: one.get("role") or "" for one in asked.components}
     return [{**{key: row.get(key) or "-" for key in _ROW}, "probe": row["name"], "role": roles.get(row.get("component"), "")}
-            for row in answer.get("probes") or ()]  # fmt: skip
+            for row in answer.get("probes") or ()]
 
 
 def _servers(
@@ -193,13 +193,13 @@ def _servers(
                 **whose, "variable": server.variable, "kind": server.kind, "address": server.address, "host": server.host,
                 **first.seen, **servers.known_as(server, asked.places, asked.addresses),
                 **({"state": "unknown"} if in_container and first.seen["state"] != "answers" else {}),
-            })  # fmt: skip
+            })
             if queues.get(part.component):
                 waiting += [{
                     **whose, "queue": queue, "address": server.address, "length": length, "state": part.state,
                     "taken_by": ", ".join(name for name, taken in asked.workers.items() if queue in taken) or "-",
                     "consumed": any(queue in taken for taken in asked.workers.values()),
-                } for queue, length in first.queues.items()]  # fmt: skip
+                } for queue, length in first.queues.items()]
         return {"servers": rows, "queues": waiting}
 
     return answers

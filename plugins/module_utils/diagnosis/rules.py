@@ -93,7 +93,7 @@ def problems(where: str, rules: Any, known: Iterable[str] = ()) -> list[str]:
             found.append(f"{here}.certainty: must be a whole number from 1 to 100, is {rule['certainty']}")
         others = [*names, *known]
         found += [f"{here}.explains: unknown rule '{name}'{nearest(name, others)}" for name in rule.get("explains") or ()
-                  if name not in others]  # fmt: skip
+                  if name not in others]
     return found
 
 
@@ -130,7 +130,7 @@ def _texts(here: str, rule: Mapping[str, Any]) -> list[str]:
     known = {*SECTIONS[rule["each"]], *ALWAYS, *_groups(rule)}
     texts = [(key, rule.get(key)) for key in ("title", "seen", "means", "do")]
     return [f"{here}.{key}: ${{{name}}} is no field of {rule['each']}{nearest(name, known)}"
-            for key, text in texts for name in sorted(names_in(text)) if name not in known]  # fmt: skip
+            for key, text in texts for name in sorted(names_in(text)) if name not in known]
 
 
 def chosen(rules: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -183,4 +183,4 @@ def _finding(rule: Mapping[str, Any], thing: Mapping[str, Any], match: Mapping[s
         "title": told(rule["title"]), "certainty": int(rule["certainty"]), "seen": told(rule["seen"]), "means": told(rule["means"]),
         "do": [told(step) for step in rule["do"]], "blames": list(rule.get("blames") or ()), "explains": list(rule.get("explains") or ()),
         "symptom": bool(rule.get("symptom")), "wide_title": told(rule["title"], "${node}"),
-    }  # fmt: skip
+    }

@@ -53,7 +53,7 @@ _REDIS = (
     ("memory_full", r"OOM "), ("disk", r"MISCONF "), ("read_only", r"READONLY "), ("starting", r"LOADING "),
     ("acl", r"NOPERM "), ("password", r"NOAUTH |WRONGPASS |ERR invalid password|ERR .*AUTH"), ("full", r"ERR max number of clients"),
     ("password", r"DENIED "),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def known_as(server: Named, places: Iterable[Mapping[str, Any]], own: Iterable[s
     of_kind = [place for place in places if place["role"] == server.kind]
     here = set(own)
     there = [place for place in of_kind if int(place["port"]) == server.port
-             and (place["address"] == server.host or (_loopback(server.host) and place["address"] in here))]  # fmt: skip
+             and (place["address"] == server.host or (_loopback(server.host) and place["address"] in here))]
     names = dict.fromkeys(str(place.get("component") or server.kind) for place in there or of_kind)
     wanted = ", ".join(sorted({f"{place['address']}:{place['port']}" for place in of_kind}))
     return {"known": bool(there), "wanted": wanted or "-", "server": ",".join(names) or server.kind}

@@ -72,7 +72,7 @@ def processes(units: Mapping[str, str], text: str | None = None) -> list[dict[st
             "node_percent": round(memory_percent(text, "memory"), 1),
         }
         for rank, (name, members) in enumerate(ordered, 1)
-    ]  # fmt: skip
+    ]
 
 
 def node(controller_time: float, records: Sequence[Record], context: Context) -> dict[str, object]:
@@ -121,7 +121,7 @@ def locks(state_dir: str) -> tuple[list[dict[str, object]], Lease | None]:
 def begun(records: Sequence[Record], lease: Lease | None) -> list[dict[str, object]]:
     """What was begun and has no end."""
     return [{"component": item.component or "-", "op": item.op, "run": item.run, "time": item.time,
-             "held": bool(lease and lease.get("run") == item.run)} for item in interrupted(records)]  # fmt: skip
+             "held": bool(lease and lease.get("run") == item.run)} for item in interrupted(records)]
 
 
 def holders(port: int, own: Iterable[str], state: str) -> list[dict[str, object]]:
@@ -132,7 +132,7 @@ def holders(port: int, own: Iterable[str], state: str) -> list[dict[str, object]
     except sockets.CannotSee:
         return []
     return [{"port": port, "holder": holder.describe(), "pid": holder.pid, "own": holder.unit in units if holder.unit else False,
-             "state": state} for holder in found]  # fmt: skip
+             "state": state} for holder in found]
 
 
 def certificate(path: str, context: Context) -> dict[str, object] | None:

@@ -184,7 +184,7 @@ def judge(drill_run: DrillRun) -> dict[str, object]:
     result: dict[str, Any] = {
         "verdict": PASSED, "why": "", "lost": [], "differences": [], "schema": [], "goes": list(drill_run.goes),
         "seconds": dict(drill_run.seconds), "recovery_s": drill_run.seconds.get("downgrade"),
-    }  # fmt: skip
+    }
     if drill_run.stuck:
         return {**result, "verdict": IRREVERSIBLE, "why": drill_run.stuck, "recovery_s": drill_run.seconds.get("restore")}
     if drill_run.broken:

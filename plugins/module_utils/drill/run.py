@@ -55,7 +55,7 @@ PLACE = ".drill-"
 
 ALLOW = {
     "contract": "allow", "irreversible": "allow", "autocommit": "allow", "unknown_sql": "allow", "lint": [], "lint_missing": "allow"
-}  # fmt: skip
+}
 """On a scratch database everything may be tried; whether it may be done for good is decided when it is."""
 
 ACCEPTED = ("data_loss", "unknown_sql", "to_base")
@@ -64,7 +64,7 @@ ACCEPTED = ("data_loss", "unknown_sql", "to_base")
 OUTSIDE = (
     "unreachable", "missing", "tool", "user", "password", "refused", "ended", "env_file", "no_url", "bad_url", "no_ini", "python",
     "not_yet", "lock_held", "release_code", "database",
-)  # fmt: skip
+)
 """Failures that say nothing about the migrations, unless they came while these ran."""
 
 LONGEST = 600
@@ -155,7 +155,7 @@ class _Drill:
             url_variable=asked.url_variable, database=self.scratch, policy=ALLOW, budget=asked.budget, lock_timeout=asked.lock_timeout,
             statement_timeout=asked.statement_timeout, lock_wait=10.0, backup=False, allow_base=True, run=asked.run, actor=asked.actor,
             **more,
-        )  # fmt: skip
+        )
 
 
 def run(request: Request, check: bool = False) -> dict[str, object]:
@@ -276,7 +276,7 @@ def _settle(request: Request) -> None:
             journal.append(
                 {"op": "drill", "component": request.component, "release": item.release, "run": item.run, "outcome": "failed",
                  "detail": detail}
-            )  # fmt: skip
+            )
 
 
 def _prepared(drill: _Drill, psql: Psql, check: bool) -> dict[str, object]:
@@ -396,7 +396,7 @@ def _drilled(
         result: dict[str, Any] = {
             **common, **judged, "time": time_of, "steps": drill.steps, "changed": True,
             "tables": None if counted is None else sum(not drill_run.version.is_named(table) for table in counted),
-        }  # fmt: skip
+        }
         operation.detail.update({key: judged[key] for key in ("verdict", "why", "seconds", "recovery_s")})
         result["record"] = str(_write(drill, result))
     told: Any = result
@@ -473,7 +473,7 @@ def _write(drill: _Drill, result: Mapping[str, object]) -> Path:
     layout, newer = drill.request.layout, drill.newer
     keys = (
         "from", "to", "time", "set", "made", "verdict", "why", "lost", "differences", "schema", "goes", "seconds", "recovery_s"
-    )  # fmt: skip
+    )
     record = {**{key: result.get(key) for key in keys}, "run": drill.request.run}
     path = layout.drill_file(newer)
     document = {

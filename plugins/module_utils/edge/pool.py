@@ -52,7 +52,7 @@ def _taken(name: str, components: Mapping[str, Any], groups: Mapping[str, Sequen
         port = component.get("port")
         keys = [port, f"{port}_blue", f"{port}_green"] if _is_released(component) else [
             port, *(key for key in ports if key == role or key.startswith(f"{role}_"))
-        ]  # fmt: skip
+        ]
         for key in keys if shared else ():
             found.setdefault(ports.get(str(key)), f"'{key}' of '{other}' on {shared[0]}")
         pooled = sorted(hosts & set(hosts_of(component, groups)[0]))
@@ -82,7 +82,7 @@ def problems(name: str, components: Mapping[str, Any], groups: Mapping[str, Sequ
         if without:
             found.append(f"{key}: no component of role edge runs on {', '.join(without)}; describe one with hosts: {group}")
     found += [f"{where}: the host {host!r} cannot be called so at an edge: letters, digits, '_', '.', ':' and '-'"
-              for host in behind if not _SERVER.match(host)]  # fmt: skip
+              for host in behind if not _SERVER.match(host)]
     port = pool.get("port")
     if port is not None and port not in ports:
         found.append(f"{where}.port: aistack_ports has no '{port}'{nearest(str(port), ports)}")
@@ -123,15 +123,15 @@ def _tls_problems(host: str, front: Sequence[str], read: Read) -> list[str]:
     if not _proven_by(host, read):
         told = ", ".join(map(str, tls.get("names") or [read(host, "aistack_address")]))
         found.append(f"the edge of {host} speaks TLS, and edge_tls.names of it has no host name ({told}), by which HAProxy proves a "
-                     "certificate; add one that the certificate has")  # fmt: skip
+                     "certificate; add one that the certificate has")
     for other in front:
         authority = read(other, "aistack_ca")
         if not authority:
             found.append(f"the edge of {host} speaks TLS, and aistack_ca of {other} is missing: a file with the certificate of who signed "
-                         "that of the edge; add it")  # fmt: skip
+                         "that of the edge; add it")
         elif tls.get("ca") and tls["ca"] != authority:
             found.append(f"the certificate of the edge of {host} is signed by edge_tls.ca ({tls['ca']}), and the pool on {other} trusts "
-                         f"aistack_ca ({authority}); put both into the file of aistack_ca, and leave edge_tls.ca out")  # fmt: skip
+                         f"aistack_ca ({authority}); put both into the file of aistack_ca, and leave edge_tls.ca out")
     return found
 
 
@@ -159,7 +159,7 @@ def alive(component: Mapping[str, Any]) -> str:
 
 
 def frontend(name: str, components: Mapping[str, Any], ports: Mapping[str, int], groups: Mapping[str, Sequence[str]], read: Read
-             ) -> dict[str, Any]:  # fmt: skip
+             ) -> dict[str, Any]:
     """The entry of C(edge_frontends) for the pool of component *name*, which is checked."""
     component, edge = components[name], components[name].get("edge") or {}
     routes = edge.get("routes") or {}
@@ -168,7 +168,7 @@ def frontend(name: str, components: Mapping[str, Any], ports: Mapping[str, int],
     for host in hosts_of(component, groups)[1]:
         proven_by = _proven_by(host, read) if _speaks_tls(host, read) else ""
         servers.append({"name": host, "address": str(read(host, "aistack_address")), "port": ports[component["port"]],
-                        **({"server_name": proven_by} if proven_by else {})})  # fmt: skip
+                        **({"server_name": proven_by} if proven_by else {})})
     names = list(edge.get("hosts") or [])
     said = {
         "hosts": names + [key for key in routes if names and not key.startswith("/")],
@@ -181,4 +181,4 @@ def frontend(name: str, components: Mapping[str, Any], ports: Mapping[str, int],
     return {
         "name": f"{name}{POOL}", "port": ports[component["pool"]["port"]], "pool": servers,
         "check": component["pool"].get("check") or ALIVE, **{key: value for key, value in said.items() if value},
-    }  # fmt: skip
+    }

@@ -180,7 +180,7 @@ def known_passwords(accounts: Sequence[Account], environments: Mapping[str, Mapp
     said = [
         f"{account.variable}: the password of {account.user} is the forbidden default {account.password!r}; set one of your own"
         for account in accounts if account.password.casefold() in forbidden
-    ]  # fmt: skip
+    ]
     return list(dict.fromkeys(said))
 
 

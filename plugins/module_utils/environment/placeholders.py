@@ -37,7 +37,7 @@ ADDRESSES = {
 NAMED = (
     ("REDIS", "redis"), ("VALKEY", "redis"), ("RABBIT", "amqp"), ("AMQP", "amqp"), ("MONGO", "mongodb"), ("MYSQL", "mysql"),
     ("NATS", "nats"), ("CELERY_RESULT_BACKEND", "redis"), ("BROKER", "redis"), ("CACHE", "redis"), ("QUEUE", "redis"),
-)  # fmt: skip
+)
 """Parts of a variable's name, and the scheme that it has where nothing else says one; the first that is in it counts."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 SHOWN = 6

@@ -40,7 +40,7 @@ _LOGIN = Option(
         "user": Option("str", "variable with the name", required=True),
         "password": Option("str", "variable with the password", required=True),
     },
-)  # fmt: skip
+)
 ROTATION = Option(
     "dict", "a secret", by="kind",
     keys={"kind": Option("str", "what knows it", required=True, choices=KINDS)},
@@ -54,7 +54,7 @@ ROTATION = Option(
             "previous": Option("str", "variable with the key before, which the application accepts as well"),
         },
     },
-)  # fmt: skip
+)
 """What an entry of ``aistack_rotations`` may say."""
 
 SUFFIX = "__rotation"

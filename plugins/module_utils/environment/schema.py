@@ -48,7 +48,7 @@ FALSE = ("false", "no", "off", "0")
 ALWAYS_FORBIDDEN = (
     "changeme", "change_me", "change-me", "changethis", "password", "passwd", "secret", "minioadmin", "admin",
     "postgres", "guest", "example", "todo", "xxx", "123456", "letmein",
-)  # fmt: skip
+)
 """Values (any case) that no secret may have, in a URL's or DSN's password neither."""
 
 MASK = "****"

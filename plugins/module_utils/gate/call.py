@@ -129,7 +129,7 @@ def _kept(params: Mapping[str, Any], judging: Judging) -> dict[str, object]:
     except (OSError, ValueError):
         kept = {}
     return {"changed": False, "verdict": "pass", "probes": [], "elapsed_s": 0.0, "summary": "nothing was asked", "msg": "nothing was asked",
-            "contexts": {}, "enforced": False, "kept": kept}  # fmt: skip
+            "contexts": {}, "enforced": False, "kept": kept}
 
 
 def _canonical(given: list[Any]) -> list[dict[str, object]]:

@@ -90,4 +90,4 @@ def without(components: Mapping[str, Mapping[str, Any]], only: Iterable[str] = (
     return [
         name for name, component in components.items()
         if name in wanted and component.get("gate") is None and role_of(component) not in (*UNITS, *LISTENS)
-    ]  # fmt: skip
+    ]

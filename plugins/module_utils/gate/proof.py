@@ -19,7 +19,7 @@ SAYS: Mapping[str, str] = {
              'names it proves more: json: {{version: "${{release}}"}}',
     NOTHING: 'no probe of {who} tells which release runs, so that another one would pass as well; add {{name: this release runs, unit: '
              '"${{unit}}", release: "${{release}}"}}, or expect ${{release}} in an answer',
-}  # fmt: skip
+}
 """What is weak about a gate, and what would make it strong."""
 
 SENT = ("name", "target", "data", "headers")
@@ -51,4 +51,4 @@ def weak(components: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> l
     return [
         SAYS[level].format(who=", ".join(levels[level]), verb="runs" if len(levels[level]) == 1 else "run")
         for level in (NOTHING, PROCESS) if level in levels
-    ]  # fmt: skip
+    ]

@@ -67,7 +67,7 @@ def load_elsewhere(state_dir: str | os.PathLike[str], component: str) -> dict[st
 def save(
     state_dir: str | os.PathLike[str], component: str, gates: Mapping[str, Definition],
     elsewhere: Mapping[str, Sequence[Probe]] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write all of them; without ``elsewhere`` what is kept of that stays, for the releases of ``gates``."""
     kept = load_elsewhere(state_dir, component) if elsewhere is None else elsewhere
     left = {release: probes for release, probes in kept.items() if release in gates}
@@ -146,7 +146,7 @@ class Judging:
     def __init__(
         self, judge_by: str, probes: Sequence[Probe], live: Mapping[str, str], state_dir: str | os.PathLike[str],
         elsewhere: Mapping[str, Sequence[Probe]] | None = None, aside: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.count, self.beside = list(probes), list[Probe]()
         self.released: dict[str, str] = {}
         self.others: dict[str, str] = {}
@@ -211,7 +211,7 @@ class Judging:
         return {
             component: {"release": self._live[component], "gates": load_elsewhere(self._state_dir, component)}
             for component in self._elsewhere if component in self._live
-        }  # fmt: skip
+        }
 
     def warn(self, rows: Sequence[ProbeRow]) -> None:
         """Say in *rows*, which are those of :attr:`count`, of what failed by which gate it was judged, where that is not the release's."""

@@ -92,7 +92,7 @@ def judge_series(condition: Mapping[str, Any], found: Sequence[Mapping[str, Any]
     if not judged or missing:
         whose = f"of {', '.join(missing)}" if missing else f"of slot {condition['slot']}" if condition.get("slot") else "at all"
         nothing = Measurement(INCONCLUSIVE, f"nothing to judge by: the query has no series {whose}; nobody shows this figure now",
-                              expectation(condition), where=", ".join(missing))  # fmt: skip
+                              expectation(condition), where=", ".join(missing))
         if FAIL not in [seen.verdict for _labels, seen in judged]:
             return nothing
     of_node: dict[str, list[tuple[Mapping[str, str], Measurement]]] = {}
@@ -102,7 +102,7 @@ def judge_series(condition: Mapping[str, Any], found: Sequence[Mapping[str, Any]
     decided = {node: _first([seen.verdict for _labels, seen in those], (FAIL, PASS)) for node, those in of_node.items()}
     verdict = _first(list(decided.values()), (FAIL, INCONCLUSIVE))
     shown = [(labels, seen) for node, those in of_node.items() if decided[node] == verdict
-             for labels, seen in those if seen.verdict == verdict]  # fmt: skip
+             for labels, seen in those if seen.verdict == verdict]
     return _told(verdict, shown)
 
 

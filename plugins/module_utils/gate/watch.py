@@ -60,7 +60,7 @@ def prepared(given: Sequence[Any], window: float = 0.0) -> list[dict[str, object
     keys = [(slug(one["name"]), one["source"] == PROMETHEUS) for one in found]  # a trigger may be asked of Prometheus besides
     twins = [one["name"] for index, one in enumerate(found) if keys[index] in keys[:index]]
     problems += [f"conditions: '{one['name']}' has no 'target', which is the address of Prometheus"
-                 for one in found if one["source"] == PROMETHEUS and "target" not in one]  # fmt: skip
+                 for one in found if one["source"] == PROMETHEUS and "target" not in one]
     problems += [f"conditions: '{name}' is there twice; names tell them apart" for name in twins]
     if problems:
         raise GateError("The conditions cannot be used. Nothing was looked at.\n" + "\n".join(problems))

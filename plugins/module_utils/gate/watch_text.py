@@ -42,7 +42,7 @@ def progress_line(host: str, answer: Mapping[str, Any]) -> str:
     """How it goes, while it goes on: the time, and the figures as they are now."""
     asked = {True: " by Prometheus", False: ""}
     figures = "; ".join(f"{row['name']}{asked[row.get('source') == PROMETHEUS]}: {row['now']}"
-                        for row in answer.get("conditions", []) if row["now"])  # fmt: skip
+                        for row in answer.get("conditions", []) if row["now"])
     return f"  … {host} {answer['elapsed_s']:.0f} of {answer['duration_s']:.0f} s  {figures or 'the first window is not over'}"
 
 

@@ -47,7 +47,7 @@ class Reading:
     def to_dict(self) -> dict[str, object]:
         """For the next slice."""
         return {"at": self.at, "process": self.process, "since": self.since, "values": dict(self.values), "unknown": list(self.unknown),
-                "series": list(self.series)}  # fmt: skip
+                "series": list(self.series)}
 
     @classmethod
     def of(cls, saved: Mapping[str, Any]) -> Reading:

@@ -145,7 +145,7 @@ def detect(files: Mapping[str, str], app: str = "", image: bool | None = None) -
         others = unfit(spec)
         if others:
             found.unfit = (f"the project requires Python {spec}, which is not that of {' and '.join(others)}; where the node is one, put an"
-                           " interpreter there and name it in release_python, as below")  # fmt: skip
+                           " interpreter there and name it in release_python, as below")
     found.frontend = _frontend(files)
     if image is not False:
         found.image = _as_image(found, files, bool(image))
@@ -173,11 +173,11 @@ def _objects(files: Mapping[str, str]) -> tuple[list[Found], list[Found]]:
         seen.setdefault((one.path, one.name), one.kind)
     found = [_found(files, path, name, kind) for (path, name), kind in sorted(seen.items())]
     found += [_found(files, path, "application", "Django") for path, text in code.items()
-              if basename(path) == "asgi.py" and "get_asgi_application" in text]  # fmt: skip
+              if basename(path) == "asgi.py" and "get_asgi_application" in text]
     web = [one for one in found if one.framework != "Celery"]
     if not web:
         web = [replace(_found(files, one.path, one.name, one.kind), factory=True) for one in functions
-               if one.kind != "Celery" and _FACTORY.search(one.name)]  # fmt: skip
+               if one.kind != "Celery" and _FACTORY.search(one.name)]
     return web, [one for one in found if one.framework == "Celery"]
 
 

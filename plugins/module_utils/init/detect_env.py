@@ -33,7 +33,7 @@ _OF_THE_MACHINE = re.compile(
 )
 _LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _TYPES = {"int": "int", "bool": "bool", "PostgresDsn": "dsn", "RedisDsn": "dsn", "AmqpDsn": "dsn", "HttpUrl": "url", "AnyUrl": "url",
-          "AnyHttpUrl": "url"}  # fmt: skip
+          "AnyHttpUrl": "url"}
 _DSN = re.compile(r"(?:postgres(?:ql)?|mysql|rediss?|amqps?|mongodb)(?:\+\w+)?://")
 _OF_A_VALUE = ((r"-?\d+", "int"), (r"(?i:true|false)", "bool"), (_DSN.pattern + ".*", "dsn"), (r"https?://[^\s,]+", "url"))
 
@@ -69,7 +69,7 @@ def variables(files: Mapping[str, str], folder: str, near: bool = False) -> list
                     example = found[known]
                     found[known] = replace(field, name=known, example=example.example, secret=field.secret or example.secret,
                                            type=field.type if field.type != "str" else example.type)
-                    found[known] = _numbers_are_plain(found[known])  # fmt: skip
+                    found[known] = _numbers_are_plain(found[known])
                 else:
                     found[field.name] = field
     known_names = {name.upper() for name in found}
@@ -87,7 +87,7 @@ def variables(files: Mapping[str, str], folder: str, near: bool = False) -> list
                     before = found.get(read.name, read)
                     found[read.name] = replace(before, required=before.required or read.required, example=before.example or read.example,
                                                type=before.type if before.type != "str" else read.type,
-                                               secret=before.secret or read.secret)  # fmt: skip
+                                               secret=before.secret or read.secret)
                     found[read.name] = _numbers_are_plain(found[read.name])
     return list(found.values())
 

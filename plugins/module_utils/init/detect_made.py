@@ -97,7 +97,7 @@ def made(files: Mapping[str, str]) -> tuple[list[Made], list[Made]]:
                     factories.setdefault(function.name, kind)
     objects = [Made(path, name, kind) for path, module in modules.items() for name, kind in module.assigned(module.body, factories).items()]
     functions = [Made(path, function.name, factories[function.name]) for path, module in modules.items() for function in module.functions
-                 if module.returned(function, factories) and not _needs(function)]  # fmt: skip
+                 if module.returned(function, factories) and not _needs(function)]
     return objects, functions
 
 

@@ -55,7 +55,7 @@ def unfit(spec: str) -> list[str]:
         return []
     return [f"{name} ({major}.{minor})" for name, (major, minor) in NODES.items()
             if not all(_allows(clause[1] or "==", (int(clause[2]), int(clause[3] or 0)), clause[3] is None, (major, minor))
-                       for clause in clauses if clause)]  # fmt: skip
+                       for clause in clauses if clause)]
 
 
 def _allows(operator: str, wanted: tuple[int, int], major_alone: bool, there: tuple[int, int]) -> bool:
@@ -64,4 +64,4 @@ def _allows(operator: str, wanted: tuple[int, int], major_alone: bool, there: tu
     return {
         "^": there >= wanted and there[0] == wanted[0], "~=": there >= wanted and there[0] == wanted[0], "~": there == wanted,
         ">=": there >= wanted, ">": there >= wanted, "<=": there <= wanted, "<": there < wanted, "==": there == wanted, "!=": True,
-    }[operator]  # fmt: skip
+    }[operator]

@@ -71,7 +71,7 @@ class Environment:
     def secrets(self) -> list[str]:
         """Names of the secrets that are made on first use."""
         names = [name for name, used in (("postgres", self.postgres), ("redis", self.redis), ("redis_backup", self.redis),
-                                         ("redis_admin", self.redis)) if used]  # fmt: skip
+                                         ("redis_admin", self.redis)) if used]
         return [*names, *dict.fromkeys(one.name.lower() for one in [*self.service, *self.page] if self._made(one))]
 
     def schema_lines(self, one: Variable, text: Callable[[str], str]) -> list[str]:
@@ -95,7 +95,7 @@ class Environment:
         """Whether it is a secret of the application's own, which anything long and random will do for."""
         upper = one.name.upper()
         return (one.secret and one.type == "str" and not _PART.search(upper) and not _OTHERS_SECRET.search(upper)
-                and bool(_OWN_SECRET.search(upper)))  # fmt: skip
+                and bool(_OWN_SECRET.search(upper)))
 
     def _unknown(self, one: Variable) -> str:
         """Why its value cannot be known here; empty where it is, or where none is needed."""
@@ -110,11 +110,11 @@ class Environment:
         if _is_database(one):
             scheme = self._scheme(one, "postgresql")
             return ("{{ aistack_secrets.postgres | phasegate.aistack.dsn(" + f"'{scheme}', user='{self._database}', "
-                    + "host=aistack_addresses.data, " + f"port=aistack_ports.postgres, database='{self._database}'" + ") }}")  # fmt: skip
+                    + "host=aistack_addresses.data, " + f"port=aistack_ports.postgres, database='{self._database}'" + ") }}")
         if _is_redis(one):
             number = urlsplit(one.example).path.strip("/") if _SCHEMES.match(one.example.partition(":")[0]) else ""
             return ("{{ aistack_secrets.redis | phasegate.aistack.dsn(" + f"'redis', user='{self._database}', host=aistack_addresses.data, "
-                    + f"port=aistack_ports.redis, database={number if number.isdigit() else 0}" + ") }}")  # fmt: skip
+                    + f"port=aistack_ports.redis, database={number if number.isdigit() else 0}" + ") }}")
         part = _PART.search(upper)
         if part and (self.redis if part["server"] == "REDIS" else self.postgres):
             return self._part("redis" if part["server"] == "REDIS" else "postgres", part["part"])

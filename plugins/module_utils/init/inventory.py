@@ -72,7 +72,7 @@ class Inventory:
         return [
             f"{path}: {line.partition(f'{TODO}: ')[2]}"
             for path, content in self.files().items() for line in content.splitlines() if f"{TODO}: " in line
-        ]  # fmt: skip
+        ]
 
     def _hosts(self) -> list[str]:
         place = self.place
@@ -85,7 +85,7 @@ class Inventory:
                   f"        ansible_user: {text(place.user or 'root')}",
                   "        ansible_become: true",
                   "        ansible_python_interpreter: /usr/bin/python3",
-                  "      hosts:", f"        node-1: {{ansible_host: {text(address)}}}"]  # fmt: skip
+                  "      hosts:", f"        node-1: {{ansible_host: {text(address)}}}"]
         alone = [("data", f"one of them: {', '.join(self._services_used)}")] if self._services_used else []
         alone += [("beat", "exactly one of them")] if self.found.beat else []
         return [*lines, *(line for group, told in alone for line in (f"    {group}:   # {told}", "      hosts: {node-1: {}}"))]
@@ -112,7 +112,7 @@ class Inventory:
         web = Found(self.found.path, "module", "object", "application")
         lines = Inventory(replace(self.found, web=web), self.place)._api()
         return [f"  # {TODO}: {SOUGHT}, or fill this in and name api in a phase.",
-                *(f"  # {line[2:]}" for line in lines if not line.strip().startswith("#"))]  # fmt: skip
+                *(f"  # {line[2:]}" for line in lines if not line.strip().startswith("#"))]
 
     def _stack(self) -> list[str]:
         place, released = self.place, self._released
@@ -136,11 +136,11 @@ class Inventory:
         for name in [*docker, *self._services_used]:
             lines += getattr(self, f"_{name}")()
         lines += ["  edge:", "    role: edge", "    hosts: aistack", "    unit: haproxy.service", "    gate:",
-                  "      - {name: edge runs, unit: haproxy.service}"]  # fmt: skip
+                  "      - {name: edge runs, unit: haproxy.service}"]
         if self._services_used:
             unit = '"aistack-backup@{{ aistack_name }}.timer"'
             lines += ["  backup:", "    role: backup", "    hosts: aistack", f"    unit: {unit}", "    gate:",
-                      f"      - {{name: a set every day, unit: {unit}}}"]  # fmt: skip
+                      f"      - {{name: a set every day, unit: {unit}}}"]
         for name in released:
             lines += ["", *getattr(self, f"_{name}")()]
         return [*lines, "", *self._unnamed()] if self.missed() else lines
@@ -153,7 +153,7 @@ class Inventory:
 
     def _docker(self) -> list[str]:
         return ["  docker:", "    role: docker   # Debian 13 or later", "    hosts: aistack", "    unit: docker.service", "    gate:",
-                "      - {name: docker runs, unit: docker.service}"]  # fmt: skip
+                "      - {name: docker runs, unit: docker.service}"]
 
     def _postgres(self) -> list[str]:
         return ["  postgres:", "    role: postgres", "    hosts: data", "    unit: postgresql.service", "    gate:",
@@ -161,14 +161,14 @@ class Inventory:
                 "        postgres: {host: \"{{ aistack_address }}\", port: \"{{ aistack_ports.postgres }}\",",
                 f"                   user: {self.database}, database: {self.database},",
                 f"                   password_file: \"{{{{ aistack_state }}}}/credentials/postgres_{self.database}\"}}",
-                "        query: SELECT 1", "        value: 1"]  # fmt: skip
+                "        query: SELECT 1", "        value: 1"]
 
     def _redis(self) -> list[str]:
         return ["  redis:", "    role: redis", "    hosts: data", "    unit: redis-server.service", "    gate:",
                 "      - name: authenticated ping",
                 "        redis: {host: \"{{ aistack_address }}\", port: \"{{ aistack_ports.redis }}\",",
                 f"                username: {self.database}, password_file: \"{{{{ aistack_state }}}}/credentials/redis_{self.database}\",",
-                "                command: [PING], value: PONG}"]  # fmt: skip
+                "                command: [PING], value: PONG}"]
 
     def _made_of(self, path: str, lock: Lock | None) -> list[str]:
         lines = [f"    application: {self.place.name}"]
@@ -204,7 +204,7 @@ class Inventory:
         if arguments:
             options += f", arguments: {text(' '.join([*arguments, '--no-access-log', '--proxy-headers']))}"
         lines = ["  api:", f"    # {web.framework}, found as {web.app}" + self._others(), "    role: backend", "    hosts: aistack",
-                 self._after("edge"), *self._made_of(web.path, found.lock), "    port: api", f"    options: {{{options}}}"]  # fmt: skip
+                 self._after("edge"), *self._made_of(web.path, found.lock), "    port: api", f"    options: {{{options}}}"]
         if web.framework == "Flask":
             lines.append(f"    # {TODO}: Flask speaks WSGI and is served by uvicorn here; see that the lock file names uvicorn.")
         elif not found.uses("uvicorn", "uvicorn[standard]", "fastapi[standard]", "fastapi[all]"):
@@ -216,7 +216,7 @@ class Inventory:
         lines = ["  api:", f"    # {f'{image.path}/' if image.path else ''}{image.dockerfile}, built on each node"
                  + (f"; {self.found.web.framework}, found as {self.found.web.app}" if self.found.web else ""),
                  "    role: container", "    hosts: aistack", self._after("docker", "edge"), f"    application: {self.place.name}",
-                 "    runtime: compose", "    kind: image"]  # fmt: skip
+                 "    runtime: compose", "    kind: image"]
         lines += [f"    path: {text(image.path)}   # folder in the repository, the context of the build"] if image.path else []
         lines += [f"    image: {{build: {text(image.dockerfile)}}}"] if image.dockerfile != "Dockerfile" else []
         if not image.port:
@@ -246,13 +246,13 @@ class Inventory:
             known = self.found.knows_release
             told = "where it tells AISTACK_RELEASE, which its code reads," if known else "have it tell AISTACK_RELEASE, and"
             lines += [f"      # {TODO}: {told} expect it: json: {{version: \"${{release}}\"}}. Until then its process alone tells.",
-                      f"      - {{name: health, http: \"http://127.0.0.1:${{port}}{self.found.health}\"}}"]  # fmt: skip
+                      f"      - {{name: health, http: \"http://127.0.0.1:${{port}}{self.found.health}\"}}"]
         elif framework == "FastAPI":
             lines += [f"      # {TODO}: no path for health was found; name one that asks the database as well.",
-                      "      - {name: answers, http: \"http://127.0.0.1:${port}/openapi.json\"}"]  # fmt: skip
+                      "      - {name: answers, http: \"http://127.0.0.1:${port}/openapi.json\"}"]
         else:
             lines += [f"      # {TODO}: no path for health was found; name one: http: \"http://127.0.0.1:${{port}}/health\".",
-                      "      - {name: listens, tcp: \"127.0.0.1:${port}\"}"]  # fmt: skip
+                      "      - {name: listens, tcp: \"127.0.0.1:${port}\"}"]
         return [*lines, THIS_RELEASE]
 
     def _others(self) -> str:
@@ -266,7 +266,7 @@ class Inventory:
         lines = [f"    role: {name}", f"    hosts: {group}"]
         if self.found.image is not None:
             lines = ["    role: container", f"    hosts: {group}", self._after("docker", "worker" if name == "beat" else "api"),
-                     "    runtime: compose", "    release_from: api   # the same image"]  # fmt: skip
+                     "    runtime: compose", "    release_from: api   # the same image"]
             return [*lines, *(["    env: api"] if self.env.described() else [])]
         if name == "worker" and celery is not None and (web is None or web.path != celery.path):
             return [*lines, self._after(), *self._made_of(celery.path, self.found.lock if web is None else Lock("requirements.lock"))]
@@ -295,24 +295,24 @@ class Inventory:
         if self.found.image is not None:
             words = ["celery", "-A", app, "worker", "--concurrency", "2", "--queues", self._queues().replace(", ", ",")]
             return [*lines, f"    options: {{command: [{', '.join(map(text, words))}]}}", "    slots: {warm: 0, stop_timeout: 60}",
-                    "    gate:", "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]  # fmt: skip
+                    "    gate:", "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]
         lines += [f"    options: {{app: {text(app)}, concurrency: 2, queues: [{self._queues()}]}}",
                   "    slots: {warm: 0, stop_timeout: 60}", "    gate:", "      - name: worker by name and queue",
-                  f"        celery: {text(app)}"]  # fmt: skip
+                  f"        celery: {text(app)}"]
         if self.env.broker_variable:
             lines.append(f"        broker: {self.env.broker_variable}")
         return [*lines, "        workers: [\"worker-${slot}@{{ inventory_hostname }}\"]", f"        queues: [{self._queues()}]",
-                THIS_RELEASE]  # fmt: skip
+                THIS_RELEASE]
 
     def _beat(self) -> list[str]:
         if self.found.image is not None:
             words = ["celery", "-A", self._celery_app(), "beat", "--schedule", "/tmp/schedule"]
             return ["  beat:", "    # Celery's schedule: exactly one runs, whatever happens", *self._tasks("beat"),
                     "    strategy: recreate", f"    options: {{command: [{', '.join(map(text, words))}]}}", "    slots: {warm: 0}",
-                    "    gate:", "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]  # fmt: skip
+                    "    gate:", "      - {name: unit runs without restarts, unit: \"${unit}\", restarts: 0}"]
         return ["  beat:", "    # Celery's schedule: exactly one runs, whatever happens", *self._tasks("beat"), "    strategy: recreate",
                 f"    options: {{app: {text(self._celery_app())}}}", "    slots: {warm: 0}", "    gate:",
-                f"      - {{name: exactly one beat, process: {text(f'-m celery -A {self._celery_app()} beat')}, count: 1}}"]  # fmt: skip
+                f"      - {{name: exactly one beat, process: {text(f'-m celery -A {self._celery_app()} beat')}, count: 1}}"]
 
     def _web(self) -> list[str]:
         page = self.found.frontend
@@ -320,7 +320,7 @@ class Inventory:
             return []
         lines = ["  web:", "    # Next.js", "    role: frontend", "    hosts: aistack",
                  f"    after: [{', '.join([*(['api'] if self.found.web else []), 'edge'])}]", *self._made_of(page.path, page.lock),
-                 "    kind: node"]  # fmt: skip
+                 "    kind: node"]
         if not page.standalone:
             lines.append(f"    # {TODO}: next.config has to say output: 'standalone', so that the build makes a server.")
         built = [one.name for one in self.env.page if one.name.startswith("NEXT_")]
@@ -353,18 +353,18 @@ class Inventory:
                       "postgres_databases:",
                       f"  - {{name: {name}, owner: {name}}}   # extensions: [vector, …]",
                       "postgres_clients:   # who may connect: every node",
-                      f"  - database: {name}", f"    user: {name}", f"    address: \"{{{{ {nodes} }}}}\""]  # fmt: skip
+                      f"  - database: {name}", f"    user: {name}", f"    address: \"{{{{ {nodes} }}}}\""]
             if self.found.image is not None:
                 lines += ["  # containers of this node (docker_address_pools)",
-                          f"  - {{database: {name}, user: {name}, address: 172.30.0.0/16}}"]  # fmt: skip
+                          f"  - {{database: {name}, user: {name}, address: 172.30.0.0/16}}"]
         if self.env.redis:
             lines += ["", "redis_users:", f"  - {{name: {name}, password: \"{{{{ aistack_secrets.redis }}}}\"}}",
                       "redis_backup_password: \"{{ aistack_secrets.redis_backup }}\"",
-                      "redis_admin_password: \"{{ aistack_secrets.redis_admin }}\"   # with it rotate.yml changes passwords"]  # fmt: skip
+                      "redis_admin_password: \"{{ aistack_secrets.redis_admin }}\"   # with it rotate.yml changes passwords"]
         if self._services_used:
             lines += ["", "# What a backup set holds besides environments, credentials and manifests.",
                       f"# {TODO}: say in `copy` where sets are copied to, so that a dead disk does not take them along.",
-                      "aistack_backup:", "  keep: {last: 7, days: 30}"]  # fmt: skip
+                      "aistack_backup:", "  keep: {last: 7, days: 30}"]
         component = "worker" if self.found.celery and not self.found.web and not self.found.image else "api"
         if self.env.postgres and self.env.database_variable:
             variable = "" if self.env.database_variable == "DATABASE_URL" else f", url_variable: {self.env.database_variable}"
@@ -374,7 +374,7 @@ class Inventory:
             lines.append(f"  # {TODO}: a backup of the database needs a variable that holds its address as a whole: postgres: {entry}.")
         if self.env.redis:
             lines += ["  redis:", "    - {name: broker, component: redis, port: \"{{ aistack_ports.redis }}\", username: backup,",
-                      "       password_file: \"{{ aistack_state }}/credentials/redis_backup\"}"]  # fmt: skip
+                      "       password_file: \"{{ aistack_state }}/credentials/redis_backup\"}"]
         return lines if len(lines) > 1 else []
 
     def _secrets(self) -> list[str]:
@@ -390,9 +390,9 @@ class Inventory:
         ]
         for name in names:
             lines += [f"  {name}: >-", f"    {{{{ lookup('ansible.builtin.password', aistack_secrets_dir ~ '/{name}', length=40,",
-                      "               chars=['ascii_letters', 'digits']) }}"]  # fmt: skip
+                      "               chars=['ascii_letters', 'digits']) }}"]
         rotated = [f"  {name}: {{kind: {name}, component: {name}, user: {self.database}, file: \"{{{{ aistack_secrets_dir }}}}/{name}\"}}"
-                   for name in self._services_used]  # fmt: skip
+                   for name in self._services_used]
         return [*lines, *(["# What rotate.yml can change while it is in use.", "aistack_rotations:", *rotated] if rotated else [])]
 
     def _env(self) -> list[str]:

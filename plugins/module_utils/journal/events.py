@@ -20,7 +20,7 @@ KINDS: Mapping[str, str] = {
     "activate": "deployment", "canary": "deployment", "revert": "rollback", "rollback": "rollback", "drill": "drill",
     "migrate": "migration", "backup": "backup", "restore": "restore", "rotate": "rotation", "scale": "scaling", "remove": "removal",
     "phase": "phase",
-}  # fmt: skip
+}
 """Operations that are told, each with the event that it is."""
 GATE = "gate"
 """A release was not let through by its gate. A gate that holds is the deployment behind it."""
@@ -76,7 +76,7 @@ def event_of(record: Record) -> Event | None:
     return Event(
         int(record["seq"]), str(record["hash"]), str(record.get("time")), kind, outcome, component, release, str(record.get("run") or ""),
         str(record.get("actor") or ""), _text(record, kind, outcome, " ".join(name for name in (whose, release) if name)),
-    )  # fmt: skip
+    )
 
 
 def _kind(record: Record, outcome: str) -> str:

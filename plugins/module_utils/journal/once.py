@@ -63,7 +63,7 @@ def cut_off(records: Sequence[Record], component: str, release: str) -> bool:
         at for at, one in enumerate(records)
         if (one.get("op"), one.get("outcome"), one.get("component"), one.get("release")) == ("activate", "ok", component, release)
         and not _detail(one).get("restart")
-    ]  # fmt: skip
+    ]
     if not switches:
         return False
     run = records[switches[-1]].get("run")

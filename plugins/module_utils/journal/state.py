@@ -227,7 +227,7 @@ def canaries_of_run(records: Sequence[Record], run: str) -> list[Activation]:
         Activation(str(one.component), one.release, one.detail.get("slot"), one.detail.get("config"), one.detail.get("previous"), "started",
                    run, one.time, one.seq)
         for one in found if one is not None and one.run == run
-    ]  # fmt: skip
+    ]
 
 
 def _same(end: Record, start: Record) -> bool:

@@ -312,7 +312,7 @@ def _move(migration: Migration, plan: Plan, before: Fingerprint, backup: pg_dump
     migration.result["noted"] = {
         "op": "migrate", "component": request.component, "release": request.release, "outcome": "ok",
         "detail": {name: value for name, value in {**detail, **operation.detail}.items() if name not in HERE},
-    }  # fmt: skip
+    }
     migration.result["msg"] = (
         f"{request.component}: {_count(plan)} {'undone' if request.state == 'downgraded' else 'run'} in {spent:.1f} s,"
         f" now at {', '.join(plan.path.target) or 'base'}."

@@ -140,7 +140,7 @@ def analyse(steps: Iterable[Step], version_table: str = DEFAULT) -> list[Step]:
 def judge(
     steps: Sequence[Step], policy: Policy, direction: str = "upgrade", fresh: bool = False, down: Down | None = None,
     where: str = "policy",
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """The verdict over all steps.
 
     ``fresh``: the database holds nothing and nothing runs on it; then only the number of steps can refuse.

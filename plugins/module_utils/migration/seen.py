@@ -49,7 +49,7 @@ def observe(request: Request) -> dict[str, object]:
         "known": False, "why": "", "bare": bare, "current": [], "fresh": True, "database": {},
         "tables": {"expected": list(request.tables), "present": [], "missing": list(request.tables)},
         "history": migration_history.migrations(Journal.of(request.state_dir).read(), request.component),
-    }  # fmt: skip
+    }
     version = version_file.load(request.state_dir, request.component)
     context, seen["why"] = _address(request)
     if context is None:

@@ -36,7 +36,7 @@ def server(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 def asked_of_prometheus(
     triggers: Sequence[Any], stack: Stack, asked: Mapping[str, Any], hosts: Collection[str] = (), window: float = 0.0,
     beside: bool = True,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """Conditions for C(metric_gate): the triggers, and beside each that has an alert rule the same as a question to Prometheus.
 
     Args:

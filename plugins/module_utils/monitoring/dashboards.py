@@ -22,17 +22,17 @@ BOARD = frozenset({
     "annotations", "description", "editable", "fiscalYearStartMonth", "gnetId", "graphTooltip", "id", "links", "liveNow", "panels",
     "preload", "refresh", "revision", "schemaVersion", "snapshot", "style", "tags", "templating", "time", "timepicker", "timezone",
     "title", "uid", "version", "weekStart", "__elements", "__inputs", "__requires",
-})  # fmt: skip
+})
 """What a dashboard may say."""
 PANEL = frozenset({
     "alert", "cacheTimeout", "collapsed", "content", "datasource", "description", "fieldConfig", "gridPos", "hideTimeOverride",
     "id", "interval", "libraryPanel", "links", "maxDataPoints", "maxPerRow", "mode", "options", "panels", "pluginVersion",
     "queryCachingTTL", "repeat", "repeatDirection", "targets", "timeCompare", "timeFrom", "timeShift", "title", "transformations",
     "transparent", "type",
-})  # fmt: skip
+})
 """What one panel may say."""
 BUILT_IN = ("__from", "__to", "__interval", "__interval_ms", "__rate_interval", "__range", "__range_s", "__range_ms", "__dashboard",
-            "__name", "__org", "__user", "timeFilter")  # fmt: skip
+            "__name", "__org", "__user", "timeFilter")
 """Variables that Grafana itself fills in."""
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)|\$\{([A-Za-z_]\w*)(?:\.[^}:]+)?(?::\w+)?\}|\[\[([A-Za-z_]\w*)\]\]")
 _VALUES = re.compile(r"^\s*label_values\(\s*(.+?)\s*,\s*(\w+)\s*\)\s*\Z", re.DOTALL)
@@ -113,7 +113,7 @@ def questions(board: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         (f"panel '{panel.get('title')}'", str(target["expr"]))
         for panel in _panels(board) for target in panel.get("targets") or [] if isinstance(target, Mapping) and target.get("expr")
-    ]  # fmt: skip
+    ]
     found += [(f"annotation '{one.get('name')}'", str(one["expr"])) for one in _listed(board, "annotations") if one.get("expr")]
     for one in _listed(board, "templating"):
         query = one.get("query")

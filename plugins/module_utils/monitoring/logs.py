@@ -22,7 +22,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.monitoring.targe
 _UNITS: Mapping[str, str] = {
     "postgres": "postgresql*.service", "exporters": "aistack-*-exporter.service", "docker": "docker.service",
     "backup": "aistack-backup@{stack}.service",
-}  # fmt: skip
+}
 """Roles whose lines come from others than the unit that their gate looks at."""
 
 

@@ -53,7 +53,7 @@ def _old(stack: Stack) -> Rule:
         RUN + "healthcheck",
         (Series(series, flat(0, 1200)),), (Series(series, "0+60x20"),), 1200,
         {"first": f"systemctl status aistack-figures@{stack.name}.timer aistack-figures@{stack.name}.service"},
-    )  # fmt: skip
+    )
 
 
 def _journal(stack: Stack) -> Rule:
@@ -64,7 +64,7 @@ def _journal(stack: Stack) -> Rule:
         RUN + "diagnose",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),), 600,
         {"first": "aistack journal --verify on that node names the records"},
-    )  # fmt: skip
+    )
 
 
 def _lock(stack: Stack, hours: float) -> Rule:
@@ -76,7 +76,7 @@ def _lock(stack: Stack, hours: float) -> Rule:
         RUN + "diagnose",
         (Series(series, flat(-seconds - 60, 600)),), (Series(series, flat(0, 600)),) if seconds > 600 else (), 600,
         {"then": "what waits for it, with -e break_lock=true, where that run is known not to work any more"},
-    )  # fmt: skip
+    )
 
 
 def _overdue(stack: Stack, days: float) -> Rule:
@@ -90,7 +90,7 @@ def _overdue(stack: Stack, days: float) -> Rule:
         f"going back from a release of {{{{ $labels.component }}}} was not rehearsed well within {days:g} days",
         RUN + "drill -e component={{ $labels.component }}",
         (Series(passed, flat(-seconds - 3600, 600)), long_ago), (Series(passed, flat(-60, 600)), long_ago),
-    )  # fmt: skip
+    )
 
 
 def _lost(stack: Stack) -> Rule:
@@ -101,7 +101,7 @@ def _lost(stack: Stack) -> Rule:
         "the last drill on {{ $labels.node }} did not pass: going back would fail, or lose something",
         RUN + "drill",
         (Series(failed, flat(1, 600)),), (Series(well, flat(1, 600)),),
-    )  # fmt: skip
+    )
 
 
 def _broker(stack: Stack) -> Rule:
@@ -111,7 +111,7 @@ def _broker(stack: Stack) -> Rule:
         "the broker does not let {{ $labels.component }} on {{ $labels.node }} in",
         RUN + "diagnose -e only={{ $labels.component }}",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),
-    )  # fmt: skip
+    )
 
 
 _QUEUE = {"application": "shop", "queue": "mail"}
@@ -128,7 +128,7 @@ def _grows(stack: Stack, length: float) -> Rule:
         f"more than {length:g} tasks wait in {{{{ $labels.queue }}}} of {{{{ $labels.application }}}}, and they become more",
         RUN + "diagnose",
         (Series(series, growing(step, 1800)),), (Series(series, f"{30 * step}-{step}x25"),), 1200,
-    )  # fmt: skip
+    )
 
 
 def _without_worker(stack: Stack) -> Rule:
@@ -141,4 +141,4 @@ def _without_worker(stack: Stack) -> Rule:
         "tasks wait in {{ $labels.queue }} of {{ $labels.application }}, and no worker takes from it",
         RUN + "diagnose",
         (length, none), (length, one),
-    )  # fmt: skip
+    )

@@ -92,7 +92,7 @@ def groups(rules: Mapping[str, Sequence[Rule]]) -> dict[str, object]:
             }
             for name, members in rules.items() if members
         ]
-    }  # fmt: skip
+    }
 
 
 def _test(rule: Rule, series: Iterable[Series], fires: bool) -> dict[str, object]:

@@ -46,7 +46,7 @@ def prometheus(jobs: Sequence[Mapping[str, Any]], rule_files: Sequence[str], set
         "rule_files": list(rule_files),
         **({"alerting": {"alertmanagers": alerting}} if alerting else {}),
         "scrape_configs": list(jobs),
-    }  # fmt: skip
+    }
 
 
 def receiver_problems(receivers: Sequence[Any]) -> list[str]:
@@ -87,4 +87,4 @@ def alertmanager(receivers: Sequence[Mapping[str, Any]], times: Mapping[str, Any
             "group_interval": f"{times['interval']}s", "repeat_interval": f"{times['repeat']}s", "routes": routes,
         },
         "receivers": known,
-    }  # fmt: skip
+    }

@@ -98,13 +98,13 @@ def bring(api: Superset, assets: Assets, name: str, uri: str, memory: Path, over
     there = _observe(api, assets)
     _no_strangers(there, assets)
     verdicts = {uuid: verdict(canonical(kind, one), there.forms.get(uuid), known.get(uuid), asked(kind, one))
-                for kind in KINDS for uuid, one in assets.of(kind).items()}  # fmt: skip
+                for kind in KINDS for uuid, one in assets.of(kind).items()}
     wanted = {uuid for uuid, said in verdicts.items() if said in ("missing", "old") or (said == "changed" and overwrite)}
     found.imported = [assets.name(uuid) for uuid in wanted_order(assets, wanted)]
     found.changed = {
         assets.name(uuid): differences(canonical(kind, assets.of(kind)[uuid]), there.forms[uuid])
         for kind in KINDS for uuid in assets.of(kind) if verdicts[uuid] == "changed"
-    }  # fmt: skip
+    }
     if not check:
         api.writes()
     connection = _connect(api, found, name, uri, known, check)
@@ -190,7 +190,7 @@ def _connect(api: Superset, found: Brought, name: str, uri: str, known: Memory, 
     known[DATABASE] = {"file": fingerprint(wanted), "there": fingerprint(shown)}
     uuid = listed[0]["uuid"] if listed else api.get(f"/database/{number}/connection")["result"].get("uuid")
     return {"database_name": name, "sqlalchemy_uri": _masked(uri), "uuid": str(uuid), "extra": {}, "version": "1.0.0",
-            "allow_csv_upload": False, "expose_in_sqllab": True}  # fmt: skip
+            "allow_csv_upload": False, "expose_in_sqllab": True}
 
 
 def _masked(uri: str) -> str:

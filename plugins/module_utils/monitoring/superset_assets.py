@@ -26,7 +26,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SLUG = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _DERIVED = ("chart_configuration", "global_chart_configuration", "default_filters", "filter_scopes", "map_label_colors", "positions",
             "shared_label_colors", "color_scheme_domain", "show_native_filters", "timed_refresh_immune_slices",
-            "expanded_slices")  # fmt: skip
+            "expanded_slices")
 """Of a dashboard's metadata: what Superset works out itself whenever it saves one, or says by numbers that each server has its own of."""
 _PLACED = ("datasource", "slice_id", "dashboards", "viz_type", "url_params", "extra_form_data")
 """Of a chart's settings: where it is, and what stands beside them as well."""
@@ -148,7 +148,7 @@ def _dashboard_problems(dashboard: Mapping[str, Any], assets: Assets) -> Iterato
     reached = set(_below("ROOT_ID", nodes))
     for key, node in nodes.items():
         yield from (f"{where}: position: {key} has a child {child}, which is not there" for child in node.get("children") or []
-                    if child not in nodes)  # fmt: skip
+                    if child not in nodes)
         if node.get("type") != "CHART":
             continue
         meta: dict[str, Any] = node["meta"] if isinstance(node.get("meta"), dict) else {}
@@ -173,7 +173,7 @@ def _below(key: str, nodes: Mapping[str, Mapping[str, Any]], seen: frozenset[str
 def chart_uuids(dashboard: Mapping[str, Any]) -> set[str]:
     """The charts that a dashboard shows."""
     return {str(node["meta"].get("uuid")) for node in (dashboard.get("position") or {}).values()
-            if isinstance(node, dict) and node.get("type") == "CHART" and isinstance(node.get("meta"), dict)}  # fmt: skip
+            if isinstance(node, dict) and node.get("type") == "CHART" and isinstance(node.get("meta"), dict)}
 
 
 def queries_of(context: Any) -> list[dict[str, Any]]:

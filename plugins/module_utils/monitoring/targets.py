@@ -143,11 +143,11 @@ def _of_component(stack: Stack, name: str, reader: str) -> list[dict[str, Any]]:
     near = [
         (place(LOOPBACK, stack.ports[f"{port}_{slot}"]), _labels(stack, name, host, slot=slot))
         for host in hosts if host == reader for slot in SLOTS if f"{port}_{slot}" in stack.ports
-    ]  # fmt: skip
+    ]
     far = [
         (place(stack.addresses[host], stack.ports[port]), _labels(stack, name, host, slot=LIVE))
         for host in hosts if host != reader and stack.addresses.get(host) and port in stack.ports
-    ]  # fmt: skip
+    ]
     return _job(name, path, near, **login) + _job(f"{name}_edge", path, far, **_scheme(stack, stack.tls), **login)
 
 
@@ -196,9 +196,9 @@ def _doors(stack: Stack, reader: str) -> list[dict[str, Any]]:
         {"source_labels": ["__param_target"], "target_label": "instance"},
         {"target_label": "__address__", "replacement": place(
             listens_at(stack.components, stack.groups, reader, stack.addresses.get(reader, "")), exporter_port(stack.ports, "blackbox"))},
-    ]  # fmt: skip
+    ]
     return [job for kind, targets in asked.items()
-            for job in _job(f"doors_{kind}", "/probe", targets, params={"module": [kind]}, relabel_configs=relabel)]  # fmt: skip
+            for job in _job(f"doors_{kind}", "/probe", targets, params={"module": [kind]}, relabel_configs=relabel)]
 
 
 def scrape_configs(stack: Stack, reader: str, own: Mapping[str, Mapping[str, Any]] | None = None) -> list[dict[str, Any]]:
@@ -226,5 +226,5 @@ def count(jobs: Iterable[Mapping[str, Any]]) -> int:
     found = {
         (job["job_name"], labels.get("component"), labels.get("node"), "" if labels.get("slot") in SLOTS else at)
         for job in jobs for one in job["static_configs"] for labels in [one["labels"]] for at in one["targets"]
-    }  # fmt: skip
+    }
     return len(found)

@@ -101,7 +101,7 @@ def _rule(trigger: Mapping[str, Any], stack: Stack) -> Rule:
     node = "{{ $labels.node }}"
     notes = {"compared": "with the same figure a day before"} if "times" in trigger and not figure.base else {}
     verb = command_for(follows, f"{name} on @node@").replace("@node@", node)  # which takes $ away
-    return Rule(name, expr, min(HOLD, figure.window), labels, f"{name} on {node}", verb, fires, quiet, after, notes)  # fmt: skip
+    return Rule(name, expr, min(HOLD, figure.window), labels, f"{name} on {node}", verb, fires, quiet, after, notes)
 
 
 def _limit(trigger: Mapping[str, Any]) -> tuple[str, float]:
@@ -234,7 +234,7 @@ def _of_haproxy(trigger: Mapping[str, Any], stack: Stack) -> Figure:
 
 
 def _counted(trigger: Mapping[str, Any], more: Sequence[Mapping[str, str]], nodes: Sequence[str], target: Mapping[str, str],
-             name_of: Any) -> Figure:  # fmt: skip
+             name_of: Any) -> Figure:
     """A figure of counters, of a value or of a histogram."""
     window = int(float(trigger["window"]))
     over = f"[{window}s]"
@@ -343,6 +343,6 @@ def _of_node(trigger: Mapping[str, Any], stack: Stack) -> Figure:
     def shares(value: float, seconds: int) -> tuple[Series, ...]:
         left = max(0.0, 100 - value)
         return (Series(selector(f"node_memory_{free}_bytes", target), flat(f"{left:g}", seconds)),
-                Series(selector(f"node_memory_{whole}_bytes", target), flat(100, seconds)))  # fmt: skip
+                Series(selector(f"node_memory_{whole}_bytes", target), flat(100, seconds)))
 
     return Figure(f"{over}_over_time(({share})[{window}s:15s])", window, series=shares)

@@ -54,7 +54,7 @@ def _down(stack: Stack) -> Rule:
         "{{ $labels.component }} on {{ $labels.node }} shows no figures ({{ $labels.job }})",
         RUN + "healthcheck -e only={{ $labels.component }}",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),
-    )  # fmt: skip
+    )
 
 
 def _slots_down(stack: Stack) -> Rule:
@@ -64,7 +64,7 @@ def _slots_down(stack: Stack) -> Rule:
         "{{ $labels.component }} on {{ $labels.node }} shows no figures: neither slot answers",
         RUN + "emergency_rollback -e \"reason='no slot of {{ $labels.component }} answers'\"",
         (Series(blue, flat(0, 600)), Series(green, flat(0, 600))), (Series(blue, flat(0, 600)), Series(green, flat(1, 600))),
-    )  # fmt: skip
+    )
 
 
 def _disk(stack: Stack) -> Rule:
@@ -80,7 +80,7 @@ def _disk(stack: Stack) -> Rule:
         RUN + "backup -e reason=disk",
         (Series(free, "300-1x100"), Series(size, flat(1000, 6000))), (Series(free, flat(300, 6000)), Series(size, flat(1000, 6000))), 5400,
         {"first": "look for what grows: du -x / | sort -n | tail; a backup run removes the sets that nobody needs"},
-    )  # fmt: skip
+    )
 
 
 def _restarts(stack: Stack) -> Rule:
@@ -93,7 +93,7 @@ def _restarts(stack: Stack) -> Rule:
         RUN + "healthcheck",
         (Series(series, growing(1, 1800)),), (Series(series, flat(7, 1800)),), 1500,
         {"then": RUN + "rollback, where it began with a deployment"},
-    )  # fmt: skip
+    )
 
 
 def _backup(stack: Stack) -> Rule:
@@ -102,7 +102,7 @@ def _backup(stack: Stack) -> Rule:
         selector(name, _target(stack, name=f"{unit}.{kind}", **more))
         for name, kind, more in (("node_systemd_timer_last_trigger_seconds", "timer", {}),
                                  ("node_systemd_unit_state", "service", {"state": "failed"}))
-    )  # fmt: skip
+    )
     old = BACKUP_HOURS * 3600
     begun = f'node_systemd_timer_last_trigger_seconds{{stack="{stack.name}",name="{unit}.timer"}}'  # 0: never
     return Rule(
@@ -112,7 +112,7 @@ def _backup(stack: Stack) -> Rule:
         RUN + "backup",
         # a test begins at second 0
         (Series(timer, flat(-old - 60, 600)),), (Series(timer, flat(-60, 600)), Series(state, flat(0, 600))),
-    )  # fmt: skip
+    )
 
 
 def _door(stack: Stack) -> Rule:
@@ -122,7 +122,7 @@ def _door(stack: Stack) -> Rule:
         "{{ $labels.component }} on {{ $labels.node }} does not answer where its users ask ({{ $labels.instance }})",
         RUN + "healthcheck -e only={{ $labels.component }}",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),
-    )  # fmt: skip
+    )
 
 
 def _certificate(stack: Stack) -> Rule:
@@ -134,7 +134,7 @@ def _certificate(stack: Stack) -> Rule:
         RUN + "site",
         (Series(series, flat(86400, 600)),), (Series(series, flat(86400 * 90, 600)),), 600,
         {"first": "renew the files that edge_tls names; the run lays them down"},
-    )  # fmt: skip
+    )
 
 
 def _no_server(stack: Stack, fronted: list[str]) -> Rule:
@@ -145,7 +145,7 @@ def _no_server(stack: Stack, fronted: list[str]) -> Rule:
         "the edge of {{ $labels.node }} has no slot of {{ $labels.proxy }} that is ready",
         RUN + "emergency_rollback -e \"reason='no slot of {{ $labels.proxy }} is ready'\"",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),),
-    )  # fmt: skip
+    )
 
 
 def _behind(stack: Stack) -> Rule:
@@ -162,7 +162,7 @@ def _behind(stack: Stack) -> Rule:
         RUN + "diagnose",
         (Series(series, flat(size + 1, 900)),), (Series(series, flat(size, 900)),), 900,
         {"first": "SELECT * FROM pg_stat_replication on the primary says where it waits"},
-    )  # fmt: skip
+    )
 
 
 def _slot_unused(stack: Stack) -> Rule:
@@ -176,4 +176,4 @@ def _slot_unused(stack: Stack) -> Rule:
         RUN + "diagnose",
         (Series(series, flat(0, 600)),), (Series(series, flat(1, 600)),), 600,
         {"then": "start the standby again, or drop the slot where it is gone for good: pg_drop_replication_slot"},
-    )  # fmt: skip
+    )

@@ -48,7 +48,7 @@ def _nothing(stack: Stack) -> Rule:
         (Series(_series(stack, "other"), flat(0, 900)),), (Series(series, flat(0, 900)),), 900,
         {"first": "journalctl -u aistack-prometheus.service: a full disk, or a clock that was ahead (what it stored then lies in the"
                   " future, and nothing older is taken; README of the role prometheus)"},
-    )  # fmt: skip
+    )
 
 
 def _lost(stack: Stack) -> Rule:
@@ -61,7 +61,7 @@ def _lost(stack: Stack) -> Rule:
         RUN + "diagnose",
         (Series(damaged, flat(1, 600)), Series(began, flat(0, 600))), (Series(damaged, flat(0, 600)), Series(began, flat(0, 600))), 600,
         {"then": "look whether the disk is well (dmesg -T); windows that reach back into the gap are inconclusive"},
-    )  # fmt: skip
+    )
 
 
 def _not_told(stack: Stack) -> Rule:
@@ -75,7 +75,7 @@ def _not_told(stack: Stack) -> Rule:
         (Series(series, growing(1, 1200)),), (Series(series, flat(3, 1200)),), 1200,
         {"first": "journalctl -u aistack-alertmanager.service names it and what it answered; a token that has ended is renewed in"
                   " alertmanager_receivers, then: ansible-playbook phasegate.aistack.site. It is tried again until then"},
-    )  # fmt: skip
+    )
 
 
 def _dropped(stack: Stack) -> Rule:
@@ -88,7 +88,7 @@ def _dropped(stack: Stack) -> Rule:
         (Series(series, growing(1, 1200)),), (Series(series, flat(3, 1200)),), 1200,
         {"first": "too_small_timestamp, too_big_timestamp: lines older than victorialogs_retention_days, or a clock that is wrong; who sent"
                   " them says journalctl -u victorialogs.service"},
-    )  # fmt: skip
+    )
 
 
 def _clock(stack: Stack) -> Rule:
@@ -100,4 +100,4 @@ def _clock(stack: Stack) -> Rule:
         RUN + "diagnose",
         (Series(series, flat(-CLOCK_S - 1, 600)),), (Series(series, "0+60x20"),), 600,
         {"first": "timedatectl on both nodes: which of them is not synchronised; leases, backups and certificates go by clocks"},
-    )  # fmt: skip
+    )

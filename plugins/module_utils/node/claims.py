@@ -17,7 +17,7 @@ from typing import Any
 from ansible_collections.phasegate.aistack.plugins.module_utils.edge.pool import POOL, hosts_of
 
 ONE_PER_NODE = ("postgres", "redis", "minio", "ollama", "comfyui", "prometheus", "alertmanager", "exporters", "grafana",
-                "superset", "victorialogs", "loki", "log_shipper", "jaeger")  # fmt: skip
+                "superset", "victorialogs", "loki", "log_shipper", "jaeger")
 """Roles whose units, configuration and data have one name on a node, whosever they are."""
 
 Claims = dict[str, Any]

@@ -87,7 +87,7 @@ def observe(asked: Asked, systemd: Systemd | None = None) -> str:
     view = observe_node(asked.state_dir, asked.stack, systemd=systemd, ask=False, journal=journal)
     records = journal.read()
     samples = [Sample(figures.WRITTEN, asked.now), *_journal(asked, journal), *_lock(asked), *_sets(asked), *_last(records),
-               *_events(records, asked.now)]  # fmt: skip
+               *_events(records, asked.now)]
     for name, component in view["components"].items():
         samples += [*_component(name, component), *_drills(name, component, records)]
     workers = [name for name in view["components"] if name in asked.workers]

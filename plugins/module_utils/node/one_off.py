@@ -118,7 +118,7 @@ def service(found: Live, command: Sequence[str], name: str, timeout: float, term
         "systemd-run", "--quiet", "--wait", "--collect", "--pty" if terminal else "--pipe", f"--unit={name}",
         f"--description=A command beside {found.component}", *(word for setting in said for word in ("--property", setting)),
         "--", program, *command[1:],
-    ]  # fmt: skip
+    ]
 
 
 def _settings(found: Live, unit_text: str) -> list[str]:
@@ -147,7 +147,7 @@ def beside_containers(found: Live, command: Sequence[str], name: str, timeout: f
         f"--description=A command beside {found.component}", "--property", f"ExecStopPost=-{down}",
         *(["--property", f"RuntimeMaxSec={timeout:g}"] if timeout else []),
         "--", *docker, *own, "run", "--rm", "--no-deps", "--quiet-pull", *([] if terminal else ["--no-TTY"]), service_name, *command,
-    ]  # fmt: skip
+    ]
 
 
 def unit_text_of(unit: str) -> str:

@@ -147,4 +147,4 @@ def _failure(task: Task, answer: dict[str, Any], lines: Sequence[str]) -> str:
         f"{_begun(task)} did not end well: {answer['error']}, after {answer['seconds']:g} s.{more} {STANDS[task.point]}",
         f"  $ {answer['command']}", *told,
         "  Mend it and deploy again: what was done for this release is not done twice.",
-    ])  # fmt: skip
+    ])

@@ -77,7 +77,7 @@ def plan(state_dir: Path, component: str, data: bool, places: Places) -> Plan:
             f"{places.edge} still has a section for {component}; take the component out of the inventory and run site.yml, which removes it"
         )
     saved = [name for name, parts in load(state_dir / "backup.json").items() if isinstance(parts, list)
-             and any(isinstance(part, Mapping) and part.get("component") == component for part in parts)]  # fmt: skip
+             and any(isinstance(part, Mapping) and part.get("component") == component for part in parts)]
     if saved:
         raise Refused(
             f"backup sets of this node read the environment of {component} ({', '.join(saved)} in aistack_backup); take that out of the "

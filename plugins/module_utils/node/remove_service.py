@@ -94,7 +94,7 @@ def role_of(state_dir: Path, component: str, places: Places) -> str:
     if "etc/systemd/system/victorialogs.service" in below:  # without a password it has no file of settings
         return "victorialogs"
     named = {"postgresql": "postgres", "redis": "redis", "docker": "docker", **{folder: name for name, folder in SERVERS.items()},
-             **{folder: role for role, folder in WATCHERS.items()}, SHIPPER: "log_shipper"}  # fmt: skip
+             **{folder: role for role, folder in WATCHERS.items()}, SHIPPER: "log_shipper"}
     return next((role for folder, role in named.items() if ("etc", folder) in folders), "")
 
 
@@ -166,10 +166,10 @@ def _server(state_dir: Path, component: str, data: bool, places: Places) -> Plan
     data_dir = next((path for path in written if path.parent == places.data), places.data / SERVERS[role])
     what = {"minio": "its buckets", "ollama": "its models", "comfyui": "its models and pictures",
             "victorialogs": "the lines that it keeps", "loki": "the lines that it keeps",
-            "jaeger": "the traces that it keeps"}[role]  # fmt: skip
+            "jaeger": "the traces that it keeps"}[role]
     stays = _kept(found, data, [path for path in dict.fromkeys([data_dir, *written]) if places.data in path.parents], what)
     found.stays += [f"{path}, where {component} wrote: by hand, rm -r {path}" for path in written if places.data not in path.parents
-                    and path.exists()]  # fmt: skip
+                    and path.exists()]
     packaged = role == "loki" and any(path.suffix == ".deb" for path in files)
     found.stays += ["the package loki, whose own unit is masked"] if packaged else []
     users = own_user(next((user for unit in units for user in unit_says(unit, "User")), role), units, places, data_dir)
@@ -236,7 +236,7 @@ def _watcher(state_dir: Path, component: str, data: bool, places: Places) -> Pla
     found.tables = [
         f"aistack_{re.sub('[^A-Za-z0-9]+', '_', path.name)}" for path in units
         if (places.top / "etc" / folder / f"{path.name.removeprefix('aistack-').removesuffix('-exporter.service')}.nft").exists()
-    ]  # fmt: skip
+    ]
     if role == "exporters":
         found.paths += there([places.data / f"prometheus/node-exporter/aistack-{entry_of(state_dir, places).get('name', '')}.prom"])
     what = {"prometheus": "figures", **dict.fromkeys(UNPACKED, "its users, and what they made")}.get(role, "silences, and what was sent")

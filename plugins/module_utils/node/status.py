@@ -137,7 +137,7 @@ def _component(name: str, component: Component, problems: list[str]) -> Componen
     slots: dict[str, SlotStatus] = {}
     for slot, found in (component.get("slots") or {}).items():
         slots[slot] = {"release": found["release"], "config": found["config"], "running": found["running"], "pid": found["pid"],
-                       "idle": found.get("idle") or []}  # fmt: skip
+                       "idle": found.get("idle") or []}
     for slot, state in _edge(name, component["description"].get("edge"), problems).items():
         slots.setdefault(slot, {"release": None, "config": None, "running": False})["edge"] = state
     marks, release = component.get("marks") or {}, live["release"] if live else None

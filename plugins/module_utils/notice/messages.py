@@ -54,7 +54,7 @@ NOTICE = Option(
         ),
         "timeout": Option("number", "seconds that it may take; where it is asked, 60 if left out", default=10),
     },
-)  # fmt: skip
+)
 NOTICES = Option("list", "who is notified of deployments and rollbacks", items=NOTICE, secret=True)
 TIMEOUT = 10.0
 """Seconds that a receiver has where the entry does not say."""

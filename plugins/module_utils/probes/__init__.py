@@ -42,7 +42,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.usage imp
 _ALL: tuple[type[Probe], ...] = (
     Alertmanager, Backup, Celery, Comfyui, Command, Disk, Dns, File, Grafana, Haproxy, Http, Log, Logs, Metrics,
     Ollama, Port, Postgres, Process, Prometheus, Redis, S3, Sequence, Superset, Tcp, Tls, Traces, Unit, Usage,
-)  # fmt: skip
+)
 
 REGISTRY: Mapping[str, type[Probe]] = {probe.type: probe for probe in _ALL}
 SPECS: Mapping[str, TypeSpec] = {name: TypeSpec(probe.target, probe.options, probe.check) for name, probe in REGISTRY.items()}

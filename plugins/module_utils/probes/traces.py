@@ -83,7 +83,7 @@ class Traces(Probe):
         query = {
             "service": str(self.spec["service"]), "limit": str(LOOKED_AT),
             "start": str(int((now - self._seconds) * 1e6)), "end": str(int((now + AHEAD_S) * 1e6)),
-        }  # fmt: skip
+        }
         if self.spec.get("operation"):
             query["operation"] = str(self.spec["operation"])
         if self.spec.get("tags"):

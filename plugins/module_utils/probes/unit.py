@@ -60,10 +60,10 @@ class Unit(Probe):
         wrong = {unit: attempt for unit, attempt in seen.items() if not attempt.ok}
         if not wrong:
             return replace(seen[units[0]], got=f"{len(units)} instances: {seen[units[0]].got}",
-                           detail="\n".join(attempt.detail for attempt in seen.values()))  # fmt: skip
+                           detail="\n".join(attempt.detail for attempt in seen.values()))
         first = next(iter(wrong.values()))
         return replace(first, got="; ".join(f"{unit}: {attempt.got}" for unit, attempt in wrong.items()),
-                       detail="\n".join(attempt.detail for attempt in wrong.values() if attempt.detail))  # fmt: skip
+                       detail="\n".join(attempt.detail for attempt in wrong.values() if attempt.detail))
 
     def _look(self, unit: str, context: Context) -> Attempt:
         shown = journald.show(unit, context)

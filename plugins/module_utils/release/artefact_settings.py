@@ -30,7 +30,7 @@ SBOM: Mapping[str, Option] = {
                      "{python} is the environment's interpreter", items=Option("str", ""), expected="a list of words"),
     "node": Option("list", "the same for a tree with node_modules; it runs in the tree", items=Option("str", ""),
                    expected="a list of words"),
-}  # fmt: skip
+}
 
 STORE: Mapping[str, Option] = {
     "endpoint": Option("str", "address of the S3 server", example="https://s3.example.com"),
@@ -52,12 +52,12 @@ ARTEFACTS: Mapping[str, Option] = {
     "rebuild": Option("bool", "build what is kept already, and say what differs: whether builds give the same", default=False),
     "sign": Option("dict", "signature of what is kept, by cosign", keys=SIGN),
     "sbom": Option("dict", "SBOM beside what is kept, by programs of the build host", keys=SBOM),
-}  # fmt: skip
+}
 
 OPTION = Option(
     "bool|dict", "who builds releases and where they are kept; false: every node builds", keys=ARTEFACTS,
     expected="false, or a mapping with folder and keep",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def _checked(recipe: Recipe, step: str, finished: proc.Finished, timeout: float)
         way = "The role toolchain installs the tools; run it first." if ours else (
             f"Expected it among what {recipe.lock or 'the lock file'} lists, as it is needed on the node as well: lock it there under a "
             "new tag (uv export without --no-dev, or with the group that has it), or correct the component's build or tests."
-        )  # fmt: skip
+        )
         raise ReleaseError(
             f"{step} {recipe.component} {recipe.tag} needs {missing}, which is neither in {recipe.tools} nor on the PATH"
             f"{'' if ours else ', nor installed with the release'} (command: {shown}). Nothing was staged, and the release is not marked. "
@@ -376,7 +376,7 @@ def run_tests(recipe: Recipe, tree: Path) -> list[dict[str, object]]:
             finished = sandbox.run_test(
                 recipe.command(argv, code), code, home, env, recipe.test_timeout, who, systemd, recipe.test_network, recipe.test_memory,
                 recipe.said,
-            )  # fmt: skip
+            )
             if finished.rc not in (0, 126, 127) and not finished.timed_out and not missing_tool(finished):
                 raise _tests_failed(recipe, finished)
             _checked(recipe, "Testing", finished, recipe.test_timeout)

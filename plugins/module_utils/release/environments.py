@@ -38,7 +38,7 @@ OPTIONS: dict[str, Any] = {
     "values": {"type": "dict", "default": {}, "no_log": True},
     "schema_version": {"type": "str"},
     "owner": {"type": "str", "default": "root"},
-}  # fmt: skip
+}
 """What is asked of one component, in Ansible's form."""
 
 
@@ -117,7 +117,7 @@ class Environment:
     def result(self) -> dict[str, Any]:
         """What is to be, and how it differs from what the live slot has, where it is not there yet."""
         told = {"changed": not self._config.present, "config": self._config.hash, "path": str(self._config.path),
-                "schema_version": self.version}  # fmt: skip
+                "schema_version": self.version}
         if self._config.present:
             return told
         before, secrets = env_file.live_env(self.root, self.component), self._resolved.secrets
@@ -126,7 +126,7 @@ class Environment:
             "after_header": f"{self.component}: config {self._config.hash}",
             "before": env_schema.masked_lines(before, secrets),
             "after": env_schema.masked_lines(self._resolved.values, secrets, before),
-        }}  # fmt: skip
+        }}
 
     def _owned(self) -> tuple[int, int] | None:
         """User and group of the file; None where both stay as they come."""
@@ -136,7 +136,7 @@ class Environment:
             entry = pwd.getpwnam(self.owner)
         except KeyError:
             raise Refused(f"The environment of {self.component} is to belong to {self.owner}, but this host has no such user. Nothing was "
-                          "written. Run site.yml with its phase, which makes the user.") from None  # fmt: skip
+                          "written. Run site.yml with its phase, which makes the user.") from None
         return entry.pw_uid, entry.pw_gid
 
     def write(self, by: By) -> None:

@@ -41,7 +41,7 @@ def _made(recipe: Recipe, one: Include, tree: Path) -> None:
     if not built.is_dir():
         there = ", ".join(sorted(path.name for path in code.iterdir() if path.is_dir() and path.name != "node_modules"))
         raise ReleaseError(f"its build left no folder {one.output}, which output names. Its folders are: {there or 'none'}. "
-                           f"Name the one that the build writes, in aistack_components.{recipe.component}.includes.")  # fmt: skip
+                           f"Name the one that the build writes, in aistack_components.{recipe.component}.includes.")
     target = recipe.code(tree) / one.to
     done = recipe.run(["/bin/sh", "-c", _PUT, "sh", str(built), str(target), str(code / "node_modules")], tree, recipe.base_env())
     if done.rc != 0:

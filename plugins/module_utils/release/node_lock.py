@@ -74,20 +74,20 @@ def install(recipe: Recipe, code: Path, lock: str, env: Mapping[str, str]) -> pr
             f"{shown} does not fit what was downloaded. Expected {wanted}, got {got}. Either the lock file was edited (make it again with "
             f"{AGAIN[tool]} and give the release a new tag), or the package source serves something else than what was locked. {said}",
             expected=wanted, got=got, rc=finished.rc, step="dependencies",
-        )  # fmt: skip
+        )
     if _UNFIT.search(output):
         raise ReleaseError(
             f"{shown} does not fit package.json. Nothing was installed, and nothing is marked. Make it again ({AGAIN[tool]}), commit it, "
             f"and give the release a new tag. {said}",
             rc=finished.rc, step="dependencies",
-        )  # fmt: skip
+        )
     if _UNREAD.search(output):
         raise ReleaseError(
             f"{shown} cannot be read by the {tool} of this node. Nothing was installed, and nothing is marked. Make it again with a "
             f"version of {tool} that writes what this one reads (pnpm 9 or newer, Yarn 1), commit it, and give the release a new "
             f"tag. {said}",
             rc=finished.rc, step="dependencies",
-        )  # fmt: skip
+        )
     return finished
 
 

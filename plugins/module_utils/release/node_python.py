@@ -51,7 +51,7 @@ def fits(spec: str, there: str) -> bool:
             ">=": here >= wanted, ">": here >= wanted, "<=": here <= wanted,
             "<": here < wanted or (clause.count(".") > 1 and here == wanted),
             "==": exact, "===": exact, "~=": here >= wanted and major == wanted[0], "!=": not (exact and clause.strip().endswith(".*")),
-        }.get(how, True)  # fmt: skip
+        }.get(how, True)
         if not holds:
             return False
     return True
@@ -95,7 +95,7 @@ def cause(tree: Path, lock: str, asked: str, wheels: str = "") -> tuple[str, str
     again = (
         f", and delete the old lock first, because uv pip compile keeps the hashes of a file that is there (rm {lock} && {made})"
         if tool(lock, "python") == "list" else " (have requires-python allow it, and lock the project again with its own tool: uv lock)"
-    )  # fmt: skip
+    )
     way = (
         f"lock it for {there or 'that one'}{again}; "
         "or have the node use the interpreter that it was locked for (release_python)"

@@ -47,7 +47,7 @@ def statement(facts: Mapping[str, Any], recipe: Mapping[str, Any], key: str, sbo
                 "byproducts": [{"name": "sbom", "digest": {"sha256": sbom_sha256}}] if sbom_sha256 else [],
             },
         },
-    }  # fmt: skip
+    }
 
 
 def contradiction(said: Any, wanted: Mapping[str, Any], sha256: str) -> str:

@@ -170,7 +170,7 @@ def service(unit: str, who: Account, work: Path, home: Path, timeout: float, net
         "ProtectHome": "read-only" if _below(work, "/home", "/root", "/run/user") else "yes",
         "PrivateTmp": "no" if _below(work, "/tmp", "/var/tmp") else "yes",
         "RuntimeMaxSec": f"{timeout + LATE:g}", "TimeoutStopSec": "5", "KillMode": "control-group",
-    }  # fmt: skip
+    }
     if memory:
         properties["MemoryMax"] = memory
     options = [f"--property={name}={value}" for name, value in properties.items()]
@@ -184,7 +184,7 @@ def _below(path: Path, *folders: str) -> bool:
 def run_test(
     argv: Sequence[str], work: Path, home: Path, env: Mapping[str, str], timeout: float, who: Account | None,
     systemd: bool, network: bool = False, memory: str = "", said: Said | None = None,
-) -> Finished:  # fmt: skip
+) -> Finished:
     """Run one test command; its exit status and output are the command's own.
 
     Raises:

@@ -23,7 +23,7 @@ HOME = "home"
 
 GPU = (
     "char-nvidia", "char-nvidia-frontend", "char-nvidia-uvm", "char-nvidia-caps", "char-kfd", "char-drm",
-)  # fmt: skip
+)
 """Devices of graphics cards as systemd's DeviceAllow names them; those that a host does not have open nothing."""
 GPU_GROUPS = ("render", "video")
 """Who may open those of AMD and Intel."""
@@ -38,7 +38,7 @@ _STORES = re.compile(
 
 _SYSTEM = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/run", "/var/spool/cron",
-)  # fmt: skip
+)
 _OTHERS = tuple(
     f"/var/lib/{name}"
     for name in (

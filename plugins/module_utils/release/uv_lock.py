@@ -120,11 +120,11 @@ def _check(recipe: Recipe, root: Path, env: Mapping[str, str], sources: Sequence
             "Nothing was installed, and nothing is marked. Lock it (uv lock), commit uv.lock, and give the release a new tag. uv said:"
             f"\n{said}",
             rc=finished.rc, cmd=" ".join(argv), step="dependencies",
-        )  # fmt: skip
+        )
     raise ReleaseError(
         f"{shown} cannot be used by the uv of this node. Nothing was installed, and nothing is marked. uv said:\n{said}",
         rc=finished.rc, cmd=" ".join(argv), step="dependencies",
-    )  # fmt: skip
+    )
 
 
 def _export(recipe: Recipe, code: Path, env: Mapping[str, str], options: Sequence[str]) -> str:
@@ -139,7 +139,7 @@ def _export(recipe: Recipe, code: Path, env: Mapping[str, str], options: Sequenc
             f"Expected the component's folder to be a project of it, with a pyproject.toml. uv said:\n"
             f"{proc.tail(recipe.hide(finished.output), 12)}",
             rc=finished.rc, cmd=" ".join(argv), step="dependencies",
-        )  # fmt: skip
+        )
     return finished.output
 
 
@@ -171,16 +171,16 @@ def install_folders(recipe: Recipe, made: Plan, python: Path, env: Mapping[str, 
                 "group), or build with uv_build, or leave it unbuilt (tool.uv.package = false), and release a new tag; or allow it: "
                 f"aistack_components.{recipe.component}.sdists: [{package}].",
                 rc=finished.rc, cmd=" ".join(argv), step="dependencies",
-            )  # fmt: skip
+            )
         raise ReleaseError(
             f"{', '.join(names[folder] for folder in folders)}, which {recipe.component} {recipe.tag} is made of, could not be built from "
             f"the repository. Nothing was staged. Correct it and give the release a new tag. uv said:\n{said}",
             rc=finished.rc, cmd=" ".join(argv), step="dependencies",
-        )  # fmt: skip
+        )
     finished = recipe.run([str(python), "-I", "-B", "-c", _ANYWHERE], made.root, env)
     if finished.rc != 0 or finished.timed_out:
         raise ReleaseError(
             f"What {recipe.component} {recipe.tag} installed from the repository could not be made to fit another place. Nothing was "
             f"staged. Python said:\n{proc.tail(recipe.hide(finished.output), 8)}",
             rc=finished.rc, step="dependencies",
-        )  # fmt: skip
+        )

@@ -50,7 +50,7 @@ def case_of(probe: ProbeRow, where: str) -> Case:
         "name": str(probe.get("name") or "probe"), "where": where, "seconds": float(probe.get("latency_ms") or 0) / 1000,
         "verdict": judged(probe), "expected": str(probe.get("expected") or ""), "got": str(probe.get("got") or ""),
         "hint": str(probe.get("hint") or ""), "attempts": str(probe.get("attempts") or ""),
-    }  # fmt: skip
+    }
 
 
 def health_suites(results: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Case]]:
@@ -101,7 +101,7 @@ def _count(cases: Iterable[Case]) -> dict[str, str]:
     verdicts = [row["verdict"] for row in rows]
     return {"tests": str(len(rows)), "failures": str(verdicts.count("fail")),
             "errors": str(sum(verdict in ("error", "inconclusive") for verdict in verdicts)),
-            "skipped": str(verdicts.count("skipped")), "time": f"{sum(row['seconds'] for row in rows):.3f}"}  # fmt: skip
+            "skipped": str(verdicts.count("skipped")), "time": f"{sum(row['seconds'] for row in rows):.3f}"}
 
 
 def document(name: str, suites: Suites, time: str = "") -> str:

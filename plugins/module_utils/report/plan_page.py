@@ -251,7 +251,7 @@ def _tasks(facts: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     told = {
         (item[0].get("key"), item[1].get("name")): (row.node, answer)
         for row in rows for answer in row.said.get("tasks") or [] for item in [answer.get("item") or [{}, {}]]
-    }  # fmt: skip
+    }
     for point, tasks in sorted((facts.get("tasks") or {}).items(), key=lambda entry: POINTS.index(entry[0])):
         for task in tasks:
             node, answer = told.get((point, task["name"]), ("", {}))

@@ -32,13 +32,13 @@ SWITCHES = ("activate", "revert")
 STATES = {"ok": "ok", "failed": "failed", "open": "open"}
 TITLES = {"deploy": "Deployment", "rollback": "Rollback", "emergency_rollback": "Emergency rollback", "backup": "Backup",
           "restore": "Restore", "drill": "Drill", "rotate": "Rotation", "run": "One-off command", "remove": "Removal",
-          "restart": "Restart", "scale": "Another number of instances", "migrate": "Migration", "site": "Run of the phases"}  # fmt: skip
+          "restart": "Restart", "scale": "Another number of instances", "migrate": "Migration", "site": "Run of the phases"}
 DONE = {"mark": "marked", "stage": "staged",
         "activate": "made live", "revert": "taken back to", "prepare": "proven ahead", "migrate": "migrated by",
         "canary": "given a share of the requests", "scale": "given another number of instances",
         "configure": "configured", "retire": "stopped", "prune": "pruned", "converge": "converged", "backup": "saved",
         "restore": "put back", "drill": "rehearsed", "rotate": "rotated", "run": "ran beside", "remove": "removed",
-        "rollback": "went back to"}  # fmt: skip
+        "rollback": "went back to"}
 
 
 def moment(record: Record) -> float:
@@ -210,10 +210,10 @@ def _history(journals: Mapping[str, Sequence[Record]], story: Facts) -> list[Fac
     for node, component in dict.fromkeys((one["node"], one["component"]) for one in story["bars"] if one["op"] in SWITCHES):
         last = max(one["seq"] for one in story["bars"] if (one["node"], one["component"]) == (node, component))
         bars = _bars(node, [r for r in journals.get(node, ()) if r.get("component") == component and r.get("op") in SWITCHES
-                            and int(r.get("seq") or 0) <= last])  # fmt: skip
+                            and int(r.get("seq") or 0) <= last])
         runs = {int(r.get("seq") or 0): str(r.get("run")) for r in journals.get(node, ())}
         points = [{"seconds": one["seconds"], "release": one["release"], "now": runs.get(one["seq"]) == story["run"],
-                   "outcome": one["outcome"]} for one in bars[-12:]]  # fmt: skip
+                   "outcome": one["outcome"]} for one in bars[-12:]]
         if len(points) > 1:
             found.append({"node": node, "component": component, "points": points})
     return found
@@ -247,7 +247,7 @@ def story_of(
         "releases": told.releases, "outcome": told.outcome, "began": clock(start), "ended": clock(end), "start": start,
         "seconds": round(end - start, 1), "nodes": list(told.nodes), "silent": dict(silent or {}), "phases": told.phases,
         "bars": told.bars, "rows": _rows(told.bars), "gates": _gates(told.bars), "runs": runs[:RUNS],
-    }  # fmt: skip
+    }
     story["history"] = _history(journals, story)
     story["sentence"], story["next"] = sentence(story), next_steps(story)
     return story
@@ -285,7 +285,7 @@ def sentence(story: Facts) -> str:
     if story["outcome"] == "failed":
         if bad is None:
             tasks = [f"{entry['said']} on {node}" for phase in story["phases"] for node, entry in phase["nodes"].items()
-                     if entry["outcome"] == "failed" and entry["said"]]  # fmt: skip
+                     if entry["outcome"] == "failed" and entry["said"]]
             return f"{what} failed{': ' + tasks[0] if tasks else ''}."
         report = bad["detail"].get("report")
         still = report.get("still_serving") if isinstance(report, Mapping) else None
@@ -307,7 +307,7 @@ def next_steps(story: Facts) -> list[str]:
     found = []
     if story["outcome"] == "open":
         found.append("Look whether it still runs: `aistack status` on a node says who has the lock. If not, run the same command again:"
-                     " it finishes what was begun, or goes back.")  # fmt: skip
+                     " it finishes what was begun, or goes back.")
     elif story["outcome"] == "failed":
         report = bad["detail"].get("report") if bad else None
         said = next_step(report) if isinstance(report, Mapping) else "fix that, and run the same command again"
@@ -318,7 +318,7 @@ def next_steps(story: Facts) -> list[str]:
     elif verb in ("rollback", "emergency_rollback"):
         found.append("Let the checklist say that all is well: `ansible-playbook phasegate.aistack.verify`.")
         found.append("Fix the release that was left, give it a new tag, and deploy that:"
-                     " `ansible-playbook phasegate.aistack.deploy -e release=NEWTAG`.")  # fmt: skip
+                     " `ansible-playbook phasegate.aistack.deploy -e release=NEWTAG`.")
     elif verb in ("deploy", "site"):
         found.append("Let the checklist say that all is well: `ansible-playbook phasegate.aistack.verify`.")
         found.append("Watch it more closely for half an hour: `ansible-playbook phasegate.aistack.watch`.")

@@ -38,7 +38,7 @@ def events(story: Facts) -> list[dict[str, str]]:
 
 def _event(story: Facts, at: float, node: str, what: str, seconds: float, outcome: str, said: str) -> dict[str, str]:
     return {"time": clock(at)[11:], "at": f"+{took(at - story['start'])}", "node": node, "what": what, "outcome": outcome, "said": said,
-            "took": took(seconds) if seconds >= 0.05 else ""}  # fmt: skip
+            "took": took(seconds) if seconds >= 0.05 else ""}
 
 
 def run_text(story: Facts, width: int = 70) -> str:
@@ -159,7 +159,7 @@ def _latencies(story: Facts) -> list[dict[str, object]]:
     rows = sorted(slowest.items(), key=lambda row: -row[1][0])[:16]
     most = rows[0][1][0] if rows else 1.0
     return [{"label": f"{component}: {name}", "node": node, "ms": round(ms, 1), "verdict": verdict,
-             "w": round(max(ms / most * 100, THINNEST), 3)} for (component, name, node), (ms, verdict) in rows]  # fmt: skip
+             "w": round(max(ms / most * 100, THINNEST), 3)} for (component, name, node), (ms, verdict) in rows]
 
 
 def _columns(entry: Facts) -> dict[str, object]:
@@ -168,5 +168,5 @@ def _columns(entry: Facts) -> dict[str, object]:
     most = max(point["seconds"] for point in points) or 1.0
     wide = 100 / max(len(points), 8)  # a few columns do not become walls
     columns = [{**point, "x": round(wide * number + wide * 0.12, 3), "w": round(wide * 0.76, 3), "took": took(point["seconds"]),
-                "h": round(max(point["seconds"] / most * 100, 2), 2)} for number, point in enumerate(points)]  # fmt: skip
+                "h": round(max(point["seconds"] / most * 100, 2), 2)} for number, point in enumerate(points)]
     return {**entry, "columns": columns, "most": took(most)}

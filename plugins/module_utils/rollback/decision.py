@@ -69,7 +69,7 @@ def not_back(node: str, to: str, answer: Answer) -> str:
 def decide(
     answers: Mapping[str, Answer], to: str | None = None, best_effort: bool = False, now: float | None = None,
     level: str | None = None,
-) -> Decision:  # fmt: skip
+) -> Decision:
     """Where all nodes go, or why none of them does.
 
     Args:

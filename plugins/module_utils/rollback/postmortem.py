@@ -123,7 +123,7 @@ def _first(records: Sequence[Record], left: Collection[str], runs: Collection[st
         for record in records
         if record.get("op") == "activate" and record.get("outcome") == "ok" and str(record.get("release")) in left
         and int(record.get("seq", 0)) < before[0]
-    ]  # fmt: skip
+    ]
     own = [int(record.get("seq", 0)) for record in records if deployed and record.get("run") == deployed[-1]]
     return min([*own, *before])
 
@@ -384,7 +384,7 @@ def _follow_ups(outcome: Facts, facts: Facts, story: Story, before: str, after: 
         nodes = story.bad.get(tag)
         if nodes:
             lines.append(f"- [x] {tag} is marked bad on {', '.join(sorted(nodes))}: it is not chosen again, unless somebody names it with"
-                         " `-e allow_bad=true`.")  # fmt: skip
+                         " `-e allow_bad=true`.")
         else:
             lines.append(f"- [ ] {tag} is NOT marked bad in any journal: mark it, so that it is not chosen again.")
     for row in outcome.get("rows") or []:

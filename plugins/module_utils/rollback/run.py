@@ -192,7 +192,7 @@ def _last(journal: Journal) -> int:
 
 
 def _planned(state_dir: Path, stack: str, request: RollbackRequest, tools: Tools,
-             journal: Journal) -> tuple[View, RollbackRequest, Plan]:  # fmt: skip
+             journal: Journal) -> tuple[View, RollbackRequest, Plan]:
     view = tools.observe(state_dir, stack, journal=journal)
     request = resumed(view, request)
     return view, request, plan(view, request)
@@ -376,7 +376,7 @@ class RollbackRun:
             thread.join()
 
     def _slots(self, name: str, target: Content, barrier: SwitchBarrier | None,
-               request: Request) -> tuple[SharingSlots, BaselineComparison | None]:  # fmt: skip
+               request: Request) -> tuple[SharingSlots, BaselineComparison | None]:
         spec = component_file.spec_of(self.view["components"][name]["description"], self.state_dir)
         gate = BackGate(name, target, self.tools.new_gate(), self.caller.stop, barrier, bool(spec.edge))
         slots = self.tools.make(spec, gate, self.journal)

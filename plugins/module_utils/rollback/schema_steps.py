@@ -27,7 +27,7 @@ Members = Sequence["tuple[str, Component]"]
 def complete(
     made: Plan, view: View, members: Members, targets: Mapping[str, Target], switches: list[Switch], level: str,
     elsewhere: Mapping[str, str],
-) -> list[Problem]:  # fmt: skip
+) -> list[Problem]:
     """Put the steps of the levels app and schema into *made*; returns why it must not be carried out.
 
     *elsewhere* maps a component to the host that moves its database. Here it is only asked whether it has to move.
@@ -128,7 +128,7 @@ def _app(
 def _schema(
     made: Plan, view: View, name: str, component: Component, tag: str, wanted: Sequence[str], present: Sequence[str],
     middle: list[Step],
-) -> list[Problem]:  # fmt: skip
+) -> list[Problem]:
     sets = [entry for entry in view.get("backups") or [] if not schema_path.foreign(entry, view.get("stack"))]
     way = schema_path.way_back(name, wanted, present, component.get("migrations") or [], sets)
     if way.problem:

@@ -194,7 +194,7 @@ def release_target(name: str, component: Component, tag: str, allow_bad: bool = 
         if images_of((component.get("manifests") or {}).get(now.release)):  # Docker alone keeps those
             return refuse(TREE_GONE, f"{tag} was live here once, but it went with its image", remedy)
         return refuse(TREE_GONE, f"{tag} was live here once, but its tree is gone", f"{remedy}; rollback.yml -e to={tag} lays it down from "
-                      "what is kept of it")  # fmt: skip
+                      "what is kept of it")
     reason = (component.get("bad") or {}).get(tag)
     if not was_live or not _earlier(component, tag):
         how = (

@@ -49,7 +49,7 @@ def todo_of(plan: Answer, shown: Answer | None = None) -> dict[str, Any]:
         "stop": slots("stop"), "start": slots("start"), "backup": bool(those("backup")),
         "goes": bool((plan if shown is None else shown).get("candidates")),
         "edges": [{"component": name, "edge": one["edge"]} for name, one in known.items() if one.get("edge")],
-    }  # fmt: skip
+    }
 
 
 def before(decision: Decision, hosts: list[str]) -> dict[str, dict[str, Any]]:
@@ -69,7 +69,7 @@ def again(decision: Decision, answers: Mapping[str, Answer], level: str, reason:
         shown: Answer = decision["plans"][host] if part else {}
         here = asked if part and "steps" in asked and not shown.get("there") else shown
         found[host] = {**todo_of(here, shown), "holds": not part or plan_holds(asked, shown),
-                       "begins": beginning(decision, here, level, reason)}  # fmt: skip
+                       "begins": beginning(decision, here, level, reason)}
     for host, mine in found.items():
         relies = decision["plans"][host].get("relies") or [] if host in decision["nodes"] else []
         mine["notes"] = [

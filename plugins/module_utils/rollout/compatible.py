@@ -39,13 +39,13 @@ RUNS_WITH = Option(
             "ne": "not this one",
         }.items()},
     ),
-)  # fmt: skip
+)
 
 MEANT = f"  Where that is taken into account, say so: {IGNORED}"
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt, "ne": operator.ne,
-}  # fmt: skip
+}
 
 Rule = tuple[str, str, Any]
 """A component, the other one, and what of it the first one can run beside."""
@@ -112,7 +112,7 @@ def rules_of(components: Mapping[str, Mapping[str, Any]], released: Collection[s
     return [
         (name, str(other), rule) for name, one in components.items() for other, rule in (one.get("runs_with") or {}).items()
         if name in released or other in released
-    ]  # fmt: skip
+    ]
 
 
 def beside(components: Mapping[str, Mapping[str, Any]], released: Collection[str]) -> list[str]:
@@ -172,7 +172,7 @@ def broken_back(rules: Iterable[Rule], after: Mapping[str, Collection[str]], liv
     found: list[Broken] = []
     for name, other, rule in rules:
         meet = [Meeting(own, its, f"{name} will be at {tag_of(own)}, and {other} at {tag_of(its)}")
-                for own in sorted(after.get(name, ())) for its in sorted(after.get(other, ()))]  # fmt: skip
+                for own in sorted(after.get(name, ())) for its in sorted(after.get(other, ()))]
         found += _judged(name, other, rule, meet, live)
     return [one.reason for one in found]
 
@@ -188,7 +188,7 @@ def _met(of: Rule, order: Sequence[str], target: str, live: Mapping[str, Collect
         tags = [(target, old) if first == name else (old, target) for old in now[last]]
         words = [f"{first} would switch to {new} while {last} is still at {tag_of(old)}" for old in now[last]]
         return [Meeting(target, target, f"{name} and {other} would both be at {new}", either),
-                *(Meeting(*pair, said, _by_word(of) or between) for pair, said in zip(tags, words))]  # fmt: skip
+                *(Meeting(*pair, said, _by_word(of) or between) for pair, said in zip(tags, words))]
     moves, stays = (name, other) if name in order else (other, name)
     path = _path(name, other)
     remedy = f"bring {stays} to a release first that runs with both; or correct {path}, if they do run side by side"
@@ -221,7 +221,7 @@ def _judged(name: str, other: str, rule: Any, meet: Iterable[Meeting], live: Map
         if unknown:
             names = f"{' and '.join(unknown)} name{'s' if len(unknown) == 1 else ''} no version"
             found[pair] = Broken(f"{one.when}; {said}, and {names}, so that nobody can tell",
-                                 f"the rule asks for {SUCH}")  # fmt: skip
+                                 f"the rule asks for {SUCH}")
         elif not holds(*pair, rule):
             found[pair] = Broken(f"{one.when}; {said}", one.remedy)
     return list(found.values())

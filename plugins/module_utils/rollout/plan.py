@@ -108,7 +108,7 @@ def steps(
     order: Sequence[str], described: Mapping[str, Mapping[str, Any]], hosts: Mapping[str, Sequence[str]], everywhere: Sequence[str],
     there: Mapping[str, Sequence[str]], windows: Mapping[str, float] | None = None, live: Mapping[str, Collection[str]] | None = None,
     drain: bool = False,
-) -> list[Step]:  # fmt: skip
+) -> list[Step]:
     """The steps of a run, one after the other: of each component its batches.
 
     Args:
@@ -141,7 +141,7 @@ def steps(
                 "look": min([LOOK_S, *((windows or {}).get(one, 2 * LOOK_S) / 2 for one in triggers)]),
                 "gate": gate_of(described[name].get("gate_settings") or {}, 0.0 if triggers else hold),
                 "armed": list(switched), "long_tasks": tasks, "drain": patience, "label": label(name, number + 1, len(cut), batch),
-            })  # fmt: skip
+            })
     return found
 
 

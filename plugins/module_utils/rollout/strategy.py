@@ -23,7 +23,7 @@ WINDOW_S = 60.0
 _LIMIT = re.compile(r"([0-9]+)(%?)")
 
 _TRIGGERS = Option("list", "names of aistack_triggers that are judged while a batch is held; one that does not pass takes the release back",
-                   items=Option("str", ""), expected="a list of names of aistack_triggers")  # fmt: skip
+                   items=Option("str", ""), expected="a list of names of aistack_triggers")
 
 STRATEGY = Option(
     "str|dict",
@@ -45,7 +45,7 @@ STRATEGY = Option(
             "triggers": replace(_TRIGGERS, help=f"{_TRIGGERS.help}; needed"),
         }),
     },
-)  # fmt: skip
+)
 CAREFUL = replace(
     STRATEGY,
     kind="dict",
@@ -144,7 +144,7 @@ def _canary_problems(here: str, settings: Mapping[str, Any], component: Mapping[
     found = []
     if not component.get("port"):
         found.append(f"{here}: the component has no port, so that no edge leads requests to it, and none can be shared out; "
-                     "give it a port, or write rolling")  # fmt: skip
+                     "give it a port, or write rolling")
     numbers = [int(weight) for weight in weights]
     if any(not 1 <= weight <= 100 for weight in numbers):
         found.append(f"{here}.weights: {_shown(weights)}: each is a share in percent, 1 to 100")
@@ -152,7 +152,7 @@ def _canary_problems(here: str, settings: Mapping[str, Any], component: Mapping[
         found.append(f"{here}.weights: {_shown(weights)} does not rise; expected shares such as [5, 25, 100]")
     if weights and not (settings.get("triggers") and settings.get("hold")):
         found.append(f"{here}: nothing would judge a share before it rises; name triggers, and how long to hold: "
-                     "triggers: [NAME], hold: 300")  # fmt: skip
+                     "triggers: [NAME], hold: 300")
     if numbers and numbers[-1] != 100:
         found.append(f"{here}.weights: {_shown(weights)} ends with {numbers[-1]}; the last one has to be 100, when all requests have moved")
     return found
@@ -179,7 +179,7 @@ def _hold_problems(here: str, settings: Mapping[str, Any], component: Mapping[st
             found.append(f"{here}.triggers: '{name}' is pulled by a person; there is nothing to judge")
         elif _seconds(trigger.get("window", WINDOW_S)) > hold:
             found.append(f"{here}.hold: {hold:g} s are shorter than the {_seconds(trigger.get('window', WINDOW_S)):g} s that '{name}' "
-                         "judges together (its window); hold for as long at least")  # fmt: skip
+                         "judges together (its window); hold for as long at least")
     return found
 
 

@@ -35,4 +35,4 @@ def _line(event: Event) -> Line:
     return Line(
         f"{event.hash[:16]}-{event.seq}", micros(event.time), event.text, "error" if event.outcome == "failed" else "notice",
         component=event.component, process=PROCESS, event=event.event, release=event.release, more=more,
-    )  # fmt: skip
+    )

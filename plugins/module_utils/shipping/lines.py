@@ -157,7 +157,7 @@ def body(lines: Sequence[Line], stack: str, node: str, release: Callable[[Line],
                                                   ("release", tag), ("event", event)) if text},
          "values": values}
         for (component, slot, tag, event), values in streams.items()
-    ]  # fmt: skip
+    ]
     return json.dumps({"streams": pushed}, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 

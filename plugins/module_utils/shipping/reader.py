@@ -42,7 +42,7 @@ class Reader:
         own = [] if folder else _this_machine()
         start = f"--after-cursor={position.cursor}" if position.cursor else f"--since=@{position.since:.6f}"
         argv = ["journalctl", "--quiet", "--no-pager", "--all", "--follow", "--no-tail", "--merge", "--output=json",
-                f"--output-fields={','.join(FIELDS)}", start, *([f"--directory={folder}"] if folder else []), *own]  # fmt: skip
+                f"--output-fields={','.join(FIELDS)}", start, *([f"--directory={folder}"] if folder else []), *own]
         self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self._pipe = self._child.stdout.fileno() if self._child.stdout else -1
         self._rest = b""

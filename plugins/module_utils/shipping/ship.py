@@ -260,7 +260,7 @@ class Shipper:
         if wrong and not self._clock_wrong:
             how = "ahead of" if ahead > 0 else "behind"
             self.say(f"the clock of this node is {abs(ahead) / 3.6e9:.1f} hours {how} that of {self.store.place}: lines are sent with the"
-                     " time of the store, and said_at is that of the node; set the clock that is wrong")  # fmt: skip
+                     " time of the store, and said_at is that of the node; set the clock that is wrong")
         self._clock_wrong = wrong
 
     def _push(self, lines: Sequence[Line]) -> None:

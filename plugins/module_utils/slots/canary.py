@@ -46,7 +46,7 @@ class SharingSlots(Slots):
         serves, previous, down = self._beside(observed, target)
         if down and not self._has_it_all(observed, target, known):
             raise Refused(f"{component}: {down}: {target.release} would get all requests, and not {percent} %. Repair what is live, or "
-                          "deploy with strategy: bluegreen")  # fmt: skip
+                          "deploy with strategy: bluegreen")
         plan = sp.Plan(serves, ())
         outcome = Outcome(False, serves, target, previous, plan, f"{component}: {target.release} has nothing to share requests with")
         if serves is None or previous is None or Content(previous["release"], previous["config"]) == target:
@@ -62,7 +62,7 @@ class SharingSlots(Slots):
         self._refuse(target, previous, records, request)
         self._refuse_unreachable(target)
         detail: dict[str, Any] = {"slot": plan.slot, "config": target.config, "weight": percent,
-                                  "previous": self._live_before(known, previous), "steps": [str(step) for step in plan.steps]}  # fmt: skip
+                                  "previous": self._live_before(known, previous), "steps": [str(step) for step in plan.steps]}
         with self._operation(CANARY, target.release, request, detail) as op:
             gate = self.gate_for(target.release, live=previous)
             asked = self._still_to_ask(gate, plan, target, records, request)
@@ -117,7 +117,7 @@ class SharingSlots(Slots):
             return outcome
         serves, current = self._previous(observed)
         detail = {"slot": plan.slot, "config": target.config, "of": target.config, "reason": request.reason, "previous": current,
-                  "reverted": {"release": known.release, "run": known.run}}  # fmt: skip
+                  "reverted": {"release": known.release, "run": known.run}}
         with self._operation("revert", target.release, request, detail) as op:
             gate = self.gate_for(target.release, saved_first=True, live=current, warm=self._goes_on(observed, plan))
             self._carry_out(plan, target, gate, serves, current, outcome, replace(request, mark_bad=False), op)

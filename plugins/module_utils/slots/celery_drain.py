@@ -275,7 +275,7 @@ def at_risk(request: Request, seen: Mapping[str, Any]) -> list[Mapping[str, Any]
     return [
         task for task in seen["tasks"]
         if task["state"] == "active" and not (limit and float(limit) - float(task.get("seconds") or 0.0) <= request.stop_timeout)
-    ]  # fmt: skip
+    ]
 
 
 def foretold(request: Request, seen: Mapping[str, Any]) -> list[str]:

@@ -84,7 +84,7 @@ def document(of: Slot, container: Mapping[str, Any]) -> dict[str, Any]:
         + [{"type": "bind", "source": path, "target": path, "read_only": True, "bind": {"create_host_path": False}}
            for path in container.get("read") or []],
         "labels": {"io.phasegate.aistack.component": of.component, "io.phasegate.aistack.slot": of.slot},
-    }  # fmt: skip
+    }
     if of.user:
         service["user"] = of.user
     if container.get("command"):

@@ -146,7 +146,7 @@ class ScalingSlots(PreparingSlots):
         kept, kept_said = instances_of(self.spec.state_dir, component)
         if kept is None and not request.check:
             raise Refused(f"{component}: this node keeps no description of it ({component_file.path_of(self.spec.state_dir, component)}). "
-                          "Deploy it once, which writes it")  # fmt: skip
+                          "Deploy it once, which writes it")
         former = kept or self.spec.instances
         runs, intake = observed.slot(live).running, find()
         change = self._change(live, runs, (former, kept_said or former), (number, said), intake)
@@ -180,7 +180,7 @@ class ScalingSlots(PreparingSlots):
             Failed: nobody can tell who was made to take nothing more.
         """
         begun = [found for found in release_state.interrupted(self.journal.read(), self.spec.component)
-                 if found.op == release_state.SCALE]  # fmt: skip
+                 if found.op == release_state.SCALE]
         (former, former_said), (number, said) = before, after
         if begun:
             former = int(begun[0].detail.get("from") or former)
@@ -263,7 +263,7 @@ class ScalingSlots(PreparingSlots):
             raise Failed(
                 f"{error} There are {change.former} instances as before. Wait until they are done and run the same again, or give them "
                 f"longer (aistack_components.{component}.slots.drain_timeout)", {"got": str(error)},
-            ) from error  # fmt: skip
+            ) from error
         except BaseException:
             self._keep(change.former, change.former_said)
             raise

@@ -97,7 +97,7 @@ def provide(wanted: UnitFile, check: bool = False, run: Run = run_command) -> li
             done = run(["groupadd", "--system", name], QUICK)
             if done.rc != 0:
                 raise UnitFileError(f"The group {name}, which the unit of {wanted.component} names, could not be made: "
-                                    f"{done.stderr.strip() or 'groupadd said nothing'}")  # fmt: skip
+                                    f"{done.stderr.strip() or 'groupadd said nothing'}")
     with _readable_by_all():
         return made + [folder for folder in wanted.folders if _provide_folder(Path(folder), wanted, check, run)]
 
@@ -107,7 +107,7 @@ def _provide_folder(folder: Path, wanted: UnitFile, check: bool, run: Run) -> bo
     told = f"{folder}, which {wanted.component} is to write to (writable, cache),"
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UnitFileError(f"{told} is a link or a file; expected a folder, or nothing, so that it is made. Move it away, or name the "
-                            "folder that is meant.")  # fmt: skip
+                            "folder that is meant.")
     user, group = wanted.user, wanted.group
     if folder.is_dir():
         if _known(user) and run(["runuser", "-u", user, "--", "test", "-w", str(folder), "-a", "-x", str(folder)], QUICK).rc != 0:
@@ -120,12 +120,12 @@ def _provide_folder(folder: Path, wanted: UnitFile, check: bool, run: Run) -> bo
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.parent.stat().st_uid != os.geteuid():
             raise UnitFileError(f"{told} is not there, and {folder.parent} is not root's: who owns that could put something else in its "
-                                f"place. Make it by hand, and give it to {user}:{group}.")  # fmt: skip
+                                f"place. Make it by hand, and give it to {user}:{group}.")
         try:
             owner = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
         except KeyError:
             raise UnitFileError(f"{told} is to belong to {user}:{group}, which this host does not have. Nothing was made. Run site.yml "
-                                "with its phase, which makes the user.") from None  # fmt: skip
+                                "with its phase, which makes the user.") from None
         folder.mkdir(mode=0o700)
         os.chown(folder, *owner)
     return True

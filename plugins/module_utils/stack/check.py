@@ -37,14 +37,14 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.stack.descriptio
 MAKING = (
     "path", "image", "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env",
     "test_env_from", "test_network",
-)  # fmt: skip
+)
 """Keys about how a release is made."""
 SERVING = ("output", "migrations", "edge", "assets", "slots", "strategy", "careful", "runs_with", "instances", "env")
 """Further keys that only a component which runs a release has a use for."""
 NOT_IN_IMAGES = (
     "lock", "context", "includes", "python", "build", "build_env", "sdists", "install_scripts", "tests", "test_env", "test_env_from",
     "test_network", "output", "just_in_time", "devices",
-)  # fmt: skip
+)
 """Keys that nothing reads of a component whose release is an image."""
 SECTIONS = ("applications", "ports", "env", "acceptance", "components", "phases")
 """Variables that refer to each other, without ``aistack_``."""
@@ -309,7 +309,7 @@ def _check_making(where: str, name: str, component: Mapping[str, Any], stack: Ma
     return problems + [
         f"{where}.{key}: the schema of aistack_env.{environment} has no '{variable}'{nearest(variable, known)}"
         for key in ("build_env", "test_env_from") for variable in component.get(key, []) if variable not in known
-    ]  # fmt: skip
+    ]
 
 
 def _beside(name: str, components: Mapping[str, Any]) -> list[str]:
@@ -320,7 +320,7 @@ def _beside(name: str, components: Mapping[str, Any]) -> list[str]:
         for other, component in components.items()
         if other != name and isinstance(component, Mapping) and component.get("port") and component.get("hosts") == hosts
         and (component.get("application") or component.get("release_from"))
-    ]  # fmt: skip
+    ]
 
 
 def check_components(stack: Mapping[str, Any]) -> list[str]:

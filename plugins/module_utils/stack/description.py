@@ -69,7 +69,7 @@ GATE_SETTINGS: Mapping[str, Option] = {
     "start_period": Option("number", "seconds at the beginning in which failures do not count", minimum=0,
                            default=OF_A_SLOT["start_period"]),
     "deadline": Option("number", "seconds that the gate may take", minimum=0, default=OF_A_SLOT["deadline"]),
-}  # fmt: skip
+}
 
 IN_PHASES: Mapping[str, Option] = {
     **GATE_SETTINGS,

@@ -14,7 +14,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.default imp
 
 
 def _without(where: str, role: str, why: str, component: Mapping[str, Any], components: Mapping[str, Any],
-             groups: Mapping[str, Sequence[str]]) -> list[str]:  # fmt: skip
+             groups: Mapping[str, Sequence[str]]) -> list[str]:
     """That hosts of the component run none of *role*, and why one is needed; empty where each does."""
     there = hosts_with(role, components, groups)
     bare = [host for host in groups.get(str(component.get("hosts")), ()) if host not in there]
@@ -30,7 +30,7 @@ def problems(where: str, name: str, components: Mapping[str, Any], groups: Mappi
         return [f"{where}.hosts: the group '{component['hosts']}' has no hosts; put some into it, or take the component out"]
     if component.get("strategy") == "recreate" and len(hosts) > 1:
         found.append(f"{where}.hosts: exactly one host may run '{name}' (strategy recreate), the group '{component['hosts']}' "
-                     f"has {len(hosts)}")  # fmt: skip
+                     f"has {len(hosts)}")
     elif role_of(component) == "beat" and component.get("strategy") != "recreate":
         found.append(f"{where}.strategy: two beats would run during a switch, and everything would be due twice; write strategy: recreate")
     released = component.get("application") or component.get("release_from")

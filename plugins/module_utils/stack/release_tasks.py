@@ -29,10 +29,10 @@ TASK = Option(
         "timeout": Option("number", "seconds that it may take", minimum=1, default=600),
         "always": Option("bool", "run it in every deployment, also where it was done for this release", default=False),
     },
-)  # fmt: skip
+)
 OPTION = Option("dict", "commands that run once for each release, when it is deployed", keys={
     point: Option("list", help, items=TASK, expected="a list of tasks", label="name") for point, help in POINTS.items()
-})  # fmt: skip
+})
 
 
 OF_A_NODE = ("{python}", "{release_path}", "{tools}")
@@ -54,7 +54,7 @@ def _component_problem(task: Mapping[str, Any], application: str, components: Ma
     own = [
         other for other, value in components.items()
         if (components.get(value.get("release_from")) or value).get("application") == application
-    ]  # fmt: skip
+    ]
     if component is None:
         return f"unknown component '{name}'{nearest(name, own)}"
     if name not in own:

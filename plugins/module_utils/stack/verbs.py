@@ -137,11 +137,11 @@ def chosen_phases(phases: Iterable[str], only: Iterable[str], skip: Iterable[str
     problems = [
         f"--tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}"
         for tag in sorted(only - every - set(known)) if not imported or did_you_mean(tag, known)
-    ]  # fmt: skip
+    ]
     problems += [
         f"--skip-tags {tag}: there is no phase {tag}{did_you_mean(tag, known)}"
         for tag in sorted(skip - every - set(known)) if not tag.startswith(tuple(roles)) and did_you_mean(tag, known)
-    ]  # fmt: skip
+    ]
     left = [name for name in known if (only & every or name in only) and not (skip & every or name in skip)]
     if not known:
         problems.append("aistack_phases: is missing or empty; it says what is there to be done, and in which order")

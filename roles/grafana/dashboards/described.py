@@ -91,13 +91,13 @@ SLOT = Variable("slot", 'label_values(up{stack=~"$stack",slot!=""}, slot)')
 WORKER = Variable(
     "component", f'label_values(node_systemd_unit_state{{stack=~"$stack",name=~"aistack-.+@.+[.]service",{STACKS_OWN}}}, name)',
     "/^aistack-(.+)@/",
-)  # fmt: skip
+)
 APPLICATION = Variable(
     "application",
     'label_values({__name__=~".+_http_requests_total",__name__!~"(haproxy|prometheus|alertmanager)_.+",stack=~"$stack",'
     'component=~"$component"}, __name__)',
     "/^(.+)_http_requests_total$/", several=False,
-)  # fmt: skip
+)
 
 
 def one(title: str, expr: str, legend: str, unit: str = "short", **more: Any) -> Panel:
@@ -163,7 +163,7 @@ SYSTEM = Board(
             one("Series", 'sum by (node) (prometheus_tsdb_head_series{stack=~"$stack"})', "{{node}}"),
         ),
     },
-)  # fmt: skip
+)
 
 APPLICATIONS = Board(
     "aistack-application", "Application", "Requests, errors and times: as the edge sees them, and as each slot counts them",
@@ -213,7 +213,7 @@ APPLICATIONS = Board(
             one("Running for", f"time() - max by (component, slot) (process_start_time_seconds{{{OWN}}})", "{{component}} {{slot}}", "s"),
         ),
     },
-)  # fmt: skip
+)
 
 WORKERS = Board(
     "aistack-worker", "Worker", "Units of workers and their broker; a worker has no port, and shows no figures of its own",
@@ -243,7 +243,7 @@ WORKERS = Board(
                 (f"sum by (node) (rate(redis_evicted_keys_total{{{HERE}}}{OVER}))", "{{node}} keys forgotten"))),
         ),
     },
-)  # fmt: skip
+)
 
 DATABASE = Board(
     "aistack-database", "Database", "PostgreSQL: who is connected, what is done, what waits", (STACK, NODE),
@@ -278,7 +278,7 @@ DATABASE = Board(
             one("Size", f'max by (datname) (pg_database_size_bytes{{{HERE},datname!~"template.+"}})', "{{datname}}", "bytes"),
         ),
     },
-)  # fmt: skip
+)
 
 READY = 'server=~"blue|green",state="UP"'
 DEPLOYMENTS = Board(
@@ -313,7 +313,7 @@ DEPLOYMENTS = Board(
             one("Alerts", 'sum by (alertname, alertstate) (ALERTS{stack=~"$stack"}) or vector(0)', "{{alertname}} {{alertstate}}"),
         ),
     },
-)  # fmt: skip
+)
 
 BOARDS = (SYSTEM, APPLICATIONS, WORKERS, DATABASE, DEPLOYMENTS)
 MARKS = tuple(

@@ -26,7 +26,7 @@ SOURCES = (HERE / "described.py", HERE / "generate.py", LOCK)
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="aistack-prometheus")
 WIDTH, HEIGHT = 24, 8
 MORE = {"useValueForTime": True, "titleFormat": "{{event}} {{component}} {{release}}", "textFormat": "{{outcome}}",
-        "tagKeys": "component,release"}  # fmt: skip
+        "tagKeys": "component,release"}
 """What Prometheus' data source reads of an annotation besides: the value of a series is its time."""
 
 
@@ -70,7 +70,7 @@ def board_of(one: Any, marks: Any) -> dict[str, Any]:
     for mark in marks:
         made = made.annotation(mark_of(mark))
     made = made.link(dashboard.DashboardLink("Others").type(models.DashboardLinkType.DASHBOARDS).tags(["aistack"]).include_vars(True)
-                     .keep_time(True))  # fmt: skip
+                     .keep_time(True))
     for title, panels in one.rows.items():
         made = made.with_row(dashboard.Row(title))
         for panel in panels:

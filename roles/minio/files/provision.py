@@ -35,7 +35,7 @@ class Client:
         # a file, because the client takes what stands in MC_HOST_… as it is, so that a secret with : / or @ cannot be said there
         place = tempfile.mkdtemp(prefix="mc-", dir=home)
         alias = {"url": f"{'https' if certificate else 'http'}://{wanted['endpoint']}", "accessKey": key, "secretKey": secret,
-                 "api": "S3v4", "path": "auto"}  # fmt: skip
+                 "api": "S3v4", "path": "auto"}
         with open(os.open(os.path.join(place, "config.json"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump({"version": "10", "aliases": {"s3": alias}}, file)
         self._command = [wanted["mc"], "--config-dir", place, "--quiet", "--json", "--no-color"]

@@ -76,7 +76,7 @@ def play(tmp_path: Path) -> Any:
             [str(PLAYBOOK), "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml"), "-e", f"@{tmp_path}/vars.json",
              "-e", f"ansible_python_interpreter={sys.executable}", *arguments],
             cwd=ROOT, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
 
     return run
 

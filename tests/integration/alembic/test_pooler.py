@@ -49,7 +49,7 @@ def pooled(stage: Stage) -> Iterator[Pooler]:
                 [binary, "-q", str(folder / "ini")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 cwd="/", **_as_postgres(),
             )
-        )  # fmt: skip
+        )
         end = time.monotonic() + 30
         while time.monotonic() < end:
             with socket.socket() as probe:

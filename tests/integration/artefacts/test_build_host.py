@@ -24,7 +24,7 @@ class Stack:
         self.component: dict[str, Any] = {
             "role": "backend", "hosts": "nodes", "application": "shop", "path": "api", "lock": "requirements.lock",
             "build": [["sh", "-c", seen]], "build_env": ["PUBLIC"], "tests": [["{python}", "main.py"]],
-        }  # fmt: skip
+        }
         self.artefacts: dict[str, Any] = {"folder": str(world.tmp / "store"), "on": "builder"}
         self.builder: dict[str, Any] = {}
 
@@ -49,7 +49,7 @@ class Stack:
             "release_python": world.python, "aistack_artefacts": self.artefacts, "aistack_environment": world.fetching,
             "__release_configured": {"results": [{"component": "api", "path": "{{ folder }}/env", "schema_version": "1"}]},
             **more,
-        }  # fmt: skip
+        }
         return play(world, ROLE, hosts, common, words, rc, groups={"nodes": list(nodes)})
 
     def answer(self, node: str) -> dict[str, Any]:

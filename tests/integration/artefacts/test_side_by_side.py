@@ -32,7 +32,7 @@ def described(world: World, **more: Any) -> dict[str, Any]:
         "release_python": world.python, "release_artefacts": False, "aistack_environment": world.fetching,
         "__release_configured": {"results": [{"component": name, "path": "", "schema_version": "1"} for name in TREES]},
         **more,
-    }  # fmt: skip
+    }
 
 
 def staged(world: World, node: str, **more: Any) -> dict[str, Any]:

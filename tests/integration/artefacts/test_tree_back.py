@@ -38,7 +38,7 @@ REFUSED: dict[str, Any] = {
     "refusals": [
         {"code": "not_here", "component": "api", "reason": "api: v1 was live here once, but its tree is gone", "remedy": "deploy it"}
     ],
-}  # fmt: skip
+}
 ALLOWED: dict[str, Any] = {**REFUSED, "allowed": True, "steps": [{"do": "switch", "detail": {}}], "warnings": ["one"], "refusals": []}
 
 
@@ -67,7 +67,7 @@ def asked(world: World, *words: str, **more: Any) -> tuple[dict[str, Any], str]:
         "aistack_components": {"api": component}, "aistack_applications": {"shop": {"repo": str(world.repo), "release": "v1"}},
         "aistack_artefacts": {"folder": str(world.tmp / "store")}, "aistack_run": "r1", "release_python": world.python,
         "toolchain_group": "", "release_min_free_bytes": 0, **more,
-    }  # fmt: skip
+    }
     said = play(world, BOOK, {"one": {"folder": str(world.tmp / "one")}}, common, words)
     return dict(json.loads((world.tmp / "one.json").read_text())), said
 

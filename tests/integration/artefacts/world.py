@@ -100,7 +100,7 @@ class World:
             "environment": self.fetching, "actor": "anna",
             "artefacts": {"folder": str(self.tmp / "store"), "keep": 2},
             "tests": [["sh", "-c", f"{{python}} main.py && sleep 1 && echo tested >> {self.tmp}/tested"]],
-        }  # fmt: skip
+        }
         hosts = {name: {"folder": str(self.tmp / name)} for name in nodes}
         play(self, BOOK, hosts, {"described": {**described, **given}, "tools": str(self.tmp / tools)}, words)
         return {name: json.loads((self.tmp / f"{name}.json").read_text()) for name in nodes}
@@ -120,7 +120,7 @@ class World:
 def play(
     world: World, book: str, hosts: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any], words: Iterable[str] = (), rc: int = 0,
     groups: Mapping[str, Iterable[str]] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Run a playbook on hosts that are this machine; returns what it printed."""
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     (world.tmp / "play.yml").write_text(book)
@@ -128,7 +128,7 @@ def play(
     (world.tmp / "hosts.json").write_text(json.dumps({"all": {
         "hosts": described, "vars": {**local, **common},
         "children": {name: {"hosts": {key: {} for key in members}} for name, members in (groups or {}).items()},
-    }}))  # fmt: skip
+    }}))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
     began = time.monotonic()
     done = subprocess.run(
@@ -136,7 +136,7 @@ def play(
         cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=240, check=False,
         env={**clean, "PATH": f"{world.tmp}/bin:/usr/bin:/bin", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(world.tmp / "ansible"),
              "ANSIBLE_STDOUT_CALLBACK": "default"},
-    )  # fmt: skip
+    )
     world.took[",".join(hosts)] = time.monotonic() - began
     assert done.returncode == rc, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -207,7 +207,7 @@ class Awx:
             self.shown(name, item) for name in kinds for item in self.items[name].values()
             if all(self._matches(name, item, field, value, len(kinds) > 1) for field, value in every.items())
             and (not either or any(self._matches(name, item, field, value, len(kinds) > 1) for field, value in either.items()))
-        ]  # fmt: skip
+        ]
         return self._page(found, page, size, query, path)
 
     @staticmethod
@@ -237,7 +237,7 @@ class Awx:
             raise Refused(400, **told)
         kept = old or {name: self._empty(wanted) for name, (wanted, _required) in fields.items()}
         item = {**kept, **{name: self._empty(fields[name][0]) if value is None and fields[name][0] != NUMBER and isinstance(
-            fields[name][0], tuple) else value for name, value in given.items()}}  # fmt: skip
+            fields[name][0], tuple) else value for name, value in given.items()}}
         self._fit(kind, item, old)
         return item
 

@@ -56,7 +56,7 @@ class RealRedis:
         lines = [
             f"port {self.port}", "bind 127.0.0.1", f"dir {self.data}", 'save ""', f"appendonly {'yes' if self.appendonly else 'no'}",
             "user default on >app-password ~* &* +@all", f"user backup on >bk-password {BACKUP_RULES}",
-        ]  # fmt: skip
+        ]
         config.write_text("\n".join(lines) + "\n")
         who: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -85,7 +85,7 @@ class RealRedis:
         child = subprocess.run(
             ["redis-cli", "-p", str(self.port), *words],
             capture_output=True, text=True, check=False, env={**os.environ, "REDISCLI_AUTH": "app-password"},
-        )  # fmt: skip
+        )
         return child.stdout.strip()
 
     def entry(self, password_file: Path) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class RealRedis:
         return {
             "name": "broker", "host": "127.0.0.1", "port": self.port, "username": "backup", "password_file": str(password_file),
             "unit": "redis-server.service", "dir": str(self.data),
-        }  # fmt: skip
+        }
 
 
 @pytest.fixture(params=[False, True], ids=["rdb", "aof"])

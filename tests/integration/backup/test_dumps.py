@@ -90,7 +90,7 @@ def test_the_printed_command_puts_it_back(dump: Dump, tmp_path: Path) -> None:
         "aistack_ports": {}, "aistack_components": {"toolchain": {"role": "toolchain", "hosts": "aistack"}},
         "aistack_phases": {"phase0": {"title": "Ground", "components": ["toolchain"]}},
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
-    }  # fmt: skip
+    }
     hosts = tmp_path / "hosts.json"
     hosts.write_text(json.dumps({"all": {"vars": variables, "children": {"aistack": {"hosts": {"node-1": {}}}}}}))
     words = shlex.split(pg_dump.restore_command(str(dump.node.state / "backups" / dump.name)))
@@ -101,7 +101,7 @@ def test_the_printed_command_puts_it_back(dump: Dump, tmp_path: Path) -> None:
             [str(ROOT / ".venv/bin" / words[0]), "-i", str(hosts), *words[1:], *more],
             cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=300, check=False,
             env={**clean, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-        )  # fmt: skip
+        )
         (tmp_path / "said").write_text(done.stdout + done.stderr)
         assert max(map(len, re.findall(r"=> (\{.*)", done.stdout)), default=0) < 1500, done.stdout
         return done.returncode, " ".join((done.stdout + done.stderr).split())

@@ -55,7 +55,7 @@ class Login:
         child = subprocess.run(
             ["redis-cli", "-p", str(self.redis.port), "--user", "shop", "PING"],
             capture_output=True, text=True, check=False, env={"PATH": "/usr/bin", "REDISCLI_AUTH": password},
-        )  # fmt: skip
+        )
         return child.stdout.strip().endswith("PONG") and "WRONGPASS" not in child.stdout + child.stderr
 
 

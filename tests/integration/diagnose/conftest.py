@@ -73,13 +73,13 @@ class Node:
         (home / "slots" / "live").symlink_to("blue")
         (self.state / "components").mkdir(parents=True, exist_ok=True)
         described = {"format": 1, "component": name, "root": str(self.root), "unit": f"aistack-{name}@{{slot}}.service",
-                     "ports": dict(ports or {}), "edge": edge, "source": name, "application": "shop"}  # fmt: skip
+                     "ports": dict(ports or {}), "edge": edge, "source": name, "application": "shop"}
         (self.state / "components" / f"{name}.json").write_text(json.dumps(described), encoding="utf-8")
 
     def fails(self, name: str, script: str, environment: Mapping[str, str] | None = None) -> None:
         """Start a program as the unit of a component would; it ends, and what it said is in the journal."""
         done = subprocess.run([sys.executable, "-c", script], env={"PATH": os.environ["PATH"], **(environment or {})}, capture_output=True,
-                              text=True, timeout=20, check=False, cwd=self.folder)  # fmt: skip
+                              text=True, timeout=20, check=False, cwd=self.folder)
         assert done.returncode != 0
         unit = f"aistack-{name}@blue.service"
         self.failed.add(unit)
@@ -89,7 +89,7 @@ class Node:
         if cmd[:2] == ["systemctl", "show"]:
             units = cmd[cmd.index("--") + 1 :]
             said = [f"Id={unit}\nLoadState=loaded\nActiveState={'failed' if unit in self.failed else 'active'}\nSubState=x\n"
-                    f"ExecMainCode=1\nExecMainStatus={1 if unit in self.failed else 0}\nNRestarts=3\n" for unit in units]  # fmt: skip
+                    f"ExecMainCode=1\nExecMainStatus={1 if unit in self.failed else 0}\nNRestarts=3\n" for unit in units]
             return Ended(0, "\n".join(said), "")
         wanted = [word.partition("=")[2] for word in cmd if word.startswith("--unit=")]
         return Ended(0, "".join(self.logs.get(unit, "") for unit in wanted), "")

@@ -137,7 +137,7 @@ def test_somebody_else_has_its_port(node: Node) -> None:
     port = free_port()
     node.component("api", {"LOG_LEVEL": "info"}, ports={"blue": port, "public": free_port()})
     holder = subprocess.Popen([sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, cwd=node.folder)  # fmt: skip
+                              stderr=subprocess.DEVNULL, cwd=node.folder)
     try:
         until = time.monotonic() + 10
         while not holders(port):
@@ -233,7 +233,7 @@ def test_the_edge_has_no_server(node: Node) -> None:
         f"global\n  stats socket {socket_path} level admin\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n"
         f"  timeout server 1s\nfrontend api\n  bind 127.0.0.1:{port}\n  default_backend api\nbackend api\n"
         f"  server blue 127.0.0.1:1 disabled\n  server green 127.0.0.1:2 disabled\n", encoding="utf-8",
-    )  # fmt: skip
+    )
     child = subprocess.Popen(["haproxy", "-db", "-f", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 10

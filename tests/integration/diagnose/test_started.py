@@ -35,7 +35,7 @@ def started(node: Node, name: str, argv: list[str], environment: dict[str, str],
     log = node.folder / f"{name}.log"
     with open(log, "wb") as output:
         child = subprocess.Popen(argv, cwd=node.folder, stdout=output, stderr=subprocess.STDOUT,
-                                 env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment})  # fmt: skip
+                                 env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment})
     limit = time.monotonic() + 30
     while child.poll() is None and not (until and until in log.read_text(encoding="utf-8")):
         assert time.monotonic() < limit, log.read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def uvicorn(python: str, port: int) -> list[str]:
     ("KEY = os.environ['PAYMENT_KEY']", "variable_missing", "PAYMENT_KEY"),
     ("from pydantic import BaseModel\nclass Settings(BaseModel):\n    payment_key: str\nSettings()", "variable_missing", "payment_key"),
     ("import no_such_package", "import_error", "no_such_package"),
-])  # fmt: skip
+])
 def test_fastapi_does_not_start(node: Node, python: str, line: str, rule: str, word: str) -> None:
     node.component("api", {"LOG_LEVEL": "info"})
     (node.folder / "main.py").write_text(API.format(line=line), encoding="utf-8")
@@ -91,7 +91,7 @@ CONNECT = "import psycopg2\ndatabase = psycopg2.connect(os.environ['DATABASE_URL
     ("", "app:{password}@127.0.0.1:1/postgres", "", "database_down", "api does not reach its database"),
     ("", "app:{password}@127.0.0.1:{port}/postgres", "database.cursor().execute('SELECT * FROM orders_v2')", "migration_missing",
      "api does not run"),
-], ids=lambda value: value if value.isidentifier() else "")  # fmt: skip
+], ids=lambda value: value if value.isidentifier() else "")
 def test_fastapi_and_its_database(
     node: Node, python: str, cluster: Cluster, change: str, url: str, line: str, rule: str, follows: str
 ) -> None:
@@ -112,7 +112,7 @@ def test_fastapi_and_its_database(
 
 @pytest.mark.parametrize(("address", "rule"), [
     ("redis://:wrong@127.0.0.1:{port}/0", "broker_password"), ("redis://127.0.0.1:1/0", "broker_address_wrong"),
-])  # fmt: skip
+])
 def test_celery_does_not_reach_its_broker(node: Node, redis: Redis, python: str, address: str, rule: str) -> None:
     """Its own words are what follows."""
     environment = {"CELERY_BROKER_URL": address.format(port=redis.port)}

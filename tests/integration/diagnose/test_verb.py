@@ -31,16 +31,16 @@ def play(node: Node, *arguments: str, more: dict[str, Any] | None = None, **vari
         "aistack_state": str(node.state), "aistack_address": "127.0.0.1", "aistack_ports": {},
         "aistack_applications": {"shop": {"repo": "/none", "release": "v1"}}, "aistack_phases": {},
         "aistack_components": {"worker": {"role": "worker", "hosts": "aistack", "application": "shop", "gate": []}}, **variables,
-    }  # fmt: skip
+    }
     hosts = {"node": {"ansible_connection": "local"}, **(more or {})}
     inventory = {"all": {"vars": described, "children": {"aistack": {"hosts": hosts}}}}
     (node.folder / "inventory.yml").write_text(json.dumps(inventory), encoding="utf-8")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     clean |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_HOME": str(node.folder / "home"),
-              "PATH": f"{node.folder / 'bin'}:{clean['PATH']}"}  # fmt: skip
+              "PATH": f"{node.folder / 'bin'}:{clean['PATH']}"}
     argv = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "inventory.yml", "phasegate.aistack.diagnose", *arguments]
     done = subprocess.run(argv, cwd=node.folder, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
-                          check=False, stdin=subprocess.DEVNULL)  # fmt: skip
+                          check=False, stdin=subprocess.DEVNULL)
     return done.returncode, done.stdout
 
 
@@ -113,7 +113,7 @@ def test_own_rules(node: Node) -> None:
     node.component("worker", {"LOG_LEVEL": "info"})
     journal_of(node, "license of tool X has ended\n")
     rule = {"name": "license", "title": "The license of ${component} has ended", "each": "components", "log": ["license of .* has ended"],
-            "certainty": 90, "seen": "${line}", "means": "it does nothing any more", "do": ["buy another one"]}  # fmt: skip
+            "certainty": 90, "seen": "${line}", "means": "it does nothing any more", "do": ["buy another one"]}
     status, text = play(node, aistack_diagnoses=[{**rule, "each": "component", "certanty": 90}])
     assert status == 2, text
     assert "aistack_diagnoses[0] (license): unknown key 'certanty'; did you mean 'certainty'?" in text

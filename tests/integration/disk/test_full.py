@@ -150,4 +150,4 @@ def test_what_a_full_disk_leaves_of_an_ordinary_run(disk: Disk) -> None:
     assert lock.journal.verify() == []
     assert sorted(path.name for path in disk.place.iterdir()) == [
         ".lock.guard", "journal.jsonl", "journal.jsonl.last", "lock.json", "log",
-    ]  # fmt: skip
+    ]

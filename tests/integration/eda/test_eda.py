@@ -48,7 +48,7 @@ class Rulebook:
         clean.update(
             ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".collections"), ANSIBLE_HOME=str(folder / "ansible"), ANSIBLE_NOCOLOR="1",
             PATH=f"{folder / 'bin'}:{PROGRAM.parent}:{ROOT / '.venv' / 'bin'}:{clean['PATH']}",
-        )  # fmt: skip
+        )
         command = [str(PROGRAM), "--rulebook", "phasegate.aistack.alerts", "--inventory", "inventory", "--vars", "eda.yml"]
         self.log = (folder / "log").open("w+", encoding="utf-8")
         self.process = subprocess.Popen(
@@ -116,7 +116,7 @@ def test_alerts_and_notices(rulebook: Rulebook) -> None:
     posted = {"status": "firing", "alerts": [
         alert("gone", "emergency_rollback", status="resolved"), alert("theirs", "emergency_rollback", stack="other"),
         alert(template, "emergency_rollback"), alert("twice", "emergency_rollback"), alert("disk", "ticket"),
-    ]}  # fmt: skip
+    ]}
     assert rulebook.post(posted) == 200
     facts = {"stack": "shop", "reason": template, "next": [GO_BACK]}
     assert rulebook.post(message("rollback_finished", facts)) == 200

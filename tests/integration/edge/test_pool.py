@@ -45,7 +45,7 @@ LATE = 2.0
 PLACES = {
     "edge_admin_socket": "admin", "edge_state_file": "state", "__edge_config": "haproxy.cfg", "__edge_registry": "etc",
     "__edge_dropin": "unit.d/aistack.conf", "__edge_state_script": "edge-state", "__edge_tls_file": "tls.pem", "__edge_ca_file": "ca.pem",
-}  # fmt: skip
+}
 """What the role lays down, in a folder for each host; said with C(-e), since nothing else is stronger than what the role says itself."""
 PLAY = """
 - hosts: all
@@ -120,19 +120,19 @@ def inventory(folder: Path, ports: Mapping[str, int], **more: Any) -> Path:
     web = {
         "role": "backend", "hosts": "web", "application": "shop", "port": "web",
         "edge": {"hosts": ["shop.example.com"], "max_body": "1k"}, "pool": {"edge": "front", "port": "public"},
-    }  # fmt: skip
+    }
     hosts = {
         name: {
             "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "aistack_address": address,
             "aistack_ports": {**ports, "web_blue": ports[f"{name}_slot"], "web_green": ports[f"{name}_idle"]} if name != "lead" else ports,
         }
         for name, address in HOSTS.items()
-    }  # fmt: skip
+    }
     variables = {
         "aistack_name": "shop", "edge_bind": ["{{ aistack_address }}"],
         "edge_check": {"inter": "100ms", "fastinter": "50ms", "fall": 10, "rise": 1},  # a check has 100 ms, which a busy machine may miss
         "aistack_components": {"edge": {"role": "edge", "hosts": "all"}, "web": web}, **more,
-    }  # fmt: skip
+    }
     groups = {"web": {"hosts": {"one": None, "two": None}}, "front": {"hosts": {"lead": None}}}
     path = folder / "hosts.yml"
     path.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": variables, "children": groups}}))
@@ -151,7 +151,7 @@ def converge(folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
          str(folder / "play.yml")],
         cwd=ROOT, capture_output=True, text=True, timeout=180, check=False, stdin=subprocess.DEVNULL,
         env={**environment, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-    )  # fmt: skip
+    )
 
 
 def fleet_of(folder: Path, **more: Any) -> Iterator[Fleet]:

@@ -87,7 +87,7 @@ class Node:
             "edge_admin_socket": f"{self.folder}/admin", "edge_state_file": f"{self.folder}/state", "__edge_places": [],
             "__edge_config": str(self.config), "__edge_registry": str(self.folder / "etc"),
             "__edge_dropin": str(self.folder / "unit.d/aistack.conf"), "__edge_state_script": str(self.folder / "edge-state"),
-        }  # fmt: skip
+        }
         (self.folder / "vars.json").write_text(json.dumps(given))
         (self.folder / "play.yml").write_text(PLAY)
         command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", f"@{self.folder / 'vars.json'}"]
@@ -95,7 +95,7 @@ class Node:
         done = subprocess.run(
             [*command, str(self.folder / "play.yml")], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
             stdin=subprocess.DEVNULL, env={**environment, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return self.config.read_text()
 

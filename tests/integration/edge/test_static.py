@@ -40,7 +40,7 @@ TREE = {
     "index.html": "page of {tag}", "docs/index.html": "documents", "404.html": "not here", "assets/app.{tag}.js": "code of {tag}",
     "empty/x.txt": "x", "release.json": "secret", "release.files.json": "secret", ".env": "secret", ".git/config": "secret",
     ".well-known/security.txt": "mail us", "style.css": "a" * 2000,
-}  # fmt: skip
+}
 
 
 def get(port: int, path: str, **headers: str) -> tuple[int, Any, str]:
@@ -72,7 +72,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
         "aistack_ports": {f"{name}_blue": port for name, port in ports.items()},
         "described": {"kind": "static", "assets": ["/assets/"]},
         "options": {"site": {"headers": {"X-Content-Type-Options": "nosniff"}}, "app": {"spa": True, "cache": "max-age=60"}},
-    }  # fmt: skip
+    }
     (folder / "vars.json").write_text(json.dumps(given))
     (folder / "play.yml").write_text(PLAY.format(role=ROOT / "roles/static", folder=folder))
     command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", f"@{folder / 'vars.json'}"]
@@ -80,7 +80,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     done = subprocess.run(
         [*command, str(folder / "play.yml")], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
         stdin=subprocess.DEVNULL, env={**environment, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     running = []
     try:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SLOT = {
     "component": "web", "release": "v1", "config": "c1", "root": "{{ folder }}/opt", "state_dir": "{{ folder }}/state",
     "edge": {"socket": "{{ folder }}/admin", "state_file": "{{ folder }}/edge-state"},
-}  # fmt: skip
+}
 ROLES = {
     "edge": {"ansible.builtin.include_role": {"name": "phasegate.aistack.edge", "tasks_from": "configure"}},
     "service": {"ansible.builtin.include_role": {"name": "phasegate.aistack.toolchain", "tasks_from": "service"}},
@@ -58,7 +58,7 @@ def test_check_mode_names_who_holds_a_port(tmp_path: Path) -> None:
             "__edge_config": f"{tmp_path}/haproxy.cfg", "__edge_registry": f"{tmp_path}/etc",
             "__edge_dropin": f"{tmp_path}/unit.d/aistack.conf", "__edge_state_script": f"{tmp_path}/edge-state",
             "toolchain_unit": "redis.service", "toolchain_places": [f"127.0.0.1:{port}"],
-        }  # fmt: skip
+        }
         (tmp_path / "vars.json").write_text(json.dumps(given))
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
         done = subprocess.run(
@@ -66,7 +66,7 @@ def test_check_mode_names_who_holds_a_port(tmp_path: Path) -> None:
              str(tmp_path / "play.yml")],
             cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
             env={**environment, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-        )  # fmt: skip
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     said = dict(re.findall(r'"msg": "(\w+)= (.*)"', done.stdout))
     held = rf"127\.0\.0\.1:{port} is held by \S+ \(pid {os.getpid()}\b.*\) on 127\.0\.0\.1\. Expected nobody there but "

@@ -90,7 +90,7 @@ class Blue(Slot):
 HANDSHAKE = (
     "GET /ws HTTP/1.1", "Host: shop.example.com", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "",
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -125,7 +125,7 @@ def configured(folder: Path, ports: dict[str, int]) -> Path:
         "hosts": ["shop.example.com", "shop.example.org"], "trusted_proxies": ["127.9.0.0/16"],
         "check": {"path": "/healthz", "headers": {"X-Key": "100% 'it'"}}, "routes": {"/api": "api", "admin.example.com": "api"},
         "timeouts": {"server": "1s", "tunnel": "1h", "client": "1s"},
-    }  # fmt: skip
+    }
     api = {"name": "api", "port": ports["api"], "servers": slots, "max_body": "1k"}
     given = {
         "ansible_python_interpreter": sys.executable, "aistack_name": "shop", "aistack_address": NODE,
@@ -135,7 +135,7 @@ def configured(folder: Path, ports: dict[str, int]) -> Path:
         "edge_admin_socket": f"{folder}/admin", "edge_state_file": f"{folder}/state", "__edge_places": [],
         "__edge_config": f"{folder}/haproxy.cfg", "__edge_registry": f"{folder}/etc",
         "__edge_dropin": f"{folder}/unit.d/aistack.conf", "__edge_state_script": f"{folder}/edge-state",
-    }  # fmt: skip
+    }
     (folder / "vars.json").write_text(json.dumps(given))
     (folder / "play.yml").write_text(PLAY)
     command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", f"@{folder / 'vars.json'}"]
@@ -143,7 +143,7 @@ def configured(folder: Path, ports: dict[str, int]) -> Path:
     done = subprocess.run(
         [*command, str(folder / "play.yml")], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
         stdin=subprocess.DEVNULL, env={**environment, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "haproxy.cfg"
 

@@ -35,7 +35,7 @@ PLAN: dict[str, Any] = {
         "detail": {"release": "v1", "config": "c1", "from": {"release": "v2", "config": "c2"}, "today": ["DATABASE_URL"],
                    "environment": {"added": [], "removed": ["FRESH"], "changed": ["LOG_LEVEL"]}},
     }],
-}  # fmt: skip
+}
 VARIABLES = "environment, names only: backend on backend-1: removed FRESH; changed LOG_LEVEL; as today DATABASE_URL"
 READY = "readyz: expected status 200, got status 503; it fails in the same way on green, which served before"
 WENT: dict[str, Any] = {
@@ -43,7 +43,7 @@ WENT: dict[str, Any] = {
     "components": [
         {"component": "backend", "outcome": "ok", "seconds": 0.4, "message": "backend: v1 is live in blue", "unverified": [READY]}
     ],
-}  # fmt: skip
+}
 
 STATUS = "status --json"
 """What is live, asked when nobody waits any more."""
@@ -61,11 +61,11 @@ class Site:
         clean.update(
             ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".collections"), ANSIBLE_HOME=str(self.folder / "ansible"),
             PATH=f"{self.folder / 'bin'}:{clean['PATH']}", **environment,
-        )  # fmt: skip
+        )
         return subprocess.run(
             [str(BIN / "ansible-playbook"), "-i", "hosts.yml", "phasegate.aistack.emergency_rollback", *arguments],
             cwd=self.folder, env=clean, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
 
     @property
     def calls(self) -> list[str]:
@@ -99,7 +99,7 @@ def site(tmp_path: Path) -> Site:
     subprocess.run(
         [str(BIN / "ansible-vault"), "encrypt", "--vault-password-file", str(lost), str(variables / "secrets.yml")],
         check=True, capture_output=True, cwd=tmp_path,
-    )  # fmt: skip
+    )
     lost.unlink()
     return Site(tmp_path)
 

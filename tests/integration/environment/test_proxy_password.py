@@ -98,7 +98,7 @@ def run(folder: Path, proxy: Proxy, tasks: list[dict[str, Any]]) -> tuple[subpro
     variables = {
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "aistack_environment": environment,
         "toolchain_caller": "test", "toolchain_apt": {}, "there": str(folder),
-    }  # fmt: skip
+    }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"node": variables}}}), encoding="utf-8")
     play = {"hosts": "node", "gather_facts": False, "environment": deploy["environment"], "tasks": tasks}
     (folder / "play.json").write_text(json.dumps([play]), encoding="utf-8")
@@ -112,7 +112,7 @@ def run(folder: Path, proxy: Proxy, tasks: list[dict[str, Any]]) -> tuple[subpro
         done = subprocess.run(
             [*command, str(folder / "play.json")],
             cwd=ROOT, env=clean, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
     finally:
         watcher.over.set()
         watcher.join()
@@ -153,7 +153,7 @@ def test_everything_that_fetches_gets_it_and_nobody_else(tmp_path: Path, proxy: 
             {"name": "what it said", "ansible.builtin.debug": {"var": "said.stdout_lines"}},
             *apt_tasks(),
         ],
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "module").read_bytes() == (tmp_path / "apt").read_bytes() == DATA
     assert DATA.decode().strip() in done.stdout, "what the command fetched"

@@ -61,7 +61,7 @@ TESTED = {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n", ".env.exa
 NOTHING = {"README.md": "words"}
 IMAGE = {"Dockerfile": "FROM python:3.13\nEXPOSE 9000\n", ".env.example": "DATABASE_URL=postgresql://h/d\n",
          "main.py": "from fastapi import FastAPI\napp = FastAPI()\n", "alembic.ini": "",
-         "jobs.py": "from celery import Celery\napp = Celery('jobs')\napp.conf.beat_schedule = {}\n"}  # fmt: skip
+         "jobs.py": "from celery import Celery\napp = Celery('jobs')\napp.conf.beat_schedule = {}\n"}
 
 
 def repository(folder: Path, files: dict[str, str], *tags: str) -> Path:
@@ -83,7 +83,7 @@ def init(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
          "-e", f"dest={tmp_path / 'inventory'}", *arguments], cwd=ROOT,
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}, capture_output=True, text=True,
         timeout=60, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def read(inventory: Path, name: str) -> Any:
@@ -96,7 +96,7 @@ def read(inventory: Path, name: str) -> Any:
     "files", [SHOP, DJANGO, FACTORY, GUIDE, UNSEEN, TESTED, NOTHING, IMAGE],
     ids=["FastAPI, Celery, Next.js", "Django", "made by a function", "the guide", "migrations alone", "a database of tests alone",
          "nothing that is known", "an image"],
-)  # fmt: skip
+)
 def test_what_it_writes_is_valid_as_it_is(tmp_path: Path, files: dict[str, str]) -> None:
     repo = repository(tmp_path / "repo", files, "v1.0.0")
     done = init(tmp_path, "-e", "stack=shop", "-e", f"repo={repo}")
@@ -134,7 +134,7 @@ def test_a_second_node_finds_the_servers_of_the_first(tmp_path: Path) -> None:
         [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(tmp_path / "inventory"), str(play), "-e", f"shown={tmp_path}", *secrets,
          "-e", "ansible_become=false", "-e", "ansible_python_interpreter={{ ansible_playbook_python }}"], cwd=ROOT, capture_output=True,
         text=True, timeout=60, check=False,
-    )  # fmt: skip
+    )
     assert shown.returncode == 0, shown.stdout + shown.stderr
     (first, clients), (second, _same) = (json.loads((tmp_path / f"node-{one}.json").read_text(encoding="utf-8")) for one in (1, 2))
     assert "@192.0.2.7:5432/" in first["DATABASE_URL"]
@@ -162,7 +162,7 @@ def test_what_was_found_stands_where_it_belongs(tmp_path: Path) -> None:
     assert (worker["release_from"], worker["env"], worker["options"]["app"]) == ("api", "api", "app.worker")
     assert (web["path"], web["lock"], web["output"], web["build_env"]) == (
         "frontend", "package-lock.json", "next-standalone", ["NEXT_PUBLIC_API_URL"],
-    )  # fmt: skip
+    )
     schema = {entry["name"]: entry for entry in env["api"]["schema"]}
     assert schema["DATABASE_URL"] == {"name": "DATABASE_URL", "type": "dsn", "required": True, "secret": True}
     assert schema["STAGE"] == {"name": "STAGE", "type": "enum", "choices": ["local", "production"]}

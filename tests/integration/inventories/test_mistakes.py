@@ -53,7 +53,7 @@ COMPONENT = {
     "role": "backend", "hosts": "aistack", "application": "shop", "lock": "requirements.lock", "port": "api", "tests": "pytest",
     "exposed": "yes please", "runtime": "kubernetes", "options": {"ap": "main:app", "graceful_timeout": "long"},
     "gate": [{"name": "health", "http": "http://127.0.0.1:${port}/health", "jsn": {"status": "ok"}}],
-}  # fmt: skip
+}
 SAID = """
 aistack_components.api.tests: must be a list of commands, each a list such as [pytest, -q], is the text 'pytest'
 aistack_components.api: unknown key 'exposed'
@@ -87,7 +87,7 @@ class Inventory:
         done = subprocess.run(
             [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", str(self.folder), playbook, *arguments],
             cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         return done.returncode, done.stdout + done.stderr
 
     def check(self) -> tuple[int, str]:

@@ -43,7 +43,7 @@ def looked(place: Path, folders: list[dict[str, str]], *more: str) -> subprocess
         [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", PYTHON, *more, str(play)],
         cwd=ROOT, env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
         capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def owner(path: Path) -> str:
@@ -62,7 +62,7 @@ def test_what_is_missing_or_empty_is_made_and_what_fits_is_left_alone(place: Pat
         {"path": str(place / "new"), "setting": "one"}, {"path": str(place / "mount"), "setting": "two"},
         {"path": str(kept), "setting": "three", "need": "r"}, {"path": str(own), "setting": "four"},
         {"path": str(own / "models"), "setting": "five"}, {"path": "relative", "setting": "six"},
-    ]  # fmt: skip
+    ]
     planned = looked(place, folders, "--check")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert planned.stdout.count("changed: [localhost] =>") == 3, planned.stdout
@@ -112,15 +112,15 @@ def test_every_folder_that_the_inventory_names_is_looked_at(place: Path) -> None
     play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "vars_files": files, "tasks": tasks}]
     (place / "play.yml").write_text(yaml.safe_dump(play))
     given = {"comfyui_models_dir": "/m", "comfyui_writable": ["/a", "/b"], "redis_settings": {"dir": "/r", "logfile": "/l/x.log"},
-             "postgres_settings": {"log_directory": "/pl", "data_directory": "/d"}, "postgres_writable": ["/t", "/w"]}  # fmt: skip
+             "postgres_settings": {"log_directory": "/pl", "data_directory": "/d"}, "postgres_writable": ["/t", "/w"]}
     done = subprocess.run(
         [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", PYTHON, "-e", json.dumps(given), str(place / "play.yml")],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     folders = json.loads((place / "all.json").read_text())
     assert [(folder["path"], folder["setting"]) for folder in folders] == [
         ("/var/lib/comfyui", "comfyui_data"), ("/m", "comfyui_models_dir"), ("/a", "comfyui_writable"), ("/b", "comfyui_writable"),
         ("/r", "redis_settings.dir"), ("/l", "redis_settings.logfile"),
         ("/pl", "postgres_settings.log_directory"), ("/t", "postgres_writable"), ("/w", "postgres_writable"),
-    ]  # fmt: skip
+    ]

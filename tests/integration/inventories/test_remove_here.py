@@ -33,7 +33,7 @@ def test_what_was_built_for_a_removed_stack_goes_from_the_controller(tmp_path: P
         "aistack_phases": {"phase0": {"title": "Service", "components": ["api"]}},
         "aistack_artefacts": {"folder": str(tmp_path / "artefacts")}, "aistack_secrets_dir": str(secrets),
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
-    }  # fmt: skip
+    }
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"vars": variables, "children": {"aistack": {"hosts": {"node-1": {}}}}}}))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
 
@@ -42,7 +42,7 @@ def test_what_was_built_for_a_removed_stack_goes_from_the_controller(tmp_path: P
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(tmp_path / "hosts.json"), "playbooks/remove.yml", "-e", f"stack={STACK}",
              *words], cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False,
             env={**clean, "ANSIBLE_NOCOLOR": "1"},
-        )  # fmt: skip
+        )
         return done.returncode, done.stdout + done.stderr
 
     rc, said = remove()

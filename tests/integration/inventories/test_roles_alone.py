@@ -17,7 +17,7 @@ from .test_inventories import ROOT
 
 PYTHON = "ansible_python_interpreter=/usr/bin/python3"
 ROLES = ["alertmanager", "backup", "comfyui", "edge", "exporters", "grafana", "jaeger", "log_shipper", "loki", "minio", "ollama",
-         "postgres", "prometheus", "redis", "superset", "toolchain", "victorialogs"]  # fmt: skip
+         "postgres", "prometheus", "redis", "superset", "toolchain", "victorialogs"]
 
 
 def yaml_of(role: str, path: str) -> Any:
@@ -31,13 +31,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     names = [name for role in ROLES for name in yaml_of(role, "defaults/main.yml")]
     files = [str(ROOT / "roles" / role / part / "main.yml") for role in ROLES for part in ("defaults", "vars")]
     tasks = [{"ansible.builtin.copy": {"content": "{{ __all | to_json }}", "dest": str(folder / "all.json"), "mode": "0600"},
-              "vars": {"__all": {name: f"{{{{ {name} }}}}" for name in names}}}]  # fmt: skip
+              "vars": {"__all": {name: f"{{{{ {name} }}}}" for name in names}}}]
     play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "vars_files": files, "tasks": tasks}]
     (folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
     done = subprocess.run(
         [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", PYTHON, str(folder / "play.yml")],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads((folder / "all.json").read_text(encoding="utf-8"))
     return found

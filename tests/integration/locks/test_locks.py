@@ -79,7 +79,7 @@ class Monorepo:
             "component": "api", "repo": str(self.repo), "mirror_dir": str(self.tmp / "mirrors"), "python": sys.executable,
             "min_free_bytes": 0, "group": "", "build_user": getpass.getuser(), "test_user": getpass.getuser(),
             "artefacts": {"folder": str(self.tmp / "store"), "keep": 5},
-        }  # fmt: skip
+        }
         described = [{**common, **one} for one in asked]
         given = {"described": described, "tools": str(self.tmp / tools), "ansible_python_interpreter": sys.executable}
         hosts = {node: {"ansible_connection": "local", "folder": str(self.tmp / node)}}
@@ -89,7 +89,7 @@ class Monorepo:
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(self.tmp / "hosts.json"), str(self.tmp / "play.yml")],
             cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=180, check=False,
             env={**clean, "PATH": "/usr/bin:/bin", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(self.tmp / "ansible")},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         answers: list[dict[str, Any]] = json.loads((self.tmp / f"{node}.json").read_text())
         return answers
@@ -138,7 +138,7 @@ def workspace(mono: Monorepo, needs: str = '"tiny", "shared"') -> None:
         "libs/shared/pyproject.toml": SHARED,
         "libs/shared/src/shared/__init__.py": "word = 'shared'\n",
         "frontend/big": "not of this component",
-    })  # fmt: skip
+    })
 
 
 def test_a_component_of_a_uv_workspace_under_a_tag_of_its_own(mono: Monorepo) -> None:
@@ -148,7 +148,7 @@ def test_a_component_of_a_uv_workspace_under_a_tag_of_its_own(mono: Monorepo) ->
     mono.tag("backend/v1.0.0")
     asked = {
         "release": "backend..v1.0.0", "path": "backend", "lock": "../uv.lock", "environment": source, "tests": [["{python}", "main.py"]],
-    }  # fmt: skip
+    }
     built, again = mono.stage("one", asked, asked)
     assert built.get("msg") is None, built["msg"]
     assert again["changed"] is False
@@ -156,7 +156,7 @@ def test_a_component_of_a_uv_workspace_under_a_tag_of_its_own(mono: Monorepo) ->
     assert says(folder) == "shared 42"
     assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == [
         ".venv", "main.py", "pyproject.toml", "release.files.json", "release.json",
-    ], "of the workspace only what is installed stays"  # fmt: skip
+    ], "of the workspace only what is installed stays"
     manifest = json.loads((folder / "release.json").read_text())
     assert (manifest["tag"], manifest["commit"]) == ("backend..v1.0.0", mono.git("rev-parse", "backend/v1.0.0^{commit}"))
     assert manifest["lock_hash"] == sha256((mono.repo / "uv.lock").read_bytes()).hexdigest()
@@ -184,14 +184,14 @@ def test_what_a_component_needs_besides_its_folder_stays_beside_it(mono: Monorep
         "srv/api/requirements.lock": f"tiny==1.0 --hash=sha256:{digest}\n",
         "srv/api/main.py": "import pathlib, tiny\nprint(pathlib.Path('../../proto/word').read_text(), tiny.answer)\n",
         "proto/word": "word", "srv/other/x": "", "README": "",
-    })  # fmt: skip
+    })
     mono.tag("v1.0.0")
     mono.write({"srv/api/main.py": "import tiny\n"})
     mono.tag("v2.0.0")
     asked = {
         "release": "v1.0.0", "path": "srv/api", "lock": "requirements.lock", "context": ["proto"], "environment": source,
         "tests": [["{python}", "main.py"]],
-    }  # fmt: skip
+    }
     built, other = mono.stage("one", asked, {**asked, "release": "v2.0.0", "context": []})
     assert built.get("msg") is None, built["msg"]
     assert other.get("msg") is None, other["msg"]
@@ -250,7 +250,7 @@ def test_a_site_of_a_node_workspace(mono: Monorepo, managers: Path, tool: str, n
         "apps/web/package.json": json.dumps(web), "apps/web/build.js": BUILD, ".gitignore": "node_modules\n",
         "libs/shared/package.json": json.dumps({"name": "shared", "version": "1.0.0", "main": "index.js"}),
         "libs/shared/index.js": "module.exports = 'shared'\n",
-    })  # fmt: skip
+    })
     env = {**os.environ, "npm_config_cache": str(mono.tmp / "c"), "YARN_CACHE_FOLDER": str(mono.tmp / "y")}
     subprocess.run([managers / tool, *make], cwd=mono.repo, env=env, check=True, capture_output=True, timeout=120)
     mono.tag("v1.0.0")
@@ -275,7 +275,7 @@ def test_a_server_of_a_node_workspace_keeps_its_packages(mono: Monorepo, manager
         "apps/web/server.js": "console.log(require('shared'))\n",
         "libs/shared/package.json": json.dumps({"name": "shared", "version": "1.0.0", "main": "index.js"}),
         "libs/shared/index.js": "module.exports = 'shared'\n",
-    })  # fmt: skip
+    })
     subprocess.run([managers / "pnpm", "install", "--lockfile-only"], cwd=mono.repo, check=True, capture_output=True, timeout=120)
     mono.tag("v1.0.0")
     asked = {"component": "web", "release": "v1.0.0", "path": "apps/web", "kind": "node", "lock": "../../pnpm-lock.yaml"}

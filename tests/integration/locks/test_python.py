@@ -46,7 +46,7 @@ all:
         [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(tmp / "hosts.yml"), str(tmp / "play.yml")],
         cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=120, check=False,
         env={**clean, "PATH": "/usr/bin:/bin", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(tmp / "ansible")},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ import yaml
 
 KNOWN = {"auth_enabled", "server", "analytics", "common", "schema_config", "ingester", "compactor", "limits_config"}
 LIMITS = {"retention_period", "ingestion_rate_strategy", "ingestion_rate_mb", "ingestion_burst_size_mb", "per_stream_rate_limit",
-          "per_stream_rate_limit_burst", "reject_old_samples", "allow_structured_metadata", "max_query_series"}  # fmt: skip
+          "per_stream_rate_limit_burst", "reject_old_samples", "allow_structured_metadata", "max_query_series"}
 SELECTOR = re.compile(r'sum by \((\w+)\) \(count_over_time\(\{([^}]*)\}(?: \| (\w+)=~("[^"]*"))? \[(\d+)s\]\)\)')
 
 

@@ -31,13 +31,13 @@ class Reader:
         return self.world.configure(
             "prometheus", prometheus_port=int(self.url.rpartition(":")[2]), prometheus_interval=1, prometheus_timeout=1,
             prometheus_evaluation=1, __prometheus_folder=str(self.folder), __prometheus_unit_file=str(self.folder / "unit.service"),
-        )  # fmt: skip
+        )
 
     def start(self) -> None:
         words = (self.folder / "unit.service").read_text(encoding="utf-8").partition("ExecStart=")[2].splitlines()[0]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(words.replace("/var/lib/aistack-prometheus", str(self.folder / "data")).split(), stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder)  # fmt: skip
+                                            stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder)
 
     def asked(self, path: str) -> Any:
         try:

@@ -27,7 +27,7 @@ def test_what_the_roles_write(world: World) -> None:
     """Run again they change nothing; the journal's bound is there, journald was told once, and no password is where it may be read."""
     assert (world.folder / "etc/journald/aistack.conf").read_text().splitlines()[1:] == [
         "[Journal]", "Storage=persistent", "SystemMaxUse=1G", "RateLimitIntervalSec=1s", "RateLimitBurst=20000",
-    ]  # fmt: skip
+    ]
     assert world.systemctl_log.read_text() == "restart systemd-journald.service\n"
     world.journald_since.write_text(str(int(time.time())))
     again = world.configure()
@@ -57,7 +57,7 @@ def test_lines_arrive_with_their_labels(world: World) -> None:
     assert {key: first[key] for key in ("stack", "node", "component", "slot", "release", "unit", "level", "process")} == {
         "stack": "shop", "node": "localhost", "component": "api", "slot": "blue", "release": "v1", "unit": "aistack-api@blue.service",
         "level": "info", "process": "uvicorn",
-    }  # fmt: skip
+    }
     assert '{component="api",node="localhost",release="v1",slot="blue",stack="shop"}' in first["_stream"]
     assert rows["Main process exited, code=killed"]["component"] == "api"
     other = rows["from the other slot"]

@@ -75,15 +75,15 @@ class Api(Receiver):
             span["service"] == query["service"] and query.get("operation") in (None, span["name"])
             and int(query["start"]) <= int(span["startTimeUnixNano"]) // 1000 <= int(query["end"])
             and all(known.get(key) == value for key, value in tags.items())
-        )  # fmt: skip
+        )
 
     @staticmethod
     def shown(trace: str, spans: list[dict[str, Any]]) -> dict[str, Any]:
         """A trace as the API has it."""
         rows = [{"traceID": trace, "spanID": span["spanId"], "operationName": span["name"], "processID": f"p{number}"}
-                for number, span in enumerate(spans)]  # fmt: skip
+                for number, span in enumerate(spans)]
         return {"traceID": trace, "spans": rows, "processes": {f"p{number}": {"serviceName": span["service"]}
-                                                               for number, span in enumerate(spans)}}  # fmt: skip
+                                                               for number, span in enumerate(spans)}}
 
 
 def main() -> None:

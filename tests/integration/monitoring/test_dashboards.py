@@ -42,7 +42,7 @@ VALUES = {"stack": ".*", "node": ".*", "component": ".*", "slot": ".*", "applica
 EMPTY = {("system", "panel 'Certificates end in'")}
 """No door speaks TLS here."""
 PROGRAMS = ("prometheus", "prometheus-node-exporter", "prometheus-blackbox-exporter", "prometheus-redis-exporter",
-            "prometheus-postgres-exporter", "haproxy", "redis-server")  # fmt: skip
+            "prometheus-postgres-exporter", "haproxy", "redis-server")
 PAGE = """# TYPE sparklio_http_requests_total counter
 sparklio_http_requests_total{{method="GET",path="/health",status="200"}} {count}
 # TYPE sparklio_http_request_duration_seconds histogram
@@ -153,7 +153,7 @@ def files(folder: Path, ports: dict[str, int]) -> None:
     modules = {"tcp": {"prober": "tcp"}, "http": {"prober": "http", "http": {"preferred_ip_protocol": "ip4"}}}
     (folder / "blackbox.yml").write_text(yaml.safe_dump({"modules": modules}), encoding="utf-8")
     (folder / "redis.conf").write_text(f"bind 127.0.0.1\nport {ports['redis']}\nsave ''\nuser monitor on >of-monitor {RULES}\n",
-                                       encoding="utf-8")  # fmt: skip
+                                       encoding="utf-8")
     (folder / "text").mkdir()
     (folder / "text" / "systemd.prom").write_text(SYSTEMD, encoding="utf-8")
     journal = Journal.of(folder / "state")
@@ -168,7 +168,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> It
     assert not missing, f"{', '.join(missing)} are needed: tests/tools/host-packages.sh, see make/quality.mk"
     folder = tmp_path_factory.mktemp("dashboards")
     names = ("prometheus", "node_exporter", "blackbox_exporter", "redis_exporter", "postgres_exporter", "redis", "backend", "backend_blue",
-             "backend_green", "edge_metrics")  # fmt: skip
+             "backend_green", "edge_metrics")
     ports = dict(zip(names, free_ports(len(names))))
     files(folder, ports)
     cluster.admin("CREATE ROLE monitor LOGIN PASSWORD 'of-monitor' IN ROLE pg_monitor")
@@ -186,15 +186,15 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> It
          {"REDIS_ADDR": f"redis://127.0.0.1:{ports['redis']}", "REDIS_USER": "monitor", "REDIS_PASSWORD": "of-monitor"}),
         (["prometheus-postgres-exporter", at["postgres_exporter"]], {"DATA_SOURCE_NAME": dsn}),
         (["prometheus", "--config.file=prometheus.yml", f"--storage.tsdb.path={folder}/data", at["prometheus"]], {}),
-    ]  # fmt: skip
+    ]
     processes = []
     for words, more in lines:
         with (folder / f"{words[0]}.log").open("wb") as log:
             processes.append(subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder,
-                                              env={"PATH": "/usr/sbin:/usr/bin:/bin", **more}))  # fmt: skip
+                                              env={"PATH": "/usr/sbin:/usr/bin:/bin", **more}))
     # what puts tasks into a queue, and takes one
     assert wait(lambda: subprocess.run(["redis-cli", "-p", str(ports["redis"]), "LPUSH", "celery", "task"], check=False,
-                                       capture_output=True).returncode == 0)  # fmt: skip
+                                       capture_output=True).returncode == 0)
     yield Asked(ports["prometheus"])
     for process in processes:
         process.terminate()
@@ -264,5 +264,5 @@ def test_what_happened_is_marked_when_it_did(prometheus: Asked, silent: set[tupl
         "annotation 'Deployments': backend v2 ok", "annotation 'Drills': backend v2 ok",
         "annotation 'Failed gates and phases': backend v3 failed", "annotation 'Failed gates and phases': failed",
         "annotation 'Rollbacks': v1 ok",
-    ]  # fmt: skip
+    ]
     assert all(abs(value / 1000 - time.time()) < 600 for value in told.values())

@@ -119,7 +119,7 @@ def test_the_newest_figures_are_damaged(world: World) -> None:
     assert "connection refused" in looked(world)["got"]
     log = (world.folder / "prometheus.log").read_bytes()[began:].decode().splitlines()
     thing = {"component": "figures", "role": "prometheus", "slot": "-", "live": True, "release": "-", "unit": "aistack-prometheus.service",
-             "state": "restarting", "result": "exit-code", "reason": "exit status 1", "restarts": 9, "log": log}  # fmt: skip
+             "state": "restarting", "result": "exit-code", "reason": "exit status 1", "restarts": 9, "log": log}
     first = causes.ranked(rules.findings(diagnoses.in_use([]), {"components": [thing]}, "node-1"))[0]
     assert first["rule"] == "figures_damaged", first
     (stop,) = [line for line in first["do"] if "mv wal chunks_head" in line]
@@ -139,7 +139,7 @@ def test_the_clock_of_prometheus_was_ahead(world: World) -> None:
     text = f'# TYPE depth gauge\ndepth{{slot="blue"}} 1 {ahead}\ndepth{{slot="blue"}} 1 {ahead + 60}\n# EOF\n'
     (world.folder / "ahead").write_text(text)
     made = subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", str(world.folder / "ahead"), str(data)],
-                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+                          capture_output=True, text=True, timeout=60, check=False)
     assert made.returncode == 0, made.stderr
     (block,) = [path for path in data.iterdir() if path.name not in before and (path / "meta.json").exists()]
     world.start_one("prometheus")

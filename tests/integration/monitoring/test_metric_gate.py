@@ -118,7 +118,7 @@ def test_watch_and_verify_go_by_prometheus_and_say_where_they_may_not_ask(world:
     own = {key: value for key, value in login(world).items() if key != "from"}
     query = 'max by (node, slot) (depth{component="api"})'
     triggers = [{"name": "too deep", "source": "metrics", "component": "api", "target": pages, "gauge": "depth", **rest},
-                {"name": "asked", "source": "prometheus", "query": query, **own, **rest}]  # fmt: skip
+                {"name": "asked", "source": "prometheus", "query": query, **own, **rest}]
     there = {"hosts": "aistack", "gate": [{"name": "there", "command": ["true"]}]}
     components = {name: {**one, **there} for name, one in world.variables["aistack_components"].items() if name != "api"}
     components["edge"] = {"role": "edge", **there}
@@ -129,7 +129,7 @@ def test_watch_and_verify_go_by_prometheus_and_say_where_they_may_not_ask(world:
             key: value for key, value in world.ports.items() if key != "api"} | {"api": 1}, "aistack_components": components,
         "aistack_applications": {"shop": {"repo": f"{tmp_path}/none", "release": "v1.1.0"}}, "aistack_triggers": triggers,
         "aistack_phases": {"phase0": {"components": list(components)}},
-    }  # fmt: skip
+    }
     inventory = {"all": {"vars": variables, "children": {"aistack": {"hosts": {"localhost": None}}}}}
     (tmp_path / "inventory.yml").write_text(json.dumps(inventory), encoding="utf-8")
 
@@ -139,7 +139,7 @@ def test_watch_and_verify_go_by_prometheus_and_say_where_they_may_not_ask(world:
             timeout=60, check=False, stdin=subprocess.DEVNULL, env={
                 **os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
                 "ANSIBLE_HOME": str(tmp_path / "home")},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -77,7 +77,7 @@ def asked(tmp_path: Path, broker: int) -> figures.Asked:
     described: Any = {
         "format": component_file.FORMAT, "component": "worker", "source": "api", "application": "shop", "root": str(tmp_path / "opt"),
         "unit": "aistack-worker@{slot}.service", "instances": 2,
-    }  # fmt: skip
+    }
     component_file.save(described, state)
     live = {"slot": "blue", "config": "c1", "previous": None}
     Journal.of(state).append({"op": "activate", "component": "worker", "release": "v1", "outcome": "ok", "detail": live})
@@ -115,7 +115,7 @@ def test_each_alert_about_it_has_a_case_that_fires_and_one_that_does_not(tmp_pat
     components = {
         "api": {"role": "backend", "hosts": "all", "application": "shop", "migrations": {}}, "db": {"role": "postgres", "hosts": "all"},
         "worker": {"role": "worker", "hosts": "all", "release_from": "api"}, "exporters": {"role": "exporters", "hosts": "all"},
-    }  # fmt: skip
+    }
     made: Any = alert_rules(components, {"all": ["one"]}, "shop", bounds={"drill_days": 7, "queue_length": 10})
     names = {rule["alert"] for group in made["rules"]["groups"] for rule in group["rules"]}
     assert {"JournalBroken", "DrillOverdue", "LockHeldLong", "QueueGrows", "QueueWithoutWorker", "ReplicationBehind"} <= names

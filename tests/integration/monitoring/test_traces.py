@@ -65,7 +65,7 @@ def test_a_run_leaves_its_trace_and_a_gate_finds_it(store: Store, login: dict[st
     assert done.returncode == 2, done.stderr
     assert f"spans, is at {store.otlp}." in done.stdout
     seen = store.probe(service="aistack", operation="book.yml", tags={"aistack.stack": "shop", "error": True},
-                       services=["aistack"], operations=["Asked", "Broken"], **login)  # fmt: skip
+                       services=["aistack"], operations=["Asked", "Broken"], **login)
     assert seen.ok, seen
     assert not store.probe(service="aistack", operation="Quick", **login).ok, "it is none of ours, and was quick"
     assert not store.probe(service="aistack", operations=["Probed"], **login).ok

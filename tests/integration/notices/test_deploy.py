@@ -50,7 +50,7 @@ def deploy(tmp_path: Path) -> Callable[..., Ran]:
     book[0]["module_defaults"]["phasegate.aistack.node_command"] = {
         "command": f"{tmp_path}/bin/aistack", "registry": f"{tmp_path}/registry", "python": sys.executable,
         "root": f"{tmp_path}/root", "state_dir": f"{tmp_path}/state", "units": f"{tmp_path}/units",
-    }  # fmt: skip
+    }
     (tmp_path / "bin").mkdir()
     (tmp_path / "deploy.yml").write_text(yaml.safe_dump(book, sort_keys=False), encoding="utf-8")
     (tmp_path / "tasks").symlink_to(ROOT / "playbooks" / "tasks")
@@ -91,7 +91,7 @@ def deploy(tmp_path: Path) -> Callable[..., Ran]:
              "-e", "backup=false", "-e", "partial=true", *arguments],
             cwd=tmp_path, env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_NOCOLOR": "1"},
             capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
 
     return run
 

@@ -63,13 +63,13 @@ def test_a_cluster_beside_another_is_made_and_goes_by_what_is_said(tmp_path: Pat
     assert match, said
     # the units of this machine are not the role's
     look, one, everything = (part.partition(" && rm /etc/systemd")[0].replace("sudo -u postgres", "runuser -u postgres --")
-                             for part in match.groups())  # fmt: skip
+                             for part in match.groups())
     (tmp_path / "way").write_text(f"look='{look}'\none='{one}'\nall='{everything}'\n", encoding="utf-8")
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", SCRIPT], cwd="/",
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "ROOMS": " ".join(ROOMS), "HERE": str(tmp_path), "MAIN": free(),
              "SOLO": free(), "MAKE": scripts["__postgres_create"], "FIND": scripts["__postgres_find"]},
         capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-4:] == ["looked: ours", "left: 0", "clusters: main", "settings: main"], done.stdout + done.stderr

@@ -18,7 +18,7 @@ def test_libpq_reads_every_password(password: str) -> None:
     url = dsn(password, user="us/er@", host="db-1", port=5433, database="sh-op")
     assert psycopg2.extensions.parse_dsn(url) == {
         "user": "us/er@", "password": password, "host": "db-1", "port": "5433", "dbname": "sh-op",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def converge(cluster: Cluster, tmp_path: Path, password: str) -> subprocess.Comp
     return subprocess.run(
         [*command, str(tmp_path / "play.yml")],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def test_a_password_in_use_is_refused_with_the_remedy(cluster: Cluster, live: Path, tmp_path: Path) -> None:
@@ -91,11 +91,11 @@ OBJECTS = """
 def objects(cluster: Cluster, tmp_path: Path, port: int, *words: str, **user: Any) -> tuple[int, str]:
     """Have the role make one user; its exit status, and what it says."""
     given = {"ansible_python_interpreter": sys.executable, "postgres_users": [{"password": OTHER, **user}], "postgres_port": port,
-             "__postgres_socket": str(cluster.folder)}  # fmt: skip
+             "__postgres_socket": str(cluster.folder)}
     (tmp_path / "play.yml").write_text(OBJECTS)
     command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml"), *words, "-e"]
     done = subprocess.run([*command, json.dumps(given)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-                          stdin=subprocess.DEVNULL)  # fmt: skip
+                          stdin=subprocess.DEVNULL)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 

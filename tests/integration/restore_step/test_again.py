@@ -57,7 +57,7 @@ class Node:
         api = {
             "role": "backend", "hosts": "aistack", "application": "tiny", "lock": "requirements.lock",
             "options": {"app": "main:app"}, "gate": gate,
-        }  # fmt: skip
+        }
         receiver = {"kind": "command", "name": "pager", "command": ["sh", "-c", f"cat >> {folder}/told; echo >> {folder}/told"]}
         variables = {
             "aistack_name": "tiny", "aistack_root": str(folder / "opt"), "aistack_state": str(folder / "state"),
@@ -67,7 +67,7 @@ class Node:
             "aistack_phases": {"phase0": {"title": "Ground", "components": ["toolchain"]},
                                "phase1": {"title": "Service", "requires": ["phase0"], "components": ["api"]}},
             "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
-        }  # fmt: skip
+        }
         hosts = {"all": {"vars": variables, "children": {"aistack": {"hosts": {"node-1": {}}}}}}
         (folder / "hosts.json").write_text(json.dumps(hosts))
         (folder / "state" / "backup.json").write_text(json.dumps({"stack": "tiny"}))
@@ -82,13 +82,13 @@ class Node:
         killing = {
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/integration/faults/plugins"), "ANSIBLE_CALLBACKS_ENABLED": "at_step",
             "AT_STEP": json.dumps({"step": kill_at, "after": 0}),
-        } if kill_at else {}  # fmt: skip
+        } if kill_at else {}
         process = subprocess.Popen(
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(self.folder / "hosts.json"), "playbooks/rollback.yml",
              "-e", "confirm=v1", "-e", f"documents={self.folder / 'documents'}", *arguments],
             cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             env={**clean, **killing, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"},
-        )  # fmt: skip
+        )
         said, _ = process.communicate(timeout=300)
         return process.returncode, " ".join(said.split())
 
@@ -139,7 +139,7 @@ def test_a_command_that_is_asked_refuses_before_anything_is_touched(tmp_path: Pa
     node = Node(tmp_path)
     hosts = json.loads((tmp_path / "hosts.json").read_text())
     hook = {"kind": "command", "name": "freeze", "command": ["sh", "-c", f"cat > {tmp_path}/asked; echo not today; exit 1"],
-            "events": ["before_rollback"]}  # fmt: skip
+            "events": ["before_rollback"]}
     hosts["all"]["vars"]["aistack_notices"].append(hook)
     (tmp_path / "hosts.json").write_text(json.dumps(hosts))
     status, said = node.back("-e", "to=v1")

@@ -43,7 +43,7 @@ class Place:
             [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(self.folder / "hosts.json"), book, *arguments],
             cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=300, check=False,
             env={**clean, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"},
-        )  # fmt: skip
+        )
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
     def back(self, *arguments: str) -> tuple[int, str]:
@@ -79,7 +79,7 @@ class Place:
                 {"do": "backup", "component": None, "detail": {}}, {"do": "restore", "component": None, "detail": restore},
                 {"do": "switch", "component": "api", "detail": switch},
             ],
-        }  # fmt: skip
+        }
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
             "role": "backend", "hosts": "aistack", "application": "tiny", "lock": "requirements.lock",
             "options": {"app": "main:app"}, "gate": [{"name": "a file", "file": str(tmp_path / "state/backup.json")}],
         },
-    }  # fmt: skip
+    }
     variables = {
         "aistack_name": "tiny", "aistack_root": str(tmp_path / "opt"), "aistack_state": str(tmp_path / "state"),
         "aistack_address": "127.0.0.1", "aistack_ports": {"api": 8080, "api_blue": 18080, "api_green": 18081},
@@ -104,7 +104,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "aistack_phases": {"phase0": {"title": "Ground", "components": ["toolchain"]},
                            "phase1": {"title": "Service", "requires": ["phase0"], "components": ["api"]}},
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
-    }  # fmt: skip
+    }
     hosts = {"all": {"vars": variables, "children": {"aistack": {"hosts": {"node-1": {}}}}}}
     (tmp_path / "hosts.json").write_text(json.dumps(hosts))
     place.describe()
@@ -183,7 +183,7 @@ def test_a_node_that_does_not_go_back_is_written_down_and_told(place: Place) -> 
     for part in (
         "| Notified | pager |", "| Approved | by ann, by the name of the target |", "NOT complete: node-1: Go back",
         "api on node-1 is not back (its gate failed)", PRICE, "run the same command again",
-    ):  # fmt: skip
+    ):
         assert part in written, written
     began, ended = (json.loads(line) for line in told.read_text().splitlines())
     assert (began["event"], ended["event"]) == ("rollback_started", "rollback_failed")
@@ -299,7 +299,7 @@ def test_tasks_that_a_rollback_would_end_are_told_before_anything_is_done(place:
     described = hosts["all"]["vars"]
     described["aistack_components"]["worker"] = {
         "role": "phasegate.aistack.worker", "hosts": "aistack", "release_from": "api", "slots": {"long_tasks": choice}, "gate": [],
-    }  # fmt: skip
+    }
     described["aistack_phases"]["phase1"]["components"].append("worker")
     (place.folder / "hosts.json").write_text(json.dumps(hosts))
     rc, said = place.back("-e", f"accept_set={place.name}", "-e", "drain=true", "-e", "drain_timeout=1")

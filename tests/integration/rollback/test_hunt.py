@@ -131,7 +131,7 @@ PLACES = {
                                                     " aistack-build|aistack-test|nobody) cat $p/environ;; esac; done",
     # as each of them: environments of all processes that are another's, files of environments, credentials
     "what each user of the stack reads of others": OTHERS,
-}  # fmt: skip
+}
 
 
 @pytest.mark.usefixtures("as_before")

@@ -93,7 +93,7 @@ def test_a_good_release_is_watched_to_the_end(lab: Lab, only: Callable[..., tupl
         "PASS backend-1 backend errors above 5 %: 0 (", "PASS web-1 frontend errors above 5 %: 0 (",
         "PASS backend-1 answers take twice as long", "times its baseline", "PASS backend-1 agents failing above 20 %: 0 (",
         "a vulnerability is found: not measured", "No trigger failed.", "of 36 s",
-    )  # fmt: skip
+    )
 
 
 def test_without_requests_it_does_not_know(lab: Lab, only: Callable[..., tuple[str, str]]) -> None:

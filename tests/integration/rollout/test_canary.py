@@ -60,7 +60,7 @@ class Site:
         program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         assert program, "haproxy is needed: tests/tools/host-packages.sh haproxy"
         self.process = subprocess.Popen([program, "-db", "-f", f"{folder}/cfg"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)  # fmt: skip
+                                        stderr=subprocess.DEVNULL)
         self.edge = Edge(f"{folder}/admin", "api", f"{folder}/edge-state", master=f"{folder}/nobody")
         self.visitor = threading.Thread(target=self._visit, daemon=True)
 
@@ -127,7 +127,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_a_share_is_judged_before_it_rises_and_is_taken_away_where_it_fails(site: Site, tmp_path: Path) -> None:
     errors = {"name": "errors", "source": "haproxy", "target": "api", "ratio": ["hrsp_5xx", "req_tot"], "value": {"le": 0.5}, "window": 1,
-              "min_sample": 2, "socket": f"{tmp_path}/admin", "then": {"level": "app"}}  # fmt: skip
+              "min_sample": 2, "socket": f"{tmp_path}/admin", "then": {"level": "app"}}
     canary = {"canary": {"weights": [20, 100], "hold": 2, "triggers": ["errors"]}}
     world = World(tmp_path, strategy=canary, triggers=[errors], hosts=("a",), port=site.port)
     world.serving("v1")

@@ -30,7 +30,7 @@ def test_one_after_the_other_also_where_the_controller_was_killed_in_between(wor
     world.on("gate", "a", "")
     world.strategy = {"rolling": {"limit": 1, "hold": 1, "triggers": ["memory"]}}
     world.triggers = [{"name": "memory", "source": "node", "target": "memory", "value": {"le": 100}, "window": 1, "min_sample": 2,
-                       "then": "notice"}]  # fmt: skip
+                       "then": "notice"}]
     status, text = world.deploy("v2")
     assert status == 0, text
     assert "1. a (there already), then its gate, 1 s in which memory judges, and its gate again\n" in text

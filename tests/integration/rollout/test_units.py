@@ -55,13 +55,13 @@ def played(folder: Path, tasks: list[dict[str, Any]], *words: str) -> str:
             "units": "{{ unit_folder }}", "root": f"{folder}/root", "state_dir": f"{folder}/state",
         }},
         "tasks": tasks,
-    }  # fmt: skip
+    }
     (folder / "play.yml").write_text(yaml.safe_dump([play], sort_keys=False), encoding="utf-8")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
     clean.update(
         ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=f"{ROOT / '.collections'}:{folder / 'collections'}",
         ANSIBLE_HOME=str(folder / "ansible"), ANSIBLE_STDOUT_CALLBACK="default", PATH=f"{folder}/bin:{os.environ['PATH']}",
-    )  # fmt: skip
+    )
     command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "a,", "play.yml", *words]
     run = subprocess.run(command, cwd=folder, env=clean, text=True, capture_output=True, check=False, timeout=120)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -105,7 +105,7 @@ def test_alone_it_says_the_same(folder: Path) -> None:
         {**ONE, "vars": {"aistack_component_name": "api"}},
         {"ansible.builtin.include_role": {"name": "phasegate.aistack.release", "tasks_from": "units"},
          "vars": {"aistack_component_name": "api", "aistack_component": "{{ aistack_components.api }}"}},
-    ]  # fmt: skip
+    ]
     assert "changed=1" in played(folder, alone)
     assert units(folder) == together
     assert (folder / "asked").read_text(encoding="utf-8").count("aistack-api@*.service\n") == 2

@@ -115,7 +115,7 @@ class World:
             book[0]["module_defaults"]["phasegate.aistack.node_command"] = {
                 "command": "{{ aistack_root }}/aistack", "registry": "{{ aistack_root }}/registry", "python": sys.executable,
                 "root": "{{ aistack_root }}", "state_dir": "{{ aistack_state }}", "units": "{{ aistack_root }}/unit-files",
-            }  # fmt: skip
+            }
             (self.folder / name).write_text(yaml.safe_dump(book, sort_keys=False), encoding="utf-8")
         (self.folder / "tasks").symlink_to(ROOT / "playbooks" / "tasks")
         (self.folder / "repo" / "app").mkdir(parents=True)
@@ -160,10 +160,10 @@ class World:
             "aistack_phases": {"phase1": {"components": ["api"]}},
             "aistack_triggers": self.triggers, "edge_admin_socket": f"{self.folder}/admin", "edge_state_file": f"{self.folder}/edge-state",
             "aistack_ports": {"api": self.port, "api_blue": 2, "api_green": 3} if self.port else {},
-        }  # fmt: skip
+        }
         hosts = {
             host: {"aistack_root": f"{self.folder}/{host}", "aistack_state": f"{self.folder}/{host}/state"} for host in self.hosts
-        }  # fmt: skip
+        }
         return {"all": {"vars": variables, "children": {"aistack": {"hosts": hosts}}}}
 
     def deploy(self, release: str, *words: str) -> tuple[int, str]:
@@ -183,7 +183,7 @@ class World:
             ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=f"{ROOT / '.collections'}:{self.folder / 'collections'}",
             ANSIBLE_HOME=str(self.folder / "ansible"), ANSIBLE_PIPELINING="1", HOME=str(self.folder),
             ANSIBLE_CONNECTION_PLUGINS=str(self.folder / "connection"), ANSIBLE_STDOUT_CALLBACK="default",
-        )  # fmt: skip
+        )
         command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "-i", "hosts.json", playbook, *words]
         said = self.folder / "said"
         with said.open("w", encoding="utf-8") as file:  # what outlives a killed controller holds no pipe open

@@ -52,13 +52,13 @@ class Project:
             "aistack_phases": {"phase1": {"components": ["stone", "api"], "acceptance": ["open"]}},
             "aistack_acceptance": {"open": {"command": ["test", "-e", str(self.accepted)], "from": "aistack"}},
             "aistack_accept_deadline": 60,
-        }  # fmt: skip
+        }
         groups = {"aistack": {"hosts": {"node": None}}, "elsewhere": {"hosts": {"other": None}}}
         self._write("inventory/hosts.json", json.dumps({"all": {"children": groups, "vars": variables}}))
         self._write("env/envvars", json.dumps({
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_HOME": f"{folder}/ansible", "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_NOCOLOR": "1",
-        }))  # fmt: skip
+        }))
         (folder / "project").mkdir()
         self._write("repo/main.py", "app = None\n")
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
@@ -75,7 +75,7 @@ class Project:
         book[0]["module_defaults"]["phasegate.aistack.node_command"] = {
             "command": f"{self.folder}/bin/aistack", "registry": f"{self.folder}/registry", "python": sys.executable,
             "root": f"{self.folder}/root", "state_dir": str(self.state), "units": f"{self.folder}/units",
-        }  # fmt: skip
+        }
         self._write("bin/.keep", "")
         self._write("project/deploy.yml", yaml.safe_dump(book, sort_keys=False))
         (self.folder / "project" / "tasks").symlink_to(ROOT / "playbooks" / "tasks")

@@ -33,11 +33,11 @@ PLAN: dict[str, Any] = {
     "steps": [{"do": "switch", "component": "api", "detail": {
         "release": "v1", "config": "c1", "from": {"release": "v2", "config": "c2"}, "expected_s": 1.0,
         "environment": {"added": [], "removed": [], "changed": ["LOG_LEVEL"]}}}],
-}  # fmt: skip
+}
 WENT: dict[str, Any] = {
     "outcome": "ok", "changed": True, "from": "v2", "to": "v1",
     "components": [{"component": "api", "outcome": "ok", "seconds": 0.4, "message": "api: v1 is live in blue"}],
-}  # fmt: skip
+}
 LIVE = {"applications": {"shop": {"components": [{"component": "api", "live": {"release": "v1", "slot": "blue", "config": "c1"}}]}}}
 
 
@@ -78,7 +78,7 @@ class Shop:
         done = subprocess.run(
             argv, cwd=self.folder, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False,
             stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         return done.returncode, done.stdout
 
     def called(self, verb: str, callback: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -87,7 +87,7 @@ class Shop:
         clean |= {
             "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_HOME": str(self.folder / "home"),
             "ANSIBLE_STDOUT_CALLBACK": callback, "PATH": f"{self.folder / 'bin'}:{clean['PATH']}",
-        }  # fmt: skip
+        }
         return [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "inventory.yml", f"phasegate.aistack.{verb}", *arguments], clean
 
     def typed(self, verb: str, question: str, answer: str) -> tuple[int, str]:
@@ -298,7 +298,7 @@ def test_a_rotation_whose_server_does_not_answer(shop: Shop) -> None:
         "rotate", "-e", "secret=db", **{name: known[name] for name in ("aistack_components", "aistack_phases", "aistack_ports")},
         postgres_port=18493, postgres_users=[{"name": "shop", "password": f"{{{{ lookup('ansible.builtin.file', '{file}') }}}}"}],
         aistack_rotations={"db": {"kind": "postgres", "component": "db", "user": "shop", "file": str(file)}},
-    )  # fmt: skip
+    )
     assert status == 2, text
     for part in (
         "The change of db is not finished. Every component keeps a login that its server accepts",

@@ -27,12 +27,12 @@ def told(folder: Path, fails: str) -> dict[str, Any]:
         "drain": [{"ansible.builtin.include_tasks": f"{TASKS}/long_tasks.yml", "when": "inventory_hostname == 'b'",
                    "vars": {"aistack_component_name": "worker", "aistack_component": {"role": "worker"}, "__slots": {}, "__step": step}}],
         "gate": [{"ansible.builtin.fail": {"msg": "no"}, "when": "inventory_hostname == 'b'"}],
-    }  # fmt: skip
+    }
     place = f"{folder}/{{{{ inventory_hostname }}}}.json"
     said = {"ansible.builtin.copy": {"content": "{{ said | to_json }}", "dest": place, "mode": "0600"},
-            "vars": {"said": block["block"][0]["vars"]["release_slot_mark_bad"]}}  # fmt: skip
+            "vars": {"said": block["block"][0]["vars"]["release_slot_mark_bad"]}}
     play = {"hosts": "all", "gather_facts": False, "any_errors_fatal": True, "tasks": [{"block": tasks[fails], "rescue": [said]}],
-            "module_defaults": {"group/phasegate.aistack.aistack": {"root": f"{folder}/root", "state_dir": f"{folder}/state"}}}  # fmt: skip
+            "module_defaults": {"group/phasegate.aistack.aistack": {"root": f"{folder}/root", "state_dir": f"{folder}/state"}}}
     (folder / "play.yml").write_text(json.dumps([play]), encoding="utf-8")
     variables = {"ansible_python_interpreter": sys.executable, "ansible_connection": "local"}
     inventory = {"all": {"vars": variables, "hosts": {"a": {}, "b": {}}}}

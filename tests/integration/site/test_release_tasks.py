@@ -31,7 +31,7 @@ PLAY: list[dict[str, Any]] = [{
         "loop": "{{ aistack_applications.shop.release_tasks.after_activation }}", "loop_control": {"loop_var": "release_task"},
         "vars": {"release_task_point": "after_activation", "aistack_component_name": "{{ release_task.component }}"},
     }],
-}]  # fmt: skip
+}]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def play(folder: Path, *commands: str, words: tuple[str, ...] = ()) -> subproces
         "ansible_python_interpreter": sys.executable, "ansible_connection": "local", "aistack_name": "shop",
         "aistack_components": {"api": {"role": "backend", "hosts": "aistack", "application": "shop"}},
         "aistack_applications": {"shop": {"repo": "/r.git", "release": "v1", "release_tasks": {"after_activation": tasks}}},
-    }  # fmt: skip
+    }
     hosts = {name: {"aistack_root": f"{folder}/{name}", "aistack_state": f"{folder}/{name}/state"} for name in ("a", "b")}
     inventory = {"all": {"vars": variables, "children": {"aistack": {"hosts": hosts}}}}
     (folder / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
@@ -65,7 +65,7 @@ def play(folder: Path, *commands: str, words: tuple[str, ...] = ()) -> subproces
     clean.update(
         ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".collections"), ANSIBLE_PIPELINING="1", HOME=str(folder),
         ANSIBLE_STDOUT_CALLBACK="phasegate.aistack.phases",
-    )  # fmt: skip
+    )
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.json", "play.yml", *words]
     return subprocess.run(
         command, cwd=folder, env=clean, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
@@ -89,5 +89,5 @@ def test_once_for_a_release_on_the_first_host_and_what_fails_ends_the_run(nodes:
     assert (nodes / "count").read_text(encoding="utf-8") == "x\n", "t0 was not run again, what comes behind t1 not at all"
     assert [(record["op"], record["outcome"]) for record in Journal.of(nodes / "a" / "state").read()] == [
         ("task", "started"), ("task", "ok"), ("task", "started"), ("task", "failed"),
-    ]  # fmt: skip
+    ]
     assert not (nodes / "b" / "state").exists(), "only one host runs it"

@@ -30,13 +30,13 @@ def told(tmp_path: Path, steps: list[dict[str, Any]]) -> tuple[int, str]:
              "loop": "{{ __now.todo[inventory_hostname].allowed }}", "loop_control": {"loop_var": "step"}},
             {"ansible.builtin.command": {"argv": ["touch", str(tmp_path / "stopped")]}},
         ],
-    }]  # fmt: skip
+    }]
     (tmp_path / "book.yml").write_text(json.dumps(book))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     done = subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", str(tmp_path / "book.yml")], cwd=ROOT, text=True,
         capture_output=True, stdin=subprocess.DEVNULL, timeout=120, check=False, env={**clean, "ANSIBLE_NOCOLOR": "1"},
-    )  # fmt: skip
+    )
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 

@@ -47,7 +47,7 @@ class Site:
                 "role": "own.own.thing", "hosts": "aistack", "gate_settings": {"deadline": 0},
                 "gate": [{"name": "there", "command": ["test", "-e", f"{self.folder}/a/{gates.get(name, name)}"]}],
             } for name in ("stone", "bread", "roof")
-        }  # fmt: skip
+        }
         components["roof"].update(source or {})
         places = {
             name: {"ansible_connection": "local", "aistack_root": f"{self.folder}/{name}", "aistack_state": f"{self.folder}/{name}/state"}
@@ -61,7 +61,7 @@ class Site:
                 "service": {"components": ["bread"], "requires": ["ground"]},
                 "top": {"components": ["roof"]},
             },
-        }  # fmt: skip
+        }
         inventory = {"all": {"vars": variables, "children": {"aistack": {"hosts": places}}}}
         (self.folder / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
 
@@ -91,7 +91,7 @@ class Site:
             ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=f"{ROOT / '.collections'}:{self.folder / 'collections'}",
             ANSIBLE_HOME=str(self.folder / "ansible"), ANSIBLE_PIPELINING="1", HOME=str(self.folder),
             ANSIBLE_STDOUT_CALLBACK=callback,
-        )  # fmt: skip
+        )
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.json", playbook, *words]
         return subprocess.run(
             command, cwd=self.folder, env=clean, capture_output=True, text=True, timeout=180, check=False, stdin=subprocess.DEVNULL

@@ -50,11 +50,11 @@ class Server:
 
     def start(self) -> None:
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "MINIO_ROOT_USER": "root-user", "MINIO_ROOT_PASSWORD": "root-password",
-               "MINIO_BROWSER": "off"}  # fmt: skip
+               "MINIO_BROWSER": "off"}
         self.child = subprocess.Popen(
             [needed("minio"), "server", "--quiet", "--address", f"127.0.0.1:{self.port}", str(self.folder / "data")],
             env=env, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         for _attempt in range(600):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
@@ -73,7 +73,7 @@ class Server:
             "mc": needed("mc"), "endpoint": f"127.0.0.1:{self.port}", "certificate": "", "check": False, "change": False,
             "root": {"key": "root-user", "secret": "root-password"}, "buckets": [{"name": bucket} for _key, bucket in keys],
             "users": [{"key": key, "secret": f"{key}-secret", "buckets": [bucket]} for key, bucket in keys],
-        }  # fmt: skip
+        }
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
         done = subprocess.run(
             [sys.executable, str(PROVISION)], input=json.dumps(wanted), text=True, capture_output=True, env=env, check=False
@@ -120,4 +120,4 @@ class Keys:
         return {
             "key": str(self.folder / "cosign.key"), "public_key": str(self.folder / "cosign.pub"), "program": needed("cosign"),
             "password_file": str(self.folder / "password"), **more,
-        }  # fmt: skip
+        }

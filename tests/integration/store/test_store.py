@@ -97,7 +97,7 @@ def test_only_what_is_signed_is_laid_down(team: Team, tmp_path: Path) -> None:
         [needed("cosign"), "verify-blob", "--key", str(tmp_path / "ours/cosign.pub"), "--insecure-ignore-tlog=true",
          "--signature", str(team.file("a", "intoto.sig")), str(team.file("a", "intoto"))],
         capture_output=True, check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, "by the program itself, without us"
     assert team.stage("two", "b", sign=ours.said())["artefact"]["from"] == "one"
     other = team.stage("three", "c", "tools", sign=theirs.said(), changed="end")

@@ -116,7 +116,7 @@ def test_nothing_secret_is_where_it_does_not_belong(imported: World, cluster: Cl
     etc = imported.folder / "etc"
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in etc.iterdir()}
     assert modes == {"admin.password": 0o600, "assets.json": 0o600, "pgpass": 0o400, "prepared": 0o600, "secret.key": 0o640,
-                     "settings.json": 0o640, "superset_config.py": 0o644}  # fmt: skip
+                     "settings.json": 0o640, "superset_config.py": 0o644}
     told = "".join((etc / name).read_text() for name in ("superset_config.py", "settings.json", "prepared"))
     told += (imported.folder / "unit.service").read_text() + (etc / "assets.json").read_text()
     for secret in (ADMIN, READER, PASSWORD, (etc / "secret.key").read_text()):
@@ -127,7 +127,7 @@ def test_its_user_can_only_read(imported: World, cluster: Cluster) -> None:
     refused = subprocess.run(
         ["psql", "-XqAt", "-h", "127.0.0.1", "-p", str(cluster.port), "-U", "reader", "-d", "shop", "-c", "DELETE FROM workflows"],
         env={"PATH": "/usr/bin:/bin", "PGPASSFILE": str(imported.folder / "etc/pgpass")}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    )
     assert refused.returncode != 0
     assert "permission denied for table workflows" in refused.stderr
 
@@ -194,7 +194,7 @@ def test_what_was_deleted_comes_back(imported: World, api: Superset, assets: Ass
 
 
 def test_superset_says_200_to_an_import_without_charts_and_this_says_so(imported: World, api: Superset, assets: Assets, uri: str,
-                                                                       memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+                                                                       memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = uuid_of(assets, "dashboard 'Editor'")
     api.send("DELETE", f"/dashboard/{number(api, 'dashboard', board)}", {})
     real = bundle
@@ -216,7 +216,7 @@ def test_superset_says_200_to_an_import_without_charts_and_this_says_so(imported
 
 
 def test_a_query_that_fails_is_told_in_the_database_s_words(imported: World, api: Superset, assets: Assets, uri: str, memory: Path,
-                                                            cluster: Cluster) -> None:  # fmt: skip
+                                                            cluster: Cluster) -> None:
     cluster.admin("ALTER TABLE router_logs RENAME COLUMN user_id TO person", "shop")
     try:
         seen = probe(imported, dashboards=["global-overview"])
@@ -231,7 +231,7 @@ def test_a_query_that_fails_is_told_in_the_database_s_words(imported: World, api
 
 
 def test_a_chart_without_rows_fails_a_gate_and_is_named_by_an_import(imported: World, api: Superset, assets: Assets, uri: str, memory: Path,
-                                                                     cluster: Cluster) -> None:  # fmt: skip
+                                                                     cluster: Cluster) -> None:
     cluster.admin("UPDATE workflow_nodes SET output = '{\"top\": {}}' WHERE agent_name = 'TrendCollector'", "shop")
     try:
         seen = probe(imported, dashboards=["trendpipeline"])
@@ -253,7 +253,7 @@ def test_a_dataset_of_somebody_else_is_in_the_way(imported: World, api: Superset
 
 
 def test_a_connection_that_does_not_answer_is_refused_and_the_one_before_stays(imported: World, api: Superset, assets: Assets, uri: str,
-                                                                               memory: Path) -> None:  # fmt: skip
+                                                                               memory: Path) -> None:
     with pytest.raises(superset.SupersetError, match=r"does not take the connection 'elsewhere'.*postgres_clients"):
         superset.bring(api, assets, "elsewhere", uri.replace("reader@", "nobody@"), memory)
     assert probe(imported, dashboards=["editor"]).ok

@@ -108,7 +108,7 @@ class World:
                 )
             ],
             **more,
-        }  # fmt: skip
+        }
         self.file("vars.json").write_text(json.dumps(given))
         self.file("play.yml").write_text(PLAY)
         self.file("vault").write_bytes(VAULT)
@@ -116,7 +116,7 @@ class World:
         return subprocess.run(
             [*command, "--diff", "--vault-password-file", str(self.file("vault")), str(self.file("play.yml"))],
             cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
 
     def lock(self, path: Path) -> None:
         """Put a file into a vault."""

@@ -72,7 +72,7 @@ def redis(world: World) -> Iterator[int]:
     child = subprocess.Popen(
         [program("redis-server"), str(world.file("redis.conf")), "--dir", str(world.folder), "--appendonly", "no"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     try:
         until(lambda: observe(tcp=f"127.0.0.1:{port}").ok)
         yield port

@@ -37,7 +37,7 @@ class EarlierLab(OperatorLab):
              *arguments],
             cwd=self.tree, env=self.environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        )
 
 
 def new_nodes() -> None:

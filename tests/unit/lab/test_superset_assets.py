@@ -21,7 +21,7 @@ SUPERSET = ROOT / "lab/app/superset"
 BOARDS = {
     "Global Overview": "global-overview", "Brand Kit": "brand-kit", "Marketing Brief": "marketing-brief", "Generators": "generators",
     "Video Generation": "video-generation", "Editor": "editor", "TrendPipeline": "trendpipeline", "Publishing": "publishing",
-}  # fmt: skip
+}
 
 
 def there() -> dict[str, str]:

@@ -40,7 +40,7 @@ def test_the_keyword_gets_the_open_half() -> None:
     keywords = [
         (path.name, str(task["environment"])) for path in FILES for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))
         if "aistack_environment" in str(task.get("environment"))
-    ]  # fmt: skip
+    ]
     assert {name for name, _value in keywords} == {"deploy.yml", "migrate.yml", "phase.yml", "plan.yml", "site.yml"}
     assert [name for name, value in keywords if "open_environment" not in value] == []
 
@@ -50,6 +50,6 @@ def test_what_fetches_is_ours() -> None:
         f"{path.parts[-3]}/{path.name}: {module}"
         for path in FILES for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8"))) for module in FETCHES
         if f"ansible.builtin.{module}" in task
-    }  # fmt: skip
+    }
     # go_build refuses to use it where the proxy wants a password
     assert found == {"toolchain/apt.yml: apt", "go_build/build.yml: apt"}

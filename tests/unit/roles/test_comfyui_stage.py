@@ -55,7 +55,7 @@ class Stage:
         return subprocess.run(
             ["/bin/sh", "-c", SCRIPT.read_text(encoding="utf-8"), "stage", *where, OTHER, OTHER, *sdists],
             input=lock, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **env},
-        )  # fmt: skip
+        )
 
 
 @pytest.fixture

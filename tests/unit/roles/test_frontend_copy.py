@@ -49,7 +49,7 @@ def test_what_a_site_writes_is_a_copy_and_the_rest_is_the_release(tmp_path: Path
     (cache / "site/old").mkdir(parents=True)
     (cache / "site/old/page.html").write_text("of the release before")
     for name in ("node_modules/next/i.js", f"{site}.next/server/app/isr.html", f"{site}.next/server/app/public/page.html",
-                 f"{site}public/robots.txt", f"{site}node_modules/own/i.js", f"{site}server.js"):  # fmt: skip
+                 f"{site}public/robots.txt", f"{site}node_modules/own/i.js", f"{site}server.js"):
         (release / name).parent.mkdir(parents=True, exist_ok=True)
         (release / name).write_text(name)
         (release / name).chmod(0o444)

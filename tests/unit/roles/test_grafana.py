@@ -22,7 +22,7 @@ GIVEN = {
     "__grafana_key": "/etc/aistack-grafana/secret.key", "__grafana_env": "/etc/aistack-grafana/grafana.env",
     "__grafana_program": "/opt/g/current/bin/grafana", "__grafana_server": "/opt/g/current", "__grafana_asked_with": "",
     "__grafana_config": "/etc/aistack-grafana/grafana.ini",
-}  # fmt: skip
+}
 
 
 def rendered(name: str, **more: Any) -> str:
@@ -48,7 +48,7 @@ def test_nobody_comes_in_without_a_login_and_nothing_goes_out() -> None:
     assert (found["server"]["http_addr"], found["server"]["http_port"]) == ("127.0.0.1", "3001")
     wanted = ("auth.anonymous enabled", "users allow_sign_up", "analytics reporting_enabled", "analytics check_for_updates",
               "analytics check_for_plugin_updates", "news news_feed_enabled", "snapshots external_enabled", "unified_alerting enabled",
-              "plugins plugin_admin_enabled")  # fmt: skip
+              "plugins plugin_admin_enabled")
     assert {found[section][key] for section, key in map(str.split, wanted)} == {"false"}
     assert found["plugins"]["preinstall_disabled"] == "true"
 

@@ -28,4 +28,4 @@ def test_an_entry_names_one_network_or_several() -> None:
     assert lines("10.0.0.11/32", {}) == [one]
     assert lines(["10.0.0.11/32", "127.0.0.1/32"], {"certificate": "/c"}) == [
         ["hostssl", *one[1:]], ["host", *rest, "127.0.0.1/32", "scram-sha-256"],
-    ]  # fmt: skip
+    ]

@@ -23,7 +23,7 @@ def run(live: str, receipt: dict[str, Any] | None, host: str = "a", has: bool = 
         "release_application": {"release": "v1", **({"release_tasks": TASKS} if has else {})}, "inventory_hostname": host,
         "groups": {"be": ["a", "b"]}, "release_description": {"hosts": "be"}, "release_component": "api",
         "__release_live": live, "__release_tag": "v1", **({"__receipt": receipt} if receipt else {}),
-    }  # fmt: skip
+    }
     for name in ("__release_all_tasks", "__release_tasks", "__release_cut_off", "__release_tasks_behind"):
         known[name] = NativeEnvironment().from_string(VARS[name]).render(known)
     return known["__release_tasks"].get("after_migration", []), known["__release_tasks_behind"]
@@ -35,7 +35,7 @@ def run(live: str, receipt: dict[str, Any] | None, host: str = "a", has: bool = 
     ("v1", {"components": {"api": {"known": True}}}, ([], [])),
     ("v1", {"components": {}}, ([], [])),
     ("v1", None, ([], [])),
-])  # fmt: skip
+])
 def test_what_an_installation_that_was_cut_off_has_not_come_to(live: str, receipt: Any, expected: Any) -> None:
     """What was converged to its end before has been live for long: none of its tasks is run."""
     assert run(live, receipt) == expected

@@ -27,7 +27,7 @@ def rendered(name: str, **more: Any) -> str:
     engine.filters["basename"] = lambda path: Path(path).name
     given = {"superset_user": "superset", "superset_listen": "127.0.0.1", "superset_port": 8088, "superset_workers": 2,
              "superset_threads": 8, "superset_timeout": 120, "__superset_venv": "/opt/s/current", "__superset_number": "6.1.0",
-             "__superset_data": "/var/lib/aistack-superset", "__superset_environment": ENVIRONMENT}  # fmt: skip
+             "__superset_data": "/var/lib/aistack-superset", "__superset_environment": ENVIRONMENT}
     return engine.from_string((ROLE / "templates" / f"{name}.j2").read_text(encoding="utf-8")).render({**given, **more})
 
 
@@ -38,7 +38,7 @@ def test_the_unit_listens_where_it_is_told_and_knows_no_secret(listen: str, bind
     assert start.startswith(f"ExecStart=/opt/s/current/bin/gunicorn --bind={bind} --workers=2 --threads=8 ")
     assert start.endswith(" superset.app:create_app()")
     wanted = {"User=superset", "StateDirectory=aistack-superset", "ProtectSystem=strict", "NoNewPrivileges=true", "CapabilityBoundingSet=",
-              "MemoryDenyWriteExecute=true", 'Environment="PGPASSFILE=/etc/aistack-superset/pgpass"'}  # fmt: skip
+              "MemoryDenyWriteExecute=true", 'Environment="PGPASSFILE=/etc/aistack-superset/pgpass"'}
     assert wanted <= set(lines)
     assert not [line for line in lines if "assword" in line]
 

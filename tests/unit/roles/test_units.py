@@ -42,7 +42,7 @@ def rendered(**more: Any) -> dict[str, list[str]]:
         "release_unit": {"description": "Worker", "exec": "/bin/true"}, "__release_slots": {"stop_timeout": 30},
         "aistack_components": COMPONENTS, "groups": {"data": ["one"], "gpu": ["two"]}, "inventory_hostname": "one",
         "release_description": {"after": ["postgres", "ollama", "backend", "toolchain"]}, "__release_access": opened(), **more,
-    })  # fmt: skip
+    })
     sections: dict[str, list[str]] = {}
     for line in text.splitlines():
         if line.startswith("["):
@@ -82,7 +82,7 @@ def test_slots_start_after_what_they_stand_on_where_it_is_on_the_same_host() -> 
     after = [line for line in rendered()["Unit"] if line.startswith("After=")]
     assert after == [
         "After=network-online.target", "After=postgresql.service", "After=aistack-backend@blue.service aistack-backend@green.service",
-    ]  # fmt: skip
+    ]
     assert [line for line in rendered(release_description={})["Unit"] if line.startswith("After=")] == ["After=network-online.target"]
 
 
@@ -109,7 +109,7 @@ def test_folders_of_a_description_are_open_and_named_to_the_application() -> Non
     assert set(unit["Service"]) >= {
         *CLOSED, f"ReadWritePaths={own} /srv/models", "Environment=AISTACK_DATA=/var/lib/aistack/data/worker",
         "Environment=HOME=/var/lib/aistack/cache/worker/home", "Environment=XDG_CACHE_HOME=/var/lib/aistack/cache/worker/home/.cache",
-    }  # fmt: skip
+    }
     assert "RequiresMountsFor=/srv/models" in unit["Unit"]
 
 
@@ -126,7 +126,7 @@ def test_a_graphics_card_in_a_worker() -> None:
     assert set(service) >= {
         "DevicePolicy=closed", "DeviceAllow=char-nvidia-uvm rw", "DeviceAllow=/dev/dri/renderD128 rw", "SupplementaryGroups=render video",
         "MemoryDenyWriteExecute=no", "SystemCallFilter=~@privileged",
-    }  # fmt: skip
+    }
 
 
 def test_what_would_open_somebody_elses_folder_is_not_rendered() -> None:

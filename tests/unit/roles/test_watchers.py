@@ -30,7 +30,7 @@ def exporter(name: str, listen: str = "127.0.0.1", filtered: bool = False, envir
     given = {
         "__exporter": {"name": name, "listen": listen, "port": 9100}, "__exporters_its_filtered": filtered,
         "__exporters_its_filter_file": "/etc/node.nft", "__exporters_its_login": environment, "__exporters_its_env_file": "/etc/node.env",
-    }  # fmt: skip
+    }
     return rendered("exporters", "exporter", **given)
 
 
@@ -64,7 +64,7 @@ def test_a_node_says_of_its_stack_what_it_is_and_no_login_is_on_a_command_line()
 @pytest.mark.parametrize("password", ["", "s3cret-of-the-reader"])
 def test_prometheus_keeps_no_more_than_it_may_and_asks_for_a_password_where_there_is_one(password: str) -> None:
     given = {"prometheus_retention_days": 7, "prometheus_retention_bytes": "1GB", "prometheus_listen": "10.0.0.11", "prometheus_port": 9090,
-             "prometheus_password": password, "__prometheus_config": "/etc/p.yml", "__prometheus_web": "/etc/web.yml"}  # fmt: skip
+             "prometheus_password": password, "__prometheus_config": "/etc/p.yml", "__prometheus_web": "/etc/web.yml"}
     lines = rendered("prometheus", "prometheus", **given)
     start = next(line for line in lines if line.startswith("ExecStart="))
     assert "--storage.tsdb.retention.time=7d --storage.tsdb.retention.size=1GB --web.listen-address=10.0.0.11:9090" in start
@@ -80,7 +80,7 @@ def test_a_store_of_logs_keeps_no_more_than_it_may(password: str, tls: dict[str,
              "victorialogs_data": "/srv/logs", "victorialogs_login": "reader", "victorialogs_password": password,
              "victorialogs_tls": tls,
              "__victorialogs_tls_file": "/etc/victorialogs/tls.pem", "__victorialogs_program": "/opt/vl",
-             "__victorialogs_password_file": "/etc/victorialogs/password"}  # fmt: skip
+             "__victorialogs_password_file": "/etc/victorialogs/password"}
     lines = rendered("victorialogs", "victorialogs", **given)
     start = next(line for line in lines if line.startswith("ExecStart="))
     assert "-httpListenAddr=[fd00::1]:9428 -enableTCP6 -storageDataPath=/srv/logs -retentionPeriod=7d" in start
@@ -95,12 +95,12 @@ def test_a_store_of_logs_keeps_no_more_than_it_may(password: str, tls: dict[str,
 def test_loki_does_not_start_without_its_filter_and_is_told_how_much_memory_it_has(filtered: bool) -> None:
     given = {"loki_data": "/srv/logs", "loki_user": "aistack-loki", "__loki_program": "/opt/l/loki", "__loki_memory_bytes": 536870912,
              "__loki_config_file": "/etc/aistack-loki/loki.yml", "__loki_filter_file": "/etc/aistack-loki/filter.nft",
-             "__loki_filtered": filtered}  # fmt: skip
+             "__loki_filtered": filtered}
     lines = rendered("loki", "loki", **given)
     assert ("ExecStartPre=+/usr/sbin/nft -f /etc/aistack-loki/filter.nft" in lines) is filtered
     assert ("ReloadPropagatedFrom=nftables.service" in lines) is filtered
     assert {"ExecStart=/opt/l/loki -config.file=/etc/aistack-loki/loki.yml", "Environment=GOMEMLIMIT=536870912", "User=aistack-loki",
-            "ReadWritePaths=/srv/logs", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)  # fmt: skip
+            "ReadWritePaths=/srv/logs", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)
 
 
 @pytest.mark.parametrize(("storage", "filtered"), [("badger", True), ("memory", False)])
@@ -108,10 +108,10 @@ def test_a_store_of_traces_keeps_no_more_than_it_may(storage: str, filtered: boo
     given = {"jaeger_user": "traces", "jaeger_data": "/srv/traces", "jaeger_bytes": "2GB", "__jaeger_memory": 1000,
              "__jaeger_filtered": filtered, "__jaeger_on_disk": storage == "badger", "__jaeger_over": 'test "$(du)" -gt 5',
              "__jaeger_program": "/opt/jaeger", "__jaeger_filter_file": "/etc/jaeger/filter.nft",
-             "__jaeger_config": "/etc/jaeger/jaeger.yml"}  # fmt: skip
+             "__jaeger_config": "/etc/jaeger/jaeger.yml"}
     lines = rendered("jaeger", "jaeger", **given)
     assert {"ExecStart=/opt/jaeger --config /etc/jaeger/jaeger.yml", "MemoryMax=1000", "Environment=GOMEMLIMIT=900", "User=traces",
-            "ReadWritePaths=/srv/traces", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)  # fmt: skip
+            "ReadWritePaths=/srv/traces", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(lines)
     assert ("ExecStartPre=+/usr/sbin/nft -f /etc/jaeger/filter.nft" in lines) is filtered
     assert ("ReloadPropagatedFrom=nftables.service" in lines) is filtered
     emptied = [line for line in lines if "rm -rf /srv/traces/keys /srv/traces/values" in line]
@@ -121,7 +121,7 @@ def test_a_store_of_traces_keeps_no_more_than_it_may(storage: str, filtered: boo
 
 def test_who_sends_lines_reads_and_writes_nothing_but_its_position() -> None:
     given = {"log_shipper_url": "http://10.0.0.11:9428", "log_shipper_stack": "shop", "__log_shipper_command": "/usr/local/bin/aistack",
-             "__log_shipper_settings_file": "/etc/aistack-log-shipper/settings.json"}  # fmt: skip
+             "__log_shipper_settings_file": "/etc/aistack-log-shipper/settings.json"}
     lines = rendered("log_shipper", "log-shipper", **given)
     assert "ExecStart=/usr/local/bin/aistack --stack shop ship /etc/aistack-log-shipper/settings.json" in lines
     assert {"StateDirectory=aistack-log-shipper", "ProtectSystem=strict", "NoNewPrivileges=true", "Restart=always"} <= set(lines)

@@ -48,7 +48,7 @@ class BucketRestore:
             lines.append(f"{self.bucket}: {len(seen.only_first)} objects that are gone come back: {shortened(seen.only_first)}")
         counts = {
             "replaced": len(seen.changed), "removed": len(seen.only_second), "returned": len(seen.only_first), "same": seen.same,
-        }  # fmt: skip
+        }
         return Loss(lines or [f"{self.bucket}: nothing differs"], counts, bool(lines))
 
     def _compare(self) -> Differences:
@@ -59,7 +59,7 @@ class BucketRestore:
         seen = self._compare()
         result: dict[str, Any] = {
             "replaced": len(seen.changed), "removed": len(seen.only_second), "returned": len(seen.only_first), "kept": "",
-        }  # fmt: skip
+        }
         if not seen.names:
             return result
         going = sorted([*seen.changed, *seen.only_second])

@@ -189,7 +189,7 @@ def _keep(file: Path, target: Path) -> dict[str, object] | None:
             return None
         about: dict[str, Any] = {
             "source": str(file), "owner": [state.st_uid, state.st_gid], "mode": f"{stat.S_IMODE(state.st_mode):04o}",
-        }  # fmt: skip
+        }
         if stat.S_ISLNK(state.st_mode):
             return {**about, "link": os.readlink(file.name, dir_fd=place.handle)}
         if not stat.S_ISREG(state.st_mode):

@@ -20,12 +20,12 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils.followed import 
 ARGS = {
     "component": "backend", "release": "v2", "env_file": "/e", "repo": "/repo", "path": "backend", "lock": "requirements.lock",
     "schema": [{"name": "A"}],
-}  # fmt: skip
+}
 UNKNOWN = {"known": False, "why": "not staged", "component": "backend", "release": "v2", "text": ""}
 PLAN: dict[str, Any] = {
     "known": True, "current": ["a"], "target": ["b"], "note": "", "verdict": {"refusals": [], "warnings": [], "allowed": True},
     "pending": [{"revision": "b", "sql": "ALTER TABLE t ADD c int;\n", "sql_error": ""}],
-}  # fmt: skip
+}
 
 
 def run(

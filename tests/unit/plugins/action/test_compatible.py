@@ -13,7 +13,7 @@ from ansible_collections.phasegate.aistack.tests.unit.plugins.action.test_releas
 COMPONENTS = {
     "gateway": {"hosts": "web", "application": "edge"},
     "worker": {"hosts": "jobs", "application": "shop", "runs_with": {"gateway": "major"}},
-}  # fmt: skip
+}
 
 
 def at(**live: str) -> dict[str, Any]:
@@ -24,9 +24,9 @@ def run(hosts: dict[str, Any], release: str = "v5.0.0", **more: Any) -> dict[str
     plugin = compatible.ActionModule.__new__(compatible.ActionModule)
     plugin._task, plugin._templar = Task({}), Templar()
     given = {**{name: entry.get("default") for name, entry in compatible.ARGUMENTS.items()}, "released": ["worker"], "release": release,
-             "answers": "__beside", **more}  # fmt: skip
+             "answers": "__beside", **more}
     return plugin.answer(given, {"aistack_components": COMPONENTS, "groups": {"web": ["a", "b"], "jobs": ["c"]},
-                                 "ansible_play_hosts_all": ["a", "b", "c"], "hostvars": Hosts(hosts)})  # fmt: skip
+                                 "ansible_play_hosts_all": ["a", "b", "c"], "hostvars": Hosts(hosts)})
 
 
 HOSTS = {"a": at(gateway="v4.1.0", worker=""), "b": at(gateway="v4.2.0", worker=""), "c": at(gateway="", worker="v4.0.0")}

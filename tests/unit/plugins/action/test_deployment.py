@@ -13,7 +13,7 @@ from ansible_collections.phasegate.aistack.tests.unit.plugins.action.test_releas
 
 ARGS = {"application": "shop", "release": "v2", "released": ["api", "web"], "answers": "__before", "run": "20260101T000000Z-abc"}
 LIVE = {"__before": {"components": {"api": {"live": {"release": "v1"}}, "web": {"live": None}}},
-        "migrate_result": {"changed": True, "msg": "api: to head"}}  # fmt: skip
+        "migrate_result": {"changed": True, "msg": "api: to head"}}
 
 
 def run(hosts: dict[str, Any], components: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def run(hosts: dict[str, Any], components: dict[str, Any] | None = None, **more:
     described = {"api": {"hosts": "be"}, "web": {"hosts": "fe"}, "edge": {"hosts": "be"}, **(components or {})}
     given = {**{name: entry.get("default") for name, entry in deployment.ARGUMENTS.items()}, **ARGS, **more}
     return plugin.answer(given, {"aistack_name": "shop", "aistack_components": described, "groups": {"be": ["a", "c"], "fe": ["b"]},
-                                 "ansible_play_hosts_all": ["a", "b"], "hostvars": Hosts(hosts)})  # fmt: skip
+                                 "ansible_play_hosts_all": ["a", "b"], "hostvars": Hosts(hosts)})
 
 
 def test_what_is_live_and_where_it_goes() -> None:

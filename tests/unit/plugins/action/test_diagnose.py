@@ -38,7 +38,7 @@ def test_what_a_node_is_told_of_its_components() -> None:
 
 @pytest.mark.parametrize(("options", "queues"), [
     (None, ["celery"]), ({}, ["celery"]), ({"queues": []}, ["celery"]), ({"queues": "video"}, ["celery"]), ({"queues": ["a"]}, ["a"]),
-])  # fmt: skip
+])
 def test_the_queues_of_a_worker(options: Any, queues: list[str]) -> None:
     assert queues_of({"options": options}) == queues
 
@@ -67,7 +67,7 @@ def test_which_probes_a_host_asks() -> None:
 
 @pytest.mark.parametrize(("dead", "expired", "rule", "held"), [
     (True, False, ["lock_of_a_dead_run"], ""), (False, False, [], "ann"), (False, True, ["lock_expired"], ""),
-])  # fmt: skip
+])
 def test_the_controller_knows_whether_a_run_lives(
     monkeypatch: pytest.MonkeyPatch, dead: bool, expired: bool, rule: list[str], held: str
 ) -> None:

@@ -112,7 +112,7 @@ def row(verdict, **more):
     return {
         "name": "health", "component": "backend", "type": "http", "severity": "critical", "verdict": verdict, "expected": "status 200",
         "got": "connection refused", "where": "vm", "attempts": 4, "elapsed_s": 3.0, **more,
-    }  # fmt: skip
+    }
 
 
 def answer(verdict, **more):
@@ -184,7 +184,7 @@ def test_progress_between_slices_and_a_readable_failure(act):
     result, calls, printed = act(
         "b1", {"probes": [EVERYWHERE], "deadline": 30},
         answer("waiting", state={"n": 1}), answer("waiting", state={"n": 2}), answer("fail"),
-    )  # fmt: skip
+    )
     assert [one.get("resume") for one in calls] == [None, {"n": 1}, {"n": 2}]
     assert [one["slice"] for one in calls] == [3.0, 5.0, 5.0]
     assert next(line for line in printed if "waiting" in line) == "  … b1 backend/health: waiting, attempt 4, 27 s left: connection refused"

@@ -132,6 +132,6 @@ def test_what_a_stack_has_to_itself_is_worked_out_here() -> None:
     action._templar = Templar()
     described = {"api": {"role": "backend", "hosts": "be", "application": "shop", "port": "api"}, "redis": {"role": "redis", "hosts": "be"}}
     variables = {"aistack_components": described, "aistack_ports": {"api": 8000, "api_blue": 18000}, "groups": {"be": ["a"]},
-                 "inventory_hostname": "a"}  # fmt: skip
+                 "inventory_hostname": "a"}
     assert action._claims(variables) == {"components": ["api"], "roles": ["redis"], "ports": {"8000": "api", "18000": "api"}}
     assert action._claims({**variables, "inventory_hostname": "b"}) == {"components": [], "roles": [], "ports": {}}

@@ -51,7 +51,7 @@ def real(**variables: Any) -> str:
     action = receipt.ActionModule.__new__(receipt.ActionModule)
     action._loader = DataLoader()
     action._templar = AnsibleTemplar(loader=action._loader, variables={name: trust_as_template(value) if isinstance(value, str) else value
-                                                                       for name, value in variables.items()})  # fmt: skip
+                                                                       for name, value in variables.items()})
     return action._inputs({"role": "web"}, "web", {}, action._templar.available_variables)
 
 
@@ -175,7 +175,7 @@ def test_what_a_run_has_said_is_no_input() -> None:
 
 
 @pytest.mark.parametrize("form", ["  ansible.builtin.set_fact:\n    ship_made: 1\n    ship_more: 2\n  when: x\n",
-                                  "  set_fact: {ship_made: 1, ship_more: 2}\n"])  # fmt: skip
+                                  "  set_fact: {ship_made: 1, ship_more: 2}\n"])
 def test_what_a_role_has_worked_out_is_no_input(roles: Path, form: str) -> None:
     """A fact of the run before is not there in the next one."""
     (roles / "ship/tasks/steps.yml").write_text(f"- name: Remember\n{form}", encoding="utf-8")
@@ -186,7 +186,7 @@ def test_what_a_role_has_worked_out_is_no_input(roles: Path, form: str) -> None:
 def test_a_variable_that_asks_for_facts_counts_as_it_is_written(roles: Path) -> None:
     """A role that was run before has gathered them; where nothing was to be done, nobody has."""
     variables = {"ship_patience": "{{ patience }}", "patience": "{{ ansible_facts.processor_vcpus * 10 }}",
-                 "ship_cores": "{{ ansible_processor }}"}  # fmt: skip
+                 "ship_cores": "{{ ansible_processor }}"}
     gathered = {"ansible_facts": {"processor_vcpus": 4, "processor": "x", "aistack_run": "1"}, "ansible_processor": "x"}
     own = {"ansible_facts": {"aistack_run": "2"}}
     assert real(**variables, **gathered) == real(**variables, **own)
@@ -251,7 +251,7 @@ def test_an_edge_is_stale_where_a_host_of_a_pool_joins_or_moves() -> None:
             "aistack_components": components, "aistack_ports": {"web": 1, "web_blue": 2, "web_green": 3, "public": 4},
             "groups": {"all": ["w1", "w2", "f"], "web": web, "front": ["f"]}, "inventory_hostname": host,
             "hostvars": {name: {"aistack_address": address} for name, address in addresses.items()},
-        }  # fmt: skip
+        }
         engine = NativeEnvironment()
         engine.filters["phasegate.aistack.edge_frontends"] = stack.edge_frontends
         engine.filters["phasegate.aistack.metric_readers"] = monitoring.metric_readers
@@ -280,7 +280,7 @@ def test_prometheus_is_stale_where_a_host_joins_or_moves(change: dict[str, Any])
             "aistack_components": components, "aistack_ports": {"edge_metrics": 8405}, "aistack_name": "shop", "inventory_hostname": "p",
             "groups": {"one": ["p"], "web": more.get("web", ["w1"])},
             "hostvars": {name: {"aistack_address": more.get(name, f"10.0.0.{number}")} for number, name in enumerate(("p", "w1", "w2"))},
-        }  # fmt: skip
+        }
         engine = NativeEnvironment()
         for name, call in monitoring.FilterModule().filters().items():
             engine.filters[f"phasegate.aistack.{name}"] = call
@@ -304,7 +304,7 @@ def test_who_sends_lines_is_stale_where_the_store_moves(change: dict[str, Any]) 
             "aistack_components": components, "aistack_ports": {}, "aistack_name": "shop", "inventory_hostname": "w",
             "groups": {"one": more.get("one", ["p"]), "all": ["p", "q", "w"]},
             "hostvars": {name: {"aistack_address": more.get(name, f"10.0.0.{number}")} for number, name in enumerate(("p", "q", "w"))},
-        }  # fmt: skip
+        }
         engine = NativeEnvironment()
         for name, call in logs.FilterModule().filters().items():
             engine.filters[f"phasegate.aistack.{name}"] = call

@@ -46,7 +46,7 @@ def repo(tmp_path: Path) -> Path:
     for command in (
         ["init", "--quiet"], ["config", "user.name", "t"], ["config", "user.email", "t@example.com"],
         ["add", "--all"], ["commit", "--quiet", "--message", "one"], ["tag", "v1.0.0"],
-    ):  # fmt: skip
+    ):
         subprocess.run(["git", *command], cwd=path, check=True, capture_output=True)
     return path
 

@@ -60,7 +60,7 @@ class World:
             "build_user": "root", "test_user": "root",
             "mirror_dir": str(self.tmp / "mirrors"), "root": str(root), "state_dir": str(root / "state"), "min_free_bytes": 0,
             "python": sys.executable, "group": "", "artefacts": {"folder": str(self.tmp / "store")}, **given,
-        }  # fmt: skip
+        }
 
         def execute(module_name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
             self.capsys.readouterr()

@@ -16,7 +16,7 @@ DESCRIBED = {
     "aistack_components": {"api": {"role": "backend", "hosts": "all", "application": "shop"}},
     "aistack_applications": {"shop": {"release": "v2"}},
     "groups": {"all": ["a", "b"]}, "ansible_play_hosts_all": ["a", "b"], "ansible_play_hosts": ["a", "b"],
-}  # fmt: skip
+}
 
 
 class Task:

@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, answers: dict[str, dict[str, Any]], **a
     action._host = "n1"
     monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
     monkeypatch.setattr(action, "validate_argument_spec", lambda argument_spec: (None, {
-        **{name: spec.get("default") for name, spec in argument_spec.items()}, **args}))  # fmt: skip
+        **{name: spec.get("default") for name, spec in argument_spec.items()}, **args}))
     monkeypatch.setattr(action, "_execute_module", module)
     monkeypatch.setattr(action, "cleanup", lambda: None)
     return action.run(task_vars={}), calls

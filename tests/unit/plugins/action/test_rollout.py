@@ -34,7 +34,7 @@ def run(
     plugin._task, plugin._templar = Task({}), Templar()
     described = {**DESCRIBED, **({"api": {"hosts": "be", "strategy": strategy, "careful": careful}} if strategy else {})}
     variables = {"aistack_components": described, "groups": {"be": ["a", "b", "c"], "fe": ["w"]}, "ansible_play_hosts_all": list(in_play),
-                 "hostvars": Hosts(hosts), **more}  # fmt: skip
+                 "hostvars": Hosts(hosts), **more}
     given = {**{name: entry.get("default") for name, entry in rollout.ARGUMENTS.items()}, **ARGS, "release": release}
     return plugin.answer({**given, "drain": drain, "risk": risk, "contracted": "__contracted"}, variables), shown
 
@@ -43,7 +43,7 @@ def test_batches_of_what_rolls_and_one_step_of_the_rest(monkeypatch: pytest.Monk
     result, shown = run(monkeypatch, {name: host("v1") for name in "abc"})
     assert [(step["component"], step["hosts"], step["hold"]) for step in result["steps"]] == [
         ("api", ["a"], 30), ("api", ["b"], 30), ("api", ["c"], 30), ("web", ["w"], 0),
-    ]  # fmt: skip
+    ]
     assert result["first"] == {"a": ["api"], "w": ["web"]}
     assert shown == [result["text"]]
     assert "1. a, then its gate, for 30 s without a break" in result["text"]

@@ -69,7 +69,7 @@ def test_two_folders_may_have_files_of_the_same_name_and_not_the_same_thing(run:
     ],
 )
 def test_what_is_wrong_is_said_before_a_node_is_asked(run: Callable[..., Answer], folder: Path, change: Callable[[Path], Any],
-                                                      said: str) -> None:  # fmt: skip
+                                                      said: str) -> None:
     change(folder)
     answer = run(src=str(folder))
     assert (answer["failed"], answer["sent"]) == (True, [])

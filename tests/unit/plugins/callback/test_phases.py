@@ -170,7 +170,7 @@ def test_a_difference_of_what_is_there_stays_whole() -> None:
         ({"before": "", "after": long, "after_header": "api: config 1"}, {}),  # an environment, which is no file by its name
         ({"before": {"path": "/a", "list": [1]}, "after": {"path": "/a", "list": [2]}}, {}),
         ({"prepared": "x"}, {}), ("x", {}), ({"before": "", "after": "1\n2"}, {"dest": "/a"}),
-    ]:  # fmt: skip
+    ]:
         assert phases.short_diff(diff, values) == ""
     moved = {"before": {"path": "/a", "mode": "0755", "state": "file"}, "after": {"path": "/a", "mode": "0700", "state": "file"}}
     assert phases.short_diff(moved, {}) == "  /a: mode 0755 → 0700"

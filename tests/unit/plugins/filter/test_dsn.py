@@ -37,7 +37,7 @@ def test_a_broker_without_a_user(password: str) -> None:
     read = urlsplit(dsn(password, "redis", host="10.0.0.1", port=6379, database=0))
     assert (read.scheme, read.username, unquote(read.password or ""), read.hostname, read.port, read.path) == (
         "redis", "", password, "10.0.0.1", 6379, "/0",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_broker_without_a_user(password: str) -> None:
          "postgresql://u@db/d?options=-csearch_path%3Da%20b"),
         ({"user": "u", "host": "/run/postgresql", "port": 5433, "database": "d"}, "postgresql://u@/d?host=%2Frun%2Fpostgresql&port=5433"),
     ],
-)  # fmt: skip
+)
 def test_parts_at_their_places(parts: dict[str, object], expected: str) -> None:
     assert dsn("", **parts) == expected
 

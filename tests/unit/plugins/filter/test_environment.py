@@ -18,7 +18,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.environment.file
 
 ROLES = Path(__file__).resolve().parents[4] / "roles"
 ODD = ['ab"cd', "ends in \\", "two\nINJECTED=1", "$HOME `id` \\$x", "plain", "with space ", "#; '",
-       "Zm9vYmFy/K58+n91UW5==", 'pa"ss\\word-12chars']  # fmt: skip
+       "Zm9vYmFy/K58+n91UW5==", 'pa"ss\\word-12chars']
 
 
 @pytest.mark.parametrize("value", ODD)

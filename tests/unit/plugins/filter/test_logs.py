@@ -30,7 +30,7 @@ def test_units_are_those_of_the_host() -> None:
         "postgresql*.service": "db", "redis-server.service": "cache", "aistack-api@*.service": "api",
         "aistack-backup@shop.service": "saved", "aistack-*-exporter.service": "figures", "victorialogs.service": "store",
         "aistack-log-shipper.service": "sender",
-    }  # fmt: skip
+    }
     assert list(logs.log_units(COMPONENTS, GROUPS, "b", "shop").values()) == ["worker", "saved", "figures", "sender"]
     assert logs.log_units({}, {}, "a", "shop") == {}
 

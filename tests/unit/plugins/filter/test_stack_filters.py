@@ -65,7 +65,7 @@ def test_a_probe_that_cannot_be_used() -> None:
 
 
 VARIABLES = {"aistack_ports": {"redis": 6379, "ollama": 11434, "grafana": 3001, "superset": 8088, "jaeger": 16686},
-             "aistack_address": "10.0.0.5", "aistack_name": "shop", "minio_listen": ["*", "10.0.0.5"], "minio_port": 9001}  # fmt: skip
+             "aistack_address": "10.0.0.5", "aistack_name": "shop", "minio_listen": ["*", "10.0.0.5"], "minio_port": 9001}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ POOLED: dict[str, Any] = {
     "edge": {"role": "edge", "hosts": "all"},
     "api": {"hosts": "backend", "application": "shop", "port": "api", "pool": {"edge": "front", "port": "public"},
             "edge": {"trusted_proxies": ["192.0.2.1"]}},
-}  # fmt: skip
+}
 POOL_GROUPS = {"all": ["b1", "b2", "f1"], "backend": ["b1", "b2"], "front": ["f1", "b1"]}
 ADDRESSES = {host: {"aistack_address": f"10.0.0.{number}"} for number, host in enumerate(POOL_GROUPS["all"], 1)}
 
@@ -289,7 +289,7 @@ def test_whose_trees_who_runs() -> None:
     components: dict[str, Any] = {"api": {}, "worker": of_api, "site": {}, "beat": of_api, "feed": of_site}
     assert stack.lent_trees(["api", "worker", "site", "beat", "feed"], components) == [
         {"component": "api", "state": "lent", "lent_to": ["worker", "beat"]}, {"component": "site", "state": "lent", "lent_to": ["feed"]},
-    ]  # fmt: skip
+    ]
     assert stack.lent_trees(["api", "site"], components) == []
 
 

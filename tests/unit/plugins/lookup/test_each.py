@@ -21,7 +21,7 @@ VARIABLES: dict[str, Any] = {
     "options": {"component": trust_as_template("{{ component }}"), "port": trust_as_template("{{ described.port }}"),
                 "more": trust_as_template("{{ described.more | default([]) }}")},
     "wrong": trust_as_template("{{ described.nothing }}"),
-}  # fmt: skip
+}
 
 
 def each(*terms: Any, variable: str = "options") -> list[Any]:

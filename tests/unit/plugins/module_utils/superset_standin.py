@@ -174,13 +174,13 @@ def files() -> dict[str, Any]:
         "ROW-1": {"id": "ROW-1", "type": "ROW", "children": ["CHART-1", "CHART-2"]},
         **{f"CHART-{number}": {"id": f"CHART-{number}", "type": "CHART", "children": [], "meta": {"chartId": number, "uuid": uuid}}
            for number, uuid in ((1, first), (2, second))},
-    }  # fmt: skip
+    }
     query = json.dumps({"datasource": {"id": 0, "type": "table"}, "queries": [{"columns": ["kind"], "metrics": ["count"]}]})
     charts = {
         f"charts/{name}.yaml": {"slice_name": name, "viz_type": "pie", "uuid": uuid, "dataset_uuid": dataset, "query_context": query,
                                 "params": {"viz_type": "pie", "groupby": ["kind"], "metric": "count"}}
         for name, uuid in (("Orders", first), ("Kinds", second))
-    }  # fmt: skip
+    }
     return {
         "databases/shop.yaml": {"uuid": "of somewhere else"},
         "datasets/shop/orders.yaml": {"table_name": "orders", "schema": "public", "uuid": dataset,
@@ -189,4 +189,4 @@ def files() -> dict[str, Any]:
         **charts,
         "dashboards/sales.yaml": {"dashboard_title": "Sales", "slug": "sales", "published": True, "uuid": board, "position": position,
                                   "metadata": {"color_scheme": "supersetColors"}},
-    }  # fmt: skip
+    }

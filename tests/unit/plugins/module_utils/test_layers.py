@@ -21,7 +21,7 @@ FLOORS = (
     "core", "environment", "clients", "postgres", "alembic", "journal", "release", "edge", "backup", "rotation", "probes", "gate",
     "monitoring", "migration", "slots", "diagnosis", "shipping", "rollout", "report", "drill", "rollback", "notice", "stack", "init",
     "node", "cli",
-)  # fmt: skip
+)
 """The folders of the core from the ground up: a file imports of its own folder and of those before it. So there is no circle of folders."""
 
 PURE = {

@@ -69,7 +69,7 @@ class Node:
         return {
             "state": state, "component": "worker", "app": "app.celery_app", "workers": ["worker-${slot}@a"], "timeout": 0,
             "root": str(self.root / "root"), "state_dir": str(self.root / "state"), "user": me, **changes,
-        }  # fmt: skip
+        }
 
 
 TASK = {"worker": BLUE, "state": "active", "id": "id-1", "name": "app.render", "seconds": 3.0, "due_in": None, "later": False}

@@ -21,7 +21,7 @@ def test_one_look(call: Call, tmp_path: Path, check: bool) -> None:
     """A stack that is not there yet is looked at as well: the node itself is, and nothing is made."""
     probes = [{"name": "one", "command": ["sh", "-c", "echo s3cret-word; exit 3"], "component": "api"}]
     found = call("diagnose", check=check, root=str(tmp_path / "root"), state_dir=str(tmp_path / "state"), probes=probes,
-                 components=[{"component": "api", "role": "backend"}], controller_time=1.0)  # fmt: skip
+                 components=[{"component": "api", "role": "backend"}], controller_time=1.0)
     assert found["changed"] is False
     assert "files" not in found
     assert {"disks", "node", "probes", "components", "servers", "ports", "locks"} <= set(found["evidence"])
@@ -42,7 +42,7 @@ def test_texts_for_an_archive(call: Call, tmp_path: Path) -> None:
     (tmp_path / "state" / "journal.jsonl").write_text("no record: pl4nted\n", encoding="utf-8")
     asks = {"name": "one", "command": ["echo", "x"], "stdout": "pl4nted", "component": "api"}  # what is expected is shown as well
     found = call("diagnose", root=str(tmp_path / "root"), state_dir=str(tmp_path / "state"), archive_bytes=3000, probes=[asks],
-                 components=[{"component": "api", "role": "backend"}])  # fmt: skip
+                 components=[{"component": "api", "role": "backend"}])
     assert found["evidence"]["probes"][0]["expected"] == "stdout = ****[API_TOKEN]"
     assert sum(len(text.encode()) for text in found["files"].values()) <= 3000
     assert found["files"]["api/blue.env"] == "API_TOKEN=****\n"

@@ -129,7 +129,7 @@ def test_the_diff_is_against_the_live_slot_and_masked(call: Call, tmp_path: Path
 
 def test_every_problem_at_once(call: Call, tmp_path: Path) -> None:
     schema = [{**KEY, "min_length": 8, "forbidden": ["CHANGEME"]}, {"name": "PORT", "type": "port"}, {"name": "DEBUG", "type": "bool"},
-              *WEB["schema"]]  # fmt: skip
+              *WEB["schema"]]
     values = {"SECRET_KEY": "changeme", "PORT": "eighty", "URL": "hunter2hunter2", "DEBG": "s3cr3tpw"}
     answer = call("env_files", **of(tmp_path, schema=schema, values=values))
     assert [problem["name"] for problem in answer["results"][0]["problems"]] == ["DEBG", "SECRET_KEY", "PORT", "URL"]

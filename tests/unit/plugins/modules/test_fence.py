@@ -56,7 +56,7 @@ def files(folder: Path) -> dict[str, str]:
 
 
 RELEASE = {"component": "api", "release": "v1", "kind": "static", "commit": "c1", "min_free_bytes": 0, "python": sys.executable,
-           "build_user": "root", "test_user": "root"}  # fmt: skip
+           "build_user": "root", "test_user": "root"}
 SLOT = {"component": "api", "ports": PORTS, "edge": {"address": "10.0.0.1"}, "description": {"application": "shop", "order": 1}}
 
 MODULES: dict[str, tuple[str, dict[str, Any]]] = {

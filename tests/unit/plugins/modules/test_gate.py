@@ -57,7 +57,7 @@ def test_a_command_that_changes_something_is_passed_over_in_check_mode_and_never
     answer = call("gate", check=True, probes=[seed, {"name": "look", "command": ["true"]}])
     assert [(row["verdict"], row["got"]) for row in answer["probes"]] == [
         ("skipped", "not asked: it would change something"), ("pass", "rc = 0"),
-    ]  # fmt: skip
+    ]
     assert "1 passed, 1 skipped" in answer["summary"]
     assert not (tmp_path / "seeded").exists()
     assert call("gate", probes=[seed])["verdict"] == "pass"

@@ -32,7 +32,7 @@ def arguments(tmp_path: Path, members: dict[str, bytes]) -> dict[str, Any]:
         "units": str(tmp_path / "units"),
         "stack": "shop", "root": str(tmp_path / "opt"), "state_dir": str(tmp_path / "state"), "command": str(tmp_path / "bin" / "aistack"),
         "registry": str(tmp_path / "etc"), "python": sys.executable, "source": zipapp.digest(members),
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_each_stack_agrees_with_itself_at_boot(call: Call, tmp_path: Path, argum
     call("node_command", **{**arguments, "stack": "blog", "root": str(tmp_path / "blog"), "state_dir": str(tmp_path / "blog/state")})
     assert {path.name: os.readlink(path) for path in wants.iterdir()} == {
         "aistack-reconcile@blog.service": str(unit), "aistack-reconcile@shop.service": str(unit),
-    }  # fmt: skip
+    }
     line = f"ExecStart={tmp_path}/bin/aistack --registry {tmp_path}/etc --stack %i reconcile"
     assert line in unit.read_text().splitlines()
     assert (unit.stat().st_mode & 0o777) == 0o644

@@ -168,7 +168,7 @@ def test_tests_and_builds_get_nothing_real_that_nobody_named(node: Node) -> None
     schema = [
         {"name": "DATABASE_URL", "type": "dsn", "secret": True, "default": "postgresql://a:b@c/d"}, {"name": "API_KEY", "secret": True},
         {"name": "PAGE"}, {"name": "UNSET", "default": 3},
-    ]  # fmt: skip
+    ]
     # whoever may not write there shows it by the file that is missing
     shown = ["sh", "-c", "echo $DATABASE_URL $API_KEY $PAGE $UNSET; echo $DATABASE_URL $API_KEY $PAGE > {release_path}/built || true"]
     given: dict[str, Any] = {"env_file": str(node.tmp / "env"), "env_schema": schema, "tests": [shown]}
@@ -242,7 +242,7 @@ def test_a_whole_release_is_made_by_users_that_own_nothing_of_it_afterwards(call
         (lock / "uv").chmod(0o755)
         users = {"build_user": "nobody", "test_user": "daemon", "group": "nogroup", "python": "/usr/bin/python3"}
         commands = {"build": [["sh", "-c", "id -un >> who; umask 077; echo built > page; mkdir folder"]],
-                    "tests": [["sh", "-c", "cat VERSION && ! touch beside 2> /dev/null && id -un"]]}  # fmt: skip
+                    "tests": [["sh", "-c", "cat VERSION && ! touch beside 2> /dev/null && id -un"]]}
         files = {**FILES, "VERSION": "v1", "requirements.lock": ""}
         done = node.stage("v1", files, kind="python", lock="requirements.lock", **users, **commands)
         assert done["manifest"]["tests"][0]["summary"] == "v1daemon"

@@ -26,7 +26,7 @@ for last; do :; done
 FILES = {
     "backend/main.py": "", "backend/static/old.html": "", "frontend/package.json": "{}", "frontend/package-lock.json": "{}",
     "frontend/src/page.ts": "",
-}  # fmt: skip
+}
 PART = {"path": "frontend", "output": "dist", "to": "static"}
 
 

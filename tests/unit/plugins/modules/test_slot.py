@@ -28,7 +28,7 @@ def arguments(tmp_path: Path, **given: Any) -> dict[str, Any]:
         "component": "backend", "state": "restarted", "root": str(tmp_path / "root"), "state_dir": str(tmp_path / "state"),
         "ports": {"blue": 18000, "green": 18001, "public": 8000}, "edge": {"address": "10.0.0.1"}, "warm": 300,
         "description": {"application": "shop", "order": 7, "database": {}}, **given,
-    }  # fmt: skip
+    }
 
 
 def test_the_description_is_kept_before_anything_moves(call: Call, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_description_is_kept_before_anything_moves(call: Call, tmp_path: Pat
                  "address": "10.0.0.1"},
         "drain_timeout": 60.0, "stop_timeout": 30.0, "warm": 300, "database": {"url_variable": "DATABASE_URL"},
         "instances": 1, "instances_said": 1,
-    }  # fmt: skip
+    }
     assert path.stat().st_mode & 0o777 == 0o644
     again = call("slot", check=True, **arguments(tmp_path))
     assert (again["changed"], again["described"]) == (False, False)
@@ -101,7 +101,7 @@ def test_a_lower_number_is_started_at_once_and_a_higher_one_behind_the_switch(
     description = component_file.describe(Spec("worker", tmp_path, tmp_path, instances=4), {"instances_said": 4})
     component_file.save(description, tmp_path)
     params = {"component": "worker", "state": state, "state_dir": tmp_path, "ports": {}, "strategy": "bluegreen", "instances": said,
-              "description": {}}  # fmt: skip
+              "description": {}}
     found = numbers_of(params)
     assert (found.starts, found.wanted, found.said) == (starts, wanted, said)
     assert (found.kept, found.kept_said) == (4, 4), "until they are had"
@@ -134,7 +134,7 @@ def test_numbers_that_make_no_sense_are_refused(call: Call, tmp_path: Path) -> N
         (EndedBehind("ended by signal 15 behind the switch, which stays: v2 is live in green"),
          "worker: ended by signal 15 behind the switch, which stays: v2 is live in green; run the same again, which finishes it"),
     ],
-)  # fmt: skip
+)
 def test_a_signal_is_said_by_what_it_left(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Terminated, said: str
 ) -> None:

@@ -28,7 +28,7 @@ def given(served: tuple[Standin, str], tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
     return {"src": ["/of/the/controller"], "files": files(), "target": served[1], "username": "boss",
             "password_file": str(tmp_path / "password"), "memory": str(tmp_path / "assets.json"),
-            "connection": {"name": "shop", "uri": "postgresql+psycopg2://reader@10.0.0.11:5432/shop"}}  # fmt: skip
+            "connection": {"name": "shop", "uri": "postgresql+psycopg2://reader@10.0.0.11:5432/shop"}}
 
 
 def test_check_run_and_run_again(call: Call, given: dict[str, Any], served: tuple[Standin, str]) -> None:

@@ -59,7 +59,7 @@ def test_units_of_all_in_one_call(call: Call, host: Path) -> None:
     assert [one["after"] for one in predicted["diff"]] == ["a\n", "w\n"]
     done = call("units", diff=True, **given)
     assert {key: done[key] for key in ("changed", "written", "made", "reloaded", "diff")} == {
-        key: predicted[key] for key in ("changed", "written", "made", "reloaded", "diff")}  # fmt: skip
+        key: predicted[key] for key in ("changed", "written", "made", "reloaded", "diff")}
     assert units(host) == {"aistack-api@.service": "a\n", "aistack-worker@.service": "w\n"}
     assert asked(host) == ["show --property=NeedDaemonReload --value -- aistack-api@*.service aistack-worker@*.service"]
     again = call("units", diff=True, **given)

@@ -18,13 +18,13 @@ from ansible_collections.phasegate.aistack.plugins.plugin_utils import diagnoses
 ROOT = Path(__file__).resolve().parents[4]
 KNOWN = {str(rule["name"]): rule for rule in diagnoses.come_along()}
 BAD = {"component": "api", "role": "backend", "unit": "aistack-api@blue.service", "state": "failed", "live": True,
-       "reason": "exit status 1", "result": "exit-code", "restarts": 3, "release": "v1", "log": []}  # fmt: skip
+       "reason": "exit status 1", "result": "exit-code", "restarts": 3, "release": "v1", "log": []}
 
 
 def server(kind: str, state: str, **more: object) -> dict[str, Any]:
     """A server that a component looks for."""
     return {"component": "worker", "role": "worker", "variable": "X_URL", "kind": kind, "address": "10.0.0.1:1", "host": "10.0.0.1",
-            "state": state, "error": "said", "known": True, "wanted": "10.0.0.1:1", "server": "broker", **more}  # fmt: skip
+            "state": state, "error": "said", "known": True, "wanted": "10.0.0.1:1", "server": "broker", **more}
 
 
 def failed(*log: str, **more: object) -> dict[str, Any]:
@@ -35,13 +35,13 @@ def failed(*log: str, **more: object) -> dict[str, Any]:
 def probe(**more: object) -> dict[str, Any]:
     """A probe that fails."""
     return {"component": "api", "role": "backend", "probe": "p", "type": "http", "severity": "critical", "verdict": "fail", "expected": "e",
-            "got": "g", "hint": "h", **more}  # fmt: skip
+            "got": "g", "hint": "h", **more}
 
 
 PORT = {"component": "api", "role": "backend", "port": 8000, "use": "slot", "holder": "nginx (pid 1)", "pid": 1, "own": False}
 LOCK = {"holder": "ann", "run": "r", "dead": False, "expired": False, "working": False}
 QUEUE = {"component": "worker", "role": "worker", "queue": "video", "address": "a", "length": 3, "taken_by": "-", "consumed": False,
-         "state": "running"}  # fmt: skip
+         "state": "running"}
 DISK = {"path": "/", "percent": 50, "inodes_percent": 1, "free_mib": 9000, "read_only": False}
 CERTIFICATE = {"component": "redis", "role": "redis", "where": "/x.pem", "days_left": 99, "ends": "then"}
 EDGE = {"component": "api", "role": "backend", "section": "api", "servers": "blue maint", "ready": 0, "asked": True}
@@ -153,7 +153,7 @@ WELL: dict[str, list[dict[str, Any]]] = {
     "processes": [{"rank": 1, "name": "x", "component": "-", "pid": 1, "count": 1, "mib": 1, "percent": 9, "node_percent": 40}],
     "node": [{"memory_percent": 40, "swap_percent": 0, "clock_behind": 0.0, "clock_ahead": 3.0, "synchronised": True, "journal_ahead": 0}],
     "interrupted": [{"component": "api", "op": "activate", "run": "r", "time": "t", "held": True}],
-}  # fmt: skip
+}
 
 
 def test_every_rule_makes_sense() -> None:

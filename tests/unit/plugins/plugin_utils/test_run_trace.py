@@ -85,7 +85,7 @@ def test_probes_are_spans_of_their_gate_until_their_last_attempt() -> None:
         {"name": "late", "verdict": "inconclusive", "type": "http", "attempts": 1, "history": {"last": [{"at": 99, "latency_ms": 1}]}},
         {"name": "not asked", "verdict": "skipped"},
         "no probe",
-    ]  # fmt: skip
+    ]
     trace = RunTrace("phase.yml", 0)
     ran(trace, "gate", 10, 14, verdict="fail", probes=probes, msg="s3cret", failed=True, stdout="s3cret")
     spans = named(trace)

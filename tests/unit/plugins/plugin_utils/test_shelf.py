@@ -79,7 +79,7 @@ class World:
     def sign(self, whose: str = "ours", **more: Any) -> dict[str, Any]:
         here = self.tmp / whose
         return {"sign": {"key": f"{here}/key", "public_key": f"{here}/pub", "password_file": f"{here}/password",
-                         "program": str(self.tmp / "cosign"), **more}}  # fmt: skip
+                         "program": str(self.tmp / "cosign"), **more}}
 
     def shelf(self, folder: str = "a", **said: Any) -> Shelf:
         settings = artefact_settings.read({"folder": str(self.tmp / folder), **said})
@@ -109,7 +109,7 @@ def test_what_one_keeps_another_finds_in_the_bucket(world: World) -> None:
     world.keep(world.shelf("a", **BUCKET), sbom='{"bomFormat": "CycloneDX"}')
     assert {name.rpartition(".")[2] for name in world.bucket.kept if "/base/" not in name and "/tag/" not in name} == {
         "gz", "json", "intoto", "sbom",
-    }  # fmt: skip
+    }
     other = world.shelf("b", **BUCKET)
     found = other.usable(world.wanted(other))
     assert found is not None

@@ -46,7 +46,7 @@ def test_the_command_line() -> None:
         "--rm", "--interactive", "--pull never", "--name aistack-migrate-api-0a", "--network host", "--read-only", "--cap-drop ALL",
         "--security-opt no-new-privileges:true", "--log-driver none", "--user 998:998", "--volume /opt/x/ca.pem:/opt/x/ca.pem:ro",
         "--entrypoint python3",
-    ):  # fmt: skip
+    ):
         assert part in line
     assert words[-2:] == ["aistack-migrate", "api"]
     assert "--user" not in InImage(DIGEST).command("n", ())

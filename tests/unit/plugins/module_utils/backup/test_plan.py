@@ -122,7 +122,7 @@ def test_each_node_saves_what_is_its_own() -> None:
 
 def test_what_components_write_is_saved_without_being_named() -> None:
     components = {"backend": {"hosts": "backend", "writable": ["uploads", "/srv/media"], "cache": ["models"]},
-                  "worker": {"hosts": "backend", "writable": ["/srv/media"]}, "minio": {"hosts": "store"}}  # fmt: skip
+                  "worker": {"hosts": "backend", "writable": ["/srv/media"]}, "minio": {"hosts": "store"}}
     described = {host: plan.for_host({}, "lab", host, components, GROUPS, "/var/lib/lab") for host in ("b1", "b2", "s1")}
     assert described["b1"]["writable"] == described["b2"]["writable"] == ["/srv/media", "/var/lib/lab/data/backend/uploads"]
     assert "writable" not in described["s1"]

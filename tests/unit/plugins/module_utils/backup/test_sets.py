@@ -72,7 +72,7 @@ def test_a_set_holds_what_the_node_cannot_do_without(node: Any) -> None:
     manifest = made["manifest"]
     assert [(part["kind"], part["name"]) for part in manifest["parts"]] == [
         ("sqlite", "memory"), ("files", "config"), ("files", "state"), ("releases", "live"), ("files", "credentials"), ("files", "extra"),
-    ]  # fmt: skip
+    ]
     assert {"format": 2, "stack": "lab", "reason": "daily", "run": "run-1", "verdict": "verified"}.items() <= manifest.items()
     assert manifest["live"] == {"backend": {"slot": "blue", "release": "v1", "config": "c1"}}
     parts = {f"{part['kind']}:{part['name']}": part for part in manifest["parts"]}

@@ -49,7 +49,7 @@ def test_no_image_is_no_failure() -> None:
         (Answers(-9, late=True), "no answer within 30 s"),
         (Answers(2), "exit status 2"),
     ],
-)  # fmt: skip
+)
 def test_that_docker_does_not_answer_is_said(answer: Answers, said: str) -> None:
     with pytest.raises(DockerError, match=said):
         Docker(answer).digest("api")

@@ -41,7 +41,7 @@ def test_both_answers_have_the_same_words(version: str) -> None:
     ("status", "state"),
     [("UP", "ready"), ("UP 1/3", "ready"), ("no check", "ready"), ("MAINT (via web/blue)", "maint"), ("DRAIN", "drain"),
      ("NOLB", "drain"), ("DOWN 1/2", "down"), ("NEW", "new")],
-)  # fmt: skip
+)
 def test_words_of_the_status(status: str, state: str) -> None:
     assert word(status) == state
 

@@ -228,7 +228,7 @@ def test_those_that_do_not_end_are_killed() -> None:
 
 def test_whether_units_are_to_be_read_again_is_asked_of_all_at_once() -> None:
     for answer, wanted in ((Ended(0, "no\n\nyes\n", ""), True), (Ended(0, "no\n\nno\n", ""), False), (Ended(0, "", ""), False),
-                           (Ended(1, "yes\n", "no bus"), False)):  # fmt: skip
+                           (Ended(1, "yes\n", "no bus"), False)):
         shell = Shell(show=answer)
         assert Systemd(shell).needs_reload("aistack-a@*.service", "aistack-b@*.service") is wanted
         assert shell.asked == ["systemctl show --property=NeedDaemonReload --value -- aistack-a@*.service aistack-b@*.service"]

@@ -39,7 +39,7 @@ def test_the_process_and_not_the_service() -> None:
     assert process_settings(SHOWN, "blue") == [
         "User=shop", "EnvironmentFile=/opt/shop/api/slots/blue/config/env", "Environment=A=100%", "CapabilityBoundingSet=",
         "SystemCallFilter=@system-service", "SystemCallFilter=~@privileged", "ReadWritePaths=/srv/uploads",
-    ]  # fmt: skip
+    ]
 
 
 def test_nothing_of_the_real_units_sandbox_is_lost() -> None:

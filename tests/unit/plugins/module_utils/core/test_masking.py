@@ -21,7 +21,7 @@ LINES = "-----BEGIN-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQ==\n-----END-----"
 @pytest.mark.parametrize("shown", [
     NASTY, json.dumps({"x": NASTY}), json.dumps(NASTY, ensure_ascii=False), repr(NASTY), shlex.quote(NASTY), quote(NASTY, safe=""),
     f"KeyError: {NASTY!r} in /srv",
-])  # fmt: skip
+])
 def test_a_secret_goes_in_every_spelling(shown: str) -> None:
     masked = Masker.of({"SMTP_PW": NASTY}).mask(f"before {shown} after")
     assert NASTY not in masked
@@ -66,7 +66,7 @@ def test_passwords_of_addresses_go_as_they_stand_and_decoded() -> None:
     ("Authorization: Bearer abc.def", f"Authorization: Bearer {MASK}"),
     ("{'authorization': 'token abc'}", f"{{'authorization': 'token {MASK}'}}"),
     ("mail to ops@example.com", "mail to ops@example.com"),
-])  # fmt: skip
+])
 def test_what_shows_by_its_place_that_it_is_secret(text: str, clean: str) -> None:
     assert without_credentials(text) == clean
 
@@ -107,7 +107,7 @@ def test_a_secret_goes_as_logs_spell_it(shown: str, gone: str) -> None:
     ["kiG9w0BAQEFAASC==", "token t0k-3n+42 refused", json.dumps(SERVICE), repr(json.loads(SERVICE)),
      json.dumps(json.loads(SERVICE), indent=1)],
     ids=["a line", "a part", "JSON in JSON", "as a dictionary", "indented"],
-)  # fmt: skip
+)
 def test_what_is_secret_inside_a_secret_of_json_goes_as_well(shown: str) -> None:
     masked = Masker.of({"SERVICE_ACCOUNT_KEY": SERVICE}).mask(f"cannot sign: {shown}")
     for piece in ("kiG9w0BAQEFAASC", "MIIEvQ", "t0k-3n"):

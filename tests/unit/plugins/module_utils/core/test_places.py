@@ -20,7 +20,7 @@ def test_the_folders_of_a_component() -> None:
     found = (home.base, home.release("v2"), home.staging, home.env("0f3a"), home.live_link, home.live_env)
     assert [str(path.relative_to("/opt/aistack/web")) for path in found] == [
         ".", "releases/v2", "staging", "config/0f3a/env", "slots/live", "slots/live/config/env",
-    ]  # fmt: skip
+    ]
 
 
 def test_nobody_else_spells_them() -> None:

@@ -80,7 +80,7 @@ def test_what_is_expected_of_one_value_means_what_it_says(probe, key, canonical)
 def test_a_mapping_behind_the_type_is_its_options():
     assert normalise({"name": "a", "postgres": {"host": "h", "port": "5432"}}, None) == {
         "name": "a", "type": "postgres", "host": "h", "port": 5432, "severity": "critical",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def finding(rule: str, certainty: int = 80, **more: Any) -> Finding:
     found: Finding = {
         "rule": rule, "node": "n1", "component": "", "role": "", "title": rule, "certainty": certainty, "seen": f"{rule} was seen",
         "means": "it means", "do": ["do it"], "blames": [], "explains": [], "symptom": False, "wide_title": more.get("title", rule),
-    }  # fmt: skip
+    }
     return cast(Finding, {**found, **more})
 
 
@@ -62,7 +62,7 @@ def test_a_title_that_names_its_node_names_all_of_them(nodes: list[str], title: 
 def test_what_holds_on_several_nodes_stands_where_its_certainty_is() -> None:
     """And what follows from it on one of them stands below it, with that node's own title."""
     found = [clock("n1"), finding("a", 60), clock("n2"), finding("b", 95), {**clock("n3", 20), "explains": ["late"]},
-             finding("late", 10, node="n3", title="n3 is late", wide_title="${node} is late")]  # fmt: skip
+             finding("late", 10, node="n3", title="n3 is late", wide_title="${node} is late")]
     causes = ranked(cast("list[Finding]", found))
     assert [cause["title"] for cause in causes] == ["b", "a", "The clock of n1, n2 and n3 is free"]
     assert (causes[2]["certainty"], causes[2]["follows"]) == (30, ["n3: n3 is late"])
@@ -104,7 +104,7 @@ def test_a_chain_stands_below_its_beginning() -> None:
 @pytest.mark.parametrize("circle", [
     [finding("a", 60, explains=["b"]), finding("b", 90, explains=["a"])],
     [finding("a", 60, explains=["b"]), finding("b", 70, explains=["c"]), finding("c", 90, explains=["a"])],
-])  # fmt: skip
+])
 def test_a_circle_has_a_beginning(circle: list[Finding]) -> None:
     """Rules of somebody else's may explain one another: the surest is a cause all the same."""
     assert order(*circle)[0] == circle[-1]["rule"]
@@ -123,7 +123,7 @@ def test_the_page() -> None:
         "n1": {"findings": [broken], "problems": ["the journal: damaged"], "lock": "ann", "asked": True},
         "n2": {"unreachable": True, "msg": "no route\n"},
         "n3": {"findings": [], "problems": [], "lock": "", "asked": False},
-    }  # fmt: skip
+    }
     nodes = nodes_of(results)
     text = page("shop", ranked([unreachable("n2", nodes["n2"]["silent"]), broken]), nodes)
     assert "2. api: it is broken (sure, 90 of 100)\n     seen   n1: a was seen\n     means  it means\n" in text

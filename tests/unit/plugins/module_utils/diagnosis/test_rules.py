@@ -15,9 +15,9 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.diagnosis.rules 
 RULE: dict[str, Any] = {
     "name": "full", "title": "The disk of ${path} is full", "each": "disks", "when": {"percent": {"ge": 98}}, "certainty": 95,
     "seen": "${percent} % on ${node}", "means": "nothing can be written", "do": ["make room on ${path}"],
-}  # fmt: skip
+}
 LOGGED: dict[str, Any] = {**RULE, "name": "logged", "title": "t", "each": "components", "when": {"state": "failed"}, "seen": "${line}",
-                          "do": ["x"]}  # fmt: skip
+                          "do": ["x"]}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_pattern_that_is_none() -> None:
 
 def test_what_makes_sense_is_not() -> None:
     assert problems("own", [RULE, {**LOGGED, "log": ["no (?P<file>\\w+)"], "seen": "${file} in ${line}", "explains": ["other", "full"]}],
-                    ["other"]) == []  # fmt: skip
+                    ["other"]) == []
 
 
 def test_a_thing_for_which_it_holds() -> None:
@@ -79,7 +79,7 @@ def test_a_title_that_names_its_node_is_kept_without_it_as_well() -> None:
     ({"when": {}, "any": [{"percent": {"ge": 99}}, {"path": "/"}]}, 98, True),
     ({"unless": {"path": "/"}}, 99, False),
     ({"unless": {"path": "/", "percent": {"ge": 99.5}}}, 99, True),
-])  # fmt: skip
+])
 def test_any_and_unless(change: dict[str, Any], percent: float, holds: bool) -> None:
     assert bool(findings([{**RULE, **change}], {"disks": [{"path": "/", "percent": percent}]}, "n")) is holds
 

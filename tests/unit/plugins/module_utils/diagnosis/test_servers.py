@@ -21,12 +21,12 @@ def test_addresses_of_an_environment() -> None:
         "DATABASE_URL": "postgresql+asyncpg://app:pw@db:5433/shop", "CELERY_BROKER_URL": "redis://:pw@10.0.0.1/0",
         "RESULT_URL": "rediss://10.0.0.1:6380/1", "OLLAMA_BASE_URL": "http://gpu:11434", "S3_ENDPOINT": "https://s3.example.com",
         "CACHE": "unix:///run/redis.sock", "LOG_LEVEL": "info", "ODD": "http://[x", "MAIL": "smtp://mail:25", "PORT": "8000",
-    })  # fmt: skip
+    })
     assert [(one.variable, one.kind, one.address) for one in found] == [
         ("CACHE", "redis", "/run/redis.sock"), ("CELERY_BROKER_URL", "redis", "10.0.0.1:6379"), ("DATABASE_URL", "postgres", "db:5433"),
         ("OLLAMA_BASE_URL", "ollama", "gpu:11434"), ("RESULT_URL", "redis", "10.0.0.1:6380"),
         ("S3_ENDPOINT", "other", "s3.example.com:443"),
-    ]  # fmt: skip
+    ]
 
 
 def test_models_of_an_environment() -> None:
@@ -50,7 +50,7 @@ def test_models_of_an_environment() -> None:
     ("Is the server running on that host and accepting TCP/IP connections? Connection refused", "refused"),
     ("connection to server failed: No route to host", "unreachable"),
     ("something else", "error"),
-])  # fmt: skip
+])
 def test_what_postgresql_says(said: str, state: str) -> None:
     assert servers.classified(servers._POSTGRES, said) == state
 
@@ -67,7 +67,7 @@ def test_what_postgresql_says(said: str, state: str) -> None:
     ("DENIED Redis is running in protected mode because protected mode is enabled", "password"),
     ("ERR max number of clients reached", "full"),
     ("ERR unknown command", "error"),
-])  # fmt: skip
+])
 def test_what_redis_says(said: str, state: str) -> None:
     assert servers.classified(servers._REDIS, said) == state
 
@@ -76,7 +76,7 @@ def test_what_redis_says(said: str, state: str) -> None:
     (ConnectionRefusedError(), "refused"), (socket.gaierror(-2, "Name or service not known"), "unresolved"), (TimeoutError(), "timeout"),
     (OSError(113, "No route to host"), "unreachable"), (ssl.SSLError("x"), "tls"), (OSError(5, "x"), "error"),
     (FileNotFoundError(2, "x"), "refused"),
-])  # fmt: skip
+])
 def test_errors_of_a_connection(error: OSError, state: str) -> None:
     assert servers.state_of(error) == state
 
@@ -100,10 +100,10 @@ def test_an_unreadable_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("host", "port", "known"), [
     ("10.0.0.1", 6379, True), ("10.0.0.1", 6380, False), ("10.0.0.9", 6379, False), ("127.0.0.1", 6379, True), ("localhost", 6379, True),
-])  # fmt: skip
+])
 def test_whether_the_inventory_has_it_there(host: str, port: int, known: bool) -> None:
     places = [{"component": "broker", "role": "redis", "address": "10.0.0.1", "port": 6379},
-              {"component": "db", "role": "postgres", "address": "10.0.0.9", "port": 6379}]  # fmt: skip
+              {"component": "db", "role": "postgres", "address": "10.0.0.9", "port": 6379}]
     found = servers.known_as(Named("X", "redis", host, port, ""), places, ["10.0.0.1"])
     assert found == {"known": known, "wanted": "10.0.0.1:6379", "server": "broker"}
 

@@ -83,7 +83,7 @@ def test_the_lock(tmp_path: Path) -> None:
     (UnitState("a", load="loaded", active="activating", sub="auto-restart"), "restarting"),
     (UnitState("a", load="loaded", active="active"), "running"),
     (UnitState("a", load="loaded"), "stopped"),
-])  # fmt: skip
+])
 def test_states(state: UnitState, word: str) -> None:
     assert components.word(state) == word
 
@@ -113,7 +113,7 @@ def slot(home: Path, name: str) -> None:
     ("blue", {"op": "revert", "outcome": "ok"}, [("blue", True), ("green", False)]),
     ("blue", {"op": "activate", "outcome": "ok"}, [("blue", True)]),
     ("", None, [("blue", True), ("green", True)]),
-])  # fmt: skip
+])
 def test_which_slots_are_looked_at(tmp_path: Path, live: str, last: Record | None, wanted: list[tuple[str, bool]]) -> None:
     """The idle one only where the newest switch went wrong: there is what did not start."""
     home = tmp_path / "root" / "api"
@@ -183,7 +183,7 @@ def test_all_texts_are_masked_and_stay_in_their_places(odd: str) -> None:
     value = {"a": [{"x": f"one s3cret{odd}", "n": 5, "log": ["two", f"s3cret?token=abc{odd}", ""]}], "b": "https://u:pw@h/", "c": None}
     assert evidence.masked(value, secrets) == {
         "a": [{"x": f"one ****{odd}", "n": 5, "log": ["two", f"****?token=****{odd}", ""]}], "b": "https://u:****@h/", "c": None,
-    }  # fmt: skip
+    }
     assert evidence.masked([], secrets) == []
 
 

@@ -111,7 +111,7 @@ def _both(now: dict[str, Any]) -> None:
             ["public.users: its rows are put together differently than before"],
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_lost_is_named(change: Any, lost: list[str]) -> None:
     found = judged(after(change))
     assert (found["verdict"], found["lost"], found["recovery_s"]) == ("loses", lost, 1.5)
@@ -218,11 +218,11 @@ def test_a_plan_that_takes_the_schema_back_tells_of_its_drill() -> None:
 def test_a_page() -> None:
     found = judged(after(_rows), goes=["table visits (0 rows)"])
     result = {**found, "component": "backend", "node": "n1", "from": "v2", "to": "v1", "tables": 2, "record": "/r/v2.drill.json",
-              "steps": {"downgrade": "d → b, by the code of v2"}}  # fmt: skip
+              "steps": {"downgrade": "d → b, by the code of v2"}}
     text = drill_text.pages([result, {"component": "other", "from": "v2", "to": "v1", "msg": "would be"}])
     assert text.startswith("Drill of backend on n1: v2 → v1: LOSES\n  lost: public.users: 2 of 3 rows are gone\n  recovery by the downgr")
     for part in ("downgrade  1.5      d → b, by the code of v2", "public.users  3            1           2 of 3 rows are gone",
-                 "1 other table: rows and contents as before", "  - table visits (0 rows)", "written into /r/v2.drill.json"):  # fmt: skip
+                 "1 other table: rows and contents as before", "  - table visits (0 rows)", "written into /r/v2.drill.json"):
         assert part in text, text
     assert text.endswith("\n\nDrill of other: v2 → v1: would be")
     broken = judge(DrillRun(seconds={"restore": 1.0}, broken="b"))

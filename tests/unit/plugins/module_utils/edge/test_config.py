@@ -26,7 +26,7 @@ global
 SHARED = {
     "edge_maxconn": 4096, "edge_timeouts.hard_stop": "1h", "edge_admin_socket": "/run/haproxy/admin.sock",
     "edge_state_file": "/var/lib/haproxy/server-state", "edge_metrics_port": "",
-}  # fmt: skip
+}
 MINE = [{"name": "api", "port": 8080}]
 
 
@@ -115,5 +115,5 @@ def test_a_port_that_sends_to_tls_is_one_stacks_alone_as_well() -> None:
     found = engine.from_string(given["__edge_kept"]).render({
         "__edge_before": {"stdout": f"{GLOBAL}\n{part('shop', 'web_redirect', 80)}\n", "stderr_lines": ["sum", "mine", "shop"]},
         "edge_stack": "mine", "edge_frontends": MINE, "edge_redirects": {"api": 80}, "__edge_shared": SHARED, "edge_common": False,
-    })  # fmt: skip
+    })
     assert found["problems"] == ["port 80 of api is that of a frontend of shop"]

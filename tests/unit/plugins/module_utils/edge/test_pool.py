@@ -32,12 +32,12 @@ STACK: dict[str, Any] = {
         "api": {"role": "backend", "hosts": "web", "application": "shop", "port": "api"},
         "redis": {"role": "redis", "hosts": "front"},
     },
-}  # fmt: skip
+}
 COMPONENTS, GROUPS, PORTS = STACK["components"], STACK["groups"], STACK["ports"]
 HOSTS: dict[str, dict[str, Any]] = {
     "w1": {"aistack_address": "10.0.0.11"}, "w2": {"aistack_address": "10.0.0.12"},
     "front": {"aistack_address": "10.0.0.5"}, "x": {"aistack_address": "10.0.0.6"},
-}  # fmt: skip
+}
 
 
 def read(hosts: Mapping[str, Any] | None = None) -> pool.Read:
@@ -152,7 +152,7 @@ def test_hosts_that_a_pool_can_join() -> None:
         ({"edge_tls": {"certificate": "/x", "key": "/y"}, "front": {"aistack_ca": "/ca"}}, "has no host name (10.0.0.11)"),
         ({"edge_tls_certificate": "/etc/x.pem", "front": {"aistack_ca": "/ca"}}, "nobody says for which name that file is"),
     ],
-)  # fmt: skip
+)
 def test_hosts_that_it_cannot_join(given: dict[str, Any], expected: str) -> None:
     found = told(**given)
     assert found
@@ -174,7 +174,7 @@ def test_what_becomes_of_it() -> None:
     assert front() == {
         "name": "web.pool", "port": 443, "check": "/health",
         "pool": [{"name": "w1", "address": "10.0.0.11", "port": 8443}, {"name": "w2", "address": "10.0.0.12", "port": 8443}],
-    }  # fmt: skip
+    }
     assert front(pool={"edge": "front", "port": "public"})["check"] == pool.ALIVE == pool.alive({"pool": {"edge": "front"}})
     assert pool.alive(COMPONENTS["web"]) == pool.alive(COMPONENTS["api"]) == ""
     assert pool.addresses(COMPONENTS["web"], GROUPS, read()) == ["10.0.0.5"]
@@ -184,7 +184,7 @@ def test_what_becomes_of_it() -> None:
 def test_what_counts_of_the_edge_of_its_component() -> None:
     """Names with those that lead elsewhere, times, who is in front, and of limits what holds wherever a request is led."""
     edge = {"hosts": ["shop.example.com"], "routes": {"/api": "api", "admin.example.com": "api"}, "timeouts": {"server": "90s"},
-            "trusted_proxies": ["192.0.2.1"], "bind": ["10.0.0.11"], "max_body": "9k"}  # fmt: skip
+            "trusted_proxies": ["192.0.2.1"], "bind": ["10.0.0.11"], "max_body": "9k"}
     made = front(edge=edge)
     assert made["hosts"] == ["shop.example.com", "admin.example.com"]
     assert (made["timeouts"], made["trusted_proxies"], made["alpn"]) == ({"server": "90s"}, ["192.0.2.1"], ["http/1.1"])

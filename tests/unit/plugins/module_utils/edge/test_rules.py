@@ -122,13 +122,13 @@ def test_a_stack_is_checked_for_both() -> None:
         "ports": {"web": 80, "web_blue": 81, "web_green": 82, "api": 90, "api_blue": 91, "api_green": 92},
         "components": {"web": {**component, "edge": {"routes": {"/api": "api"}}, "assets": ["/a/"]}, "api": {**component, "port": "api"},
                        "edge": {"role": "edge", "hosts": "web"}},
-    }  # fmt: skip
+    }
     assert check_stack(stack) == []
     wrong = copy.deepcopy(stack)
     wrong["components"]["web"].update(edge={"routes": {"/x": "web"}, "hots": []}, assets="/a/")
     assert sorted(problem.split(":")[0] for problem in check_stack(wrong)) == [
         "aistack_components.web.assets", "aistack_components.web.edge", "aistack_components.web.edge.routes./x",
-    ]  # fmt: skip
+    ]
 
 
 def test_sizes() -> None:
@@ -141,7 +141,7 @@ def test_a_frontend_of_which_nothing_is_said_is_as_before() -> None:
     assert rules["backend"] == [
         "# `disabled` counts only while the state file knows nothing of the slot.",
         "server blue 127.0.0.1:18000 disabled", "server green 127.0.0.1:18001 disabled",
-    ]  # fmt: skip
+    ]
     assert rules["assets"] == []
     assert rules["frontend"][-1] == "http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
     assert all(line.startswith("http-request del-header ") for line in rules["frontend"][:-1])

@@ -43,7 +43,7 @@ QUOTED = "0ther%2Fone%40odd%3Achars"
         ({"E": "s3.example.com", "MINIO_ACCESS_KEY": "app", "MINIO_SECRET_KEY": OTHER}, "web", []),
         ({"URL": "postgresql://app@[:/", "PLAIN": "postgres"}, "web", []),
     ],
-)  # fmt: skip
+)
 def test_a_login_that_the_server_would_refuse(values: dict[str, str], host: str, words: list[str]) -> None:
     found = env_check.login_problems(values, ACCOUNTS, host)
     assert bool(found) == bool(words)

@@ -50,7 +50,7 @@ def test_what_is_made_up_is_named() -> None:
     schema = [
         {"name": "A", "default": "kept"}, {"name": "B", "type": "enum", "choices": ["b"]}, {"name": "C", "type": "email"},
         {"name": "D", "secret": True, "default": "hunter2"},
-    ]  # fmt: skip
+    ]
     assert made_up(schema) == ["C", "D"]
 
 

@@ -171,7 +171,7 @@ def test_the_second_logins_password_follows_from_the_new_one_alone() -> None:
         ("shop", None),
         (5432, None),
     ],
-)  # fmt: skip
+)
 def test_an_address_uses_the_second_login(value: Any, expected: str | None) -> None:
     assert rotation.bridged({"URL": value}, USER, NEW) == {"URL": value if expected is None else expected}
 

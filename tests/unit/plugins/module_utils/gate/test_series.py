@@ -17,7 +17,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.gate.window impo
 
 SHARE = {"name": "errors", "source": "prometheus", "target": "http://p", "query": "e / r", "sample": "r", "value": 0.05, "figure": "share"}
 CANARY = {"name": "slower", "source": "prometheus", "target": "http://p", "query": "s / c", "sample": "c", "times": {"lt": 1.5},
-          "slot": "green"}  # fmt: skip
+          "slot": "green"}
 
 
 def at(node: str, slot: str = "", **more: str) -> dict[str, str]:
@@ -98,7 +98,7 @@ def test_against_itself_before_and_against_another_query() -> None:
     before = {"name": "n", "source": "prometheus", "target": "http://p", "query": "q", "times": 2, "offset": 3600}
     assert questions(before) == {"query": "q", "baseline": "last_over_time((q)[1m:1m] offset 3600s)"} == {
         "query": "q", "baseline": earlier("q", 3600.0)
-    }  # fmt: skip
+    }
     slow = judged(before, [(at("b1"), 5.0)], baseline=[(at("b1"), 2.0)])
     assert (slow.verdict, slow.expected) == ("fail", "q <= 2 times what it was 1 h before")
     assert "the baseline has no such figure; now 5" in judged(before, [(at("b1"), 5.0)], baseline=[]).got

@@ -78,7 +78,7 @@ def test_each_fault_is_named_with_its_key(changes: dict[str, Any], said: str) ->
 
 
 QUESTION = {"name": "deep", "source": "prometheus", "target": "http://p:9090", "query": "max by (node) (depth)", "value": 5,
-            "then": "notice"}  # fmt: skip
+            "then": "notice"}
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_nothing_is_made_up() -> None:
         ({"uv.lock": "", "pyproject.toml": "", "requirements.txt": "a==1 --hash=sha256:00"}, "requirements.txt", ""),
         ({"poetry.lock": "", "pyproject.toml": ""}, "requirements.lock", lock_file.EXPORTS["poetry.lock"]),
     ],
-)  # fmt: skip
+)
 def test_the_lock_file_or_how_to_make_one(files: dict[str, str], name: str, make: str) -> None:
     lock = detect({"main.py": FASTAPI, **files}).lock
     assert lock is not None
@@ -109,7 +109,7 @@ def test_tasks_and_their_schedule() -> None:
          ("", True, True)),
         ({"apps/web/package.json": '{"dependencies": {"next": "15"}}', "bun.lock": ""}, ("apps/web", False, False)),
     ],
-)  # fmt: skip
+)
 def test_a_page(files: dict[str, str], expected: tuple[str, bool, bool]) -> None:
     page = detect(files).frontend
     assert page is not None
@@ -123,7 +123,7 @@ def test_variables_of_an_example() -> None:
         Variable("D", "bool", example="true", listed=True), Variable("API_TOKEN", secret=True, example="abc", listed=True),
         Variable("URL", "url", example="https://example.com", listed=True),
         Variable("DB", "dsn", secret=True, example="postgresql://u:p@h/d", listed=True),
-    ]  # fmt: skip
+    ]
 
 
 def test_variables_of_settings_classes() -> None:
@@ -137,7 +137,7 @@ def test_variables_of_settings_classes() -> None:
         Variable("SHOP_PAGES", "int"), Variable("SHOP_TOKEN", required=False, secret=True),
         Variable("SHOP_CACHE", "dsn", required=False, secret=True), Variable("SHOP_MODE", "enum", required=False, choices=("a", "b")),
         Variable("SHOP_SECRET_KEY", secret=True), Variable("SHOP_LIMIT", "int", required=False), Variable("NAMED"),
-    ]  # fmt: skip
+    ]
 
 
 def test_code_that_the_controllers_python_cannot_read_is_passed_over() -> None:
@@ -163,7 +163,7 @@ FACTORY = {
                          'BROKER = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")\n',
     "alembic.ini": "[alembic]\n", "alembic/env.py": "from project import create_app\nfastapi_app = create_app()\n",
     "requirements.txt": "fastapi\n",
-}  # fmt: skip
+}
 
 
 def written(files: dict[str, str], app: str = "") -> str:
@@ -196,7 +196,7 @@ def test_an_application_that_a_function_makes() -> None:
     ],
     ids=["of a module", "by another function", "of a package", "celery, renamed", "current_app", "not readable", "the function alone",
          "which needs something"],
-)  # fmt: skip
+)
 def test_what_functions_make(files: dict[str, str], web: str | None, celery: str | None) -> None:
     found = detect(files)
     assert (found.web and found.web.app, found.celery and found.celery.app) == (web, celery)
@@ -242,7 +242,7 @@ def test_variables_that_code_reads() -> None:
         Variable("E", "int", required=False), Variable("F"), Variable("G", required=False),
         Variable("DATABASE_URL", "dsn", required=False, secret=True),
         Variable("QUEUE", "dsn", required=False, secret=True, example="redis://127.0.0.1:6379/0"),
-    ]  # fmt: skip
+    ]
 
 
 def test_an_example_knows_better_than_code() -> None:
@@ -285,7 +285,7 @@ OLD = '[project]\ndependencies = ["fastapi"%s]\n[tool.uv]\nindex-strategy = "ale
     ("project", "more", "told"),
     [(UV, "", True), (UV, ', "alembic"', False), (POETRY, "", True), (POETRY, 'alembic = "1"', False), (OLD, "", True),
      (OLD, ", 'alembic[tz]>=1'", False), ("[project]\ndependencies = [%s]\n", "", False)],
-)  # fmt: skip
+)
 def test_alembic_in_a_group_for_development_is_told(project: str, more: str, told: bool) -> None:
     files = {"main.py": FASTAPI, "alembic.ini": "", "uv.lock": "", "pyproject.toml": project % more}
     text = stack(files)
@@ -308,7 +308,7 @@ def test_a_lock_without_alembic_is_told(lock: str, told: bool) -> None:
         ("[project]\nrequires-python = '>3.11, <=3.12.4'\n", ">3.11, <=3.12.4", ["Debian 13 (3.13)"]),
         ("[project]\nrequires-python = 'whatever'\n", "whatever", []), ("[project]\nrequires-python = '>=3'\n", ">=3", []),
     ],
-)  # fmt: skip
+)
 def test_the_pythons_that_a_project_takes(said: str, spec: str, others: list[str]) -> None:
     assert requires_python(said) == spec
     assert unfit(spec) == others
@@ -357,7 +357,7 @@ ROUTED = {
     "app/api/things.py": 'from fastapi import APIRouter\nrouter = APIRouter()\n\n@router.get("/status")\ndef status(): ...\n',
     "app/tasks.py": 'from celery import Celery\ncelery_app = Celery("x")\n'
                     'celery_app.conf.update(task_routes={"app.tasks.one": {"queue": "slow"}})\n',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

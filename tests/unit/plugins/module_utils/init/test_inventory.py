@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 FILES = {
     "main.py": SETTINGS, "requirements.lock": "", f"{EVIL}/tasks.py": "from celery import Celery\napp = Celery('x')\n",
     f"web-{EVIL}/package.json": '{"dependencies": {"next": "15"}}', f"web-{EVIL}/.env.example": f"NEXT_PUBLIC_API_URL=http://h:8000/{EVIL}\nB={EVIL}\n",
-}  # fmt: skip
+}
 
 
 class Loader(yaml.SafeLoader):
@@ -83,7 +83,7 @@ OF_TESTS = [
     "TEST_DATABASE_URL=postgresql://a:b@localhost/test", "DATABASE_TEST_URL=postgresql://a:b@localhost/test",
     "DATABASE_URL_TEST=postgresql://a:b@localhost/test", "test_redis_url=redis://localhost/9", "TEST_POSTGRES_HOST=localhost",
     "APP_TEST_POSTGRES_PASSWORD=x", "TEST_SECRET_KEY=x", "PYTEST_DATABASE_URL=",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("line", OF_TESTS)
@@ -144,7 +144,7 @@ def test_what_only_the_example_names_is_not_required() -> None:
     files = {
         "main.py": SHOP + "    A: str\n    d: str\n", "conf.py": "import os\nB = os.environ['B']\nE = os.environ.get('E', 'x')\n",
         ".env.example": "A=1\nB=2\nC=x\nD=y\nE=z\nOPENAI_API_KEY=k\nREDIS_URL=redis://localhost\nEMPTY=\n",
-    }  # fmt: skip
+    }
     schema, values = environment(files)
     assert [name for name, entry in schema.items() if entry.get("required")] == ["A", "B", "D"]
     assert (values["C"], values["E"]) == ("x", "z")
@@ -168,7 +168,7 @@ API = "http://{{ aistack_address }}:{{ aistack_ports.api }}"
         ("OPENAI_API_BASE=http://localhost:11434/v1", "http://localhost:11434/v1"),
         ("FRONTEND_URL=http://localhost:3000/{{lookup('pipe','id')}}", WEB),
     ],
-)  # fmt: skip
+)
 def test_addresses_of_the_stacks_own_components(line: str, value: str | None) -> None:
     _schema, values = environment({"main.py": SHOP, **PAGE, ".env.example": line + "\n"})
     assert values.get(line.partition("=")[0]) == value
@@ -183,7 +183,7 @@ def test_addresses_of_the_stacks_own_components(line: str, value: str | None) ->
         ("http://localhost:3000,https://{{ lookup('pipe','id') }}", "http://localhost:3000,https://{{ lookup('pipe','id') }}"),
         ("https://shop.example.com", "https://shop.example.com"),
     ],
-)  # fmt: skip
+)
 def test_lists_of_origins_name_the_stacks_page(example: str, value: str) -> None:
     for name in ("CORS_ORIGINS", "BACKEND_CORS_ORIGINS", "ALLOWED_ORIGINS", "CORS"):
         schema, values = environment({"main.py": SHOP, **PAGE, ".env.example": f"{name}={example}\n"})

@@ -53,7 +53,7 @@ def test_the_older_part_is_archived_and_the_chain_goes_on(journal: Journal) -> N
     fill(journal, 70)
     assert sorted(path.name for path in journal.path.parent.iterdir()) == [
         "journal.jsonl", FIRST, "journal.jsonl.2.gz", "journal.jsonl.3.gz", "journal.jsonl.last",
-    ]  # fmt: skip
+    ]
     records = journal.read()
     assert len(records) < 40
     assert numbers(records)[-1] == 70

@@ -133,7 +133,7 @@ def test_without_one_it_goes_on_without_lock_and_records_and_says_so(tmp_path: P
     assert lock.release("r2") is False
     assert [(found["seq"], found["op"], found["outcome"]) for found in journal.read()] == [
         (1, "lock", "ok"), (2, "activate", "started"), (3, "activate", "ok"),
-    ]  # fmt: skip
+    ]
     assert Journal.of(tmp_path).path.read_bytes() == before
     assert list(tmp_path.glob(".lock.json.*")) == []
     notes = journal.notes()

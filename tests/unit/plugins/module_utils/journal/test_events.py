@@ -57,7 +57,7 @@ def test_what_is_not_told(what: Any) -> None:
 
 def test_a_phase_is_of_no_component_and_says_who() -> None:
     fields: Any = {"op": "phase", "component": "deploy", "outcome": "failed", "run": "deploy-7", "actor": "ann",
-                   "detail": {"task": "Acceptance"}}  # fmt: skip
+                   "detail": {"task": "Acceptance"}}
     (found,) = events([chain.link(fields, None, TIME)])
     assert (found.event, found.component, found.run, found.actor) == ("phase", "", "deploy-7", "ann")
     assert found.text == "phase deploy failed: Acceptance (run deploy-7 by ann)"

@@ -170,5 +170,5 @@ def test_a_mark(tmp_path: Path) -> None:
     record = journal.mark("web", "v2", "bad", "tests failed", "r1", "ann")
     told = {key: record[key] for key in ("op", "component", "release", "run", "actor", "outcome", "detail")}
     assert told == {"op": "mark", "component": "web", "release": "v2", "run": "r1", "actor": "ann", "outcome": "ok",
-                    "detail": {"state": "bad", "reason": "tests failed"}}  # fmt: skip
+                    "detail": {"state": "bad", "reason": "tests failed"}}
     assert journal.read() == [record]

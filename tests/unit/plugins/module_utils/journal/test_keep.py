@@ -50,7 +50,7 @@ def history(dice: random.Random, again: bool) -> Iterator[Record]:
         if dice.random() < 0.3:
             detail["backup"] = {"path": f"/b/set{number}"}
         what = dice.choice(("deploy", "deploy", "restart", "revert", "retire", "mark", "migrate", "rollback", "prune", "other", "restore",
-                            "planned"))  # fmt: skip
+                            "planned"))
         if not there[name]:
             what = "deploy"
         tag = dice.choice(there[name]) if what != "deploy" else dice.choice(TAGS) if again else f"v{number}"
@@ -64,7 +64,7 @@ def history(dice: random.Random, again: bool) -> Iterator[Record]:
             op = {"deploy": "activate", "restart": "activate"}.get(what, what)
             if op == "migrate":
                 detail |= {"state": dice.choice(("upgraded", "downgraded")), "from": [dice.choice("abc")], "to": [dice.choice("abc")],
-                           "phase": "expand", "steps": ["s"]}  # fmt: skip
+                           "phase": "expand", "steps": ["s"]}
             if op == "revert" and dice.random() < 0.2:
                 common["release"] = None
             live[name] = tag if op in ("activate", "revert") else live.get(name)
@@ -145,7 +145,7 @@ def core(records: list[Record]) -> Record:
             "prepared": prepared_by(records, name, str(records[-1]["run"])),
             "stopped": [one["seq"] for one in records if one["component"] == name and one["op"] == "retire"
                         and facts["interrupted"] and one["seq"] > facts["interrupted"]["seq"]],
-        }  # fmt: skip
+        }
     return said
 
 

@@ -48,7 +48,7 @@ def step(sql: str | None, name: str = "a1") -> Step:
         ("ALTER TABLE t DROP CONSTRAINT ck; DROP INDEX i; DELETE FROM alembic_version WHERE version_num = 'a1'", [], []),
         ("CREATE TABLE n (a int); DROP TABLE n", [], []),
     ],
-)  # fmt: skip
+)
 def test_what_statements_take(sql: str, kinds: list[str], queries: list[str]) -> None:
     losses = data_loss.found([step(sql)])
     assert [f"{loss.kind} {loss.name}" for loss in losses] == kinds
@@ -67,7 +67,7 @@ def test_what_statements_take(sql: str, kinds: list[str], queries: list[str]) ->
             "table t (how many rows hold something there is not known: not counted within 60 s)",
         ),
     ],
-)  # fmt: skip
+)
 def test_words(loss: Loss, text: str) -> None:
     assert loss.text() == text
     assert loss.as_dict()["text"] == text

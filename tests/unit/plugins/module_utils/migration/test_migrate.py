@@ -269,7 +269,7 @@ def test_a_session_hides_what_is_declared_secret(tmp_path: Path) -> None:
     request = alembic_plan.Request(
         component="web", release="v1", root=str(tmp_path), state_dir=str(tmp_path), env_file=str(tmp_path / "env"),
         release_path=str(tmp_path), python=sys.executable, user=None,
-    )  # fmt: skip
+    )
     context = alembic_plan.MigrationContext(read_env(request.env_file), ADDRESS)
     with alembic_plan.start(request, context) as session:
         assert session.masker.mask("licence qwertz-7 on hunter22") == "licence ****[LICENCE] on ****"

@@ -67,7 +67,7 @@ def test_what_it_asks() -> None:
     board = {"panels": [folded], "templating": {"list": [NODE, {"name": "text", "type": "textbox"}]}, "annotations": {"list": [moved]}}
     assert dashboards.questions(board) == [
         ("panel 'Queue'", 'max(depth{node=~"$node"})'), ("annotation 'moved'", "changes(up[1m])"), ("variable 'node'", 'up{stack="shop"}'),
-    ]  # fmt: skip
+    ]
 
 
 def test_values_stand_in_the_place_of_variables() -> None:

@@ -33,7 +33,7 @@ COMPONENTS: dict[str, dict[str, Any]] = {
 }
 GROUPS = {"all": ["one", "two"], "data": ["one"], "web": ["two"]}
 PORTS = {"api": 8000, "api_blue": 18000, "api_green": 18001, "site": 3000, "site_blue": 13000, "site_green": 13001, "edge_metrics": 8405,
-         "logs": 9428}  # fmt: skip
+         "logs": 9428}
 ADDRESSES = {"one": "10.0.0.11", "two": "fd00::2"}
 
 
@@ -90,7 +90,7 @@ def test_a_target_that_asks_for_a_password() -> None:
 def test_a_store_of_logs_is_read_where_it_listens(senders: str, reader: str, figures: bool, place: str) -> None:
     """It listens on loopback where nobody on another host sends to it or reads its figures."""
     described = {"logs": {"role": "victorialogs", "hosts": "data", **({"metrics": {"port": "logs"}} if figures else {})},
-                 "sender": {"role": "log_shipper", "hosts": senders}, "prometheus": {"role": "prometheus", "hosts": reader}}  # fmt: skip
+                 "sender": {"role": "log_shipper", "hosts": senders}, "prometheus": {"role": "prometheus", "hosts": reader}}
     given = targets.Stack("shop", described, GROUPS, {"logs": 9428}, ADDRESSES)
     assert [at for at, _labels in read(targets.scrape_configs(given, "one"), "logs")] == ([place] if place else [])
     listens = targets.store_listens(described, GROUPS, "one", "10.0.0.11")
@@ -137,7 +137,7 @@ def test_doors_are_knocked_at_as_users_do() -> None:
 def test_what_prometheus_knows_of_itself_and_its_alertmanager() -> None:
     own = {"prometheus": {"places": {"one": "127.0.0.1:9090"}},
            "alertmanager": {"places": {"one": "10.0.0.11:9093"},
-                            "auth": {"basic_auth": {"username": "u", "password_file": "/f"}}}}  # fmt: skip
+                            "auth": {"basic_auth": {"username": "u", "password_file": "/f"}}}}
     jobs = targets.scrape_configs(stack(), "one", own)
     assert read(jobs, "prometheus") == [("127.0.0.1:9090", {"component": "prometheus", "node": "one"})]
     assert read(jobs, "alertmanager") == [("10.0.0.11:9093", {"component": "alerts", "node": "one"})]
@@ -175,9 +175,9 @@ def test_what_a_component_may_say(component: dict[str, Any], said: str) -> None:
 
 
 ERRORS = {"name": "errors", "kind": "emergency", "hosts": "data", "source": "haproxy", "target": "api", "ratio": ["hrsp_5xx", "req_tot"],
-          "value": {"le": 0.05}, "window": 300, "min_sample": 20, "then": {"level": "app"}}  # fmt: skip
+          "value": {"le": 0.05}, "window": 300, "min_sample": 20, "then": {"level": "app"}}
 SLOW = {"name": "slow", "source": "metrics", "component": "api", "target": "http://x", "ratio": ['t_sum{path=~"/a/.*"}', "t_count"],
-        "value": 3, "then": {"level": "config"}}  # fmt: skip
+        "value": 3, "then": {"level": "config"}}
 
 
 def test_a_trigger_is_a_rule_with_its_verb() -> None:
@@ -204,7 +204,7 @@ def test_a_trigger_of_a_component_is_judged_for_each_slot() -> None:
     assert {one.name for one in rule.fires} == {
         't_sum{stack="shop",component="api",node="one",slot="blue",path="/a/x"}',
         't_count{stack="shop",component="api",node="one",slot="blue"}'
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_only_what_has_a_rule_is_asked_and_only_of_hosts_that_are_looked_at() ->
     found = asked_of_prometheus([by_hand, odd, ERRORS, memory], stack(), HERE, ["two"], 30)
     assert [(one["name"], one["source"]) for one in found] == [
         ("hole", "manual"), ("odd", "haproxy"), ("errors", "haproxy"), ("memory", "node"), ("memory", "prometheus")
-    ]  # fmt: skip
+    ]
     assert (found[-1]["nodes"], found[-1]["window"], "[30s:15s]" in found[-1]["query"]) == (["two"], 30.0, True)
     own = asked_of_prometheus([ERRORS, {**QUESTION, "value": 3}], stack(), HERE, beside=False)
     assert [(one["source"], one.get("from")) for one in own] == [("haproxy", None), ("prometheus", "one")]
@@ -313,7 +313,7 @@ def test_of_a_baseline_the_same_figure_of_the_day_before() -> None:
 
 def test_what_nobody_can_make_up_has_no_case() -> None:
     given = {"name": "odd", "source": "metrics", "component": "api", "target": "http://x", "gauge": 'depth{queue=~"a{2}[^x]b"}', "value": 3,
-             "then": "notice"}  # fmt: skip
+             "then": "notice"}
     made = {"g": trigger_rules([given], stack())[0]}
     assert rules.untested(made) == ["odd"]
     assert rules.cases(made, "rules.yml")["tests"] == []
@@ -322,7 +322,7 @@ def test_what_nobody_can_make_up_has_no_case() -> None:
 def test_the_usual_rules_are_those_whose_figures_somebody_shows() -> None:
     every = {"TargetDown", "NoSlotUp", "DiskFullSoon", "ServiceRestarts", "BackupTooOld", "NotReached", "CertificateEnds",
              "EdgeWithoutServer", "ReplicationBehind", "ReplicationStopped", "FiguresTooOld", "JournalBroken", "LockHeldLong",
-             "NoFigures", "FiguresLost", "ReceiverNotTold", "ClockWrong", "LinesDropped"}  # fmt: skip
+             "NoFigures", "FiguresLost", "ReceiverNotTold", "ClockWrong", "LinesDropped"}
     found = usual_rules(stack(tls=True))
     assert {rule.alert for rule in found} == every
     assert all(rule.verb.startswith("ansible-playbook phasegate.aistack.") for rule in found)
@@ -349,12 +349,12 @@ def test_who_is_told() -> None:
     made = settings.alertmanager([{**ops, "token": "t0ken", "ca_file": "/ca"}], {"wait": 1, "interval": 2, "repeat": 3})
     assert made["receivers"][1]["webhook_configs"][0]["http_config"] == {
         "tls_config": {"ca_file": "/ca"}, "authorization": {"credentials": "t0ken"}
-    }  # fmt: skip
+    }
 
 
 def test_a_wrong_receiver_is_refused_and_its_address_not_shown() -> None:
     given = [{"name": "a", "url": 7, "sevrity": []}, {"name": "a", "url": "http://secret/token", "kind": "mail"},
-             {"name": "nobody", "url": "x"}]  # fmt: skip
+             {"name": "nobody", "url": "x"}]
     found = settings.receiver_problems(given)
     assert any("unknown key 'sevrity'; did you mean 'severity'?" in line for line in found)
     assert any("'mail' is not one of webhook" in line for line in found)
@@ -369,6 +369,6 @@ def test_prometheus_tells_its_alertmanagers() -> None:
     known = {"stack": "shop", "interval": 15, "timeout": 10, "evaluation": 20, "alertmanagers": ["127.0.0.1:9093"]}
     made: Any = settings.prometheus([], ["rules.yml"], known)
     assert made["global"] == {"scrape_interval": "15s", "scrape_timeout": "10s", "evaluation_interval": "20s",
-                              "external_labels": {"stack": "shop"}}  # fmt: skip
+                              "external_labels": {"stack": "shop"}}
     assert made["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]}
     assert "alerting" not in settings.prometheus([], [], {**known, "alertmanagers": []})

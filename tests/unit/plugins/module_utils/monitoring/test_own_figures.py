@@ -31,13 +31,13 @@ def test_a_page_has_each_figure_with_its_help_and_each_series_once() -> None:
     text = figures.page("shop", [
         Sample(figures.LENGTH, 3, {"queue": "mail"}), Sample(figures.INTACT, 1), Sample(figures.LENGTH, 4, {"queue": "mail"}),
         Sample(figures.LENGTH, 0.5, {"queue": 'a"b\\c\n'}),
-    ])  # fmt: skip
+    ])
     assert text.splitlines() == [
         f"# HELP aistack_journal_intact {figures.HELP[figures.INTACT]}", "# TYPE aistack_journal_intact gauge",
         'aistack_journal_intact{stack="shop"} 1',
         f"# HELP aistack_queue_length {figures.HELP[figures.LENGTH]}", "# TYPE aistack_queue_length gauge",
         'aistack_queue_length{stack="shop",queue="mail"} 4', 'aistack_queue_length{stack="shop",queue="a\\"b\\\\c\\n"} 0.500',
-    ]  # fmt: skip
+    ]
     assert figures.value_of(text, figures.INTACT) == 1
     assert figures.value_of(text, figures.VERIFIED) is None
     assert figures.value_of("aistack_journal_intact much", figures.INTACT) is None

@@ -113,7 +113,7 @@ def test_an_import_that_loses_charts_is_a_failure(served: tuple[Standin, str], a
 
 
 def test_a_query_that_fails_is_a_failure_and_one_without_rows_is_named(served: tuple[Standin, str], api: Superset, assets: Assets,
-                                                                       memory: Path) -> None:  # fmt: skip
+                                                                       memory: Path) -> None:
     served[0].rows = {"Orders": 'relation "orders" does not exist', "Kinds": 0}
     with pytest.raises(superset.SupersetError, match="chart 'Orders': its query fails: relation"):
         superset.bring(api, assets, "shop", URI, memory)

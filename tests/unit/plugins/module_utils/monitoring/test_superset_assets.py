@@ -23,7 +23,7 @@ def test_a_folder_is_read_by_kinds_and_what_else_lies_there_is_left_out() -> Non
     assert [len(found.of(kind)) for kind in core.KINDS] == [1, 2, 1]
     assert [found.name(uuid) for kind in core.KINDS for uuid in found.of(kind)] == [
         "dataset 'orders'", "chart 'Kinds'", "chart 'Orders'", "dashboard 'Sales'",
-    ]  # fmt: skip
+    ]
 
 
 def node(given: dict[str, Any], name: str, **more: Any) -> None:
@@ -58,7 +58,7 @@ def node(given: dict[str, Any], name: str, **more: Any) -> None:
         (lambda given: given.update({"dashboards/b.yaml": {**given[BOARD], "uuid": "e" * 8 + "-0000-4000-8000-000000000000"}}),
          "dashboard 'Sales': slug: another one has sales as well"),
     ],
-)  # fmt: skip
+)
 def test_what_superset_would_leave_out_without_a_word_is_named(change: Callable[[dict[str, Any]], Any], said: str) -> None:
     given = files()
     change(given)
@@ -97,13 +97,13 @@ def shown(assets: core.Assets) -> dict[str, dict[str, Any]]:
         context["datasource"]["id"] = 7
         context["queries"][0]["datasource"] = {"id": 7, "type": "table"}
         found[uuid] = {"slice_name": chart["slice_name"], "viz_type": "pie", "description": None, "cache_timeout": None, "id": 3,
-                       "params": json.dumps(params), "query_context": json.dumps(context)}  # fmt: skip
+                       "params": json.dumps(params), "query_context": json.dumps(context)}
     for uuid, board in assets.dashboard.items():
         position = json.loads(json.dumps(board["position"]))
         position["CHART-1"]["meta"]["chartId"] = 99
         metadata = {**board["metadata"], "chart_configuration": {"99": {}}, "positions": position, "label_colors": {}}
         found[uuid] = {"dashboard_title": "Sales", "slug": "sales", "css": "", "published": True, "changed_by": {"id": 1},
-                       "position_json": json.dumps(position), "json_metadata": json.dumps(metadata)}  # fmt: skip
+                       "position_json": json.dumps(position), "json_metadata": json.dumps(metadata)}
     return found
 
 
@@ -127,7 +127,7 @@ def test_a_change_is_named_by_its_place() -> None:
     numbers = {7: next(iter(assets.dataset))}
     assert core.differences(core.canonical("chart", assets.chart[uuid]), core.canonical("chart", there[uuid], numbers)) == [
         'params.metric: "count" in the file, "sum" in Superset', "params.extra: nothing in the file, 1 in Superset",
-    ]  # fmt: skip
+    ]
     assert core.differences(core.canonical("dashboard", assets.dashboard[board]), core.canonical("dashboard", there[board])) == [
         'position.ROW-1.meta: nothing in the file, {"background": "dark"} in Superset'
     ]

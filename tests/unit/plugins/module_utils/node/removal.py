@@ -71,7 +71,7 @@ class Node:
         sections = "".join(f"backend {name}\n" for name in backends)
         self.write(path, f"{before}# BEGIN stack {stack}\n{sections}# END stack {stack}\n")
         files = [path, "etc/systemd/system/haproxy.service.d/aistack.conf", "usr/local/sbin/aistack-edge-state",
-                 f"etc/haproxy/aistack-{stack}.pem", f"etc/haproxy/aistack-{stack}-ca.pem"]  # fmt: skip
+                 f"etc/haproxy/aistack-{stack}.pem", f"etc/haproxy/aistack-{stack}-ca.pem"]
         self.made(stack, "edge", files, kept=path)
         self.write("var/lib/haproxy/server-state", "")
 
@@ -96,7 +96,7 @@ class Node:
         """PostgreSQL and Redis, as their packages and our roles leave them."""
         self.write("etc/redis/redis.conf", f"port 6379\ninclude {self.top}/etc/redis/aistack.conf\n")
         self.made("shop", "redis", ["etc/redis/redis.conf", "etc/redis/aistack.conf", "etc/redis/aistack-users.conf",
-                                    "etc/systemd/system/redis-server.service.d/aistack.conf"], kept="etc/redis/redis.conf")  # fmt: skip
+                                    "etc/systemd/system/redis-server.service.d/aistack.conf"], kept="etc/redis/redis.conf")
         self.write("var/lib/redis/dump.rdb", "")
         self.write("var/lib/shop/credentials/redis_shop", "")
         self.made("shop", "postgres", ["etc/systemd/system/postgresql@.service.d/aistack.conf", "etc/postgresql/17/main/pg_hba.conf"])

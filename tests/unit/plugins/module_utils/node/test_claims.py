@@ -28,7 +28,7 @@ SHOP = {"name": "shop", "root": "/opt/shop", "state_dir": "/var/lib/shop", "clai
 def test_a_host_has_what_runs_there() -> None:
     assert SHOP["claims"] == {
         "components": ["api", "worker"], "roles": ["postgres"], "ports": {"8000": "api", "18000": "api", "18001": "api"},
-    }  # fmt: skip
+    }
     assert node_claims(COMPONENTS, PORTS, GROUPS, "two")["components"] == ["page"]
     assert node_claims(COMPONENTS, PORTS, GROUPS, "three") == {"components": [], "roles": [], "ports": {}}
 

@@ -89,7 +89,7 @@ def test_sets_and_the_last_of_each_kind(fleet: Fleet) -> None:
     assert not [series for series in seen if "backup_set" in series]
     last = [series for series in seen if series.startswith("aistack_last_operation")]
     assert sorted(last) == ['aistack_last_operation_seconds{operation="activate",outcome="ok"}',
-                            'aistack_last_operation_seconds{operation="rollback",outcome="failed"}']  # fmt: skip
+                            'aistack_last_operation_seconds{operation="rollback",outcome="failed"}']
 
 
 def test_events_stand_at_their_own_time(fleet: Fleet) -> None:
@@ -109,7 +109,7 @@ def test_events_stand_at_their_own_time(fleet: Fleet) -> None:
     assert events(seen) == [
         '{event="deployment",outcome="ok",component="api",release="v3"}', '{event="deployment",outcome="ok",component="web",release="v3"}',
         '{event="rollback",outcome="failed",component="",release="v2"}',
-    ]  # fmt: skip
+    ]
     assert all(abs(value - time.time()) < 60 for series, value in seen.items() if series.startswith("aistack_event"))
     assert events(page(fleet, now=time.time() + figures.EVENTS_S + 60)) == []
     for number in range(figures.EVENTS + 5):
@@ -150,7 +150,7 @@ def test_queues_by_the_login_of_the_worker(fleet: Fleet, monkeypatch: pytest.Mon
         f'aistack_queue_length{{{whose},queue="celery"}}': 0, f'aistack_queue_length{{{whose},queue="mail"}}': 7,
         f'aistack_queue_length{{{whose},queue="old"}}': 1,
         f'aistack_queue_workers{{{whose},queue="celery"}}': 1, f'aistack_queue_workers{{{whose},queue="mail"}}': 1,
-    }  # fmt: skip
+    }
     assert asked == ["MY_BROKER"]
     state = "refused"
     seen = page(fleet, worker=["celery", "mail"])
@@ -173,4 +173,4 @@ def test_a_page_takes_the_place_of_the_one_before_and_everybody_may_read_it(flee
 def test_a_node_without_anything_says_that_it_is_there(tmp_path: Path) -> None:
     text = figures.observe(Asked("shop", tmp_path, now=NOW))
     assert json.dumps(sorted({line.split("{")[0] for line in text.splitlines() if not line.startswith("#")})) == json.dumps(
-        ["aistack_figures_written_seconds", "aistack_journal_intact", "aistack_journal_verified_seconds", "aistack_lock_held"])  # fmt: skip
+        ["aistack_figures_written_seconds", "aistack_journal_intact", "aistack_journal_verified_seconds", "aistack_lock_held"])

@@ -77,7 +77,7 @@ def test_one_that_a_version_before_registered_has_what_it_left_on_the_node(
 ) -> None:
     register(registry, entry(tmp_path, "shop"))
     for path, text in (("components/api.json", '{"ports": {"blue": 18000, "green": 18001}}'), ("receipts/postgres.json", "{}"),
-                       ("components/broken.json", "")):  # fmt: skip
+                       ("components/broken.json", "")):
         (tmp_path / "shop" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "shop" / path).write_text(text)
     with pytest.raises(Refused, match=said):

@@ -38,7 +38,7 @@ def test_a_server_of_ours_goes(node: Node, name: str, data: bool) -> None:
     assert gone == {
         f"etc/systemd/system/{name}.service", f"etc/{name}/{name}.env", f"etc/{name}/filter.nft", f"opt/shop/{name}/bin/{name}",
         f"var/lib/shop/receipts/{name}.json", *([f"var/lib/{name}/a"] if data else []),
-    }  # fmt: skip
+    }
     assert ["systemctl", "disable", "--now", f"{name}.service"] in node.calls
     assert ["nft", "delete", "table", "inet", f"aistack_{name}_service"] in node.calls
     assert (name in node.users) != data
@@ -67,7 +67,7 @@ def test_a_server_goes_with_the_timer_beside_it(node: Node) -> None:
     assert gone == {
         *units, "etc/jaeger/jaeger.yml", "etc/jaeger/filter.nft", "var/lib/shop/credentials/jaeger", "var/lib/jaeger/values/1.vlog",
         "var/lib/shop/receipts/traces.json",
-    }  # fmt: skip
+    }
     assert found.units == ["jaeger-bound.timer", "jaeger-bound.service", "jaeger.service"], "what would start one again ends first"
     assert found.tables == ["aistack_jaeger_service"]
 
@@ -86,7 +86,7 @@ def test_loki_goes_with_its_filter_and_its_package_stays(node: Node, program: st
     assert gone == {
         unit, f"{folder}/loki.yml", f"{folder}/filter.nft", f"opt/shop/loki/{program}", "var/lib/shop/receipts/logs.json",
         *(["var/lib/aistack-loki/chunks/0"] if data else []),
-    }  # fmt: skip
+    }
     assert ["nft", "delete", "table", "inet", "aistack_aistack_loki_service"] in node.calls
     assert ("aistack-loki" in node.users) != data
     assert ("the package loki, whose own unit is masked" in found.stays) is program.endswith(".deb")
@@ -95,7 +95,7 @@ def test_loki_goes_with_its_filter_and_its_package_stays(node: Node, program: st
 @pytest.mark.parametrize("data", [False, True])
 def test_what_sends_lines_goes_and_the_journal_stays(node: Node, data: bool) -> None:
     files = ["etc/systemd/system/aistack-log-shipper.service", "etc/aistack-log-shipper/settings.json",
-             "etc/systemd/journald.conf.d/aistack.conf"]  # fmt: skip
+             "etc/systemd/journald.conf.d/aistack.conf"]
     node.made("shop", "sender", files)
     node.write("etc/aistack-log-shipper/password", "")
     node.write("var/lib/aistack-log-shipper/position.json", "{}")
@@ -103,7 +103,7 @@ def test_what_sends_lines_goes_and_the_journal_stays(node: Node, data: bool) -> 
     assert gone == {
         *files, "etc/aistack-log-shipper/password", "var/lib/shop/receipts/sender.json",
         *(["var/lib/aistack-log-shipper/position.json"] if data else []),
-    }  # fmt: skip
+    }
     assert ["systemctl", "disable", "--now", "aistack-log-shipper.service"] in node.calls
     assert any(line.startswith("the journal, as large as") for line in found.stays)
 
@@ -118,7 +118,7 @@ def test_what_watches_goes_and_its_figures_by_their_own_word(node: Node, data: b
     assert gone == {
         unit, f"{folder}/prometheus.yml", f"{folder}/rules.yml", f"{folder}/web.yml", "var/lib/shop/receipts/metrics.json",
         *(["var/lib/aistack-prometheus/wal/0"] if data else []),
-    }  # fmt: skip
+    }
     assert ["systemctl", "disable", "--now", "aistack-prometheus.service"] in node.calls
     assert any("whose own units are masked" in line for line in found.stays)
 
@@ -135,7 +135,7 @@ def test_what_lies_below_the_root_goes_with_its_programs_and_its_user_with_its_d
     assert gone == {
         unit, f"{folder}/settings", f"opt/shop/{role}/current/bin/{role}", f"var/lib/shop/receipts/{role}.json",
         *([f"var/lib/aistack-{role}/its.db"] if data else []),
-    }  # fmt: skip
+    }
     assert (role in node.users) != data
     assert any(f"user {role}, whose these files are" in line for line in found.stays) != data
     assert not any("package" in line for line in found.stays)
@@ -155,7 +155,7 @@ def test_exporters_go_with_the_filters_of_their_ports(node: Node) -> None:
         node.write(f"var/lib/prometheus/node-exporter/aistack-{name}.prom", "")
     gone, _found = taken(node, "exporters")
     assert gone == {*units, "etc/aistack-exporters/postgres.env", "etc/aistack-exporters/node.nft", "var/lib/shop/receipts/exporters.json",
-                    "var/lib/prometheus/node-exporter/aistack-shop.prom"}  # fmt: skip
+                    "var/lib/prometheus/node-exporter/aistack-shop.prom"}
     tables = [call for call in node.calls if call[:2] == ["nft", "delete"]]
     assert tables == [["nft", "delete", "table", "inet", "aistack_aistack_node_exporter_service"]]
 
@@ -167,7 +167,7 @@ def test_redis_loses_what_is_ours_and_stops(node: Node, data: bool) -> None:
     assert gone == {
         "etc/redis/aistack.conf", "etc/redis/aistack-users.conf", "etc/systemd/system/redis-server.service.d/aistack.conf",
         "var/lib/shop/receipts/redis.json", "var/lib/shop/credentials/redis_shop", *(["var/lib/redis/dump.rdb"] if data else []),
-    }  # fmt: skip
+    }
     assert (node.top / "etc/redis/redis.conf").read_text(encoding="utf-8") == "port 6379\n"
     assert not (node.top / "etc/systemd/system/redis-server.service.d").exists()
     assert ["systemctl", "disable", "--now", "redis-server.service"] in node.calls
@@ -180,7 +180,7 @@ def test_the_daily_set_ends_and_its_sets_stay(node: Node) -> None:
         *(f"etc/systemd/system/aistack-backup@shop.{kind}" for kind in ("service", "timer")),
         "etc/systemd/system/aistack-backup-failed@shop.service", "var/lib/shop/backup.json", "var/lib/shop/receipts/backup.json",
         "var/lib/systemd/timers/stamp-aistack-backup@shop.timer",
-    }  # fmt: skip
+    }
     assert len(found.stays) == 2
 
 

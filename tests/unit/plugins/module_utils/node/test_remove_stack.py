@@ -17,10 +17,10 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.node import remo
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.node.removal import Node
 
 PACKAGES = {"etc/redis/redis.conf", "etc/systemd/system/postgresql@.service.d/aistack.conf", "etc/postgresql/17/main/pg_hba.conf",
-            "var/lib/postgresql/17/main/base/1"}  # fmt: skip
+            "var/lib/postgresql/17/main/base/1"}
 DATA = {"var/lib/redis/dump.rdb", "var/lib/ollama/a", "var/lib/aistack-api/schedule", "var/lib/aistack-web/schedule"}
 KEPT = {"journal.jsonl", "journal.jsonl.last", "journal.jsonl.1.gz", "backup.key", "backups/one/manifest.json",
-        "data/api/uploads/a.png", "data/web/uploads/a.png"}  # fmt: skip
+        "data/api/uploads/a.png", "data/web/uploads/a.png"}
 FOREIGN = {"srv/ollama/b"}
 
 
@@ -72,7 +72,7 @@ def test_another_stack_stays_as_it_is(node: Node) -> None:
     node.second()
     others = {path: (node.top / path).read_bytes() for path in node.files() - alone}
     shared = {"usr/local/bin/aistack", "etc/systemd/system/aistack-reconcile@.service", "usr/local/sbin/aistack-edge-state",
-              "etc/systemd/system/haproxy.service.d/aistack.conf", "var/lib/haproxy/server-state", "etc/haproxy/haproxy.cfg"}  # fmt: skip
+              "etc/systemd/system/haproxy.service.d/aistack.conf", "var/lib/haproxy/server-state", "etc/haproxy/haproxy.cfg"}
     take(node, data=True)
     assert {path: (node.top / path).read_bytes() for path in others} == others
     assert node.files() == set(others) | shared | PACKAGES | FOREIGN

@@ -61,7 +61,7 @@ def test_a_good_list() -> None:
         ([{**MAIL, "user": "u"}], "aistack_notices[0]: user and password go together"),
         ([{**RUN, "command": "page ops"}], "aistack_notices[0].command: must be a list"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named_and_no_value_is_shown(entries: Any, problem: str) -> None:
     found = notice.problems(entries)
     assert len(found) == 1, found
@@ -131,7 +131,7 @@ def test_a_watch_that_failed_says_why_and_what_to_do() -> None:
     assert told["title"] == "[shop] watch failed"
     assert told["text"].splitlines() == [
         "Situation: errors above 5 % on b1: 0.3", "Action: watch failed", "Nodes: b1", "Next:", "  - errors: run it",
-    ]  # fmt: skip
+    ]
 
 
 def test_before_a_rollback_it_says_what_would_be_lost() -> None:

@@ -184,7 +184,7 @@ def post(tmp_path: Path) -> Iterator[Any]:
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Post)
         server.daemon_threads = True  # closing it waits for no conversation that hangs
         entry = {"kind": "mail", "host": "localhost", "port": server.server_address[1], "security": "none", "timeout": 5,
-                 "from": "aistack@example.com", "to": ["ops@example.com", "dev@example.com"], **changes}  # fmt: skip
+                 "from": "aistack@example.com", "to": ["ops@example.com", "dev@example.com"], **changes}
         if tls:
             if not shutil.which("openssl"):
                 pytest.fail("no openssl on this machine: apt-get install openssl")
@@ -192,7 +192,7 @@ def post(tmp_path: Path) -> Iterator[Any]:
             subprocess.run(
                 ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "1",
                  "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True,
-            )  # fmt: skip
+            )
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, key)
             server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -235,7 +235,7 @@ def test_a_mail_that_does_not_arrive(post: Any, server: dict[str, Any], changes:
 
 def asked(*commands: str, **more: Any) -> list[dict[str, Any]]:
     return [{"kind": "command", "name": f"hook {number}", "command": ["sh", "-c", command], "events": ["before_deploy"], **more}
-            for number, command in enumerate(commands)]  # fmt: skip
+            for number, command in enumerate(commands)]
 
 
 def test_whoever_is_asked_gets_the_event_and_agrees_in_silence(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_whoever_is_asked_gets_the_event_and_agrees_in_silence(tmp_path: Path) -
     got = json.loads((tmp_path / "got").read_text())
     assert (got["event"], got["status"], got["title"], got["facts"]["to"]) == (
         "before_deploy", "asked for", "[shop] deploy asked for: v1", "v1",
-    )  # fmt: skip
+    )
     assert not (tmp_path / "told").exists(), "who names no event is asked nothing"
 
 

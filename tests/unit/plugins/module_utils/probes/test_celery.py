@@ -70,7 +70,7 @@ def test_workers_queues_active_and_schedule(observe, release, tmp_path):
     seen = observe(
         celery="app.celery_app", **base, workers=["worker@backend-1"], queues=["video", "celery"], active={"le": 1},
         schedule={"trend-collector": "app.tasks.collect_trends"},
-    )  # fmt: skip
+    )
     assert seen.ok, seen
     asked = json.loads((tmp_path / "stdin").read_text())
     assert (asked["workers"], asked["app"], asked["active"]) == (["worker@backend-1"], "app.celery_app", True)

@@ -30,7 +30,7 @@ def login(tmp_path: Path) -> dict[str, str]:
 
 
 def answers(web: WebServer, source: tuple[int, Any] = (200, {"status": "OK", "message": "Successfully queried the Prometheus API."}),
-            uids: Any = None) -> None:  # fmt: skip
+            uids: Any = None) -> None:
     web.routes["/api/health"] = (200, {"database": "ok", "version": "11.6.0", "commit": "0"})
     web.routes["/api/datasources/uid/aistack-prometheus/health"] = source
     uids = UIDS if uids is None else uids

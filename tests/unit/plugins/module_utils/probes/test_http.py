@@ -40,7 +40,7 @@ def test_a_status_means_what_it_says(web, observe, status):
     ("body", "expected", "good"),
     [("true", True, True), ("false", True, False), ("false", False, True), ("[1, 2]", [1, 2], True), ("0", 0, True),
      ('{"status": "ok"}', True, False)],
-)  # fmt: skip
+)
 def test_an_answer_that_is_one_bare_value(web, observe, body, expected, good):
     web.routes["/"] = (200, body)
     seen = observe(http=web.url, json=expected)

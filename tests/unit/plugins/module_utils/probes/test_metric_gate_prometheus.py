@@ -67,7 +67,7 @@ def watch(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 def share(standin: StandIn, **changes: Any) -> dict[str, Any]:
     return {"name": "errors", "source": "prometheus", "target": standin.url, "query": "share", "sample": "count", "value": 0.05,
-            "window": 0.3, "then": {"level": "app"}, **changes}  # fmt: skip
+            "window": 0.3, "then": {"level": "app"}, **changes}
 
 
 def test_the_four_verdicts(standin: StandIn, watch: Callable[..., dict[str, Any]]) -> None:
@@ -83,7 +83,7 @@ def test_the_four_verdicts(standin: StandIn, watch: Callable[..., dict[str, Any]
     few = watch(share(standin))
     assert (few["verdict"], "saw 3, at least 20 are needed" in few["msg"]) == ("inconclusive", True)
     other = watch(share(standin), {"name": "other", "source": "metrics", "target": "http://127.0.0.1:9/", "gauge": "x", "value": 1,
-                                   "window": 0.3, "error_limit": 0})  # fmt: skip
+                                   "window": 0.3, "error_limit": 0})
     assert (other["verdict"], [row["verdict"] for row in other["conditions"]]) == ("error", ["inconclusive", "error"])
 
 
@@ -145,7 +145,7 @@ def test_twenty_conditions_are_asked_side_by_side(standin: StandIn, watch: Calla
     for number in range(20):
         standin.vectors.update({f"share{number}": [({"node": "b1"}, 0.01)], f"count{number}": [({"node": "b1"}, 100.0)]})
         conditions.append(share(standin, name=f"c{number}", query=f"share{number}", sample=f"count{number}", value=None, times=2,
-                                baseline="share"))  # fmt: skip
+                                baseline="share"))
     took = []
     for _turn in range(3):  # a busy machine may be late itself
         standin.asked.clear()
@@ -168,7 +168,7 @@ def test_questions_and_endpoints_are_asked_side_by_side(standin: StandIn, watch:
         return 200, "x 1\n"
 
     ends = [{"name": f"e{number}", "source": "metrics", "target": f"{standin.url}/m{number}", "gauge": "x", "value": 1, "window": 0.1,
-             "min_sample": 1} for number in range(5)]  # fmt: skip
+             "min_sample": 1} for number in range(5)]
     standin.server.routes.update({f"/m{number}": slow for number in range(5)})
     began = time.monotonic()
     assert watch(share(standin, window=0.1), *ends, duration=0.1)["verdict"] == "pass"

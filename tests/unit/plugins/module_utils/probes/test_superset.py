@@ -61,7 +61,7 @@ def test_its_health_is_asked_without_a_login(served: tuple[Standin, str], observ
     ],
 )
 def test_what_is_not_as_it_should_be(served: tuple[Standin, str], observe: Observe, login: dict[str, str], change: dict[str, Any],
-                                     more: dict[str, Any], said: str) -> None:  # fmt: skip
+                                     more: dict[str, Any], said: str) -> None:
     for name, value in change.items():
         setattr(served[0], name, value)
     seen = observe(superset=served[1], **{"dashboards": ["sales"], **login, **more})

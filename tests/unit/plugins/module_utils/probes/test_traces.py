@@ -29,7 +29,7 @@ FIND = "/api/traces"
 def trace(*services: str) -> dict[str, Any]:
     """As the API has one: spans name their process, and processes their service."""
     spans = [{"traceID": "4bf9", "spanID": str(number), "operationName": "GET /orders", "startTime": 1796040000000000, "duration": 1200,
-              "references": [], "tags": [], "logs": [], "processID": f"p{number}"} for number, _name in enumerate(services)]  # fmt: skip
+              "references": [], "tags": [], "logs": [], "processID": f"p{number}"} for number, _name in enumerate(services)]
     processes = {f"p{number}": {"serviceName": name, "tags": []} for number, name in enumerate(services)}
     return {"traceID": "4bf9", "spans": spans, "processes": processes, "warnings": None}
 
@@ -46,7 +46,7 @@ def asked(web: WebServer) -> dict[str, str]:
 def test_a_trace_has_spans_of_each_service(web: WebServer, observe: Observe) -> None:
     web.routes[FIND] = answer(trace("api"), trace("api", "worker", "postgres"))
     seen = observe(traces=web.url, service="api", operation="GET /orders", tags={"http.status_code": 200, "error": False},
-                   services=["api", "worker"], seconds=30)  # fmt: skip
+                   services=["api", "worker"], seconds=30)
     assert seen.ok
     assert seen.got == "1 traces of api 'GET /orders' http.status_code=200 error=False through api, postgres, worker"
     query = asked(web)

@@ -24,7 +24,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.store im
 def recipe(tmp_path: Path, **given: Any) -> Recipe:
     settings: dict[str, Any] = {
         "component": "api", "tag": "v1", "kind": "node", "tools": tmp_path / "tools", "cache": tmp_path / "cache", "python": sys.executable,
-    }  # fmt: skip
+    }
     return Recipe(**{**settings, **given})
 
 

@@ -35,7 +35,7 @@ def test_the_same_inputs_give_the_same_key() -> None:
             ("includes", [{"path": "web", "output": "dist", "to": "static"}]),
         ]),
     ],
-)  # fmt: skip
+)
 def test_each_input_counts(other: str) -> None:
     assert other != key()
 

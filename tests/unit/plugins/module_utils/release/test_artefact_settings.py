@@ -48,7 +48,7 @@ def test_what_is_said() -> None:
         ({"store": "s3://kept", "access_key_id": "k", "secret_key_file": "/s"}, "aistack_artefacts: 'endpoint' is missing"),
         ("perhaps", "aistack_artefacts: must be false, or a mapping"),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_sense(given: Any, problem: str) -> None:
     (found,) = settings_problems(given, ["builder", "one"])
     assert found.startswith(problem)

@@ -34,7 +34,7 @@ def keep(store: Store, key: str, **facts: Any) -> Stored:
         ("https://u:p@git.example.com/team/shop.git", "shop"), ("git@example.com:shop.git", "shop"), ("/srv/repos/shop/", "shop"),
         ("/srv/a b", "a_b"), ("..", "application"), ("", "application"),
     ],
-)  # fmt: skip
+)
 def test_the_folder_of_a_repository(repo: str, name: str) -> None:
     assert application_of(repo) == name
 

@@ -52,7 +52,7 @@ def recipe(tmp_path: Path, **given: Any) -> Recipe:
     settings: dict[str, Any] = {
         "component": "backend", "tag": "v1", "kind": "python", "tools": tools, "cache": tmp_path / "cache",
         "python": sys.executable, "build_user": "root", "test_user": "root", "build_timeout": 60, "test_timeout": 20,
-    }  # fmt: skip
+    }
     return Recipe(**{**settings, **given})
 
 

@@ -43,7 +43,7 @@ fatal: Could not read from remote repository.
         ("", "/srv/x", "nothing, and ended with status 128", "Check aistack_applications"),
     ],
     ids=["no key", "no key at a port", "host key", "changed host key", "login", "not there", "no such name", "nothing"],
-)  # fmt: skip
+)
 def test_the_first_line_stays_and_a_remedy_is_named(stderr: str, address: str, first: str, way: str) -> None:
     said = git_words.explained(stderr, 128, address)
     assert said.startswith(f"git said: {first}")

@@ -36,7 +36,7 @@ def test_what_gives_no_name_is_refused(component: str, tag: str, commit: str, sa
 
 
 @pytest.mark.parametrize("text", ["api:1.2.3-0a1b2c3", f"api:1.2.3-{COMMIT}", f"registry.example.com:5000/shop/api@{DIGEST}",
-                                  f"api:1.2.3@{DIGEST}"])  # fmt: skip
+                                  f"api:1.2.3@{DIGEST}"])
 def test_what_names_one_image_for_ever_is_taken(text: str) -> None:
     assert image.reference_problem(text) == ""
 
@@ -123,7 +123,7 @@ def test_the_command_line_has_names_of_arguments_and_no_value() -> None:
     assert "secret" not in " ".join(command)
     assert command[-1] == "/srv/tree"
     for pair in (["--build-arg", "INDEX"], ["--file", "/srv/tree/docker/api"], ["--target", "run"], ["--tag", "api:1.2.3-0a1b2c3"],
-                 ["--label", "a.b=c"]):  # fmt: skip
+                 ["--label", "a.b=c"]):
         assert " ".join(pair) in " ".join(command)
 
 

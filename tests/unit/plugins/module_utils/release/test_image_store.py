@@ -99,7 +99,7 @@ def request(tmp_path: Path, tag: str = "v1.0.0", **more: Any) -> staging.Request
     return staging.Request(
         layout=Layout(tmp_path / "opt", "api"), state_dir=tmp_path, recipe=recipe(tmp_path, tag, **more), commit=COMMIT, archive=archive,
         archive_sha256=sha256(archive),
-    )  # fmt: skip
+    )
 
 
 def test_a_release_is_the_name_and_the_digest_of_its_image(tmp_path: Path, builds: Any) -> None:

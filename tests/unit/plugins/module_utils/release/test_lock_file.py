@@ -41,7 +41,7 @@ def test_what_is_no_lock_file(lock: str, kind: str, said: str) -> None:
         ("package-lock.json", "node"), ("npm-shrinkwrap.json", "node"), ("uv.lock", "python"), ("pylock.api.toml", "python"),
         ("pnpm-lock.yaml", "node"), ("yarn.lock", "static"),
     ],
-)  # fmt: skip
+)
 def test_what_is_one(lock: str, kind: str) -> None:
     assert lock_file.problem(lock, kind) == ""
 
@@ -53,7 +53,7 @@ def test_what_is_one(lock: str, kind: str) -> None:
         ("../pnpm-lock.yaml", "node", "web", True), ("../package-lock.json", "static", "web", True),
         ("../pylock.toml", "python", "api", False),
     ],
-)  # fmt: skip
+)
 def test_the_lock_of_a_workspace_lies_above(lock: str, kind: str, path: str, fits: bool) -> None:
     assert (lock_file.problem(lock, kind, path) == "") is fits
 
@@ -65,7 +65,7 @@ def test_the_lock_of_a_workspace_lies_above(lock: str, kind: str, path: str, fit
         ("requirements.lock", "python", "list"), ("package-lock.json", "node", "npm"), ("../pnpm-lock.yaml", "node", "pnpm"),
         ("yarn.lock", "static", "yarn"),
     ],
-)  # fmt: skip
+)
 def test_what_reads_it(lock: str, kind: str, reads: str) -> None:
     assert lock_file.tool(lock, kind) == reads
 

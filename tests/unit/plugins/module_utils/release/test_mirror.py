@@ -324,7 +324,7 @@ def test_a_workspace_and_a_context_keep_their_places(repository: Repository) -> 
     some = placed(repository, "requirements.lock", ("libs/shared",))
     assert names(some.archive("v2.0.0", commit).path) == [
         "backend", "backend/app.py", "backend/run.sh", "libs", "libs/shared", "libs/shared/x.py",
-    ]  # fmt: skip
+    ]
     alone = source(repository).archive("v2.0.0", commit)
     assert names(alone.path) == ["app.py", "run.sh"]
     with pytest.raises(SourceError, match=r"has no folder lib\. Folders there: .*Correct the component's context"):

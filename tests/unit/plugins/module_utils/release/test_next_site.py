@@ -26,7 +26,7 @@ def built(tree: Path, where: str = "", dist: str = ".next", site: str = "") -> P
         (output / "node_modules/next/server.js", "no site"), (home / dist / "BUILD_ID", "b"), (home / dist / "server/page.js", ""),
         (home / dist / "static/c.js", "c"), (home / "public/fonts/x.ttf", "font"), (home / "public/robots.txt", "robots"),
         (own / "public/fonts/x.ttf", "font"), (home / "app/page.js", ""), (tree / "node_modules/dev/standalone/server.js", ""),
-    ):  # fmt: skip
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return tree

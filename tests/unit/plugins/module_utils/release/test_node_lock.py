@@ -67,7 +67,7 @@ def web(tmp_path: Path, lock: str, tool: str, script: str, files: dict[str, str]
         ("../../yarn.lock", "apps/web", "yarn",
          "install --frozen-lockfile --non-interactive --no-progress --prefer-offline --ignore-scripts", "."),
     ],
-)  # fmt: skip
+)
 def test_each_is_called_as_frozen_as_it_goes(tmp_path: Path, lock: str, inner: str, tool: str, words: str, folder: str) -> None:
     script = f'echo "$*" > {tmp_path}/words; pwd > {tmp_path}/pwd; env > {tmp_path}/env'
     files = {lock.replace("../", ""): CLASSIC if tool == "yarn" else "", f"{inner or '.'}/package.json": "{}"}
@@ -80,7 +80,7 @@ def test_each_is_called_as_frozen_as_it_goes(tmp_path: Path, lock: str, inner: s
     own = {
         "npm": [], "pnpm": ["npm_config_package_import_method=copy", f"npm_config_store_dir={cache}/pnpm"],
         "yarn": ["YARN_IGNORE_PATH=1", f"YARN_CACHE_FOLDER={cache}/yarn"],
-    }  # fmt: skip
+    }
     assert f"npm_config_cache={cache}/npm" in told
     assert {name for names in own.values() for name in names if name in told} == set(own[tool])
 

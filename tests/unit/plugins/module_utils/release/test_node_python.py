@@ -20,7 +20,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release import n
         ("==3.13.*", "3.13", True), ("==3.14.*", "3.13", False), ("~=3.12", "3.13", True), ("3.14", "3.13", False), ("3.13", "3.13", True),
         (">=3", "3.13", True), ("==3.*", "3.13", True), ("!=3.9.7", "3.9", True), ("nonsense", "3.13", True), (">=3.14", "", True),
     ],
-)  # fmt: skip
+)
 def test_whether_a_version_fits(spec: str, there: str, fits: bool) -> None:
     assert node_python.fits(spec, there) is fits
 

@@ -15,7 +15,7 @@ FACTS: dict[str, Any] = {
     "repo": "https://git.example.com/shop.git", "commit": "c" * 40, "path": "api", "tag": "v1", "component": "api", "sha256": "a" * 64,
     "lock_hash": "b" * 64, "platform": {"os": "debian 12"}, "root": "/opt/aistack", "built_on": "builder", "built_by": "anna", "run": "r1",
     "built_at": "2026-01-01T00:00:00Z", "tools": {"uv": "uv 1"},
-}  # fmt: skip
+}
 RECIPE = {"lock": "requirements.lock", "tests": [["pytest"]], "environment": {"INDEX": "hash"}, "test_env": {"A": "hash"}}
 ABOUT = {"tag": "v1", "component": "api", "commit": "c" * 40}
 

@@ -57,7 +57,7 @@ def recipe(place: Path, **given: Any) -> Recipe:
     settings: dict[str, Any] = {
         "component": "api", "tag": "v1", "kind": "python", "tools": place / "tools", "cache": place / "cache", "python": "/usr/bin/python3",
         "build_user": BUILDER, "test_user": TESTER, "build_timeout": 60, "test_timeout": 60,
-    }  # fmt: skip
+    }
     return Recipe(**{**settings, **given})
 
 
@@ -99,7 +99,7 @@ def sdist(folder: Path) -> str:
         "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "loud"\n'
                           'version = "1.0"\n',
         "backend.py": BACKEND,
-    }  # fmt: skip
+    }
     path = folder / "loud-1.0.tar.gz"
     with tarfile.open(path, "w:gz") as bundle:
         for name, text in files.items():
@@ -132,7 +132,7 @@ def test_a_build_is_another_user_with_a_small_environment(place: Path, work: Pat
         "AISTACK_COMPONENT", "AISTACK_RELEASE", "CA", "CI", "HOME", "HTTPS_PROXY", "LANG", "NEXT_PUBLIC_URL", "NEXT_TELEMETRY_DISABLED",
         "NO_COLOR", "PATH", "PWD", "TMPDIR", "npm_config_cache", "npm_config_prefer_offline", "npm_config_registry",
         "npm_config_update_notifier",
-    }  # fmt: skip
+    }
     assert os.listdir(place / "staging") == ["v1"], "its home went with it"
 
 
@@ -243,7 +243,7 @@ def test_a_folder_that_its_owner_swaps_for_a_link_leads_root_nowhere(place: Path
     calls: dict[str, Callable[[], None]] = {
         "seal": lambda: trees.seal(work), "remove": lambda: trees.remove(work),
         "take back": lambda: sandbox.take_back(work, builder), "lend": lambda: sandbox.lend(work, builder),
-    }  # fmt: skip
+    }
     looks: list[str] = []
     with subprocess.Popen(command, cwd=work, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, **who) as owner:
         stats = {name: getattr(os, name) for name in ("stat", "lstat")}
@@ -366,7 +366,7 @@ def test_where_systemd_runs_the_node_tests_get_a_service(place: Path, work: Path
     for wanted in (
         "User=daemon", "ProtectSystem=strict", "ProtectHome=yes", "ProtectProc=invisible", "PrivateDevices=yes", "NoNewPrivileges=yes",
         "PrivateNetwork=yes", f"ReadWritePaths={home}", "RuntimeMaxSec=120", "CapabilityBoundingSet=",
-    ):  # fmt: skip
+    ):
         assert f"--property={wanted}" in words
     assert not [word for word in words if "it's" in word or word.startswith("--setenv")], "variables stand on no command line"
     assert seen["mode"] == 0o600

@@ -15,7 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.release.tag_vers
     ("v4.1.0", (4, 1, 0)), ("4.1.0", (4, 1, 0)), ("v4.1", (4, 1, 0)), ("v4", (4, 0, 0)), ("backend/v1.2.3", (1, 2, 3)),
     ("backend..v1.2.3", (1, 2, 3)), ("backend-v1.2.3", (1, 2, 3)), ("my-own-api-1.2.3", (1, 2, 3)), ("v5.0.0-rc.1", (5, 0, 0)),
     ("v5.0.0+build.7", (5, 0, 0)), ("v3-4/v1.2.3", (1, 2, 3)),
-])  # fmt: skip
+])
 def test_tags_that_name_one(tag: str, numbers: tuple[int, int, int]) -> None:
     found = version_of(tag)
     assert found is not None
@@ -29,6 +29,6 @@ def test_tags_that_name_none(tag: str) -> None:
 
 def test_they_come_in_the_order_of_semantic_versions() -> None:
     order = ["v1.0.0-alpha", "v1.0.0-alpha.1", "v1.0.0-alpha.beta", "v1.0.0-beta", "v1.0.0-beta.2", "v1.0.0-beta.11", "v1.0.0-rc.1",
-             "v1.0.0", "v1.0.1", "v1.9.0", "v1.10.0", "v2.0.0"]  # fmt: skip
+             "v1.0.0", "v1.0.1", "v1.9.0", "v1.10.0", "v2.0.0"]
     assert sorted(set(order), key=lambda tag: version_of(tag) or (0,)) == order
     assert version_of("v1.0.0+a") == version_of("1.0.0+b") == version_of("api/v1.0")

@@ -184,7 +184,7 @@ WAYS_OUT = {
     "two lines": [member("a\nb")],
     "a goal of two lines": [member("l", LINK, "a\nb")],
     "no name": [member(".")],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("members", WAYS_OUT.values(), ids=WAYS_OUT.keys())
@@ -232,7 +232,7 @@ def test_links_that_stay_inside(tmp_path: Path) -> None:
     infos = [
         member("l", LINK, "d/f"), member("d/up", LINK, "../l"), member("d/f"), member("d/self", LINK, "."),
         member("later", LINK, "made/by/build"), member("bin", LINK, python), member("by", LINK, "bin"),
-    ]  # fmt: skip
+    ]
     (tmp_path / "a.tar").write_bytes(_bundle(*infos))
     tree.unpack(tmp_path / "a.tar", tmp_path / "t", goals=(f"{python}.11",))
     assert (tmp_path / "t/d/up").read_text() == "text"
@@ -303,7 +303,7 @@ def test_a_tag_made_by_hand_writes_nowhere_else(tmp_path: Path, python: str) -> 
         [python, "-c", HAND_MADE, str(repo), str(tmp_path / "work")],
         env={**os.environ, "PYTHONPATH": str(Path(tree.__file__).parents[6])},
         capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    )
     assert "escaped []" in found.stdout, found.stdout + found.stderr
     assert "refused t" in found.stdout
     assert "planned the archive of v1 cannot be unpacked: t" in found.stdout

@@ -23,7 +23,7 @@ def component(**more: Any) -> dict[str, Any]:
 def test_a_component_that_asks_for_nothing_gets_nothing() -> None:
     assert access_of("api", component(), PLACES) == {
         "write": [], "environment": {}, "just_in_time": False, "devices": [], "groups": [],
-    }  # fmt: skip
+    }
 
 
 def test_folders_of_its_own_are_below_the_state() -> None:
@@ -32,7 +32,7 @@ def test_folders_of_its_own_are_below_the_state() -> None:
     assert found["environment"] == {"AISTACK_DATA": "/var/lib/shop/data/api", "AISTACK_CACHE": "/var/lib/shop/cache/api"}
     assert unit_access.saved("api", component(writable=["uploads", "/srv/shop/media/"], cache=["models"]), "/var/lib/shop") == [
         "/var/lib/shop/data/api/uploads", "/srv/shop/media",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_home_is_asked_for_by_name() -> None:
@@ -100,7 +100,7 @@ def test_only_what_runs_a_release_has_them() -> None:
 
 def test_a_good_description_has_no_problems() -> None:
     more = {"writable": ["uploads", "/srv/shop/media"], "cache": ["home", "/srv/models"], "just_in_time": True,
-            "devices": ["gpu", "/dev/dri/renderD128", "char-drm"]}  # fmt: skip
+            "devices": ["gpu", "/dev/dri/renderD128", "char-drm"]}
     assert check_access("c.api", component(**more)) == []
 
 

@@ -91,7 +91,7 @@ def says(folder: Path) -> str:
 
 def test_a_component_of_a_workspace_gets_what_its_project_needs(tmp_path: Path, work: Path) -> None:
     (work / "api/pyproject.toml").write_text((work / "api/pyproject.toml").read_text() + '[dependency-groups]\ndev = ["other"]\n'
-                                             "[tool.uv.sources.other]\nworkspace = true\n")  # fmt: skip
+                                             "[tool.uv.sources.other]\nworkspace = true\n")
     lock(work)
     building = made(tmp_path)
     build.install_python(building, work)
@@ -231,7 +231,7 @@ def test_the_build_user_does_all_of_it(tmp_path: Path, work: Path) -> None:
             component="api", tag="v1", kind="python", tools=Path(place, "tools"), cache=Path(place, "cache"), python="/usr/bin/python3",
             lock="../uv.lock", inner="api", environment=source, build_user="nobody", test_user="daemon", test_sandbox="none",
             tests=[["{python}", "main.py"]],
-        )  # fmt: skip
+        )
         tree = Path(place, "work")
         sandbox.lend(tree, building.builder())
         build.install_python(building, tree)

@@ -69,7 +69,7 @@ def test_a_backend_without_a_hash() -> None:
         ('[project]\nname = "My.Api_x"\n', "my-api-x"), ("[build-system]\nrequires = []\n[project]\nversion = '1'\nname = 'a'\n", "a"),
         ("[tool.x]\nname = 'no'\n", ""), ("[project]\nversion = '1'\n[tool.x]\nname = 'no'\n", ""),
     ],
-)  # fmt: skip
+)
 def test_the_name_of_a_project(project: str, name: str) -> None:
     assert uv_text.project_name(project) == name
 

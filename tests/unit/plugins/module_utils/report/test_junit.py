@@ -12,7 +12,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.report import ju
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.report import sample_run
 
 FAILED = {"name": "health", "component": "api", "verdict": "fail", "severity": "critical", "expected": "status 200",
-          "hint": "look at its log", "got": "<b>\x1b[31m502\x00 & more", "latency_ms": 250.0, "attempts": 3}  # fmt: skip
+          "hint": "look at its log", "got": "<b>\x1b[31m502\x00 & more", "latency_ms": 250.0, "attempts": 3}
 RESULTS: dict[str, Any] = {
     "a": {"probes": [
         FAILED,
@@ -23,7 +23,7 @@ RESULTS: dict[str, Any] = {
         {"name": "dns", "component": "worker", "verdict": "error", "severity": "critical", "expected": "an address", "got": "no resolver"},
     ]},
     "b": {"unreachable": True, "msg": "ssh: no route\nmore"},
-}  # fmt: skip
+}
 
 
 def parsed(xml: str) -> ElementTree.Element:
@@ -66,4 +66,4 @@ def test_a_run_has_its_gates_its_phases_and_what_failed_without_a_gate() -> None
     root = parsed(junit.document("shop", junit.run_suites(run_story.story_of({"n": pen.records}, silent={"gone": "no route"}))))
     assert [error.attrib["message"] for error in root.iter("error")] == [
         "expected it ends well, got it has no end in the journal", "expected its journal, got no route",
-    ]  # fmt: skip
+    ]

@@ -19,11 +19,11 @@ STEP = {
     "statements": [
         {"action": "adds a column", "table": "t", "lock": "ACCESS EXCLUSIVE", "blocks": "reads and writes", "loses_data": False}
     ],
-}  # fmt: skip
+}
 MIGRATION = {
     "known": True, "component": "backend", "release": "v2", "current": ["0001"], "target": ["0002"], "pending": [STEP],
     "database": {"name": "app", "host": "db", "port": 5432, "user": "app"}, "verdict": {"allowed": True, "refusals": [], "warnings": []},
-}  # fmt: skip
+}
 SWITCH = ["write green", "start green", "gate green", "ready green", "drain blue", "live green"]
 
 
@@ -48,14 +48,14 @@ def facts() -> dict[str, Any]:
             "gate": [{"name": "health", "http": "http://127.0.0.1/"}, {"name": "far", "http": "http://b/", "from": "web"}],
         },
         "beat": {"hosts": "b", "release_from": "backend", "strategy": "recreate"},
-    }  # fmt: skip
+    }
     probe = {"component": "postgres", "name": "select", "verdict": "pass", "expected": "1", "got": "1"}
     made = {
         "stack": "lab", "application": "app", "release": "v2", "order": ["backend", "beat"], "components": components,
         "phases": {"phase1": {"components": ["backend"], "acceptance": ["route"]}}, "acceptance_phases": ["phase1"],
         "nodes": {"b1": {"backend": said(migration=MIGRATION), "beat": said(staged={"skipped": True, "changed": False})}, "web1": {}},
         "opening": {"b1": {"probes": [probe]}}, "leases": {"b1": {"lease": None}},
-    }  # fmt: skip
+    }
     return copy.deepcopy(made)
 
 
@@ -66,7 +66,7 @@ def test_it_tells_all_of_it_and_fits(facts: dict[str, Any]) -> None:
         "$ {python} -m pytest", "ADD COLUMN c TEXT", "blocks reads and writes", "Allowed.", "tree of backend", "backend: health",
         "phase1: gate of backend, route", "postgres passes", "data: nothing", "beat stops before the new one starts",
         "start green, gate green, give green traffic, drain blue",
-    ):  # fmt: skip
+    ):
         assert expected in " ".join(text.split())
     assert "far" not in text  # asked from elsewhere: it does not judge the slot
     assert "refused" not in text.lower()
@@ -216,7 +216,7 @@ def test_hosts_that_change_one_after_the_other(facts: dict[str, Any]) -> None:
     facts["order"] = ["backend"]
     told = " ".join(page(facts).partition("Switched, one after the other")[2].partition("Judged by")[0].split())
     steps, proof = "point green at the release, start green, gate green, give green traffic, drain blue, green is live", (
-        "then its gate, 60 s in which errors judges, and its gate again")  # fmt: skip
+        "then its gate, 60 s in which errors judges, and its gate again")
     assert told.endswith(
         f"- backend on b2: there already; batch 1 of 3, {proof} 1. backend on b1: {steps} batch 2 of 3, {proof} "
         f"2. backend on b3: {steps} batch 3 of 3, {proof}"

@@ -92,12 +92,12 @@ def test_what_prometheus_says_of_triggers_is_evidence_and_fails_nothing() -> Non
     silent = "not verified: Prometheus does not answer: connection refused"
     rows = [{**row, "verdict": "pass", "got": "0.01"}, {**row, "verdict": "fail", "got": "0.5"},
             {**row, "verdict": "inconclusive", "got": "too few to judge"},
-            {**row, "verdict": "inconclusive", "got": silent, "where": ""}]  # fmt: skip
+            {**row, "verdict": "inconclusive", "got": silent, "where": ""}]
     items = vt.figure_items({"b1": {"conditions": rows}, "w1": {"unreachable": True}, "w2": {"conditions": []}})
     assert {(item["level"], item["item"]) for item in items} == {("performance", "trigger: errors (Prometheus)")}
     assert [(item["verdict"], item["node"], item["got"]) for item in items] == [
         ("pass", "w1", "0.01"), ("warning", "w1", "it would be pulled: 0.5"), ("warning", "w1", "not verified: too few to judge"),
         ("warning", "b1", silent),
-    ]  # fmt: skip
+    ]
     assert vt.failed_items(items) == []
     assert vt.summary(items).endswith("performance 4/4, data not asked, 2 of Prometheus not verified")

@@ -27,7 +27,7 @@ def test_a_row_for_each_component_and_node() -> None:
         "b2": {"unreachable": True, "msg": "no route to host"},
         "g1": {"answer": read(127, "", "")},
         "g2": {},
-    })  # fmt: skip
+    })
     *rows, remedy, _more = text.splitlines()
     assert remedy.startswith("  next: once b2 answers, deploy.yml -e release=TAG with the release that is wanted")
     assert [line.split() for line in rows[4:]] == [
@@ -44,7 +44,7 @@ def test_nodes_that_are_apart() -> None:
         "a": status({"component": "api", "live": new}, {"component": "web", "live": old}),
         "b": status({"component": "api", "live": old}, {"component": "web", "live": old}),
         "c": status({"component": "api", "live": old}, {"component": "beat", "live": None}),
-    })  # fmt: skip
+    })
     assert shown.splitlines()[-2:] == [
         "  api is not at one release: v1 on b, c; v2 on a",
         "  next: deploy.yml -e release=TAG brings all of them to TAG, emergency_rollback.yml to one that all can be at",

@@ -393,7 +393,7 @@ def test_schema_goes_back_by_the_newer_releases_downgrade(node: Node) -> None:
     assert [(step["do"], step["component"]) for step in made["steps"]] == [
         ("backup", "backend"), ("stop", "beat"), ("stop", "worker"), ("stop", "backend"), ("downgrade", "backend"),
         ("switch", "backend"), ("switch", "worker"), ("switch", "beat"), ("verify", None),
-    ]  # fmt: skip
+    ]
     assert made["steps"][4]["detail"] == {"release": "v2", "revisions": ["bb"], "from": ["bb"], "to": ["aa"], "expected_s": 7}
     assert made["expected_s"] == 4.0 + 7 + 6 * STEP_S, "the switches go side by side, everything else one after the other"
     assert made["losses"][1].startswith("backend: what bb brought into the database goes")
@@ -406,7 +406,7 @@ def test_a_host_whose_database_another_one_moves_goes_with_it_and_moves_none(rev
     assert [(step["do"], step["component"]) for step in made["steps"]] == [
         ("stop", "beat"), ("stop", "worker"), ("stop", "backend"),
         ("switch", "backend"), ("switch", "worker"), ("switch", "beat"), ("verify", None),
-    ], "the database is saved where it is moved"  # fmt: skip
+    ], "the database is saved where it is moved"
     assert made["relies"] == [{"component": "backend", "node": "host-1"}]
     assert "backend: its database is taken back on host-1, while everything stands still" in made["warnings"]
     assert not any("what bb brought" in text for text in made["losses"]), "said by the host that moves it"
@@ -509,7 +509,7 @@ def test_system_needs_a_set_of_the_targets_time(node: Node) -> None:
     found = {
         "name": "s1", "made": "2026-01-01", "verdict": "verified", "seconds": 100, "heads": {"backend": ["bb"]},
         "live": {name: {"release": "v2"} for name in ORDER}, "parts": [{"kind": "postgres", "name": "app"}, {"kind": "redis", "name": "r"}],
-    }  # fmt: skip
+    }
     node.backups = [{**found, "live": {name: {"release": "v1"} for name in ORDER}}]
     assert codes(node.plan(level="system")) == ["backup_missing"]
     node.backups = [{**found, "verdict": "failed"}]
@@ -568,7 +568,7 @@ def test_the_warm_slot_is_quick(node: Node) -> None:
     made = node.plan()
     assert {step["component"]: (step["detail"]["warm"], step["detail"]["expected_s"]) for step in made["steps"]} == {
         "beat": (False, 4.0), "worker": (False, 4.0), "backend": (True, 1.0),
-    }  # fmt: skip
+    }
 
 
 # -- many nodes

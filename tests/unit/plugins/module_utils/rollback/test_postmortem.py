@@ -21,7 +21,7 @@ PLAN = {
             "detail": {"release": "v4.2.0", "revisions": ["0012"], "from": ["0012"], "to": ["0002"], "expected_s": 30.0},
         },
     ],
-}  # fmt: skip
+}
 MERGED = {"nodes": {"backend-1": PLAN, "web-1": {**PLAN, "steps": [PLAN["steps"][0]]}}}
 ROWS = [
     {"node": "backend-1", "component": "backend", "outcome": "ok", "seconds": 12.34, "said": ""},
@@ -37,7 +37,7 @@ def records(*entries: tuple[str, str, str, str, str, dict[str, Any]]) -> list[di
             "outcome": outcome, "component": {"rollback": None, "phase": "deploy"}.get(op, "backend"), "detail": detail,
         }
         for number, (time, run, op, release, outcome, detail) in enumerate(entries, 1)
-    ]  # fmt: skip
+    ]
 
 
 ROLLBACK = {"level": "schema", "from": "v4.2.0", "reason": "agents fail, 25 %"}

@@ -24,7 +24,7 @@ def a_set(release: str, made: str = "2026-01-02", **more: Any) -> dict[str, Any]
         "name": f"set-{release}", "made": made, "verdict": "verified", "seconds": 100, "format": 2, "stack": "shop-1",
         "heads": {"backend": [{"v1": "aa", "v2": "bb", "v3": "cc"}[release]]}, "live": live,
         "parts": [{"kind": kind, "name": name} for kind, name in PARTS], "left_out": [], **more,
-    }  # fmt: skip
+    }
 
 
 class System(Node):
@@ -62,7 +62,7 @@ def test_everything_stands_still_before_it_is_saved_and_put_back(node: System) -
     assert [(step["do"], step["component"]) for step in made["steps"]] == [
         ("stop", "beat"), ("stop", "worker"), ("stop", "backend"), ("backup", "backend"), ("restore", None),
         ("switch", "backend"), ("switch", "worker"), ("switch", "beat"), ("verify", None),
-    ]  # fmt: skip
+    ]
     assert (made["to"], made["objective_s"], made["expected_s"]) == ("v2", 3600, 4.0 + 100 + 100 + 6 * STEP_S)
     detail = node.restore(made)
     assert (detail["set"], detail["what"]) == ("set-v2", ["postgres:app", "redis:broker", "files:config"])
@@ -211,7 +211,7 @@ def test_what_is_at_the_target_already_is_started_again(node: System) -> None:
     made = node.system(to="v2")
     assert [(step["do"], step["component"]) for step in made["steps"]][5:] == [
         ("switch", "backend"), ("switch", "beat"), ("start", "worker"), ("verify", None),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_node_with_data_and_no_release_goes_by_the_name_of_the_set() -> None:

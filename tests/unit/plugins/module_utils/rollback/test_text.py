@@ -34,7 +34,7 @@ def plan(*steps: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {
         "level": "app", "application": "sparklio", "from": "v4.2.0", "to": "v4.1.0", "allowed": True, "refusals": [],
         "steps": list(steps), "losses": [], "warnings": [], "unverified": [], "objective_s": 600, "expected_s": 8.5, **changes,
-    }  # fmt: skip
+    }
 
 
 APP = {

@@ -18,13 +18,13 @@ STEPS = [
     {"do": "backup", "component": None, "detail": {}}, {"do": "stop", "component": "api", "detail": {}},
     {"do": "restore", "component": "api", "detail": {"set": "s"}}, {"do": "downgrade", "component": "api", "detail": {"to": ["1"]}},
     {"do": "downgrade", "component": "flow", "detail": {"to": ["1"]}}, SWITCH,
-]  # fmt: skip
+]
 
 
 def plan(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     candidates = [{"component": "api", "present": "v2", "tags": ["v2", "v1"]}]
     return {"allowed": True, "from": "v2", "to": "v1", "steps": list(steps), "descriptions": KNOWN, "candidates": candidates,
-            "refusals": [], **more}  # fmt: skip
+            "refusals": [], **more}
 
 
 def test_steps_by_kind() -> None:
@@ -64,7 +64,7 @@ def test_what_another_host_did_to_the_database_is_noted_where_it_is_relied_on() 
     assert found["b"]["notes"] == [{
         "op": "migrate", "component": "api", "release": "v2", "outcome": "ok",
         "detail": {"state": "downgraded", "from": ["2"], "to": ["1"], "steps": ["2"], "host": "a"},
-    }]  # fmt: skip
+    }]
     assert known_heads(migrations(found["b"]["notes"], "api")) == ["1"], "its journal knows where the database stands"
     assert (found["a"]["notes"], found["c"]["notes"]) == ([], [])
     done = again(decision, {**plans, "a": plan(SWITCH)}, "schema", "broken")

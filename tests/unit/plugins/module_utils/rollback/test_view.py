@@ -122,7 +122,7 @@ def test_a_node_with_the_descriptions_of_another_version_is_not_left_out(
         {"ports": {"blue": "18001"}}, {"ports": [1]}, {"drain_timeout": "soon"}, {"drain_timeout": None}, {"database": "postgres"},
         {"database": {"url_variable": 7}}, {"application": 7}, {"component": "worker"},
     ],
-)  # fmt: skip
+)
 def test_a_description_of_another_version_that_no_slot_can_be_driven_by_is_said(fleet: Fleet, wrong: dict[str, Any]) -> None:
     path = component_file.path_of(fleet.state, "web")
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2, **wrong}))
@@ -213,7 +213,7 @@ def test_backup_sets_of_both_forms(tmp_path: Path) -> None:
     new = {
         "format": 2, "made": "2026-01-03", "verdict": "verified", "heads": {"web": ["cc"]}, "live": {"web": {"release": "v2"}},
         "parts": [{"kind": "postgres", "name": "app", "path": "db"}], "files": {"db": {"sha256": "x", "bytes": 3}}, "seconds": 9,
-    }  # fmt: skip
+    }
     write("20260103T000000Z-deploy", new, db="123")
     owned = {"kind": "postgres", "name": "app", "path": "db", "facts": {"component": "web"}}
     write("20260104T000000Z-deploy", {**new, "stack": "shop", "left_out": ["a bucket"], "parts": [owned]})

@@ -68,7 +68,7 @@ class World:
                     "verdict": "fail" if said.get(probe["name"]) else "pass", "got": said.get(probe["name"]) or "status 200",
                 }
                 for probe in probes
-            ]  # fmt: skip
+            ]
             bad = [row for row in rows if row["verdict"] == "fail" and row["severity"] == "critical"]
             if not bad and not why:
                 return Judged("pass", probes=rows)

@@ -15,7 +15,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.rollout import c
 
 COMPONENTS: dict[str, dict[str, Any]] = {
     "gateway": {"application": "shop"}, "worker": {"release_from": "gateway"}, "mail": {"application": "mail"}, "redis": {},
-}  # fmt: skip
+}
 RANGE = {"ge": "v4.1.0", "lt": "v5.0.0"}
 
 
@@ -27,7 +27,7 @@ def wrong(runs_with: Any, name: str = "worker") -> list[str]:
 @pytest.mark.parametrize("runs_with", [
     {}, {"gateway": "major"}, {"gateway": "minor", "mail": "major"}, {"gateway": RANGE}, {"mail": {"ne": "mail/v1.2.0"}},
     {"gateway": {"ge": "v5.0.0", "le": "v5.0.0"}}, {"gateway": {"gt": "v5.0.0-rc.1", "lt": "v5.0.0"}},
-])  # fmt: skip
+])
 def test_what_may_be_said(runs_with: Any) -> None:
     assert wrong(runs_with) == []
 
@@ -49,7 +49,7 @@ def test_what_may_be_said(runs_with: Any) -> None:
     ({"redis": "major"}, "worker.runs_with.redis: 'redis' has no releases, so that nothing of it can be compared; drop it"),
     ({"gateway": "same"}, "worker.runs_with.gateway: 'same' is not one of major, minor"),  # no deployment could keep it
     ({"mail": "same"}, "worker.runs_with.mail: 'same' is not one of major, minor"),
-])  # fmt: skip
+])
 def test_what_is_wrong_with_it(runs_with: Any, said: str) -> None:
     (line,) = wrong(runs_with)
     assert line.startswith(said), line
@@ -65,7 +65,7 @@ def test_what_is_wrong_with_it(runs_with: Any, said: str) -> None:
     ("v1", "v2", {"gt": "v2"}, False), ("v1", "v3", {"gt": "v2"}, True), ("v1", "v2", {"le": "v2"}, True),
     ("v1", "v3", {"le": "v2"}, False),
     ("v1", "v2.0.0", {"ne": "v2"}, False), ("v1", "v2.0.1", {"ne": "v2"}, True), ("v2", "v2", {"ne": "v2"}, False),
-])  # fmt: skip
+])
 def test_which_releases_run_side_by_side(own: str, other: str, rule: Any, runs: bool) -> None:
     assert compatible.holds(own, other, rule) is runs
 
@@ -74,7 +74,7 @@ def test_which_releases_run_side_by_side(own: str, other: str, rule: Any, runs: 
     ("nightly", "v4.1.0", "major", ["nightly"]), ("nightly", "api..daily", "minor", ["nightly", "api/daily"]), ("nightly", "v1", RANGE, []),
     ("v1", "nightly", RANGE, ["nightly"]), ("nightly", "nightly", "major", []),
     ("nightly", "nightly", RANGE, ["nightly"]),
-])  # fmt: skip
+])
 def test_what_nobody_can_tell(own: str, other: str, rule: Any, tags: list[str]) -> None:
     assert compatible.unreadable(own, other, rule) == tags
 

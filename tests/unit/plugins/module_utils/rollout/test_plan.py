@@ -41,7 +41,7 @@ def test_without_batches_all_change_together(strategy: Any, count: int) -> None:
 @pytest.mark.parametrize(("limit", "count", "sizes"), [
     (1, 1, [1]), (1, 3, [1, 1, 1]), (2, 3, [2, 1]), (3, 3, [3]), (1, 10, [1] * 10), (4, 10, [4, 4, 2]),
     ("25%", 1, [1]), ("25%", 3, [1, 1, 1]), ("25%", 10, [2] * 5), ("34%", 3, [1, 1, 1]), ("70%", 3, [2, 1]), ("100%", 10, [10]),
-])  # fmt: skip
+])
 def test_rolling(limit: Any, count: int, sizes: list[int]) -> None:
     found = cut(TEN[:count], {"rolling": {"limit": limit}})
     assert [len(hosts) for hosts in found] == sizes
@@ -51,10 +51,10 @@ def test_rolling(limit: Any, count: int, sizes: list[int]) -> None:
 def test_what_a_batch_has_to_prove() -> None:
     assert batches(["a", "b"], {"rolling": {"hold": 30, "triggers": ["errors"]}}) == [
         Batch(("a",), 100, 30.0, ("errors",)), Batch(("b",), 100, 30.0, ("errors",)),
-    ]  # fmt: skip
+    ]
     assert batches(["a"], {"canary": {"weights": [5, 25, 100], "hold": 300}}) == [
         Batch(("a",), 5, 300.0), Batch(("a",), 25, 300.0), Batch(("a",), 100, 300.0),
-    ]  # fmt: skip
+    ]
     assert batches([], {"rolling": {}}) == []
 
 
@@ -64,7 +64,7 @@ def test_what_a_batch_has_to_prove() -> None:
     (["a", "b"], [0, 30, 30]),
     (["a", "b", "c"], [0, 0, 0]),
     (["b"], [30, 0, 30]),
-])  # fmt: skip
+])
 def test_a_run_that_goes_on_holds_what_another_may_have_ended_in(there: list[str], holds: list[float]) -> None:
     assert held(batches(["a", "b", "c"], {"rolling": {"hold": 30}}), there) == holds
 
@@ -81,7 +81,7 @@ def test_one_component_after_the_other_and_of_each_its_batches() -> None:
     found = walk()
     assert [(step["component"], step["hosts"], step["number"], step["of"]) for step in found] == [
         ("api", ["a"], 1, 3), ("api", ["b"], 2, 3), ("api", ["c"], 3, 3), ("web", ["c", "d"], 1, 1),
-    ]  # fmt: skip
+    ]
     assert [step["label"] for step in found[2:]] == ["api: batch 3 of 3: c", "web"]
     assert [step["proof"] for step in found] == [True, True, True, False], "as it was where all hosts change together"
 
@@ -119,7 +119,7 @@ def test_who_goes_back_by_himself_counts_again_while_others_take_their_turn() ->
     ({"role": "worker", "slots": {"drain_timeout": 900, "long_tasks": "tell"}}, False, ("tell", 0)),
     ({"role": "worker", "slots": {"long_tasks": "wait"}}, False, ("wait", 300)),
     ({"role": "worker", "slots": {"long_tasks": "refuse"}}, True, ("refuse", 0)),
-])  # fmt: skip
+])
 def test_what_is_done_about_tasks_and_how_long_it_may_take(web: dict[str, Any], drain: bool, expected: tuple[str, float]) -> None:
     """Who refuses is not overruled by a flag for all, and the dead man's switch has to outlast the waiting."""
     found = steps(["api", "web"], {"api": {}, "web": web}, {"api": ["a"], "web": ["b"]}, ["a", "b"], {}, None, drain=drain)
@@ -132,7 +132,7 @@ def test_what_is_done_about_tasks_and_how_long_it_may_take(web: dict[str, Any], 
     ({"role": "phasegate.aistack.container", "options": {"command": ["celery", "-A", "app", "worker"]}, "port": "flower"}, True),
     ({"role": "container", "port": "api"}, False),
     ({"role": "container", "options": {"command": ["celery", "-A", "app", "beat"]}}, False),
-])  # fmt: skip
+])
 def test_who_may_hold_tasks_and_is_asked_by_nobody(component: dict[str, Any], expected: bool) -> None:
     assert cannot_be_asked(component) is expected
     assert bool(not_drained({"jobs": component})) is expected
@@ -178,7 +178,7 @@ def test_a_host_on_which_nothing_is_live_has_its_turn_when_all_requests_move() -
     found = steps(["api"], {"api": canary}, hosts, everywhere, {}, live={"api": ["a", "c"]})
     assert [(step["weight"], step["hosts"], step["judges"]) for step in found] == [
         (5, ["a", "c"], ["a", "c", "d"]), (25, ["a", "c"], ["a", "c", "d"]), (100, ["a", "b", "c"], everywhere),
-    ]  # fmt: skip
+    ]
     assert [step["armed"] for step in found] == [["a", "c"], ["a", "c"], ["a", "c", "b"]]
     assert first(found) == {"a": ["api"], "c": ["api"]}, "what waits for hours would be stopped again"
     assert page(found, {}).splitlines()[2:] == [

@@ -42,7 +42,7 @@ BOTH = {"strategy": "bluegreen", "careful": ROLLING}
     ({"strategy": CANARY}, "v5.0.0", {"v4.1.0"}, "", ["api"], CANARY, ""),
     ({}, "v5.0.0", {"v4.1.0"}, "low", [], None, ""),
     ({}, "v5.0.0", {"v4.1.0"}, "high", [], None, "api: -e risk=high changes nothing: it has no careful"),
-])  # fmt: skip
+])
 def test_what_is_taken(
     component: dict[str, Any], target: str, live: set[str], asked: str, contracted: list[str], strategy: Any, why: str
 ) -> None:
@@ -53,7 +53,7 @@ def test_what_is_taken(
     ({}, False), (None, False), ({"pending": []}, False), ({"pending": [{"phase": "expand", "sql": "ALTER"}]}, False),
     ({"pending": [{"phase": "expand", "sql": "ALTER"}, {"phase": "contract", "sql": "DROP"}]}, True),
     ({"pending": [{"phase": "expand", "sql": None}]}, True),
-])  # fmt: skip
+])
 def test_what_a_migration_takes_away(plan: Any, does: bool) -> None:
     assert risk.contracts(plan) is does
 
@@ -88,7 +88,7 @@ WAS, AGAIN, ENDED = record("activate", release="v1"), record("activate", release
     ([LOST, record("activate", previous={"release": "v1"}), record("activate", previous={"release": "v2"}), ENDED], False),
     # what is written down as applied gives nothing back
     ([LOST, record("migrate", state="stamped")], True), ([LOST, record("migrate", state="stamped"), record("activate"), ENDED], False),
-])  # fmt: skip
+])
 def test_a_run_that_never_came_to_its_end_is_remembered(records: list[Any], lost: bool) -> None:
     assert risk.contracted(records, "api") is lost
 

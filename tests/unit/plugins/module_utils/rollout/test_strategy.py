@@ -30,7 +30,7 @@ def wrong(strategy: Any, hosts: int = 3, **more: Any) -> list[str]:
     "bluegreen", "recreate", {"rolling": {}}, {"rolling": {"limit": 3}}, {"rolling": {"limit": "25%", "hold": 30}},
     {"rolling": {"limit": "1", "hold": 60, "triggers": ["errors"]}}, {"rolling": {"hold": 300, "triggers": ["slow", "errors"]}},
     {"canary": {"weights": [5, 25, 100], "hold": 300, "triggers": ["slow"]}},
-])  # fmt: skip
+])
 def test_what_may_be_said(strategy: Any) -> None:
     assert wrong(strategy) == []
 
@@ -64,7 +64,7 @@ def test_what_may_be_said(strategy: Any) -> None:
     ({"canary": {"weights": [5, 100]}}, "web.strategy.canary: nothing would judge a share before it rises; name triggers, and how long to"),
     ({"canary": {"weights": [5, 100], "hold": 60}}, "nothing would judge a share before it rises"),
     ({"canary": {"weights": [0, 100]}}, "[0, 100]: each is a share in percent, 1 to 100"),
-])  # fmt: skip
+])
 def test_what_is_wrong_with_it(strategy: Any, said: str) -> None:
     found = wrong(strategy)
     assert any(said in line for line in found), found
@@ -74,7 +74,7 @@ def test_what_the_rest_of_the_component_says() -> None:
     assert wrong({"canary": {"weights": [5, 100]}}, port=None)[0].startswith("web.strategy.canary: the component has no port, so that no")
     assert wrong({"rolling": {"hold": 30}}, gate=[])[0].startswith("web.strategy.rolling.hold: nothing would be judged in these 30 s")
     assert wrong({"rolling": {"limit": 2}}, hosts=1)[0].endswith("2 is more than the 1 host of the component; expected 1 at most, "
-                                                                 "or strategy: bluegreen for all at once")  # fmt: skip
+                                                                 "or strategy: bluegreen for all at once")
     assert wrong({"rolling": {"limit": 2}}, hosts=0) == [], "a group that is not there is said elsewhere"
     assert problems("web", {"strategy": {"rolling": {"hold": 60, "triggers": ["x"]}}}, 3, None) == [
         "web.strategy.rolling.triggers: aistack_triggers has no 'x'; there is no trigger at all"
@@ -84,7 +84,7 @@ def test_what_the_rest_of_the_component_says() -> None:
 @pytest.mark.parametrize(("limit", "hosts", "expected"), [
     (1, 10, 1), (3, 10, 3), ("3", 10, 3), ("25%", 10, 2), ("25%", 4, 1), ("25%", 3, 1), ("25%", 1, 1), ("50%", 3, 1), ("100%", 3, 3),
     ("99%", 3, 2), (5, 3, 3),
-])  # fmt: skip
+])
 def test_never_more_than_was_said(limit: Any, hosts: int, expected: int) -> None:
     assert limit_of(limit, hosts) == expected
 
@@ -103,7 +103,7 @@ def test_where_nothing_is_live_there_is_nothing_to_share_with() -> None:
     ({"canary": {"weights": [25, 5, 100]}}, "web.careful.canary.weights: [25, 5, 100] does not rise"),
     ({"canary": {"weights": [5, 100]}}, "web.careful.canary: nothing would judge a share before it rises"),
     ({"rolling": {"hold": 60, "triggers": ["eror"]}}, "web.careful.rolling.triggers: aistack_triggers has no 'eror'; did you mean"),
-])  # fmt: skip
+])
 def test_what_is_wrong_with_the_careful_one(careful: Any, said: str) -> None:
     component = {"port": "web", "gate": [{"name": "health"}], "strategy": {"rolling": {"limit": 2}}}
     kept, found = examine("web.careful", careful, CAREFUL)

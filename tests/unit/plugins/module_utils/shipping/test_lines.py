@@ -23,7 +23,7 @@ UNITS = Units({"aistack-api@*.service": "api", "postgresql*.service": "db"})
 
 def entry(**fields: Any) -> bytes:
     usual = {"__CURSOR": CURSOR, "__REALTIME_TIMESTAMP": "1796004608284551", "MESSAGE": "GET /", "PRIORITY": "6",
-             "SYSLOG_IDENTIFIER": "uvicorn", "_PID": "4711", "_SYSTEMD_UNIT": "aistack-api@blue.service"}  # fmt: skip
+             "SYSLOG_IDENTIFIER": "uvicorn", "_PID": "4711", "_SYSTEMD_UNIT": "aistack-api@blue.service"}
     return json.dumps({name: value for name, value in {**usual, **fields}.items() if value != "-"}).encode()
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_entry_is_refused(raw: bytes) -> None:
 
 def test_what_is_pushed() -> None:
     sent = [parse(entry(), UNITS), parse(entry(MESSAGE="", PRIORITY="-", SYSLOG_IDENTIFIER="-"), UNITS),
-            parse(entry(_SYSTEMD_UNIT="postgresql.service", PRIORITY="3"), UNITS)]  # fmt: skip
+            parse(entry(_SYSTEMD_UNIT="postgresql.service", PRIORITY="3"), UNITS)]
     pushed = json.loads(lines.body(sent, "shop", "one", lambda line: "v2" if line.slot else ""))["streams"]
     moment = "1796004608284551000"
     more = {"id": ID, "unit": "aistack-api@blue.service"}
@@ -99,27 +99,27 @@ def test_what_is_pushed() -> None:
          "values": [[moment, "GET /", {**more, "level": "info", "process": "uvicorn"}], [moment, " ", more]]},
         {"stream": {"stack": "shop", "node": "one", "component": "db"},
          "values": [[moment, "GET /", {"id": ID, "unit": "postgresql.service", "level": "error", "process": "uvicorn"}]]},
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
     ("before", "first", "lost"),
     [("s=a;i=ff;b=1", "s=a;i=100;b=1", 0), ("s=a;i=ff;b=1", "s=a;i=10f;b=1", 15), ("s=a;i=ff;b=1", "s=b;i=1;b=2", 0),
      ("s=a;i=ff;b=1", "s=a;i=1;b=1", 0), ("", "s=a;i=5;b=1", 0)],
-)  # fmt: skip
+)
 def test_entries_that_the_journal_no_longer_has_are_counted(before: str, first: str, lost: int) -> None:
     assert lines.gone(before, first) == lost
 
 
 def record(time: str, op: str, release: str | None, slot: str | None, component: str = "api") -> Any:
     return {"time": f"2026-11-30T12:{time}Z", "op": op, "component": component, "release": release, "outcome": "started",
-            "detail": {"slot": slot} if slot else {}}  # fmt: skip
+            "detail": {"slot": slot} if slot else {}}
 
 
 def test_a_release_is_that_of_the_moment() -> None:
     held = Releases([record("00:00.000", "activate", "v1", "blue"), record("05:00.500", "prepare", "v2", "green"),
                      record("06:00.000", "retire", "v1", "blue"), record("07:00.000", "prepare", "v3", "blue"),
-                     record("08:00.000", "revert", None, "blue"), record("08:30.000", "mark", "v3", None)])  # fmt: skip
+                     record("08:00.000", "revert", None, "blue"), record("08:30.000", "mark", "v3", None)])
 
     def at(slot: str, minute: int, component: str = "api") -> str:
         return held.at(component, slot, 1796040000_000000 + minute * 60_000_000)

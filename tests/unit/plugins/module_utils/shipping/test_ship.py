@@ -157,7 +157,7 @@ def test_a_push_and_its_login(store: StandIn) -> None:
     ("status", "raised"),
     [(400, Refused), (413, Refused), (422, Refused), (401, NotNow), (403, NotNow), (404, NotNow), (429, NotNow), (302, NotNow),
      (500, Away), (503, Away)],
-)  # fmt: skip
+)
 def test_what_an_answer_means(store: StandIn, status: int, raised: type[Exception]) -> None:
     one = Store(store.url)
     one.connect()
@@ -221,7 +221,7 @@ class Script:
     @staticmethod
     def entry(number: int, text: str) -> bytes:
         return json.dumps({"__CURSOR": f"s=a;i={number:x};b=1", "__REALTIME_TIMESTAMP": str(number), "MESSAGE": text,
-                           "_SYSTEMD_UNIT": "api.service"}).encode()  # fmt: skip
+                           "_SYSTEMD_UNIT": "api.service"}).encode()
 
     def __enter__(self) -> Script:
         return self
@@ -266,7 +266,7 @@ def shipper(tmp_path: Path, store: StandIn, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(ship, "Reader", script)
         settings = Settings(**{"stack": "shop", "node": "one", "url": store.url, "units": {"api.service": "api"},
                                "position": str(tmp_path / "position"), "root": str(tmp_path / "root"), "state_dir": str(tmp_path / "state"),
-                               **more})  # fmt: skip
+                               **more})
         told: list[str] = []
         one = Shipper(settings, told.append, clock)
         running.append(Running(one, told, script, threading.Thread(target=one.run, daemon=True)))
@@ -294,7 +294,7 @@ def test_what_is_sent_is_masked(store: StandIn, shipper: Ship, tmp_path: Path) -
     assert wait(lambda: len(store.pushed) == 4)
     assert [text for _component, text in store.pushed] == [
         "hello", "token is ****[API_TOKEN]", "postgresql://app:****@db/x", "AUTH ****",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_configuration_that_comes_is_known_before_its_lines(store: StandIn, shipper: Ship, tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_a_store_without_room_gets_the_same_lines_later(store: StandIn, shipper:
     assert told[1:] == [
         f"takes nothing (status 429: words); {full}; it is tried again", f"takes nothing (status 401: words); {login}; it is tried again",
         "takes lines again",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_store_that_was_away_gets_what_is_not_settled_again(store: StandIn, shipper: Ship) -> None:
@@ -407,7 +407,7 @@ def test_what_happened_is_sent_as_an_event(store: StandIn, shipper: Ship, tmp_pa
     assert value[1] == "deployment api v2 failed: no ****[API_TOKEN] (run r by ann)"
     record = Journal.of(tmp_path / "state").read()[2]
     assert value[2] == {"id": f"{record['hash'][:16]}-3", "level": "error", "process": "aistack", "outcome": "failed", "run": "r",
-                        "actor": "ann"}  # fmt: skip
+                        "actor": "ann"}
     assert went["stream"] == {"stack": "shop", "node": "one", "release": "v1", "event": "rollback"}
     assert abs(int(value[0]) / 1e9 - time.time()) < 60
     assert one.told[1:] == []

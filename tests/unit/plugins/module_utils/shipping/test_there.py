@@ -94,7 +94,7 @@ def test_what_it_has_is_left_out_and_only_what_may_be_there_is_asked_for(server:
     assert texts(there.missing(LINES)) == "2 4 5"
     assert server.asked == [
         (FLUSH, {}), (QUERY, {"query": '{stack="shop",node="no\\"de"} | fields id', "start": "1001000", "end": "1004000"}),
-    ]  # fmt: skip
+    ]
     assert there.missing(LINES[3:]) == LINES[3:], "these were said later"
     assert len(server.asked) == 2
     assert told == []

@@ -104,7 +104,7 @@ def test_what_another_run_shares_out_is_left_where_this_one_fails_before_its_tur
     outcome = yard.slots().revert(Request(run="r3", reason="the backup failed", check=check))
     assert (outcome.changed, yard.machine.did) == (False, [])
     assert outcome.message == ("web: run r3 activated nothing here that is still to be taken back; v2 keeps the share of the requests that "
-                               "run r2 gave it")  # fmt: skip
+                               "run r2 gave it")
     assert (shares(yard), yard.marks(), opened(yard).run) == ({"blue": 75, "green": 25}, {"v1": "good"}, "r2")
     yard.slots().share(V2, 25, Request(run="r3"))
     yard.slots().revert(Request(run="r3", reason="errors above 5 %"))

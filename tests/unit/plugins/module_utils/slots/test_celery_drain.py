@@ -23,7 +23,7 @@ BLUE = "worker-blue@a"
 def task(number: int = 1, state: str = "active", **changes: Any) -> dict[str, Any]:
     seconds = 12.4 if state == "active" else None
     return {"worker": BLUE, "state": state, "id": f"id-{number}", "name": "app.render", "seconds": seconds, "due_in": None,
-            "later": False, **changes}  # fmt: skip
+            "later": False, **changes}
 
 
 class Workers:
@@ -61,7 +61,7 @@ class Workers:
         named = question["workers"] or list(self.queues)
         workers = {} if self.now >= self.silent_from else {name: list(self.queues[name]) for name in named if name in self.queues}
         return {"workers": workers, "tasks": [dict(held) for held in self.tasks if held["worker"] in workers], "settled": idle,
-                "settings": self.settings, "loading": self.loading}  # fmt: skip
+                "settings": self.settings, "loading": self.loading}
 
     def _idle(self, question: dict[str, Any], at: float) -> bool:
         until = question["until"]

@@ -18,7 +18,7 @@ CONTAINER: dict[str, Any] = {
     "port": 8000, "command": ["sh", "-c", "echo $HOME"], "write": ["/var/lib/aistack/data/api/notes"],
     "environment": {"AISTACK_DATA": "/var/lib/aistack/data/api"}, "read_only": True, "scratch": {"/tmp": "64m"}, "capabilities": [],
     "memory": "256m", "cpus": 0, "pids": 512,
-}  # fmt: skip
+}
 
 
 def service(slot: compose.Slot = SLOT, **container: Any) -> dict[str, Any]:

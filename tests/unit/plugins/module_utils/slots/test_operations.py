@@ -382,7 +382,7 @@ def test_the_journal_keeps_what_a_gate_expected_and_got(fronted: Bench, verdict:
     assert [entry["public"] for entry in ended["detail"]["gates"]] == ([False, True] if verdict == "pass" else [False])
     assert ended["detail"]["gates"][0] == {
         "slot": "blue", "release": "v1", "public": False, "verdict": verdict, "probes": [{**probe, "got": "x" * 300, "latency_ms": 12.5}],
-    }  # fmt: skip
+    }
 
 
 def test_an_answer_that_may_be_right_names_the_gate_as_well(fronted: Bench) -> None:

@@ -273,7 +273,7 @@ def test_first_activation() -> None:
     plan = sp.plan_active(bare, A, warm=True)
     assert [str(step) for step in plan.steps] == [
         "write blue", "start blue", "gate blue", "enable blue", "ready blue", "gate public blue", "live blue",
-    ]  # fmt: skip
+    ]
 
 
 def test_an_ordinary_switch_is_ready_first_then_drain() -> None:
@@ -282,7 +282,7 @@ def test_an_ordinary_switch_is_ready_first_then_drain() -> None:
     assert steps == [
         "write green", "start green", "gate green", "enable green", "ready green", "drain blue", "gate public green", "live green",
         "disable blue", "wait drained blue", "maint blue", "stop blue",
-    ]  # fmt: skip
+    ]
     assert [str(step) for step in sp.plan_active(observed, B, warm=True).steps][-1] == "keep warm blue"
 
 
@@ -297,7 +297,7 @@ def test_the_live_slot_that_died_is_started_where_it_is() -> None:
     observed = ObservedState("blue", Slot(A, False, True, sp.DOWN), Slot(None, edge=sp.MAINT), edge=True)
     assert [str(step) for step in sp.plan_active(observed, A).steps] == [
         "maint blue", "start blue", "gate blue", "ready blue", "gate public blue",
-    ]  # fmt: skip
+    ]
 
 
 def test_the_live_slot_that_hangs_is_replaced_by_the_same_release() -> None:

@@ -109,7 +109,7 @@ def test_a_slot_of_several_processes_is_one_thing(crew: Crew) -> None:
     crew.are(2)
     crew.slots().activate(V2, R)
     assert crew.machine.did == ["start green", "start green-2", "enable green", "enable green-2", "disable blue", "disable blue-2",
-                                "stop blue", "stop blue-2", "reload"]  # fmt: skip
+                                "stop blue", "stop blue-2", "reload"]
     crew.are(2, "green")
     crew.slots().stop(R)
     assert not any(here["running"] or here["enabled"] for name, here in crew.machine.load().items() if slot_like(name))
@@ -378,7 +378,7 @@ def test_the_crash_of_any_process_is_seen(crew: Crew, monkeypatch: pytest.Monkey
     real = slots.node.systemd.show
     monkeypatch.setattr(slots.node.systemd, "show", lambda *units: [
         state if state.running else replace(state, active="failed") for state in real(*units)
-    ])  # fmt: skip
+    ])
     slots.scale(3, 2, R)
     assert gate.said == ["aistack-web@blue-3.service failed: no reason given"]
     assert gate.context["instances"] == ["blue", "blue-2", "blue-3"]

@@ -30,7 +30,7 @@ GOOD: dict[str, Any] = {
         },
         "worker": {"role": "container", "hosts": "one", "release_from": "api", "runtime": "compose", "after": ["docker", "api"]},
     },
-}  # fmt: skip
+}
 
 
 def changed(**keys: Any) -> list[str]:

@@ -38,7 +38,7 @@ def test_all_that_stands_behind_the_name(entries: list[str], said: str | None) -
         (["r.yml", "-e", "it's"], "r.yml -e … -e confirm=v1"),
         (["r.yml", "-e", "reason=\"it's $5\""], "r.yml -e '{\"reason\": \"it'\"'\"'s $5\"}' -e confirm=v1"),
     ],
-)  # fmt: skip
+)
 def test_the_same_command_once_more(typed: list[str], said: str) -> None:
     """What a person can paste; of values that are nobody's word, which may be secrets, the names alone."""
     command = again(["/usr/bin/ansible-playbook", *typed], {"confirm": "v1"}, {"to", "reason", "again", "confirm"})

@@ -24,7 +24,7 @@ def said(good: dict[str, Any], change: dict[str, dict[str, Any]]) -> list[str]:
 @pytest.mark.parametrize("strategy", ["bluegreen", {"rolling": {"limit": 1}}])
 def test_two_beats_never_run(strategy: object) -> None:
     expected = ("aistack_components.beat.strategy: two beats would run during a switch, and everything would be due twice; "
-                "write strategy: recreate")  # fmt: skip
+                "write strategy: recreate")
     assert expected in said(test_check.GOOD, {"beat": {"strategy": strategy}})
     unsaid = copy.deepcopy(test_check.GOOD)
     del unsaid["components"]["beat"]["strategy"]
@@ -35,7 +35,7 @@ def test_two_beats_never_run(strategy: object) -> None:
 def test_a_port_has_an_edge_on_each_host() -> None:
     (line,) = said(test_check.GOOD, {"edge": {"hosts": "one"}, "web": {"hosts": "two"}})
     assert line == ("aistack_components.web.port: no component of role edge runs on b, and requests reach the slots through it; describe "
-                    "one with hosts: two")  # fmt: skip
+                    "one with hosts: two")
     assert said(test_check.GOOD, {"edge": {"role": "phasegate.aistack.edge"}}) == []
     assert said(test_check.GOOD, {"edge": {"hosts": "one"}}) == [], "there is none where nothing has a port"
 

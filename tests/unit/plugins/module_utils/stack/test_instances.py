@@ -43,7 +43,7 @@ def test_a_worker_may_have_several() -> None:
         ("worker", {"instances": "many"}, "aistack_components.worker.instances: must be a whole number"),
         ("db", {"instances": 2}, "aistack_components.db.instances: nothing reads it, since postgres runs no release; drop it"),
     ],
-)  # fmt: skip
+)
 def test_others_are_refused_with_what_to_do(name: str, keys: dict[str, Any], said: str) -> None:
     assert any(said in line for line in described(name, **keys)), described(name, **keys)
 

@@ -178,6 +178,6 @@ def test_a_name_without_hosts(wanted: str, none: bool) -> None:
 def test_no_node_is_a_refusal_that_names_the_remedy() -> None:
     said = verbs.no_nodes("aistack", GROUPS)
     for part in ("no host in a group 'aistack'. Did you mean 'aistak'?", "Groups with hosts: aistak, web.",
-                 "aistack: {children: {aistak: {}}}", "-e aistack_hosts=GROUP"):  # fmt: skip
+                 "aistack: {children: {aistak: {}}}", "-e aistack_hosts=GROUP"):
         assert part in said
     assert "children: {GROUP: {}}" in verbs.no_nodes("aistack", {"all": []})

@@ -43,7 +43,7 @@ def test_the_manifest_holds_counts_and_the_list_the_rest(tmp_path: Path) -> None
     assert manifest["objects"] == {"file": backup_list.NAME, "count": 3, "bytes": 19 + 24 + 15}
     assert [name for name, _entry in backup_list.objects_of(folder, manifest)] == [
         "buckets/media/a.txt", "buckets/media/c", "buckets/media/deep/b.txt",
-    ]  # fmt: skip
+    ]
     assert catalog.verify(tmp_path, NAME)["problems"] == []
     assert (folder / backup_list.NAME).stat().st_mode & 0o777 == 0o600
 
