@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.journal.file import Journal
@@ -36,6 +35,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec impo
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.pki import Authority
 
 from ..monitoring.conftest import free_ports, wait
+from ..role_tasks import run_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
 REMOTE = "/usr/lib/systemd/systemd-journal-remote"
@@ -100,7 +100,7 @@ class World:
             "log_shipper_settle": SETTLE, "__log_shipper_folder": str(folder / "etc/shipper"),
             "__log_shipper_journald": str(folder / "etc/journald/aistack.conf"),
             "__log_shipper_unit_file": str(folder / "log-shipper.service"),
-        }  # fmt: skip
+        }
         self.command = folder / "aistack"
         members = zipapp.sources(Path(zipapp.__file__).parents[1])
         (folder / "aistack.zip").write_bytes(zipapp.pack(members))
@@ -114,20 +114,12 @@ class World:
         (config / "env").write_text(f'API_TOKEN="{TOKEN}"\n')
         self.journal = Journal.of(folder / "state")
         self.remote = subprocess.Popen([REMOTE, f"--output={folder}/journal/system.journal", "-"], stdin=subprocess.PIPE,
-                                       stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+                                       stderr=subprocess.DEVNULL, text=True)
 
     def configure(self, *roles: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run what roles do between installation and start; without names store and shipper."""
-        tasks = [{"ansible.builtin.include_role": {"name": f"phasegate.aistack.{role}", "tasks_from": "configure"}}
-                 for role in roles or ("victorialogs", "log_shipper")]  # fmt: skip
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-        (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        (self.folder / "variables.json").write_text(json.dumps({**self.variables, **more}), encoding="utf-8")
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}",
-             str(self.folder / "play.yml")],
-            cwd=ROOT, capture_output=True, text=True, timeout=90, check=False, stdin=subprocess.DEVNULL, env=self.environment(),
-        )  # fmt: skip
+        steps = [(role, "configure") for role in roles or ("victorialogs", "log_shipper")]
+        return run_tasks(self.folder, steps, {**self.variables, **more}, timeout=90, environment=self.environment())
 
     def environment(self) -> dict[str, str]:
         """That of a play: systemctl is the stand-in."""
@@ -171,13 +163,13 @@ class World:
         """Start it by the line of its unit, on the journal of the tests."""
         settings = self.folder / "etc/shipper/settings.json"
         own = {**json.loads(settings.read_text(encoding="utf-8")), "journal": str(self.folder / "journal"),
-               "position": str(self.folder / "position/position.json")}  # fmt: skip
+               "position": str(self.folder / "position/position.json")}
         (self.folder / "settings.json").write_text(json.dumps(own))
         words = self.line_of("log-shipper.service").replace(str(settings), str(self.folder / "settings.json")).split()
         assert words[0] == "/usr/local/bin/aistack"
         with (self.folder / "shipper.log").open("ab") as log:
             self.shipper = subprocess.Popen([str(self.command), "--registry", str(self.folder / "registry"), *words[1:]], stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+                                            stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         assert wait(lambda: "sends what localhost says" in self.said()), self.said()
 
     def stop_shipper(self, number: int = signal.SIGTERM) -> None:
@@ -194,12 +186,12 @@ class World:
         return (self.folder / "shipper.log").read_text(encoding="utf-8")
 
     def write(self, *texts: str, unit: str = "aistack-api@blue.service", priority: int = 6, pid: int = 4711, more: str = "",
-              micros: int = 0, boot: int = 1) -> None:  # fmt: skip
+              micros: int = 0, boot: int = 1) -> None:
         """Have the journal say it."""
         assert self.remote.stdin
         for text in texts:
             self.remote.stdin.write(ENTRY.format(text=text, unit=unit, priority=priority, pid=pid, more=f"{more}\n" if more else "",
-                                                 micros=micros or time.time_ns() // 1000, boot=boot))  # fmt: skip
+                                                 micros=micros or time.time_ns() // 1000, boot=boot))
         self.remote.stdin.flush()
 
     def ask(self, query: str, login: str = f"reader:{PASSWORD}") -> list[dict[str, str]]:

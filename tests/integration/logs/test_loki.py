@@ -29,7 +29,8 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base impo
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
 from ..monitoring.conftest import free_ports, wait
-from .conftest import PASSWORD, ROOT, TOKEN, World
+from ..role_tasks import run_tasks
+from .conftest import PASSWORD, TOKEN, World
 
 STEPS = (("loki", "method_archive"), ("loki", "configure"), ("log_shipper", "configure"))
 
@@ -43,7 +44,7 @@ class Node:
         for name in ("opt", "etc", "position"):
             (folder / name).mkdir()
         components = {"api": world.variables["aistack_components"]["api"], "logs": {"role": "loki", "hosts": "all"},
-                      "sender": {"role": "log_shipper", "hosts": "all"}}  # fmt: skip
+                      "sender": {"role": "log_shipper", "hosts": "all"}}
         own = {name: value for name, value in world.variables.items() if not name.startswith("__")}
         self.variables: dict[str, Any] = {
             **own, "aistack_components": components, "aistack_ports": {"loki": self.port, "loki_grpc": grpc}, "loki_url": url,
@@ -51,20 +52,12 @@ class Node:
             "__loki_folder": str(folder / "etc"), "__loki_unit_file": str(folder / "loki.service"), "log_shipper_settle": 1,
             "__log_shipper_folder": str(folder / "shipper"), "__log_shipper_unit_file": str(folder / "log-shipper.service"),
             "__log_shipper_journald": str(world.folder / "etc/journald/aistack.conf"),
-        }  # fmt: skip
+        }
         (folder / "opt/releases").mkdir()
 
     def play(self, *words: str, steps: Sequence[tuple[str, str]] = STEPS, **more: Any) -> subprocess.CompletedProcess[str]:
         """What the roles do between preflight and start, without the server's user."""
-        tasks = [{"ansible.builtin.include_role": {"name": f"phasegate.aistack.{role}", "tasks_from": name}} for role, name in steps]
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-        (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        (self.folder / "variables.json").write_text(json.dumps({**self.variables, **more}), encoding="utf-8")
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}", *words,
-             str(self.folder / "play.yml")],
-            cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL, env=self.world.environment(),
-        )  # fmt: skip
+        return run_tasks(self.folder, steps, {**self.variables, **more}, *words, environment=self.world.environment())
 
     def config(self) -> Any:
         return yaml.safe_load((self.folder / "etc/loki.yml").read_text(encoding="utf-8"))
@@ -80,7 +73,7 @@ class Node:
         with (self.folder / "shipper.log").open("wb") as log:
             shipper = subprocess.Popen([str(self.world.command), "--registry", str(self.world.folder / "registry"), "--stack", "shop",
                                         "ship", str(self.folder / "settings.json")], stdout=log, stderr=log,
-                                       stdin=subprocess.DEVNULL)  # fmt: skip
+                                       stdin=subprocess.DEVNULL)
         return [server, shipper]
 
     def lines(self) -> list[dict[str, Any]]:
@@ -130,7 +123,7 @@ def test_lines_and_events_arrive_and_a_gate_counts_them(node: Node) -> None:
     rows = {one["text"]: one for one in node.lines()}
     line = rows["a line for loki"]
     assert {key: line["labels"][key] for key in ("stack", "node", "component", "slot")} == {
-        "stack": "shop", "node": "localhost", "component": "api", "slot": "blue"}  # fmt: skip
+        "stack": "shop", "node": "localhost", "component": "api", "slot": "blue"}
     assert line["more"]["unit"] == "aistack-api@blue.service"
     assert "with ****[API_TOKEN]" in rows
     event = next(one for one in node.lines() if one["labels"].get("event"))

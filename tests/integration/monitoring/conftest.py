@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
+
+from ..role_tasks import run_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager", "amtool", "prometheus-node-exporter", "prometheus-blackbox-exporter")
@@ -117,7 +118,7 @@ class World:
             "prometheus_interval": 1, "prometheus_timeout": 1, "prometheus_evaluation": 1, "prometheus_password": PASSWORD,
             "alertmanager_wait": 1, "alertmanager_interval": 1,
             "alertmanager_receivers": [{"name": "ops", "url": f"http://127.0.0.1:{self.web.server_port}/hook"}],
-        }  # fmt: skip
+        }
         for role in ROLES:
             (folder / role).mkdir()
             self.variables[f"__{role}_folder"] = str(folder / role)
@@ -125,16 +126,7 @@ class World:
 
     def configure(self, *roles: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run what roles do between installation and start."""
-        names = [f"phasegate.aistack.{role}" for role in roles]
-        tasks = [{"ansible.builtin.include_role": {"name": name, "tasks_from": "configure"}} for name in names]
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-        (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        (self.folder / "variables.json").write_text(json.dumps({**self.variables, **more}), encoding="utf-8")
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}",
-             str(self.folder / "play.yml")],
-            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        return run_tasks(self.folder, [(role, "configure") for role in roles], {**self.variables, **more}, timeout=60)
 
     def start_one(self, role: str) -> None:
         """Start Prometheus or Alertmanager by the line of its unit; what is not taken is offered again after a second, not a minute."""
@@ -156,9 +148,9 @@ class World:
         self.figures.mkdir()
         self.run("node", ["prometheus-node-exporter", f"{at}{self.ports['node_exporter']}", "--collector.disable-defaults",
                           "--collector.meminfo", "--collector.textfile",
-                          f"--collector.textfile.directory={self.figures}"])  # fmt: skip
+                          f"--collector.textfile.directory={self.figures}"])
         self.run("blackbox", ["prometheus-blackbox-exporter", f"{at}{self.ports['blackbox_exporter']}",
-                              f"--config.file={self.folder / 'exporters' / 'blackbox.yml'}"])  # fmt: skip
+                              f"--config.file={self.folder / 'exporters' / 'blackbox.yml'}"])
 
     def run(self, name: str, words: list[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.base import Attempt
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 
-from .conftest import PASSWORD, ROOT, World, free_ports, wait
+from ..role_tasks import run_tasks
+from .conftest import PASSWORD, World, free_ports, wait
 
 ADMIN = "s3cret-of-the-boss"
 UIDS = [f"aistack-{name}" for name in ("system", "application", "worker", "database", "deployments")]
@@ -47,21 +47,12 @@ class Node:
             "grafana_prometheus_url": f"http://127.0.0.1:{prometheus}", "prometheus_password": PASSWORD,
             "grafana_dashboards": [str(folder / "own.json")], "__grafana_user": "root", "__grafana_folder": str(self.etc),
             "__grafana_unit_file": str(folder / "unit.service"), "__grafana_data": str(folder / "data"),
-        }  # fmt: skip
+        }
         (folder / "opt").mkdir()
 
     def play(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """What the role does between preflight and start, without its user."""
-        role = "phasegate.aistack.grafana"
-        tasks = [{"ansible.builtin.include_role": {"name": role, "tasks_from": name}} for name in ("unpack", "configure")]
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-        (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        (self.folder / "variables.json").write_text(json.dumps({**self.variables, **more}), encoding="utf-8")
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}", *words,
-             str(self.folder / "play.yml")],
-            cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        return run_tasks(self.folder, [("grafana", "unpack"), ("grafana", "configure")], {**self.variables, **more}, *words)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server by the lines of its unit."""
@@ -124,7 +115,7 @@ def test_a_gate_finds_dashboards_and_the_data_source(node: Node) -> None:
 def test_secrets_are_for_the_server_alone(node: Node) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in node.etc.rglob("*") if path.is_file()}
     assert {name: modes[name] for name in ("admin.password", "secret.key", "grafana.env", "grafana.ini")} == {
-        "admin.password": 0o640, "secret.key": 0o640, "grafana.env": 0o600, "grafana.ini": 0o644}  # fmt: skip
+        "admin.password": 0o640, "secret.key": 0o640, "grafana.env": 0o600, "grafana.ini": 0o644}
     for path in (*node.etc.rglob("*"), node.folder / "unit.service"):
         if path.is_file() and path.name not in ("admin.password", "grafana.env"):
             text = path.read_text(encoding="utf-8")

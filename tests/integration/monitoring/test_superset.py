@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec import normalise
 from ansible_collections.phasegate.aistack.tests.unit.plugins.module_utils.superset_standin import PASSWORD, Standin, serving
+
+from ..role_tasks import run_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
 ASSETS = ROOT / "lab/app/superset/assets"
@@ -42,15 +43,8 @@ def play(folder: Path, url: str) -> subprocess.CompletedProcess[str]:
         "superset_connection": {"name": "shop", "host": "10.0.0.11", "database": "shop", "user": "reader", "password": READER},
         "__superset_folder": str(folder / "etc"), "__superset_data": str(folder / "data"), "__superset_todo": {"stdout": ""},
         "__superset_unit_file": str(folder / "unit.service"),
-    }  # fmt: skip
-    role = "phasegate.aistack.superset"
-    tasks = [{"ansible.builtin.include_role": {"name": role, "tasks_from": name}} for name in ("configure", "dashboards")]
-    book = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-    (folder / "play.yml").write_text(yaml.safe_dump(book), encoding="utf-8")
-    (folder / "variables.json").write_text(json.dumps(variables), encoding="utf-8")
-    given = ["-i", "localhost,", "-e", f"@{folder / 'variables.json'}"]
-    command = [str(ROOT / ".venv/bin/ansible-playbook"), *given, str(folder / "play.yml")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+    }
+    return run_tasks(folder, [("superset", "configure"), ("superset", "dashboards")], variables)
 
 
 def test_eight_dashboards_are_brought_once_and_a_change_by_hand_stays(served: tuple[Standin, str], tmp_path: Path) -> None:
@@ -68,7 +62,7 @@ def test_eight_dashboards_are_brought_once_and_a_change_by_hand_stays(served: tu
     etc = tmp_path / "etc"
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in etc.iterdir()}
     assert modes == {"admin.password": 0o600, "assets.json": 0o600, "pgpass": 0o400, "secret.key": 0o640, "settings.json": 0o640,
-                     "superset_config.py": 0o644}  # fmt: skip
+                     "superset_config.py": 0o644}
     assert (etc / "pgpass").read_text() == "10.0.0.11:5432:shop:reader:s3cret\\:of-the-reader\n"
     own = json.loads((etc / "settings.json").read_text())["SQLALCHEMY_DATABASE_URI"]
     assert own == f"sqlite:///{tmp_path / 'data'}/superset.db?check_same_thread=false"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ..conftest import PASSWORD, Cluster
+from ..role_tasks import run_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
 ASSETS = ROOT / "lab/app/superset/assets"
@@ -58,16 +57,9 @@ class World:
 
     def play(self, *steps: str, words: tuple[str, ...] = (), **more: Any) -> subprocess.CompletedProcess[str]:
         """Steps of the role."""
-        tasks = [{"ansible.builtin.include_role": {"name": "phasegate.aistack.superset", "tasks_from": name}} for name in steps]
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-        (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        (self.folder / "variables.json").write_text(json.dumps({**self.variables, **more}), encoding="utf-8")
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}", *words,
-             str(self.folder / "play.yml")],
-            cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False, stdin=subprocess.DEVNULL,
-            env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
-        )  # fmt: skip
+        plain = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+        return run_tasks(self.folder, [("superset", name) for name in steps], {**self.variables, **more}, *words, timeout=1800,
+                         environment=plain)
 
     def start(self) -> None:
         """Start the server by the lines of its unit, and wait until it is healthy."""
@@ -111,7 +103,7 @@ def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                                 "password": READER},
         "superset_assets": [str(ASSETS)], "__superset_folder": str(folder / "etc"), "__superset_data": str(folder / "data"),
         "__superset_unit_file": str(folder / "unit.service"),
-    }  # fmt: skip
+    }
     here = World(folder, variables, port)
     try:
         done = here.play("stage", "configure", "prepare")
@@ -120,7 +112,7 @@ def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         subprocess.run(
             [str(KEPT / "current/bin/python"), str(Path(__file__).with_name("tables.py")), address, str(MIGRATION)],
             env={"PATH": os.environ["PATH"], "PGPASSWORD": PASSWORD}, check=True,
-        )  # fmt: skip
+        )
         cluster.admin("SET ROLE app;\n" + Path(__file__).with_name("rows.sql").read_text(encoding="utf-8"), "shop")
         here.start()
         yield here

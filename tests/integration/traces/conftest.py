@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.phasegate.aistack.plugins.module_utils.clients.context import Context
 from ansible_collections.phasegate.aistack.plugins.module_utils.probes import REGISTRY, spec
@@ -31,6 +30,7 @@ from ansible_collections.phasegate.aistack.plugins.module_utils.probes.spec impo
 
 from ..conftest import PASSWORD as OF_APP, Cluster
 from ..monitoring.conftest import free_ports, wait
+from ..role_tasks import run_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "s3cret-of-the-reader"
@@ -54,11 +54,11 @@ def played(folder: Path, given: Any) -> subprocess.CompletedProcess[str]:
     (folder / "ansible.cfg").write_text("")
     (folder / "book.yml").write_text(PLAY)
     variables = {"aistack_name": "{{ 'sh' ~ 'op' }}", "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
-                 "aistack_traces": given}  # fmt: skip
+                 "aistack_traces": given}
     (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"n1": {}}, "vars": variables}}))
     env = {**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
            "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACKS_ENABLED": "phasegate.aistack.traces",
-           "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases", "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")}  # fmt: skip
+           "ANSIBLE_STDOUT_CALLBACK": "phasegate.aistack.phases", "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")}
     command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", "book.yml"]
     return subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=60)
 
@@ -80,20 +80,11 @@ class Store:
             "jaeger_credentials_dir": str(folder / "credentials"), "__jaeger_folder": str(folder), "__jaeger_program": program,
             "__jaeger_bound_files": [str(folder / f"jaeger-bound.{kind}") for kind in ("service", "timer")],
             **{key: str(folder / name) for key, name in units.items()}, **more,
-        }  # fmt: skip
+        }
 
     def configure(self, *files: str) -> subprocess.CompletedProcess[str]:
         """Run task files of the role, its configuration if none is named; that is looked at by the program itself."""
-        role = "phasegate.aistack.jaeger"
-        tasks = [{"ansible.builtin.include_role": {"name": role, "tasks_from": name}} for name in files or ["configure"]]
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-        (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        (self.folder / "variables.json").write_text(json.dumps(self.variables), encoding="utf-8")
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{self.folder / 'variables.json'}",
-             str(self.folder / "play.yml")],
-            cwd=ROOT, capture_output=True, text=True, timeout=90, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        return run_tasks(self.folder, [("jaeger", name) for name in files or ["configure"]], self.variables, timeout=90)
 
     def lines_of(self, key: str, unit: str = "jaeger.service") -> list[str]:
         """The values of a key of a unit that the role has written."""
@@ -106,7 +97,7 @@ class Store:
         environment = dict(line.split("=", 1) for line in self.lines_of("Environment"))
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(self.lines_of("ExecStart")[0].split(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            env={**os.environ, **environment}, cwd=self.data)  # fmt: skip
+                                            env={**os.environ, **environment}, cwd=self.data)
         assert wait(lambda: self.asked("/api/services") in (200, 401), 30), (self.folder / "log").read_text()
 
     def stop(self) -> None:
@@ -137,9 +128,9 @@ class Store:
             span = {"traceId": trace, "spanId": first if not number else secrets.token_hex(8), "name": name, "kind": 2,
                     "startTimeUnixNano": str(began + number * 1000000), "endTimeUnixNano": str(began + 50000000),
                     "attributes": [{"key": key, "value": {"intValue" if isinstance(value, int) else "stringValue": str(value)}}
-                                   for key, value in attributes.items()], **({"parentSpanId": first} if number else {})}  # fmt: skip
+                                   for key, value in attributes.items()], **({"parentSpanId": first} if number else {})}
             resources.append({"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
-                              "scopeSpans": [{"spans": [span]}]})  # fmt: skip
+                              "scopeSpans": [{"spans": [span]}]})
         body = json.dumps({"resourceSpans": resources}).encode()
         asked = urllib.request.Request(self.otlp + "/v1/traces", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(asked, timeout=5) as answer:
@@ -198,7 +189,7 @@ def instrumented(store: Store, cluster: Cluster, folder: Path) -> Iterator[str]:
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
         "OTEL_BSP_SCHEDULE_DELAY": "200", "BROKER": f"redis://127.0.0.1:{redis}/0",
         "DATABASE_URL": f"host=127.0.0.1 port={cluster.port} user=app password={OF_APP} dbname=postgres",
-    }  # fmt: skip
+    }
     commands = (
         ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", ""],
         ["opentelemetry-instrument", "--service_name", "shop-worker", "celery", "-A", "shop:queue", "worker", "--pool", "solo"],
@@ -209,7 +200,7 @@ def instrumented(store: Store, cluster: Cluster, folder: Path) -> Iterator[str]:
         try:
             for command in commands:
                 running.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
-                                                cwd=Path(__file__).parent / "app"))  # fmt: skip
+                                                cwd=Path(__file__).parent / "app"))
             url = f"http://127.0.0.1:{web}"
             assert wait(lambda: _answers(f"{url}/openapi.json"), 60), (folder / "shop.log").read_text()
             yield url
