@@ -163,7 +163,8 @@ def files() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    shutil.rmtree(ASSETS, ignore_errors=True)
+    if ASSETS.exists():
+        shutil.rmtree(ASSETS)
     for path, text in files().items():
         (ASSETS / path).parent.mkdir(parents=True, exist_ok=True)
         (ASSETS / path).write_text(text, encoding="utf-8")

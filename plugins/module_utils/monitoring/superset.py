@@ -246,7 +246,7 @@ def _recalled(memory: Path) -> Memory:
         found: Memory = json.loads(memory.read_text(encoding="utf-8"))["things"]
         return dict(found)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
+        return {}  # nothing is known to be as it was imported: what differs from its file is shown, and stays
 
 
 def _remember(memory: Path, known: Memory) -> None:

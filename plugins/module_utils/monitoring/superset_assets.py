@@ -182,7 +182,7 @@ def queries_of(context: Any) -> list[dict[str, Any]]:
         try:
             context = json.loads(context)
         except ValueError:
-            return []
+            return []  # a chart without a query, which the caller refuses by its name
     queries = context.get("queries") if isinstance(context, Mapping) else None
     return [one for one in queries or [] if isinstance(one, dict)]
 

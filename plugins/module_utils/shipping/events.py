@@ -25,7 +25,7 @@ def lines(records: Iterable[Record]) -> list[Line]:
     """A line for each event in records; one whose time cannot be read is left out."""
     found = []
     for event in events(records):
-        with suppress(ValueError):
+        with suppress(ValueError):  # a record that somebody wrote by hand; the chain says so (aistack journal --verify)
             found.append(_line(event))
     return found
 

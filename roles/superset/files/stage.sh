@@ -36,7 +36,7 @@ equipped "$uv" pip install --quiet --python "$part/bin/python" --require-hashes 
         "another version, or name it in superset_sdists, which lets its code run while it is built. What runs was not touched." >&2
     exit 1
 }
-# for the speed of the first start alone
+# for the speed of the first start alone: a file that this Python does not take, as packages have among their tests, is no reason to stop
 equipped "$part/bin/python" -I -m compileall -q "$part/lib" || true
 cd /
 rm -rf "$room"

@@ -44,7 +44,7 @@ class Reader:
             with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=5) as answer:
                 return json.load(answer)["data"]
         except OSError:
-            return {}
+            return {}  # it has not begun to listen; whoever asks waits for what it is to say
 
     def store(self) -> dict[str, Any]:
         """What it says of the store as a target."""

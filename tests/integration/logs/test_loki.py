@@ -79,7 +79,8 @@ class Node:
     def lines(self) -> list[dict[str, Any]]:
         """What the stand-in has taken."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/standin/lines", timeout=5) as answer:
-            return json.load(answer)  # type: ignore[no-any-return]
+            found: list[dict[str, Any]] = json.load(answer)
+            return found
 
     def probe(self, **probe: Any) -> Attempt:
         """Ask once, as a gate does."""

@@ -70,6 +70,7 @@ class World:
         with (self.folder / "log").open("ab") as log:
             self.children.append(subprocess.Popen(line[1].split(), env=said, cwd=self.folder / "data", stdout=log, stderr=log))
         for _attempt in range(240):
+            # it has not begun to listen
             with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
                 if answer.read() == b"OK":
                     return

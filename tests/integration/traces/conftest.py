@@ -41,7 +41,7 @@ PLAY = """
   tasks:
     - name: Asked
       phasegate.aistack.report: {kind: page, text: s3cret}
-      ignore_errors: true
+      ignore_errors: true  # what a trace says of it is what is looked at
     - name: Quick
       ansible.builtin.debug: {msg: s3cret}
     - name: Broken
@@ -216,4 +216,4 @@ def _answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=1) as answer:
             return bool(answer.status == 200)
     except OSError:
-        return False
+        return False  # it has not begun to listen

@@ -116,7 +116,7 @@ class Standin:
             data = json.loads(body)
             return 201, {"id": self.add(kind, {"uuid": "11111111-1111-4111-8111-111111111111", **data}), "result": data}
         if which is None:
-            page = int(re.search(r"page%3A(\d+)", query or "page%3A0")[1])  # type: ignore[index]
+            (page,) = map(int, re.findall(r"page%3A(\d+)", query or "page%3A0"))
             return 200, {"result": list(self.things[kind].values())[page * 100 : page * 100 + 100]}
         found = [one for number, one in self.things[kind].items() if which in (str(number), one.get("slug"))]
         if not found:
