@@ -43,6 +43,8 @@ options:
     description: Variables with passwords, such as C(HTTPS_PROXY); see P(phasegate.aistack.secret_environment#filter).
     type: dict
     default: {}
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     description: Says whether it would fetch.
@@ -50,10 +52,6 @@ attributes:
   diff_mode:
     description: What is fetched is not shown.
     support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

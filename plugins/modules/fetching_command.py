@@ -32,6 +32,8 @@ options:
     description: Variables with passwords, such as C(HTTPS_PROXY); see P(phasegate.aistack.secret_environment#filter).
     type: dict
     default: {}
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     description: Says whether it would run, by O(creates).
@@ -39,10 +41,6 @@ attributes:
   diff_mode:
     description: Nobody knows what it does.
     support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 seealso:
   - module: ansible.builtin.command
 """

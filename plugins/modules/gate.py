@@ -133,6 +133,7 @@ options:
     type: bool
     default: true
 extends_documentation_fragment:
+  - phasegate.aistack.attributes
   - phasegate.aistack.places
   - phasegate.aistack.slices
 attributes:
@@ -145,10 +146,6 @@ attributes:
   diff_mode:
     description: It changes nothing.
     support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 requirements:
   - C(psql) for probes of type C(postgres)
   - systemd for probes of type C(unit) and C(log)

@@ -81,6 +81,7 @@ options:
     type: bool
     default: true
 extends_documentation_fragment:
+  - phasegate.aistack.attributes
   - phasegate.aistack.places
   - phasegate.aistack.slices
 attributes:
@@ -92,10 +93,6 @@ attributes:
     description: Returns details on what has changed.
     support: none
     details: It changes nothing but the baselines.
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 seealso:
   - module: phasegate.aistack.gate
 """

@@ -43,6 +43,7 @@ options:
     description: SHA-256 of the sources. Filled in on the controller.
     type: str
 extends_documentation_fragment:
+  - phasegate.aistack.attributes
   - phasegate.aistack.places
 attributes:
   check_mode:
@@ -51,10 +52,6 @@ attributes:
   diff_mode:
     description: Returns the entry in the registry before and after.
     support: full
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 seealso:
   - module: phasegate.aistack.slot
   - module: phasegate.aistack.dead_man

@@ -38,6 +38,8 @@ options:
   archive_sha256:
     description: Its SHA-256; set by the controller.
     type: str
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     description: The tag is resolved.
@@ -45,10 +47,6 @@ attributes:
   diff_mode:
     description: What is unpacked is not shown.
     support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

@@ -67,6 +67,8 @@ options:
     description: Seconds for all of it.
     type: float
     default: 600
+extends_documentation_fragment:
+  - phasegate.aistack.attributes
 attributes:
   check_mode:
     description: Looks at the server, and tells what would be imported.
@@ -74,10 +76,6 @@ attributes:
   diff_mode:
     description: What was changed in Superset is told with or without it.
     support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""
